@@ -1,0 +1,3 @@
+//! The bq binary: wiring only.
+
+fn main() {}

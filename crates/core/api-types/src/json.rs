@@ -1,0 +1,177 @@
+use std::collections::BTreeMap;
+
+use bq_primitives::Amount;
+use serde::{Deserialize, Serialize};
+
+/// An amount in JSON: atoms as a decimal string, so that no reader rounds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AtomsView(pub String);
+
+impl From<Amount> for AtomsView {
+    fn from(amount: Amount) -> Self {
+        Self(amount.atoms().to_string())
+    }
+}
+
+/// `GET /api/v1/pool`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PoolView {
+    /// `mainnet`, `testnet`, `devnet` or `regtest`.
+    pub network: String,
+    /// Height of the tip.
+    pub height: u32,
+    /// Id of the tip.
+    pub tip_id: String,
+    /// `pplns`.
+    pub scheme: String,
+    /// Pool fee in hundredths of a percent.
+    pub fee_bp: u16,
+    /// A miner is paid when its payable balance reaches this many atoms.
+    pub payout_min: AtomsView,
+    /// Confirmations before a reward is payable.
+    pub coinbase_maturity: u32,
+    /// Per algorithm name.
+    pub algorithms: BTreeMap<String, AlgorithmView>,
+    /// Open Stratum connections.
+    pub connections: u64,
+    /// Accounts with a share in the last hour.
+    pub miners_active: u64,
+    /// Blocks found since the pool's first day: on the chain now, and orphaned.
+    pub blocks_found: u64,
+    /// Of those, how many are orphaned now.
+    pub blocks_orphaned: u64,
+    /// Sum of all miners' immature balances.
+    pub immature: AtomsView,
+    /// Sum of all miners' payable balances.
+    pub payable: AtomsView,
+    /// Sum of all payouts reserved or sent but not final.
+    pub in_flight: AtomsView,
+    /// Sum of all final payouts.
+    pub paid: AtomsView,
+    /// Sum of debits less credits: `"0"` or the books are wrong.
+    pub ledger_imbalance: String,
+}
+
+/// One algorithm of the pool.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AlgorithmView {
+    /// May seal the next block.
+    pub active: bool,
+    /// Expected hashes for a block, as a decimal string.
+    pub network_difficulty: String,
+    /// The next block's bits, eight hex digits.
+    pub bits: String,
+    /// Hashes per second of all miners here, over the last 10 minutes.
+    pub pool_hashrate: f64,
+    /// Hashes per second of the whole network, over the last hour of chain time.
+    pub network_hashrate: f64,
+    /// Shares since start.
+    pub shares: ShareCountsView,
+    /// Work since the pool's last block of this algorithm, as a fraction of the expected work for one.
+    pub effort: f64,
+    /// Blocks found since the first day.
+    pub blocks: u64,
+}
+
+/// Shares by result.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShareCountsView {
+    /// Credited.
+    pub accepted: u64,
+    /// Refused, by reason.
+    pub rejected: BTreeMap<String, u64>,
+}
+
+/// `GET /api/v1/blocks`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BlocksView {
+    /// Newest first.
+    pub blocks: Vec<BlockView>,
+}
+
+/// One block found by the pool.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BlockView {
+    /// Its id.
+    pub id: String,
+    /// Its height.
+    pub height: u32,
+    /// Algorithm name.
+    pub algorithm: String,
+    /// Its header's time, seconds since 1970.
+    pub time: u64,
+    /// Subsidy and fees.
+    pub reward: AtomsView,
+    /// Where it stands.
+    pub state: BlockStateView,
+    /// Blocks from it to the tip, itself included; 0 when orphaned.
+    pub confirmations: u32,
+    /// Address of the miner whose share it was.
+    pub finder: String,
+}
+
+/// Where a pool block stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BlockStateView {
+    /// Submitted, not credited yet.
+    Found,
+    /// On the chain, its reward not spendable yet.
+    Immature,
+    /// Its reward was credited as payable.
+    Matured,
+    /// Not on the best chain.
+    Orphaned,
+}
+
+/// `GET /api/v1/miners/{address}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MinerView {
+    /// Payout address.
+    pub address: String,
+    /// Hashes per second by algorithm name, over the last 10 minutes.
+    pub hashrate: BTreeMap<String, f64>,
+    /// Shares since start by algorithm name.
+    pub shares: BTreeMap<String, ShareCountsView>,
+    /// Credited, not matured.
+    pub immature: AtomsView,
+    /// Can be paid.
+    pub payable: AtomsView,
+    /// Reserved or sent, not final.
+    pub in_flight: AtomsView,
+    /// Paid for good.
+    pub paid: AtomsView,
+    /// Machines seen since start.
+    pub workers: Vec<WorkerView>,
+    /// Newest first.
+    pub payouts: Vec<PayoutView>,
+}
+
+/// One machine of a miner.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorkerView {
+    /// Its name.
+    pub name: String,
+    /// Algorithm name.
+    pub algorithm: String,
+    /// Hashes per second over the last 10 minutes.
+    pub hashrate: f64,
+    /// Shares since start.
+    pub shares: ShareCountsView,
+    /// When its last share was accepted, seconds since 1970.
+    pub last_share: u64,
+}
+
+/// One payment to a miner.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PayoutView {
+    /// The transaction.
+    pub txid: String,
+    /// What was sent to this miner.
+    pub amount: AtomsView,
+    /// `reserved`, `signed`, `broadcast`, `confirmed` or `final`.
+    pub state: String,
+    /// When it was planned, seconds since 1970.
+    pub time: u64,
+}

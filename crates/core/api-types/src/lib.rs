@@ -1,0 +1,23 @@
+//! What the parts of the node and pool say to each other and to the outside: the [`NodeApi`] and [`PoolApi`] traits,
+//! the records they exchange, and the JSON shapes of the HTTP API.
+//!
+//! No rule lives here and nothing here does IO. Implementations are `bq-node` and `bq-pool`; the Stratum server, RPC,
+//! HTTP and the wallet only ever see these traits.
+
+mod events;
+mod json;
+mod node;
+mod pool;
+
+pub use events::Event;
+pub use json::{
+    AlgorithmView, AtomsView, BlockStateView, BlockView, BlocksView, MinerView, PayoutView, PoolView,
+    ShareCountsView, WorkerView,
+};
+pub use node::{
+    BlockSummary, Coin, MiningInfo, NodeApi, NodeError, SubmitBlockError, SubmitTransactionError,
+    Template, TemplateRequest, TemplateWork, TipSummary, TransactionStatus,
+};
+pub use pool::{
+    AcceptedShare, AuthorizeError, PoolApi, PoolViews, RecordShareError, ShareReject, ViewError,
+};

@@ -1,0 +1,267 @@
+use std::sync::Arc;
+
+use bq_primitives::{
+    Algorithm, Amount, Block, BlockId, CompactTarget, Header, Height, KeyHash, Network, OutPoint,
+    PowKey, Seal, Target, Timestamp, Transaction, TxId, TxOut, Work,
+};
+use tokio::sync::watch;
+
+/// All that the pool, the RPC server, the HTTP API and the wallet may ask of a node. In process, or over RPC when they
+/// run apart. Calls may block on disk or on proof-of-work verification: never call them on an async worker thread
+/// unless the comment says that they are cheap.
+pub trait NodeApi: Send + Sync + 'static {
+    /// Which chain this node follows. Cheap.
+    fn network(&self) -> Network;
+
+    /// The genesis block's id, which every signature commits to. Cheap.
+    fn genesis_id(&self) -> BlockId;
+
+    /// Confirmations before a coinbase output may be spent. Cheap.
+    fn coinbase_maturity(&self) -> u32;
+
+    /// The best chain's end. Cheap.
+    fn tip(&self) -> TipSummary;
+
+    /// Wakes on every change of the tip; the value is the newest tip.
+    fn tip_changes(&self) -> watch::Receiver<TipSummary>;
+
+    /// An unsealed block on the tip, with one header per active algorithm over the same body. It passes every rule but
+    /// the proof of work.
+    ///
+    /// # Errors
+    /// The store failed, or the coinbase data is too long.
+    fn template(&self, request: &TemplateRequest) -> Result<Template, NodeError>;
+
+    /// Validates a sealed block in full and adds it to the chain.
+    ///
+    /// # Errors
+    /// The rule it breaks, or that it is already known.
+    fn submit_block(&self, block: Block) -> Result<BlockId, SubmitBlockError>;
+
+    /// A block by id, on whichever branch.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn block(&self, id: &BlockId) -> Result<Option<Block>, NodeError>;
+
+    /// Where a block stands.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn block_summary(&self, id: &BlockId) -> Result<Option<BlockSummary>, NodeError>;
+
+    /// The id of the best chain's block at `height`.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn block_id_at(&self, height: Height) -> Result<Option<BlockId>, NodeError>;
+
+    /// Every unspent output of a key on the best chain, oldest first.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn coins_of(&self, key_hash: &KeyHash) -> Result<Vec<Coin>, NodeError>;
+
+    /// Which transaction spends `outpoint`, on the best chain or else in the mempool; nothing while it is unspent.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn spender_of(&self, outpoint: &OutPoint) -> Result<Option<TxId>, NodeError>;
+
+    /// Admits a transaction to the mempool and relays it.
+    ///
+    /// # Errors
+    /// The rule it breaks, or that it is already known.
+    fn submit_transaction(&self, transaction: Transaction) -> Result<TxId, SubmitTransactionError>;
+
+    /// Where a transaction stands.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn transaction_status(&self, txid: &TxId) -> Result<TransactionStatus, NodeError>;
+
+    /// Difficulty, estimated hashrate and mempool, for people.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn mining_info(&self) -> Result<MiningInfo, NodeError>;
+}
+
+/// The end of the best chain, and what the next block must look like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TipSummary {
+    /// The tip.
+    pub id: BlockId,
+    /// Its height.
+    pub height: Height,
+    /// Its time.
+    pub time: Timestamp,
+    /// Sum of block weights up to it.
+    pub chain_work: Work,
+    /// The algorithms that may seal the next block, with the bits each needs.
+    pub next_bits: Vec<(Algorithm, CompactTarget)>,
+}
+
+/// What the miner chooses about a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateRequest {
+    /// The key that the coinbase pays.
+    pub payout: KeyHash,
+    /// Free data for the coinbase, at most 96 bytes.
+    pub coinbase_data: Vec<u8>,
+}
+
+/// An unsealed block: one body, and one candidate header for each algorithm that may seal it.
+#[derive(Clone, Debug)]
+pub struct Template {
+    /// The tip it builds on.
+    pub parent_id: BlockId,
+    /// Height of the block to be.
+    pub height: Height,
+    /// Subsidy and fees together: the sum of the coinbase's outputs.
+    pub reward: Amount,
+    /// Fees alone.
+    pub fees: Amount,
+    /// The coinbase first.
+    pub transactions: Arc<Vec<Transaction>>,
+    /// One per active algorithm, in increasing id.
+    pub works: Vec<TemplateWork>,
+}
+
+/// A template's header for one algorithm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateWork {
+    /// The header to be sealed.
+    pub header: Header,
+    /// What its bits decode to.
+    pub target: Target,
+    /// Which table the algorithm uses at this height.
+    pub key: PowKey,
+}
+
+impl Template {
+    /// The candidate header of `algorithm`, if it is active at this height.
+    #[must_use]
+    pub fn work(&self, algorithm: Algorithm) -> Option<&TemplateWork> {
+        self.works.iter().find(|work| work.header.algorithm == algorithm)
+    }
+
+    /// The block that a seal completes; nothing if the seal's algorithm is not active.
+    #[must_use]
+    pub fn seal(&self, seal: Seal) -> Option<Block> {
+        let header = self.work(seal.algorithm())?.header;
+        Some(Block { header, seal, transactions: self.transactions.as_ref().clone() })
+    }
+}
+
+/// Where a block stands relative to the best chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockSummary {
+    /// Its id.
+    pub id: BlockId,
+    /// Its header.
+    pub header: Header,
+    /// Its proof.
+    pub seal: Seal,
+    /// Chain work up to it.
+    pub chain_work: Work,
+    /// Blocks on the best chain from it to the tip, itself included; nothing when it lies on a side branch.
+    pub confirmations: Option<u32>,
+}
+
+/// An unspent output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Coin {
+    /// Its name.
+    pub outpoint: OutPoint,
+    /// Amount and owner.
+    pub output: TxOut,
+    /// Height of the block that made it.
+    pub height: Height,
+    /// Made by a coinbase, so spendable only after maturity.
+    pub is_coinbase: bool,
+}
+
+/// Where a transaction stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransactionStatus {
+    /// Never seen, evicted, or replaced.
+    Unknown,
+    /// Waiting for a block.
+    InMempool,
+    /// In the best chain.
+    Confirmed {
+        /// The block that holds it.
+        block_id: BlockId,
+        /// Its height.
+        height: Height,
+        /// Blocks from it to the tip, itself included.
+        confirmations: u32,
+    },
+}
+
+/// The chain and the mempool in figures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MiningInfo {
+    /// The tip.
+    pub tip: TipSummary,
+    /// Per active algorithm: estimated network hashrate in hashes per second over the last hour of chain time.
+    pub network_hashrate: Vec<(Algorithm, f64)>,
+    /// Transactions waiting.
+    pub mempool_transactions: usize,
+    /// Their weight.
+    pub mempool_weight: u64,
+    /// Connected peers.
+    pub peers: usize,
+}
+
+/// The node could not answer.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum NodeError {
+    /// Disk or database trouble; the text names the file.
+    #[error("store: {0}")]
+    Store(String),
+    /// The request can never succeed.
+    #[error("{0}")]
+    Request(String),
+    /// The node is shutting down.
+    #[error("the node is shutting down")]
+    Closed,
+}
+
+/// A block was not added.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SubmitBlockError {
+    /// It is already part of the block tree.
+    #[error("block is already known")]
+    Duplicate,
+    /// Its parent is not known; it may become valid later.
+    #[error("parent {0} is not known")]
+    UnknownParent(BlockId),
+    /// Its time is too far ahead of the local clock; it may become valid later.
+    #[error("{0}")]
+    TooEarly(String),
+    /// It breaks a rule and never becomes valid. The text names the rule and its section.
+    #[error("{0}")]
+    Invalid(String),
+    /// The node failed, not the block.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+}
+
+/// A transaction was not admitted.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SubmitTransactionError {
+    /// It waits in the mempool or is confirmed already: for the sender as good as success.
+    #[error("transaction is already known")]
+    Duplicate,
+    /// It breaks a rule, or spends what does not exist or is spent. The text says which.
+    #[error("{0}")]
+    Invalid(String),
+    /// The mempool is full of better-paying transactions.
+    #[error("mempool is full")]
+    Full,
+    /// The node failed, not the transaction.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+}
