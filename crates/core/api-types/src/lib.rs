@@ -11,13 +11,11 @@ mod pool;
 
 pub use events::Event;
 pub use json::{
-    AlgorithmView, AtomsView, BlockStateView, BlockView, BlocksView, MinerView, PayoutView, PoolView,
-    ShareCountsView, WorkerView,
+    AlgorithmView, AtomsView, BlockStateView, BlockView, BlocksView, MinerView, PayoutView, PoolView, ShareCountsView,
+    WorkerView,
 };
 pub use node::{
-    BlockSummary, Coin, MiningInfo, NodeApi, NodeError, SubmitBlockError, SubmitTransactionError,
-    Template, TemplateRequest, TemplateWork, TipSummary, TransactionStatus,
+    BlockSummary, Coin, MiningInfo, NodeApi, NodeError, SubmitBlockError, SubmitTransactionError, Template,
+    TemplateRequest, TemplateWork, TipSummary, TransactionStatus,
 };
-pub use pool::{
-    AcceptedShare, AuthorizeError, PoolApi, PoolViews, RecordShareError, ShareReject, ViewError,
-};
+pub use pool::{AcceptedShare, AuthorizeError, PoolApi, PoolViews, RecordShareError, ShareReject, ViewError};

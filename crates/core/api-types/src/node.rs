@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use bq_primitives::{
-    Algorithm, Amount, Block, BlockId, CompactTarget, Header, Height, KeyHash, Network, OutPoint,
-    PowKey, Seal, Target, Timestamp, Transaction, TxId, TxOut, Work,
+    Algorithm, Amount, Block, BlockId, CompactTarget, Header, Height, KeyHash, Network, OutPoint, PowKey, Seal, Target,
+    Timestamp, Transaction, TxId, TxOut, Work,
 };
 use tokio::sync::watch;
 

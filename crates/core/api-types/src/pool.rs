@@ -1,6 +1,4 @@
-use bq_primitives::{
-    AccountId, Algorithm, Block, BlockId, Height, NetworkDifficulty, ShareDifficulty, WorkerName,
-};
+use bq_primitives::{AccountId, Algorithm, Block, BlockId, Height, NetworkDifficulty, ShareDifficulty, WorkerName};
 use tokio::sync::watch;
 
 use crate::{BlocksView, MinerView, PoolView, Template};
@@ -22,20 +20,10 @@ pub trait PoolApi: Send + Sync + 'static {
     ///
     /// # Errors
     /// The log cannot take the share now; it was not booked.
-    fn record_share(
-        &self,
-        share: AcceptedShare,
-        block: Option<Block>,
-    ) -> Result<(), RecordShareError>;
+    fn record_share(&self, share: AcceptedShare, block: Option<Block>) -> Result<(), RecordShareError>;
 
     /// Counts a share that was refused. Cheap.
-    fn note_rejected(
-        &self,
-        account: AccountId,
-        worker: &WorkerName,
-        algorithm: Algorithm,
-        reason: ShareReject,
-    );
+    fn note_rejected(&self, account: AccountId, worker: &WorkerName, algorithm: Algorithm, reason: ShareReject);
 }
 
 /// What the HTTP API and the status line need of the pool. Every call reads memory or the database's read side.

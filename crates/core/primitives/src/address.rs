@@ -48,8 +48,8 @@ impl Address {
         if text.len() > TEXT_BYTES_MAX {
             return Err(AddressError::Encoding);
         }
-        let checked = bech32::primitives::decode::CheckedHrpstring::new::<Bech32m>(text)
-            .map_err(|_| AddressError::Encoding)?;
+        let checked =
+            bech32::primitives::decode::CheckedHrpstring::new::<Bech32m>(text).map_err(|_| AddressError::Encoding)?;
         let prefix = checked.hrp().to_lowercase();
         let network = Network::ALL
             .into_iter()

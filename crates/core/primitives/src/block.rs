@@ -1,6 +1,6 @@
 use crate::{
-    BlockId, BlockWeight, DecodeError, Decoder, HEADER_BYTES, Header, MerkleRoot, Seal, Transaction,
-    WeightError, codec::put_compact_size, merkle::merkle_root,
+    BlockId, BlockWeight, DecodeError, Decoder, HEADER_BYTES, Header, MerkleRoot, Seal, Transaction, WeightError,
+    codec::put_compact_size, merkle::merkle_root,
 };
 
 /// The smallest encoded transaction: no inputs, no outputs.

@@ -1,6 +1,6 @@
 use crate::{
-    Algorithm, BlockId, CompactTarget, DecodeError, Decoder, Height, MerkleRoot, Seal, SealHash,
-    Timestamp, hash::tagged_hash,
+    Algorithm, BlockId, CompactTarget, DecodeError, Decoder, Height, MerkleRoot, Seal, SealHash, Timestamp,
+    hash::tagged_hash,
 };
 
 /// Bytes of an encoded [`Header`].

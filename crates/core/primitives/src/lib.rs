@@ -42,8 +42,8 @@ pub use amount::{Amount, AmountError};
 pub use block::Block;
 pub use codec::{DecodeError, Decoder, put_compact_size};
 pub use hash::{
-    BlockId, KeyHash, MerkleRoot, ParseHashError, PowHash, SealHash, SigHash, TxId, WtxId,
-    double_sha256, key_hash, tagged_hash,
+    BlockId, KeyHash, MerkleRoot, ParseHashError, PowHash, SealHash, SigHash, TxId, WtxId, double_sha256, key_hash,
+    tagged_hash,
 };
 pub use header::{HEADER_BYTES, Header};
 pub use height::Height;
@@ -56,8 +56,7 @@ pub use share::{NetworkDifficulty, ShareDifficulty};
 pub use target::{CompactError, CompactParts, CompactTarget, Target};
 pub use time::Timestamp;
 pub use transaction::{
-    COINBASE_DATA_BYTES_MAX, OutPoint, PUBLIC_KEY_BYTES, SIGNATURE_BYTES, Transaction, TxOut,
-    Witness,
+    COINBASE_DATA_BYTES_MAX, OutPoint, PUBLIC_KEY_BYTES, SIGNATURE_BYTES, Transaction, TxOut, Witness,
 };
 pub use weight::{BlockWeight, WeightError};
 pub use work::Work;

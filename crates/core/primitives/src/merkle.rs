@@ -4,8 +4,7 @@ use crate::{MerkleRoot, hash::tagged_hash};
 /// another; an odd node is promoted unchanged. The root of no leaves is zero.
 #[must_use]
 pub fn merkle_root(leaves: impl IntoIterator<Item = [u8; 32]>) -> MerkleRoot {
-    let mut level: Vec<[u8; 32]> =
-        leaves.into_iter().map(|leaf| tagged_hash("BQIP0002/leaf", &[&leaf])).collect();
+    let mut level: Vec<[u8; 32]> = leaves.into_iter().map(|leaf| tagged_hash("BQIP0002/leaf", &[&leaf])).collect();
     while level.len() > 1 {
         level = level
             .chunks(2)

@@ -49,10 +49,7 @@ impl FromStr for Network {
     type Err = UnknownNetwork;
 
     fn from_str(name: &str) -> Result<Self, UnknownNetwork> {
-        Self::ALL
-            .into_iter()
-            .find(|network| network.name() == name)
-            .ok_or_else(|| UnknownNetwork(name.to_owned()))
+        Self::ALL.into_iter().find(|network| network.name() == name).ok_or_else(|| UnknownNetwork(name.to_owned()))
     }
 }
 

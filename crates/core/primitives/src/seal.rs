@@ -61,9 +61,9 @@ impl Seal {
     #[must_use]
     pub const fn extranonce(&self) -> ExtraNonce {
         match self {
-            Self::Sha256d { extranonce, .. }
-            | Self::RandomX { extranonce, .. }
-            | Self::Ethash { extranonce, .. } => *extranonce,
+            Self::Sha256d { extranonce, .. } | Self::RandomX { extranonce, .. } | Self::Ethash { extranonce, .. } => {
+                *extranonce
+            }
         }
     }
 
@@ -94,16 +94,11 @@ impl Seal {
     pub fn decode(algorithm: Algorithm, decoder: &mut Decoder<'_>) -> Result<Self, DecodeError> {
         let extranonce = ExtraNonce(decoder.array()?);
         Ok(match algorithm {
-            Algorithm::Sha256d => Self::Sha256d {
-                extranonce,
-                version: decoder.u32()?,
-                ntime: decoder.u32()?,
-                nonce: decoder.u32()?,
-            },
-            Algorithm::RandomX => Self::RandomX { extranonce, nonce: decoder.u32()? },
-            Algorithm::Ethash => {
-                Self::Ethash { extranonce, nonce: decoder.u64()?, mix: decoder.array()? }
+            Algorithm::Sha256d => {
+                Self::Sha256d { extranonce, version: decoder.u32()?, ntime: decoder.u32()?, nonce: decoder.u32()? }
             }
+            Algorithm::RandomX => Self::RandomX { extranonce, nonce: decoder.u32()? },
+            Algorithm::Ethash => Self::Ethash { extranonce, nonce: decoder.u64()?, mix: decoder.array()? },
         })
     }
 }

@@ -84,9 +84,7 @@ impl CompactTarget {
         } else {
             let shift = exponent.saturating_sub(3).saturating_mul(8);
             let overflow = mantissa != 0
-                && (exponent > 34
-                    || (mantissa > 0xff && exponent > 33)
-                    || (mantissa > 0xffff && exponent > 32));
+                && (exponent > 34 || (mantissa > 0xff && exponent > 33) || (mantissa > 0xffff && exponent > 32));
             let shift = usize::try_from(shift).unwrap_or(usize::MAX);
             (U256::from(mantissa).wrapping_shl(shift), overflow)
         };

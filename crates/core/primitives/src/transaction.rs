@@ -1,6 +1,6 @@
 use crate::{
-    Amount, BlockId, BlockWeight, DecodeError, Decoder, Height, KeyHash, SigHash, TxId, WeightError,
-    WtxId, codec::put_compact_size, hash::tagged_hash,
+    Amount, BlockId, BlockWeight, DecodeError, Decoder, Height, KeyHash, SigHash, TxId, WeightError, WtxId,
+    codec::put_compact_size, hash::tagged_hash,
 };
 
 /// Bytes of an ML-DSA-65 public key (FIPS 204).
@@ -103,9 +103,7 @@ impl Transaction {
     /// Length of [`Transaction::base_bytes`].
     #[must_use]
     pub fn base_len(&self) -> usize {
-        let list = |count: usize, each: usize| {
-            compact_size_len(count).saturating_add(count.saturating_mul(each))
-        };
+        let list = |count: usize, each: usize| compact_size_len(count).saturating_add(count.saturating_mul(each));
         let data = if self.is_coinbase() { list(self.coinbase_data.len(), 1) } else { 0 };
         8_usize
             .saturating_add(list(self.inputs.len(), OUTPOINT_BYTES))
@@ -148,14 +146,8 @@ impl Transaction {
             })
             .collect::<Result<_, DecodeError>>()?;
         let lock_height = decoder.height()?;
-        let mut transaction = Self {
-            version,
-            inputs,
-            outputs,
-            lock_height,
-            coinbase_data: Vec::new(),
-            witnesses: Vec::new(),
-        };
+        let mut transaction =
+            Self { version, inputs, outputs, lock_height, coinbase_data: Vec::new(), witnesses: Vec::new() };
         if transaction.is_coinbase() {
             transaction.coinbase_data = decode_coinbase_data(decoder)?;
         } else {

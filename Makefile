@@ -1,0 +1,34 @@
+# One command per gate. `make run` and `make test` work on a fresh machine with Rust, git, make and a C/C++ compiler.
+
+DATA_DIR ?= ./bq-data
+NETWORK ?= devnet
+RUN_FLAGS ?=
+
+.PHONY: run test check bench deps fuzz clean
+
+run: deps
+	cargo build --release --locked -p bq
+	@exec ./target/release/bq run --network $(NETWORK) --data-dir $(DATA_DIR) $(RUN_FLAGS)
+
+test: deps
+	cargo test --workspace --locked
+
+check: deps
+	cargo fmt --all -- --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+	@if command -v cargo-deny >/dev/null; then cargo deny check bans licenses sources; \
+	else echo "cargo-deny is not installed: skipped (cargo install cargo-deny)"; fi
+
+bench: deps
+	cargo build --release --locked -p bq
+	./target/release/bq bench all
+
+fuzz: deps
+	fuzz/run.sh $(or $(SECONDS_EACH),20)
+
+deps:
+	@scripts/install-deps.sh
+
+clean:
+	cargo clean

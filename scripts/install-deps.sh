@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Installs what a build needs beyond Rust, git, make and a C/C++ compiler. On Debian and its kin with the rights to
+# install it does so; elsewhere it names the packages and stops.
+set -euo pipefail
+
+missing=()
+command -v cmake >/dev/null || missing+=(cmake)
+command -v cc >/dev/null || missing+=(gcc)
+command -v c++ >/dev/null || missing+=(g++)
+command -v cargo >/dev/null || {
+    echo "Rust is missing: install the toolchain that rust-version in Cargo.toml names." >&2
+    exit 1
+}
+[ "${#missing[@]}" -eq 0 ] && exit 0
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+    if command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+        as_root=(sudo)
+    else
+        echo "Missing packages: ${missing[*]}. Install them (for example: apt-get install ${missing[*]}) and run again." >&2
+        exit 1
+    fi
+fi
+command -v apt-get >/dev/null || {
+    echo "Missing packages: ${missing[*]}. Install them with your system's package manager and run again." >&2
+    exit 1
+}
+echo "Installing ${missing[*]} ..."
+"${as_root[@]}" apt-get update -qq
+DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq "${missing[@]}"
