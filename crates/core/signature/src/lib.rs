@@ -1,1 +1,28 @@
-//! To be written.
+//! ML-DSA-65 (FIPS 204): the one place where signatures are made and checked (SPEC 6.2).
+//!
+//! Verification is consensus: two libraries that disagree about one signature split the chain. So there is one wrapper
+//! around one pinned implementation (aws-lc-rs), lengths are exact by type, and the context string is always empty.
+//! The tests run it against a second, independent implementation in both directions.
+//!
+//! What this crate is not: it holds no key files (`bq-wallet` does) and does not know what a message means
+//! ([`SigHash`] is made by `bq_primitives::Transaction::sighash`). Read [`verify`] and [`KeyPair`] first.
+//!
+//! Keys are a pure function of a seed that the caller gives. Verification is pure too. Signing alone is not: the
+//! implementation mixes fresh randomness into every signature ("hedged" signing, FIPS 204 section 3.4), so that a fault
+//! injected while signing reveals nothing; only the shell signs.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic
+    )
+)]
+
+mod key_pair;
+mod verify;
+
+pub use key_pair::{KeyPair, SEED_BYTES, SignatureError};
+pub use verify::{MlDsa65, verify};

@@ -1,0 +1,14 @@
+use aws_lc_rs::signature::{ML_DSA_65, UnparsedPublicKey};
+use bq_primitives::{PUBLIC_KEY_BYTES, SIGNATURE_BYTES, SigHash};
+
+/// Whether `signature` is an ML-DSA-65 signature of `message` by the holder of `public_key`, with an empty context
+/// (SPEC 6.2, FIPS 204 algorithm 3). Any byte string of the right length is a fine argument; one that encodes no key or
+/// no signature is simply not valid.
+#[must_use]
+pub fn verify(public_key: &[u8; PUBLIC_KEY_BYTES], message: &SigHash, signature: &[u8; SIGNATURE_BYTES]) -> bool {
+    UnparsedPublicKey::new(&ML_DSA_65, public_key).verify(message.as_bytes(), signature).is_ok()
+}
+
+/// The signature scheme as a value, for those who take a verifier as an argument.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MlDsa65;
