@@ -8,6 +8,7 @@ mod events;
 mod json;
 mod node;
 mod pool;
+mod sync;
 
 pub use events::Event;
 pub use json::{
@@ -19,3 +20,4 @@ pub use node::{
     TemplateRequest, TemplateWork, TipSummary, TransactionStatus,
 };
 pub use pool::{AcceptedShare, AuthorizeError, PoolApi, PoolViews, RecordShareError, ShareReject, ViewError};
+pub use sync::{AddHeadersError, Announcement, HeaderTip, HeadersAdded, SyncApi};

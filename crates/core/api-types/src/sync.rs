@@ -1,0 +1,152 @@
+use std::sync::Arc;
+
+use bq_primitives::{Block, BlockId, Header, Height, Seal, Transaction, TxId, Work};
+use tokio::sync::broadcast;
+
+use crate::{NodeApi, NodeError, SubmitBlockError, SubmitTransactionError};
+
+/// What the peer-to-peer layer asks of the node beside [`NodeApi`]: `block`, `submit_block` and `submit_transaction`
+/// are there. Calls may block on disk or on proof-of-work verification unless the comment says that they are cheap.
+pub trait SyncApi: NodeApi {
+    /// The block with the most chain work among all valid headers, whether or not its body is here. Cheap.
+    fn best_header(&self) -> HeaderTip;
+
+    /// Whether the block tree holds this header. Cheap.
+    fn has_header(&self, id: &BlockId) -> bool;
+
+    /// Ids of the best header chain, newest first: the last ten, then ever wider steps, then genesis. Cheap.
+    fn locator(&self) -> Vec<BlockId>;
+
+    /// Headers of the best chain above the first locator id that lies on it (above genesis when none does), lowest
+    /// first, at most `max`.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn headers_after(
+        &self,
+        locator: &[BlockId],
+        max: usize,
+    ) -> Result<Vec<(Header, Seal)>, NodeError>;
+
+    /// Adds a run of headers, each the parent of the next, to the block tree: rules 1-5 for all of them, then their
+    /// proofs. Known headers are skipped. On an error the headers before the failing one stay added.
+    ///
+    /// # Errors
+    /// Which header broke what; [`AddHeadersError::misbehavior`] says what that tells about the sender.
+    fn add_headers(&self, headers: &[(Header, Seal)]) -> Result<HeadersAdded, AddHeadersError>;
+
+    /// Blocks of the best header chain whose bodies are not here, lowest first, at most `max`. Cheap.
+    fn missing_bodies(&self, max: usize) -> Vec<BlockId>;
+
+    /// A transaction that waits in the mempool. Cheap.
+    fn mempool_transaction(&self, txid: &TxId) -> Option<Arc<Transaction>>;
+
+    /// Every transaction that waits in the mempool, at most `max`. Cheap.
+    fn mempool_txids(&self, max: usize) -> Vec<TxId>;
+
+    /// What to tell peers about, as it happens. A receiver that lags loses the oldest and is told so.
+    fn announcements(&self) -> broadcast::Receiver<Announcement>;
+
+    /// Tells the node how many peers are connected, for [`crate::MiningInfo`]. Cheap.
+    fn set_peers(&self, peers: usize);
+}
+
+/// The end of the best header chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeaderTip {
+    /// The block.
+    pub id: BlockId,
+    /// Its height.
+    pub height: Height,
+    /// Sum of block weights up to it.
+    pub chain_work: Work,
+}
+
+/// What a call of [`SyncApi::add_headers`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadersAdded {
+    /// How many were new.
+    pub new: usize,
+    /// The best header afterwards.
+    pub best: HeaderTip,
+}
+
+/// Something peers may want to hear about.
+#[derive(Clone, Debug)]
+pub enum Announcement {
+    /// The best chain has a new end; its header and seal.
+    Block(Box<(Header, Seal)>),
+    /// The mempool admitted a transaction.
+    Transaction(Arc<Transaction>),
+}
+
+/// A run of headers was not added to its end.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AddHeadersError {
+    /// The first header's parent is not known: ask the sender with a locator.
+    #[error("parent {0} is not known")]
+    UnknownParent(BlockId),
+    /// A header is not the child of the one before it.
+    #[error("header {position} does not follow the one before it")]
+    NotAChain {
+        /// Position in the run.
+        position: usize,
+    },
+    /// A header's time is too far ahead of the local clock; it may become valid later.
+    #[error("header {id} is too early: {reason}")]
+    TooEarly {
+        /// The header's block.
+        id: BlockId,
+        /// What the clock said.
+        reason: String,
+    },
+    /// A header breaks a rule and never becomes valid.
+    #[error("header {id}: {reason}")]
+    Invalid {
+        /// The header's block.
+        id: BlockId,
+        /// The rule and its section.
+        reason: String,
+    },
+    /// The node failed, not the headers.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+}
+
+/// Points that cut a peer off at once.
+const MISBEHAVIOR_MAX: u32 = 100;
+
+impl AddHeadersError {
+    /// What the sender did wrong, in points of 0 to 100; a peer is cut off at 100.
+    #[must_use]
+    pub const fn misbehavior(&self) -> u32 {
+        match self {
+            Self::Invalid { .. } | Self::NotAChain { .. } => MISBEHAVIOR_MAX,
+            // Honest peers send these too: after a reorg, or with a better clock than ours.
+            Self::UnknownParent(_) | Self::TooEarly { .. } | Self::Node(_) => 0,
+        }
+    }
+}
+
+impl SubmitBlockError {
+    /// What the sender did wrong, in points of 0 to 100; a peer is cut off at 100.
+    #[must_use]
+    pub const fn misbehavior(&self) -> u32 {
+        match self {
+            Self::Invalid(_) => MISBEHAVIOR_MAX,
+            Self::Duplicate | Self::UnknownParent(_) | Self::TooEarly(_) | Self::Node(_) => 0,
+        }
+    }
+}
+
+impl SubmitTransactionError {
+    /// What the sender did wrong, in points of 0 to 100; a peer is cut off at 100.
+    #[must_use]
+    pub const fn misbehavior(&self) -> u32 {
+        match self {
+            // Small: a transaction may have been valid on the branch that the sender followed.
+            Self::Invalid(_) => 5,
+            Self::Duplicate | Self::Full | Self::Node(_) => 0,
+        }
+    }
+}
