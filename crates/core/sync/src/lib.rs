@@ -1,1 +1,44 @@
-//! To be written.
+//! What peers say to each other and how a node catches up with them: the bounded wire messages (SPEC 9.1, 9.2) and the
+//! synchronisation state machine.
+//!
+//! This crate sees no socket, no disk and no clock: it is fed messages, outcomes and the time, and returns what to do.
+//! It judges no header and no block either; the node does, and says what it thought of them as a [`Verdict`].
+//! Read [`Message`] and [`SyncCore`] first.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic
+    )
+)]
+
+mod action;
+mod core;
+mod headers;
+mod limits;
+mod message;
+mod misbehavior;
+mod moment;
+mod peer;
+mod raw_block;
+mod sealed_header;
+mod status;
+mod window;
+
+pub use crate::{
+    action::{Action, ChainView, DisconnectReason, PeerKey, RequestId, Verdict},
+    core::{PeerReport, SyncConfig, SyncCore},
+    limits::{
+        ANNOUNCES_IN_FLIGHT_MAX, BLOCK_IDS_MAX, BLOCKS_BYTES_MAX, HEADERS_MAX, LOCATOR_IDS_MAX, PROTOCOL_VERSION,
+        TRANSACTION_BYTES_MAX, WINDOW_BLOCKS_MAX, WINDOW_BYTES_MAX,
+    },
+    message::{Kind, Message, WireError},
+    misbehavior::Misbehavior,
+    moment::Moment,
+    raw_block::RawBlock,
+    sealed_header::SealedHeader,
+    status::{ChainTip, Status},
+};

@@ -1,0 +1,53 @@
+use crate::Kind;
+
+/// What a peer did wrong. Each knows its price; a peer is cut off and shut out for a while at [`Misbehavior::POINTS_MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Misbehavior {
+    /// Bytes that are no message, or one longer than its limit.
+    #[error("undecodable message")]
+    Garbage,
+    /// An answer of a kind that nobody asked for.
+    #[error("unexpected {0:?}")]
+    UnexpectedAnswer(Kind),
+    /// A run of headers in which one is not the child of the one before.
+    #[error("headers do not form a chain")]
+    BrokenHeaderRun,
+    /// A block that nobody asked for.
+    #[error("unrequested block")]
+    UnrequestedBlock,
+    /// The node refused a header, block or transaction.
+    #[error("the node refused what it sent ({0} points)")]
+    Refused(u32),
+    /// No answer in time.
+    #[error("no answer to {0:?}")]
+    NoAnswer(Kind),
+    /// Holds up the next block in line while others wait.
+    #[error("stalls the next block in line")]
+    Stalling,
+    /// Claims more work than its headers show.
+    #[error("claimed work that it did not show")]
+    FalseClaim,
+    /// Asks more than its budget.
+    #[error("too many requests")]
+    Flood,
+}
+
+impl Misbehavior {
+    /// Points at which a peer is cut off.
+    pub const POINTS_MAX: u32 = 100;
+
+    /// The price. What an honest peer behind a bad line also does is cheap; what only a liar does is not.
+    #[must_use]
+    pub const fn points(self) -> u32 {
+        match self {
+            Self::Garbage | Self::UnexpectedAnswer(_) | Self::BrokenHeaderRun | Self::UnrequestedBlock => {
+                Self::POINTS_MAX
+            }
+            Self::Refused(points) => points,
+            Self::NoAnswer(_) => 34,
+            Self::Stalling => 20,
+            Self::FalseClaim => 10,
+            Self::Flood => 1,
+        }
+    }
+}

@@ -1,0 +1,101 @@
+use std::collections::BTreeMap;
+
+use bq_primitives::BlockId;
+
+use crate::{Kind, Message, Moment, RequestId, Status, limits::BLOCK_REQUESTS_PER_PEER_MAX};
+
+/// Units that a peer may spend at once on requests to us; one flows back every millisecond.
+const BUDGET_UNITS_MAX: u64 = 4000;
+
+/// What is known about one connection.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    /// What it said last about itself; nothing before the first exchange.
+    pub(crate) status: Option<Status>,
+    /// The claimed tip for which it has no more headers to give.
+    pub(crate) exhausted: Option<BlockId>,
+    /// Our requests that it has not answered.
+    pub(crate) requests: BTreeMap<RequestId, Pending>,
+    /// Points of misbehaviour.
+    pub(crate) points: u32,
+    /// Ask it nothing before this moment: it said that it is busy.
+    pub(crate) busy_until: Moment,
+    /// Ask it for no headers before this moment.
+    pub(crate) headers_not_before: Moment,
+    /// When to ask for its status again.
+    pub(crate) next_status: Moment,
+    budget_units: u64,
+    budget_filled: Moment,
+}
+
+/// One unanswered request.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    pub(crate) ask: Ask,
+    pub(crate) deadline: Moment,
+}
+
+/// What was asked.
+#[derive(Debug)]
+pub(crate) enum Ask {
+    Status,
+    Headers,
+    Blocks(Vec<BlockId>),
+}
+
+impl Ask {
+    pub(crate) const fn kind(&self) -> Kind {
+        match self {
+            Self::Status => Kind::Status,
+            Self::Headers => Kind::GetHeaders,
+            Self::Blocks(_) => Kind::GetBlocks,
+        }
+    }
+}
+
+impl Peer {
+    pub(crate) const fn new(now: Moment) -> Self {
+        Self {
+            status: None,
+            exhausted: None,
+            requests: BTreeMap::new(),
+            points: 0,
+            busy_until: now,
+            headers_not_before: now,
+            next_status: now,
+            budget_units: BUDGET_UNITS_MAX,
+            budget_filled: now,
+        }
+    }
+
+    pub(crate) fn waits_for_status(&self) -> bool {
+        self.requests.values().any(|pending| matches!(pending.ask, Ask::Status))
+    }
+
+    pub(crate) fn block_requests(&self) -> usize {
+        self.requests.values().filter(|pending| matches!(pending.ask, Ask::Blocks(_))).count()
+    }
+
+    pub(crate) fn takes_block_request(&self, now: Moment) -> bool {
+        self.busy_until <= now && self.block_requests() < BLOCK_REQUESTS_PER_PEER_MAX
+    }
+
+    /// Takes the price of a request from the budget; `false` when it does not cover it.
+    pub(crate) fn pays_for(&mut self, now: Moment, request: &Message) -> bool {
+        let gained = now.ms_since(self.budget_filled);
+        self.budget_filled = now;
+        let units = self.budget_units.saturating_add(gained).min(BUDGET_UNITS_MAX);
+        let rest = units.checked_sub(price_units(request));
+        self.budget_units = rest.unwrap_or(units);
+        rest.is_some()
+    }
+}
+
+/// Ten header requests per second go on for ever, and some 400 blocks.
+fn price_units(request: &Message) -> u64 {
+    match request {
+        Message::GetHeaders { .. } => 100,
+        Message::GetBlocks(ids) => u64::try_from(ids.len()).unwrap_or(u64::MAX).saturating_mul(2).saturating_add(10),
+        _ => 50,
+    }
+}

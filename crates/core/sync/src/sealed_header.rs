@@ -1,0 +1,30 @@
+use bq_primitives::{BlockId, DecodeError, Decoder, Header, Seal};
+
+/// A header and its proof: what decides a block's place in the tree (SPEC 5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SealedHeader {
+    /// What is sealed.
+    pub header: Header,
+    /// The proof.
+    pub seal: Seal,
+}
+
+impl SealedHeader {
+    /// The block's name.
+    #[must_use]
+    pub fn id(&self) -> BlockId {
+        self.header.block_id(&self.seal)
+    }
+
+    /// Appends 120 header bytes and the seal.
+    pub(crate) fn put(&self, out: &mut Vec<u8>) {
+        out.extend(self.header.to_bytes());
+        out.extend(self.seal.to_bytes());
+    }
+
+    /// Reads 120 header bytes and the seal of the header's algorithm.
+    pub(crate) fn decode(decoder: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        let header = Header::decode(decoder)?;
+        Ok(Self { header, seal: Seal::decode(header.algorithm, decoder)? })
+    }
+}
