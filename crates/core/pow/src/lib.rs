@@ -1,1 +1,54 @@
-//! To be written.
+//! Proof of work for the three algorithms: what exactly is hashed, how it is hashed, and with which tables.
+//!
+//! [`work`](sha256d_work_header) functions rebuild from a header what miners worked on (SPEC 5.3), the schedule functions say
+//! which RandomX key and Ethash epoch a height uses (SPEC 5.4), and [`PowVerifier`] owns the tables and judges proofs.
+//! Miners use the same tables through [`PowVerifier::randomx_hasher`] and [`PowVerifier::ethash_cache`], and
+//! [`Sha256dWork`].
+//!
+//! This crate decides neither which key nor which target a block must use: callers take both from their chain, never
+//! from a peer or a miner. It is the only crate with `unsafe` code: each block says why it is sound, and has a test against
+//! an independent implementation. Read [`PowVerifier`] and [`PowError`] first.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic
+    )
+)]
+
+mod error;
+#[expect(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "Ethash is defined on wrapping 32-bit words and indices reduced modulo the length of their table"
+)]
+mod ethash;
+mod memory;
+mod randomx;
+mod resident;
+mod schedule;
+#[expect(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "lanes and words are compile-time constants; nonces stay below 2^32 by construction"
+)]
+mod sha256d;
+mod verifier;
+mod work;
+
+pub use error::PowError;
+pub use ethash::{
+    ETHASH_EPOCH_MAX, EthashCache, EthashProof, EthashTask, ethash_cache_bytes, ethash_dataset_bytes,
+    ethash_epoch_of_seed, ethash_final, ethash_seed, keccak256, keccak512,
+};
+pub use randomx::{RANDOMX_CACHE_BYTES, RANDOMX_DATASET_BYTES, RandomXHasher};
+pub use schedule::{ETHASH_EPOCH_BLOCKS, ethash_epoch, randomx_key_height};
+pub use sha256d::{Sha256dKernel, Sha256dWork, sha256d};
+pub use verifier::{PowConfig, PowCounters, PowVerifier, RandomXMode};
+pub use work::{
+    CoinbaseParts, EthashWorkHash, coinbase_parts, ethash_work_hash, randomx_blob, sha256d_work_header, work_coinbase,
+    work_header,
+};

@@ -1,0 +1,191 @@
+use super::{
+    hashimoto::{EthashProof, hashimoto},
+    keccak::{keccak512, keccak512_node},
+    lockstep::{self, EthashTask, Remainder},
+    seed::{ETHASH_EPOCH_MAX, ethash_seed},
+    sizes::{ethash_cache_bytes, ethash_dataset_bytes},
+};
+use crate::{
+    EthashWorkHash, PowError,
+    memory::{HugeTable, ZeroValid},
+};
+
+/// Passes over the cache after its first filling.
+const CACHE_ROUNDS: usize = 3;
+
+/// 64 bytes of cache or dataset, as little-endian words on a cache line of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C, align(64))]
+pub(crate) struct Node(pub(crate) [u32; 16]);
+
+impl ZeroValid for Node {
+    const ZERO: Self = Self([0; 16]);
+}
+
+impl Node {
+    pub(super) fn from_bytes(bytes: &[u8; 64]) -> Self {
+        let mut words = [0; 16];
+        for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
+            *word = u32::from_le_bytes(*bytes);
+        }
+        Self(words)
+    }
+
+    pub(super) fn to_bytes(self) -> [u8; 64] {
+        let mut bytes = [0; 64];
+        for (bytes, word) in bytes.as_chunks_mut().0.iter_mut().zip(self.0) {
+            *bytes = word.to_le_bytes();
+        }
+        bytes
+    }
+}
+
+/// The light cache of one epoch: 16 MiB and growing, enough to check any proof of that epoch.
+pub struct EthashCache {
+    epoch: u32,
+    nodes: HugeTable<Node>,
+    /// 128-byte pages of the full dataset.
+    pages: u32,
+    node_remainder: Remainder,
+    page_remainder: Remainder,
+}
+
+impl EthashCache {
+    /// Builds the cache of `epoch`: one thread, about half a second at epoch 0, growing by 0.8 % an epoch.
+    ///
+    /// # Errors
+    /// [`PowError::EpochTooHigh`], [`PowError::Memory`].
+    pub fn build(epoch: u32) -> Result<Self, PowError> {
+        if epoch > ETHASH_EPOCH_MAX {
+            return Err(PowError::EpochTooHigh { got: epoch, max: ETHASH_EPOCH_MAX });
+        }
+        let count = |bytes: u64, unit: u64| u32::try_from(bytes / unit).unwrap_or(u32::MAX);
+        let nodes = count(ethash_cache_bytes(epoch), 64);
+        let pages = count(ethash_dataset_bytes(epoch), 128);
+        Self::with_sizes(epoch, &ethash_seed(epoch), nodes, pages)
+    }
+
+    pub(super) fn with_sizes(epoch: u32, seed: &[u8], nodes: u32, pages: u32) -> Result<Self, PowError> {
+        let mut table = HugeTable::zeroed(nodes as usize, "Ethash cache")?;
+        fill(&mut table, seed);
+        Ok(Self {
+            epoch,
+            nodes: table,
+            pages,
+            node_remainder: Remainder::new(nodes),
+            page_remainder: Remainder::new(pages),
+        })
+    }
+
+    /// The epoch this cache belongs to.
+    #[must_use]
+    pub const fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// Evaluates one proof: the slow model, some 3 ms.
+    #[must_use]
+    pub fn hash(&self, work_hash: &EthashWorkHash, nonce: u64) -> EthashProof {
+        hashimoto(&self.nodes, self.pages, work_hash, nonce)
+    }
+
+    /// Evaluates many proofs, several in lock step: some 0.5 ms each from eight on. Results in the order of `tasks`.
+    #[must_use]
+    pub fn hash_batch(&self, tasks: &[EthashTask]) -> Vec<EthashProof> {
+        lockstep::hash_batch(self, tasks)
+    }
+
+    pub(super) fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    pub(super) const fn node_remainder(&self) -> Remainder {
+        self.node_remainder
+    }
+
+    pub(super) const fn page_remainder(&self) -> Remainder {
+        self.page_remainder
+    }
+}
+
+/// Sequential memory-hard filling (RandMemoHash), `nodes` not empty.
+fn fill(nodes: &mut [Node], seed: &[u8]) {
+    let mut last = Node::from_bytes(&keccak512(seed));
+    for node in nodes.iter_mut() {
+        *node = last;
+        keccak512_node(&mut last);
+    }
+    let count = nodes.len();
+    for _ in 0..CACHE_ROUNDS {
+        for index in 0..count {
+            let from = nodes[index].0[0] as usize % count;
+            let mut node = nodes[(index + count - 1) % count];
+            for (word, other) in node.0.iter_mut().zip(nodes[from].0) {
+                *word ^= other;
+            }
+            keccak512_node(&mut node);
+            nodes[index] = node;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{hashimoto::dataset_node, keccak::keccak256};
+    use super::*;
+
+    fn vectors() -> serde_json::Value {
+        serde_json::from_str(include_str!("../../../../../vectors/ethash.json")).unwrap()
+    }
+
+    fn bytes(nodes: &[Node]) -> Vec<u8> {
+        nodes.iter().flat_map(|node| node.to_bytes()).collect()
+    }
+
+    #[test]
+    fn the_small_published_cache() {
+        let case = &vectors()["small_test"];
+        let seed = case["seed_ascii"].as_str().unwrap().as_bytes();
+        let cache = EthashCache::with_sizes(0, seed, 1024 / 64, 32_768 / 128).unwrap();
+        assert_eq!(hex::encode(bytes(cache.nodes())), case["cache_hex"].as_str().unwrap());
+        assert_eq!(hex::encode(dataset_node(cache.nodes(), 0).to_bytes()), case["dag_item0_hex"].as_str().unwrap());
+    }
+
+    #[test]
+    fn cache_digests_of_the_vectors() {
+        let vectors = vectors();
+        let cases = vectors["light_cache_digest"].as_array().unwrap();
+        assert_eq!(cases.len(), 3);
+        std::thread::scope(|scope| {
+            for case in cases {
+                scope.spawn(|| {
+                    let epoch = u32::try_from(case["epoch"].as_u64().unwrap()).unwrap();
+                    let cache = EthashCache::build(epoch).unwrap();
+                    let digest = hex::encode(keccak256(&bytes(cache.nodes())));
+                    assert_eq!(digest, case["keccak256_of_light_cache"].as_str().unwrap(), "epoch {epoch}");
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn dataset_items_of_the_vectors() {
+        let cache = EthashCache::build(13).unwrap();
+        let vectors = vectors();
+        let cases = vectors["dataset_items_epoch13"].as_array().unwrap();
+        assert_eq!(cases.len(), 14);
+        for case in cases {
+            let page = u32::try_from(case["index"].as_u64().unwrap()).unwrap();
+            for (half, name) in [(0, "half0"), (1, "half1")] {
+                let node = dataset_node(cache.nodes(), 2 * page + half);
+                assert_eq!(hex::encode(node.to_bytes()), case[name].as_str().unwrap(), "page {page}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_epoch_without_a_known_seed_is_refused_before_any_work() {
+        let refused = EthashCache::build(32_640).err();
+        assert_eq!(refused, Some(PowError::EpochTooHigh { got: 32_640, max: 32_639 }));
+    }
+}

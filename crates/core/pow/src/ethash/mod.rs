@@ -1,0 +1,17 @@
+//! Ethash as published (revision 23), with this chain's own epoch rule (SPEC 5.4).
+//!
+//! `hashimoto` is the slow model; `lockstep` does the same for several tasks at once, which hides memory latency.
+
+mod cache;
+mod hashimoto;
+mod keccak;
+mod lockstep;
+mod seed;
+mod sizes;
+
+pub use cache::EthashCache;
+pub use hashimoto::{EthashProof, ethash_final};
+pub use keccak::{keccak256, keccak512};
+pub use lockstep::EthashTask;
+pub use seed::{ETHASH_EPOCH_MAX, ethash_epoch_of_seed, ethash_seed};
+pub use sizes::{ethash_cache_bytes, ethash_dataset_bytes};

@@ -1,0 +1,166 @@
+use std::{
+    num::NonZeroUsize,
+    sync::{Arc, Weak},
+};
+
+use bq_primitives::{BlockId, PowHash};
+use parking_lot::Mutex;
+
+use super::{
+    cache::Cache,
+    dataset::Dataset,
+    vm::{Table, Vm},
+};
+use crate::PowError;
+
+/// Everything resident for one RandomX key: its cache, its dataset if it has the one there may be, and idle VMs.
+pub(crate) struct KeyTables {
+    key: BlockId,
+    cache: Arc<Cache>,
+    dataset: Mutex<Option<Arc<Dataset>>>,
+    /// Never longer than `idle_max`.
+    idle: Mutex<Vec<Vm>>,
+    idle_max: usize,
+}
+
+impl KeyTables {
+    /// Builds the cache of `key`, in the memory of `evicted` if nothing of it is in use.
+    pub(crate) fn build(key: BlockId, evicted: Option<Self>, idle_max: usize) -> Result<Self, PowError> {
+        let recycled = evicted.and_then(|tables| {
+            // The VMs hold the cache.
+            drop(tables.idle);
+            Arc::into_inner(tables.cache)
+        });
+        let cache = Arc::new(Cache::build(key.as_bytes(), recycled)?);
+        Ok(Self { key, cache, dataset: Mutex::new(None), idle: Mutex::new(Vec::new()), idle_max })
+    }
+
+    /// A VM of this key, in the fastest mode there is a table for.
+    pub(crate) fn hasher(self: &Arc<Self>) -> Result<RandomXHasher, PowError> {
+        let dataset = self.dataset.lock().clone();
+        let idle = {
+            let mut idle = self.idle.lock();
+            idle.iter().position(|vm| vm.is_fast() == dataset.is_some()).map(|index| idle.swap_remove(index))
+        };
+        let vm = match (idle, dataset) {
+            (Some(vm), _) => vm,
+            (None, Some(dataset)) => Vm::new(Table::Fast(dataset))?,
+            (None, None) => Vm::new(Table::Light(Arc::clone(&self.cache)))?,
+        };
+        Ok(RandomXHasher { vm: Some(vm), begun: false, tables: Arc::clone(self) })
+    }
+
+    fn has_dataset(&self) -> bool {
+        self.dataset.lock().is_some()
+    }
+
+    fn set_dataset(&self, dataset: Option<Arc<Dataset>>) -> Option<Arc<Dataset>> {
+        let mut slot = self.dataset.lock();
+        let fast = dataset.is_some();
+        let previous = std::mem::replace(&mut *slot, dataset);
+        self.idle.lock().retain(|vm| vm.is_fast() == fast);
+        previous
+    }
+
+    fn give_back(&self, vm: Vm) {
+        // Holding this lock orders us against `set_dataset`: no VM of the other mode is kept.
+        let dataset = self.dataset.lock();
+        let mut idle = self.idle.lock();
+        if idle.len() < self.idle_max && vm.is_fast() == dataset.is_some() {
+            idle.push(vm);
+        }
+    }
+}
+
+/// The one dataset that may be in memory, and whose it is.
+#[derive(Default)]
+pub(crate) struct DatasetSlot {
+    /// Weak, so that a key which leaves memory takes its dataset along.
+    owner: Mutex<Weak<KeyTables>>,
+}
+
+impl DatasetSlot {
+    /// Gives `tables` the dataset, taking it from the key that had it. Others that call meanwhile wait; hashing does not.
+    /// False if it had it already.
+    pub(crate) fn build_for(&self, tables: &Arc<KeyTables>, threads: NonZeroUsize) -> Result<bool, PowError> {
+        let mut owner = self.owner.lock();
+        if tables.has_dataset() {
+            return Ok(false);
+        }
+        // Memory still in use by a running hash is freed by its last user instead.
+        let recycled = owner.upgrade().and_then(|previous| previous.set_dataset(None)).and_then(Arc::into_inner);
+        let dataset = Dataset::build(&tables.cache, threads, recycled)?;
+        tables.set_dataset(Some(Arc::new(dataset)));
+        *owner = Arc::downgrade(tables);
+        Ok(true)
+    }
+}
+
+/// A RandomX virtual machine on loan: goes back to its key's pool when dropped. Keep it for a slice of work only, since
+/// its tables stay in memory as long.
+pub struct RandomXHasher {
+    /// Taken only by `drop`.
+    vm: Option<Vm>,
+    begun: bool,
+    tables: Arc<KeyTables>,
+}
+
+impl RandomXHasher {
+    /// The key whose values this gives.
+    #[must_use]
+    pub fn key(&self) -> BlockId {
+        self.tables.key
+    }
+
+    /// Reads the dataset rather than the cache.
+    #[must_use]
+    pub fn is_fast(&self) -> bool {
+        self.vm.as_ref().is_some_and(Vm::is_fast)
+    }
+
+    /// The value (little-endian) of one blob. Abandons a pipeline that was begun.
+    pub fn hash(&mut self, blob: &[u8]) -> PowHash {
+        self.begun = false;
+        self.vm().hash(blob)
+    }
+
+    /// Feeds the pipeline: begins `blob` and returns the value of the blob fed before, if any. A few percent faster than
+    /// [`RandomXHasher::hash`] for a long run of blobs.
+    pub fn feed(&mut self, blob: &[u8]) -> Option<PowHash> {
+        if std::mem::replace(&mut self.begun, true) {
+            Some(self.vm().finish_and_begin(blob))
+        } else {
+            self.vm().begin(blob);
+            None
+        }
+    }
+
+    /// The value of the blob fed last, if any; empties the pipeline.
+    pub fn drain(&mut self) -> Option<PowHash> {
+        std::mem::replace(&mut self.begun, false).then(|| self.vm().finish())
+    }
+
+    #[expect(clippy::expect_used, reason = "the VM is taken out in `drop` only, after which there is no `self`")]
+    const fn vm(&mut self) -> &mut Vm {
+        self.vm.as_mut().expect("taken only by drop")
+    }
+}
+
+impl Drop for RandomXHasher {
+    fn drop(&mut self) {
+        if let Some(vm) = self.vm.take() {
+            self.tables.give_back(vm);
+        }
+    }
+}
+
+#[cfg(test)]
+impl KeyTables {
+    pub(super) fn idle_count(&self) -> usize {
+        self.idle.lock().len()
+    }
+
+    pub(super) fn cache_address(&self) -> usize {
+        self.cache.as_ptr().addr()
+    }
+}
