@@ -1,1 +1,23 @@
-//! To be written.
+//! What surrounds the parts of the binary: configuration in layers, logging, the clock, the data directory and its
+//! lock, shutdown, limits of the operating system.
+//!
+//! What this crate is not: it starts no service and knows no rule of chain or pool; the parts receive values, never the
+//! configuration file. Read [`Config`] and [`Shutdown`] first.
+
+mod clock;
+mod config;
+mod data_dir;
+mod limits;
+mod logging;
+mod shutdown;
+
+pub use clock::{now, now_ms};
+pub use config::{
+    Config, ConfigError, Explained, FIELDS, Field, Layers, Loaded, LogConfig, LogFormat, MinerConfig, PoolConfig,
+    RandomXConfig, RandomXMode, RawConfig, RawEra, RawLane, RawLog, RawMiner, RawPool, RawRandomX, RawRegtest,
+    RegtestConfig, RegtestEra, ShareDifficultyConfig, Source, default_file, load,
+};
+pub use data_dir::{DataDir, DataDirError};
+pub use limits::{disk_free_bytes, raise_file_limit};
+pub use logging::{LogError, init_logging};
+pub use shutdown::{Shutdown, ShutdownTrigger, on_signals};

@@ -1,21 +1,21 @@
 use bq_api_types::Coin;
 use bq_primitives::{Amount, BlockWeight, Height, KeyHash, OutPoint, Transaction, TxOut};
 
-/// A fee rate in atoms per weight unit.
+/// A fee rate in atoms per thousand weight units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FeeRate(pub u64);
 
 /// One atom per weight unit: an ordinary payment costs about 900 atoms.
-pub const DEFAULT_FEE_RATE: FeeRate = FeeRate(1);
+pub const DEFAULT_FEE_RATE: FeeRate = FeeRate(1_000);
 
 /// The heaviest transaction a plan makes: a tenth of a block, about 700 inputs.
 pub const TRANSACTION_WEIGHT_MAX: BlockWeight = BlockWeight::from_units(400_000);
 
 impl FeeRate {
-    /// The fee for a weight; nothing when it is no amount.
+    /// The fee for a weight, rounded up; nothing when it is no amount.
     #[must_use]
     pub fn fee(self, weight: BlockWeight) -> Option<Amount> {
-        Amount::from_atoms(self.0.checked_mul(weight.units())?).ok()
+        Amount::from_atoms(self.0.checked_mul(weight.units())?.div_ceil(1_000)).ok()
     }
 }
 
@@ -26,7 +26,7 @@ pub struct SpendRequest {
     pub payments: Vec<TxOut>,
     /// Where what is left goes.
     pub change: KeyHash,
-    /// Paid per weight unit.
+    /// Paid for the weight.
     pub fee_rate: FeeRate,
     /// The tip; the transaction is meant for the block after it.
     pub tip_height: Height,
@@ -237,7 +237,7 @@ mod tests {
         SpendRequest {
             payments: payments.iter().map(pay).collect(),
             change: OURS,
-            fee_rate: FeeRate(1),
+            fee_rate: DEFAULT_FEE_RATE,
             tip_height: Height(100),
             coinbase_maturity: 10,
         }
@@ -298,17 +298,19 @@ mod tests {
         assert_eq!(crumbs, Err(SpendError::TooHeavy));
     }
 
-    /// The obvious answer: it can be paid exactly when all coins worth spending together can pay it.
+    /// The obvious answer: it can be paid exactly when the coins can pay it that are worth spending, some largest ones
+    /// of them at a time.
     fn payable(coins: &[Coin], request: &SpendRequest) -> bool {
-        let rate = request.fee_rate.0;
-        let worth: u64 = coins
-            .iter()
-            .map(|coin| coin.output.amount.atoms())
-            .filter(|atoms| *atoms > 528 * rate)
-            .map(|atoms| atoms - 528 * rate)
-            .sum();
-        let frame = u64::try_from(8 + 2 + 40 * request.payments.len()).unwrap() * 4 * rate;
-        worth >= request.payments.iter().map(|payment| payment.amount.atoms()).sum::<u64>() + frame
+        let fee = |units: usize| (request.fee_rate.0 * u64::try_from(units).unwrap()).div_ceil(1_000);
+        let mut worth: Vec<u64> =
+            coins.iter().map(|coin| coin.output.amount.atoms()).filter(|atoms| *atoms > fee(528)).collect();
+        worth.sort_unstable();
+        worth.reverse();
+        let payments: u64 = request.payments.iter().map(|payment| payment.amount.atoms()).sum();
+        (1..=worth.len()).any(|count| {
+            let weight = 4 * (10 + 40 * request.payments.len()) + 528 * count;
+            worth[..count].iter().sum::<u64>() >= payments + fee(weight)
+        })
     }
 
     proptest! {
@@ -316,7 +318,7 @@ mod tests {
         fn a_plan_keeps_every_atom_and_exists_when_it_can(
             worth in prop::collection::vec(1_u64..100_000, 0..40),
             payments in prop::collection::vec(1_u64..200_000, 1..6),
-            rate in 0_u64..20,
+            rate in 0_u64..20_000,
         ) {
             let coins = coins(&worth);
             let request = SpendRequest { fee_rate: FeeRate(rate), ..request(&payments) };
@@ -339,9 +341,9 @@ mod tests {
             let mut signed = plan.transaction.clone();
             signed.witnesses = vec![witness; signed.inputs.len()];
             prop_assert_eq!(signed.weight().unwrap(), plan.weight);
-            let least = rate * plan.weight.units();
+            let least = (rate * plan.weight.units()).div_ceil(1_000);
             prop_assert!(plan.fee.atoms() >= least);
-            prop_assert!(plan.fee.atoms() <= least + (528 + 160) * rate);
+            prop_assert!(plan.fee.atoms() <= least + ((528 + 160) * rate).div_ceil(1_000));
 
             let mut names = plan.transaction.inputs.clone();
             names.sort_unstable();

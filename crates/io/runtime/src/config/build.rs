@@ -1,0 +1,207 @@
+//! From checked values to types. Each value was accepted by its field already; what remains are rules between fields.
+
+use std::path::PathBuf;
+
+use bq_primitives::{Address, Algorithm, Amount, CompactTarget, Height, Network, ShareDifficulty};
+use serde::de::DeserializeOwned;
+
+use super::{
+    error::ConfigError,
+    fields::FIELDS,
+    layers::{Source, Values},
+    raw::RawEra,
+    values::{
+        Config, LogConfig, LogFormat, MinerConfig, PoolConfig, RandomXConfig, RandomXMode, RegtestConfig, RegtestEra,
+        ShareDifficultyConfig,
+    },
+};
+
+const EASIEST_BITS: CompactTarget = CompactTarget(0x207f_ffff);
+/// Cache and dataset of RandomX, and the rest of the process beside them.
+const FAST_MODE_MIB: u32 = 256 + 2_080 + 256;
+
+/// The typed configuration.
+pub(super) fn build(values: &Values) -> Result<Config, ConfigError> {
+    let reader = Reader { values };
+    let network: Network = reader.parsed("network")?;
+    Ok(Config {
+        network,
+        data_dir: reader.path("data_dir")?.unwrap_or_default(),
+        stratum: [
+            reader.parsed("stratum_sha256d")?,
+            reader.parsed("stratum_randomx")?,
+            reader.parsed("stratum_ethash")?,
+        ],
+        http: reader.parsed("http")?,
+        rpc: reader.parsed("rpc")?,
+        p2p: reader.parsed("p2p")?,
+        connect: reader.required("connect")?,
+        ready_file: reader.path("ready_file")?,
+        pool: reader.pool()?,
+        miner: reader.miner(network)?,
+        randomx: reader.randomx()?,
+        log: reader.log()?,
+        regtest: reader.regtest(network)?,
+    })
+}
+
+struct Reader<'a> {
+    values: &'a Values,
+}
+
+impl Reader<'_> {
+    fn pool(&self) -> Result<PoolConfig, ConfigError> {
+        let (key_file, password_file) = (self.path("pool.key_file")?, self.path("pool.password_file")?);
+        if key_file.is_some() && password_file.is_none() {
+            let reason = "a key file of your own needs the file with its password".to_owned();
+            return Err(ConfigError::Conflict { field: "pool.password_file", reason });
+        }
+        Ok(PoolConfig {
+            fee_bp: self.number("pool.fee_bp")?,
+            payout_min: self.amount("pool.payout_min")?,
+            payout_final_depth: self.number("pool.payout_final_depth")?,
+            pplns_window_units: self.number("pool.pplns_window_units")?,
+            share_interval_secs: self.number("pool.share_interval_secs")?,
+            share_difficulty_cap_divisor: self.number("pool.share_difficulty_cap_divisor")?,
+            key_file,
+            password_file,
+            share_difficulty: [
+                self.lane("pool.sha256d.share_difficulty_floor", "pool.sha256d.share_difficulty_start")?,
+                self.lane("pool.randomx.share_difficulty_floor", "pool.randomx.share_difficulty_start")?,
+                self.lane("pool.ethash.share_difficulty_floor", "pool.ethash.share_difficulty_start")?,
+            ],
+        })
+    }
+
+    fn lane(&self, floor: &'static str, start: &'static str) -> Result<ShareDifficultyConfig, ConfigError> {
+        let hashes = |name| self.number(name).map(ShareDifficulty::from_hashes);
+        let lane = ShareDifficultyConfig { floor: hashes(floor)?, start: hashes(start)? };
+        if lane.start < lane.floor {
+            let reason = format!("{} is below {floor}, which is {}", lane.start, lane.floor);
+            return Err(ConfigError::Conflict { field: start, reason });
+        }
+        Ok(lane)
+    }
+
+    fn miner(&self, network: Network) -> Result<MinerConfig, ConfigError> {
+        let enabled: bool = self.required("miner.enabled")?;
+        let asked: usize = self.number("miner.threads")?;
+        let names: Vec<String> = self.required("miner.algorithms")?;
+        let mut algorithms: Vec<Algorithm> = names.iter().filter_map(|name| name.parse().ok()).collect();
+        algorithms.sort_unstable();
+        algorithms.dedup();
+        let address = match self.optional::<String>("miner.address")? {
+            Some(text) => Some(
+                Address::parse(&text, network)
+                    .map_err(|error| self.refuse("miner.address", &format!("{text} ({error})")))?,
+            ),
+            None => None,
+        };
+        Ok(MinerConfig { threads: if enabled { asked } else { 0 }, algorithms, address })
+    }
+
+    fn randomx(&self) -> Result<RandomXConfig, ConfigError> {
+        let memory_budget_mib = self.number("randomx.memory_budget_mib")?;
+        let mode = match self.required::<String>("randomx.mode")?.as_str() {
+            "fast" => RandomXMode::Fast,
+            "auto" if memory_budget_mib >= FAST_MODE_MIB => RandomXMode::Fast,
+            _ => RandomXMode::Light,
+        };
+        Ok(RandomXConfig { mode, memory_budget_mib })
+    }
+
+    fn log(&self) -> Result<LogConfig, ConfigError> {
+        let json = self.required::<String>("log.format")? == "json";
+        let format = if json { LogFormat::Json } else { LogFormat::Text };
+        Ok(LogConfig { format, level: self.required("log.level")? })
+    }
+
+    fn regtest(&self, network: Network) -> Result<RegtestConfig, ConfigError> {
+        for field in ["regtest.coinbase_maturity", "regtest.eras"] {
+            if network != Network::Regtest && self.values.contains_key(field) {
+                let reason = format!("the rules of {network} are fixed; only regtest takes this");
+                return Err(ConfigError::Conflict { field, reason });
+            }
+        }
+        let coinbase_maturity = match self.values.contains_key("regtest.coinbase_maturity") {
+            true => Some(self.number("regtest.coinbase_maturity")?),
+            false => None,
+        };
+        let raw: Vec<RawEra> = self.optional("regtest.eras")?.unwrap_or_default();
+        let eras: Vec<RegtestEra> = raw.iter().map(|era| self.era(era)).collect::<Result<_, _>>()?;
+        let starts_right = eras.first().is_none_or(|era| era.start == Height(1));
+        let increases = eras.windows(2).all(|pair| pair[0].start < pair[1].start);
+        if starts_right && increases {
+            Ok(RegtestConfig { coinbase_maturity, eras })
+        } else {
+            let starts: Vec<String> = eras.iter().map(|era| era.start.to_string()).collect();
+            Err(self.refuse("regtest.eras", &format!("starts {}", starts.join(", "))))
+        }
+    }
+
+    fn era(&self, raw: &RawEra) -> Result<RegtestEra, ConfigError> {
+        let refuse = |got: String| self.refuse("regtest.eras", &got);
+        let start = u32::try_from(raw.start).map_err(|_| refuse(format!("start {}", raw.start)))?;
+        let algorithm = |name: &String| name.parse::<Algorithm>().map_err(|error| refuse(error.to_string()));
+        let mut ids: Vec<Algorithm> = raw.algorithms.iter().map(algorithm).collect::<Result<_, _>>()?;
+        ids.sort_unstable();
+        ids.dedup();
+        if ids.is_empty() || ids.len() != raw.algorithms.len() {
+            return Err(refuse(format!("algorithms {:?}", raw.algorithms)));
+        }
+        if let Some(name) = raw.bits.keys().find(|name| !raw.algorithms.contains(name)) {
+            return Err(refuse(format!("bits for {name}, which is not in the era")));
+        }
+        let with_bits = |id: Algorithm| match raw.bits.get(id.name()) {
+            None => Ok((id, EASIEST_BITS)),
+            Some(text) => parse_bits(text).map(|bits| (id, bits)).ok_or_else(|| refuse(format!("bits {text:?}"))),
+        };
+        let algorithms = ids.into_iter().map(with_bits).collect::<Result<_, _>>()?;
+        Ok(RegtestEra { start: Height(start), algorithms })
+    }
+
+    fn amount(&self, name: &'static str) -> Result<Amount, ConfigError> {
+        let atoms: u64 = self.number(name)?;
+        Amount::from_atoms(atoms).map_err(|_| self.refuse(name, &atoms.to_string()))
+    }
+
+    fn number<T: TryFrom<i64>>(&self, name: &'static str) -> Result<T, ConfigError> {
+        let number: i64 = self.required(name)?;
+        T::try_from(number).map_err(|_| self.refuse(name, &number.to_string()))
+    }
+
+    fn parsed<T: std::str::FromStr>(&self, name: &'static str) -> Result<T, ConfigError> {
+        let text: String = self.required(name)?;
+        text.parse().map_err(|_| self.refuse(name, &text))
+    }
+
+    fn path(&self, name: &'static str) -> Result<Option<PathBuf>, ConfigError> {
+        self.optional(name)
+    }
+
+    fn required<T: DeserializeOwned>(&self, name: &'static str) -> Result<T, ConfigError> {
+        self.optional(name)?.ok_or_else(|| self.refuse(name, "nothing"))
+    }
+
+    fn optional<T: DeserializeOwned>(&self, name: &'static str) -> Result<Option<T>, ConfigError> {
+        let Some((value, _)) = self.values.get(name) else { return Ok(None) };
+        match value.clone().try_into() {
+            Ok(value) => Ok(Some(value)),
+            Err(error) => {
+                let error: toml::de::Error = error;
+                Err(self.refuse(name, &format!("{value} ({})", error.message())))
+            }
+        }
+    }
+
+    fn refuse(&self, name: &'static str, got: &str) -> ConfigError {
+        let allowed = FIELDS.iter().find(|field| field.name == name).map(|field| field.allowed());
+        let from = self.values.get(name).map_or(Source::Default, |(_, from)| from.clone());
+        ConfigError::Value { field: name, got: got.to_owned(), allowed: allowed.unwrap_or_default(), from }
+    }
+}
+
+fn parse_bits(text: &str) -> Option<CompactTarget> {
+    let bits = CompactTarget(u32::from_str_radix(text, 16).ok().filter(|_| text.len() == 8)?);
+    bits.decode().ok().map(|_| bits)
+}

@@ -1,0 +1,323 @@
+//! The one table of fields: name, allowed values, meaning, risk and default. The file, the environment, `explain` and
+//! every error message are made from it, so they cannot disagree.
+
+use std::{fmt::Write as _, net::SocketAddr, ops::RangeInclusive};
+
+use bq_primitives::{Algorithm, Amount, Network};
+use toml::Value;
+
+/// A configurable value.
+#[derive(Clone, Debug)]
+pub struct Field {
+    /// Dotted name in the file, such as `pool.fee_bp`.
+    pub name: &'static str,
+    /// What it does.
+    pub meaning: &'static str,
+    /// What can go wrong with an unwise value; empty if nothing.
+    pub risk: &'static str,
+    pub(super) kind: Kind,
+}
+
+/// What a field may hold.
+#[derive(Clone, Debug)]
+pub(super) enum Kind {
+    Integer(RangeInclusive<i64>),
+    Flag,
+    Choice(&'static [&'static str]),
+    Path,
+    Address,
+    Peers,
+    Algorithms,
+    PayoutAddress,
+    LogFilter,
+    Eras,
+}
+
+const SHARE_DIFFICULTY: Kind = Kind::Integer(1..=1 << 48);
+const AMOUNT_MAX: i64 = 9_007_199_254_740_991;
+const _: () = assert!(AMOUNT_MAX.unsigned_abs() == Amount::MAX.atoms());
+
+const FLOOR: &str = "Easiest share, in expected hashes. Vardiff and miners' wishes never go below it.";
+const FLOOR_RISK: &str = "Too low: one miner can flood the verifier. Too high: small devices never find a share.";
+const START: &str = "What an unknown worker begins with, in expected hashes. At least the floor.";
+const START_RISK: &str = "Too high: a slow worker looks dead until vardiff has come down.";
+const PUBLIC_RISK: &str = "Anything but 127.0.0.1 makes it reachable from the network.";
+
+macro_rules! field {
+    ($name:literal, $kind:expr, $meaning:expr, $risk:expr) => {
+        Field { name: $name, meaning: $meaning, risk: $risk, kind: $kind }
+    };
+}
+
+/// Every field, in the order of the file.
+pub static FIELDS: [Field; 34] = [
+    field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
+    field!(
+        "data_dir",
+        Kind::Path,
+        "Where chain, shares, ledger and keys live. Made if missing, and locked.",
+        "The ledger is money: back it up, and never run two processes on a copy of it."
+    ),
+    field!("stratum_sha256d", Kind::Address, "Stratum port for SHA-256d miners; port 0 picks a free one.", PUBLIC_RISK),
+    field!("stratum_randomx", Kind::Address, "Stratum port for RandomX miners.", PUBLIC_RISK),
+    field!("stratum_ethash", Kind::Address, "Stratum port for Ethash miners.", PUBLIC_RISK),
+    field!("http", Kind::Address, "Dashboard, /api/v1, /metrics and /health.", PUBLIC_RISK),
+    field!(
+        "rpc",
+        Kind::Address,
+        "JSON-RPC of the node.",
+        "It has no login: whoever reaches it can hand in blocks and transactions. Keep it on 127.0.0.1."
+    ),
+    field!("p2p", Kind::Address, "Where peers connect.", PUBLIC_RISK),
+    field!("connect", Kind::Peers, "Peers to connect to and stay connected to.", ""),
+    field!("ready_file", Kind::Path, "Written as JSON with all addresses once everything is ready.", ""),
+    field!(
+        "pool.fee_bp",
+        Kind::Integer(0..=5_000),
+        "Pool fee in hundredths of a percent.",
+        "A change counts for blocks found after it."
+    ),
+    field!(
+        "pool.payout_min",
+        Kind::Integer(10_000..=AMOUNT_MAX),
+        "Atoms a miner must be owed before a payout (100,000,000 are one coin).",
+        "Too low: fees eat the payouts. Too high: small miners wait for ever."
+    ),
+    field!(
+        "pool.payout_final_depth",
+        Kind::Integer(1..=10_000),
+        "Confirmations after which a payout is final.",
+        "Too low: a deep reorganisation can undo a payout that the books call final."
+    ),
+    field!(
+        "pool.pplns_window_units",
+        Kind::Integer(1..=64),
+        "Length of the PPLNS window, in expected blocks per algorithm.",
+        "Changing it on a running pool moves income between miners."
+    ),
+    field!(
+        "pool.share_interval_secs",
+        Kind::Integer(1..=120),
+        "Seconds between two shares of one connection that vardiff aims at.",
+        "Too short costs verification time: a RandomX share takes tens of milliseconds."
+    ),
+    field!(
+        "pool.share_difficulty_cap_divisor",
+        Kind::Integer(1..=1_000_000),
+        "A share is never harder than the network's difficulty over this.",
+        "1 makes shares as rare as blocks on a small network."
+    ),
+    field!(
+        "pool.key_file",
+        Kind::Path,
+        "Key file that receives rewards and signs payouts; none = one is made in data_dir.",
+        "It holds all pool money between maturity and payout."
+    ),
+    field!(
+        "pool.password_file",
+        Kind::Path,
+        "File whose first line is the key file's password; none = one is made in data_dir.",
+        "Readable to its owner only."
+    ),
+    field!("pool.sha256d.share_difficulty_floor", SHARE_DIFFICULTY, FLOOR, FLOOR_RISK),
+    field!("pool.sha256d.share_difficulty_start", SHARE_DIFFICULTY, START, START_RISK),
+    field!("pool.randomx.share_difficulty_floor", SHARE_DIFFICULTY, FLOOR, FLOOR_RISK),
+    field!("pool.randomx.share_difficulty_start", SHARE_DIFFICULTY, START, START_RISK),
+    field!("pool.ethash.share_difficulty_floor", SHARE_DIFFICULTY, FLOOR, FLOOR_RISK),
+    field!("pool.ethash.share_difficulty_start", SHARE_DIFFICULTY, START, START_RISK),
+    field!("miner.enabled", Kind::Flag, "Whether the built-in miner runs.", ""),
+    field!(
+        "miner.threads",
+        Kind::Integer(0..=1_024),
+        "Threads of the built-in miner; 0 turns it off.",
+        "More threads than cores slow the pool down."
+    ),
+    field!("miner.algorithms", Kind::Algorithms, "What the built-in miner mines, where the chain allows it.", ""),
+    field!(
+        "miner.address",
+        Kind::PayoutAddress,
+        "Whom the built-in miner's shares pay; none = the pool's own key.",
+        ""
+    ),
+    field!(
+        "randomx.mode",
+        Kind::Choice(&["light", "fast", "auto"]),
+        "How RandomX hashes are computed: light (256 MiB), fast (2,080 MiB more, far quicker), auto (fast if the budget allows).",
+        "fast beyond the machine's memory ends in swapping or a kill."
+    ),
+    field!(
+        "randomx.memory_budget_mib",
+        Kind::Integer(512..=1_048_576),
+        "Memory the process should stay within, in MiB. Decides auto.",
+        ""
+    ),
+    field!("log.format", Kind::Choice(&["text", "json"]), "Shape of the lines on standard error.", ""),
+    field!("log.level", Kind::LogFilter, "How much is logged.", "debug logs every share."),
+    field!(
+        "regtest.coinbase_maturity",
+        Kind::Integer(1..=100_000),
+        "Confirmations before a coinbase output may be spent. Only on regtest.",
+        ""
+    ),
+    field!(
+        "regtest.eras",
+        Kind::Eras,
+        "Which algorithms may seal blocks from which height on. Only on regtest.",
+        "Part of the rules: all nodes of the chain must agree."
+    ),
+];
+
+impl Field {
+    /// The field's environment variable: `BQ_` and the name in capitals with `_` for `.`.
+    #[must_use]
+    pub fn env(&self) -> String {
+        format!("BQ_{}", self.name.to_uppercase().replace('.', "_"))
+    }
+
+    /// What may be set, in words.
+    #[must_use]
+    pub fn allowed(&self) -> String {
+        match &self.kind {
+            Kind::Integer(range) => format!("{} to {}", range.start(), range.end()),
+            Kind::Flag => "true or false".to_owned(),
+            Kind::Choice(choices) => choices.join(", "),
+            Kind::Path => "a path".to_owned(),
+            Kind::Address => "IP:PORT, such as 127.0.0.1:8080 or [::1]:0".to_owned(),
+            Kind::Peers => "a list of HOST:PORT".to_owned(),
+            Kind::Algorithms => "a list of at least one of sha256d, randomx, ethash".to_owned(),
+            Kind::PayoutAddress => "an address of the network".to_owned(),
+            Kind::LogFilter => "error, warn, info, debug, trace, off, or a filter such as info,bq_net=debug".to_owned(),
+            Kind::Eras => {
+                "a table per era: start = height, algorithms = [names], optional bits = { name = \"207fffff\" }; \
+                 the first start is 1, starts increase"
+                    .to_owned()
+            }
+        }
+    }
+
+    /// The value without any other layer, if there is one.
+    #[must_use]
+    pub fn default_on(&self, network: Network) -> Option<Value> {
+        default_value(self.name, network)
+    }
+
+    pub(super) fn accepts(&self, value: &Value) -> bool {
+        let list = |test: &dyn Fn(&str) -> bool| {
+            value.as_array().is_some_and(|items| items.iter().all(|item| item.as_str().is_some_and(test)))
+        };
+        match &self.kind {
+            Kind::Integer(range) => value.as_integer().is_some_and(|number| range.contains(&number)),
+            Kind::Flag => value.is_bool(),
+            Kind::Choice(choices) => value.as_str().is_some_and(|text| choices.contains(&text)),
+            Kind::Path | Kind::PayoutAddress => value.as_str().is_some_and(|text| !text.is_empty()),
+            Kind::Address => value.as_str().is_some_and(|text| text.parse::<SocketAddr>().is_ok()),
+            Kind::Peers => list(&is_peer),
+            Kind::Algorithms => {
+                list(&|name| name.parse::<Algorithm>().is_ok()) && value.as_array().is_some_and(|a| !a.is_empty())
+            }
+            Kind::LogFilter => value.as_str().is_some_and(|text| crate::logging::parse_filter(text).is_some()),
+            Kind::Eras => value.is_array(),
+        }
+    }
+
+    /// The value that the text of an environment variable means; text of the wrong form stays text and is refused by
+    /// [`Field::accepts`].
+    pub(super) fn from_env(&self, text: &str) -> Value {
+        let words = || text.split(',').map(str::trim).filter(|word| !word.is_empty());
+        let as_text = || Value::String(text.to_owned());
+        match &self.kind {
+            Kind::Integer(_) => text.trim().parse().map_or_else(|_| as_text(), Value::Integer),
+            Kind::Flag => match text.trim() {
+                "true" | "1" => Value::Boolean(true),
+                "false" | "0" => Value::Boolean(false),
+                _ => as_text(),
+            },
+            Kind::Peers | Kind::Algorithms => {
+                words().map(|word| Value::String(word.to_owned())).collect::<Vec<_>>().into()
+            }
+            _ => as_text(),
+        }
+    }
+}
+
+fn is_peer(text: &str) -> bool {
+    let parts = text.rsplit_once(':');
+    parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0))
+}
+
+fn default_value(name: &str, network: Network) -> Option<Value> {
+    let small = matches!(network, Network::Devnet | Network::Regtest);
+    Some(match name {
+        "network" => network.name().into(),
+        "data_dir" => "bq-data".into(),
+        "stratum_sha256d" => "127.0.0.1:3333".into(),
+        "stratum_randomx" => "127.0.0.1:3334".into(),
+        "stratum_ethash" => "127.0.0.1:3335".into(),
+        "http" => "127.0.0.1:8080".into(),
+        "rpc" => "127.0.0.1:8332".into(),
+        "p2p" => "127.0.0.1:8333".into(),
+        "connect" => Value::Array(Vec::new()),
+        "pool.fee_bp" => 100.into(),
+        "pool.payout_min" => 100_000_000.into(),
+        "pool.payout_final_depth" => (if small { 6 } else { 60 }).into(),
+        "pool.pplns_window_units" => 2.into(),
+        "pool.share_interval_secs" => (if small { 5 } else { 15 }).into(),
+        "pool.share_difficulty_cap_divisor" => 8.into(),
+        "miner.enabled" => (network == Network::Devnet).into(),
+        "miner.threads" => 1.into(),
+        "miner.algorithms" => Algorithm::ALL.map(|algorithm| Value::from(algorithm.name())).to_vec().into(),
+        "randomx.mode" => "auto".into(),
+        "randomx.memory_budget_mib" => 512.into(),
+        "log.format" => "text".into(),
+        "log.level" => "info".into(),
+        other => return share_difficulty_default(other, network),
+    })
+}
+
+/// Sized for one CPU core on devnet, for ordinary devices on the large networks. A regtest chain may need two hashes
+/// per block, so nothing is too easy there.
+fn share_difficulty_default(name: &str, network: Network) -> Option<Value> {
+    let (floor, start): (i64, i64) = match (name.split('.').nth(1)?, network) {
+        ("sha256d" | "randomx" | "ethash", Network::Regtest) => (1, 1),
+        ("sha256d", Network::Devnet) => (1 << 16, 1 << 20),
+        ("sha256d", _) => (1 << 32, 1 << 40),
+        ("randomx", Network::Devnet) => (50, 200),
+        ("randomx", _) => (5_000, 20_000),
+        ("ethash", Network::Devnet) => (500, 5_000),
+        ("ethash", _) => (1 << 26, 1 << 30),
+        _ => return None,
+    };
+    match name.rsplit('.').next()? {
+        "share_difficulty_floor" => Some(floor.into()),
+        "share_difficulty_start" => Some(start.into()),
+        _ => None,
+    }
+}
+
+/// `bq config init`: a file with every field, its meaning, range and risk, and its default commented out.
+#[must_use]
+pub fn default_file(network: Network) -> String {
+    let mut out = String::from(
+        "# Configuration of bq. Every line that is commented out shows a default.\n\
+         # Flags win over the environment (BQ_*), which wins over this file.\n",
+    );
+    let mut section = "";
+    for field in &FIELDS {
+        let (in_section, key) = field.name.rsplit_once('.').unwrap_or(("", field.name));
+        if in_section != section {
+            section = in_section;
+            let _ = write!(out, "\n[{section}]\n");
+        }
+        let _ = write!(out, "\n# {}\n# Allowed: {}. Environment: {}\n", field.meaning, field.allowed(), field.env());
+        if !field.risk.is_empty() {
+            let _ = writeln!(out, "# Risk: {}", field.risk);
+        }
+        let _ = match field.default_on(network) {
+            // The network is not a default here but what the file was asked for.
+            Some(value) if field.name == "network" => writeln!(out, "{key} = {value}"),
+            Some(value) => writeln!(out, "#{key} = {value}"),
+            None => writeln!(out, "#{key} = (not set)"),
+        };
+    }
+    out
+}

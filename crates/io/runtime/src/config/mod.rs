@@ -1,0 +1,17 @@
+//! Configuration: four layers (flags, environment, file, defaults) become one checked [`Config`].
+
+mod build;
+mod error;
+mod fields;
+mod layers;
+mod raw;
+mod values;
+
+pub use error::ConfigError;
+pub use fields::{FIELDS, Field, default_file};
+pub use layers::{Explained, Layers, Loaded, Source, load};
+pub use raw::{RawConfig, RawEra, RawLane, RawLog, RawMiner, RawPool, RawRandomX, RawRegtest};
+pub use values::{
+    Config, LogConfig, LogFormat, MinerConfig, PoolConfig, RandomXConfig, RandomXMode, RegtestConfig, RegtestEra,
+    ShareDifficultyConfig,
+};

@@ -1,0 +1,104 @@
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// One layer as it was given: every field optional and unchecked. A file is read into it, and flags fill one in.
+/// [`crate::FIELDS`] says what each field means.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "FIELDS documents every field once, for the file, the flags and this struct")]
+pub struct RawConfig {
+    pub network: Option<String>,
+    pub data_dir: Option<PathBuf>,
+    pub stratum_sha256d: Option<String>,
+    pub stratum_randomx: Option<String>,
+    pub stratum_ethash: Option<String>,
+    pub http: Option<String>,
+    pub rpc: Option<String>,
+    pub p2p: Option<String>,
+    pub connect: Option<Vec<String>>,
+    pub ready_file: Option<PathBuf>,
+    pub pool: RawPool,
+    pub miner: RawMiner,
+    pub randomx: RawRandomX,
+    pub log: RawLog,
+    pub regtest: RawRegtest,
+}
+
+/// `[pool]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "FIELDS documents every field")]
+pub struct RawPool {
+    pub fee_bp: Option<i64>,
+    pub payout_min: Option<i64>,
+    pub payout_final_depth: Option<i64>,
+    pub pplns_window_units: Option<i64>,
+    pub share_interval_secs: Option<i64>,
+    pub share_difficulty_cap_divisor: Option<i64>,
+    pub key_file: Option<PathBuf>,
+    pub password_file: Option<PathBuf>,
+    pub sha256d: RawLane,
+    pub randomx: RawLane,
+    pub ethash: RawLane,
+}
+
+/// `[pool.sha256d]`, `[pool.randomx]`, `[pool.ethash]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "FIELDS documents every field")]
+pub struct RawLane {
+    pub share_difficulty_floor: Option<i64>,
+    pub share_difficulty_start: Option<i64>,
+}
+
+/// `[miner]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "FIELDS documents every field")]
+pub struct RawMiner {
+    pub enabled: Option<bool>,
+    pub threads: Option<i64>,
+    pub algorithms: Option<Vec<String>>,
+    pub address: Option<String>,
+}
+
+/// `[randomx]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "FIELDS documents every field")]
+pub struct RawRandomX {
+    pub mode: Option<String>,
+    pub memory_budget_mib: Option<i64>,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "FIELDS documents every field")]
+pub struct RawLog {
+    pub format: Option<String>,
+    pub level: Option<String>,
+}
+
+/// `[regtest]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "FIELDS documents every field")]
+pub struct RawRegtest {
+    pub coinbase_maturity: Option<i64>,
+    pub eras: Option<Vec<RawEra>>,
+}
+
+/// `[[regtest.eras]]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawEra {
+    /// First height of the era.
+    pub start: i64,
+    /// Names of its algorithms.
+    pub algorithms: Vec<String>,
+    /// Compact bits by algorithm name, eight hex digits; missing ones get the easiest, 207fffff.
+    #[serde(default)]
+    pub bits: std::collections::BTreeMap<String, String>,
+}

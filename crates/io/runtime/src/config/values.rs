@@ -1,0 +1,139 @@
+use std::{net::SocketAddr, path::PathBuf};
+
+use bq_primitives::{Address, Algorithm, Amount, CompactTarget, Height, Network, ShareDifficulty};
+
+/// Everything the process needs to know, checked. [`crate::FIELDS`] documents defaults, ranges and risks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Which chain.
+    pub network: Network,
+    /// Where chain, shares, ledger and keys live.
+    pub data_dir: PathBuf,
+    /// Stratum listeners, by [`Algorithm::index`]; port 0 picks a free one, here and below.
+    pub stratum: [SocketAddr; Algorithm::COUNT],
+    /// Dashboard, API, metrics, health.
+    pub http: SocketAddr,
+    /// JSON-RPC.
+    pub rpc: SocketAddr,
+    /// Peers.
+    pub p2p: SocketAddr,
+    /// Peers to connect to, `HOST:PORT`.
+    pub connect: Vec<String>,
+    /// Written once everything is ready.
+    pub ready_file: Option<PathBuf>,
+    /// The pool.
+    pub pool: PoolConfig,
+    /// The built-in miner.
+    pub miner: MinerConfig,
+    /// RandomX tables.
+    pub randomx: RandomXConfig,
+    /// Logging.
+    pub log: LogConfig,
+    /// Deviations of a regtest chain; nothing on other networks.
+    pub regtest: RegtestConfig,
+}
+
+/// `[pool]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolConfig {
+    /// Fee in hundredths of a percent.
+    pub fee_bp: u16,
+    /// Smallest payout.
+    pub payout_min: Amount,
+    /// Confirmations after which a payout is final.
+    pub payout_final_depth: u32,
+    /// Length of the PPLNS window in expected blocks.
+    pub pplns_window_units: u32,
+    /// What vardiff aims at, per connection.
+    pub share_interval_secs: u32,
+    /// A share is never harder than the network's difficulty over this.
+    pub share_difficulty_cap_divisor: u32,
+    /// Key that receives rewards and signs payouts; nothing = one that the binary makes in the data directory.
+    pub key_file: Option<PathBuf>,
+    /// File whose first line is that key's password.
+    pub password_file: Option<PathBuf>,
+    /// By [`Algorithm::index`].
+    pub share_difficulty: [ShareDifficultyConfig; Algorithm::COUNT],
+}
+
+/// Bounds of vardiff for one algorithm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShareDifficultyConfig {
+    /// The easiest share.
+    pub floor: ShareDifficulty,
+    /// What an unknown worker begins with.
+    pub start: ShareDifficulty,
+}
+
+/// `[miner]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MinerConfig {
+    /// Threads; 0 = the miner is off.
+    pub threads: usize,
+    /// What it mines, in increasing id, at least one.
+    pub algorithms: Vec<Algorithm>,
+    /// Whom its shares pay; nothing = the pool's own key.
+    pub address: Option<Address>,
+}
+
+/// `[randomx]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RandomXConfig {
+    /// How shares and blocks are verified.
+    pub mode: RandomXMode,
+    /// Memory the whole process should stay within.
+    pub memory_budget_mib: u32,
+}
+
+/// How RandomX hashes are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RandomXMode {
+    /// 256 MiB per key, some 30 ms per hash.
+    Light,
+    /// 2,080 MiB more, some 1 ms per hash.
+    Fast,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// Shape of a line.
+    pub format: LogFormat,
+    /// A level or a filter.
+    pub level: String,
+}
+
+/// Shape of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// `[regtest]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RegtestConfig {
+    /// Confirmations before a coinbase output may be spent; nothing = the network's own.
+    pub coinbase_maturity: Option<u32>,
+    /// Era table by increasing start; empty = the network's own.
+    pub eras: Vec<RegtestEra>,
+}
+
+/// One era of a custom table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegtestEra {
+    /// First height.
+    pub start: Height,
+    /// Its algorithms in increasing id, each with the bits of every block.
+    pub algorithms: Vec<(Algorithm, CompactTarget)>,
+}
+
+impl Config {
+    /// The Stratum listener of an algorithm.
+    #[must_use]
+    pub fn stratum(&self, algorithm: Algorithm) -> SocketAddr {
+        self.stratum[algorithm.index()]
+    }
+}
