@@ -6,7 +6,9 @@
 
 mod events;
 mod json;
+mod mining;
 mod node;
+mod peers;
 mod pool;
 mod sync;
 
@@ -15,9 +17,11 @@ pub use json::{
     AlgorithmView, AtomsView, BlockStateView, BlockView, BlocksView, MinerView, PayoutView, PoolView, ShareCountsView,
     WorkerView,
 };
+pub use mining::{MiningChange, MiningControl, MiningControlError, MiningStatus};
 pub use node::{
     BlockSummary, Coin, MiningInfo, NodeApi, NodeError, SubmitBlockError, SubmitTransactionError, Template,
     TemplateRequest, TemplateWork, TipSummary, TransactionStatus,
 };
+pub use peers::{AddNodeError, PeerInfo, PeerNetwork};
 pub use pool::{AcceptedShare, AuthorizeError, PoolApi, PoolViews, RecordShareError, ShareReject, ViewError};
 pub use sync::{AddHeadersError, Announcement, HeaderTip, HeadersAdded, SyncApi};
