@@ -1,1 +1,19 @@
-//! To be written.
+//! The whole-system suite: the real `bq` binary, driven from outside.
+//!
+//! Nothing of the product is linked here. The miners in [`miner`] are written from the published protocol descriptions
+//! with other hashing libraries (the `sha2` crate, the reference RandomX library, a slow Ethash of our own), so that a
+//! mistake in the product's hashing or dialects cannot hide in its own tests. Read [`BqProcess`] and [`Miner`] first.
+
+mod http;
+mod miner;
+mod process;
+mod rpc;
+mod wait;
+
+pub use http::{HttpResponse, http_get};
+pub use miner::{
+    Dialect, EthashMode, LightEthash, LineClient, Miner, MinerReport, Submission, ethash, randomx, sha256d,
+};
+pub use process::{BqOptions, BqProcess, Finished, bq_path, run_bq};
+pub use rpc::RpcClient;
+pub use wait::wait_for;

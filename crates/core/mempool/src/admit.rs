@@ -46,6 +46,7 @@ impl Mempool {
         let witness = transaction.witnesses.len().saturating_mul(WITNESS_BYTES);
         Ok(PooledTransaction {
             txid: transaction.txid(),
+            wtxid: transaction.wtxid(),
             fee,
             weight,
             encoded_len: transaction.base_len().saturating_add(witness),

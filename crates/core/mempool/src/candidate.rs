@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use bq_primitives::{Amount, BlockWeight, Height, Transaction, TxId};
+use bq_primitives::{Amount, BlockWeight, Height, Transaction, TxId, WtxId};
 
 use crate::Density;
 
@@ -24,6 +24,8 @@ pub struct PooledTransaction {
     pub transaction: Arc<Transaction>,
     /// Its id.
     pub txid: TxId,
+    /// Its id with its witness: hashed once here and not again for every template.
+    pub wtxid: WtxId,
     /// What it leaves to the miner.
     pub fee: Amount,
     /// Its share of the block's weight.

@@ -1,0 +1,103 @@
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What a server answered.
+#[derive(Clone, Debug)]
+pub struct HttpResponse {
+    /// Status code.
+    pub status: u16,
+    /// Head without the status line, as received.
+    pub headers: String,
+    /// The body, with chunks joined.
+    pub body: String,
+}
+
+impl HttpResponse {
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// It is not JSON.
+    pub fn json(&self) -> Result<Value> {
+        serde_json::from_str(&self.body).with_context(|| format!("status {}, body {:?}", self.status, self.body))
+    }
+
+    /// The first sample of a Prometheus metric without labels.
+    #[must_use]
+    pub fn metric(&self, name: &str) -> Option<f64> {
+        let mut lines = self.body.lines().filter_map(|line| line.split_once(' '));
+        lines.find(|(key, _)| *key == name).and_then(|(_, value)| value.trim().parse().ok())
+    }
+}
+
+/// `GET path`, one connection per request.
+///
+/// # Errors
+/// No connection, or no whole answer within 20 seconds.
+pub fn http_get(address: SocketAddr, path: &str) -> Result<HttpResponse> {
+    request(address, &format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"))
+}
+
+/// `POST path` with a JSON body.
+pub(crate) fn http_post(address: SocketAddr, path: &str, body: &Value) -> Result<HttpResponse> {
+    let body = body.to_string();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    request(address, &(head + &body))
+}
+
+fn request(address: SocketAddr, text: &str) -> Result<HttpResponse> {
+    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.write_all(text.as_bytes())?;
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes)?;
+    parse(&bytes)
+}
+
+fn parse(bytes: &[u8]) -> Result<HttpResponse> {
+    let text = String::from_utf8_lossy(bytes);
+    let (head, body) = text.split_once("\r\n\r\n").context("answer without a head")?;
+    let (status_line, headers) = head.split_once("\r\n").unwrap_or((head, ""));
+    let status = status_line.split(' ').nth(1).context("no status")?.parse()?;
+    let chunked = headers.to_ascii_lowercase().contains("transfer-encoding: chunked");
+    let body = if chunked { join_chunks(body)? } else { body.to_owned() };
+    Ok(HttpResponse { status, headers: headers.to_owned(), body })
+}
+
+fn join_chunks(mut rest: &str) -> Result<String> {
+    let mut body = String::new();
+    while let Some((size, tail)) = rest.split_once("\r\n") {
+        let size = usize::from_str_radix(size.split(';').next().unwrap_or(size).trim(), 16)?;
+        if size == 0 {
+            break;
+        }
+        body.push_str(tail.get(..size).context("chunk is cut off")?);
+        rest = tail.get(size + 2..).context("chunk is cut off")?;
+    }
+    Ok(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn joins_chunks_and_finds_metrics() {
+        let bytes = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nbq_a 7\r\n9\r\n\nbq_b 1.5\r\n0\r\n\r\n";
+        let response = parse(bytes).unwrap();
+        assert_eq!((response.status, response.body.as_str()), (200, "bq_a 7\nbq_b 1.5"));
+        assert_eq!(response.metric("bq_b"), Some(1.5));
+        assert_eq!(response.metric("bq_c"), None);
+    }
+}
