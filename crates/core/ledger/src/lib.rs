@@ -1,1 +1,48 @@
-//! To be written.
+//! Everything that decides how much each miner is owed, in integers only: what a share is worth, which shares a block
+//! pays, how its reward is split, and the double-entry books that remember it.
+//!
+//! What this crate is not: it knows no Stratum, no SQL, no clock and no chain. It is told which block was found, matured
+//! or orphaned, and answers with the transfers to append; `bq-pool-store` keeps them, `bq-pool` decides when.
+//!
+//! Read [`Window`] and [`Transfer`] first. Section numbers cite `docs/spec/`.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic
+    )
+)]
+
+mod weight;
+mod window;
+
+mod distribution;
+
+mod chart;
+mod transfer;
+
+mod block_transfers;
+mod payout;
+
+mod audit;
+mod books;
+mod error;
+mod journal;
+
+#[cfg(test)]
+mod tests;
+
+pub use audit::{AuditError, AuditReport, Auditor};
+pub use block_transfers::{BlockCredit, deep_orphan, deep_return, mature, reverse_credit};
+pub use books::Books;
+pub use chart::{LedgerAccount, ParseAccountError, Side};
+pub use distribution::{Distribution, FeeBasisPoints, FeeError, distribute, solo};
+pub use error::LedgerError;
+pub use journal::{Journal, Posted};
+pub use payout::{Payee, PayoutPlan, PayoutTerms};
+pub use transfer::{Cause, ChainedTransfer, JournalHash, Transfer, TransferCode, TransferKey};
+pub use weight::ShareWeight;
+pub use window::{Window, WindowUnits};

@@ -1,0 +1,149 @@
+use std::collections::BTreeMap;
+
+use bq_primitives::{AccountId, Algorithm, Amount, BlockId};
+
+use crate::{Cause, Distribution, LedgerAccount, LedgerError, Transfer};
+
+/// A pool block that is on the best chain, with what is to be booked for it (T10).
+#[derive(Clone, Debug)]
+pub struct BlockCredit<'a> {
+    /// The block.
+    pub block: BlockId,
+    /// How often it came back.
+    pub generation: u32,
+    /// Its lane.
+    pub algorithm: Algorithm,
+    /// What its coinbase pays the pool.
+    pub reward: Amount,
+    /// The lane's whole matured residue, which the distribution already contains.
+    pub carry_in: Amount,
+    /// The split.
+    pub distribution: &'a Distribution,
+}
+
+impl BlockCredit<'_> {
+    /// T10: reward and residue to miners, seed, fee and the block's own residue. The residue pays the first parties, so
+    /// at most one party gets two lines.
+    ///
+    /// # Errors
+    /// [`LedgerError::Overflow`] unless the distribution splits exactly reward and residue.
+    pub fn transfers(&self) -> Result<Vec<Transfer>, LedgerError> {
+        let lane = self.algorithm;
+        let cause = Cause::BlockCredited { block: self.block, generation: self.generation };
+        let mut carry_left = self.carry_in;
+        let mut reward_left = self.reward;
+        let mut transfers = Vec::new();
+        for (credit, amount) in self.parties() {
+            let from_carry = amount.min(carry_left);
+            let from_reward = amount.checked_sub(from_carry)?;
+            carry_left = carry_left.checked_sub(from_carry)?;
+            reward_left = reward_left.checked_sub(from_reward)?;
+            let sources = [(LedgerAccount::Carry(lane), from_carry), (LedgerAccount::ChainImmature(lane), from_reward)];
+            transfers.extend(
+                sources.into_iter().filter(|(_, amount)| *amount > Amount::ZERO).map(|(debit, amount)| Transfer {
+                    cause,
+                    debit,
+                    credit,
+                    amount,
+                }),
+            );
+        }
+        if carry_left == Amount::ZERO && reward_left == Amount::ZERO {
+            Ok(transfers)
+        } else {
+            Err(LedgerError::Overflow)
+        }
+    }
+
+    fn parties(&self) -> impl Iterator<Item = (LedgerAccount, Amount)> + '_ {
+        let Distribution { fee, credits, seed, carry, .. } = self.distribution;
+        let miners = credits.iter().map(|(account, amount)| (LedgerAccount::MinerImmature(*account), *amount));
+        let rest = [
+            (LedgerAccount::Seed(self.algorithm), *seed),
+            (LedgerAccount::FeeIncome(self.algorithm), *fee),
+            (LedgerAccount::CarryPending(self.block), *carry),
+        ];
+        miners.chain(rest)
+    }
+}
+
+/// T11 from the block's own T10 lines: what it earned each miner becomes payable, its residue joins the lane's, its coin
+/// may be spent.
+///
+/// # Errors
+/// [`LedgerError::Overflow`] when sums leave the range of amounts, which lines written by T10 cannot cause.
+pub fn mature(block: BlockId, generation: u32, credit_lines: &[Transfer]) -> Result<Vec<Transfer>, LedgerError> {
+    let cause = Cause::BlockMatured { block, generation };
+    let mut miners: BTreeMap<AccountId, Amount> = BTreeMap::new();
+    let mut rewards: BTreeMap<Algorithm, Amount> = BTreeMap::new();
+    let mut residue = Amount::ZERO;
+    let mut lane = None;
+    for line in credit_lines {
+        if let LedgerAccount::ChainImmature(algorithm) = line.debit {
+            add(rewards.entry(algorithm).or_default(), line.amount)?;
+        }
+        if let LedgerAccount::ChainImmature(algorithm) | LedgerAccount::Carry(algorithm) = line.debit {
+            lane = Some(algorithm);
+        }
+        match line.credit {
+            LedgerAccount::MinerImmature(account) => add(miners.entry(account).or_default(), line.amount)?,
+            LedgerAccount::CarryPending(_) => add(&mut residue, line.amount)?,
+            _ => {}
+        }
+    }
+    let miners = miners
+        .into_iter()
+        .map(|(account, amount)| (LedgerAccount::MinerImmature(account), LedgerAccount::MinerPayable(account), amount));
+    let carry = lane.map(|algorithm| (LedgerAccount::CarryPending(block), LedgerAccount::Carry(algorithm), residue));
+    let coins = rewards
+        .into_iter()
+        .map(|(algorithm, amount)| (LedgerAccount::ChainSpendable, LedgerAccount::ChainImmature(algorithm), amount));
+    Ok(miners
+        .chain(carry)
+        .chain(coins)
+        .filter(|(_, _, amount)| *amount > Amount::ZERO)
+        .map(|(debit, credit, amount)| Transfer { cause, debit, credit, amount })
+        .collect())
+}
+
+/// T12: every T10 line backwards, also the residue that the block had taken in.
+#[must_use]
+pub fn reverse_credit(block: BlockId, generation: u32, credit_lines: &[Transfer]) -> Vec<Transfer> {
+    let cause = Cause::BlockOrphaned { block, generation };
+    credit_lines.iter().map(|line| line.reversed(cause)).collect()
+}
+
+/// T13: the coin of a matured block is gone. Miners keep their credit; the pool books the loss. What is already set
+/// aside or spent cannot be taken from the spendable coins, so the part above `spendable` goes to suspense until a
+/// person settles it.
+///
+/// # Errors
+/// None in practice: the parts never exceed the reward.
+pub fn deep_orphan(
+    block: BlockId,
+    generation: u32,
+    reward: Amount,
+    spendable: Amount,
+) -> Result<Vec<Transfer>, LedgerError> {
+    let cause = Cause::BlockLost { block, generation };
+    let from_coins = reward.min(spendable);
+    let unexplained = reward.checked_sub(from_coins)?;
+    let debit = LedgerAccount::OrphanLoss;
+    Ok([(LedgerAccount::ChainSpendable, from_coins), (LedgerAccount::Suspense, unexplained)]
+        .into_iter()
+        .filter(|(_, amount)| *amount > Amount::ZERO)
+        .map(|(credit, amount)| Transfer { cause, debit, credit, amount })
+        .collect())
+}
+
+/// T14: the block is back; every T13 line backwards.
+#[must_use]
+pub fn deep_return(block: BlockId, generation: u32, loss_lines: &[Transfer]) -> Vec<Transfer> {
+    let cause = Cause::BlockRegained { block, generation };
+    loss_lines.iter().map(|line| line.reversed(cause)).collect()
+}
+
+fn add(sum: &mut Amount, amount: Amount) -> Result<(), LedgerError> {
+    *sum = sum.checked_add(amount)?;
+    Ok(())
+}

@@ -1,0 +1,89 @@
+use std::collections::BTreeMap;
+
+use crate::{LedgerAccount, LedgerError, Side, Transfer};
+
+/// The balance of every account: what a journal folds to. Balances never go below zero.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Books {
+    balances: BTreeMap<LedgerAccount, u64>,
+}
+
+impl Books {
+    /// Atoms on the account's own side.
+    #[must_use]
+    pub fn balance(&self, account: LedgerAccount) -> u64 {
+        self.balances.get(&account).copied().unwrap_or(0)
+    }
+
+    /// Every account that holds something.
+    pub fn balances(&self) -> impl Iterator<Item = (LedgerAccount, u64)> + '_ {
+        self.balances.iter().map(|(account, balance)| (*account, *balance))
+    }
+
+    /// Applies a batch as one: only its sum per account counts, and either all of it is applied or nothing.
+    ///
+    /// # Errors
+    /// [`LedgerError::Insufficient`] when a balance would go below zero; ill-formed transfers.
+    pub fn apply(&mut self, batch: &[Transfer]) -> Result<(), LedgerError> {
+        let next = Self::next_balances(batch, |account| self.balance(account))?;
+        for (account, balance) in next {
+            if balance == 0 {
+                self.balances.remove(&account);
+            } else {
+                self.balances.insert(account, balance);
+            }
+        }
+        Ok(())
+    }
+
+    /// The balances after a batch of the accounts it touches, given those before: the one rule that every store of
+    /// balances goes by.
+    ///
+    /// # Errors
+    /// As [`Books::apply`].
+    pub fn next_balances(
+        batch: &[Transfer],
+        before: impl Fn(LedgerAccount) -> u64,
+    ) -> Result<BTreeMap<LedgerAccount, u64>, LedgerError> {
+        let mut changes: BTreeMap<LedgerAccount, (u64, u64)> = BTreeMap::new();
+        for transfer in batch {
+            transfer.check()?;
+            let amount = transfer.amount.atoms();
+            add(&mut changes.entry(transfer.debit).or_default().0, amount)?;
+            add(&mut changes.entry(transfer.credit).or_default().1, amount)?;
+        }
+        changes
+            .into_iter()
+            .map(|(account, (debits, credits))| {
+                let (more, less) = match account.side() {
+                    Side::Debit => (debits, credits),
+                    Side::Credit => (credits, debits),
+                };
+                let balance = before(account);
+                let held = balance.checked_add(more).ok_or(LedgerError::Overflow)?;
+                let left =
+                    held.checked_sub(less).ok_or(LedgerError::Insufficient { account, balance, needed: less })?;
+                Ok((account, left))
+            })
+            .collect()
+    }
+
+    /// Sum of debit balances less sum of credit balances (I1, I3): 0 or the books are wrong.
+    #[must_use]
+    pub fn imbalance(&self) -> i128 {
+        imbalance(self.balances())
+    }
+}
+
+/// Sum of debit balances less sum of credit balances.
+pub(crate) fn imbalance(balances: impl IntoIterator<Item = (LedgerAccount, u64)>) -> i128 {
+    balances.into_iter().fold(0_i128, |sum, (account, balance)| match account.side() {
+        Side::Debit => sum.saturating_add(i128::from(balance)),
+        Side::Credit => sum.saturating_sub(i128::from(balance)),
+    })
+}
+
+fn add(sum: &mut u64, amount: u64) -> Result<(), LedgerError> {
+    *sum = sum.checked_add(amount).ok_or(LedgerError::Overflow)?;
+    Ok(())
+}

@@ -1,0 +1,105 @@
+use bq_primitives::{AccountId, Amount};
+
+use crate::{LedgerError, Window};
+
+/// The pool's fee in hundredths of a percent, 0 to 10,000.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FeeBasisPoints(u16);
+
+/// A fee above 100 %.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("fee of {0} basis points is above 10000 (100 %)")]
+pub struct FeeError(pub u16);
+
+impl FeeBasisPoints {
+    const WHOLE: u16 = 10_000;
+
+    /// Checks the range.
+    ///
+    /// # Errors
+    /// [`FeeError`] above 10,000.
+    pub const fn new(basis_points: u16) -> Result<Self, FeeError> {
+        if basis_points > Self::WHOLE { Err(FeeError(basis_points)) } else { Ok(Self(basis_points)) }
+    }
+
+    /// Hundredths of a percent.
+    #[must_use]
+    pub const fn get(self) -> u16 {
+        self.0
+    }
+
+    /// `floor(reward * bp / 10000)`, never more than the reward.
+    ///
+    /// # Errors
+    /// None in practice: a result above the reward is impossible.
+    pub fn of(self, reward: Amount) -> Result<Amount, LedgerError> {
+        let product = u128::from(reward.atoms()).saturating_mul(u128::from(self.0));
+        amount(product.checked_div(u128::from(Self::WHOLE)).unwrap_or(0))
+    }
+}
+
+/// How one block's reward is split (SPEC 8.3). `fee + sum of credits + seed + carry = reward + carry taken in`, always.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Distribution {
+    /// What the pool keeps.
+    pub fee: Amount,
+    /// What each account earns, in increasing id; never zero.
+    pub credits: Vec<(AccountId, Amount)>,
+    /// What the seed account earns.
+    pub seed: Amount,
+    /// The rounding residue, less than one atom per payee; it joins the lane's next block once this one matured.
+    pub carry: Amount,
+    /// How many parties the window names, also those whose part came to less than an atom.
+    pub payees: u32,
+}
+
+/// Splits `reward` and the lane's matured residue `carry_in` over a window (SPEC 8.3): one floor per account.
+///
+/// # Errors
+/// [`LedgerError::Amount`] when reward and residue together leave the range of amounts.
+pub fn distribute(
+    reward: Amount,
+    fee: FeeBasisPoints,
+    carry_in: Amount,
+    window: &Window,
+) -> Result<Distribution, LedgerError> {
+    let fee = fee.of(reward)?;
+    let net = reward.checked_sub(fee)?.checked_add(carry_in)?;
+    let whole = window.units().parts();
+    let mut left = net;
+    let mut take = |weight: u128| -> Result<Amount, LedgerError> {
+        let part = part_of(net, weight, whole)?;
+        left = left.checked_sub(part)?;
+        Ok(part)
+    };
+    let mut credits = Vec::new();
+    for (account, weight) in window.weights() {
+        let credit = take(weight)?;
+        if credit > Amount::ZERO {
+            credits.push((account, credit));
+        }
+    }
+    let seed = take(window.seed())?;
+    Ok(Distribution { fee, credits, seed, carry: left, payees: window.payees() })
+}
+
+/// The whole reward less the fee for the account that found the block (SPEC 8.3, SOLO).
+///
+/// # Errors
+/// None in practice: the fee never exceeds the reward.
+pub fn solo(reward: Amount, fee: FeeBasisPoints, finder: AccountId) -> Result<Distribution, LedgerError> {
+    let fee = fee.of(reward)?;
+    let credits = vec![(finder, reward.checked_sub(fee)?)];
+    Ok(Distribution { fee, credits, seed: Amount::ZERO, carry: Amount::ZERO, payees: 1 })
+}
+
+/// `floor(net * weight / whole)`: below 2^53 * 2^66 = 2^119, so nothing wraps.
+fn part_of(net: Amount, weight: u128, whole: u128) -> Result<Amount, LedgerError> {
+    let product = u128::from(net.atoms()).checked_mul(weight).ok_or(LedgerError::Overflow)?;
+    amount(product.checked_div(whole).ok_or(LedgerError::Overflow)?)
+}
+
+fn amount(atoms: u128) -> Result<Amount, LedgerError> {
+    let atoms = u64::try_from(atoms).map_err(|_| LedgerError::Overflow)?;
+    Ok(Amount::from_atoms(atoms)?)
+}

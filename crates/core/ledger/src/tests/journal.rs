@@ -1,0 +1,125 @@
+use super::*;
+use crate::{AuditError, Auditor, Cause, Journal, LedgerAccount, LedgerError, PayoutPlan, Transfer};
+
+fn transfer(payout: u64, debit: LedgerAccount, credit: LedgerAccount, amount: u64) -> Transfer {
+    Transfer { cause: Cause::PayoutReserved { payout }, debit, credit, amount: atoms(amount) }
+}
+
+const SPENDABLE: LedgerAccount = LedgerAccount::ChainSpendable;
+const SUSPENSE: LedgerAccount = LedgerAccount::Suspense;
+
+#[test]
+fn the_same_key_with_another_content_is_a_fault() {
+    let mut journal = Journal::default();
+    journal.post(&[transfer(1, SPENDABLE, SUSPENSE, 5)]).expect("both sides grow");
+    let error = journal.post(&[transfer(1, SPENDABLE, SUSPENSE, 6)]).expect_err("another amount");
+    assert!(matches!(error, LedgerError::KeyConflict { existing, got, .. } if (existing, got) == (atoms(5), atoms(6))));
+    assert!(error.is_integrity_fault());
+
+    let half_known = [transfer(1, SPENDABLE, SUSPENSE, 5), transfer(2, SPENDABLE, SUSPENSE, 5)];
+    assert!(matches!(journal.post(&half_known), Err(LedgerError::PartialBatch(_))));
+    assert_eq!(journal.lines().len(), 1);
+}
+
+#[test]
+fn a_refused_batch_changes_nothing() {
+    let mut journal = Journal::default();
+    journal.post(&[transfer(1, SPENDABLE, SUSPENSE, 5)]).expect("both sides grow");
+    let before = journal.clone();
+    let batch = [
+        transfer(2, SPENDABLE, SUSPENSE, 5),
+        transfer(2, LedgerAccount::MinerPayable(A), LedgerAccount::MinerInFlight(A), 1),
+    ];
+    let error = journal.post(&batch).expect_err("the miner has nothing");
+    let account = LedgerAccount::MinerPayable(A);
+    assert_eq!(error, LedgerError::Insufficient { account, balance: 0, needed: 1 });
+    assert_eq!((journal.lines(), journal.books()), (before.lines(), before.books()));
+
+    assert!(journal.post(&[transfer(3, SPENDABLE, SUSPENSE, 0)]).is_err());
+    assert!(journal.post(&[transfer(3, SPENDABLE, SPENDABLE, 1)]).is_err());
+}
+
+#[test]
+fn every_changed_line_breaks_the_chain() {
+    let mut journal = Journal::default();
+    for payout in 1..=4 {
+        journal.post(&[transfer(payout, SPENDABLE, SUSPENSE, payout)]).expect("both sides grow");
+    }
+    let audit = |lines: &[crate::ChainedTransfer]| {
+        let mut auditor = Auditor::new([]);
+        lines.iter().try_for_each(|line| auditor.line(line))?;
+        auditor.finish()
+    };
+    let report = audit(journal.lines()).expect("untouched");
+    assert_eq!((report.head, report.lines, &report.books), (journal.head(), 4, journal.books()));
+    for changed in 0..4_u8 {
+        let position = usize::from(changed);
+        let mut lines = journal.lines().to_vec();
+        lines[position].transfer.amount = atoms(99);
+        assert_eq!(audit(&lines), Err(AuditError::Chain(u64::from(changed) + 1)));
+        let mut lines = journal.lines().to_vec();
+        lines.remove(position);
+        // Cutting lines off the end is what the head, published elsewhere, is for.
+        assert_eq!(audit(&lines).is_err(), changed < 3);
+    }
+}
+
+#[test]
+fn account_names_round_trip() {
+    let accounts = [
+        LedgerAccount::ChainImmature(Algorithm::RandomX),
+        LedgerAccount::ChainSpendable,
+        LedgerAccount::ChainInFlight,
+        LedgerAccount::MinerImmature(A),
+        LedgerAccount::MinerPayable(AccountId(u32::MAX)),
+        LedgerAccount::MinerInFlight(A),
+        LedgerAccount::FeeIncome(Algorithm::Ethash),
+        LedgerAccount::CarryPending(block(0xab)),
+        LedgerAccount::Carry(Algorithm::Sha256d),
+        LedgerAccount::Seed(Algorithm::RandomX),
+        LedgerAccount::PpsImmature,
+        LedgerAccount::PpsReserve,
+        LedgerAccount::NetFeeExpense,
+        LedgerAccount::OrphanLoss,
+        LedgerAccount::Suspense,
+    ];
+    for account in accounts {
+        assert_eq!(account.to_string().parse(), Ok(account));
+    }
+    for text in ["", "miner_payable", "miner_payable:", "miner_payable:007", "miner_payable:+7", "carry:scrypt", "x:1"]
+    {
+        assert!(text.parse::<LedgerAccount>().is_err(), "{text}");
+    }
+}
+
+#[test]
+fn causes_round_trip() {
+    let block = block(7);
+    let causes = [
+        Cause::BlockCredited { block, generation: 0 },
+        Cause::BlockMatured { block, generation: 1 },
+        Cause::BlockOrphaned { block, generation: 2 },
+        Cause::BlockLost { block, generation: 3 },
+        Cause::BlockRegained { block, generation: 3 },
+        Cause::PayoutReserved { payout: 1 },
+        Cause::PayoutFinal { payout: u64::MAX },
+        Cause::PayoutVoid { payout: 2 },
+    ];
+    for cause in causes {
+        assert_eq!(Cause::from_parts(cause.code(), &cause.subject(), cause.generation()), Some(cause));
+    }
+    assert_eq!(Cause::from_parts(crate::TransferCode(90), "1", 0), None);
+    assert_eq!(Cause::from_parts(crate::TransferCode(30), "01", 0), None);
+}
+
+#[test]
+fn a_payout_never_pays_nothing_and_never_more_than_there_is() {
+    let due = vec![(A, atoms(10)), (B, atoms(1000))];
+    assert!(matches!(PayoutPlan::new(due, atoms(20)), Err(LedgerError::FeeAboveAmount { account: A, .. })));
+    assert_eq!(PayoutPlan::new(vec![], atoms(20)), Err(LedgerError::NoPayees));
+    assert!(!LedgerError::NoPayees.is_integrity_fault());
+
+    let terms = crate::PayoutTerms { payout_min: atoms(10), payees_max: 2, available: atoms(100) };
+    let balances = [(A, atoms(500)), (B, atoms(60)), (C, atoms(50)), (D, atoms(40))];
+    assert_eq!(PayoutPlan::select(balances, &terms), [(B, atoms(60)), (D, atoms(40))]);
+}

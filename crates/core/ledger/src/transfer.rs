@@ -1,0 +1,242 @@
+use std::fmt;
+
+use bq_primitives::{Amount, BlockId, tagged_hash};
+
+use crate::{LedgerAccount, LedgerError};
+
+/// One line of the journal: `amount` from the credit side's account to the debit side's. Written once, never edited;
+/// a correction is a new line (SPEC 8.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transfer {
+    /// What happened.
+    pub cause: Cause,
+    /// The account that is debited.
+    pub debit: LedgerAccount,
+    /// The account that is credited.
+    pub credit: LedgerAccount,
+    /// How much, at least one atom.
+    pub amount: Amount,
+}
+
+/// The event that a transfer books. With the two accounts it makes the transfer's natural key: the same event books the
+/// same line only once, however often it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cause {
+    /// T10: a block is on the best chain. The generation counts how often it came back.
+    BlockCredited {
+        /// The block.
+        block: BlockId,
+        /// 0 at first, one more after each time it was orphaned.
+        generation: u32,
+    },
+    /// T11: its reward may be spent.
+    BlockMatured {
+        /// The block.
+        block: BlockId,
+        /// As in the credit it matures.
+        generation: u32,
+    },
+    /// T12: it left the best chain before maturity.
+    BlockOrphaned {
+        /// The block.
+        block: BlockId,
+        /// As in the credit it reverses.
+        generation: u32,
+    },
+    /// T13: it left the best chain after maturity; the pool bears the loss.
+    BlockLost {
+        /// The block.
+        block: BlockId,
+        /// As in the credit, plus how often it was lost and regained since.
+        generation: u32,
+    },
+    /// T14: a lost block is back; the loss is undone.
+    BlockRegained {
+        /// The block.
+        block: BlockId,
+        /// As in the loss it undoes.
+        generation: u32,
+    },
+    /// T30: a payout is planned; its amounts are set aside.
+    PayoutReserved {
+        /// Number of the payout.
+        payout: u64,
+    },
+    /// T31: its transaction is buried deep enough.
+    PayoutFinal {
+        /// Number of the payout.
+        payout: u64,
+    },
+    /// T32: its transaction can never confirm; proved, not assumed after a time.
+    PayoutVoid {
+        /// Number of the payout.
+        payout: u64,
+    },
+}
+
+/// The number of a [`Cause`] in the journal. 20, 21 (PPS) and 90 (manual correction) are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TransferCode(pub u8);
+
+/// What makes a transfer unique.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TransferKey {
+    /// The event.
+    pub cause: Cause,
+    /// Debit side.
+    pub debit: LedgerAccount,
+    /// Credit side.
+    pub credit: LedgerAccount,
+}
+
+/// Head of the journal's hash chain: it commits to every line so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JournalHash(pub [u8; 32]);
+
+/// A journal line with its place in the chain of hashes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChainedTransfer {
+    /// 1 for the first line.
+    pub id: u64,
+    /// Lines with one number were written together.
+    pub batch: u64,
+    /// The line.
+    pub transfer: Transfer,
+    /// Hash before this line.
+    pub previous: JournalHash,
+    /// Hash after this line.
+    pub hash: JournalHash,
+}
+
+impl Transfer {
+    /// What makes it unique.
+    #[must_use]
+    pub const fn key(&self) -> TransferKey {
+        TransferKey { cause: self.cause, debit: self.debit, credit: self.credit }
+    }
+
+    /// A transfer moves at least one atom between two accounts.
+    ///
+    /// # Errors
+    /// [`LedgerError::ZeroTransfer`], [`LedgerError::SameAccount`].
+    pub fn check(&self) -> Result<(), LedgerError> {
+        if self.amount == Amount::ZERO {
+            return Err(LedgerError::ZeroTransfer(Box::new(self.key())));
+        }
+        if self.debit == self.credit {
+            return Err(LedgerError::SameAccount(Box::new(self.key())));
+        }
+        Ok(())
+    }
+
+    /// The same amount back, for another event.
+    #[must_use]
+    pub const fn reversed(&self, cause: Cause) -> Self {
+        Self { cause, debit: self.credit, credit: self.debit, amount: self.amount }
+    }
+
+    /// Appends the line to the hash chain: `T("BQ/journal", previous || id || batch || text || amount)`. The wall-clock
+    /// time of a line is not hashed, so that a replay of the same events gives the same head.
+    #[must_use]
+    pub fn chained(self, id: u64, batch: u64, previous: JournalHash) -> ChainedTransfer {
+        let text = self.key().to_string();
+        let length = u64::try_from(text.len()).unwrap_or(u64::MAX);
+        let hash = JournalHash(tagged_hash(
+            "BQ/journal",
+            &[
+                &previous.0,
+                &id.to_le_bytes(),
+                &batch.to_le_bytes(),
+                &length.to_le_bytes(),
+                text.as_bytes(),
+                &self.amount.atoms().to_le_bytes(),
+            ],
+        ));
+        ChainedTransfer { id, batch, transfer: self, previous, hash }
+    }
+}
+
+impl TransferKey {
+    /// 32 bytes for a unique index.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        tagged_hash("BQ/transfer-key", &[self.to_string().as_bytes()])
+    }
+}
+
+impl Cause {
+    /// Its number in the journal.
+    #[must_use]
+    pub const fn code(&self) -> TransferCode {
+        TransferCode(match self {
+            Self::BlockCredited { .. } => 10,
+            Self::BlockMatured { .. } => 11,
+            Self::BlockOrphaned { .. } => 12,
+            Self::BlockLost { .. } => 13,
+            Self::BlockRegained { .. } => 14,
+            Self::PayoutReserved { .. } => 30,
+            Self::PayoutFinal { .. } => 31,
+            Self::PayoutVoid { .. } => 32,
+        })
+    }
+
+    /// The cause with this code, subject and generation, as a database stores it; nothing when no such cause exists.
+    #[must_use]
+    pub fn from_parts(code: TransferCode, subject: &str, generation: u32) -> Option<Self> {
+        let block = || subject.parse::<BlockId>().ok();
+        let payout = || if generation == 0 { subject.parse::<u64>().ok() } else { None };
+        let cause = match code.0 {
+            10 => Self::BlockCredited { block: block()?, generation },
+            11 => Self::BlockMatured { block: block()?, generation },
+            12 => Self::BlockOrphaned { block: block()?, generation },
+            13 => Self::BlockLost { block: block()?, generation },
+            14 => Self::BlockRegained { block: block()?, generation },
+            30 => Self::PayoutReserved { payout: payout()? },
+            31 => Self::PayoutFinal { payout: payout()? },
+            32 => Self::PayoutVoid { payout: payout()? },
+            _ => return None,
+        };
+        if cause.subject() == subject { Some(cause) } else { None }
+    }
+
+    /// What the event is about: a block id or a payout number.
+    #[must_use]
+    pub fn subject(&self) -> String {
+        match self {
+            Self::BlockCredited { block, .. }
+            | Self::BlockMatured { block, .. }
+            | Self::BlockOrphaned { block, .. }
+            | Self::BlockLost { block, .. }
+            | Self::BlockRegained { block, .. } => block.to_string(),
+            Self::PayoutReserved { payout } | Self::PayoutFinal { payout } | Self::PayoutVoid { payout } => {
+                payout.to_string()
+            }
+        }
+    }
+
+    /// How often the subject came back; 0 for payouts.
+    #[must_use]
+    pub const fn generation(&self) -> u32 {
+        match self {
+            Self::BlockCredited { generation, .. }
+            | Self::BlockMatured { generation, .. }
+            | Self::BlockOrphaned { generation, .. }
+            | Self::BlockLost { generation, .. }
+            | Self::BlockRegained { generation, .. } => *generation,
+            Self::PayoutReserved { .. } | Self::PayoutFinal { .. } | Self::PayoutVoid { .. } => 0,
+        }
+    }
+}
+
+impl fmt::Display for TransferCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "T{}", self.0)
+    }
+}
+
+impl fmt::Display for TransferKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (code, subject, generation) = (self.cause.code(), self.cause.subject(), self.cause.generation());
+        write!(f, "{code} {subject} {generation} {} {}", self.debit, self.credit)
+    }
+}

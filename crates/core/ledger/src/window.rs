@@ -1,0 +1,122 @@
+use std::collections::BTreeMap;
+
+use bq_primitives::AccountId;
+
+use crate::{LedgerError, ShareWeight};
+
+/// Length of a PPLNS window in units: expected work of that many blocks, 1 to 64 (SPEC 8.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WindowUnits(u8);
+
+impl WindowUnits {
+    /// The usual window.
+    pub const DEFAULT: Self = Self(2);
+    /// The longest window the arithmetic is proved for.
+    pub const MAX: Self = Self(64);
+
+    /// A window of `units` blocks' work; nothing outside 1..=64.
+    #[must_use]
+    pub const fn new(units: u8) -> Option<Self> {
+        if units == 0 || units > Self::MAX.0 { None } else { Some(Self(units)) }
+    }
+
+    /// Number of units.
+    #[must_use]
+    pub const fn units(self) -> u8 {
+        self.0
+    }
+
+    /// The weight that fills the window: `units * 2^60`, at most 2^66.
+    #[must_use]
+    pub fn parts(self) -> u128 {
+        u128::from(self.0) << 60
+    }
+}
+
+/// Which part of a block each account earned: the shares that lead up to it, and the seed account for the part of the
+/// window that no share fills (SPEC 8.2). The parts always sum to the whole window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    units: WindowUnits,
+    weights: BTreeMap<AccountId, u128>,
+    seed: u128,
+}
+
+impl Window {
+    /// Walks a lane's shares from the winning one backwards, in falling sequence. The winning share counts half, each
+    /// older one whole, the last one as far as it still fits; what no share fills belongs to the seed account. Stops
+    /// reading as soon as the window is full.
+    ///
+    /// # Errors
+    /// Passes on what reading a share fails with.
+    pub fn walk<E>(
+        units: WindowUnits,
+        newest_first: impl IntoIterator<Item = Result<(AccountId, ShareWeight), E>>,
+    ) -> Result<Self, E> {
+        let mut need = units.parts();
+        let mut weights = BTreeMap::new();
+        for (position, share) in newest_first.into_iter().enumerate() {
+            let (account, weight) = share?;
+            let counted = if position == 0 { weight.half() } else { weight };
+            let taken = need.min(u128::from(counted.parts()));
+            need = need.saturating_sub(taken);
+            let sum: &mut u128 = weights.entry(account).or_default();
+            *sum = sum.saturating_add(taken);
+            if need == 0 {
+                break;
+            }
+        }
+        weights.retain(|_, weight| *weight > 0);
+        Ok(Self { units, weights, seed: need })
+    }
+
+    /// A window with known parts.
+    ///
+    /// # Errors
+    /// [`LedgerError::WindowSum`] unless weights and seed sum to exactly `units * 2^60`.
+    pub fn from_parts(
+        units: WindowUnits,
+        weights: impl IntoIterator<Item = (AccountId, u128)>,
+        seed: u128,
+    ) -> Result<Self, LedgerError> {
+        let mut summed: BTreeMap<AccountId, u128> = BTreeMap::new();
+        let mut total = seed;
+        for (account, weight) in weights {
+            let sum = summed.entry(account).or_default();
+            *sum = sum.saturating_add(weight);
+            total = total.saturating_add(weight);
+        }
+        summed.retain(|_, weight| *weight > 0);
+        let expected = units.parts();
+        if total == expected {
+            Ok(Self { units, weights: summed, seed })
+        } else {
+            Err(LedgerError::WindowSum { got: total, expected })
+        }
+    }
+
+    /// Length of the window.
+    #[must_use]
+    pub const fn units(&self) -> WindowUnits {
+        self.units
+    }
+
+    /// Weight per account in increasing id; none is zero.
+    pub fn weights(&self) -> impl Iterator<Item = (AccountId, u128)> + '_ {
+        self.weights.iter().map(|(account, weight)| (*account, *weight))
+    }
+
+    /// The part that no share fills.
+    #[must_use]
+    pub const fn seed(&self) -> u128 {
+        self.seed
+    }
+
+    /// How many parties share the reward: accounts, and the seed account if it has a part. The rounding residue is
+    /// smaller than this number.
+    #[must_use]
+    pub fn payees(&self) -> u32 {
+        let accounts = u32::try_from(self.weights.len()).unwrap_or(u32::MAX);
+        accounts.saturating_add(u32::from(self.seed > 0))
+    }
+}
