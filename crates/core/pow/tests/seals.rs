@@ -1,7 +1,9 @@
 //! Every published sealed header, from header and seal to verdict, through the public interface alone.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use bq_pow::{
-    EthashTask, PowConfig, PowError, PowVerifier, ethash_work_hash, randomx_blob, work_coinbase, work_header,
+    EthashTask, PowConfig, PowError, PowVerifier, ethash_final, ethash_work_hash, randomx_blob, work_coinbase,
+    work_header,
 };
 use bq_primitives::{Algorithm, BlockId, Decoder, Header, PowKey, Seal, Target};
 use serde_json::Value;
@@ -38,7 +40,7 @@ fn case(json: &Value) -> Case {
     let key = match header.algorithm {
         Algorithm::Sha256d => PowKey::Sha256d,
         Algorithm::RandomX => PowKey::RandomX(BlockId(bytes("randomx_key").try_into().unwrap())),
-        Algorithm::Ethash => PowKey::Ethash(u32::try_from(json["epoch"].as_u64().unwrap()).unwrap()),
+        Algorithm::Ethash => PowKey::Ethash(u32::try_from(json["ethash_epoch"].as_u64().unwrap()).unwrap()),
     };
     Case { json: json.clone(), header, seal, key, target: header.bits.decode().unwrap() }
 }
@@ -88,15 +90,20 @@ fn tampering_is_refused(verifier: &PowVerifier, cases: &[Case]) {
     for case in cases.iter().filter(|case| case.is_valid() && matches!(case.seal, Seal::Ethash { .. })).take(2) {
         let Seal::Ethash { extranonce, nonce, mix } = case.seal else { unreachable!() };
         let PowKey::Ethash(epoch) = case.key else { unreachable!() };
-        // A wrong mix mostly fails the cheap test; against the easiest target it must fail the full one.
-        let forged = Seal::Ethash { extranonce, nonce, mix: [1; 32] };
+        // A mix that fails the cheap test already; against the easiest target it must fail the full one.
+        let work_hash = ethash_work_hash(&case.header.seal_hash(), &extranonce);
+        let wrong = (0..=u8::MAX)
+            .map(|byte| [byte; 32])
+            .find(|wrong| !case.target.is_met_by_be(&ethash_final(&work_hash, nonce, wrong)))
+            .unwrap();
+        let forged = Seal::Ethash { extranonce, nonce, mix: wrong };
         let builds = verifier.counters();
         let cheap = verifier.verify(&case.header, &forged, &PowKey::Ethash(9_999_999), &case.target);
         assert!(matches!(cheap, Err(PowError::AboveTarget { .. })), "refused before any table is asked for");
         assert_eq!(verifier.counters(), builds);
         let full = verifier.verify(&case.header, &forged, &case.key, &Target::MAX);
-        assert_eq!(full, Err(PowError::WrongMix { got: [1; 32], expected: mix }));
-        let task = EthashTask { work_hash: ethash_work_hash(&case.header.seal_hash(), &extranonce), nonce };
+        assert_eq!(full, Err(PowError::WrongMix { got: wrong, expected: mix }));
+        let task = EthashTask { work_hash, nonce };
         for proof in verifier.ethash_hash_batch(epoch, &[task; 9]).unwrap() {
             assert_eq!(proof.mix, mix);
         }

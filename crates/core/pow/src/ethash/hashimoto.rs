@@ -2,7 +2,7 @@ use bq_primitives::PowHash;
 
 use super::{
     cache::Node,
-    keccak::{keccak256_final, keccak512_node, keccak512_seed},
+    keccak::{keccak256_final, keccak512_seed},
 };
 use crate::EthashWorkHash;
 
@@ -27,7 +27,8 @@ pub fn ethash_final(work_hash: &EthashWorkHash, nonce: u64, mix: &[u8; 32]) -> P
     PowHash(keccak256_final(&keccak512_seed(&work_hash.0, nonce), mix))
 }
 
-/// Evaluates a proof from the cache alone, step by step as published.
+/// Evaluates a proof from the cache alone, step by step as published: the model for the code that does several at once.
+#[cfg(test)]
 pub(super) fn hashimoto(cache: &[Node], pages: u32, work_hash: &EthashWorkHash, nonce: u64) -> EthashProof {
     let seed = keccak512_seed(&work_hash.0, nonce);
     let mut mix = [seed, seed];
@@ -52,16 +53,17 @@ pub(super) fn finish(seed: &Node, mix: &[Node; 2]) -> EthashProof {
 }
 
 /// Half a page of the dataset.
+#[cfg(test)]
 pub(super) fn dataset_node(cache: &[Node], index: u32) -> Node {
     let count = u32::try_from(cache.len()).unwrap_or(u32::MAX);
     let mut node = cache[(index % count) as usize];
     node.0[0] ^= index;
-    keccak512_node(&mut node);
+    super::keccak::keccak512_node(&mut node);
     for parent in 0..DATASET_PARENTS {
         let from = fnv(index ^ parent, node.0[parent as usize % 16]) % count;
         fnv_node(&mut node, &cache[from as usize]);
     }
-    keccak512_node(&mut node);
+    super::keccak::keccak512_node(&mut node);
     node
 }
 
@@ -111,7 +113,7 @@ mod tests {
                 scope.spawn(move || {
                     let cache = EthashCache::build(epoch).unwrap();
                     for (task, proof) in proofs {
-                        assert_eq!(cache.hash(&task.work_hash, task.nonce), proof, "epoch {epoch}");
+                        assert_eq!(cache.model_hash(&task), proof, "epoch {epoch}");
                         assert_eq!(cache.hash_batch(&[task]), [proof], "epoch {epoch}");
                     }
                 });

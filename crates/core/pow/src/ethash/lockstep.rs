@@ -17,9 +17,8 @@ pub struct EthashTask {
     pub nonce: u64,
 }
 
-/// Proofs in lock step: sixteen chains of dataset nodes, beyond which nothing is gained.
-const LANES: usize = 8;
-const CHAINS: usize = 2 * LANES;
+/// Most proofs in lock step: sixteen chains of dataset nodes, beyond which nothing is gained.
+const LANES_MAX: usize = 8;
 
 /// `x % divisor` by two multiplications, for a divisor used millions of times.
 #[derive(Clone, Copy)]
@@ -35,6 +34,11 @@ impl Remainder {
         Self { divisor, inverse: (u64::MAX / divisor as u64).wrapping_add(1) }
     }
 
+    #[cfg(test)]
+    pub(super) const fn divisor(self) -> u32 {
+        self.divisor
+    }
+
     /// `x % divisor`. Exact for all 32-bit operands: `inverse * x mod 2^64` is the fraction `x / divisor` to 64 bits, and
     /// an error below `x / 2^64` cannot reach the next multiple of `1 / divisor`.
     #[inline(always)]
@@ -45,22 +49,33 @@ impl Remainder {
     }
 }
 
-/// Evaluates `tasks` in groups of eight. A last, smaller group is filled up with copies of its first task: the spare lanes
-/// cost next to nothing, since lanes wait for memory side by side.
+/// Evaluates one proof: its two halves of a page side by side.
+pub(super) fn hash(cache: &EthashCache, task: EthashTask) -> EthashProof {
+    let [proof] = hash_lanes(cache, &[task]);
+    proof
+}
+
+/// Evaluates `tasks` in groups of eight; a smaller last group in as few lanes as hold it.
 pub(super) fn hash_batch(cache: &EthashCache, tasks: &[EthashTask]) -> Vec<EthashProof> {
     let mut proofs = Vec::with_capacity(tasks.len());
-    for group in tasks.chunks(LANES) {
-        if let [task] = group {
-            proofs.push(cache.hash(&task.work_hash, task.nonce));
-            continue;
+    for group in tasks.chunks(LANES_MAX) {
+        match group.len() {
+            1 => hash_group::<1>(cache, group, &mut proofs),
+            2 => hash_group::<2>(cache, group, &mut proofs),
+            3 | 4 => hash_group::<4>(cache, group, &mut proofs),
+            _ => hash_group::<LANES_MAX>(cache, group, &mut proofs),
         }
-        let lanes = std::array::from_fn(|lane| group.get(lane).copied().unwrap_or(group[0]));
-        proofs.extend(hash_lanes(cache, &lanes).into_iter().take(group.len()));
     }
     proofs
 }
 
-fn hash_lanes(cache: &EthashCache, tasks: &[EthashTask; LANES]) -> [EthashProof; LANES] {
+/// Fills spare lanes with copies of the first task: they cost next to nothing, since lanes wait for memory side by side.
+fn hash_group<const LANES: usize>(cache: &EthashCache, group: &[EthashTask], proofs: &mut Vec<EthashProof>) {
+    let lanes: [_; LANES] = std::array::from_fn(|lane| group.get(lane).copied().unwrap_or(group[0]));
+    proofs.extend(hash_lanes(cache, &lanes).into_iter().take(group.len()));
+}
+
+fn hash_lanes<const LANES: usize>(cache: &EthashCache, tasks: &[EthashTask; LANES]) -> [EthashProof; LANES] {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") {
         // SAFETY: this CPU has AVX2.
@@ -72,56 +87,61 @@ fn hash_lanes(cache: &EthashCache, tasks: &[EthashTask; LANES]) -> [EthashProof;
 /// The same code, compiled for eight words at a time.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-fn hash_lanes_avx2(cache: &EthashCache, tasks: &[EthashTask; LANES]) -> [EthashProof; LANES] {
+fn hash_lanes_avx2<const LANES: usize>(cache: &EthashCache, tasks: &[EthashTask; LANES]) -> [EthashProof; LANES] {
     hash_lanes_with(cache, tasks)
 }
 
 #[inline(always)]
-fn hash_lanes_with(cache: &EthashCache, tasks: &[EthashTask; LANES]) -> [EthashProof; LANES] {
+fn hash_lanes_with<const LANES: usize>(cache: &EthashCache, tasks: &[EthashTask; LANES]) -> [EthashProof; LANES] {
     let seeds: [Node; LANES] = std::array::from_fn(|lane| keccak512_seed(&tasks[lane].work_hash.0, tasks[lane].nonce));
     let mut mixes: [[Node; 2]; LANES] = std::array::from_fn(|lane| [seeds[lane]; 2]);
     for access in 0..ACCESSES {
         let word = access as usize % 32;
-        let indices: [u32; CHAINS] = std::array::from_fn(|chain| {
-            let (lane, half) = (chain / 2, chain % 2);
-            let page = cache.page_remainder().of(fnv(access ^ seeds[lane].0[0], mixes[lane][word / 16].0[word % 16]));
-            2 * page + u32::from(half == 1)
+        let pages: [u32; LANES] = std::array::from_fn(|lane| {
+            cache.page_remainder().of(fnv(access ^ seeds[lane].0[0], mixes[lane][word / 16].0[word % 16]))
         });
-        let nodes = dataset_nodes(cache, &indices);
-        for (chain, node) in nodes.iter().enumerate() {
-            fnv_node(&mut mixes[chain / 2][chain % 2], node);
+        let nodes = dataset_pages(cache, &pages);
+        for lane in 0..LANES {
+            fnv_node(&mut mixes[lane][0], &nodes[lane][0]);
+            fnv_node(&mut mixes[lane][1], &nodes[lane][1]);
         }
     }
     std::array::from_fn(|lane| finish(&seeds[lane], &mixes[lane]))
 }
 
-/// Sixteen dataset nodes side by side.
+/// Dataset pages side by side, two chains each.
 #[inline(always)]
-fn dataset_nodes(cache: &EthashCache, indices: &[u32; CHAINS]) -> [Node; CHAINS] {
+fn dataset_pages<const LANES: usize>(cache: &EthashCache, pages: &[u32; LANES]) -> [[Node; 2]; LANES] {
     let (table, remainder) = (cache.nodes(), cache.node_remainder());
-    let mut from: [u32; CHAINS] = std::array::from_fn(|chain| remainder.of(indices[chain]));
-    from.iter().for_each(|index| prefetch(&table[*index as usize]));
-    let mut nodes: [Node; CHAINS] = std::array::from_fn(|chain| {
-        let mut node = table[from[chain] as usize];
-        node.0[0] ^= indices[chain];
-        keccak512_node(&mut node);
-        node
-    });
-    for chain in 0..CHAINS {
-        from[chain] = remainder.of(fnv(indices[chain], nodes[chain].0[0]));
-        prefetch(&table[from[chain] as usize]);
+    let indices = pages.map(|page| [2 * page, 2 * page + 1]);
+    let mut from = indices.map(|halves| halves.map(|index| remainder.of(index)));
+    from.as_flattened().iter().for_each(|node| prefetch(&table[*node as usize]));
+    let mut nodes = [[Node([0; 16]); 2]; LANES];
+    for (lane, half) in chains::<LANES>() {
+        let node = &mut nodes[lane][half];
+        *node = table[from[lane][half] as usize];
+        node.0[0] ^= indices[lane][half];
+        keccak512_node(node);
+        from[lane][half] = remainder.of(fnv(indices[lane][half], node.0[0]));
+        prefetch(&table[from[lane][half] as usize]);
     }
     for parent in 0..DATASET_PARENTS {
         let next = parent + 1;
-        for chain in 0..CHAINS {
-            fnv_node(&mut nodes[chain], &table[from[chain] as usize]);
+        for (lane, half) in chains::<LANES>() {
+            let node = &mut nodes[lane][half];
+            fnv_node(node, &table[from[lane][half] as usize]);
             // One read past the last parent is announced and never made: cheaper than a branch here.
-            from[chain] = remainder.of(fnv(indices[chain] ^ next, nodes[chain].0[next as usize % 16]));
-            prefetch(&table[from[chain] as usize]);
+            from[lane][half] = remainder.of(fnv(indices[lane][half] ^ next, node.0[next as usize % 16]));
+            prefetch(&table[from[lane][half] as usize]);
         }
     }
-    nodes.iter_mut().for_each(keccak512_node);
+    nodes.as_flattened_mut().iter_mut().for_each(keccak512_node);
     nodes
+}
+
+#[inline(always)]
+fn chains<const LANES: usize>() -> impl Iterator<Item = (usize, usize)> {
+    (0..2 * LANES).map(|chain| (chain / 2, chain % 2))
 }
 
 /// Announces a read.
@@ -153,20 +173,23 @@ mod tests {
         let tasks: Vec<_> = (0..19_u8)
             .map(|i| EthashTask { work_hash: EthashWorkHash([i; 32]), nonce: u64::from(i) << 50 | 0x1234 })
             .collect();
-        let model: Vec<_> = tasks.iter().map(|task| cache.hash(&task.work_hash, task.nonce)).collect();
+        let model: Vec<_> = tasks.iter().map(|task| cache.model_hash(task)).collect();
         for len in 0..=tasks.len() {
             assert_eq!(cache.hash_batch(&tasks[..len]), model[..len]);
+        }
+        for (task, proof) in tasks.iter().zip(model) {
+            assert_eq!(cache.hash(&task.work_hash, task.nonce), proof);
         }
     }
 
     #[test]
     fn the_portable_lanes_equal_the_model() {
         let cache = small_cache();
-        let tasks: [_; LANES] =
+        let tasks: [_; 3] =
             std::array::from_fn(|i| EthashTask { work_hash: EthashWorkHash([0xee; 32]), nonce: i as u64 });
         let proofs = hash_lanes_with(&cache, &tasks);
         for (task, proof) in tasks.iter().zip(proofs) {
-            assert_eq!(cache.hash(&task.work_hash, task.nonce), proof);
+            assert_eq!(cache.model_hash(task), proof);
         }
     }
 

@@ -26,7 +26,7 @@ const fn largest_prime_multiple(limit: u64, unit: u64) -> u64 {
 const fn is_odd_prime(odd: u64) -> bool {
     let mut divisor = 3;
     while divisor * divisor <= odd {
-        if odd % divisor == 0 {
+        if odd.is_multiple_of(divisor) {
             return false;
         }
         divisor += 2;

@@ -2,6 +2,11 @@
 
 mod portable;
 #[cfg(target_arch = "x86_64")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::needless_range_loop,
+    reason = "lane numbers are below four, and loops over lanes index several arrays at once"
+)]
 mod sha_ni;
 mod work;
 

@@ -133,7 +133,7 @@ fn search_lanes(parts: &SearchParts, first: u32, count: u32, candidates: &mut Ve
         for lane in 0..LANES {
             // Two rounds before the end the future H stands where F is: the lowest word.
             let top = INITIAL[7].wrapping_add(_mm_cvtsi128_si32(state.abef[lane]).cast_unsigned());
-            if top.swap_bytes() <= parts.top_max && step + (lane as u32) < count {
+            if top.swap_bytes() <= parts.top_max && step.saturating_add(lane as u32) < count {
                 candidates.push(nonces[lane]);
             }
         }
