@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use bq_primitives::{Block, BlockId, Header, Height, Seal, Transaction, TxId, Work};
+use bq_primitives::{BlockId, Header, Height, Seal, Transaction, TxId, Work};
 use tokio::sync::broadcast;
 
 use crate::{NodeApi, NodeError, SubmitBlockError, SubmitTransactionError};
