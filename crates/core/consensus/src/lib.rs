@@ -1,1 +1,58 @@
-//! To be written.
+//! The rules of the chain: what a block must look like, how hard it must be, and how much it counts.
+//!
+//! Everything here is a pure function of its arguments. Rules see the chain as a [`Branch`] of [`IndexEntry`]s, the coins
+//! as a [`CoinView`], proofs through [`ProofOfWork`] and signatures through [`SignatureVerifier`]; "now" is an argument.
+//! This crate knows no store, no peer, no mining and no mempool, and decides nothing about which valid chain to follow
+//! beyond the number to compare (SPEC 4.4).
+//!
+//! Read [`Params`] (one value per network) and [`validate_block`] (the rule list) first. Section numbers cite `docs/spec/`.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic
+    )
+)]
+
+mod asert;
+mod branch;
+mod burst_guard;
+mod chain_work;
+mod coin;
+mod difficulty;
+mod entry;
+mod era;
+mod error;
+mod exp2;
+mod genesis;
+mod params;
+mod pow;
+mod subsidy;
+mod time;
+mod validate;
+mod weight;
+
+pub use asert::{AsertParams, TargetBounds, UnitFraction};
+pub use branch::{Branch, IndexEntry};
+pub use burst_guard::{BURST_FACTOR, BURST_WINDOW_BLOCKS, BurstWindow};
+pub use chain_work::{RUN_FREE_BLOCKS, RUN_SHIFT_MAX, block_work, discounted_work, weighted_work};
+pub use coin::{Coin, CoinView, SignatureVerifier};
+pub use difficulty::{DifficultyState, RequiredBits, difficulty_states, required_bits};
+pub use entry::extend;
+pub use era::{Era, EraAlgorithm, Eras, StartBits};
+pub use error::{BlockError, Consequence, TransactionError};
+pub use exp2::{exp2_fraction, mul_exp2, schedule_exponent};
+pub use params::{Params, ParamsError};
+pub use pow::{ProofOfWork, pow_key};
+pub use ruint::aliases::U512;
+pub use subsidy::{HALVING_BLOCKS, SUBSIDY_START, subsidy};
+pub use time::{TIME_END, median_time_past, min_time};
+pub use validate::{
+    ContextualHeader, HEADER_VERSION, ProvenHeader, SealedHeader, SpendContext, Spends, TRANSACTION_VERSION,
+    ValidBlock, WellFormedBlock, check_body, check_header, check_proof, check_spends, check_transaction,
+    check_transaction_spends, validate_block,
+};
+pub use weight::block_weight;
