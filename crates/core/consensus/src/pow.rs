@@ -1,4 +1,4 @@
-use bq_pow::{PowError, ethash_epoch, randomx_key_height};
+use bq_pow::{PowError, PowVerifier, ethash_epoch, randomx_key_height};
 use bq_primitives::{Algorithm, Header, PowHash, PowKey, Seal, Target};
 
 use crate::{Branch, Params};
@@ -11,6 +11,12 @@ pub trait ProofOfWork {
     /// # Errors
     /// [`PowError`], which tells a bad proof from a machine that could not examine it.
     fn verify(&self, header: &Header, seal: &Seal, key: &PowKey, target: &Target) -> Result<PowHash, PowError>;
+}
+
+impl ProofOfWork for PowVerifier {
+    fn verify(&self, header: &Header, seal: &Seal, key: &PowKey, target: &Target) -> Result<PowHash, PowError> {
+        Self::verify(self, header, seal, key, target)
+    }
 }
 
 /// Which table `algorithm` works with in the block after the branch's tip (SPEC 5.4). It depends on ancestors alone.

@@ -36,6 +36,7 @@ impl WellFormedBlock {
 ///
 /// # Errors
 /// The first rule that they break. Mismatching roots come first: then the block itself is not at fault.
+#[expect(clippy::needless_pass_by_value, reason = "a stage uses up what the stage before it made")]
 pub fn check_body(header: ProvenHeader, transactions: Vec<Transaction>) -> Result<WellFormedBlock, BlockError> {
     let ProvenHeader { sealed: SealedHeader { header, seal }, entry } = header;
     let block = Block { header, seal, transactions };

@@ -32,6 +32,7 @@ impl ProvenHeader {
 ///
 /// # Errors
 /// [`BlockError::ProofOfWork`], whose consequence tells a bad proof from a machine that could not examine it.
+#[expect(clippy::needless_pass_by_value, reason = "a stage uses up what the stage before it made")]
 pub fn check_proof(header: ContextualHeader, pow: &dyn ProofOfWork) -> Result<ProvenHeader, BlockError> {
     let ContextualHeader { sealed, entry, target, key } = header;
     pow.verify(&sealed.header, &sealed.seal, &key, &target).map_err(BlockError::ProofOfWork)?;
