@@ -1,1 +1,45 @@
-//! To be written.
+//! Stratum sessions for stock miners of all three algorithms: bytes in, lines and share candidates out.
+//!
+//! Everything here is a value that is driven from outside: no socket, no clock (milliseconds are an argument), no
+//! account database, no chain. A [`Session`] speaks one connection's dialect; what it wants done comes out of
+//! [`Session::poll_output`]: lines to send, a login to check, a share to verify, a reason to close. Proofs of work are
+//! verified by the caller, which answers with a [`Verdict`].
+//!
+//! Read [`Session`] and [`ShareCandidate`] first, then [`JobTemplate`] and [`Vardiff`].
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic
+    )
+)]
+
+mod difficulty;
+mod duplicates;
+mod extranonce;
+mod job;
+mod line;
+mod login;
+mod output;
+mod policy;
+mod replies;
+mod request;
+mod session;
+mod share;
+mod time;
+mod vardiff;
+
+pub use duplicates::{DuplicateSet, Sighting};
+pub use extranonce::{ExtranonceAllocator, ExtranoncePrefix};
+pub use job::JobTemplate;
+pub use line::{LineBuffer, LineTooLong, LINE_BYTES_MAX};
+pub use login::{Login, LoginError, LoginTicket};
+pub use output::{CloseReason, Frame, FrameKind, LoginOutcome, Output};
+pub use policy::SessionPolicy;
+pub use session::{Session, SessionSeed};
+pub use share::{Claim, Reject, ShareCandidate, ShareKey, ShareTicket, Verdict};
+pub use time::TimeMs;
+pub use vardiff::{Vardiff, VardiffPolicy};

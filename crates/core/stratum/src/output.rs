@@ -1,0 +1,116 @@
+use bq_primitives::{AccountId, ShareDifficulty, WorkerName};
+
+use crate::{LoginTicket, ShareCandidate, Reject};
+
+/// What a session wants done. Carry it out in order.
+#[derive(Debug)]
+pub enum Output {
+    /// Write this to the socket.
+    Send(Frame),
+    /// Find out whether this address may mine and answer with [`crate::Session::handle_login`].
+    Authorize {
+        /// For the answer.
+        ticket: LoginTicket,
+        /// The address as the miner wrote it.
+        address: String,
+        /// The machine.
+        worker: WorkerName,
+    },
+    /// Verify this and answer with [`crate::Session::handle_verdict`].
+    Share(Box<ShareCandidate>),
+    /// A submit was refused; for the counters. The miner has its answer.
+    Rejected {
+        /// Nothing when the connection had not logged in.
+        miner: Option<(AccountId, WorkerName)>,
+        /// Why.
+        reason: Reject,
+    },
+    /// Write what is queued, then end the connection. Nothing follows.
+    Close(CloseReason),
+}
+
+/// Bytes for the socket, whole lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// One line with its newline.
+    pub bytes: Vec<u8>,
+    /// How it may be queued.
+    pub kind: FrameKind,
+}
+
+/// What may happen to a frame that waits to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameKind {
+    /// Answers a request: order matters, never dropped.
+    Reply,
+    /// Changes how later jobs are read (difficulty, epoch): never dropped.
+    Control,
+    /// A job. A newer one replaces it while it waits, and no two go out in one write: ethminer would drop the second.
+    Job,
+}
+
+/// The caller's answer to [`Output::Authorize`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LoginOutcome {
+    /// It may mine.
+    Granted {
+        /// Who is credited.
+        account: AccountId,
+        /// Where this worker's difficulty stood when it was last here.
+        remembered: Option<ShareDifficulty>,
+    },
+    /// Not an address of this network; the text says why.
+    Refused(String),
+    /// The pool cannot tell now. The connection is closed unanswered, because some miners never return after a "no".
+    Unavailable,
+}
+
+/// Why a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CloseReason {
+    /// The first bytes are not a Stratum line.
+    NotStratum,
+    /// Too many lines that cannot be read.
+    Malformed,
+    /// No first line in time.
+    FirstLineTimeout,
+    /// No accepted login in time.
+    AuthorizeTimeout,
+    /// No line for a long time.
+    IdleTimeout,
+    /// Far more lines than the rate limit allows.
+    Flood,
+    /// The login was refused.
+    Refused,
+    /// The pool is not ready.
+    Unavailable,
+    /// Repeatedly claimed results that the work does not have.
+    ForgedShares,
+    /// The miner said goodbye.
+    Goodbye,
+}
+
+impl CloseReason {
+    /// The label used in metrics and logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NotStratum => "not_stratum",
+            Self::Malformed => "malformed",
+            Self::FirstLineTimeout => "first_line_timeout",
+            Self::AuthorizeTimeout => "authorize_timeout",
+            Self::IdleTimeout => "idle_timeout",
+            Self::Flood => "flood",
+            Self::Refused => "refused",
+            Self::Unavailable => "unavailable",
+            Self::ForgedShares => "forged_shares",
+            Self::Goodbye => "goodbye",
+        }
+    }
+
+    /// The peer did this on purpose or is badly broken: it counts against its address.
+    #[must_use]
+    pub const fn is_misbehavior(self) -> bool {
+        matches!(self, Self::Flood | Self::ForgedShares | Self::NotStratum | Self::Malformed)
+    }
+}

@@ -1,0 +1,147 @@
+use serde::Deserialize;
+use serde_json::Value;
+
+/// A request's id as JSON text, to be echoed unchanged; nothing when it was absent or null, which must not be answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RequestId(Option<Box<str>>);
+
+impl RequestId {
+    /// The JSON to echo.
+    pub(crate) fn text(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+}
+
+/// One line from a miner.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) id: RequestId,
+    pub(crate) method: String,
+    pub(crate) params: Value,
+    /// EthProxy and ethminer name the machine beside the parameters.
+    pub(crate) worker: Option<String>,
+}
+
+/// Why a line is not a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    /// Not a JSON object in which the known members have their types.
+    NotJson,
+    /// JSON, but of a size that no miner needs.
+    TooComplex,
+    /// A miner's answer to something: fine, and of no interest.
+    Response,
+}
+
+/// Values that a line may hold: xmrig's list of algorithms is the longest honest one.
+const VALUES_MAX: usize = 256;
+/// Lists and objects that a line may open.
+const CONTAINERS_MAX: usize = 32;
+const ID_BYTES_MAX: usize = 64;
+
+#[derive(Deserialize)]
+struct Line {
+    #[serde(default)]
+    id: Value,
+    method: Option<String>,
+    #[serde(default)]
+    params: Value,
+    worker: Option<Value>,
+}
+
+impl Request {
+    /// Reads a line. What it allocates is bounded by the counts above, checked before parsing.
+    pub(crate) fn parse(line: &[u8]) -> Result<Self, Unreadable> {
+        let count = |wanted: &[u8]| line.iter().filter(|byte| wanted.contains(byte)).count();
+        if count(b",") > VALUES_MAX || count(b"[{") > CONTAINERS_MAX {
+            return Err(Unreadable::TooComplex);
+        }
+        let line: Line = serde_json::from_slice(line).map_err(|_| Unreadable::NotJson)?;
+        let method = line.method.ok_or(Unreadable::Response)?;
+        let worker = line.worker.and_then(|worker| worker.as_str().map(str::to_owned));
+        Ok(Self { id: request_id(&line.id)?, method, params: line.params, worker })
+    }
+
+    /// The `index`th parameter, if it is a text.
+    pub(crate) fn text(&self, index: usize) -> Option<&str> {
+        self.params.get(index)?.as_str()
+    }
+
+    /// The parameter called `name`, if it is a text.
+    pub(crate) fn named(&self, name: &str) -> Option<&str> {
+        self.params.get(name)?.as_str()
+    }
+
+    /// How many positional parameters there are.
+    pub(crate) fn count(&self) -> usize {
+        self.params.as_array().map_or(0, Vec::len)
+    }
+
+    /// The `index`th parameter as a number, also when it is written as a text.
+    pub(crate) fn number(&self, index: usize) -> Option<f64> {
+        let value = self.params.get(index)?;
+        value.as_f64().or_else(|| value.as_str()?.parse().ok())
+    }
+}
+
+fn request_id(id: &Value) -> Result<RequestId, Unreadable> {
+    match id {
+        Value::Null => Ok(RequestId(None)),
+        Value::Number(_) | Value::String(_) => {
+            let text = id.to_string();
+            if text.len() > ID_BYTES_MAX { Err(Unreadable::TooComplex) } else { Ok(RequestId(Some(text.into()))) }
+        }
+        Value::Bool(_) | Value::Array(_) | Value::Object(_) => Err(Unreadable::NotJson),
+    }
+}
+
+/// The `N` bytes that exactly `2 N` hex digits of either case stand for.
+pub(crate) fn hex_bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    hex::decode_to_slice(text, &mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// As [`hex_bytes`], with or without `0x`.
+pub(crate) fn hex_bytes_0x<const N: usize>(text: &str) -> Option<[u8; N]> {
+    hex_bytes(text.strip_prefix("0x").unwrap_or(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_echoed_as_they_came() {
+        for id in ["1", "-7", "\"auth\"", "\"tx\\\"list\"", "18446744073709551615"] {
+            let request = Request::parse(format!(r#"{{"id":{id},"method":"m"}}"#).as_bytes()).unwrap();
+            assert_eq!(request.id.text(), Some(id));
+        }
+        for line in [r#"{"id":null,"method":"m"}"#, r#"{"method":"m"}"#] {
+            assert_eq!(Request::parse(line.as_bytes()).unwrap().id.text(), None);
+        }
+    }
+
+    #[test]
+    fn bombs_are_refused_before_parsing() {
+        let check = |line: String, expected| assert_eq!(Request::parse(line.as_bytes()).unwrap_err(), expected);
+        check("[".repeat(8000), Unreadable::TooComplex);
+        check(format!(r#"{{"params":[{}1]}}"#, "1,".repeat(300)), Unreadable::TooComplex);
+        check(format!(r#"{{"id":"{}","method":"m"}}"#, "x".repeat(100)), Unreadable::TooComplex);
+        check(r#"{"id":1e999,"method":"m"}"#.into(), Unreadable::NotJson);
+        check(r#"{"id":{},"method":"m"}"#.into(), Unreadable::NotJson);
+        check(r#"{"id":1,"method":7}"#.into(), Unreadable::NotJson);
+        check("GET / HTTP/1.1".into(), Unreadable::NotJson);
+        check(r#"{"id":1,"result":true}"#.into(), Unreadable::Response);
+    }
+
+    #[test]
+    fn hex_is_of_exact_length_and_any_case() {
+        assert_eq!(hex_bytes::<4>("0aBc12Ff"), Some([0x0a, 0xbc, 0x12, 0xff]));
+        for text in ["0abc12f", "0abc12ff0", "0abc12fg", " abc12ff", "0x0abc12", "+abc12ff", ""] {
+            assert_eq!(hex_bytes::<4>(text), None, "{text:?}");
+        }
+        assert_eq!(hex_bytes_0x::<2>("0xBEef"), hex_bytes_0x("beef"));
+        assert_eq!(hex_bytes_0x::<2>("0x0xbeef"), None);
+    }
+}

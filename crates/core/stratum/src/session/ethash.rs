@@ -1,0 +1,195 @@
+mod wire;
+
+use bq_primitives::Seal;
+
+use self::wire::Mode;
+use super::core::{Core, Dialect, PendingLogin, Submit, decoded};
+use crate::{
+    Claim, CloseReason, FrameKind, Reject, TimeMs, Verdict,
+    difficulty::{NICEHASH_HASHES_MAX, NICEHASH_HASHES_MIN, parse_hashes},
+    job::{Job, JobWork},
+    login::password_difficulty,
+    request::{Request, RequestId, hex_bytes, hex_bytes_0x},
+};
+
+/// The four dialects of Ethash miners on one port, told apart by the first line.
+#[derive(Debug, Default)]
+pub(super) struct Ethash {
+    mode: Option<Mode>,
+    /// The miner asked for jobs in its dialect's way.
+    ready: bool,
+    /// What the miner was last told with a control line, as text.
+    told: Option<String>,
+}
+
+/// Bytes of the nonce that 1.0.0 and 2.0.0 want assigned. The work hash is the connection's own anyway.
+const NONCE_PREFIX_BYTES: usize = 2;
+const NONCE_REST_BYTES: usize = 8 - NONCE_PREFIX_BYTES;
+
+impl Dialect for Ethash {
+    fn handle(&mut self, core: &mut Core, now: TimeMs, request: &Request) {
+        let mode = *self.mode.get_or_insert_with(|| wire::mode_of(request));
+        if mode == Mode::NiceHash {
+            core.expressible = (NICEHASH_HASHES_MIN, NICEHASH_HASHES_MAX);
+        }
+        let id = &request.id;
+        match (request.method.as_str(), mode) {
+            ("mining.submit" | "eth_submitWork", _) => {
+                let submit = decode_submit(core, request, mode);
+                core.submit(now, id, submit, |id, verdict| wire::share_reply(mode, id, verdict));
+            }
+            ("eth_submitLogin" | "eth_login", Mode::EthProxy) => self.login(core, request, mode),
+            ("eth_getWork", Mode::EthProxy) => self.get_work(core, now, request),
+            ("mining.hello", Mode::Ethereum2) => core.reply(wire::hello(id)),
+            ("mining.subscribe", Mode::Plain | Mode::NiceHash | Mode::Ethereum2) => {
+                core.reply(wire::subscription(mode, id, core.seed.session_id, nonce_prefix(core)));
+            }
+            ("mining.authorize", Mode::Plain | Mode::NiceHash | Mode::Ethereum2) => self.login(core, request, mode),
+            ("mining.bye", Mode::Ethereum2) => core.close(CloseReason::Goodbye),
+            (
+                "mining.extranonce.subscribe" | "mining.hashrate" | "eth_submitHashrate" | "mining.noop"
+                | "mining.ping",
+                _,
+            ) => core.reply(wire::result(mode, id, "true")),
+            _ => core.reply(wire::error(mode, id, 20, "Method not found")),
+        }
+    }
+
+    fn takes_jobs(&self) -> bool {
+        self.ready
+    }
+
+    fn send_job(&mut self, core: &mut Core, now: TimeMs) {
+        let Some(mode) = self.mode else { return };
+        let clean = core.tip_moved();
+        let Some(job) = core.make_job(now) else { return };
+        if let Some((told, line)) = wire::control(mode, &job, nonce_prefix(core))
+            && self.told.as_ref() != Some(&told)
+        {
+            core.send(FrameKind::Control, line.into_bytes());
+            self.told = Some(told);
+        }
+        if let Some(line) = wire::notify(mode, &job, clean) {
+            core.send(FrameKind::Job, line.into_bytes());
+        }
+    }
+
+    fn login_granted(&mut self, core: &mut Core, login: &PendingLogin) {
+        let Some(mode) = self.mode else { return };
+        core.resolve(login.ticket, wire::login_reply(mode, &login.id, core.seed.session_id));
+        // An EthProxy miner asks for its first job; one more by itself would be dropped or waste the first.
+        self.ready |= mode != Mode::EthProxy;
+    }
+
+    fn login_refused(&mut self, core: &mut Core, login: &PendingLogin, text: &str) {
+        let mode = self.mode.unwrap_or(Mode::Plain);
+        core.resolve(login.ticket, wire::error(mode, &login.id, 24, text));
+    }
+
+    fn share_reply(&self, id: &RequestId, verdict: Verdict) -> Option<Vec<u8>> {
+        wire::share_reply(self.mode.unwrap_or(Mode::Plain), id, verdict)
+    }
+}
+
+impl Ethash {
+    fn login(&mut self, core: &mut Core, request: &Request, mode: Mode) {
+        let wanted = password_difficulty(request.text(1).unwrap_or_default()).and_then(parse_hashes);
+        let name = request.text(0).unwrap_or_default();
+        let asked = core.login(&request.id, name, request.worker.as_deref(), |login| {
+            wanted.or_else(|| login.difficulty.as_deref().and_then(parse_hashes))
+        });
+        if let Err(text) = asked {
+            core.reply(wire::error(mode, &request.id, 24, &text));
+        }
+    }
+
+    /// The newest job again if there is one: miners poll.
+    fn get_work(&mut self, core: &mut Core, now: TimeMs, request: &Request) {
+        if core.first_miner().is_none() {
+            return core.reply(wire::error(Mode::EthProxy, &request.id, 24, "Log in first"));
+        }
+        self.ready = true;
+        let job = match core.jobs.newest() {
+            Some(job) if !core.tip_moved() => Some(job.clone()),
+            _ => core.make_job(now),
+        };
+        match job.and_then(|job| wire::work_json(&job)) {
+            Some(work) => core.reply(wire::result(Mode::EthProxy, &request.id, &work)),
+            None => core.reply(wire::error(Mode::EthProxy, &request.id, 20, "No work yet")),
+        }
+    }
+}
+
+/// Format, login, job.
+fn decode_submit(core: &Core, request: &Request, mode: Mode) -> Result<Submit, Reject> {
+    let fields = match mode {
+        Mode::EthProxy => eth_proxy_fields(core, request)?,
+        Mode::Plain => plain_fields(core, request)?,
+        Mode::NiceHash | Mode::Ethereum2 => prefixed_fields(core, request, mode)?,
+    };
+    let JobWork::Ethash { extranonce, .. } = fields.job.work else { return Err(Reject::UnknownJob) };
+    let claim = fields.mix.map_or(Claim::None, Claim::EthashMix);
+    let seal = Seal::Ethash { extranonce, nonce: fields.nonce, mix: fields.mix.unwrap_or_default() };
+    let share = decoded(seal, claim, fields.job.difficulty.target());
+    Ok(Submit { job: fields.job, share, miner: fields.miner })
+}
+
+struct Fields {
+    miner: std::sync::Arc<crate::job::Miner>,
+    job: Job,
+    nonce: u64,
+    mix: Option<[u8; 32]>,
+}
+
+const NOT_TEXT: Reject = Reject::Malformed("parameters are texts");
+const BAD_NONCE: Reject = Reject::Malformed("nonce has a wrong length or is not hex");
+const BAD_HASH: Reject = Reject::Malformed("header and mix are 64 hex digits");
+
+/// `[nonce, header, mix]`; the header is the job.
+fn eth_proxy_fields(core: &Core, request: &Request) -> Result<Fields, Reject> {
+    let text = |index| request.text(index).ok_or(NOT_TEXT);
+    let nonce = hex_bytes_0x(text(0)?).map(u64::from_be_bytes).ok_or(BAD_NONCE)?;
+    let header = hex_bytes_0x(text(1)?).ok_or(BAD_HASH)?;
+    let mix = hex_bytes_0x(text(2)?).ok_or(BAD_HASH)?;
+    let first = core.first_miner().ok_or(Reject::Unauthorized)?;
+    let named = request.worker.as_deref().and_then(|worker| core.miner_named(&first.address, Some(worker), false));
+    let job = core.jobs.by_work_hash(&header).ok_or(Reject::UnknownJob)?.clone();
+    Ok(Fields { miner: named.unwrap_or_else(|| first.clone()), job, nonce, mix: Some(mix) })
+}
+
+/// `[user, job, nonce, header, mix]`.
+fn plain_fields(core: &Core, request: &Request) -> Result<Fields, Reject> {
+    let text = |index| request.text(index).ok_or(NOT_TEXT);
+    let nonce = hex_bytes_0x(text(2)?).map(u64::from_be_bytes).ok_or(BAD_NONCE)?;
+    let header: [u8; 32] = hex_bytes_0x(text(3)?).ok_or(BAD_HASH)?;
+    let mix = hex_bytes_0x(text(4)?).ok_or(BAD_HASH)?;
+    let miner = core.miner_named(text(0)?, request.worker.as_deref(), false).ok_or(Reject::Unauthorized)?;
+    let job = core.jobs.by_id(text(1)?).ok_or(Reject::UnknownJob)?.clone();
+    match job.work {
+        JobWork::Ethash { work_hash, .. } if work_hash == header => {}
+        _ => return Err(Reject::UnknownJob),
+    }
+    Ok(Fields { miner, job, nonce, mix: Some(mix) })
+}
+
+/// `[user, job, rest of nonce]` in 1.0.0 and `[job, rest of nonce, worker id]` in 2.0.0: no mix.
+fn prefixed_fields(core: &Core, request: &Request, mode: Mode) -> Result<Fields, Reject> {
+    let text = |index| request.text(index).ok_or(NOT_TEXT);
+    let (job, rest) = if mode == Mode::NiceHash { (text(1)?, text(2)?) } else { (text(0)?, text(1)?) };
+    let rest: [u8; NONCE_REST_BYTES] = hex_bytes(rest).ok_or(BAD_NONCE)?;
+    let miner = if mode == Mode::NiceHash {
+        core.miner_named(text(0)?, None, false)
+    } else {
+        core.first_miner().filter(|_| request.text(2) == Some(&wire::worker_id(core.seed.session_id))).cloned()
+    };
+    let miner = miner.ok_or(Reject::Unauthorized)?;
+    let job = core.jobs.by_id(job).ok_or(Reject::UnknownJob)?.clone();
+    let nonce = nonce_prefix(core).into_iter().chain(rest).fold(0_u64, |nonce, byte| (nonce << 8) | u64::from(byte));
+    Ok(Fields { miner, job, nonce, mix: None })
+}
+
+/// The first bytes of every nonce in 1.0.0 and 2.0.0.
+fn nonce_prefix(core: &Core) -> [u8; NONCE_PREFIX_BYTES] {
+    let [.., high, low] = core.seed.prefix.0;
+    [high, low]
+}

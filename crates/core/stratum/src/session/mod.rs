@@ -1,0 +1,134 @@
+mod core;
+mod ethash;
+mod randomx;
+mod rate;
+mod sha256d;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use bq_primitives::{AccountId, Algorithm, ShareDifficulty, WorkerName};
+
+use self::core::{Core, Dialect};
+use crate::{
+    CloseReason, ExtranoncePrefix, JobTemplate, LoginOutcome, LoginTicket, Output, SessionPolicy, ShareTicket,
+    TimeMs, Verdict,
+    request::{Request, Unreadable},
+};
+
+/// What makes one session different from all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionSeed {
+    /// Named in replies; random, so that it cannot be guessed from another's.
+    pub session_id: u32,
+    /// Where job ids start; random for the same reason.
+    pub first_job_id: u32,
+    /// Owned by this connection until it ends.
+    pub prefix: ExtranoncePrefix,
+}
+
+/// One miner's connection. Feed it lines, templates, answers and time; then carry out what [`Session::poll_output`] gives,
+/// in order, until it gives nothing.
+///
+/// Nothing is sent before the first request is answered, replies leave in request order, and every job has an id and
+/// content that no other job of any connection has.
+pub struct Session {
+    core: Core,
+    dialect: Box<dyn Dialect>,
+}
+
+/// Lines that may be unreadable before the connection ends.
+const UNREADABLE_LINES_MAX: u32 = 5;
+
+impl Session {
+    /// A connection that was opened at `now`.
+    #[must_use]
+    pub fn new(now: TimeMs, algorithm: Algorithm, policy: Arc<SessionPolicy>, seed: SessionSeed) -> Self {
+        let dialect: Box<dyn Dialect> = match algorithm {
+            Algorithm::Sha256d => Box::new(sha256d::Sha256d::default()),
+            Algorithm::RandomX => Box::new(randomx::RandomX::default()),
+            Algorithm::Ethash => Box::new(ethash::Ethash::default()),
+        };
+        Self { core: Core::new(now, algorithm, policy, seed), dialect }
+    }
+
+    /// A line from the miner, without its end.
+    pub fn handle_line(&mut self, now: TimeMs, line: &[u8]) {
+        if self.core.is_closed() || line.is_empty() {
+            return;
+        }
+        let first = self.core.note_line(now);
+        match Request::parse(line) {
+            Ok(request) => self.dialect.handle(&mut self.core, now, &request),
+            Err(Unreadable::Response) => {}
+            Err(_) if first => self.core.close(CloseReason::NotStratum),
+            Err(_) => {
+                if self.core.note_unreadable() > UNREADABLE_LINES_MAX {
+                    self.core.close(CloseReason::Malformed);
+                }
+            }
+        }
+        self.push_wanted_job(now);
+    }
+
+    /// The newest template of this algorithm, or nothing while it may not seal blocks. Gives out a job at once if the tip
+    /// moved, and soon if only the body changed.
+    pub fn handle_template(&mut self, now: TimeMs, template: Option<Arc<JobTemplate>>) {
+        self.core.set_template(template);
+        self.push_wanted_job(now);
+    }
+
+    /// The answer to [`Output::Authorize`].
+    pub fn handle_login(&mut self, now: TimeMs, ticket: LoginTicket, outcome: LoginOutcome) {
+        let Some((login, refusal)) = self.core.finish_login(now, ticket, outcome) else { return };
+        match refusal {
+            None => self.dialect.login_granted(&mut self.core, &login),
+            Some(text) => self.dialect.login_refused(&mut self.core, &login, &text),
+        }
+        self.push_wanted_job(now);
+    }
+
+    /// The answer to [`Output::Share`].
+    pub fn handle_verdict(&mut self, now: TimeMs, ticket: ShareTicket, verdict: Verdict) {
+        let dialect = self.dialect.as_ref();
+        self.core.finish_share(now, ticket, verdict, |id| dialect.share_reply(id, verdict));
+        self.push_wanted_job(now);
+    }
+
+    /// Time passed; call when [`Session::next_timeout`] is reached. Calling early does nothing.
+    pub fn handle_timeout(&mut self, now: TimeMs) {
+        self.core.check_deadlines(now);
+        self.core.tick(now);
+        self.push_wanted_job(now);
+    }
+
+    /// When [`Session::handle_timeout`] has something to do.
+    #[must_use]
+    pub fn next_timeout(&self) -> TimeMs {
+        self.core.next_timeout(self.dialect.takes_jobs())
+    }
+
+    /// The next thing to carry out.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.core.poll_output()
+    }
+
+    /// Who is credited for jobs of this connection, once it has logged in.
+    #[must_use]
+    pub fn miner(&self) -> Option<(AccountId, &WorkerName)> {
+        self.core.first_miner().map(|miner| (miner.account, &miner.worker))
+    }
+
+    /// The difficulty worth remembering for this worker's next visit.
+    #[must_use]
+    pub fn settled_difficulty(&self) -> Option<ShareDifficulty> {
+        self.core.settled_difficulty()
+    }
+
+    fn push_wanted_job(&mut self, now: TimeMs) {
+        if self.dialect.takes_jobs() && self.core.job_is_due(now) {
+            self.dialect.send_job(&mut self.core, now);
+        }
+    }
+}

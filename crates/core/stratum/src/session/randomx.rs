@@ -1,0 +1,179 @@
+use bq_pow::randomx_blob;
+use bq_primitives::Seal;
+use serde_json::Value;
+
+use super::core::{Core, Dialect, PendingLogin, Submit, decoded};
+use crate::{
+    Claim, CloseReason, FrameKind, Reject, TimeMs, Verdict,
+    difficulty::{parse_hashes, randomx_target, randomx_target64},
+    job::{Job, JobWork, WireParts},
+    login::password_difficulty,
+    request::{Request, RequestId, hex_bytes},
+};
+
+/// The login/job/submit dialect of xmrig and its proxies: results and errors are objects.
+#[derive(Debug, Default)]
+pub(super) struct RandomX {
+    /// A granted login: its reply must hold the first job.
+    unanswered: Option<(u64, RequestId)>,
+    logged_in: bool,
+}
+
+/// Names under which miners know RandomX v1.
+const ALGORITHM_NAMES: [&str; 4] = ["rx/0", "rx", "randomx", "randomx/0"];
+
+impl Dialect for RandomX {
+    fn handle(&mut self, core: &mut Core, now: TimeMs, request: &Request) {
+        let id = &request.id;
+        match request.method.as_str() {
+            "submit" => {
+                let submit = decode_submit(core, request);
+                core.submit(now, id, submit, share_reply);
+            }
+            "login" => login(core, request),
+            "keepalived" => core.reply(result(id, "{\"status\":\"KEEPALIVED\"}")),
+            "getjob" => self.get_job(core, now, request),
+            _ => core.reply(error(id, "Unsupported method")),
+        }
+    }
+
+    fn takes_jobs(&self) -> bool {
+        self.logged_in
+    }
+
+    fn send_job(&mut self, core: &mut Core, now: TimeMs) {
+        let Some(job) = core.make_job(now).and_then(|job| job_json(&job)) else { return };
+        match self.unanswered.take() {
+            None => {
+                let line = format!("{{\"jsonrpc\":\"2.0\",\"method\":\"job\",\"params\":{job}}}\n");
+                core.send(FrameKind::Job, line.into_bytes());
+            }
+            Some((ticket, id)) => {
+                let session = core.seed.session_id;
+                let reply = format!(
+                    "{{\"id\":\"{session:08x}\",\"job\":{job},\"extensions\":[\"algo\",\"keepalive\"],\"status\":\"OK\"}}"
+                );
+                core.resolve(ticket, result(&id, &reply));
+            }
+        }
+    }
+
+    fn login_granted(&mut self, core: &mut Core, login: &PendingLogin) {
+        if self.logged_in {
+            core.resolve(login.ticket, error(&login.id, "Already logged in"));
+        } else {
+            self.logged_in = true;
+            self.unanswered = Some((login.ticket, login.id.clone()));
+        }
+    }
+
+    fn login_refused(&mut self, core: &mut Core, login: &PendingLogin, text: &str) {
+        core.resolve(login.ticket, error(&login.id, text));
+        // xmrig only logs the error and would wait for ever.
+        core.close(CloseReason::Refused);
+    }
+
+    fn share_reply(&self, id: &RequestId, verdict: Verdict) -> Option<Vec<u8>> {
+        share_reply(id, verdict)
+    }
+}
+
+impl RandomX {
+    /// Old miners ask for jobs. A job that was sent before would make xmrig reconnect, so this is a fresh one.
+    fn get_job(&mut self, core: &mut Core, now: TimeMs, request: &Request) {
+        let session = request.named("id").and_then(hex_bytes).map(u32::from_be_bytes);
+        if !self.logged_in || self.unanswered.is_some() || session != Some(core.seed.session_id) {
+            return core.reply(error(&request.id, "Unauthenticated"));
+        }
+        match core.make_job(now).and_then(|job| job_json(&job)) {
+            Some(job) => core.reply(result(&request.id, &job)),
+            None => core.reply(error(&request.id, "No work yet")),
+        }
+    }
+}
+
+fn login(core: &mut Core, request: &Request) {
+    if let Some(text) = unserved(request) {
+        core.reply(error(&request.id, text));
+        return core.close(CloseReason::Refused);
+    }
+    let password = request.named("pass").unwrap_or_default();
+    let wanted = password_difficulty(password).and_then(parse_hashes);
+    let name = request.named("login").unwrap_or_default();
+    let asked = core.login(&request.id, name, request.named("rigid"), |login| {
+        wanted.or_else(|| login.difficulty.as_deref().and_then(parse_hashes))
+    });
+    if let Err(text) = asked {
+        core.reply(error(&request.id, &text));
+        core.close(CloseReason::Refused);
+    }
+}
+
+/// Why this client cannot be served, if it cannot.
+fn unserved(request: &Request) -> Option<&'static str> {
+    if request.named("mode") == Some("self-select") {
+        return Some("Self-select mode is not supported");
+    }
+    if request.named("agent").is_some_and(|agent| agent.starts_with("xmr-node-proxy")) {
+        return Some("Proxies that build their own blocks are not supported");
+    }
+    let known = |name: &Value| name.as_str().is_some_and(|name| ALGORITHM_NAMES.contains(&name));
+    let offered = request.params.get("algo").and_then(Value::as_array);
+    let useless = offered.is_some_and(|names| !names.is_empty() && !names.iter().any(known));
+    useless.then_some("This port needs algorithm rx/0")
+}
+
+/// Format, session, job.
+fn decode_submit(core: &Core, request: &Request) -> Result<Submit, Reject> {
+    let text = |name| request.named(name).ok_or(Reject::Malformed("Malformed share"));
+    let nonce = hex_bytes(text("nonce")?).ok_or(Reject::Malformed("Malformed nonce"))?;
+    let result: [u8; 32] = hex_bytes(text("result")?).ok_or(Reject::Malformed("Malformed result"))?;
+    let session = hex_bytes(text("id")?).map(u32::from_be_bytes);
+    let miner = core.first_miner().filter(|_| session == Some(core.seed.session_id));
+    let miner = miner.ok_or(Reject::Unauthorized)?.clone();
+    let job = core.jobs.by_id(text("job_id")?).ok_or(Reject::UnknownJob)?.clone();
+    let JobWork::RandomX { extranonce } = job.work else { return Err(Reject::UnknownJob) };
+    let seal = Seal::RandomX { extranonce, nonce: u32::from_le_bytes(nonce) };
+    let share = decoded(seal, Claim::RandomX(result), randomx_target(job.difficulty));
+    Ok(Submit { job, share, miner })
+}
+
+fn job_json(job: &Job) -> Option<String> {
+    let (WireParts::RandomX { seed }, JobWork::RandomX { extranonce }) = (&job.template.wire, job.work) else {
+        return None;
+    };
+    let template = &job.template;
+    let blob = hex::encode(randomx_blob(&template.header, &template.seal_hash, &extranonce, 0));
+    let target = hex::encode(randomx_target64(job.difficulty).to_le_bytes());
+    let (id, height) = (job.id_hex(), template.header.height);
+    Some(format!(
+        "{{\"blob\":\"{blob}\",\"job_id\":\"{id}\",\"target\":\"{target}\",\"algo\":\"rx/0\",\"height\":{height},\
+         \"seed_hash\":\"{seed}\"}}"
+    ))
+}
+
+fn share_reply(id: &RequestId, verdict: Verdict) -> Option<Vec<u8>> {
+    let text = match verdict {
+        Verdict::Accepted { .. } => return result(id, "{\"status\":\"OK\"}"),
+        // "Invalid job id" would make xmrig drop the connection.
+        Verdict::Rejected(Reject::UnknownJob | Reject::Stale) => "Stale share",
+        Verdict::Rejected(Reject::Duplicate) => "Duplicate share",
+        Verdict::Rejected(Reject::LowDifficulty) => "Low difficulty share",
+        // This one shall: the miner's session is gone.
+        Verdict::Rejected(Reject::Unauthorized) => "Unauthenticated",
+        Verdict::Rejected(Reject::BadProof) => "Invalid result",
+        Verdict::Rejected(Reject::Busy) => "Server busy",
+        Verdict::Rejected(Reject::Malformed(what)) => what,
+    };
+    error(id, text)
+}
+
+fn result(id: &RequestId, json: &str) -> Option<Vec<u8>> {
+    Some(format!("{{\"id\":{},\"jsonrpc\":\"2.0\",\"error\":null,\"result\":{json}}}\n", id.text()?).into_bytes())
+}
+
+fn error(id: &RequestId, text: &str) -> Option<Vec<u8>> {
+    let text = Value::from(text);
+    let id = id.text()?;
+    Some(format!("{{\"id\":{id},\"jsonrpc\":\"2.0\",\"error\":{{\"code\":-1,\"message\":{text}}}}}\n").into_bytes())
+}

@@ -1,0 +1,225 @@
+use bq_primitives::Seal;
+use serde_json::Value;
+
+use super::core::{Core, Dialect, PendingLogin, Submit, decoded};
+use crate::{
+    Claim, FrameKind, Reject, TimeMs, Verdict,
+    difficulty::{from_units, of_target, parse_units, units_of},
+    job::{Job, JobWork, WireParts, joined_extranonce},
+    login::password_difficulty,
+    request::{Request, RequestId, hex_bytes},
+};
+
+/// Stratum v1 as SHA-256d miners speak it: `mining.*`, errors are arrays.
+#[derive(Debug, Default)]
+pub(super) struct Sha256d {
+    subscribed: bool,
+    /// Version bits this miner may roll; none before `mining.configure`.
+    version_mask: u32,
+    /// What the miner was last told, as text.
+    difficulty_told: Option<String>,
+}
+
+/// Zeros where miners roll: some submit the rolled bits XORed with the job's.
+const JOB_VERSION: u32 = 0x2000_0000;
+/// Bytes of X that the miner rolls; the rest is the connection's prefix.
+const EXTRANONCE2_BYTES: usize = 8;
+/// How far a miner may roll time ahead of its job, in seconds.
+const NTIME_ROLL_MAX: u32 = 7_200;
+
+impl Dialect for Sha256d {
+    fn handle(&mut self, core: &mut Core, now: TimeMs, request: &Request) {
+        let id = &request.id;
+        match request.method.as_str() {
+            "mining.submit" => {
+                let submit = self.decode_submit(core, request);
+                core.submit(now, id, submit, share_reply);
+            }
+            "mining.configure" => {
+                let reply = self.configure(core, now, request);
+                core.reply(result(id, &reply));
+            }
+            "mining.subscribe" => {
+                core.reply(result(id, &subscription(core)));
+                self.subscribed = true;
+            }
+            "mining.authorize" => authorize(core, request),
+            "mining.suggest_difficulty" => {
+                core.reply(result(id, "true"));
+                if let Some(difficulty) = request.number(0).and_then(from_units) {
+                    core.suggest(now, difficulty);
+                }
+            }
+            "mining.suggest_target" => {
+                core.reply(result(id, "true"));
+                if let Some(target) = request.text(0).and_then(hex_bytes::<32>) {
+                    core.suggest(now, of_target(bq_primitives::U256::from_be_bytes(target)));
+                }
+            }
+            "mining.extranonce.subscribe" | "mining.multi_version" | "mining.capabilities" => {
+                core.reply(result(id, "true"));
+            }
+            "mining.ping" => core.reply(result(id, "\"pong\"")),
+            _ => core.reply(error(id, 20, "Unsupported")),
+        }
+    }
+
+    fn takes_jobs(&self) -> bool {
+        self.subscribed
+    }
+
+    fn send_job(&mut self, core: &mut Core, now: TimeMs) {
+        let clean = core.tip_moved();
+        let Some(job) = core.make_job(now) else { return };
+        let difficulty = units_of(job.difficulty);
+        if self.difficulty_told.as_ref() != Some(&difficulty) {
+            let line = format!("{{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[{difficulty}]}}\n");
+            core.send(FrameKind::Control, line.into_bytes());
+            self.difficulty_told = Some(difficulty);
+        }
+        if let Some(line) = notify(&job, clean) {
+            core.send(FrameKind::Job, line.into_bytes());
+        }
+    }
+
+    fn login_granted(&mut self, core: &mut Core, login: &PendingLogin) {
+        core.resolve(login.ticket, result(&login.id, "true"));
+    }
+
+    fn login_refused(&mut self, core: &mut Core, login: &PendingLogin, text: &str) {
+        core.resolve(login.ticket, refusal(&login.id, text));
+    }
+
+    fn share_reply(&self, id: &RequestId, verdict: Verdict) -> Option<Vec<u8>> {
+        share_reply(id, verdict)
+    }
+}
+
+impl Sha256d {
+    /// Answers each extension that was asked for.
+    fn configure(&mut self, core: &mut Core, now: TimeMs, request: &Request) -> String {
+        let asked = request.params.get(0).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let option = |name: &str| request.params.get(1).and_then(|options| options.get(name));
+        let mut answers = Vec::new();
+        for extension in asked.iter().filter_map(Value::as_str).take(16) {
+            match extension {
+                "version-rolling" => {
+                    let wanted = option("version-rolling.mask").and_then(Value::as_str).and_then(hex_bytes);
+                    self.version_mask = core.policy.version_mask & wanted.map_or(u32::MAX, u32::from_be_bytes);
+                    answers.push("\"version-rolling\":true".to_owned());
+                    answers.push(format!("\"version-rolling.mask\":\"{:08x}\"", self.version_mask));
+                }
+                "minimum-difficulty" => {
+                    if let Some(difficulty) = option("minimum-difficulty.value").and_then(Value::as_f64).and_then(from_units) {
+                        core.suggest(now, difficulty);
+                    }
+                    answers.push("\"minimum-difficulty\":true".to_owned());
+                }
+                other => {
+                    let name = Value::String(other.chars().take(64).collect());
+                    answers.push(format!("{name}:false"));
+                }
+            }
+        }
+        format!("{{{}}}", answers.join(","))
+    }
+
+    /// Format, login, job, then the fields that the miner varies.
+    fn decode_submit(&self, core: &Core, request: &Request) -> Result<Submit, Reject> {
+        let malformed = |what| move || Reject::Malformed(what);
+        if !matches!(request.count(), 5 | 6) {
+            return Err(Reject::Malformed("submit takes 5 or 6 parameters"));
+        }
+        let text = |index| request.text(index).ok_or(Reject::Malformed("parameters are texts"));
+        let field = |index| text(index).map(hex_bytes::<4>).map(|bytes| bytes.map(u32::from_be_bytes));
+        let extranonce2: [u8; EXTRANONCE2_BYTES] =
+            hex_bytes(text(2)?).ok_or_else(malformed("extranonce2 is 16 hex digits"))?;
+        let ntime = field(3)?.ok_or_else(malformed("ntime is 8 hex digits"))?;
+        let nonce = field(4)?.ok_or_else(malformed("nonce is 8 hex digits"))?;
+        let rolled = match request.count() {
+            6 => Some(field(5)?.ok_or_else(malformed("version bits are 8 hex digits"))?),
+            _ => None,
+        };
+        let miner = core.miner_named(text(0)?, None, true).ok_or(Reject::Unauthorized)?;
+        let job = core.jobs.by_id(text(1)?).ok_or(Reject::UnknownJob)?.clone();
+        let JobWork::Sha256d { ntime: start } = job.work else { return Err(Reject::UnknownJob) };
+        if ntime < start || ntime.saturating_sub(start) > NTIME_ROLL_MAX {
+            return Err(Reject::Malformed("ntime out of range"));
+        }
+        let version = version_of(rolled, self.version_mask).ok_or_else(malformed("version bits outside the mask"))?;
+        let extranonce = joined_extranonce(core.seed.prefix.0, extranonce2);
+        let seal = Seal::Sha256d { extranonce, version, ntime, nonce };
+        let share = decoded(seal, Claim::None, job.difficulty.target());
+        Ok(Submit { job, share, miner })
+    }
+}
+
+/// The header's version: bits inside the mask come from the miner, the rest from the job. Some firmware sends the whole
+/// rolled version instead of its bits, which is as good if nothing outside the mask changed.
+fn version_of(rolled: Option<u32>, mask: u32) -> Option<u32> {
+    let Some(bits) = rolled else { return Some(JOB_VERSION) };
+    if bits & !mask == 0 {
+        return Some((JOB_VERSION & !mask) | bits);
+    }
+    (bits & !mask == JOB_VERSION & !mask).then_some(bits)
+}
+
+fn authorize(core: &mut Core, request: &Request) {
+    let password = request.text(1).unwrap_or_default();
+    let wanted = password_difficulty(password).and_then(parse_units);
+    let login = request.text(0).unwrap_or_default();
+    let asked = core.login(&request.id, login, None, |login| {
+        wanted.or_else(|| login.difficulty.as_deref().and_then(parse_units))
+    });
+    if let Err(text) = asked {
+        core.reply(refusal(&request.id, &text));
+    }
+}
+
+fn subscription(core: &Core) -> String {
+    let prefix = hex::encode(core.seed.prefix.0);
+    let session = core.seed.session_id;
+    format!("[[[\"mining.set_difficulty\",\"1\"],[\"mining.notify\",\"{session:08x}\"]],\"{prefix}\",{EXTRANONCE2_BYTES}]")
+}
+
+fn notify(job: &Job, clean: bool) -> Option<String> {
+    let (WireParts::Sha256d { parent, prefix, suffix, bits }, JobWork::Sha256d { ntime }) =
+        (&job.template.wire, job.work)
+    else {
+        return None;
+    };
+    let id = job.id_hex();
+    Some(format!(
+        "{{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"{id}\",\"{parent}\",\"{prefix}\",\"{suffix}\",[],\
+         \"{JOB_VERSION:08x}\",\"{bits}\",\"{ntime:08x}\",{clean}]}}\n"
+    ))
+}
+
+fn share_reply(id: &RequestId, verdict: Verdict) -> Option<Vec<u8>> {
+    let (code, text) = match verdict {
+        Verdict::Accepted { .. } => return result(id, "true"),
+        // Miners take a text with "job" in it for a stale share, so only those say it.
+        Verdict::Rejected(Reject::UnknownJob | Reject::Stale) => (21, "Job not found"),
+        Verdict::Rejected(Reject::Duplicate) => (22, "Duplicate share"),
+        Verdict::Rejected(Reject::LowDifficulty) => (23, "Low difficulty share"),
+        Verdict::Rejected(Reject::Unauthorized) => (24, "Unauthorized worker"),
+        Verdict::Rejected(Reject::BadProof) => (20, "Invalid proof"),
+        Verdict::Rejected(Reject::Busy) => (20, "Server busy"),
+        Verdict::Rejected(Reject::Malformed(what)) => (20, what),
+    };
+    error(id, code, text)
+}
+
+fn result(id: &RequestId, json: &str) -> Option<Vec<u8>> {
+    Some(format!("{{\"id\":{},\"result\":{json},\"error\":null}}\n", id.text()?).into_bytes())
+}
+
+fn error(id: &RequestId, code: u32, text: &str) -> Option<Vec<u8>> {
+    let text = Value::from(text);
+    Some(format!("{{\"id\":{},\"result\":null,\"error\":[{code},{text},null]}}\n", id.text()?).into_bytes())
+}
+
+fn refusal(id: &RequestId, text: &str) -> Option<Vec<u8>> {
+    let text = Value::from(text);
+    Some(format!("{{\"id\":{},\"result\":false,\"error\":[24,{text},null]}}\n", id.text()?).into_bytes())
+}
