@@ -16,6 +16,7 @@
     )
 )]
 
+mod sequence;
 mod weight;
 mod window;
 
@@ -43,6 +44,7 @@ pub use distribution::{Distribution, FeeBasisPoints, FeeError, distribute, solo}
 pub use error::LedgerError;
 pub use journal::{Journal, Posted};
 pub use payout::{Payee, PayoutPlan, PayoutTerms};
+pub use sequence::ShareSequence;
 pub use transfer::{Cause, ChainedTransfer, JournalHash, Transfer, TransferCode, TransferKey};
 pub use weight::ShareWeight;
 pub use window::{Window, WindowUnits};
