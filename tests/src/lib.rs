@@ -4,12 +4,16 @@
 //! with other hashing libraries (the `sha2` crate, the reference RandomX library, a slow Ethash of our own), so that a
 //! mistake in the product's hashing or dialects cannot hide in its own tests. Read [`BqProcess`] and [`Miner`] first.
 
+mod chain;
+mod fixture;
 mod http;
 mod miner;
 mod process;
 mod rpc;
 mod wait;
 
+pub use chain::{Tip, wait_for_agreement};
+pub use fixture::{Eras, atoms, new_address};
 pub use http::{HttpResponse, http_get};
 pub use miner::{
     Dialect, EthashMode, LightEthash, LineClient, Miner, MinerReport, Submission, ethash, randomx, sha256d,

@@ -107,7 +107,7 @@ fn prime_multiple(bytes: usize, unit: usize) -> usize {
 }
 
 fn is_prime(number: usize) -> bool {
-    number > 1 && (2..).take_while(|divisor| divisor * divisor <= number).all(|divisor| number % divisor != 0)
+    number > 1 && (2..).take_while(|divisor| divisor * divisor <= number).all(|divisor| !number.is_multiple_of(divisor))
 }
 
 const fn fnv(left: u32, right: u32) -> u32 {

@@ -1,0 +1,65 @@
+//! HTTP, metrics, RPC, ready file and shutdown of a node that does nothing yet.
+
+use anyhow::Result;
+use bq_tests::{BqOptions, BqProcess};
+use serde_json::{Value, json};
+
+#[test]
+fn the_outside_interfaces_answer() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let bq = BqProcess::start(folder.path(), &BqOptions::default())?;
+    for port in ["http", "rpc", "p2p", "stratum_sha256d", "stratum_randomx", "stratum_ethash"] {
+        assert_ne!(bq.address(port)?.port(), 0, "{port}");
+    }
+    health(&bq)?;
+    pool_view(&bq)?;
+    metrics(&bq)?;
+    rpc(&bq)?;
+    let status = bq.stop()?;
+    assert_eq!(status.code(), Some(0), "an orderly shutdown is success");
+    Ok(())
+}
+
+fn health(bq: &BqProcess) -> Result<()> {
+    for path in ["/health/live", "/health/ready"] {
+        assert_eq!(bq.get(path)?.status, 200, "{path}");
+    }
+    let page = bq.get("/")?;
+    assert_eq!(page.status, 200);
+    assert!(page.headers.to_ascii_lowercase().contains("text/html"), "{}", page.headers);
+    assert_eq!(bq.get("/api/v1/no-such-thing")?.status, 404);
+    assert_eq!(bq.get("/api/v1/miners/not-an-address")?.status / 100, 4);
+    Ok(())
+}
+
+fn pool_view(bq: &BqProcess) -> Result<()> {
+    let pool = bq.get_json("/api/v1/pool")?;
+    assert_eq!(pool["network"], "regtest");
+    assert_eq!(pool["height"], 0);
+    assert_eq!(pool["ledger_imbalance"], "0");
+    for amount in ["immature", "payable", "in_flight", "paid"] {
+        assert_eq!(pool[amount], "0", "{amount}: {pool}");
+    }
+    assert!(pool["algorithms"].is_object(), "{pool}");
+    assert_eq!(bq.get_json("/api/v1/blocks")?["blocks"], json!([]));
+    Ok(())
+}
+
+fn metrics(bq: &BqProcess) -> Result<()> {
+    let metrics = bq.get("/metrics")?;
+    assert_eq!(metrics.status, 200);
+    assert_eq!(metrics.metric("bq_ledger_imbalance_atoms"), Some(0.0), "{}", metrics.body);
+    let samples = metrics.body.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    for sample in samples {
+        assert!(sample.starts_with("bq_"), "{sample}");
+    }
+    Ok(())
+}
+
+fn rpc(bq: &BqProcess) -> Result<()> {
+    let rpc = bq.rpc()?;
+    let answer = rpc.call_raw("no_such_method", &json!([]))?;
+    assert_eq!(answer["error"]["code"], -32601, "{answer}");
+    assert_eq!(answer["result"], Value::Null);
+    Ok(())
+}
