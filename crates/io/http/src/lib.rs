@@ -1,1 +1,20 @@
-//! To be written.
+//! The HTTP side of the pool: dashboard, `/api/v1`, live events, metrics and health on one address.
+//!
+//! What this crate is not: it holds no state of its own and knows no rule. It asks [`bq_api_types::NodeApi`] and
+//! [`bq_api_types::PoolViews`], never a database, and everything it answers is public: there is no login and nothing to
+//! write. The dashboard uses the same API as everybody else. Read [`HttpServer`] and [`HttpParts`] first.
+
+mod api;
+mod assets;
+mod connect;
+mod error;
+mod events;
+mod health;
+mod metrics;
+mod router;
+mod server;
+
+pub use connect::{ConnectView, PortView, StratumPort};
+pub use health::ReadyView;
+pub use metrics::{MetricsError, install_metrics};
+pub use server::{HttpError, HttpHandle, HttpParts, HttpServer};

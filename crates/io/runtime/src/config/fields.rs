@@ -222,7 +222,7 @@ impl Field {
 
     /// The value that the text of an environment variable means; text of the wrong form stays text and is refused by
     /// [`Field::accepts`].
-    pub(super) fn from_env(&self, text: &str) -> Value {
+    pub(super) fn read_env(&self, text: &str) -> Value {
         let words = || text.split(',').map(str::trim).filter(|word| !word.is_empty());
         let as_text = || Value::String(text.to_owned());
         match &self.kind {

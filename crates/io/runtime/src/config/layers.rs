@@ -113,7 +113,7 @@ fn add_environment(values: &mut Values, environment: &[(String, String)]) -> Vec
     for (name, text) in environment.iter().filter(|(name, _)| name.starts_with("BQ_")) {
         match by_name.get(name) {
             Some(field) => {
-                values.insert(field.name, (field.from_env(text), Source::Environment(name.clone())));
+                values.insert(field.name, (field.read_env(text), Source::Environment(name.clone())));
             }
             None => unknown.push(name.clone()),
         }

@@ -1,0 +1,56 @@
+use axum::{
+    Json,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+/// A request that is answered with an error: `{"error": {"code": "..", "message": ".."}}`. The code is for programs, the
+/// message for people.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    error: Inner<'a>,
+}
+
+#[derive(Serialize)]
+struct Inner<'a> {
+    code: &'static str,
+    message: &'a str,
+}
+
+impl ApiError {
+    /// The request makes no sense.
+    pub(crate) fn bad_request(code: &'static str, message: String) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, code, message }
+    }
+
+    /// What was asked for does not exist.
+    pub(crate) fn not_found(code: &'static str, message: &str) -> Self {
+        Self { status: StatusCode::NOT_FOUND, code, message: message.to_owned() }
+    }
+
+    /// Only reading is possible.
+    pub(crate) fn method_not_allowed() -> Self {
+        let message = "only GET and HEAD are answered here".to_owned();
+        Self { status: StatusCode::METHOD_NOT_ALLOWED, code: "method_not_allowed", message }
+    }
+
+    /// The server cannot answer now; the same request may succeed later.
+    pub(crate) fn unavailable(code: &'static str, message: &str) -> Self {
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, code, message: message.to_owned() }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let body = Body { error: Inner { code: self.code, message: &self.message } };
+        (self.status, Json(body)).into_response()
+    }
+}

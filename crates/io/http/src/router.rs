@@ -1,0 +1,163 @@
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{DefaultBodyLimit, Request, State},
+    http::{
+        HeaderName, HeaderValue,
+        header::{CACHE_CONTROL, CONTENT_TYPE},
+    },
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse as _, Response},
+    routing::{MethodRouter, get},
+};
+use bq_api_types::{Event, NodeApi, PoolViews, Template, ViewError};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::{Mutex, Semaphore, broadcast, watch};
+
+use crate::{api, assets, connect::StratumPort, error::ApiError, events, health, metrics::HttpMetrics};
+
+/// A request that takes longer is answered with 503. Event streams count until their head only.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Calls into the pool at a time; more wait. Each holds a thread and a database reader.
+const VIEW_CALLS_MAX: usize = 8;
+/// Clients of the live feed at a time; more get 503.
+pub(crate) const EVENT_STREAMS_MAX: usize = 512;
+/// The ledger is summed at most this often, however many scrapers and probes ask.
+const IMBALANCE_FRESH: Duration = Duration::from_secs(2);
+
+/// Everything loads from this server; nothing is framed, nothing is sent to it.
+const CONTENT_SECURITY_POLICY: &str =
+    "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// What the handlers share.
+pub(crate) struct App {
+    pub(crate) node: Arc<dyn NodeApi>,
+    pub(crate) templates: watch::Receiver<Option<Arc<Template>>>,
+    pub(crate) events: broadcast::Sender<Event>,
+    pub(crate) stratum: Vec<StratumPort>,
+    pub(crate) stopping: watch::Receiver<bool>,
+    pub(crate) event_streams: Arc<Semaphore>,
+    pub(crate) metrics: HttpMetrics,
+    pub(crate) recorder: PrometheusHandle,
+    pub(crate) views: Arc<dyn PoolViews>,
+    pub(crate) view_calls: Semaphore,
+    pub(crate) imbalance: Mutex<Option<(Instant, Result<i128, String>)>>,
+}
+
+impl App {
+    pub(crate) fn view_calls() -> Semaphore {
+        Semaphore::new(VIEW_CALLS_MAX)
+    }
+
+    pub(crate) fn event_streams_open(&self) -> usize {
+        EVENT_STREAMS_MAX.saturating_sub(self.event_streams.available_permits())
+    }
+
+    /// Asks the pool on a thread where it may block.
+    pub(crate) async fn view<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&dyn PoolViews) -> Result<T, ViewError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let failed = |message: &str| ApiError::unavailable("ledger_unavailable", message);
+        let _permit = self.view_calls.acquire().await.map_err(|_| failed("shutting down"))?;
+        let views = Arc::clone(&self.views);
+        match tokio::task::spawn_blocking(move || call(views.as_ref())).await {
+            Ok(Ok(view)) => Ok(view),
+            Ok(Err(error)) => {
+                // The text may name files, so it is for the operator's log only.
+                tracing::error!(%error, "pool view failed");
+                Err(failed("the ledger cannot be read now"))
+            }
+            Err(error) => {
+                tracing::error!(%error, "pool view ended");
+                Err(failed("the ledger cannot be read now"))
+            }
+        }
+    }
+
+    /// The ledger's imbalance, at most [`IMBALANCE_FRESH`] old, or why it is unknown.
+    pub(crate) async fn imbalance(&self) -> Result<i128, String> {
+        let mut kept = self.imbalance.lock().await;
+        if let Some((when, known)) = kept.as_ref()
+            && when.elapsed() < IMBALANCE_FRESH
+        {
+            return known.clone();
+        }
+        let asked = self.view(|views| views.ledger_imbalance_atoms()).await;
+        let known = asked.map_err(|_| "the ledger cannot be read".to_owned());
+        if let Ok(atoms) = known {
+            self.metrics.ledger_imbalance(atoms);
+        }
+        *kept = Some((Instant::now(), known.clone()));
+        known
+    }
+}
+
+/// All routes with their limits.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    let route = |name: &'static str, handler: MethodRouter<Arc<App>>| {
+        handler.layer(from_fn_with_state((Arc::clone(&app), name), measured))
+    };
+    Router::new()
+        .route("/", route("/", get(assets::page)))
+        .route("/style.css", route("/style.css", get(assets::style)))
+        .route("/app.js", route("/app.js", get(assets::script)))
+        .route("/icon.svg", route("/icon.svg", get(assets::icon)))
+        .route("/health/live", route("/health/live", get(health::live)))
+        .route("/health/ready", route("/health/ready", get(health::ready)))
+        .route("/metrics", route("/metrics", get(metrics)))
+        .route("/api/v1/pool", route("/api/v1/pool", get(api::pool)))
+        .route("/api/v1/blocks", route("/api/v1/blocks", get(api::blocks)))
+        .route("/api/v1/miners/{address}", route("/api/v1/miners", get(api::miner)))
+        .route("/api/v1/connect", route("/api/v1/connect", get(api::connect)))
+        .route("/api/v1/events", route("/api/v1/events", get(events::events)))
+        .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
+        .fallback(|| async { ApiError::not_found("no_such_path", "there is nothing here") })
+        .layer(from_fn_with_state(Arc::clone(&app), guarded))
+        // No handler reads a body; should one ever, it gets little.
+        .layer(DefaultBodyLimit::max(4 * 1024))
+        .with_state(app)
+}
+
+/// The Prometheus text format.
+async fn metrics(State(app): State<Arc<App>>) -> Response {
+    // Summing refreshes the gauge; a ledger that cannot be read shows in readiness, not as a lost scrape.
+    let _ = app.imbalance().await;
+    let headers = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"), (CACHE_CONTROL, "no-store")];
+    (headers, app.recorder.render()).into_response()
+}
+
+/// Counts a request under its route's own name: a path of the client's choosing must not become a label.
+async fn measured(
+    State((app, route)): State<(Arc<App>, &'static str)>,
+    request: Request<Body>,
+    next: Next,
+) -> Response {
+    let started = Instant::now();
+    let response = next.run(request).await;
+    app.metrics.request(route, response.status().as_u16(), started.elapsed());
+    response
+}
+
+/// The time limit, and the headers that keep a browser from doing anything else with what it gets.
+async fn guarded(State(_app): State<Arc<App>>, request: Request<Body>, next: Next) -> Response {
+    let answer = tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await;
+    let mut response =
+        answer.unwrap_or_else(|_| ApiError::unavailable("timeout", "the answer took too long").into_response());
+    let headers = response.headers_mut();
+    for (name, value) in [
+        ("content-security-policy", CONTENT_SECURITY_POLICY),
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "no-referrer"),
+        ("cross-origin-opener-policy", "same-origin"),
+    ] {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}

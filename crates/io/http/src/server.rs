@@ -1,0 +1,196 @@
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::Router;
+use bq_api_types::{Event, NodeApi, PoolViews, Template};
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Mutex, OwnedSemaphorePermit, Semaphore, broadcast, watch},
+    task::{JoinHandle, JoinSet},
+};
+
+use crate::{
+    connect::StratumPort,
+    metrics::HttpMetrics,
+    router::{App, EVENT_STREAMS_MAX, router},
+};
+
+/// Connections at a time. More wait in the system's accept queue, which refuses what it cannot hold.
+const CONNECTIONS_MAX: usize = 1_024;
+/// A client gets this long to send its request's head, also between two requests.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// Longest head of a request, URL included; a longer one is answered with 431.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Answers under way get this long when the server stops.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+/// Histograms are condensed this often, whether anybody scrapes or not.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// What the server shows.
+pub struct HttpParts {
+    /// The chain.
+    pub node: Arc<dyn NodeApi>,
+    /// The pool.
+    pub views: Arc<dyn PoolViews>,
+    /// The pool's newest template, from [`bq_api_types::PoolApi::templates`]: without one the server is not ready.
+    pub templates: watch::Receiver<Option<Arc<Template>>>,
+    /// The live feed; every client subscribes. Its capacity is how far a client may fall behind.
+    pub events: broadcast::Sender<Event>,
+    /// Where miners connect.
+    pub stratum: Vec<StratumPort>,
+    /// From [`crate::install_metrics`].
+    pub metrics: PrometheusHandle,
+}
+
+/// The HTTP server.
+#[derive(Debug)]
+pub struct HttpServer;
+
+/// The server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// The address is taken, or not of this machine.
+    #[error("http address {address}: {source}")]
+    Bind {
+        /// What was asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// A running server. Dropping it does not stop the server; [`HttpHandle::shutdown`] does.
+#[derive(Debug)]
+pub struct HttpHandle {
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    accepting: JoinHandle<()>,
+}
+
+impl HttpServer {
+    /// Listens on `address` (port 0 picks a free one) and serves until told to stop.
+    ///
+    /// # Errors
+    /// [`HttpError::Bind`].
+    pub async fn start(address: SocketAddr, parts: HttpParts) -> Result<HttpHandle, HttpError> {
+        let bind = |source| HttpError::Bind { address, source };
+        let listener = TcpListener::bind(address).await.map_err(bind)?;
+        let bound = listener.local_addr().map_err(bind)?;
+        let (stop, stopping) = watch::channel(false);
+        let app = Arc::new(App {
+            node: parts.node,
+            templates: parts.templates,
+            events: parts.events,
+            stratum: parts.stratum,
+            stopping: stopping.clone(),
+            event_streams: Arc::new(Semaphore::new(EVENT_STREAMS_MAX)),
+            metrics: HttpMetrics::register(),
+            recorder: parts.metrics,
+            views: parts.views,
+            view_calls: App::view_calls(),
+            imbalance: Mutex::new(None),
+        });
+        tokio::spawn(upkeep(app.recorder.clone(), stopping.clone()));
+        let metrics = app.metrics;
+        let accepting = tokio::spawn(accept(listener, router(app), metrics, stopping));
+        tracing::info!(address = %bound, "http listening");
+        Ok(HttpHandle { address: bound, stop, accepting })
+    }
+}
+
+impl HttpHandle {
+    /// Where the server really listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops accepting, ends event streams, lets answers under way finish for a few seconds, and returns.
+    pub async fn shutdown(self) {
+        self.stop.send_replace(true);
+        if let Err(error) = self.accepting.await {
+            tracing::error!(%error, "http server ended abnormally");
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, router: Router, metrics: HttpMetrics, mut stopping: watch::Receiver<bool>) {
+    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut connections = JoinSet::new();
+    loop {
+        let next = tokio::select! {
+            next = accept_one(&listener, &slots) => next,
+            () = stopped(&mut stopping) => break,
+            Some(_) = connections.join_next() => {
+                metrics.connections(connections.len());
+                continue;
+            }
+        };
+        match next {
+            Ok((stream, slot)) => {
+                connections.spawn(serve(stream, slot, router.clone(), stopping.clone()));
+                metrics.connections(connections.len());
+            }
+            Err(error) => {
+                // Out of files or the client left early. Without a pause the former would spin.
+                tracing::warn!(%error, "http accept failed");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+    drop(listener);
+    let all_done = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(STOP_TIMEOUT, all_done).await.is_err() {
+        tracing::warn!(STOP_TIMEOUT = ?STOP_TIMEOUT, "http answers cut off");
+    }
+}
+
+async fn accept_one(listener: &TcpListener, slots: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let slot = Arc::clone(slots).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, slot))
+}
+
+async fn serve(stream: TcpStream, slot: OwnedSemaphorePermit, router: Router, mut stopping: watch::Receiver<bool>) {
+    let _slot = slot;
+    // Events are small and wanted at once.
+    let _ = stream.set_nodelay(true);
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let mut connection = std::pin::pin!(connection);
+    let result = tokio::select! {
+        result = connection.as_mut() => result,
+        () = stopped(&mut stopping) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, "http connection ended");
+    }
+}
+
+/// Returns once the server is told to stop. A handle that was dropped tells nothing: then the server goes on.
+pub(crate) async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    if stopping.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn upkeep(recorder: PrometheusHandle, mut stopping: watch::Receiver<bool>) {
+    let mut ticks = tokio::time::interval(UPKEEP);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => recorder.run_upkeep(),
+            () = stopped(&mut stopping) => return,
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! A node and a pool that answer from memory, and a client that speaks just enough HTTP.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+
+use bq_api_types::{
+    AlgorithmView, AtomsView, BlockStateView, BlockSummary, BlockView, BlocksView, Coin, Event, MinerView, MiningInfo,
+    NodeApi, NodeError, PayoutView, PoolView, PoolViews, ShareCountsView, SubmitBlockError, SubmitTransactionError,
+    Template, TemplateRequest, TipSummary, TransactionStatus, ViewError, WorkerView,
+};
+use bq_http::{HttpHandle, HttpParts, HttpServer, StratumPort, install_metrics};
+use bq_primitives::{
+    Address, Algorithm, Amount, Block, BlockId, Height, KeyHash, Network, OutPoint, Timestamp, Transaction, TxId, Work,
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::{broadcast, watch},
+};
+
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(crate) fn address_of(byte: u8, network: Network) -> String {
+    Address { network, key_hash: KeyHash([byte; 32]) }.to_string()
+}
+
+/// Stands at height 7 of a devnet.
+pub(crate) struct StillNode(watch::Sender<TipSummary>);
+
+impl StillNode {
+    pub(crate) fn new() -> Self {
+        let tip = TipSummary {
+            id: BlockId([2; 32]),
+            height: Height(7),
+            time: Timestamp(1_800_000_000),
+            chain_work: Work::ZERO,
+            next_bits: Vec::new(),
+        };
+        Self(watch::channel(tip).0)
+    }
+
+    fn unasked() -> NodeError {
+        NodeError::Request("the http server does not ask this".to_owned())
+    }
+}
+
+impl NodeApi for StillNode {
+    fn network(&self) -> Network {
+        Network::Devnet
+    }
+    fn genesis_id(&self) -> BlockId {
+        BlockId([1; 32])
+    }
+    fn coinbase_maturity(&self) -> u32 {
+        10
+    }
+    fn tip(&self) -> TipSummary {
+        self.0.borrow().clone()
+    }
+    fn tip_changes(&self) -> watch::Receiver<TipSummary> {
+        self.0.subscribe()
+    }
+    fn template(&self, _: &TemplateRequest) -> Result<Template, NodeError> {
+        Err(Self::unasked())
+    }
+    fn submit_block(&self, _: Block) -> Result<BlockId, SubmitBlockError> {
+        Err(Self::unasked().into())
+    }
+    fn block(&self, _: &BlockId) -> Result<Option<Block>, NodeError> {
+        Err(Self::unasked())
+    }
+    fn block_summary(&self, _: &BlockId) -> Result<Option<BlockSummary>, NodeError> {
+        Err(Self::unasked())
+    }
+    fn block_id_at(&self, _: Height) -> Result<Option<BlockId>, NodeError> {
+        Err(Self::unasked())
+    }
+    fn coins_of(&self, _: &KeyHash) -> Result<Vec<Coin>, NodeError> {
+        Err(Self::unasked())
+    }
+    fn spender_of(&self, _: &OutPoint) -> Result<Option<TxId>, NodeError> {
+        Err(Self::unasked())
+    }
+    fn submit_transaction(&self, _: Transaction) -> Result<TxId, SubmitTransactionError> {
+        Err(Self::unasked().into())
+    }
+    fn transaction_status(&self, _: &TxId) -> Result<TransactionStatus, NodeError> {
+        Err(Self::unasked())
+    }
+    fn mining_info(&self) -> Result<MiningInfo, NodeError> {
+        Err(Self::unasked())
+    }
+}
+
+/// Knows one miner and a hundred blocks. `broken` makes every answer fail.
+#[derive(Default)]
+pub(crate) struct ShelfPool {
+    pub(crate) broken: bool,
+}
+
+impl ShelfPool {
+    fn answer<T>(&self, view: T) -> Result<T, ViewError> {
+        if self.broken { Err(ViewError("/secret/ledger.db: disk on fire".to_owned())) } else { Ok(view) }
+    }
+}
+
+pub(crate) fn atoms(atoms: u64) -> AtomsView {
+    Amount::from_atoms(atoms).map(AtomsView::from).expect("in range")
+}
+
+pub(crate) fn block(height: u32) -> BlockView {
+    BlockView {
+        id: format!("{height:064x}"),
+        height,
+        algorithm: "randomx".to_owned(),
+        time: 1_800_000_000 + u64::from(height),
+        reward: atoms(5_000_000_000),
+        state: BlockStateView::Immature,
+        confirmations: 3,
+        finder: address_of(5, Network::Devnet),
+    }
+}
+
+impl PoolViews for ShelfPool {
+    fn pool(&self) -> Result<PoolView, ViewError> {
+        let lane = AlgorithmView {
+            active: true,
+            network_difficulty: "1048576".to_owned(),
+            bits: "1f00ffff".to_owned(),
+            pool_hashrate: 1_234.5,
+            network_hashrate: 4_000.0,
+            shares: ShareCountsView { accepted: 17, rejected: BTreeMap::from([("stale".to_owned(), 2)]) },
+            effort: 0.42,
+            blocks: 5,
+        };
+        self.answer(PoolView {
+            network: "devnet".to_owned(),
+            height: 7,
+            tip_id: BlockId([2; 32]).to_string(),
+            scheme: "pplns".to_owned(),
+            fee_bp: 100,
+            payout_min: atoms(100_000_000),
+            coinbase_maturity: 10,
+            algorithms: Algorithm::ALL.map(|algorithm| (algorithm.name().to_owned(), lane.clone())).into(),
+            connections: 3,
+            miners_active: 2,
+            blocks_found: 15,
+            blocks_orphaned: 1,
+            immature: atoms(10_000_000_000),
+            payable: atoms(123_456_789),
+            in_flight: atoms(0),
+            paid: atoms(55_500_000_000),
+            ledger_imbalance: "0".to_owned(),
+        })
+    }
+
+    fn blocks(&self, limit: usize) -> Result<BlocksView, ViewError> {
+        self.answer(BlocksView { blocks: (1..=100).rev().map(block).take(limit).collect() })
+    }
+
+    fn miner(&self, address: &str) -> Result<Option<MinerView>, ViewError> {
+        let known = address == address_of(5, Network::Devnet);
+        let shares = ShareCountsView { accepted: 9, rejected: BTreeMap::from([("low_difficulty".to_owned(), 1)]) };
+        let worker = WorkerView {
+            name: "rig-1".to_owned(),
+            algorithm: "randomx".to_owned(),
+            hashrate: 321.0,
+            shares: shares.clone(),
+            last_share: 1_800_000_000,
+        };
+        let payout = PayoutView {
+            txid: TxId([6; 32]).to_string(),
+            amount: atoms(55_500_000_000),
+            state: "final".to_owned(),
+            time: 1_800_000_000,
+        };
+        self.answer(known.then(|| MinerView {
+            address: address.to_owned(),
+            hashrate: BTreeMap::from([("randomx".to_owned(), 321.0)]),
+            shares: BTreeMap::from([("randomx".to_owned(), shares)]),
+            immature: atoms(10_000_000_000),
+            payable: atoms(123_456_789),
+            in_flight: atoms(0),
+            paid: atoms(55_500_000_000),
+            workers: vec![worker],
+            payouts: vec![payout],
+        }))
+    }
+
+    fn ledger_imbalance_atoms(&self) -> Result<i128, ViewError> {
+        self.answer(0)
+    }
+}
+
+/// A running server and what feeds it.
+pub(crate) struct Site {
+    pub(crate) http: HttpHandle,
+    pub(crate) events: broadcast::Sender<Event>,
+    pub(crate) templates: watch::Sender<Option<Arc<Template>>>,
+}
+
+pub(crate) async fn site(pool: ShelfPool) -> Site {
+    let (events, _) = broadcast::channel(4);
+    let (templates, template) = watch::channel(None);
+    let stratum = |algorithm, port| StratumPort { algorithm, address: SocketAddr::from(([127, 0, 0, 1], port)) };
+    let parts = HttpParts {
+        node: Arc::new(StillNode::new()),
+        views: Arc::new(pool),
+        templates: template,
+        events: events.clone(),
+        stratum: vec![
+            stratum(Algorithm::Sha256d, 3333),
+            stratum(Algorithm::RandomX, 3334),
+            stratum(Algorithm::Ethash, 3335),
+        ],
+        metrics: install_metrics().expect("this process has no other recorder"),
+    };
+    let http = HttpServer::start(SocketAddr::from(([127, 0, 0, 1], 0)), parts).await.expect("a free port");
+    Site { http, events, templates }
+}
+
+pub(crate) fn template() -> Arc<Template> {
+    Arc::new(Template {
+        parent_id: BlockId([2; 32]),
+        height: Height(8),
+        reward: Amount::ZERO,
+        fees: Amount::ZERO,
+        transactions: Arc::default(),
+        works: Vec::new(),
+    })
+}
+
+/// An answer in parts.
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Reply {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            key.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in {:?}", self.body))
+    }
+}
+
+impl Site {
+    pub(crate) async fn get(&self, path: &str) -> Reply {
+        self.ask(&format!("GET {path} HTTP/1.1\r\nHost: pool\r\nConnection: close\r\n\r\n")).await
+    }
+
+    /// Sends `request` and reads to the end of the connection.
+    pub(crate) async fn ask(&self, request: &str) -> Reply {
+        let mut stream = self.connect().await;
+        stream.write_all(request.as_bytes()).await.expect("sends");
+        let mut bytes = Vec::new();
+        tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("in time").expect("reads");
+        let text = String::from_utf8(bytes).expect("text");
+        let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+        Reply { status, head: head.to_owned(), body: body.to_owned() }
+    }
+
+    pub(crate) async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.http.address()).await.expect("connects")
+    }
+
+    /// An open event stream, past its greeting.
+    pub(crate) async fn listen(&self) -> Feed {
+        let mut stream = self.connect().await;
+        stream.write_all(b"GET /api/v1/events HTTP/1.1\r\nHost: pool\r\n\r\n").await.expect("sends");
+        let mut feed = Feed { stream, text: String::new() };
+        feed.until("event: hello").await;
+        feed
+    }
+}
+
+pub(crate) struct Feed {
+    stream: TcpStream,
+    pub(crate) text: String,
+}
+
+impl Feed {
+    /// Reads until `wanted` has come; fails if it does not.
+    pub(crate) async fn until(&mut self, wanted: &str) {
+        let read = async {
+            while !self.text.contains(wanted) {
+                let mut buffer = [0; 4096];
+                let count = self.stream.read(&mut buffer).await.expect("reads");
+                assert!(count > 0, "closed before {wanted:?}: {}", self.text);
+                self.text.push_str(std::str::from_utf8(&buffer[..count]).expect("text"));
+            }
+        };
+        tokio::time::timeout(PATIENCE, read).await.expect("in time");
+    }
+
+    /// Reads until the server closes.
+    pub(crate) async fn to_end(mut self) -> String {
+        let mut rest = String::new();
+        tokio::time::timeout(PATIENCE, self.stream.read_to_string(&mut rest)).await.expect("in time").expect("reads");
+        self.text + &rest
+    }
+}

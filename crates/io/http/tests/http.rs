@@ -1,0 +1,231 @@
+//! The server over real sockets.
+
+mod common;
+
+use std::net::SocketAddr;
+
+use bq_api_types::{BlocksView, Event, MinerView, PoolView};
+use bq_primitives::Network;
+use common::{ShelfPool, address_of, atoms, block, site, template};
+
+#[tokio::test]
+async fn the_api_answers_with_the_pools_views() {
+    let site = site(ShelfPool::default()).await;
+    assert_ne!(site.http.address().port(), 0);
+
+    let reply = site.get("/api/v1/pool").await;
+    assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/json")));
+    let pool: PoolView = serde_json::from_str(&reply.body).unwrap();
+    assert_eq!((pool.height, pool.algorithms.len()), (7, 3));
+
+    for (path, count) in [("/api/v1/blocks", 50), ("/api/v1/blocks?limit=3", 3)] {
+        let blocks: BlocksView = serde_json::from_str(&site.get(path).await.body).unwrap();
+        assert_eq!(blocks.blocks.len(), count, "{path}");
+        assert_eq!(blocks.blocks[0].height, 100);
+    }
+
+    let address = address_of(5, Network::Devnet);
+    let reply = site.get(&format!("/api/v1/miners/{address}")).await;
+    let miner: MinerView = serde_json::from_str(&reply.body).unwrap();
+    assert_eq!((miner.address, miner.workers[0].name.as_str()), (address, "rig-1"));
+
+    let connect = site.get("/api/v1/connect").await.json();
+    assert_eq!(connect["network"], "devnet");
+    assert_eq!(connect["ports"][1]["address"], "127.0.0.1:3334");
+    let commands: Vec<&str> = (0..3).map(|index| connect["ports"][index]["command"].as_str().unwrap()).collect();
+    assert_eq!(commands[0], "minerd -a sha256d -o stratum+tcp://HOST:3333 -u ADDRESS.worker -p x");
+    assert_eq!(commands[1], "xmrig -a rx/0 -o HOST:3334 -u ADDRESS.worker -p x");
+    assert_eq!(commands[2], "ethminer -P stratum1+tcp://ADDRESS.worker@HOST:3335");
+    site.http.shutdown().await;
+}
+
+#[tokio::test]
+async fn senseless_requests_get_a_json_error() {
+    let site = site(ShelfPool::default()).await;
+    let mainnet = format!("/api/v1/miners/{}", address_of(5, Network::Mainnet));
+    let stranger = format!("/api/v1/miners/{}", address_of(6, Network::Devnet));
+    let cases = [
+        ("/nowhere", 404, "no_such_path"),
+        ("/api/v2/pool", 404, "no_such_path"),
+        ("/api/v1/miners/", 404, "no_such_path"),
+        ("/api/v1/miners/nobody", 400, "bad_address"),
+        ("/api/v1/miners/%3Cscript%3E", 400, "bad_address"),
+        (mainnet.as_str(), 400, "bad_address"),
+        (stranger.as_str(), 404, "unknown_miner"),
+        ("/api/v1/blocks?limit=0", 400, "bad_limit"),
+        ("/api/v1/blocks?limit=501", 400, "bad_limit"),
+        ("/api/v1/blocks?limit=-1", 400, "bad_limit"),
+        ("/api/v1/blocks?limt=1", 400, "bad_limit"),
+    ];
+    for (path, status, code) in cases {
+        let reply = site.get(path).await;
+        assert_eq!(reply.status, status, "{path}: {}", reply.body);
+        assert_eq!(reply.header("content-type"), Some("application/json"), "{path}");
+        assert_eq!(reply.json()["error"]["code"], code, "{path}");
+        assert!(reply.json()["error"]["message"].is_string());
+    }
+    let post = "POST /api/v1/pool HTTP/1.1\r\nHost: pool\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
+    let reply = site.ask(post).await;
+    assert_eq!((reply.status, &reply.json()["error"]["code"]), (405, &"method_not_allowed".into()));
+}
+
+#[tokio::test]
+async fn a_broken_ledger_is_503_and_keeps_its_secrets() {
+    let site = site(ShelfPool { broken: true }).await;
+    let miner = format!("/api/v1/miners/{}", address_of(5, Network::Devnet));
+    for path in ["/api/v1/pool", "/api/v1/blocks", miner.as_str()] {
+        let reply = site.get(path).await;
+        assert_eq!((reply.status, &reply.json()["error"]["code"]), (503, &"ledger_unavailable".into()));
+        assert!(!reply.body.contains("secret"), "{}", reply.body);
+    }
+    site.templates.send_replace(Some(template()));
+    let reply = site.get("/health/ready").await;
+    assert_eq!((reply.status, &reply.json()["reasons"][0]), (503, &"the ledger cannot be read".into()));
+    assert_eq!(site.get("/health/live").await.status, 200);
+    assert_eq!(site.get("/metrics").await.status, 200);
+}
+
+#[tokio::test]
+async fn ready_means_that_there_is_a_template() {
+    let site = site(ShelfPool::default()).await;
+    let reply = site.get("/health/ready").await;
+    assert_eq!((reply.status, &reply.json()["ready"]), (503, &false.into()));
+    assert_eq!(reply.json()["reasons"][0], "the pool has no block template yet");
+    site.templates.send_replace(Some(template()));
+    let reply = site.get("/health/ready").await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.json(), serde_json::json!({ "ready": true, "reasons": [], "height": 7 }));
+    assert_eq!(site.get("/health/live").await.status, 200);
+}
+
+#[tokio::test]
+async fn metrics_hold_what_was_counted() {
+    let site = site(ShelfPool::default()).await;
+    metrics::counter!("bq_test_total", "algorithm" => "ethash").increment(3);
+    metrics::histogram!("bq_test_seconds").record(0.03);
+    site.get("/api/v1/pool").await;
+    let reply = site.get("/metrics").await;
+    assert_eq!(reply.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    for line in [
+        "bq_test_total{algorithm=\"ethash\"} 3",
+        "bq_test_seconds_bucket{le=\"0.02\"} 0",
+        "bq_test_seconds_bucket{le=\"0.05\"} 1",
+        "bq_ledger_imbalance_atoms 0",
+        "# TYPE bq_http_requests_total counter",
+    ] {
+        assert!(reply.body.contains(line), "{line} is missing in\n{}", reply.body);
+    }
+    let counted = reply
+        .body
+        .lines()
+        .any(|line| line.starts_with("bq_http_requests_total{route=\"/api/v1/pool\",status=\"200\"}"));
+    assert!(counted, "{}", reply.body);
+}
+
+#[tokio::test]
+async fn the_dashboard_is_whole_and_loads_nothing_from_elsewhere() {
+    let site = site(ShelfPool::default()).await;
+    let page = site.get("/").await;
+    assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
+    for path in ["/style.css", "/app.js", "/icon.svg"] {
+        assert!(page.body.contains(path), "{path} is not used");
+        let reply = site.get(path).await;
+        assert_eq!(reply.status, 200, "{path}");
+        let foreign = reply.body.replace("http://www.w3.org/", "");
+        assert!(!foreign.contains("http://") && !foreign.contains("https://"), "{path} names another host");
+    }
+    assert!(!page.body.contains("://"), "the page names another host");
+    // What the policy forbids would be dead on the page.
+    for forbidden in ["<style", "style=", "onclick=", "javascript:"] {
+        assert!(!page.body.contains(forbidden), "{forbidden}");
+    }
+    let script = site.get("/app.js").await.body;
+    for forbidden in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("] {
+        assert!(!script.contains(forbidden), "{forbidden}");
+    }
+}
+
+#[tokio::test]
+async fn every_answer_carries_the_security_headers() {
+    let site = site(ShelfPool::default()).await;
+    for path in ["/", "/app.js", "/api/v1/pool", "/metrics", "/nowhere", "/health/ready"] {
+        let reply = site.get(path).await;
+        let policy = reply.header("content-security-policy").expect("a policy");
+        assert!(policy.starts_with("default-src 'self';"), "{policy}");
+        assert!(!policy.contains("unsafe"), "{policy}");
+        assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
+        assert!(reply.header("cache-control").is_some(), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn events_reach_every_listener() {
+    let site = site(ShelfPool::default()).await;
+    let mut feeds = [site.listen().await, site.listen().await];
+    assert!(feeds[0].text.contains("text/event-stream"));
+    let tip = Event::Tip { height: 8, id: "ab".repeat(32), algorithm: "ethash".to_owned(), time: 1_800_000_001 };
+    site.events.send(tip.clone()).unwrap();
+    site.events.send(Event::Block(block(8))).unwrap();
+    let payout = Event::Payout { txid: "cd".repeat(32), amount: atoms(5), payees: 2, state: "broadcast".to_owned() };
+    site.events.send(payout).unwrap();
+    for feed in &mut feeds {
+        feed.until("event: payout\n").await;
+        feed.until("\"state\":\"broadcast\"}").await;
+        let json = serde_json::to_string(&tip).unwrap();
+        assert!(feed.text.contains(&format!("event: tip\ndata: {json}\n\n")), "{}", feed.text);
+        assert!(feed.text.contains("event: block\ndata: {\"type\":\"block\",\"id\":"), "{}", feed.text);
+    }
+    let metrics = site.get("/metrics").await.body;
+    assert!(metrics.contains("bq_http_event_streams "), "{metrics}");
+}
+
+/// The channel holds four events, and the test's one thread sends them all before the server's task runs again.
+#[tokio::test]
+async fn a_listener_that_fell_behind_is_told() {
+    let site = site(ShelfPool::default()).await;
+    let mut feed = site.listen().await;
+    for height in 0..14 {
+        site.events.send(Event::Block(block(height))).unwrap();
+    }
+    feed.until("event: lagged\ndata: {\"missed\":10}").await;
+    feed.until("\"height\":13").await;
+    assert!(!feed.text.contains("\"height\":9,"), "{}", feed.text);
+}
+
+#[tokio::test]
+async fn too_long_a_head_is_refused() {
+    let site = site(ShelfPool::default()).await;
+    let reply = site.get(&format!("/{}", "a".repeat(20_000))).await;
+    assert!(reply.status == 431 || reply.status == 414, "{}", reply.status);
+    let reply = site.get(&format!("/api/v1/miners/{}", "q".repeat(5_000))).await;
+    assert_eq!((reply.status, &reply.json()["error"]["code"]), (400, &"bad_address".into()));
+}
+
+#[tokio::test]
+async fn shutdown_ends_streams_and_frees_the_port() {
+    let site = site(ShelfPool::default()).await;
+    let address: SocketAddr = site.http.address();
+    let feed = site.listen().await;
+    site.http.shutdown().await;
+    let text = feed.to_end().await;
+    // The last chunk: the stream ended in order, it was not cut off.
+    assert!(text.ends_with("0\r\n\r\n"), "{text:?}");
+    assert!(tokio::net::TcpStream::connect(address).await.is_err(), "still listening");
+}
+
+#[tokio::test]
+async fn a_taken_address_is_an_error_that_names_it() {
+    let site = site(ShelfPool::default()).await;
+    let (templates, template) = tokio::sync::watch::channel(None);
+    let parts = bq_http::HttpParts {
+        node: std::sync::Arc::new(common::StillNode::new()),
+        views: std::sync::Arc::new(ShelfPool::default()),
+        templates: template,
+        events: site.events.clone(),
+        stratum: Vec::new(),
+        metrics: bq_http::install_metrics().unwrap(),
+    };
+    let error = bq_http::HttpServer::start(site.http.address(), parts).await.unwrap_err();
+    assert!(error.to_string().starts_with(&format!("http address {}: ", site.http.address())), "{error}");
+    drop(templates);
+}
