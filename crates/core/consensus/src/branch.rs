@@ -53,3 +53,41 @@ pub trait Branch {
     /// The end of the branch.
     fn tip(&self) -> &IndexEntry;
 }
+
+/// A branch as a plain list of entries: what simulations, vector files and tests feed the rules with.
+#[derive(Clone, Debug)]
+pub struct LinearBranch {
+    genesis: IndexEntry,
+    above: Vec<IndexEntry>,
+}
+
+impl LinearBranch {
+    /// A branch of genesis alone.
+    #[must_use]
+    pub const fn new(genesis: IndexEntry) -> Self {
+        Self { genesis, above: Vec::new() }
+    }
+
+    /// Puts a child of the tip on top.
+    pub fn push(&mut self, entry: IndexEntry) {
+        self.above.push(entry);
+    }
+
+    /// Takes the tip off; genesis stays.
+    pub fn pop(&mut self) -> Option<IndexEntry> {
+        self.above.pop()
+    }
+}
+
+impl Branch for LinearBranch {
+    fn entry(&self, height: Height) -> Option<&IndexEntry> {
+        match height.previous() {
+            None => Some(&self.genesis),
+            Some(below) => self.above.get(usize::try_from(below.0).ok()?),
+        }
+    }
+
+    fn tip(&self) -> &IndexEntry {
+        self.above.last().unwrap_or(&self.genesis)
+    }
+}

@@ -172,7 +172,8 @@ impl<'a> Loader<'a> {
                 let below = self.branch.entry(self.era.start.previous()?)?;
                 let old = Self::new(self.params, self.branch, below, self.era_index.checked_sub(1)?)?;
                 // Each step goes one era down the table, and the first era cannot continue anything.
-                let base = old.state(old.era.algorithm(rule.algorithm)?)?.base_target();
+                // What continues is what that block's index entry would have held: the base after truncation.
+                let base = old.state(old.era.algorithm(rule.algorithm)?)?.required().base_bits.decode().ok()?;
                 Some(rule.bounds().ok()?.clamp(rescaled(base, old.era.active_count(), self.era.active_count())))
             }
         }

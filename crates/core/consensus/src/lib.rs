@@ -36,7 +36,7 @@ mod validate;
 mod weight;
 
 pub use asert::{AsertParams, TargetBounds, UnitFraction};
-pub use branch::{Branch, IndexEntry};
+pub use branch::{Branch, IndexEntry, LinearBranch};
 pub use burst_guard::{BURST_FACTOR, BURST_WINDOW_BLOCKS, BurstWindow};
 pub use chain_work::{RUN_FREE_BLOCKS, RUN_SHIFT_MAX, block_work, discounted_work, weighted_work};
 pub use coin::{Coin, CoinView, SignatureVerifier};
