@@ -1,0 +1,10 @@
+//! An undo record from the store.
+#![no_main]
+
+use bq_chain::BlockUndo;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let Ok(undo) = BlockUndo::from_bytes(data) else { return };
+    assert_eq!(undo.to_bytes(), data, "one record, one encoding");
+});

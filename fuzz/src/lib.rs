@@ -1,0 +1,5 @@
+//! What several fuzz targets share.
+
+mod stratum;
+
+pub use stratum::fuzz_session;
