@@ -25,4 +25,4 @@ mod key_pair;
 mod verify;
 
 pub use key_pair::{KeyPair, SEED_BYTES, SignatureError};
-pub use verify::{MlDsa65, verify};
+pub use verify::verify;

@@ -8,7 +8,3 @@ use bq_primitives::{PUBLIC_KEY_BYTES, SIGNATURE_BYTES, SigHash};
 pub fn verify(public_key: &[u8; PUBLIC_KEY_BYTES], message: &SigHash, signature: &[u8; SIGNATURE_BYTES]) -> bool {
     UnparsedPublicKey::new(&ML_DSA_65, public_key).verify(message.as_bytes(), signature).is_ok()
 }
-
-/// The signature scheme as a value, for those who take a verifier as an argument.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct MlDsa65;

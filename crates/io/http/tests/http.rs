@@ -207,7 +207,7 @@ async fn shutdown_ends_streams_and_frees_the_port() {
     let address: SocketAddr = site.http.address();
     let feed = site.listen().await;
     site.http.shutdown().await;
-    let text = feed.to_end().await;
+    let text = feed.remainder().await;
     // The last chunk: the stream ended in order, it was not cut off.
     assert!(text.ends_with("0\r\n\r\n"), "{text:?}");
     assert!(tokio::net::TcpStream::connect(address).await.is_err(), "still listening");

@@ -77,7 +77,7 @@ fn nested_flags_and_lists_in_the_environment_arrive() {
         ("BQ_CONNECT", "10.0.0.1:8333, seed.example:8333"),
         ("BQ_MINER_ALGORITHMS", "ethash,sha256d,ethash"),
         ("BQ_MINER_ENABLED", "1"),
-        ("BQ_POOL_RANDOMX_SHARE_DIFFICULTY_FLOOR", "60"),
+        ("BQ_POOL_RANDOMX_SHARE_DIFFICULTY_FLOOR", "5"),
         ("BQ_POOL_FEE_PB", "60"),
     ]);
     layers.flags.miner = RawMiner { threads: Some(3), ..RawMiner::default() };
@@ -88,7 +88,7 @@ fn nested_flags_and_lists_in_the_environment_arrive() {
     assert_eq!(loaded.config.miner.threads, 3);
     assert_eq!(loaded.config.pool.payout_min.atoms(), 12_345);
     let floor = loaded.config.pool.share_difficulty[Algorithm::RandomX.index()].floor;
-    assert_eq!(floor.hashes(), 60);
+    assert_eq!(floor.hashes(), 5);
     assert_eq!(loaded.unknown_environment, ["BQ_POOL_FEE_PB"]);
 }
 
@@ -192,6 +192,30 @@ fn a_regtest_chain_takes_its_own_eras() {
     assert_eq!(second.start, Height(20));
     let expected = [(Algorithm::Sha256d, easiest), (Algorithm::Ethash, CompactTarget(0x1f00_ffff))];
     assert_eq!(second.algorithms, expected);
+
+    let params = config.params;
+    assert_eq!((params.network, params.coinbase_maturity, params.retarget), (Network::Regtest, 3, false));
+    let active = |height| params.eras.at(Height(height)).map(|era| era.algorithms.len());
+    assert_eq!((active(1), active(19), active(20)), (Some(1), Some(1), Some(2)));
+    let ethash = params.eras.at(Height(20)).and_then(|era| era.algorithm(Algorithm::Ethash));
+    let bits = CompactTarget(0x1f00_ffff);
+    assert_eq!(ethash.map(|rule| rule.start_bits), Some(bq_consensus::StartBits::At(bits)));
+}
+
+#[test]
+fn the_rules_are_those_of_the_network() {
+    for network in Network::ALL {
+        let config = load(&env(&[("BQ_NETWORK", network.name())])).unwrap().config;
+        assert_eq!(config.params, bq_consensus::Params::of(network));
+        // A share is easier than the easiest block, or small miners of a young chain would find blocks but no shares.
+        for era in &config.params.eras.table {
+            for rule in &era.algorithms {
+                let block = bq_primitives::NetworkDifficulty::of_target(rule.bounds().unwrap().limit);
+                let lane = config.pool.share_difficulty[rule.algorithm.index()];
+                assert!(u128::from(lane.floor.hashes()) * 2 <= block.hashes(), "{network} {}", rule.algorithm);
+            }
+        }
+    }
 }
 
 #[test]

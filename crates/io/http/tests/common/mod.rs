@@ -300,7 +300,7 @@ impl Feed {
     }
 
     /// Reads until the server closes.
-    pub(crate) async fn to_end(mut self) -> String {
+    pub(crate) async fn remainder(mut self) -> String {
         let mut rest = String::new();
         tokio::time::timeout(PATIENCE, self.stream.read_to_string(&mut rest)).await.expect("in time").expect("reads");
         self.text + &rest

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use bq_consensus::{Era, EraAlgorithm, Params, StartBits};
 use bq_primitives::{Address, Algorithm, Amount, CompactTarget, Height, Network, ShareDifficulty};
 use serde::de::DeserializeOwned;
 
@@ -16,6 +17,8 @@ use super::{
     },
 };
 
+/// Target 1, as everywhere.
+const HARDEST_BITS: CompactTarget = CompactTarget(0x0101_0000);
 const EASIEST_BITS: CompactTarget = CompactTarget(0x207f_ffff);
 /// Cache and dataset of RandomX, and the rest of the process beside them.
 const FAST_MODE_MIB: u32 = 256 + 2_080 + 256;
@@ -24,6 +27,8 @@ const FAST_MODE_MIB: u32 = 256 + 2_080 + 256;
 pub(super) fn build(values: &Values) -> Result<Config, ConfigError> {
     let reader = Reader { values };
     let network: Network = reader.parsed("network")?;
+    let regtest = reader.regtest(network)?;
+    let params = params(network, &regtest)?;
     Ok(Config {
         network,
         data_dir: reader.path("data_dir")?.unwrap_or_default(),
@@ -41,8 +46,35 @@ pub(super) fn build(values: &Values) -> Result<Config, ConfigError> {
         miner: reader.miner(network)?,
         randomx: reader.randomx()?,
         log: reader.log()?,
-        regtest: reader.regtest(network)?,
+        regtest,
+        params,
     })
+}
+
+/// The network's rules, with the deviations that a regtest chain asked for.
+fn params(network: Network, regtest: &RegtestConfig) -> Result<Params, ConfigError> {
+    let mut params = Params::of(network);
+    if let Some(blocks) = regtest.coinbase_maturity {
+        params.coinbase_maturity = blocks;
+    }
+    if !regtest.eras.is_empty() {
+        params.eras.table = regtest.eras.iter().map(era_rule).collect();
+    }
+    // The built-in rules pass this too: it is the check at start-up that SPEC 1.1 asks for.
+    params.check().map_err(|error| ConfigError::Conflict { field: "regtest.eras", reason: error.to_string() })?;
+    Ok(params)
+}
+
+/// Without retargeting every block of the era needs these bits; its limit and unit of work stay the easiest target.
+fn era_rule(era: &RegtestEra) -> Era {
+    let rule = |&(algorithm, bits): &(Algorithm, CompactTarget)| EraAlgorithm {
+        algorithm,
+        start_bits: StartBits::At(bits),
+        limit_bits: EASIEST_BITS,
+        hardest_bits: HARDEST_BITS,
+        ref_bits: EASIEST_BITS,
+    };
+    Era { start: era.start, algorithms: era.algorithms.iter().map(rule).collect() }
 }
 
 struct Reader<'a> {

@@ -274,17 +274,17 @@ fn default_value(name: &str, network: Network) -> Option<Value> {
     })
 }
 
-/// Sized for one CPU core on devnet, for ordinary devices on the large networks. A regtest chain may need two hashes
-/// per block, so nothing is too easy there.
+/// Sized for one CPU core on devnet, for ordinary devices on the large networks. Each floor lies well below the work of
+/// the easiest block, and a regtest block takes two hashes, so nothing is too easy there.
 fn share_difficulty_default(name: &str, network: Network) -> Option<Value> {
     let (floor, start): (i64, i64) = match (name.split('.').nth(1)?, network) {
         ("sha256d" | "randomx" | "ethash", Network::Regtest) => (1, 1),
-        ("sha256d", Network::Devnet) => (1 << 16, 1 << 20),
-        ("sha256d", _) => (1 << 32, 1 << 40),
-        ("randomx", Network::Devnet) => (50, 200),
-        ("randomx", _) => (5_000, 20_000),
-        ("ethash", Network::Devnet) => (500, 5_000),
-        ("ethash", _) => (1 << 26, 1 << 30),
+        ("sha256d", Network::Devnet) => (1 << 14, 1 << 18),
+        ("sha256d", _) => (1 << 24, 1 << 32),
+        ("randomx", Network::Devnet) => (4, 50),
+        ("randomx", _) => (1_000, 10_000),
+        ("ethash", Network::Devnet) => (32, 500),
+        ("ethash", _) => (1 << 16, 1 << 26),
         _ => return None,
     };
     match name.rsplit('.').next()? {

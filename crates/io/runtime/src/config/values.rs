@@ -1,5 +1,6 @@
 use std::{net::SocketAddr, path::PathBuf};
 
+use bq_consensus::Params;
 use bq_primitives::{Address, Algorithm, Amount, CompactTarget, Height, Network, ShareDifficulty};
 
 /// Everything the process needs to know, checked. [`crate::FIELDS`] documents defaults, ranges and risks.
@@ -31,6 +32,8 @@ pub struct Config {
     pub log: LogConfig,
     /// Deviations of a regtest chain; nothing on other networks.
     pub regtest: RegtestConfig,
+    /// The rules of the chain: those of the network, with the deviations.
+    pub params: Params,
 }
 
 /// `[pool]`.
