@@ -1,4 +1,5 @@
 //! The constants of each network, and what start-up refuses.
+#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use bq_consensus::{
     Era, EraAlgorithm, LinearBranch, Params, ParamsError, ProofOfWork, SealedHeader, StartBits, check_header,
@@ -71,9 +72,7 @@ fn regtest_never_retargets_and_accepts_a_real_proof() {
     let params = Params::of(Network::Regtest);
     let pow = PowVerifier::default();
     let mut branch = LinearBranch::new(params.genesis_entry());
-    let mut now = params.genesis_time.0;
-    for _ in 0..30 {
-        now += 1;
+    for now in (params.genesis_time.0..).skip(1).take(30) {
         let required = required_bits(&params, &branch)[0];
         assert_eq!(required.bits, CompactTarget(0x207f_ffff));
         let proven = (0..)

@@ -1,4 +1,5 @@
 //! What must hold for every legal choice of times and algorithms, honest or not (SPEC 3.6).
+#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use bq_consensus::{
     Branch, Consequence, LinearBranch, Params, RequiredBits, SealedHeader, UnitFraction, block_work, check_header,

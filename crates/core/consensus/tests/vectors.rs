@@ -1,4 +1,5 @@
 //! The published vectors of the difficulty and weight rules, bit for bit.
+#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use bq_consensus::{
     BurstWindow, DifficultyState, Era, EraAlgorithm, Eras, LinearBranch, Params, StartBits, TargetBounds, U512,
@@ -9,9 +10,10 @@ use bq_primitives::{
 };
 use serde_json::Value;
 
-fn file(name: &str) -> Value {
-    let path = format!("{}/../../../vectors/{name}", env!("CARGO_MANIFEST_DIR"));
-    serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap()
+const MODEL: &str = include_str!("../../../../vectors/bqip0002_model.json");
+
+fn file(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
 }
 
 fn hex(value: &Value) -> u64 {
@@ -36,7 +38,7 @@ fn target(value: &Value) -> Target {
 
 #[test]
 fn model_exp2() {
-    let model = file("bqip0002_model.json");
+    let model = file(MODEL);
     let cases = model["exp2_frac"].as_array().unwrap();
     assert_eq!(cases.len(), 240);
     for case in cases {
@@ -49,7 +51,7 @@ fn model_exp2() {
 
 #[test]
 fn model_exponent() {
-    let model = file("bqip0002_model.json");
+    let model = file(MODEL);
     let cases = model["exponent"].as_array().unwrap();
     assert_eq!(cases.len(), 113);
     for case in cases {
@@ -61,7 +63,7 @@ fn model_exponent() {
 
 #[test]
 fn model_step() {
-    let model = file("bqip0002_model.json");
+    let model = file(MODEL);
     let cases = model["step"].as_array().unwrap();
     assert_eq!(cases.len(), 600);
     for (index, case) in cases.iter().enumerate() {
@@ -89,7 +91,7 @@ fn model_step() {
 
 #[test]
 fn model_block_work() {
-    let model = file("bqip0002_model.json");
+    let model = file(MODEL);
     let cases = model["block_work"].as_array().unwrap();
     assert_eq!(cases.len(), 100);
     for (index, case) in cases.iter().enumerate() {
@@ -101,21 +103,21 @@ fn model_block_work() {
 
 #[test]
 fn chain_1() {
-    check_chain("bqip0002_chain_1.json");
+    check_chain(include_str!("../../../../vectors/bqip0002_chain_1.json"));
 }
 
 #[test]
 fn chain_2() {
-    check_chain("bqip0002_chain_2.json");
+    check_chain(include_str!("../../../../vectors/bqip0002_chain_2.json"));
 }
 
 #[test]
 fn chain_3() {
-    check_chain("bqip0002_chain_3.json");
+    check_chain(include_str!("../../../../vectors/bqip0002_chain_3.json"));
 }
 
-fn check_chain(name: &str) {
-    let chain = file(name);
+fn check_chain(text: &str) {
+    let chain = file(text);
     let params = chain_params(&chain);
     let mut branch = LinearBranch::new(params.genesis_entry());
     let mut total = Work::ZERO;
