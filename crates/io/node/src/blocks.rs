@@ -1,0 +1,184 @@
+use std::{sync::Arc, time::Instant};
+
+use bq_api_types::{NodeError, SubmitBlockError};
+use bq_chain::BlockState;
+use bq_consensus::{
+    BlockError, Consequence, ContextualHeader, IndexEntry, ProvenHeader, SealedHeader, WellFormedBlock, check_body,
+    check_header, check_proof,
+};
+use bq_primitives::{Block, BlockId};
+use bq_store::{NewHeader, StoreChange};
+
+use crate::{
+    Node,
+    node::{Writer, broken, store_failed},
+};
+
+/// How far a block's header has come before its body is looked at.
+enum Place {
+    /// The header is in the tree, so its proof was verified.
+    Known(IndexEntry),
+    /// The header fits into the chain; its proof comes next.
+    New(Box<ContextualHeader>),
+}
+
+impl Node {
+    /// Validates a block in full and adds it, cheapest rules first; nothing but the last step holds the writer's lock.
+    pub(crate) fn accept_block(&self, block: Block) -> Result<BlockId, SubmitBlockError> {
+        let started = Instant::now();
+        let result = self.try_accept(block);
+        self.metrics.validated(started.elapsed());
+        self.publish_pow_counters();
+        result
+    }
+
+    fn try_accept(&self, block: Block) -> Result<BlockId, SubmitBlockError> {
+        let Block { header, seal, .. } = block;
+        let sealed = SealedHeader { header, seal };
+        let id = sealed.id();
+        let proven = match self.place(sealed, id) {
+            Ok(Place::Known(entry)) => ProvenHeader::assume(sealed, entry),
+            Ok(Place::New(header)) => check_proof(*header, self.pow.as_ref()).map_err(|error| refused(&error))?,
+            Err(SubmitBlockError::TooEarly(reason)) => {
+                self.writer.lock().held.hold(id, block);
+                return Err(SubmitBlockError::TooEarly(reason));
+            }
+            Err(error) => return Err(error),
+        };
+        let entry = *proven.entry();
+        match check_body(proven, block.transactions) {
+            Ok(block) => self.add(&mut self.writer.lock(), block),
+            Err(error) => {
+                if error.consequence() == Consequence::Invalid {
+                    self.condemn(&mut self.writer.lock(), sealed, entry)?;
+                }
+                Err(refused(&error))
+            }
+        }
+    }
+
+    /// SPEC 7.1 to 7.5, in the tree as it is now.
+    fn place(&self, sealed: SealedHeader, id: BlockId) -> Result<Place, SubmitBlockError> {
+        let parent_id = sealed.header.parent_id;
+        let tree = self.tree.read();
+        match tree.state(&id) {
+            Some(BlockState::Connected | BlockState::BodyStored) => return Err(SubmitBlockError::Duplicate),
+            Some(BlockState::Invalid) => return Err(known_invalid(&id)),
+            Some(BlockState::HeaderKnown) => {
+                let entry = tree.entry(&id).copied();
+                return entry.map(Place::Known).ok_or_else(|| broken("header without entry").into());
+            }
+            None => {}
+        }
+        match tree.state(&parent_id) {
+            None => return Err(SubmitBlockError::UnknownParent(parent_id)),
+            Some(BlockState::Invalid) => return Err(known_invalid(&parent_id)),
+            Some(BlockState::Connected | BlockState::BodyStored | BlockState::HeaderKnown) => {}
+        }
+        let branch = tree.branch(&parent_id).ok_or(SubmitBlockError::UnknownParent(parent_id))?;
+        let header =
+            check_header(&self.params, &branch, sealed, self.now()).map_err(|error| refused(&error))?;
+        if self.allow_key(&tree, &parent_id, &header) {
+            Ok(Place::New(Box::new(header)))
+        } else {
+            Err(NodeError::Request("too many blocks that need tables of long ago".to_owned()).into())
+        }
+    }
+
+    /// Adds a well-formed block and switches to it if its branch is the best.
+    fn add(&self, writer: &mut Writer, block: WellFormedBlock) -> Result<BlockId, SubmitBlockError> {
+        let entry = *block.entry();
+        let (is_known, extends_tip) = {
+            let tree = self.tree.read();
+            // The tree may have changed since the block was placed.
+            match tree.state(&entry.id) {
+                Some(BlockState::Connected | BlockState::BodyStored) => return Err(SubmitBlockError::Duplicate),
+                Some(BlockState::Invalid) => return Err(known_invalid(&entry.id)),
+                Some(BlockState::HeaderKnown) => (true, entry.parent_id == tree.tip().id),
+                None if tree.state(&entry.parent_id) == Some(BlockState::Invalid) => {
+                    return Err(known_invalid(&entry.parent_id));
+                }
+                None => (false, entry.parent_id == tree.tip().id),
+            }
+        };
+        let header = NewHeader { header: block.block().header, seal: block.block().seal, entry };
+        let headers = if is_known { Vec::new() } else { vec![header] };
+        if extends_tip {
+            self.extend_tip(writer, headers, block)?;
+        } else {
+            self.store_body(headers, block)?;
+        }
+        self.follow_best_chain(writer)?;
+        match self.tree.read().state(&entry.id) {
+            Some(BlockState::Invalid) => Err(known_invalid(&entry.id)),
+            _ => Ok(entry.id),
+        }
+    }
+
+    /// Stores a block that is not the tip's child.
+    fn store_body(&self, headers: Vec<NewHeader>, block: WellFormedBlock) -> Result<(), NodeError> {
+        let entry = *block.entry();
+        let transactions = Arc::new(block.into_block().transactions);
+        let is_new = !headers.is_empty();
+        let change = StoreChange { headers, bodies: vec![(entry.id, transactions)], ..StoreChange::default() };
+        let mut tree = self.tree.write();
+        self.store.commit(&change).map_err(|error| store_failed(&error))?;
+        if is_new {
+            tree.insert(entry).map_err(broken)?;
+        }
+        tree.set_body_stored(&entry.id);
+        Ok(())
+    }
+
+    /// Remembers that a block with a good proof is invalid, and so is every descendant: nobody can make us examine it again.
+    pub(crate) fn condemn(
+        &self,
+        _writer: &mut Writer,
+        sealed: SealedHeader,
+        entry: IndexEntry,
+    ) -> Result<(), NodeError> {
+        let mut tree = self.tree.write();
+        let is_new = tree.entry(&entry.id).is_none();
+        if is_new && tree.insert(entry).is_err() {
+            // Its parent was condemned meanwhile, which says the same.
+            return Ok(());
+        }
+        let invalid = tree.mark_invalid(&entry.id);
+        let header = NewHeader { header: sealed.header, seal: sealed.seal, entry };
+        let headers = if is_new { vec![header] } else { Vec::new() };
+        let change = StoreChange { headers, invalid, ..StoreChange::default() };
+        self.store.commit(&change).map_err(|error| store_failed(&error))
+    }
+
+    /// Tries held blocks whose time has come.
+    pub(crate) fn retry_held(&self) {
+        let limit = self.latest_time();
+        let due = self.writer.lock().held.take_due(limit);
+        for block in due {
+            let id = block.id();
+            match self.accept_block(block) {
+                Ok(_) => tracing::debug!(%id, "held block added"),
+                Err(error) => tracing::debug!(%id, %error, "held block refused"),
+            }
+        }
+    }
+
+    fn latest_time(&self) -> bq_primitives::Timestamp {
+        bq_primitives::Timestamp(self.now().0.saturating_add(self.params.future_limit_secs))
+    }
+}
+
+pub(crate) fn refused(error: &BlockError) -> SubmitBlockError {
+    match (error.consequence(), error) {
+        (Consequence::UnknownParent, BlockError::UnknownParent { parent_id }) => {
+            SubmitBlockError::UnknownParent(*parent_id)
+        }
+        (Consequence::Hold, _) => SubmitBlockError::TooEarly(error.to_string()),
+        (Consequence::Local, _) => SubmitBlockError::Node(broken(error)),
+        _ => SubmitBlockError::Invalid(error.to_string()),
+    }
+}
+
+fn known_invalid(id: &BlockId) -> SubmitBlockError {
+    SubmitBlockError::Invalid(format!("block {id} is known to be invalid"))
+}
