@@ -27,6 +27,7 @@ mod error;
 )]
 mod ethash;
 mod memory;
+mod priority;
 mod randomx;
 mod resident;
 mod schedule;
@@ -44,6 +45,7 @@ pub use ethash::{
     ETHASH_EPOCH_MAX, EthashCache, EthashProof, EthashTask, ethash_cache_bytes, ethash_dataset_bytes,
     ethash_epoch_of_seed, ethash_final, ethash_seed, keccak256, keccak512,
 };
+pub use priority::lower_thread_priority;
 pub use randomx::{RANDOMX_CACHE_BYTES, RANDOMX_DATASET_BYTES, RandomXHasher};
 pub use schedule::{ETHASH_EPOCH_BLOCKS, ethash_epoch, randomx_key_height};
 pub use sha256d::{Sha256dKernel, Sha256dWork, sha256d};

@@ -1,0 +1,95 @@
+use std::{
+    num::NonZeroUsize,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use bq_pow::{EthashWorkHash, PowConfig, PowError, PowVerifier, RandomXMode};
+use bq_primitives::{Algorithm, BlockId, Target, U256};
+
+use crate::{
+    job::{Job, Sha256dTemplate, Work},
+    search::Searcher,
+};
+
+/// Why a measurement failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BenchError {
+    /// A table could not be built.
+    #[error(transparent)]
+    Pow(#[from] PowError),
+    /// A measuring thread died.
+    #[error("a measuring thread panicked")]
+    Panicked,
+}
+
+/// Hashes per second of `threads` threads that do nothing but hash `algorithm` for `time`. Building tables (up to a second, in
+/// fast mode up to a minute) is not part of the time. `mode` matters for RandomX alone. Blocks.
+///
+/// # Errors
+/// [`BenchError`].
+pub fn bench(
+    algorithm: Algorithm,
+    threads: NonZeroUsize,
+    time: Duration,
+    mode: RandomXMode,
+) -> Result<f64, BenchError> {
+    let build_threads = thread::available_parallelism().unwrap_or(threads);
+    let pow = PowVerifier::new(PowConfig { randomx_mode: mode, build_threads, idle_vms_max: threads.get() });
+    // No hash meets a target of zero.
+    let job = Arc::new(Job::new("bench".to_owned(), 0, Target(U256::ZERO), sample(algorithm)));
+    pow.prepare_fast(&job.work.key())?;
+    let counts = thread::scope(|scope| {
+        let measuring: Vec<_> = (0..threads.get()).map(|_| scope.spawn(|| measure(&pow, &job, time))).collect();
+        measuring
+            .into_iter()
+            .map(|thread| thread.join().map_err(|_| BenchError::Panicked)?.map_err(BenchError::from))
+            .collect::<Result<Vec<f64>, BenchError>>()
+    })?;
+    Ok(counts.iter().sum())
+}
+
+/// One thread's hashes per second.
+#[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+fn measure(pow: &PowVerifier, job: &Arc<Job>, time: Duration) -> Result<f64, PowError> {
+    let mut searcher = Searcher::default();
+    // The first step sets up and is not counted.
+    searcher.step(job, pow)?;
+    let start = Instant::now();
+    let mut hashes = 0;
+    while start.elapsed() < time {
+        hashes += searcher.step(job, pow)?.hashes;
+    }
+    Ok(hashes as f64 / start.elapsed().as_secs_f64())
+}
+
+fn sample(algorithm: Algorithm) -> Work {
+    match algorithm {
+        Algorithm::Sha256d => Work::Sha256d(Sha256dTemplate {
+            version: 0x2000_0000,
+            prev_hash: [1; 32],
+            coinbase_head: vec![2; 55],
+            extranonce2_bytes: 8,
+            coinbase_tail: vec![3; 52],
+            branches: Vec::new(),
+            ntime: 4,
+            bits: 5,
+        }),
+        Algorithm::RandomX => Work::RandomX { blob: vec![6; 76], key: BlockId([7; 32]) },
+        Algorithm::Ethash => Work::Ethash { work_hash: EthashWorkHash([8; 32]), epoch: 0, first_nonce: 0 },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_algorithm_can_be_measured() {
+        for algorithm in Algorithm::ALL {
+            let rate = bench(algorithm, NonZeroUsize::MIN, Duration::from_millis(100), RandomXMode::Light).unwrap();
+            assert!(rate > 0.0, "{algorithm}: {rate}");
+        }
+    }
+}

@@ -1,0 +1,221 @@
+use std::sync::Arc;
+
+use bq_pow::{EthashCache, EthashTask, PowError, PowVerifier, RandomXHasher, Sha256dWork};
+
+use crate::job::{Found, Job, Proof, Sha256dTemplate, Work};
+
+/// Nonces of one SHA-256d step: about 10 milliseconds on one core, so that a new job is taken up at once.
+const SHA256D_STEP: u64 = 1 << 18;
+/// Steps until the 32-bit nonce of a work header is used up.
+const SHA256D_STEPS_PER_HEADER: u64 = (1 << 32) / SHA256D_STEP;
+/// Nonces of one Ethash step: one round of lock-step evaluation, some 4 milliseconds.
+const ETHASH_STEP: u64 = 8;
+/// Where the nonce lies in a RandomX blob.
+const BLOB_NONCE: std::ops::Range<usize> = 39..43;
+
+/// What one step did.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Step {
+    /// Hashes finished.
+    pub(crate) hashes: u64,
+    /// Shares among them.
+    pub(crate) found: Vec<Found>,
+    /// The job has no work left.
+    pub(crate) exhausted: bool,
+}
+
+/// One thread's hashing state: what it would otherwise set up anew for each step.
+#[derive(Default)]
+pub(crate) struct Searcher {
+    sha256d: Option<(Arc<Job>, Vec<u8>, Sha256dWork)>,
+    randomx: Option<RandomXHasher>,
+    /// The job and nonce that are in the RandomX pipeline.
+    fed: Option<(Arc<Job>, u32)>,
+    ethash: Option<Arc<EthashCache>>,
+}
+
+impl Searcher {
+    /// Lets go of all tables: they may be evicted, or have become faster, while another algorithm has its turn.
+    pub(crate) fn release(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Hashes for a few milliseconds.
+    pub(crate) fn step(&mut self, job: &Arc<Job>, pow: &PowVerifier) -> Result<Step, PowError> {
+        match &job.work {
+            Work::Sha256d(template) => Ok(self.step_sha256d(job, template)),
+            Work::RandomX { .. } => self.step_randomx(job, pow),
+            Work::Ethash { .. } => self.step_ethash(job, pow),
+        }
+    }
+
+    fn step_sha256d(&mut self, job: &Arc<Job>, template: &Sha256dTemplate) -> Step {
+        let unit = job.take(1);
+        let Some(extranonce2) = template.extranonce2(unit / SHA256D_STEPS_PER_HEADER) else {
+            return Step { exhausted: true, ..Step::default() };
+        };
+        let first = u32::try_from(unit % SHA256D_STEPS_PER_HEADER * SHA256D_STEP).unwrap_or(0);
+        let (_, _, work) = match self.sha256d.take() {
+            Some(kept) if Arc::ptr_eq(&kept.0, job) && kept.1 == extranonce2 => self.sha256d.insert(kept),
+            _ => {
+                let work = Sha256dWork::new(&template.header(&extranonce2), job.target);
+                self.sha256d.insert((Arc::clone(job), extranonce2.clone(), work))
+            }
+        };
+        let hits = work.search(first, u32::try_from(SHA256D_STEP).unwrap_or(u32::MAX));
+        let found = |(nonce, value)| Found { proof: Proof::Sha256d { extranonce2: extranonce2.clone(), nonce }, value };
+        Step { hashes: SHA256D_STEP, found: hits.into_iter().map(found).collect(), exhausted: false }
+    }
+
+    fn step_randomx(&mut self, job: &Arc<Job>, pow: &PowVerifier) -> Result<Step, PowError> {
+        let Work::RandomX { blob, key } = &job.work else { return Ok(Step::default()) };
+        let Ok(nonce) = u32::try_from(job.take(1)) else {
+            return Ok(Step { exhausted: true, ..Step::default() });
+        };
+        let hasher = match self.randomx.take() {
+            Some(hasher) if hasher.key() == *key => self.randomx.insert(hasher),
+            _ => {
+                self.fed = None;
+                self.randomx.insert(pow.randomx_hasher(key)?)
+            }
+        };
+        let mut blob = blob.clone();
+        if let Some(place) = blob.get_mut(BLOB_NONCE) {
+            place.copy_from_slice(&nonce.to_le_bytes());
+        }
+        let value = hasher.feed(&blob);
+        let fed = self.fed.replace((Arc::clone(job), nonce));
+        let (Some(value), Some((of, nonce))) = (value, fed) else { return Ok(Step::default()) };
+        // A hash begun for the job before this one counts as work; as a share it would be late.
+        let is_share = Arc::ptr_eq(&of, job) && job.is_share(&value);
+        let found = is_share.then_some(Found { proof: Proof::RandomX { nonce }, value });
+        Ok(Step { hashes: 1, found: found.into_iter().collect(), exhausted: false })
+    }
+
+    fn step_ethash(&mut self, job: &Arc<Job>, pow: &PowVerifier) -> Result<Step, PowError> {
+        let Work::Ethash { work_hash, epoch, first_nonce } = &job.work else { return Ok(Step::default()) };
+        let cache = match self.ethash.take() {
+            Some(cache) if cache.epoch() == *epoch => self.ethash.insert(cache),
+            _ => self.ethash.insert(pow.ethash_cache(*epoch)?),
+        };
+        let first = first_nonce.wrapping_add(job.take(ETHASH_STEP));
+        let tasks: Vec<EthashTask> = (0..ETHASH_STEP)
+            .map(|offset| EthashTask { work_hash: *work_hash, nonce: first.wrapping_add(offset) })
+            .collect();
+        let proofs = cache.hash_batch(&tasks);
+        let found = tasks.iter().zip(proofs).filter(|(_, proof)| job.is_share(&proof.value)).map(|(task, proof)| {
+            Found { proof: Proof::Ethash { nonce: task.nonce, mix: proof.mix }, value: proof.value }
+        });
+        Ok(Step { hashes: ETHASH_STEP, found: found.collect(), exhausted: false })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bq_pow::EthashWorkHash;
+    use bq_primitives::{BlockId, PowHash, Target, U256, double_sha256};
+
+    /// One hash in `2^shift` is a share.
+    fn one_in(shift: usize) -> Target {
+        Target(U256::MAX >> shift)
+    }
+
+    #[test]
+    fn sha256d_steps_cover_the_nonces_in_order_and_move_on_to_the_next_extranonce() {
+        let template = Sha256dTemplate {
+            version: 0x2000_0000,
+            prev_hash: [0x40; 32],
+            coinbase_head: vec![1; 55],
+            extranonce2_bytes: 1,
+            coinbase_tail: vec![2; 52],
+            branches: vec![[3; 32]],
+            ntime: 5,
+            bits: 6,
+        };
+        let job = Arc::new(Job::new("1".to_owned(), 1, one_in(15), Work::Sha256d(template.clone())));
+        let (mut searcher, pow) = (Searcher::default(), PowVerifier::default());
+        let step = searcher.step(&job, &pow).unwrap();
+        assert_eq!((step.hashes, step.exhausted), (1 << 18, false));
+        assert!(!step.found.is_empty());
+        job.take(SHA256D_STEPS_PER_HEADER - 1);
+        let next = searcher.step(&job, &pow).unwrap();
+        for (found, extranonce) in
+            step.found.iter().map(|found| (found, 0)).chain(next.found.iter().map(|found| (found, 1)))
+        {
+            let Proof::Sha256d { extranonce2, nonce } = &found.proof else { panic!("wrong algorithm") };
+            assert_eq!(extranonce2, &[extranonce]);
+            let mut header = template.header(extranonce2);
+            header[76..].copy_from_slice(&nonce.to_le_bytes());
+            assert_eq!(found.value, PowHash(double_sha256(&header)));
+            assert!(job.is_share(&found.value));
+        }
+        job.take(255 * SHA256D_STEPS_PER_HEADER);
+        assert_eq!(searcher.step(&job, &pow).unwrap(), Step { exhausted: true, ..Step::default() });
+    }
+
+    #[test]
+    fn a_template_rebuilds_the_published_header() {
+        let template = Sha256dTemplate {
+            version: 0x2000_0000,
+            prev_hash: std::array::from_fn(|i| 0x40 + u8::try_from(i).unwrap()),
+            coinbase_head: hex::decode(concat!(
+                "01000000010000000000000000000000000000000000000000000000000000000000000000ffffffff150370110110",
+                "0001000000000007"
+            ))
+            .unwrap(),
+            extranonce2_bytes: 8,
+            coinbase_tail: hex::decode(concat!(
+                "ffffffff010000000000000000226a20a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebf",
+                "00000000"
+            ))
+            .unwrap(),
+            branches: Vec::new(),
+            ntime: 0x6a00_0000,
+            bits: 0x1d00_ffff,
+        };
+        let mut header = template.header(&template.extranonce2(0).unwrap());
+        header[76..].copy_from_slice(&0x1234_5678_u32.to_le_bytes());
+        let mut pow = double_sha256(&header);
+        pow.reverse();
+        assert_eq!(hex::encode(pow), "0fb0ceca545ec3c20a37234513806deffeb8ab83a6b5486fb07e5ed1fbd34ecf");
+        assert_eq!(template.extranonce2(0x0102), Some(vec![2, 1, 0, 0, 0, 0, 0, 0]));
+    }
+
+    #[test]
+    fn randomx_steps_give_the_value_of_the_nonce_they_name() {
+        let (mut searcher, pow) = (Searcher::default(), PowVerifier::default());
+        let key = BlockId([1; 32]);
+        let work = Work::RandomX { blob: vec![0x10; 76], key };
+        let job = Arc::new(Job::new("1".to_owned(), 1, Target::MAX, work.clone()));
+        assert_eq!(searcher.step(&job, &pow).unwrap(), Step::default(), "fills the pipeline");
+        for expected in 0..2_u32 {
+            let step = searcher.step(&job, &pow).unwrap();
+            let mut blob = vec![0x10; 76];
+            blob[39..43].copy_from_slice(&expected.to_le_bytes());
+            let value = pow.randomx_hash(&key, &blob).unwrap();
+            assert_eq!(step.found, [Found { proof: Proof::RandomX { nonce: expected }, value }]);
+        }
+        let newer = Arc::new(Job::new("2".to_owned(), 1, Target::MAX, work));
+        let late = searcher.step(&newer, &pow).unwrap();
+        assert_eq!(late, Step { hashes: 1, found: Vec::new(), exhausted: false });
+        job.take(1 << 32);
+        assert!(searcher.step(&job, &pow).unwrap().exhausted);
+    }
+
+    #[test]
+    fn ethash_steps_find_every_share() {
+        let (mut searcher, pow) = (Searcher::default(), PowVerifier::default());
+        let work_hash = EthashWorkHash([7; 32]);
+        let work = Work::Ethash { work_hash, epoch: 0, first_nonce: u64::MAX - 2 };
+        let job = Arc::new(Job::new("1".to_owned(), 1, one_in(1), work));
+        let step = searcher.step(&job, &pow).unwrap();
+        let expected: Vec<Found> = (0..8)
+            .map(|offset| (u64::MAX - 2).wrapping_add(offset))
+            .map(|nonce| (nonce, pow.ethash_hash(0, &work_hash, nonce).unwrap()))
+            .filter(|(_, proof)| proof.value.0[0] < 0x80)
+            .map(|(nonce, proof)| Found { proof: Proof::Ethash { nonce, mix: proof.mix }, value: proof.value })
+            .collect();
+        assert_eq!(step, Step { hashes: 8, found: expected, exhausted: false });
+    }
+}
