@@ -26,6 +26,8 @@ pub struct SyncConfig {
     pub stall_ms: u64,
     /// Between two looks at a peer's status.
     pub status_interval_ms: u64,
+    /// Between the first two: announcements may not reach each other yet just after connecting.
+    pub status_first_interval_ms: u64,
     /// Before a busy peer is asked again, and before a block that a peer lacked or the node did not take is tried again.
     pub retry_ms: u64,
 }
@@ -41,6 +43,7 @@ impl SyncConfig {
             blocks_timeout_ms: 60_000,
             stall_ms: 5_000,
             status_interval_ms: 30_000,
+            status_first_interval_ms: 2_000,
             retry_ms: 500,
         }
     }
@@ -347,9 +350,10 @@ impl SyncCore {
     }
 
     fn ask_status(&mut self, now: Moment, peer: PeerKey, out: &mut Vec<Action>) {
-        let next = now.after_ms(self.config.status_interval_ms);
         let Some(state) = self.peers.get_mut(&peer) else { return };
-        state.next_status = next;
+        let is_first = state.status.is_none();
+        let interval_ms = if is_first { self.config.status_first_interval_ms } else { self.config.status_interval_ms };
+        state.next_status = now.after_ms(interval_ms);
         state.points = state.points.saturating_sub(1);
         if !state.waits_for_status() {
             let status = self.status();

@@ -1,0 +1,268 @@
+//! The node's slow calls, each kind on a thread of its own behind a bounded queue.
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    thread::JoinHandle,
+};
+
+use bq_api_types::{AddHeadersError, NodeError, SubmitBlockError, SubmitTransactionError, SyncApi};
+use bq_primitives::{Block, BlockId, Header, Seal, Transaction};
+use bq_sync::{
+    BLOCKS_BYTES_MAX, ChainTip, ChainView, HEADERS_MAX, LOCATOR_IDS_MAX, Message, PeerKey, RawBlock, SealedHeader,
+    Verdict, WINDOW_BLOCKS_MAX,
+};
+use tokio::sync::mpsc;
+
+/// Headers that the node is handed at once: after each portion the driver learns of the progress.
+const PORTION: usize = 64;
+/// An answer stops growing here, so that a request for many blocks does not hold up the next peer. One block of any size
+/// still fits.
+const ANSWER_BYTES: usize = 8 << 20;
+const HEADERS_QUEUE: usize = 64;
+const BLOCKS_QUEUE: usize = 2;
+const READS_QUEUE: usize = 64;
+const TRANSACTIONS_QUEUE: usize = 256;
+const DONE_QUEUE: usize = 64;
+
+/// A run of headers to verify.
+#[derive(Debug)]
+pub(crate) struct HeadersJob {
+    pub(crate) peer: PeerKey,
+    pub(crate) run: Vec<SealedHeader>,
+}
+
+/// A block to validate.
+#[derive(Debug)]
+pub(crate) struct BlockJob {
+    pub(crate) peer: PeerKey,
+    pub(crate) block: RawBlock,
+}
+
+/// A transaction to admit. `T` finds the gossip message again.
+#[derive(Debug)]
+pub(crate) struct TransactionJob<T> {
+    pub(crate) peer: PeerKey,
+    pub(crate) transaction: Box<Transaction>,
+    pub(crate) token: T,
+}
+
+/// Something to read. `C` is where the answer goes.
+#[derive(Debug)]
+pub(crate) enum ReadJob<C> {
+    /// A peer's question.
+    Answer { request: Message, channel: C },
+    /// Look at the chain again, and say so with the header that may be announced.
+    Look { announce: Option<SealedHeader> },
+}
+
+/// What a thread has finished.
+#[derive(Debug)]
+pub(crate) enum Done<C, T> {
+    Progress { view: ChainView },
+    Headers { peer: PeerKey, last: BlockId, verdict: Verdict, view: ChainView },
+    Block { peer: PeerKey, id: BlockId, verdict: Verdict, view: ChainView },
+    Transaction { peer: PeerKey, token: T, result: Result<(), SubmitTransactionError> },
+    Answer { answer: Message, channel: C },
+    Look { view: ChainView, announce: Option<SealedHeader> },
+}
+
+/// The queues into the threads, and the one out of them.
+pub(crate) struct Jobs<C, T> {
+    pub(crate) headers: mpsc::Sender<HeadersJob>,
+    pub(crate) blocks: mpsc::Sender<BlockJob>,
+    pub(crate) reads: mpsc::Sender<ReadJob<C>>,
+    pub(crate) transactions: mpsc::Sender<TransactionJob<T>>,
+    pub(crate) done: mpsc::Receiver<Done<C, T>>,
+    threads: Vec<JoinHandle<()>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl<C: Send + 'static, T: Send + 'static> Jobs<C, T> {
+    pub(crate) fn start(api: &Arc<dyn SyncApi>) -> io::Result<Self> {
+        let (headers, headers_in) = mpsc::channel(HEADERS_QUEUE);
+        let (blocks, blocks_in) = mpsc::channel(BLOCKS_QUEUE);
+        let (reads, reads_in) = mpsc::channel(READS_QUEUE);
+        let (transactions, transactions_in) = mpsc::channel(TRANSACTIONS_QUEUE);
+        let (done, done_out) = mpsc::channel(DONE_QUEUE);
+        let stop = Arc::new(AtomicBool::new(false));
+        let is_stopping = {
+            let stop = Arc::clone(&stop);
+            move || stop.load(Ordering::Relaxed)
+        };
+        let threads = vec![
+            spawn("bq-net-headers", api, headers_in, &done, move |api, job, done| {
+                add_headers(api, &job, done, &is_stopping)
+            })?,
+            spawn("bq-net-blocks", api, blocks_in, &done, |api, job, done| submit_block(api, &job, done))?,
+            spawn("bq-net-reads", api, reads_in, &done, read)?,
+            spawn("bq-net-txs", api, transactions_in, &done, submit_transaction)?,
+        ];
+        Ok(Self { headers, blocks, reads, transactions, done: done_out, threads, stop })
+    }
+
+    /// Closes the queues and waits for what is being worked on.
+    pub(crate) fn stop(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let Self { headers, blocks, reads, transactions, done, threads, stop: _ } = self;
+        drop((headers, blocks, reads, transactions, done));
+        for thread in threads {
+            // A panicked thread has already said so on standard error; the others must still be joined.
+            let _ = thread.join();
+        }
+    }
+}
+
+type DoneSender<C, T> = mpsc::Sender<Done<C, T>>;
+
+/// Nobody listens any more.
+struct Closed;
+
+fn send<C, T>(done: &DoneSender<C, T>, value: Done<C, T>) -> Result<(), Closed> {
+    done.blocking_send(value).map_err(|_| Closed)
+}
+
+fn spawn<J, C, T>(
+    name: &str,
+    api: &Arc<dyn SyncApi>,
+    mut jobs: mpsc::Receiver<J>,
+    done: &DoneSender<C, T>,
+    work: impl Fn(&dyn SyncApi, J, &DoneSender<C, T>) -> Result<(), Closed> + Send + 'static,
+) -> io::Result<JoinHandle<()>>
+where
+    J: Send + 'static,
+    C: Send + 'static,
+    T: Send + 'static,
+{
+    let (api, done) = (Arc::clone(api), done.clone());
+    thread::Builder::new().name(name.to_owned()).spawn(move || {
+        while let Some(job) = jobs.blocking_recv() {
+            if work(api.as_ref(), job, &done).is_err() {
+                return;
+            }
+        }
+    })
+}
+
+/// The node's chain as the state machine wants it.
+pub(crate) fn look(api: &dyn SyncApi) -> ChainView {
+    let (tip, best) = (api.tip(), api.best_header());
+    let mut locator = api.locator();
+    locator.truncate(LOCATOR_IDS_MAX);
+    ChainView {
+        tip: ChainTip { id: tip.id, height: tip.height, work: tip.chain_work },
+        best_header: ChainTip { id: best.id, height: best.height, work: best.chain_work },
+        locator,
+        missing: api.missing_bodies(WINDOW_BLOCKS_MAX),
+    }
+}
+
+fn add_headers<C, T>(
+    api: &dyn SyncApi,
+    job: &HeadersJob,
+    done: &DoneSender<C, T>,
+    is_stopping: &impl Fn() -> bool,
+) -> Result<(), Closed> {
+    let Some(last) = job.run.last().map(SealedHeader::id) else { return Ok(()) };
+    let mut verdict = Verdict::Accepted;
+    let mut portions = job.run.chunks(PORTION).peekable();
+    while let Some(portion) = portions.next() {
+        if is_stopping() {
+            return Err(Closed);
+        }
+        let portion: Vec<(Header, Seal)> = portion.iter().map(|sealed| (sealed.header, sealed.seal)).collect();
+        if let Err(error) = api.add_headers(&portion) {
+            tracing::debug!(peer = job.peer.0, %error, "headers refused");
+            verdict = judge_headers(&error);
+            break;
+        }
+        if portions.peek().is_some() {
+            send(done, Done::Progress { view: look(api) })?;
+        }
+    }
+    send(done, Done::Headers { peer: job.peer, last, verdict, view: look(api) })
+}
+
+fn judge_headers(error: &AddHeadersError) -> Verdict {
+    match error {
+        AddHeadersError::UnknownParent(_) => Verdict::UnknownParent,
+        AddHeadersError::TooEarly { .. } | AddHeadersError::Node(_) => Verdict::Later,
+        AddHeadersError::NotAChain { .. } | AddHeadersError::Invalid { .. } => {
+            Verdict::Refused { points: error.misbehavior() }
+        }
+    }
+}
+
+fn submit_block<C, T>(api: &dyn SyncApi, job: &BlockJob, done: &DoneSender<C, T>) -> Result<(), Closed> {
+    let id = job.block.id();
+    let verdict = match Block::from_bytes(job.block.bytes()) {
+        Ok(block) => api.submit_block(block).map_or_else(|error| judge_block(job.peer, &error), |_| Verdict::Accepted),
+        // Header and seal were read before, so the sender made up the rest.
+        Err(_) => Verdict::Refused { points: bq_sync::Misbehavior::POINTS_MAX },
+    };
+    send(done, Done::Block { peer: job.peer, id, verdict, view: look(api) })
+}
+
+fn judge_block(peer: PeerKey, error: &SubmitBlockError) -> Verdict {
+    match error {
+        SubmitBlockError::Duplicate => Verdict::Accepted,
+        SubmitBlockError::UnknownParent(_) => Verdict::UnknownParent,
+        SubmitBlockError::TooEarly(_) | SubmitBlockError::Node(_) => {
+            tracing::debug!(peer = peer.0, %error, "block not taken now");
+            Verdict::Later
+        }
+        SubmitBlockError::Invalid(_) => {
+            tracing::info!(peer = peer.0, %error, "block refused");
+            Verdict::Refused { points: error.misbehavior() }
+        }
+    }
+}
+
+fn submit_transaction<C, T>(api: &dyn SyncApi, job: TransactionJob<T>, done: &DoneSender<C, T>) -> Result<(), Closed> {
+    let result = api.submit_transaction(*job.transaction).map(|_| ());
+    send(done, Done::Transaction { peer: job.peer, token: job.token, result })
+}
+
+fn read<C, T>(api: &dyn SyncApi, job: ReadJob<C>, done: &DoneSender<C, T>) -> Result<(), Closed> {
+    match job {
+        ReadJob::Look { announce } => send(done, Done::Look { view: look(api), announce }),
+        ReadJob::Answer { request, channel } => {
+            let answer = match &request {
+                Message::GetHeaders { locator } => headers_after(api, locator),
+                Message::GetBlocks(ids) => blocks(api, ids),
+                _ => Ok(Message::Busy),
+            };
+            let answer = answer.unwrap_or_else(|error| {
+                tracing::warn!(%error, "could not read for a peer");
+                Message::Busy
+            });
+            send(done, Done::Answer { answer, channel })
+        }
+    }
+}
+
+fn headers_after(api: &dyn SyncApi, locator: &[BlockId]) -> Result<Message, NodeError> {
+    let run = api.headers_after(locator, HEADERS_MAX)?;
+    Ok(Message::Headers(run.into_iter().map(|(header, seal)| SealedHeader { header, seal }).collect()))
+}
+
+/// As many of the asked blocks as fit, in order; one always does.
+fn blocks(api: &dyn SyncApi, ids: &[BlockId]) -> Result<Message, NodeError> {
+    let (mut blocks, mut not_found, mut bytes) = (Vec::new(), Vec::new(), 0_usize);
+    for id in ids {
+        let Some(block) = api.block(id)? else {
+            not_found.push(*id);
+            continue;
+        };
+        let block = RawBlock::from(&block);
+        bytes = bytes.saturating_add(block.bytes().len());
+        if !blocks.is_empty() && bytes > ANSWER_BYTES.min(BLOCKS_BYTES_MAX) {
+            break;
+        }
+        blocks.push(block);
+    }
+    Ok(Message::Blocks { blocks, not_found })
+}
