@@ -36,7 +36,17 @@ impl JobTemplate {
     /// A template; nothing if `key` is not a key of the header's algorithm, or an epoch that has no seed.
     #[must_use]
     pub fn new(header: Header, target: Target, key: PowKey, transactions: Arc<Vec<Transaction>>) -> Option<Self> {
-        let seal_hash = header.seal_hash();
+        Self::with_seal_hash(header, header.seal_hash(), target, key, transactions)
+    }
+
+    /// As [`JobTemplate::new`]; published examples name a seal hash that no header has.
+    pub(crate) fn with_seal_hash(
+        header: Header,
+        seal_hash: SealHash,
+        target: Target,
+        key: PowKey,
+        transactions: Arc<Vec<Transaction>>,
+    ) -> Option<Self> {
         let wire = match (header.algorithm, key) {
             (Algorithm::Sha256d, PowKey::Sha256d) => {
                 let parts = coinbase_parts(&seal_hash, header.height);

@@ -1,0 +1,131 @@
+mod conversations;
+mod properties;
+mod vectors;
+
+use std::sync::Arc;
+
+use bq_primitives::{
+    AccountId, Algorithm, BlockId, CompactTarget, Header, Height, MerkleRoot, PowKey, ShareDifficulty, Target,
+    Timestamp, U256,
+};
+
+use super::{Session, SessionSeed};
+use crate::{
+    CloseReason, ExtranoncePrefix, FrameKind, JobTemplate, LoginOutcome, Output, Reject, SessionPolicy,
+    ShareCandidate, TimeMs, VardiffPolicy, Verdict,
+};
+
+pub(super) const SEED: SessionSeed = SessionSeed {
+    session_id: 0xc0ff_ee01,
+    first_job_id: 0x1f,
+    prefix: ExtranoncePrefix([0, 1, 0, 0, 0, 0, 0, 7]),
+};
+
+/// A template whose parent is `tip` repeated and whose body is told by `body`.
+pub(super) fn template(algorithm: Algorithm, tip: u8, body: u8) -> JobTemplate {
+    let key = match algorithm {
+        Algorithm::Sha256d => PowKey::Sha256d,
+        Algorithm::RandomX => PowKey::RandomX(BlockId([9; 32])),
+        Algorithm::Ethash => PowKey::Ethash(1),
+    };
+    let header = Header {
+        version: 1,
+        parent_id: BlockId([tip; 32]),
+        tx_root: MerkleRoot([body; 32]),
+        witness_root: MerkleRoot([body; 32]),
+        time: Timestamp(1_800_000_000),
+        height: Height(70_000),
+        bits: CompactTarget(0x1d00_ffff),
+        algorithm,
+    };
+    JobTemplate::new(header, Target(U256::MAX >> 40), key, Arc::default()).unwrap()
+}
+
+pub(super) fn policy(start: u64) -> SessionPolicy {
+    let start = ShareDifficulty::from_hashes(start);
+    SessionPolicy { vardiff: VardiffPolicy { start, ..VardiffPolicy::default() }, ..SessionPolicy::default() }
+}
+
+/// A session with somebody at the other end who carries out its outputs.
+pub(super) struct Rig {
+    pub(super) session: Session,
+    pub(super) now: TimeMs,
+    /// Lines sent and not looked at yet.
+    pub(super) sent: Vec<(FrameKind, String)>,
+    pub(super) shares: Vec<ShareCandidate>,
+    pub(super) rejected: Vec<Reject>,
+    pub(super) closed: Option<CloseReason>,
+    pub(super) login: LoginOutcome,
+    pub(super) logins: Vec<(String, String)>,
+}
+
+impl Rig {
+    pub(super) fn new(algorithm: Algorithm, policy: SessionPolicy) -> Self {
+        let now = TimeMs(1_778_384_896_000); // ntime 6a000000
+        Self {
+            session: Session::new(now, algorithm, Arc::new(policy), SEED),
+            now,
+            sent: Vec::new(),
+            shares: Vec::new(),
+            rejected: Vec::new(),
+            closed: None,
+            login: LoginOutcome::Granted { account: AccountId(7), remembered: None },
+            logins: Vec::new(),
+        }
+    }
+
+    pub(super) fn drive(&mut self) {
+        while let Some(output) = self.session.poll_output() {
+            match output {
+                Output::Send(frame) => {
+                    let text = String::from_utf8(frame.bytes).unwrap();
+                    assert!(text.ends_with('\n') && text.matches('\n').count() == 1, "{text:?}");
+                    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+                    assert!(json.is_object());
+                    self.sent.push((frame.kind, text.trim_end().to_owned()));
+                }
+                Output::Authorize { ticket, address, worker } => {
+                    self.logins.push((address, worker.as_str().to_owned()));
+                    self.session.handle_login(self.now, ticket, self.login.clone());
+                }
+                Output::Share(share) => self.shares.push(*share),
+                Output::Rejected { reason, .. } => self.rejected.push(reason),
+                Output::Close(reason) => self.closed = Some(reason),
+            }
+        }
+    }
+
+    pub(super) fn line(&mut self, line: &str) {
+        self.session.handle_line(self.now, line.as_bytes());
+        self.drive();
+    }
+
+    pub(super) fn template(&mut self, template: &JobTemplate) {
+        self.session.handle_template(self.now, Some(Arc::new(template.clone())));
+        self.drive();
+    }
+
+    pub(super) fn verdict(&mut self, verdict: Verdict) {
+        let share = self.shares.remove(0);
+        self.session.handle_verdict(self.now, share.ticket, verdict);
+        self.drive();
+    }
+
+    pub(super) fn pass(&mut self, span_ms: u64) {
+        self.now = self.now.after(span_ms);
+        self.session.handle_timeout(self.now);
+        self.drive();
+    }
+
+    /// Lines sent since the last look.
+    pub(super) fn take(&mut self) -> Vec<String> {
+        self.sent.drain(..).map(|(_, line)| line).collect()
+    }
+
+    /// What came back for one line.
+    #[track_caller]
+    pub(super) fn check(&mut self, line: &str, replies: &[&str]) {
+        self.line(line);
+        assert_eq!(self.take(), replies, "after {line}");
+    }
+}
