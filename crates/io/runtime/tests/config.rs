@@ -200,6 +200,8 @@ fn a_regtest_chain_takes_its_own_eras() {
     let ethash = params.eras.at(Height(20)).and_then(|era| era.algorithm(Algorithm::Ethash));
     let bits = CompactTarget(0x1f00_ffff);
     assert_eq!(ethash.map(|rule| rule.start_bits), Some(bq_consensus::StartBits::At(bits)));
+    // Without retargeting, the limit is what every block needs.
+    assert_eq!(ethash.map(|rule| rule.limit_bits), Some(bits));
 }
 
 #[test]

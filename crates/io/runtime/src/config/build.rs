@@ -65,12 +65,13 @@ fn params(network: Network, regtest: &RegtestConfig) -> Result<Params, ConfigErr
     Ok(params)
 }
 
-/// Without retargeting every block of the era needs these bits; its limit and unit of work stay the easiest target.
+/// Without retargeting every block needs its era's limit, so the limit is the chosen bits; the unit of work stays the
+/// easiest target.
 fn era_rule(era: &RegtestEra) -> Era {
     let rule = |&(algorithm, bits): &(Algorithm, CompactTarget)| EraAlgorithm {
         algorithm,
         start_bits: StartBits::At(bits),
-        limit_bits: EASIEST_BITS,
+        limit_bits: bits,
         hardest_bits: HARDEST_BITS,
         ref_bits: EASIEST_BITS,
     };

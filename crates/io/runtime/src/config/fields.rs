@@ -136,7 +136,7 @@ pub static FIELDS: [Field; 34] = [
     field!(
         "miner.address",
         Kind::PayoutAddress,
-        "Whom the built-in miner's shares pay; none = the pool's own key.",
+        "Whom the built-in miner's shares pay; none = a key of its own in the data directory.",
         ""
     ),
     field!(

@@ -75,7 +75,7 @@ pub struct MinerConfig {
     pub threads: usize,
     /// What it mines, in increasing id, at least one.
     pub algorithms: Vec<Algorithm>,
-    /// Whom its shares pay; nothing = the pool's own key.
+    /// Whom its shares pay; nothing = a key of its own in the data directory.
     pub address: Option<Address>,
 }
 
