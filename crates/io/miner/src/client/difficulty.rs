@@ -16,7 +16,7 @@ pub(super) fn sha256d_target(difficulty: f64) -> Option<Target> {
     let shift = exponent + 32;
     let distance = usize::try_from(shift.unsigned_abs()).ok()?;
     let target = if shift >= 0 {
-        quotient.checked_shr(distance).unwrap_or(U256::ZERO)
+        quotient >> distance
     } else if quotient.leading_zeros() >= distance {
         quotient << distance
     } else {
