@@ -1,4 +1,4 @@
-use bq_primitives::BlockId;
+use bq_primitives::{BlockId, Transaction};
 
 use crate::{ChainTip, Message, Misbehavior, RawBlock, SealedHeader};
 
@@ -19,7 +19,7 @@ pub enum Action {
         peer: PeerKey,
         /// Its name in the report.
         id: RequestId,
-        /// [`Message::Status`], [`Message::GetHeaders`] or [`Message::GetBlocks`].
+        /// [`Message::Status`], [`Message::GetHeaders`], [`Message::GetBlocks`] or [`Message::GetMempool`].
         message: Message,
     },
     /// Close the connection.
@@ -42,6 +42,13 @@ pub enum Action {
         peer: PeerKey,
         /// Header read, body not.
         block: RawBlock,
+    },
+    /// Hand transactions to the node. Nothing to report: a peer is not blamed for what waits in its mempool.
+    SubmitTransactions {
+        /// Who sent them.
+        peer: PeerKey,
+        /// A page of its mempool.
+        transactions: Vec<Transaction>,
     },
 }
 

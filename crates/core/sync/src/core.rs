@@ -3,10 +3,9 @@ use std::collections::BTreeMap;
 use bq_primitives::BlockId;
 
 use crate::{
-    ANNOUNCES_IN_FLIGHT_MAX, Action, BLOCK_IDS_MAX, ChainTip, ChainView, DisconnectReason, Message, Misbehavior,
-    Moment, PROTOCOL_VERSION, PeerKey, RawBlock, RequestId, SealedHeader, Status, Verdict,
+    ANNOUNCES_IN_FLIGHT_MAX, Action, ChainTip, ChainView, DisconnectReason, Message, Misbehavior, Moment,
+    PROTOCOL_VERSION, PeerKey, RequestId, SealedHeader, Status, Verdict,
     headers::HeaderSync,
-    limits::BLOCK_REQUESTS_MAX,
     peer::{Ask, Peer, Pending},
     window::Window,
 };
@@ -18,7 +17,7 @@ pub struct SyncConfig {
     pub genesis_id: BlockId,
     /// To answer a status request.
     pub status_timeout_ms: u64,
-    /// To answer a request for headers.
+    /// To answer a request for headers or transactions.
     pub headers_timeout_ms: u64,
     /// To answer a request for blocks.
     pub blocks_timeout_ms: u64,
@@ -56,13 +55,13 @@ impl SyncConfig {
 /// one block at a time, in order.
 #[derive(Debug)]
 pub struct SyncCore {
-    config: SyncConfig,
+    pub(crate) config: SyncConfig,
     pub(crate) chain: ChainView,
     pub(crate) peers: BTreeMap<PeerKey, Peer>,
     pub(crate) headers: Option<HeaderSync>,
     /// Announced headers that the node is judging, and who announced them.
     announced: BTreeMap<BlockId, Vec<PeerKey>>,
-    window: Window,
+    pub(crate) window: Window,
     next_request: u64,
 }
 
@@ -106,6 +105,12 @@ impl SyncCore {
     #[must_use]
     pub const fn is_catching_up(&self) -> bool {
         self.window.len() > 2
+    }
+
+    /// Nothing is missing of what is known.
+    #[must_use]
+    pub const fn is_in_step(&self) -> bool {
+        self.window.is_empty() && self.headers.is_none()
     }
 
     /// The best known header.
@@ -153,7 +158,7 @@ impl SyncCore {
             match request {
                 _ if !state.pays_for(now, request) => core.punish(peer, Misbehavior::Flood, out),
                 Message::Status(status) => is_admitted = core.on_status(peer, *status, out),
-                Message::GetHeaders { .. } | Message::GetBlocks(_) => is_admitted = true,
+                Message::GetHeaders { .. } | Message::GetBlocks(_) | Message::GetMempool { .. } => is_admitted = true,
                 other => core.punish(peer, Misbehavior::UnexpectedAnswer(other.kind()), out),
             }
         });
@@ -178,6 +183,7 @@ impl SyncCore {
                     core.on_blocks(now, peer, &ids, blocks, &not_found, out);
                     core.window.release(id);
                 }
+                (Ask::Mempool, Message::Mempool(page)) => core.on_mempool(peer, page, out),
                 (_, other) => core.punish(peer, Misbehavior::UnexpectedAnswer(other.kind()), out),
             }
         })
@@ -268,31 +274,11 @@ impl SyncCore {
         input(self, &mut out);
         self.plan_headers(now, &mut out);
         self.plan_blocks(now, &mut out);
+        self.plan_mempool(now, &mut out);
         if let Some((peer, block)) = self.window.next_to_submit(now) {
             out.push(Action::SubmitBlock { peer, block });
         }
         out
-    }
-
-    fn plan_blocks(&mut self, now: Moment, out: &mut Vec<Action>) {
-        let have = self.chain.tip.work;
-        loop {
-            if self.peers.values().map(Peer::block_requests).sum::<usize>() >= BLOCK_REQUESTS_MAX {
-                return;
-            }
-            // The least busy peer first, so that several share the work.
-            let next = self
-                .peers
-                .iter()
-                .filter(|(_, peer)| peer.takes_block_request(now))
-                .filter(|(_, peer)| peer.status.is_some_and(|status| status.tip.work > have))
-                .map(|(key, peer)| (peer.block_requests(), *key, self.window.wanted_from(now, *key, BLOCK_IDS_MAX)))
-                .filter(|(.., ids)| !ids.is_empty())
-                .min_by_key(|(requests, key, _)| (*requests, *key));
-            let Some((_, peer, ids)) = next else { return };
-            let id = self.ask(now, peer, Ask::Blocks(ids.clone()), Message::GetBlocks(ids.clone()), out);
-            self.window.requested(now, peer, id, &ids);
-        }
     }
 
     /// `true` unless the peer was cut off.
@@ -309,28 +295,6 @@ impl SyncCore {
         };
         self.disconnect(peer, reason, out);
         false
-    }
-
-    fn on_blocks(
-        &mut self,
-        now: Moment,
-        peer: PeerKey,
-        asked: &[BlockId],
-        blocks: Vec<RawBlock>,
-        not_found: &[BlockId],
-        out: &mut Vec<Action>,
-    ) {
-        if blocks.iter().any(|block| !asked.contains(&block.id())) || not_found.iter().any(|id| !asked.contains(id)) {
-            self.punish(peer, Misbehavior::UnrequestedBlock, out);
-            return;
-        }
-        let retry = now.after_ms(self.config.retry_ms);
-        if blocks.is_empty() && not_found.is_empty() {
-            // An answer that says nothing would be asked for again at once, for ever.
-            asked.iter().for_each(|id| self.window.lacks(peer, id, retry));
-        }
-        not_found.iter().for_each(|id| self.window.lacks(peer, id, retry));
-        blocks.into_iter().for_each(|block| self.window.hold(peer, block));
     }
 
     fn on_announce_judged(&mut self, now: Moment, peer: PeerKey, id: BlockId, verdict: Verdict, out: &mut Vec<Action>) {
@@ -373,7 +337,7 @@ impl SyncCore {
         self.next_request = self.next_request.saturating_add(1);
         let timeout_ms = match ask {
             Ask::Status => self.config.status_timeout_ms,
-            Ask::Headers => self.config.headers_timeout_ms,
+            Ask::Headers | Ask::Mempool => self.config.headers_timeout_ms,
             Ask::Blocks(_) => self.config.blocks_timeout_ms,
         };
         if let Some(state) = self.peers.get_mut(&peer) {
@@ -404,18 +368,6 @@ impl SyncCore {
         self.window.release(id);
         if matches!(ask, Ask::Headers) && self.headers.as_ref().is_some_and(|sync| sync.peer == peer) {
             self.headers = None;
-        }
-    }
-
-    fn replace_stalling(&mut self, now: Moment, out: &mut Vec<Action>) {
-        let Some(slow) = self.window.stalling(now, self.config.stall_ms) else { return };
-        let have = self.chain.tip.work;
-        let others = self.peers.iter().filter(|(key, peer)| {
-            **key != slow && peer.takes_block_request(now) && peer.status.is_some_and(|status| status.tip.work > have)
-        });
-        if others.count() > 0 {
-            self.window.reassign(slow, now.after_ms(self.config.blocks_timeout_ms));
-            self.punish(slow, Misbehavior::Stalling, out);
         }
     }
 

@@ -16,9 +16,11 @@
 )]
 
 mod action;
+mod blocks;
 mod core;
 mod headers;
 mod limits;
+mod mempool;
 mod message;
 mod misbehavior;
 mod moment;
@@ -32,8 +34,8 @@ pub use crate::{
     action::{Action, ChainView, DisconnectReason, PeerKey, RequestId, Verdict},
     core::{PeerReport, SyncConfig, SyncCore},
     limits::{
-        ANNOUNCES_IN_FLIGHT_MAX, BLOCK_IDS_MAX, BLOCKS_BYTES_MAX, HEADERS_MAX, LOCATOR_IDS_MAX, PROTOCOL_VERSION,
-        TRANSACTION_BYTES_MAX, WINDOW_BLOCKS_MAX, WINDOW_BYTES_MAX,
+        ANNOUNCES_IN_FLIGHT_MAX, BLOCK_IDS_MAX, BLOCKS_BYTES_MAX, HEADERS_MAX, LOCATOR_IDS_MAX, MEMPOOL_BYTES_MAX,
+        PROTOCOL_VERSION, TRANSACTION_BYTES_MAX, WINDOW_BLOCKS_MAX, WINDOW_BYTES_MAX,
     },
     message::{Kind, Message, WireError},
     misbehavior::Misbehavior,

@@ -13,6 +13,10 @@ pub const BLOCK_IDS_MAX: usize = 16;
 pub const BLOCKS_BYTES_MAX: usize = Block::ENCODED_BYTES_MAX;
 /// The largest transaction that is relayed (a block may hold a larger one).
 pub const TRANSACTION_BYTES_MAX: usize = 1 << 20;
+/// The most bytes of transactions in one page of a mempool.
+pub const MEMPOOL_BYTES_MAX: usize = 2 << 20;
+/// The most pages of one peer's mempool that are asked for: what comes later arrives by gossip.
+pub(crate) const MEMPOOL_PAGES_MAX: u8 = 8;
 /// Announced headers of one peer that wait for verification; more are ignored.
 pub const ANNOUNCES_IN_FLIGHT_MAX: usize = 4;
 /// Blocks that are asked for or held back until their turn.

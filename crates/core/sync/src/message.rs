@@ -1,12 +1,14 @@
-use bq_primitives::{Block, BlockId, DecodeError, Decoder, Transaction, put_compact_size};
+use bq_primitives::{Block, BlockId, DecodeError, Decoder, Transaction, TxId, put_compact_size};
 
 use crate::{
-    BLOCK_IDS_MAX, BLOCKS_BYTES_MAX, HEADERS_MAX, LOCATOR_IDS_MAX, RawBlock, SealedHeader, Status,
+    BLOCK_IDS_MAX, BLOCKS_BYTES_MAX, HEADERS_MAX, LOCATOR_IDS_MAX, MEMPOOL_BYTES_MAX, RawBlock, SealedHeader, Status,
     TRANSACTION_BYTES_MAX,
     limits::{COUNT_BYTES_MAX, SEALED_HEADER_BYTES_MAX, SEALED_HEADER_BYTES_MIN},
 };
 
 const ID_BYTES: usize = 32;
+/// No inputs, no outputs.
+const TRANSACTION_BYTES_MIN: usize = 10;
 
 /// Everything that peers say to each other (SPEC 9.1). On the wire: one byte of kind, then the fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +38,14 @@ pub enum Message {
     Transaction(Box<Transaction>),
     /// Answers any request: not now, ask later.
     Busy,
+    /// Asks for unconfirmed transactions with ids above this one, in increasing order. Zero starts.
+    GetMempool {
+        /// The last id of the page before.
+        after: TxId,
+    },
+    /// Answers [`Message::GetMempool`]: a page of whole transactions, together at most [`MEMPOOL_BYTES_MAX`]; an empty
+    /// one is the last.
+    Mempool(Vec<Transaction>),
 }
 
 /// Which message, as its first byte tells.
@@ -58,6 +68,10 @@ pub enum Kind {
     Transaction = 7,
     /// [`Message::Busy`].
     Busy = 8,
+    /// [`Message::GetMempool`].
+    GetMempool = 9,
+    /// [`Message::Mempool`].
+    Mempool = 10,
 }
 
 /// Why bytes are not a message. Whoever sent them does not speak this protocol.
@@ -83,7 +97,7 @@ pub enum WireError {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Status,
         Self::GetHeaders,
         Self::Headers,
@@ -92,6 +106,8 @@ impl Kind {
         Self::Announce,
         Self::Transaction,
         Self::Busy,
+        Self::GetMempool,
+        Self::Mempool,
     ];
 
     /// The kind that a message's first byte names.
@@ -112,6 +128,8 @@ impl Kind {
             Self::Announce => "announce",
             Self::Transaction => "transaction",
             Self::Busy => "busy",
+            Self::GetMempool => "get_mempool",
+            Self::Mempool => "mempool",
         }
     }
 
@@ -127,6 +145,8 @@ impl Kind {
             Self::Announce => SEALED_HEADER_BYTES_MAX,
             Self::Transaction => TRANSACTION_BYTES_MAX,
             Self::Busy => 0,
+            Self::GetMempool => ID_BYTES,
+            Self::Mempool => COUNT_BYTES_MAX + MEMPOOL_BYTES_MAX,
         };
         fields.saturating_add(1)
     }
@@ -145,6 +165,8 @@ impl Message {
             Self::Announce(_) => Kind::Announce,
             Self::Transaction(_) => Kind::Transaction,
             Self::Busy => Kind::Busy,
+            Self::GetMempool { .. } => Kind::GetMempool,
+            Self::Mempool(_) => Kind::Mempool,
         }
     }
 
@@ -171,6 +193,11 @@ impl Message {
             Self::Announce(header) => header.put(&mut out),
             Self::Transaction(transaction) => out.extend(transaction.to_bytes()),
             Self::Busy => {}
+            Self::GetMempool { after } => out.extend(after.0),
+            Self::Mempool(transactions) => {
+                put_compact_size(&mut out, transactions.len());
+                transactions.iter().for_each(|transaction| out.extend(transaction.to_bytes()));
+            }
         }
         out
     }
@@ -213,6 +240,12 @@ impl Message {
             Kind::Announce => Self::Announce(SealedHeader::decode(decoder)?),
             Kind::Transaction => Self::Transaction(Box::new(Transaction::decode(decoder)?)),
             Kind::Busy => Self::Busy,
+            Kind::GetMempool => Self::GetMempool { after: TxId(decoder.array()?) },
+            Kind::Mempool => Self::Mempool(
+                (0..decoder.count(TRANSACTION_BYTES_MIN)?)
+                    .map(|_| Transaction::decode(decoder))
+                    .collect::<Result<_, _>>()?,
+            ),
         })
     }
 }

@@ -1,8 +1,11 @@
 use std::collections::BTreeMap;
 
-use bq_primitives::BlockId;
+use bq_primitives::{BlockId, TxId, Work};
 
-use crate::{Kind, Message, Moment, RequestId, Status, limits::BLOCK_REQUESTS_PER_PEER_MAX};
+use crate::{
+    Kind, Message, Moment, RequestId, Status,
+    limits::{BLOCK_REQUESTS_PER_PEER_MAX, MEMPOOL_PAGES_MAX},
+};
 
 /// Units that a peer may spend at once on requests to us; one flows back every millisecond.
 const BUDGET_UNITS_MAX: u64 = 4000;
@@ -24,6 +27,9 @@ pub(crate) struct Peer {
     pub(crate) headers_not_before: Moment,
     /// When to ask for its status again.
     pub(crate) next_status: Moment,
+    /// Pages of its mempool that may still be asked for, and where the next one starts.
+    pub(crate) mempool_pages: u8,
+    pub(crate) mempool_after: TxId,
     budget_units: u64,
     budget_filled: Moment,
 }
@@ -41,6 +47,7 @@ pub(crate) enum Ask {
     Status,
     Headers,
     Blocks(Vec<BlockId>),
+    Mempool,
 }
 
 impl Ask {
@@ -49,6 +56,7 @@ impl Ask {
             Self::Status => Kind::Status,
             Self::Headers => Kind::GetHeaders,
             Self::Blocks(_) => Kind::GetBlocks,
+            Self::Mempool => Kind::GetMempool,
         }
     }
 }
@@ -63,6 +71,8 @@ impl Peer {
             busy_until: now,
             headers_not_before: now,
             next_status: now,
+            mempool_pages: MEMPOOL_PAGES_MAX,
+            mempool_after: TxId::ZERO,
             budget_units: BUDGET_UNITS_MAX,
             budget_filled: now,
         }
@@ -72,12 +82,20 @@ impl Peer {
         self.requests.values().any(|pending| matches!(pending.ask, Ask::Status))
     }
 
+    pub(crate) fn waits_for_mempool(&self) -> bool {
+        self.requests.values().any(|pending| matches!(pending.ask, Ask::Mempool))
+    }
+
     pub(crate) fn block_requests(&self) -> usize {
         self.requests.values().filter(|pending| matches!(pending.ask, Ask::Blocks(_))).count()
     }
 
     pub(crate) fn takes_block_request(&self, now: Moment) -> bool {
         self.busy_until <= now && self.block_requests() < BLOCK_REQUESTS_PER_PEER_MAX
+    }
+
+    pub(crate) fn claims_more_than(&self, work: Work) -> bool {
+        self.status.is_some_and(|status| status.tip.work > work)
     }
 
     /// Takes the price of a request from the budget; `false` when it does not cover it.
@@ -95,6 +113,7 @@ impl Peer {
 fn price_units(request: &Message) -> u64 {
     match request {
         Message::GetHeaders { .. } => 100,
+        Message::GetMempool { .. } => 200,
         Message::GetBlocks(ids) => u64::try_from(ids.len()).unwrap_or(u64::MAX).saturating_mul(2).saturating_add(10),
         _ => 50,
     }

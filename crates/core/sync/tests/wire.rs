@@ -1,7 +1,8 @@
 //! The codec: every message survives the round trip, nothing malformed gets through, no length is believed.
+#![expect(clippy::unwrap_used, reason = "a broken generator should say where")]
 use bq_primitives::{
     Algorithm, Amount, Block, BlockId, CompactTarget, DecodeError, ExtraNonce, Header, Height, KeyHash, MerkleRoot,
-    Seal, Timestamp, Transaction, TxOut, U256, Work,
+    Seal, Timestamp, Transaction, TxId, TxOut, U256, Work,
 };
 use bq_sync::{ChainTip, Kind, Message, PROTOCOL_VERSION, RawBlock, SealedHeader, Status, WireError};
 use proptest::{collection::vec, prelude::*};
@@ -58,6 +59,10 @@ fn message() -> impl Strategy<Value = Message> {
         sealed().prop_map(Message::Announce),
         sealed().prop_map(|header| Message::Transaction(Box::new(block(&header).transactions.remove(0)))),
         Just(Message::Busy),
+        any::<[u8; 32]>().prop_map(|after| Message::GetMempool { after: TxId(after) }),
+        vec(sealed(), 0..9).prop_map(|headers| {
+            Message::Mempool(headers.iter().flat_map(|header| block(header).transactions).collect())
+        }),
     ]
 }
 
@@ -93,7 +98,7 @@ proptest! {
     }
 
     #[test]
-    fn garbage_never_panics(kind in 0..10_u8, rest in vec(any::<u8>(), 0..400)) {
+    fn garbage_never_panics(kind in 0..12_u8, rest in vec(any::<u8>(), 0..400)) {
         let mut bytes = vec![kind];
         bytes.extend(rest);
         if let Ok(decoded) = Message::from_bytes(&bytes) {
@@ -105,7 +110,7 @@ proptest! {
 /// A few bytes that claim a huge list are refused before anything is allocated for it.
 #[test]
 fn claimed_counts_are_not_believed() {
-    for kind in [Kind::GetHeaders, Kind::Headers, Kind::GetBlocks, Kind::Blocks] {
+    for kind in [Kind::GetHeaders, Kind::Headers, Kind::GetBlocks, Kind::Blocks, Kind::Mempool] {
         let bytes = [&[kind as u8, 0xff][..], &[0xff; 8], &[0; 200]].concat();
         let error = Message::from_bytes(&bytes).unwrap_err();
         assert!(

@@ -16,9 +16,11 @@ pub(crate) struct WireCodec {
 }
 
 impl WireCodec {
-    /// Status and headers.
-    pub(crate) const SYNC: Self =
-        Self { requests: &[Kind::Status, Kind::GetHeaders], answers: &[Kind::Status, Kind::Headers, Kind::Busy] };
+    /// Status, headers, and the mempool.
+    pub(crate) const SYNC: Self = Self {
+        requests: &[Kind::Status, Kind::GetHeaders, Kind::GetMempool],
+        answers: &[Kind::Status, Kind::Headers, Kind::Mempool, Kind::Busy],
+    };
     /// Blocks.
     pub(crate) const BLOCKS: Self = Self { requests: &[Kind::GetBlocks], answers: &[Kind::Blocks, Kind::Busy] };
 }

@@ -21,7 +21,7 @@ use libp2p::{
     request_response::{InboundRequestId, OutboundRequestId, ResponseChannel},
     swarm::{ConnectionId, DialError, SwarmEvent, dial_opts::DialOpts},
 };
-use tokio::sync::{broadcast::error::RecvError, mpsc, mpsc::error::TrySendError, watch};
+use tokio::sync::{broadcast, broadcast::error::RecvError, mpsc, mpsc::error::TrySendError, watch};
 
 use crate::{
     NetConfig, PeerAddress,
@@ -122,12 +122,14 @@ impl Driver {
     }
 
     /// Runs until told to stop, then closes everything.
-    pub(crate) async fn run(mut self, mut add: mpsc::Receiver<PeerAddress>, mut stop: watch::Receiver<bool>) {
-        let mut announcements = self.api.announcements();
+    pub(crate) async fn run(
+        mut self,
+        mut announcements: broadcast::Receiver<Announcement>,
+        mut add: mpsc::Receiver<PeerAddress>,
+        mut stop: watch::Receiver<bool>,
+    ) {
         let mut snapshot = tokio::time::interval(SNAPSHOT_INTERVAL);
         snapshot.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        // What changed between the first look and the subscription.
-        self.look(None);
         loop {
             let wake = tokio::time::Instant::from_std(self.wake_at());
             tokio::select! {
@@ -382,16 +384,21 @@ impl Driver {
                 self.act(actions);
             }
             Ok(Message::Transaction(transaction)) if message.topic == self.names.transaction_topic.hash() => {
-                let job = TransactionJob { peer: key, transaction, token };
-                if let Err(TrySendError::Full(job) | TrySendError::Closed(job)) = self.jobs.transactions.try_send(job) {
-                    Metrics::dropped("transactions");
-                    self.conclude(&job.token, MessageAcceptance::Ignore);
-                }
+                self.submit_transaction(TransactionJob { peer: key, transaction, token: Some(token) });
             }
             Ok(_) | Err(_) => {
                 self.conclude(&token, MessageAcceptance::Reject);
                 let actions = self.core.misbehaved(self.now(), key, Misbehavior::Garbage);
                 self.act(actions);
+            }
+        }
+    }
+
+    fn submit_transaction(&mut self, job: TransactionJob<GossipToken>) {
+        if let Err(TrySendError::Full(job) | TrySendError::Closed(job)) = self.jobs.transactions.try_send(job) {
+            Metrics::dropped("transactions");
+            if let Some(token) = job.token {
+                self.conclude(&token, MessageAcceptance::Ignore);
             }
         }
     }
@@ -421,7 +428,11 @@ impl Driver {
                 let actions = self.core.block_judged(self.now(), peer, id, verdict);
                 self.act(actions);
             }
-            Done::Transaction { peer, token, result } => self.on_transaction_judged(peer, &token, result),
+            Done::Transaction { peer, token, result } => {
+                if let Some(token) = token {
+                    self.on_transaction_judged(peer, &token, result);
+                }
+            }
             Done::Answer { answer, channel } => self.answer(channel, answer),
         }
     }
@@ -438,7 +449,10 @@ impl Driver {
             Err(SubmitTransactionError::Full | SubmitTransactionError::Node(_)) => MessageAcceptance::Ignore,
         };
         self.conclude(token, acceptance);
+        // A node that lacks blocks cannot tell a bad transaction from one whose inputs it has not seen.
+        let is_in_step = self.core.is_in_step();
         if let Err(error) = result
+            && is_in_step
             && error.misbehavior() > 0
         {
             let misbehavior = Misbehavior::Refused(error.misbehavior());
@@ -522,6 +536,16 @@ impl Driver {
                 }
                 Action::Disconnect { peer, reason } => {
                     self.disconnect(peer, reason);
+                    Vec::new()
+                }
+                Action::SubmitTransactions { peer, transactions } => {
+                    for transaction in transactions {
+                        self.submit_transaction(TransactionJob {
+                            peer,
+                            transaction: Box::new(transaction),
+                            token: None,
+                        });
+                    }
                     Vec::new()
                 }
                 Action::AddHeaders { peer, run } => {

@@ -67,6 +67,8 @@ impl Net {
             None => None,
         };
         let peer_id = swarm.local_peer_id().to_string();
+        // Before the first look, so that nothing falls between the two.
+        let announcements = api.announcements();
         let view = {
             let api = Arc::clone(&api);
             let looked = tokio::task::spawn_blocking(move || look(api.as_ref())).await;
@@ -77,7 +79,7 @@ impl Net {
         let (add, add_in) = mpsc::channel(TARGETS_MAX);
         let (stop, stop_in) = watch::channel(false);
         let driver = Driver::new(swarm, names, view, api, jobs, &config, peers_out);
-        let task = tokio::spawn(driver.run(add_in, stop_in));
+        let task = tokio::spawn(driver.run(announcements, add_in, stop_in));
         tracing::info!(?address, peer_id, "peer-to-peer layer is up");
         Ok(NetHandle { address, peer_id, shared: Arc::new(Shared { peers, add }), stop, task })
     }

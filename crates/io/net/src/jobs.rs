@@ -10,10 +10,10 @@ use std::{
 };
 
 use bq_api_types::{AddHeadersError, NodeError, SubmitBlockError, SubmitTransactionError, SyncApi};
-use bq_primitives::{Block, BlockId, Header, Seal, Transaction};
+use bq_primitives::{Block, BlockId, Header, Seal, Transaction, TxId};
 use bq_sync::{
-    BLOCKS_BYTES_MAX, ChainTip, ChainView, HEADERS_MAX, LOCATOR_IDS_MAX, Message, PeerKey, RawBlock, SealedHeader,
-    Verdict, WINDOW_BLOCKS_MAX,
+    BLOCKS_BYTES_MAX, ChainTip, ChainView, HEADERS_MAX, LOCATOR_IDS_MAX, MEMPOOL_BYTES_MAX, Message, PeerKey, RawBlock,
+    SealedHeader, TRANSACTION_BYTES_MAX, Verdict, WINDOW_BLOCKS_MAX,
 };
 use tokio::sync::mpsc;
 
@@ -22,10 +22,13 @@ const PORTION: usize = 64;
 /// An answer stops growing here, so that a request for many blocks does not hold up the next peer. One block of any size
 /// still fits.
 const ANSWER_BYTES: usize = 8 << 20;
+/// More than any mempool holds.
+const MEMPOOL_IDS_MAX: usize = 1 << 20;
 const HEADERS_QUEUE: usize = 64;
 const BLOCKS_QUEUE: usize = 2;
 const READS_QUEUE: usize = 64;
-const TRANSACTIONS_QUEUE: usize = 256;
+/// One page of a mempool and then some.
+const TRANSACTIONS_QUEUE: usize = 1024;
 const DONE_QUEUE: usize = 64;
 
 /// A run of headers to verify.
@@ -47,7 +50,8 @@ pub(crate) struct BlockJob {
 pub(crate) struct TransactionJob<T> {
     pub(crate) peer: PeerKey,
     pub(crate) transaction: Box<Transaction>,
-    pub(crate) token: T,
+    /// Nothing when it did not come by gossip.
+    pub(crate) token: Option<T>,
 }
 
 /// Something to read. `C` is where the answer goes.
@@ -65,7 +69,7 @@ pub(crate) enum Done<C, T> {
     Progress { view: ChainView },
     Headers { peer: PeerKey, last: BlockId, verdict: Verdict, view: ChainView },
     Block { peer: PeerKey, id: BlockId, verdict: Verdict, view: ChainView },
-    Transaction { peer: PeerKey, token: T, result: Result<(), SubmitTransactionError> },
+    Transaction { peer: PeerKey, token: Option<T>, result: Result<(), SubmitTransactionError> },
     Answer { answer: Message, channel: C },
     Look { view: ChainView, announce: Option<SealedHeader> },
 }
@@ -233,6 +237,7 @@ fn read<C, T>(api: &dyn SyncApi, job: ReadJob<C>, done: &DoneSender<C, T>) -> Re
             let answer = match &request {
                 Message::GetHeaders { locator } => headers_after(api, locator),
                 Message::GetBlocks(ids) => blocks(api, ids),
+                Message::GetMempool { after } => Ok(mempool_page(api, *after)),
                 _ => Ok(Message::Busy),
             };
             let answer = answer.unwrap_or_else(|error| {
@@ -247,6 +252,27 @@ fn read<C, T>(api: &dyn SyncApi, job: ReadJob<C>, done: &DoneSender<C, T>) -> Re
 fn headers_after(api: &dyn SyncApi, locator: &[BlockId]) -> Result<Message, NodeError> {
     let run = api.headers_after(locator, HEADERS_MAX)?;
     Ok(Message::Headers(run.into_iter().map(|(header, seal)| SealedHeader { header, seal }).collect()))
+}
+
+/// The next page of transactions by id. What is too large to be relayed is left out.
+fn mempool_page(api: &dyn SyncApi, after: TxId) -> Message {
+    let mut txids = api.mempool_txids(MEMPOOL_IDS_MAX);
+    txids.retain(|txid| *txid > after);
+    txids.sort_unstable();
+    let (mut page, mut bytes) = (Vec::new(), 0_usize);
+    for txid in txids {
+        let Some(transaction) = api.mempool_transaction(&txid) else { continue };
+        let length = transaction.to_bytes().len();
+        if length > TRANSACTION_BYTES_MAX {
+            continue;
+        }
+        bytes = bytes.saturating_add(length);
+        if bytes > MEMPOOL_BYTES_MAX {
+            break;
+        }
+        page.push(transaction.as_ref().clone());
+    }
+    Message::Mempool(page)
 }
 
 /// As many of the asked blocks as fit, in order; one always does.

@@ -1,7 +1,7 @@
 //! Nodes, links with latency, and an event queue in virtual time.
 use std::collections::BTreeMap;
 
-use bq_primitives::BlockId;
+use bq_primitives::{BlockId, Transaction};
 use bq_sync::{
     Action, ChainTip, DisconnectReason, HEADERS_MAX, Message, Moment, PeerKey, RawBlock, RequestId, SealedHeader,
     Status, SyncConfig, SyncCore, Verdict,
@@ -33,6 +33,7 @@ pub(crate) struct Node {
     pub(crate) judged_runs: Vec<usize>,
     pub(crate) blocks_served: usize,
     pub(crate) most_blocks_ahead: usize,
+    pub(crate) mempool: Vec<Transaction>,
     /// Our key of a link -> the node at its other end and its key of the link.
     links: BTreeMap<PeerKey, (usize, PeerKey)>,
     announced: BlockId,
@@ -68,6 +69,7 @@ impl Node {
             judged_runs: Vec::new(),
             blocks_served: 0,
             most_blocks_ahead: 0,
+            mempool: Vec::new(),
             links: BTreeMap::new(),
             claims: 0,
         }
@@ -89,6 +91,13 @@ impl Node {
             Message::Status(_) => Some(Message::Status(self.status())),
             Message::GetHeaders { locator } => self.answer_headers(locator),
             Message::GetBlocks(ids) => self.answer_blocks(ids),
+            Message::GetMempool { after } => {
+                let mut page = self.mempool.clone();
+                page.retain(|transaction| transaction.txid() > *after);
+                page.sort_by_key(Transaction::txid);
+                page.truncate(3);
+                Some(Message::Mempool(page))
+            }
             _ => None,
         }
     }
@@ -278,6 +287,7 @@ impl Network {
                 }
                 Action::AddHeaders { peer, run } => self.send(JUDGE_MS, Event::JudgeHeaders { at, from: peer, run }),
                 Action::SubmitBlock { peer, block } => self.send(JUDGE_MS, Event::JudgeBlock { at, from: peer, block }),
+                Action::SubmitTransactions { transactions, .. } => self.nodes[at].mempool.extend(transactions),
                 Action::Disconnect { peer, reason } => {
                     let (other, key) = self.nodes[at].links.remove(&peer).unwrap();
                     self.cut_off.push((at, other, reason));

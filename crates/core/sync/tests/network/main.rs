@@ -3,7 +3,7 @@
 mod chain;
 mod harness;
 
-use bq_primitives::BlockId;
+use bq_primitives::{BlockId, Height, Transaction};
 use bq_sync::{DisconnectReason, Message, Misbehavior, PeerKey, WINDOW_BLOCKS_MAX};
 
 use crate::{
@@ -135,6 +135,20 @@ fn a_claim_of_work_without_headers_costs_a_little_each_time() {
     assert!(net.cut_off.is_empty());
     net.run_until(600_000, |net| !net.cut_off.is_empty());
     assert_eq!(net.cut_off, [(1, 0, DisconnectReason::Misbehaved(Misbehavior::FalseClaim))]);
+}
+
+#[test]
+fn a_mempool_is_fetched_in_pages_once_the_blocks_are_there() {
+    let mut net = Network::new(2);
+    let tip = net.node(0).chain.grow(genesis().id(), 40, 1);
+    let pending = |salt: u32| Transaction::coinbase(Height(salt), Vec::new(), Vec::new());
+    net.node(0).mempool = (0..10).map(pending).collect();
+    net.connect(1, 0);
+    net.run_until(5000, |net| net.node(1).chain.tip() == tip);
+    assert!(net.node(1).mempool.is_empty());
+    net.run_until(5000, |net| net.node(1).mempool.len() == 10);
+    net.run_for(60_000);
+    assert_eq!(net.node(1).mempool.len(), 10, "asked for once");
 }
 
 #[test]

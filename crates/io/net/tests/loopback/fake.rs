@@ -1,7 +1,7 @@
 //! A node without rules or proofs: every block weighs one. It only keeps a tree and tells about it.
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard, mpsc},
 };
 
 use bq_api_types::{
@@ -16,10 +16,11 @@ use tokio::sync::{broadcast, watch};
 
 pub(crate) struct FakeNode {
     tree: Mutex<Tree>,
-    /// Held by a test to keep the node busy verifying headers.
-    pub(crate) verifying: Mutex<()>,
+    /// While it holds something, headers are not judged until that says so.
+    gate: Mutex<Option<mpsc::Receiver<()>>>,
     tips: watch::Sender<TipSummary>,
     news: broadcast::Sender<Announcement>,
+    waiting: Mutex<BTreeMap<TxId, Arc<Transaction>>>,
     pub(crate) pool: watch::Sender<Vec<TxId>>,
     pub(crate) peers: watch::Sender<usize>,
 }
@@ -79,8 +80,9 @@ impl FakeNode {
         Arc::new(Self {
             tips: watch::Sender::new(tree.summary()),
             tree: Mutex::new(tree),
-            verifying: Mutex::new(()),
+            gate: Mutex::new(None),
             news: broadcast::Sender::new(64),
+            waiting: Mutex::new(BTreeMap::new()),
             pool: watch::Sender::new(Vec::new()),
             peers: watch::Sender::new(0),
         })
@@ -98,6 +100,13 @@ impl FakeNode {
 
     pub(crate) fn forbid(&self, id: BlockId) {
         self.tree().bad.insert(id);
+    }
+
+    /// The next verification lasts until something is sent.
+    pub(crate) fn verify_nothing(&self) -> mpsc::Sender<()> {
+        let (open, gate) = mpsc::channel();
+        *self.gate.lock().unwrap() = Some(gate);
+        open
     }
 
     pub(crate) async fn reaches(&self, tip: BlockId) {
@@ -178,7 +187,9 @@ impl SyncApi for FakeNode {
     }
 
     fn add_headers(&self, headers: &[(Header, Seal)]) -> Result<HeadersAdded, AddHeadersError> {
-        let _busy = self.verifying.lock().unwrap();
+        if let Some(gate) = self.gate.lock().unwrap().take() {
+            gate.recv().unwrap();
+        }
         let mut new = 0;
         for (header, seal) in headers {
             new += self.tree().add_header(header, seal)?;
@@ -195,8 +206,8 @@ impl SyncApi for FakeNode {
         missing
     }
 
-    fn mempool_transaction(&self, _: &TxId) -> Option<Arc<Transaction>> {
-        None
+    fn mempool_transaction(&self, txid: &TxId) -> Option<Arc<Transaction>> {
+        self.waiting.lock().unwrap().get(txid).cloned()
     }
 
     fn mempool_txids(&self, max: usize) -> Vec<TxId> {
@@ -284,8 +295,10 @@ impl NodeApi for FakeNode {
         if self.pool.borrow().contains(&txid) {
             return Err(SubmitTransactionError::Duplicate);
         }
+        let transaction = Arc::new(transaction);
+        self.waiting.lock().unwrap().insert(txid, Arc::clone(&transaction));
         self.pool.send_modify(|pool| pool.push(txid));
-        let _ = self.news.send(Announcement::Transaction(Arc::new(transaction)));
+        let _ = self.news.send(Announcement::Transaction(transaction));
         Ok(txid)
     }
 
