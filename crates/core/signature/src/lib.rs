@@ -5,7 +5,7 @@
 //! The tests run it against a second, independent implementation in both directions.
 //!
 //! What this crate is not: it holds no key files (`bq-wallet` does) and does not know what a message means
-//! ([`SigHash`] is made by `bq_primitives::Transaction::sighash`). Read [`verify`] and [`KeyPair`] first.
+//! (`bq_primitives::Transaction::sighash` makes it). Read [`verify`] and [`KeyPair`] first.
 //!
 //! Keys are a pure function of a seed that the caller gives. Verification is pure too. Signing alone is not: the
 //! implementation mixes fresh randomness into every signature ("hedged" signing, FIPS 204 section 3.4), so that a fault

@@ -116,7 +116,7 @@ pub static FIELDS: [Field; 34] = [
     field!(
         "pool.password_file",
         Kind::Path,
-        "File whose first line is the key file's password; none = one is made in data_dir.",
+        "File whose first line is the key file's password; none = one is made in data_dir. Mainnet insists on yours.",
         "Readable to its owner only."
     ),
     field!("pool.sha256d.share_difficulty_floor", SHARE_DIFFICULTY, FLOOR, FLOOR_RISK),
