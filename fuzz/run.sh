@@ -25,7 +25,7 @@ for target in $targets; do
     [ -d "seeds/$target" ] && seeds="seeds/$target"
     echo "== $target: $seconds s"
     # shellcheck disable=SC2086
-    "target/$host/release/$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+    "target/$host/release/$target" -max_total_time="$seconds" -timeout=10 -max_len=16384 -rss_limit_mb=2048 -print_final_stats=1 \
         -artifact_prefix="artifacts/$target/" -dict=stratum.dict "corpus/$target" $seeds >"artifacts/$target.log" 2>&1 \
         || failed="$failed $target"
     grep -E 'stat::(number_of_executed_units|peak_rss_mb)|^SUMMARY|panicked' "artifacts/$target.log" || true
