@@ -1,1 +1,7 @@
-
+mod chain;
+mod headers;
+mod invalid;
+mod reorg;
+mod restart;
+mod rig;
+mod transactions;

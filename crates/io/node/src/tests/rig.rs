@@ -1,0 +1,249 @@
+//! A node on a regtest chain, with real proofs at one or two hashes per block, real keys, and a clock set by hand.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use bq_api_types::{NodeApi, Template, TemplateRequest};
+use bq_consensus::{Era, EraAlgorithm, Eras, Params, StartBits};
+use bq_mempool::MempoolLimits;
+use bq_pow::{PowVerifier, ethash_work_hash};
+use bq_primitives::{
+    Algorithm, Amount, Block, BlockId, CompactTarget, ExtraNonce, Height, OutPoint, PowKey, Seal, Timestamp,
+    Transaction, TxId, TxOut,
+};
+use bq_signature::KeyPair;
+use bq_store::StoreError;
+use tempfile::TempDir;
+
+use crate::{Clock, Node, NodeConfig, NodeOpenError};
+
+/// One for all tests: a RandomX cache takes half a second and 256 MiB.
+pub(super) static POW: LazyLock<Arc<PowVerifier>> = LazyLock::new(Arc::default);
+
+#[derive(Debug)]
+pub(super) struct ManualClock(AtomicU64);
+
+impl ManualClock {
+    pub(super) fn advance(&self, seconds: u64) {
+        self.0.fetch_add(seconds, Ordering::Relaxed);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::Relaxed))
+    }
+}
+
+pub(super) struct Rig {
+    pub(super) node: Arc<Node>,
+    pub(super) clock: Arc<ManualClock>,
+    pub(super) params: Arc<Params>,
+    pub(super) directory: TempDir,
+}
+
+/// SHA-256d alone to height 3, all three to height 6, then RandomX and Ethash; coinbases mature after two blocks.
+pub(super) fn params() -> Params {
+    let limit = CompactTarget(0x207f_ffff);
+    let rule = |algorithm| EraAlgorithm {
+        algorithm,
+        start_bits: StartBits::At(limit),
+        limit_bits: limit,
+        hardest_bits: CompactTarget(0x0101_0000),
+        ref_bits: limit,
+    };
+    let era = |start, algorithms: &[Algorithm]| Era {
+        start: Height(start),
+        algorithms: algorithms.iter().copied().map(rule).collect(),
+    };
+    let table = vec![
+        era(1, &[Algorithm::Sha256d]),
+        era(4, &Algorithm::ALL),
+        era(7, &[Algorithm::RandomX, Algorithm::Ethash]),
+    ];
+    Params { eras: Eras { table }, coinbase_maturity: 2, ..Params::regtest() }
+}
+
+/// One algorithm, one hash or two per block: for tests of everything else.
+pub(super) fn sha256d_params() -> Params {
+    let mut params = params();
+    params.eras.table.truncate(1);
+    params
+}
+
+impl Rig {
+    pub(super) fn new(params: Params) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock(AtomicU64::new(params.genesis_time.0 + 600)));
+        let params = Arc::new(params);
+        let node = open(directory.path(), &params, &clock);
+        Self { node, clock, params, directory }
+    }
+
+    /// Closes the node and opens its directory again.
+    pub(super) fn restart(self) -> Self {
+        let Self { node, clock, params, directory } = self;
+        drop(node);
+        let node = open(directory.path(), &params, &clock);
+        Self { node, clock, params, directory }
+    }
+
+    pub(super) fn template(&self, payout: &KeyPair) -> Template {
+        let request = TemplateRequest { payout: payout.key_hash(), coinbase_data: vec![] };
+        self.node.template(&request).unwrap()
+    }
+
+    /// A sealed block on the tip that nobody has submitted yet.
+    pub(super) fn mine(&self, algorithm: Algorithm, payout: &KeyPair) -> Block {
+        self.clock.advance(600);
+        seal(&self.template(payout), algorithm)
+    }
+
+    /// Mines a block and adds it.
+    pub(super) fn grow(&self, algorithm: Algorithm, payout: &KeyPair) -> Block {
+        let block = self.mine(algorithm, payout);
+        assert_eq!(self.node.submit_block(block.clone()).unwrap(), block.id());
+        block
+    }
+
+    /// The first algorithms of the era of the next height, in turn.
+    pub(super) fn grow_by(&self, count: usize, payout: &KeyPair) -> Vec<Block> {
+        let next = |turn: usize| {
+            let active = self.node.tip().next_bits;
+            self.grow(active[turn % active.len()].0, payout)
+        };
+        (0..count).map(next).collect()
+    }
+
+    pub(super) fn submit_all(&self, blocks: &[Block]) {
+        for block in blocks {
+            let time = block.header.time;
+            while self.clock.now() < time {
+                self.clock.advance(600);
+            }
+            self.node.submit_block(block.clone()).unwrap();
+        }
+    }
+
+    pub(super) fn balance(&self, owner: &KeyPair) -> Amount {
+        let coins = self.node.coins_of(&owner.key_hash()).unwrap();
+        Amount::sum(coins.iter().map(|coin| coin.output.amount)).unwrap()
+    }
+}
+
+/// Opens a node. Its upkeep thread may be the last to let go of a closed one, so a file in use is waited for.
+pub(super) fn open(directory: &Path, params: &Arc<Params>, clock: &Arc<ManualClock>) -> Arc<Node> {
+    loop {
+        match Node::open(config(directory, params, clock), Arc::clone(&POW)) {
+            Err(NodeOpenError::Store(StoreError::InUse { .. })) => std::thread::yield_now(),
+            opened => return opened.unwrap(),
+        }
+    }
+}
+
+pub(super) fn config(directory: &Path, params: &Arc<Params>, clock: &Arc<ManualClock>) -> NodeConfig {
+    let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(clock);
+    NodeConfig {
+        params: Arc::clone(params),
+        data_dir: directory.to_owned(),
+        mempool: MempoolLimits::default(),
+        clock,
+    }
+}
+
+pub(super) fn key(number: u8) -> KeyPair {
+    KeyPair::from_seed(&[number; 32]).unwrap()
+}
+
+/// The first seal that works.
+pub(super) fn seal(template: &Template, algorithm: Algorithm) -> Block {
+    let work = template.work(algorithm).unwrap();
+    for nonce in 0.. {
+        let seal = seal_at(&work.header, &work.key, nonce);
+        if POW.verify(&work.header, &seal, &work.key, &work.target).is_ok() {
+            return template.seal(seal).unwrap();
+        }
+    }
+    unreachable!("half of all nonces work")
+}
+
+pub(super) fn seal_at(header: &bq_primitives::Header, key: &PowKey, nonce: u32) -> Seal {
+    let extranonce = ExtraNonce([9; 16]);
+    match key {
+        PowKey::Sha256d => Seal::Sha256d { extranonce, version: 0x2000_0000, ntime: 7, nonce },
+        PowKey::RandomX(_) => Seal::RandomX { extranonce, nonce },
+        PowKey::Ethash(epoch) => {
+            let work_hash = ethash_work_hash(&header.seal_hash(), &extranonce);
+            let nonce = u64::from(nonce);
+            let mix = POW.ethash_hash(*epoch, &work_hash, nonce).unwrap().mix;
+            Seal::Ethash { extranonce, nonce, mix }
+        }
+    }
+}
+
+/// A block like `block` but with other transactions and another first hash, sealed again.
+pub(super) fn reseal(params: &Params, block: &Block, transactions: Vec<Transaction>) -> Block {
+    assert_eq!(block.header.algorithm, Algorithm::Sha256d);
+    let mut block = Block { transactions, ..block.clone() };
+    block.header.tx_root = block.tx_root();
+    block.header.witness_root = block.witness_root();
+    let target = block.header.bits.decode().unwrap();
+    assert!(!params.retarget);
+    block.seal = (0..)
+        .map(|nonce| seal_at(&block.header, &PowKey::Sha256d, nonce))
+        .find(|seal| POW.verify(&block.header, seal, &PowKey::Sha256d, &target).is_ok())
+        .unwrap();
+    block
+}
+
+/// Spends one coin of `owner`: `atoms` to `to`, `fee` to the miner, the rest back.
+pub(super) fn spend(
+    node: &Node,
+    owner: &KeyPair,
+    coin: (OutPoint, TxOut),
+    to: &KeyPair,
+    atoms: u64,
+    fee: u64,
+) -> Transaction {
+    let amount = |atoms: u64| Amount::from_atoms(atoms).unwrap();
+    let back = coin.1.amount.atoms() - atoms - fee;
+    let mut outputs = vec![TxOut { amount: amount(atoms), key_hash: to.key_hash() }];
+    if back > 0 {
+        outputs.push(TxOut { amount: amount(back), key_hash: owner.key_hash() });
+    }
+    let mut transaction = Transaction {
+        version: 1,
+        inputs: vec![coin.0],
+        outputs,
+        lock_height: Height(0),
+        coinbase_data: vec![],
+        witnesses: vec![],
+    };
+    let message = transaction.sighash(&node.genesis_id(), &[coin.1]);
+    transaction.witnesses = vec![owner.witness(&message).unwrap()];
+    transaction
+}
+
+/// The oldest coin of a key.
+pub(super) fn first_coin(node: &Node, owner: &KeyPair) -> (OutPoint, TxOut) {
+    let coin = node.coins_of(&owner.key_hash()).unwrap().remove(0);
+    (coin.outpoint, coin.output)
+}
+
+pub(super) fn output_of(transaction: &Transaction, index: u32) -> (OutPoint, TxOut) {
+    let txid: TxId = transaction.txid();
+    (OutPoint { txid, index }, transaction.outputs[index as usize])
+}
+
+/// What two nodes must agree on.
+pub(super) fn state(node: &Node, keys: &[KeyPair]) -> (BlockId, Vec<BlockId>, Vec<Vec<bq_api_types::Coin>>) {
+    let tip = node.tip();
+    let ids = (0..=tip.height.0).map(|height| node.block_id_at(Height(height)).unwrap().unwrap()).collect();
+    let coins = keys.iter().map(|key| node.coins_of(&key.key_hash()).unwrap()).collect();
+    (tip.id, ids, coins)
+}

@@ -1,0 +1,89 @@
+use bq_api_types::{Announcement, NodeApi, SubmitTransactionError, SyncApi, TransactionStatus};
+use bq_primitives::{Algorithm, Amount, Height};
+
+use super::rig::{Rig, first_coin, key, output_of, sha256d_params, spend};
+
+const COIN: u64 = Amount::ATOMS_PER_COIN;
+const FEE: u64 = 10_000;
+
+/// A chain on which the first coinbase of `key(1)` can be spent in the next block.
+fn rig() -> Rig {
+    let rig = Rig::new(sha256d_params());
+    rig.grow(Algorithm::Sha256d, &key(1));
+    rig.grow(Algorithm::Sha256d, &key(9));
+    rig
+}
+
+#[test]
+fn a_payment_goes_from_mempool_to_chain() {
+    let rig = rig();
+    let (owner, payee, miner) = (key(1), key(2), key(3));
+    let coin = first_coin(&rig.node, &owner);
+    let payment = spend(&rig.node, &owner, coin, &payee, 20 * COIN, FEE);
+    let child = spend(&rig.node, &payee, output_of(&payment, 0), &miner, 5 * COIN, FEE);
+    let mut announcements = rig.node.announcements();
+
+    assert_eq!(rig.node.transaction_status(&payment.txid()).unwrap(), TransactionStatus::Unknown);
+    assert_eq!(rig.node.spender_of(&coin.0).unwrap(), None);
+    rig.node.submit_transaction(payment.clone()).unwrap();
+    rig.node.submit_transaction(child.clone()).unwrap();
+    assert_eq!(rig.node.transaction_status(&payment.txid()).unwrap(), TransactionStatus::InMempool);
+    assert_eq!(rig.node.spender_of(&coin.0).unwrap(), Some(payment.txid()));
+    assert_eq!(rig.node.mempool_transaction(&child.txid()).as_deref(), Some(&child));
+    assert_eq!(rig.node.mempool_txids(10).len(), 2);
+    assert_eq!(rig.node.mining_info().unwrap().mempool_transactions, 2);
+    assert!(matches!(announcements.try_recv().unwrap(), Announcement::Transaction(tx) if *tx == payment));
+    let again = rig.node.submit_transaction(payment.clone()).unwrap_err();
+    assert!(matches!(again, SubmitTransactionError::Duplicate));
+
+    let template = rig.template(&miner);
+    assert_eq!(template.fees, Amount::from_atoms(2 * FEE).unwrap());
+    assert_eq!(template.transactions[1..], [payment.clone(), child.clone()]);
+    let block = rig.grow(Algorithm::Sha256d, &miner);
+    let confirmed =
+        TransactionStatus::Confirmed { block_id: block.id(), height: Height(3), confirmations: 1 };
+    assert_eq!(rig.node.transaction_status(&child.txid()).unwrap(), confirmed);
+    assert_eq!(rig.node.spender_of(&coin.0).unwrap(), Some(payment.txid()));
+    assert_eq!(rig.node.mempool_txids(10), []);
+    assert_eq!(rig.balance(&payee), Amount::from_atoms(15 * COIN - FEE).unwrap());
+    let earned = 50 * COIN + 2 * FEE + 5 * COIN;
+    assert_eq!(rig.balance(&miner), Amount::from_atoms(earned).unwrap());
+    let again = rig.node.submit_transaction(payment).unwrap_err();
+    assert!(matches!(again, SubmitTransactionError::Duplicate));
+}
+
+#[test]
+fn a_double_spend_is_refused() {
+    let rig = rig();
+    let owner = key(1);
+    let coin = first_coin(&rig.node, &owner);
+    let first = spend(&rig.node, &owner, coin, &key(2), COIN, FEE);
+    let second = spend(&rig.node, &owner, coin, &key(3), COIN, FEE);
+    rig.node.submit_transaction(first).unwrap();
+    assert!(matches!(rig.node.submit_transaction(second.clone()), Err(SubmitTransactionError::Invalid(_))));
+    rig.grow(Algorithm::Sha256d, &key(9));
+    assert!(matches!(rig.node.submit_transaction(second), Err(SubmitTransactionError::Invalid(_))));
+}
+
+#[test]
+fn an_immature_or_unsigned_or_foreign_spend_is_refused() {
+    let rig = rig();
+    let refused = |transaction| {
+        let error = rig.node.submit_transaction(transaction).unwrap_err();
+        assert!(matches!(error, SubmitTransactionError::Invalid(_)), "{error}");
+        error.to_string()
+    };
+    let immature = spend(&rig.node, &key(9), first_coin(&rig.node, &key(9)), &key(2), COIN, FEE);
+    assert!(refused(immature).contains("from height 4"));
+    let coin = first_coin(&rig.node, &key(1));
+    let thief = spend(&rig.node, &key(5), coin, &key(5), COIN, FEE);
+    assert!(refused(thief).contains("key hashes to"));
+    let mut tampered = spend(&rig.node, &key(1), coin, &key(2), COIN, FEE);
+    tampered.outputs[0].key_hash = key(5).key_hash();
+    assert!(refused(tampered).contains("signature"));
+    let mut unknown = coin;
+    unknown.0.index = 7;
+    assert!(refused(spend(&rig.node, &key(1), unknown, &key(2), COIN, FEE)).contains("does not exist"));
+    assert!(refused(rig.template(&key(1)).transactions[0].clone()).contains("coinbase"));
+    assert_eq!(rig.node.mempool_txids(10), []);
+}
