@@ -79,12 +79,18 @@ struct BlockFacts {
 }
 
 impl Auditor {
-    /// An empty journal. `blocks` names, for each pool block, what its coinbase pays and how many payees its window had.
+    /// Tells what a pool block's coinbase pays and how many payees its window had. Must come before the lines that
+    /// credit it are checked.
+    pub fn note_block(&mut self, block: BlockId, reward: Amount, payees: u32) {
+        let facts = self.blocks.entry(block).or_default();
+        facts.reward = reward;
+        facts.payees = u64::from(payees);
+    }
+
+    /// How many lines were read.
     #[must_use]
-    pub fn new(blocks: impl IntoIterator<Item = (BlockId, Amount, u32)>) -> Self {
-        let facts = |reward, payees| BlockFacts { reward, payees: u64::from(payees), ..BlockFacts::default() };
-        let blocks = blocks.into_iter().map(|(block, reward, payees)| (block, facts(reward, payees))).collect();
-        Self { blocks, ..Self::default() }
+    pub const fn lines(&self) -> u64 {
+        self.lines
     }
 
     /// The next line.
@@ -106,11 +112,11 @@ impl Auditor {
         Ok(())
     }
 
-    /// Ends the journal.
+    /// Checks the whole of what was read so far, which must end with a whole batch. More lines may follow.
     ///
     /// # Errors
     /// See [`AuditError`].
-    pub fn finish(mut self) -> Result<AuditReport, AuditError> {
+    pub fn check(&mut self) -> Result<AuditReport, AuditError> {
         self.end_batch()?;
         match self.books.imbalance() {
             0 => {}
@@ -122,7 +128,7 @@ impl Auditor {
                 return Err(AuditError::BlockNet { block: *block, got: facts.net, expected });
             }
         }
-        Ok(AuditReport { books: self.books, head: self.head, lines: self.lines })
+        Ok(AuditReport { books: self.books.clone(), head: self.head, lines: self.lines })
     }
 
     fn end_batch(&mut self) -> Result<(), AuditError> {

@@ -46,9 +46,9 @@ fn every_changed_line_breaks_the_chain() {
         journal.post(&[transfer(payout, SPENDABLE, SUSPENSE, payout)]).expect("both sides grow");
     }
     let audit = |lines: &[crate::ChainedTransfer]| {
-        let mut auditor = Auditor::new([]);
+        let mut auditor = Auditor::default();
         lines.iter().try_for_each(|line| auditor.line(line))?;
-        auditor.finish()
+        auditor.check()
     };
     let report = audit(journal.lines()).expect("untouched");
     assert_eq!((report.head, report.lines, &report.books), (journal.head(), 4, journal.books()));

@@ -281,12 +281,14 @@ impl Pair {
     }
 
     fn audit(&self) {
-        let blocks = self.model.blocks.iter().enumerate();
-        let mut auditor = Auditor::new(blocks.map(|(index, block)| (id(index), block.reward, block.split.payees)));
+        let mut auditor = Auditor::default();
+        for (index, block) in self.model.blocks.iter().enumerate() {
+            auditor.note_block(id(index), block.reward, block.split.payees);
+        }
         for line in self.journal.lines() {
             auditor.line(line).expect("every prefix is sound");
         }
-        let report = auditor.finish().expect("the books are sound");
+        let report = auditor.check().expect("the books are sound");
         assert_eq!(&report.books, self.journal.books());
         assert_eq!(report.head, self.journal.head());
     }
