@@ -2,7 +2,7 @@ use bq_primitives::U256;
 use ruint::aliases::U512;
 
 /// `floor(2^63 * 2^(2^-i))` for i = 1..=32: the factors of 2^x for each bit of a 32-bit fraction x (SPEC 3.2).
-const FACTORS: [u64; 32] = [
+pub const EXP2_FACTORS: [u64; 32] = [
     0xb504_f333_f9de_6484,
     0x9837_f051_8db8_a96f,
     0x8b95_c1e3_ea8b_d6e6,
@@ -69,7 +69,7 @@ pub fn mul_exp2(target: U256, exponent: i128) -> U256 {
 pub fn exp2_fraction(fraction: u32) -> u64 {
     let mut product: u64 = 1 << 63;
     let mut mask: u32 = 1 << 31;
-    for factor in FACTORS {
+    for factor in EXP2_FACTORS {
         if fraction & mask != 0 {
             let wide = u128::from(product).saturating_mul(u128::from(factor)) >> 63;
             // The product of all factors is below 2, so it stays below 2^64 in this scale.

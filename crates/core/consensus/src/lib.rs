@@ -44,7 +44,7 @@ pub use difficulty::{DifficultyState, RequiredBits, difficulty_states, required_
 pub use entry::extend;
 pub use era::{Era, EraAlgorithm, Eras, StartBits};
 pub use error::{BlockError, Consequence, TransactionError};
-pub use exp2::{exp2_fraction, mul_exp2, schedule_exponent};
+pub use exp2::{EXP2_FACTORS, exp2_fraction, mul_exp2, schedule_exponent};
 pub use params::{Params, ParamsError};
 pub use pow::{ProofOfWork, pow_key};
 pub use ruint::aliases::U512;

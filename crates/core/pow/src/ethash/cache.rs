@@ -1,5 +1,5 @@
 use super::{
-    hashimoto::EthashProof,
+    hashimoto::{EthashProof, dataset_node},
     keccak::{keccak512, keccak512_node},
     lockstep::{self, EthashTask, Remainder},
     seed::{ETHASH_EPOCH_MAX, ethash_seed},
@@ -31,7 +31,6 @@ impl Node {
         Self(words)
     }
 
-    #[cfg(test)]
     pub(super) fn to_bytes(self) -> [u8; 64] {
         let mut bytes = [0; 64];
         for (bytes, word) in bytes.as_chunks_mut().0.iter_mut().zip(self.0) {
@@ -66,6 +65,15 @@ impl EthashCache {
         Self::with_sizes(epoch, &ethash_seed(epoch), nodes, pages)
     }
 
+    /// A cache of any size from any seed, as small published vectors have it; no chain uses one. Sizes in bytes, at least
+    /// one node of 64 and one page of 128.
+    ///
+    /// # Errors
+    /// [`PowError::Memory`].
+    pub fn of_sizes(seed: &[u8], cache_bytes: u32, dataset_bytes: u32) -> Result<Self, PowError> {
+        Self::with_sizes(0, seed, (cache_bytes / 64).max(1), (dataset_bytes / 128).max(1))
+    }
+
     pub(super) fn with_sizes(epoch: u32, seed: &[u8], nodes: u32, pages: u32) -> Result<Self, PowError> {
         let mut table = HugeTable::zeroed(nodes as usize, "Ethash cache")?;
         fill(&mut table, seed);
@@ -76,6 +84,18 @@ impl EthashCache {
     #[must_use]
     pub const fn epoch(&self) -> u32 {
         self.epoch
+    }
+
+    /// The whole cache, as published digests hash it.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.nodes.iter().flat_map(|node| node.to_bytes()).collect()
+    }
+
+    /// One 64-byte node of the full dataset that this cache stands for.
+    #[must_use]
+    pub fn dataset_node(&self, index: u32) -> [u8; 64] {
+        dataset_node(&self.nodes, index).to_bytes()
     }
 
     /// Evaluates one proof: some 2 ms.
@@ -132,7 +152,7 @@ fn fill(nodes: &mut [Node], seed: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{hashimoto::dataset_node, keccak::keccak256};
+    use super::super::keccak::keccak256;
     use super::*;
 
     fn vectors() -> serde_json::Value {

@@ -53,7 +53,6 @@ pub(super) fn finish(seed: &Node, mix: &[Node; 2]) -> EthashProof {
 }
 
 /// Half a page of the dataset.
-#[cfg(test)]
 pub(super) fn dataset_node(cache: &[Node], index: u32) -> Node {
     let count = u32::try_from(cache.len()).unwrap_or(u32::MAX);
     let mut node = cache[(index % count) as usize];

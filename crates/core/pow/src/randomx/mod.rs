@@ -6,6 +6,7 @@
 mod cache;
 mod dataset;
 mod ffi;
+mod published;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -13,5 +14,6 @@ mod vm;
 
 pub use cache::RANDOMX_CACHE_BYTES;
 pub use dataset::RANDOMX_DATASET_BYTES;
+pub use published::randomx_hashes;
 pub use tables::RandomXHasher;
 pub(crate) use tables::{DatasetSlot, KeyTables};
