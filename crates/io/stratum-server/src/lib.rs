@@ -1,1 +1,26 @@
-//! To be written.
+//! The Stratum ports: sockets and threads around the sessions of `bq-stratum`.
+//!
+//! One listener per algorithm, one small task per connection, and proof-of-work verification on threads of its own behind
+//! bounded queues: nothing is hashed on an async worker. What a session wants (a login checked, a share verified) goes to
+//! the pool through [`bq_api_types::PoolApi`]; this crate knows neither accounts nor chain.
+//!
+//! Everything that a stranger can make grow has a limit in [`StratumConfig`], and a full queue answers "busy" instead of
+//! waiting. Read [`StratumServer::start`] and [`StratumConfig`] first.
+
+mod bans;
+mod clock;
+mod config;
+mod connection;
+mod jobs;
+mod limits;
+mod listener;
+mod metrics;
+mod outbox;
+mod remembered;
+mod server;
+mod shared;
+mod verify;
+
+pub use bq_stratum::{SessionPolicy, VardiffPolicy};
+pub use config::{StratumConfig, VerifyConfig};
+pub use server::{StartError, StratumHandle, StratumServer};

@@ -1,0 +1,158 @@
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv6Addr},
+};
+
+use bq_stratum::TimeMs;
+
+/// Who a limit or a strike is counted for: an IPv4 address, or the /56 that an IPv6 user is usually given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Peer(IpAddr);
+
+impl Peer {
+    pub(crate) fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V6(v6) => Self(IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 72 << 72))),
+            v4 @ IpAddr::V4(_) => Self(v4),
+        }
+    }
+}
+
+/// What a peer did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Strike {
+    /// Claimed a result that the work does not have.
+    ForgedShare,
+    /// Was cut off for flooding or for not speaking Stratum.
+    Misbehaved,
+}
+
+impl Strike {
+    const fn points(self) -> u32 {
+        match self {
+            Self::ForgedShare => 2,
+            Self::Misbehaved => 1,
+        }
+    }
+}
+
+/// Strikes by peer, never by account: otherwise anyone could get a stranger banned by mining badly in his name.
+#[derive(Debug)]
+pub(crate) struct Bans {
+    peers_max: usize,
+    peers: BTreeMap<Peer, Record>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Record {
+    points: u32,
+    last: TimeMs,
+    banned_until: TimeMs,
+    bans: u32,
+}
+
+/// Points at which a ban begins: five forged shares.
+const BAN_POINTS: u32 = 10;
+/// Points lapse after this long without another, and a first ban lasts this long.
+const BAN_MS: u64 = 600_000;
+/// Bans double up to a day.
+const BAN_MS_MAX: u64 = 86_400_000;
+
+impl Bans {
+    pub(crate) const fn new(peers_max: usize) -> Self {
+        Self { peers_max, peers: BTreeMap::new() }
+    }
+
+    pub(crate) fn is_banned(&self, now: TimeMs, peer: Peer) -> bool {
+        self.peers.get(&peer).is_some_and(|record| now < record.banned_until)
+    }
+
+    /// Counts a strike; true if a ban begins with it.
+    pub(crate) fn strike(&mut self, now: TimeMs, peer: Peer, strike: Strike) -> bool {
+        if !self.peers.contains_key(&peer) {
+            self.make_room(now);
+        }
+        let record = self.peers.entry(peer).or_default();
+        if now.since(record.last) >= BAN_MS {
+            record.points = 0;
+        }
+        record.last = now;
+        record.points = record.points.saturating_add(strike.points());
+        if record.points < BAN_POINTS || now < record.banned_until {
+            return false;
+        }
+        let span_ms = BAN_MS.saturating_mul(1 << record.bans.min(16)).min(BAN_MS_MAX);
+        *record = Record { points: 0, last: now, banned_until: now.after(span_ms), bans: record.bans.saturating_add(1) };
+        true
+    }
+
+    /// Peers that are banned now.
+    pub(crate) fn active(&self, now: TimeMs) -> usize {
+        self.peers.values().filter(|record| now < record.banned_until).count()
+    }
+
+    /// Forgets what has lapsed, and if that is not enough, the peer not seen for longest.
+    fn make_room(&mut self, now: TimeMs) {
+        if self.peers.len() < self.peers_max.max(1) {
+            return;
+        }
+        self.peers.retain(|_, record| now < record.banned_until || now.since(record.last) < BAN_MS);
+        if self.peers.len() >= self.peers_max.max(1)
+            && let Some(oldest) = self.peers.iter().min_by_key(|(_, record)| record.last).map(|(peer, _)| *peer)
+        {
+            self.peers.remove(&oldest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(text: &str) -> Peer {
+        Peer::of(text.parse().unwrap())
+    }
+
+    #[test]
+    fn five_forged_shares_ban_for_ten_minutes_and_then_for_twenty() {
+        let mut bans = Bans::new(10);
+        let forger = peer("203.0.113.7");
+        for n in 1..=5 {
+            assert_eq!(bans.strike(TimeMs(n), forger, Strike::ForgedShare), n == 5);
+        }
+        assert!(bans.is_banned(TimeMs(600_004), forger));
+        assert!(!bans.is_banned(TimeMs(600_005), forger));
+        assert!(!bans.is_banned(TimeMs(6), peer("203.0.113.8")));
+        for n in 0..5 {
+            bans.strike(TimeMs(700_000 + n), forger, Strike::ForgedShare);
+        }
+        assert!(bans.is_banned(TimeMs(1_900_003), forger));
+        assert!(!bans.is_banned(TimeMs(1_900_004), forger));
+    }
+
+    #[test]
+    fn strikes_lapse() {
+        let mut bans = Bans::new(10);
+        for n in 0..100 {
+            assert!(!bans.strike(TimeMs(n * 600_000), peer("192.0.2.1"), Strike::ForgedShare));
+        }
+    }
+
+    #[test]
+    fn an_ipv6_user_is_one_peer_and_a_mapped_address_is_its_own() {
+        assert_eq!(peer("2001:db8:1:200::1"), peer("2001:db8:1:2ff:9::1"));
+        assert_ne!(peer("2001:db8:1:200::1"), peer("2001:db8:1:300::1"));
+        assert_eq!(peer("::ffff:192.0.2.1"), peer("192.0.2.1"));
+    }
+
+    #[test]
+    fn memory_is_bounded_and_the_oldest_leaves() {
+        let mut bans = Bans::new(3);
+        for n in 1..=10_u8 {
+            bans.strike(TimeMs(u64::from(n)), peer(&format!("192.0.2.{n}")), Strike::Misbehaved);
+        }
+        assert_eq!(bans.peers.len(), 3);
+        assert!(bans.peers.contains_key(&peer("192.0.2.10")));
+        assert_eq!(bans.active(TimeMs(11)), 0);
+    }
+}

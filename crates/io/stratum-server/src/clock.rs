@@ -1,0 +1,30 @@
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bq_stratum::TimeMs;
+
+/// Wall time that never jumps: read once at start, then counted by the monotonic clock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    started: Instant,
+    unix_ms: u64,
+}
+
+impl Clock {
+    pub(crate) fn start() -> Self {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { started: Instant::now(), unix_ms: millis(unix) }
+    }
+
+    pub(crate) fn now(&self) -> TimeMs {
+        TimeMs(self.unix_ms.saturating_add(millis(self.started.elapsed())))
+    }
+
+    /// The instant at which [`Clock::now`] reaches `time`.
+    pub(crate) fn instant(&self, time: TimeMs) -> Instant {
+        self.started + Duration::from_millis(time.0.saturating_sub(self.unix_ms))
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,100 @@
+use std::{net::SocketAddr, num::NonZeroUsize};
+
+use bq_primitives::{Algorithm, ShareDifficulty};
+use bq_stratum::{SessionPolicy, VardiffPolicy};
+
+/// What the operator decides about the Stratum server.
+#[derive(Clone, Debug)]
+pub struct StratumConfig {
+    /// Where each algorithm listens, by [`Algorithm::index`]; none is not served. Port 0 picks a free one.
+    pub listen: [Option<SocketAddr>; Algorithm::COUNT],
+    /// Rules of every session, by [`Algorithm::index`].
+    pub sessions: [SessionPolicy; Algorithm::COUNT],
+    /// Which of several servers in front of one pool this is: part of every extranonce, so no two may share one.
+    pub server_id: u16,
+    /// Random bytes, new at every start: session ids, job ids and the first extranonce come from them.
+    pub seed: [u8; 32],
+    /// Open connections, all ports together.
+    pub connections_max: usize,
+    /// Open connections from one address (IPv6: one /56).
+    pub connections_per_peer_max: usize,
+    /// This machine's own connections count neither against the limit per peer nor towards bans.
+    pub trust_loopback: bool,
+    /// Addresses with strikes that are remembered at a time.
+    pub bans_max: usize,
+    /// Proven shares remembered per algorithm and parent, against being paid twice. Full means "busy" until the tip moves.
+    pub duplicates_max: usize,
+    /// Bytes that may wait for a miner that does not read; more ends the connection.
+    pub outbox_bytes_max: usize,
+    /// A miner that reads nothing for this many milliseconds while something waits is cut off.
+    pub write_stall_ms: u64,
+    /// Verification threads and queues.
+    pub verify: VerifyConfig,
+}
+
+/// How shares are verified.
+#[derive(Clone, Copy, Debug)]
+pub struct VerifyConfig {
+    /// Threads per algorithm, by [`Algorithm::index`].
+    pub threads: [NonZeroUsize; Algorithm::COUNT],
+    /// Shares that may wait, by [`Algorithm::index`].
+    pub queue_max: [usize; Algorithm::COUNT],
+    /// RandomX shares wait at most about this many milliseconds: the queue is shorter where hashing is slow.
+    pub randomx_queue_ms: u64,
+}
+
+impl Default for VerifyConfig {
+    fn default() -> Self {
+        let two = NonZeroUsize::MIN.saturating_add(1);
+        Self {
+            threads: [NonZeroUsize::MIN, two, NonZeroUsize::MIN],
+            queue_max: [4096, 1024, 512],
+            randomx_queue_ms: 1_000,
+        }
+    }
+}
+
+impl Default for StratumConfig {
+    /// No listener, and a seed of zeroes: set both.
+    fn default() -> Self {
+        Self {
+            listen: [None; Algorithm::COUNT],
+            sessions: Algorithm::ALL.map(default_session),
+            server_id: 1,
+            seed: [0; 32],
+            connections_max: 12_000,
+            connections_per_peer_max: 64,
+            trust_loopback: true,
+            bans_max: 65_536,
+            duplicates_max: 1 << 20,
+            outbox_bytes_max: 64 * 1024,
+            write_stall_ms: 30_000,
+            verify: VerifyConfig::default(),
+        }
+    }
+}
+
+/// Starts that suit a small machine; vardiff finds the rest within a minute.
+fn default_session(algorithm: Algorithm) -> SessionPolicy {
+    let vardiff = match algorithm {
+        Algorithm::Sha256d => VardiffPolicy {
+            start: ShareDifficulty::from_hashes(1 << 24),
+            floor: ShareDifficulty::from_hashes(1 << 16),
+            ..VardiffPolicy::default()
+        },
+        // A verification costs up to 35 ms here, so a new miner is measured with fewer shares.
+        Algorithm::RandomX => VardiffPolicy {
+            start: ShareDifficulty::from_hashes(1_000),
+            floor: ShareDifficulty::from_hashes(100),
+            share_interval_ms: 20_000,
+            seek_interval_ms: 700,
+            ..VardiffPolicy::default()
+        },
+        Algorithm::Ethash => VardiffPolicy {
+            start: ShareDifficulty::from_hashes(1 << 20),
+            floor: ShareDifficulty::from_hashes(1_000),
+            ..VardiffPolicy::default()
+        },
+    };
+    SessionPolicy { vardiff, ..SessionPolicy::default() }
+}

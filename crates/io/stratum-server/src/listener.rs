@@ -1,0 +1,67 @@
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use bq_primitives::Algorithm;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{mpsc, watch},
+};
+
+use crate::{connection::Connection, shared::Shared};
+
+/// How long to wait after a failed accept, which mostly means that file descriptors ran out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Accepts the miners of one algorithm until told to stop. Every connection holds a clone of `alive`.
+pub(crate) async fn listen(
+    shared: Arc<Shared>,
+    algorithm: Algorithm,
+    listener: TcpListener,
+    stop: watch::Receiver<bool>,
+    alive: mpsc::Sender<()>,
+) {
+    let mut stopped = stop.clone();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stopped.changed() => return,
+        };
+        match accepted {
+            Ok((stream, address)) => open(&shared, algorithm, stream, address, &stop, &alive),
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, %algorithm, "accept failed");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn open(
+    shared: &Arc<Shared>,
+    algorithm: Algorithm,
+    stream: TcpStream,
+    address: SocketAddr,
+    stop: &watch::Receiver<bool>,
+    alive: &mpsc::Sender<()>,
+) {
+    let admission = match shared.admit(address.ip()) {
+        Ok(admission) => admission,
+        Err(reason) => return shared.metrics.refused(reason),
+    };
+    if let Err(error) = stream.set_nodelay(true) {
+        return tracing::debug!(%error, "connection was gone before it began");
+    }
+    let connection = Connection::new(shared, algorithm, stream, admission);
+    let (stop, alive) = (stop.clone(), alive.clone());
+    tokio::spawn(async move {
+        connection.run(stop).await;
+        drop(alive);
+    });
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
+}

@@ -1,0 +1,117 @@
+use std::time::Duration;
+
+use bq_api_types::ShareReject;
+use bq_primitives::Algorithm;
+use metrics::{
+    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
+
+const SHARES: &str = "bq_shares_total";
+const SHARE_WORK: &str = "bq_share_work_hashes_total";
+const CONNECTIONS: &str = "bq_connections";
+const REFUSED: &str = "bq_connections_refused_total";
+const CLOSED: &str = "bq_connections_closed_total";
+const QUEUE_DEPTH: &str = "bq_verify_queue_depth";
+const VERIFY: &str = "bq_verify_seconds";
+const NOTIFY: &str = "bq_notify_seconds";
+const JOBS: &str = "bq_jobs_sent_total";
+const BANS: &str = "bq_bans_total";
+const BLOCK_CANDIDATES: &str = "bq_block_candidates_total";
+
+/// What the Stratum server counts. Labels are algorithm, result and reason only: never anything a miner chose.
+pub(crate) struct StratumMetrics {
+    by_algorithm: [AlgorithmMetrics; Algorithm::COUNT],
+}
+
+/// Handles of one algorithm, looked up once: these are touched for every share.
+pub(crate) struct AlgorithmMetrics {
+    accepted: Counter,
+    rejected: [Counter; ShareReject::ALL.len()],
+    work: Counter,
+    /// Open connections.
+    pub(crate) connections: Gauge,
+    /// Shares that wait for a verification thread.
+    pub(crate) queue_depth: Gauge,
+    verify: Histogram,
+    notify: Histogram,
+    /// Jobs written.
+    pub(crate) jobs: Counter,
+    /// Shares that met the network target.
+    pub(crate) block_candidates: Counter,
+}
+
+impl StratumMetrics {
+    /// Describes every metric, and shows the counters at zero before anything happens.
+    pub(crate) fn register() -> Self {
+        describe_counter!(SHARES, "Shares by algorithm and result");
+        describe_counter!(SHARE_WORK, "Expected hashes of accepted shares, by algorithm");
+        describe_gauge!(CONNECTIONS, "Open Stratum connections, by algorithm");
+        describe_counter!(REFUSED, "Connections refused at the door, by reason");
+        describe_counter!(CLOSED, "Connections ended, by reason");
+        describe_gauge!(QUEUE_DEPTH, "Shares waiting for verification, by algorithm");
+        describe_histogram!(VERIFY, "Seconds from a submit to its verdict, by algorithm");
+        describe_histogram!(NOTIFY, "Seconds from a new template to its job being written, by algorithm");
+        describe_counter!(JOBS, "Jobs sent, by algorithm");
+        describe_counter!(BANS, "Bans begun");
+        describe_counter!(BLOCK_CANDIDATES, "Shares that met the network target, by algorithm");
+        counter!(BANS).absolute(0);
+        Self { by_algorithm: Algorithm::ALL.map(AlgorithmMetrics::register) }
+    }
+
+    pub(crate) fn of(&self, algorithm: Algorithm) -> &AlgorithmMetrics {
+        &self.by_algorithm[algorithm.index()]
+    }
+
+    pub(crate) fn refused(&self, reason: &'static str) {
+        counter!(REFUSED, "reason" => reason).increment(1);
+    }
+
+    pub(crate) fn closed(&self, reason: &'static str) {
+        counter!(CLOSED, "reason" => reason).increment(1);
+    }
+
+    pub(crate) fn banned(&self) {
+        counter!(BANS).increment(1);
+    }
+}
+
+impl AlgorithmMetrics {
+    fn register(algorithm: Algorithm) -> Self {
+        let name = algorithm.name();
+        let shares = |result: &'static str| {
+            let shares = counter!(SHARES, "algorithm" => name, "result" => result);
+            shares.absolute(0);
+            shares
+        };
+        Self {
+            accepted: shares("accepted"),
+            rejected: ShareReject::ALL.map(|reason| shares(reason.name())),
+            work: counter!(SHARE_WORK, "algorithm" => name),
+            connections: gauge!(CONNECTIONS, "algorithm" => name),
+            queue_depth: gauge!(QUEUE_DEPTH, "algorithm" => name),
+            verify: histogram!(VERIFY, "algorithm" => name),
+            notify: histogram!(NOTIFY, "algorithm" => name),
+            jobs: counter!(JOBS, "algorithm" => name),
+            block_candidates: counter!(BLOCK_CANDIDATES, "algorithm" => name),
+        }
+    }
+
+    pub(crate) fn accepted(&self, hashes: u64) {
+        self.accepted.increment(1);
+        self.work.increment(hashes);
+    }
+
+    pub(crate) fn rejected(&self, reason: ShareReject) {
+        if let Some(index) = ShareReject::ALL.iter().position(|known| *known == reason) {
+            self.rejected[index].increment(1);
+        }
+    }
+
+    pub(crate) fn verified(&self, took: Duration) {
+        self.verify.record(took.as_secs_f64());
+    }
+
+    pub(crate) fn notified(&self, took: Duration) {
+        self.notify.record(took.as_secs_f64());
+    }
+}

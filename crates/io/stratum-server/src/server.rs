@@ -1,0 +1,137 @@
+use std::{io, net::SocketAddr, sync::Arc, thread::JoinHandle};
+
+use bq_api_types::PoolApi;
+use bq_pow::PowVerifier;
+use bq_primitives::Algorithm;
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+};
+
+use crate::{
+    StratumConfig,
+    clock::Clock,
+    jobs::{Work, feed},
+    listener::listen,
+    metrics::StratumMetrics,
+    shared::Shared,
+    verify::{Judge, VerifyPool},
+};
+
+/// The Stratum ports of a pool.
+#[derive(Debug)]
+pub struct StratumServer;
+
+/// A running server. It ends when this is dropped; [`StratumHandle::shutdown`] also waits for it.
+pub struct StratumHandle {
+    addresses: [Option<SocketAddr>; Algorithm::COUNT],
+    shared: Arc<Shared>,
+    stop: watch::Sender<bool>,
+    /// Closed once no task of the server is left.
+    tasks: mpsc::Receiver<()>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// The server could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port cannot be listened on.
+    #[error("stratum port {address} for {algorithm}: {source}")]
+    Listen {
+        /// Whose port.
+        algorithm: Algorithm,
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A verification thread cannot be started.
+    #[error("verification thread: {0}")]
+    Thread(#[source] io::Error),
+}
+
+impl StratumServer {
+    /// Opens the ports and serves miners on the present runtime. Jobs flow once the pool has a template.
+    ///
+    /// # Errors
+    /// See [`StartError`]; nothing is left running then.
+    pub async fn start(
+        config: StratumConfig,
+        pool: Arc<dyn PoolApi>,
+        verifier: Arc<PowVerifier>,
+    ) -> Result<StratumHandle, StartError> {
+        let listeners = bind(&config).await?;
+        let (clock, metrics) = (Clock::start(), Arc::new(StratumMetrics::register()));
+        let judge =
+            Arc::new(Judge::new(Arc::clone(&pool), verifier, clock, Arc::clone(&metrics), config.duplicates_max));
+        let (verify, threads) = VerifyPool::start(&config.verify, &judge).map_err(StartError::Thread)?;
+        let senders = Algorithm::ALL.map(|_| watch::channel(Work::default()).0);
+        let work = [senders[0].subscribe(), senders[1].subscribe(), senders[2].subscribe()];
+        let shared = Arc::new(Shared::new(config, Arc::clone(&pool), metrics, clock, verify, work));
+
+        let (stop, stopped) = watch::channel(false);
+        let (alive, tasks) = mpsc::channel(1);
+        let feeder = alive.clone();
+        let stop_feed = stopped.clone();
+        tokio::spawn(async move {
+            feed(pool, judge, senders, stop_feed).await;
+            drop(feeder);
+        });
+        let mut addresses = [None; Algorithm::COUNT];
+        for (algorithm, listener, address) in listeners {
+            addresses[algorithm.index()] = Some(address);
+            tracing::info!(%algorithm, %address, "stratum port is open");
+            tokio::spawn(listen(Arc::clone(&shared), algorithm, listener, stopped.clone(), alive.clone()));
+        }
+        Ok(StratumHandle { addresses, shared, stop, tasks, threads })
+    }
+}
+
+impl StratumHandle {
+    /// Where an algorithm is served, with the port that was picked.
+    #[must_use]
+    pub fn address(&self, algorithm: Algorithm) -> Option<SocketAddr> {
+        self.addresses[algorithm.index()]
+    }
+
+    /// Open connections of all algorithms.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        u64::try_from(self.shared.connections()).unwrap_or(u64::MAX)
+    }
+
+    /// A way to read [`StratumHandle::connections`] that outlives the handle's borrow, for views.
+    #[must_use]
+    pub fn connection_counter(&self) -> Arc<dyn Fn() -> u64 + Send + Sync> {
+        let shared = Arc::downgrade(&self.shared);
+        Arc::new(move || shared.upgrade().map_or(0, |shared| u64::try_from(shared.connections()).unwrap_or(u64::MAX)))
+    }
+
+    /// Closes the ports and every connection, and waits until each share already taken was verified and booked.
+    pub async fn shutdown(mut self) {
+        // Fails only if nobody listens any more, and then there is nobody to stop.
+        let _nobody = self.stop.send(true);
+        while self.tasks.recv().await.is_some() {}
+        // The last owner of the queues: their threads finish what is in them and end.
+        drop(self.shared);
+        let threads = self.threads;
+        let joined = tokio::task::spawn_blocking(move || {
+            threads.into_iter().filter_map(|thread| thread.join().err()).count()
+        });
+        if !matches!(joined.await, Ok(0)) {
+            tracing::error!("a verification thread ended by panic");
+        }
+    }
+}
+
+async fn bind(config: &StratumConfig) -> Result<Vec<(Algorithm, TcpListener, SocketAddr)>, StartError> {
+    let mut listeners = Vec::new();
+    for algorithm in Algorithm::ALL {
+        let Some(address) = config.listen[algorithm.index()] else { continue };
+        let failed = |source| StartError::Listen { algorithm, address, source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let actual = listener.local_addr().map_err(failed)?;
+        listeners.push((algorithm, listener, actual));
+    }
+    Ok(listeners)
+}

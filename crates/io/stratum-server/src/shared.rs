@@ -1,0 +1,190 @@
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use bq_api_types::{AuthorizeError, PoolApi, ShareReject};
+use bq_primitives::{AccountId, Algorithm, WorkerName, tagged_hash};
+use bq_stratum::{
+    ExtranonceAllocator, ExtranoncePrefix, LoginOutcome, LoginTicket, Reject, SessionPolicy, SessionSeed,
+    ShareTicket, Verdict,
+};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::{
+    StratumConfig,
+    bans::{Bans, Peer, Strike},
+    clock::Clock,
+    jobs::Work,
+    limits::{Full, Limits, Place},
+    metrics::StratumMetrics,
+    remembered::Remembered,
+    verify::VerifyPool,
+};
+
+/// What every connection may reach. Each lock is held for a few map operations and never across an await or a call to
+/// the pool.
+pub(crate) struct Shared {
+    pub(crate) config: StratumConfig,
+    pub(crate) pool: Arc<dyn PoolApi>,
+    pub(crate) clock: Clock,
+    pub(crate) metrics: Arc<StratumMetrics>,
+    pub(crate) verify: VerifyPool,
+    pub(crate) work: [watch::Receiver<Work>; Algorithm::COUNT],
+    policies: [Arc<SessionPolicy>; Algorithm::COUNT],
+    limits: Arc<Limits>,
+    bans: Mutex<Bans>,
+    extranonces: Mutex<ExtranonceAllocator>,
+    remembered: Mutex<Remembered>,
+    sessions: AtomicU64,
+}
+
+/// An answer on its way to a connection.
+#[derive(Debug)]
+pub(crate) enum Event {
+    Login(LoginTicket, LoginOutcome),
+    Verdict(ShareTicket, Verdict),
+}
+
+/// What a connection holds while it is open; given back when dropped.
+pub(crate) struct Admission {
+    shared: Arc<Shared>,
+    _place: Place,
+    pub(crate) seed: SessionSeed,
+    /// Whom strikes count for; nobody when the address is trusted.
+    pub(crate) peer: Option<Peer>,
+}
+
+/// Workers whose difficulty is remembered between visits.
+const REMEMBERED_MAX: usize = 16_384;
+
+impl Shared {
+    pub(crate) fn new(
+        config: StratumConfig,
+        pool: Arc<dyn PoolApi>,
+        metrics: Arc<StratumMetrics>,
+        clock: Clock,
+        verify: VerifyPool,
+        work: [watch::Receiver<Work>; Algorithm::COUNT],
+    ) -> Self {
+        let [first, ..] = words(&config.seed, u64::MAX);
+        Self {
+            policies: config.sessions.clone().map(Arc::new),
+            limits: Arc::new(Limits::new(config.connections_max, config.connections_per_peer_max)),
+            bans: Mutex::new(Bans::new(config.bans_max)),
+            // Above 2^32 nothing of the last run can come back within the life of a tip.
+            extranonces: Mutex::new(ExtranonceAllocator::new(config.server_id, u64::from(first) << 16)),
+            remembered: Mutex::new(Remembered::new(REMEMBERED_MAX)),
+            sessions: AtomicU64::new(0),
+            config,
+            pool,
+            clock,
+            metrics,
+            verify,
+            work,
+        }
+    }
+
+    pub(crate) fn policy(&self, algorithm: Algorithm) -> Arc<SessionPolicy> {
+        Arc::clone(&self.policies[algorithm.index()])
+    }
+
+    /// Lets a connection in, or names why not.
+    pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Admission, &'static str> {
+        let trusted = self.config.trust_loopback && address.to_canonical().is_loopback();
+        let peer = (!trusted).then(|| Peer::of(address));
+        if peer.is_some_and(|peer| self.bans.lock().is_banned(self.clock.now(), peer)) {
+            return Err("banned");
+        }
+        let place = self.limits.take(peer).map_err(|full| match full {
+            Full::Server => "server_full",
+            Full::Peer => "peer_full",
+        })?;
+        let prefix = self.extranonces.lock().allocate().ok_or("no_extranonce")?;
+        Ok(Admission { shared: Arc::clone(self), _place: place, seed: self.session_seed(prefix), peer })
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.limits.total()
+    }
+
+    pub(crate) fn strike(&self, peer: Option<Peer>, strike: Strike) {
+        let Some(peer) = peer else { return };
+        let now = self.clock.now();
+        let mut bans = self.bans.lock();
+        if bans.strike(now, peer, strike) {
+            self.metrics.banned();
+            tracing::warn!(?peer, ?strike, active = bans.active(now), "banned");
+        }
+    }
+
+    /// Asks the pool about a login. Blocks on disk.
+    pub(crate) fn authorize(&self, algorithm: Algorithm, address: &str, worker: &WorkerName) -> LoginOutcome {
+        match self.pool.authorize(address) {
+            Ok(account) => LoginOutcome::Granted {
+                account,
+                remembered: self.remembered.lock().get(algorithm, account, worker),
+            },
+            Err(AuthorizeError::Address(text)) => LoginOutcome::Refused(text),
+            Err(AuthorizeError::Unavailable(error)) => {
+                tracing::error!(error, "the pool cannot authorize miners");
+                LoginOutcome::Unavailable
+            }
+        }
+    }
+
+    pub(crate) fn remember(
+        &self,
+        algorithm: Algorithm,
+        (account, worker): (AccountId, WorkerName),
+        difficulty: bq_primitives::ShareDifficulty,
+    ) {
+        self.remembered.lock().put(algorithm, account, worker, difficulty);
+    }
+
+    /// Counts a refused share, here and in the pool.
+    pub(crate) fn note_rejected(&self, algorithm: Algorithm, miner: Option<(AccountId, WorkerName)>, reason: Reject) {
+        let reason = api_reason(reason);
+        self.metrics.of(algorithm).rejected(reason);
+        if let Some((account, worker)) = miner {
+            self.pool.note_rejected(account, &worker, algorithm, reason);
+        }
+    }
+
+    fn session_seed(&self, prefix: ExtranoncePrefix) -> SessionSeed {
+        let number = self.sessions.fetch_add(1, Ordering::Relaxed);
+        let [session_id, first_job_id, ..] = words(&self.config.seed, number);
+        SessionSeed { session_id, first_job_id, prefix }
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.shared.extranonces.lock().release(self.seed.prefix);
+    }
+}
+
+const fn api_reason(reason: Reject) -> ShareReject {
+    match reason {
+        Reject::Malformed(_) => ShareReject::Malformed,
+        Reject::UnknownJob => ShareReject::UnknownJob,
+        Reject::Stale => ShareReject::Stale,
+        Reject::Duplicate => ShareReject::Duplicate,
+        Reject::LowDifficulty => ShareReject::LowDifficulty,
+        Reject::BadProof => ShareReject::BadProof,
+        Reject::Unauthorized => ShareReject::Unauthorized,
+        Reject::Busy => ShareReject::Busy,
+    }
+}
+
+/// Eight words that cannot be guessed without the seed.
+fn words(seed: &[u8; 32], number: u64) -> [u32; 8] {
+    let hash = tagged_hash("BQ/stratum-session", &[seed, &number.to_le_bytes()]);
+    std::array::from_fn(|index| {
+        hash.chunks_exact(4).nth(index).and_then(|word| word.try_into().ok()).map_or(0, u32::from_le_bytes)
+    })
+}

@@ -1,0 +1,181 @@
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use bq_primitives::{Algorithm, PowHash};
+use bq_stratum::{Claim, ShareCandidate, Verdict};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select};
+use tokio::sync::mpsc;
+
+use super::Judge;
+use crate::{VerifyConfig, shared::Event};
+
+/// One candidate on its way through a queue.
+pub(super) struct Task {
+    pub(super) candidate: Box<ShareCandidate>,
+    reply: mpsc::Sender<Event>,
+    received: Instant,
+}
+
+impl Task {
+    pub(super) fn new(candidate: Box<ShareCandidate>, reply: mpsc::Sender<Event>) -> Self {
+        Self { candidate, reply, received: Instant::now() }
+    }
+
+    /// The miner claims a result that would be a block: it must not wait behind shares.
+    fn is_urgent(&self) -> bool {
+        match self.candidate.claim {
+            Claim::RandomX(result) => self.candidate.template.target.is_met_by_le(&PowHash(result)),
+            Claim::None | Claim::EthashMix(_) => false,
+        }
+    }
+}
+
+/// No room.
+pub(super) struct QueueFull;
+
+/// The queue of one algorithm.
+pub(super) struct Lane {
+    urgent: Sender<Task>,
+    normal: Sender<Task>,
+    load: Arc<Load>,
+}
+
+/// What queue and threads know of each other.
+struct Load {
+    algorithm: Algorithm,
+    threads: u64,
+    queue_max: usize,
+    /// Bound by time; zero for none.
+    queue_us: u64,
+    queued: AtomicUsize,
+    /// Recent mean of one verification, in microseconds.
+    service_us: AtomicU64,
+}
+
+/// Ethash evaluates this many proofs in the time of two or three.
+const BATCH_MAX: usize = 8;
+/// RandomX in light mode on a slow machine: what the bound by time starts from.
+const RANDOMX_SERVICE_US: u64 = 34_000;
+
+impl Lane {
+    pub(super) fn start(
+        algorithm: Algorithm,
+        config: &VerifyConfig,
+        judge: &Arc<Judge>,
+        threads: &mut Vec<JoinHandle<()>>,
+    ) -> io::Result<Self> {
+        let count = config.threads[algorithm.index()].get();
+        let queue_max = config.queue_max[algorithm.index()].max(1);
+        let is_randomx = algorithm == Algorithm::RandomX;
+        let load = Arc::new(Load {
+            algorithm,
+            threads: u64::try_from(count).unwrap_or(u64::MAX),
+            queue_max,
+            queue_us: if is_randomx { config.randomx_queue_ms.saturating_mul(1000) } else { 0 },
+            queued: AtomicUsize::new(0),
+            service_us: AtomicU64::new(RANDOMX_SERVICE_US),
+        });
+        let (urgent, urgent_tasks) = bounded(queue_max);
+        let (normal, normal_tasks) = bounded(queue_max);
+        for _ in 0..count {
+            let worker = Worker {
+                urgent: urgent_tasks.clone(),
+                normal: normal_tasks.clone(),
+                load: Arc::clone(&load),
+                judge: Arc::clone(judge),
+            };
+            let thread = thread::Builder::new().name(format!("verify-{algorithm}"));
+            threads.push(thread.spawn(move || worker.run())?);
+        }
+        Ok(Self { urgent, normal, load })
+    }
+
+    pub(super) fn push(&self, task: Task) -> Result<(), QueueFull> {
+        let urgent = task.is_urgent();
+        if !urgent && self.load.queued.load(Ordering::Relaxed) >= self.load.room() {
+            return Err(QueueFull);
+        }
+        self.load.queued.fetch_add(1, Ordering::Relaxed);
+        let queue = if urgent { &self.urgent } else { &self.normal };
+        queue.try_send(task).map_err(|error| {
+            let (TrySendError::Full(_) | TrySendError::Disconnected(_)) = error;
+            self.load.queued.fetch_sub(1, Ordering::Relaxed);
+            QueueFull
+        })
+    }
+}
+
+impl Load {
+    /// Shares that may wait now: as many as the threads get through in the time allowed.
+    fn room(&self) -> usize {
+        if self.queue_us == 0 {
+            return self.queue_max;
+        }
+        let service_us = self.service_us.load(Ordering::Relaxed).max(1);
+        let by_time = self.threads.saturating_mul(self.queue_us) / service_us;
+        usize::try_from(by_time.max(self.threads)).unwrap_or(usize::MAX).min(self.queue_max)
+    }
+
+    fn served(&self, count: usize, took: Duration) {
+        self.queued.fetch_sub(count, Ordering::Relaxed);
+        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let each = took_us / u64::try_from(count.max(1)).unwrap_or(1);
+        let mean = self.service_us.load(Ordering::Relaxed);
+        self.service_us.store((mean * 15 + each) / 16, Ordering::Relaxed);
+    }
+}
+
+/// One verification thread.
+struct Worker {
+    urgent: Receiver<Task>,
+    normal: Receiver<Task>,
+    load: Arc<Load>,
+    judge: Arc<Judge>,
+}
+
+impl Worker {
+    fn run(self) {
+        while let Some(first) = self.next() {
+            let mut tasks = vec![first];
+            if self.load.algorithm == Algorithm::Ethash {
+                tasks.extend(self.normal.try_iter().take(BATCH_MAX - 1));
+            }
+            let began = Instant::now();
+            let verdicts = self.judge.judge(tasks.iter().map(|task| task.candidate.as_ref()));
+            self.load.served(tasks.len(), began.elapsed());
+            let metrics = self.judge.metrics.of(self.load.algorithm);
+            metrics.queue_depth.set(depth(self.load.queued.load(Ordering::Relaxed)));
+            for (task, verdict) in tasks.into_iter().zip(verdicts) {
+                metrics.verified(task.received.elapsed());
+                answer(&task, verdict);
+            }
+        }
+    }
+
+    /// The next task, urgent ones first; nothing once the server is gone and the queues are empty.
+    fn next(&self) -> Option<Task> {
+        if let Ok(task) = self.urgent.try_recv() {
+            return Some(task);
+        }
+        select! {
+            recv(self.urgent) -> task => task.ok().or_else(|| self.normal.recv().ok()),
+            recv(self.normal) -> task => task.ok().or_else(|| self.urgent.recv().ok()),
+        }
+    }
+}
+
+/// The channel has room for every share its connection may have in flight, so this fails only if the connection is gone.
+fn answer(task: &Task, verdict: Verdict) {
+    let _gone = task.reply.try_send(Event::Verdict(task.candidate.ticket, verdict));
+}
+
+fn depth(queued: usize) -> f64 {
+    f64::from(u32::try_from(queued).unwrap_or(u32::MAX))
+}
