@@ -6,7 +6,7 @@ use bq_consensus::{
     BlockError, Consequence, ContextualHeader, IndexEntry, ProvenHeader, SealedHeader, WellFormedBlock, check_body,
     check_header, check_proof,
 };
-use bq_primitives::{Block, BlockId};
+use bq_primitives::{Block, BlockId, Timestamp};
 use bq_store::{NewHeader, StoreChange};
 
 use crate::{
@@ -40,7 +40,9 @@ impl Node {
             Ok(Place::Known(entry)) => ProvenHeader::assume(sealed, entry),
             Ok(Place::New(header)) => check_proof(*header, self.pow.as_ref()).map_err(|error| refused(&error))?,
             Err(SubmitBlockError::TooEarly(reason)) => {
-                self.writer.lock().held.hold(id, block);
+                // Twice the limit ahead of the clock: waits at most as long as the limit itself.
+                let limit = self.latest_time().0.saturating_add(self.params.future_limit_secs);
+                self.writer.lock().held.hold(id, block, Timestamp(limit));
                 return Err(SubmitBlockError::TooEarly(reason));
             }
             Err(error) => return Err(error),
@@ -163,8 +165,8 @@ impl Node {
         }
     }
 
-    fn latest_time(&self) -> bq_primitives::Timestamp {
-        bq_primitives::Timestamp(self.now().0.saturating_add(self.params.future_limit_secs))
+    fn latest_time(&self) -> Timestamp {
+        Timestamp(self.now().0.saturating_add(self.params.future_limit_secs))
     }
 }
 

@@ -7,7 +7,7 @@ const BLOCKS_MAX: usize = 16;
 const BYTES_MAX: usize = 16 << 20;
 
 /// Blocks whose time is too far ahead of the local clock (SPEC 2.3): not invalid, only early. They are tried again when
-/// their time comes. When the place is full a newcomer is not held; its sender may send it again later.
+/// their time comes. What would wait too long, or finds the place full, is not held; its sender may send it again later.
 #[derive(Debug, Default)]
 pub(crate) struct HeldBlocks {
     blocks: VecDeque<Held>,
@@ -22,11 +22,12 @@ struct Held {
 }
 
 impl HeldBlocks {
-    /// Holds a block unless it is held already or the place is full.
-    pub(crate) fn hold(&mut self, id: BlockId, block: Block) {
+    /// Holds a block whose time is at most `limit`, unless it is held already or the place is full.
+    pub(crate) fn hold(&mut self, id: BlockId, block: Block, limit: Timestamp) {
         let bytes = block.transactions.iter().map(|tx| tx.base_len() + tx.witnesses.len() * 5_261).sum::<usize>();
         let is_full = self.blocks.len() >= BLOCKS_MAX || self.bytes + bytes > BYTES_MAX;
-        if !is_full && self.blocks.iter().all(|held| held.id != id) {
+        let is_soon = block.header.time <= limit;
+        if is_soon && !is_full && self.blocks.iter().all(|held| held.id != id) {
             self.bytes += bytes;
             self.blocks.push_back(Held { id, block, bytes });
         }
@@ -67,11 +68,11 @@ mod tests {
     fn due_blocks_come_out_in_order_of_time_and_the_place_is_bounded() {
         let mut held = HeldBlocks::default();
         for time in (0..40).rev() {
-            held.hold(block(time).id(), block(time));
-            held.hold(block(time).id(), block(time));
+            held.hold(block(time).id(), block(time), Timestamp(37));
+            held.hold(block(time).id(), block(time), Timestamp(37));
         }
         let times = |blocks: Vec<Block>| blocks.iter().map(|block| block.header.time.0).collect::<Vec<_>>();
-        assert_eq!(times(held.take_due(Timestamp(26))), [24, 25, 26]);
+        assert_eq!(times(held.take_due(Timestamp(24))), [22, 23, 24]);
         assert_eq!(times(held.take_due(Timestamp(100))).len(), 13);
         assert!(held.take_due(Timestamp(100)).is_empty());
     }

@@ -6,7 +6,7 @@ use std::{
 use bq_chain::BlockUndo;
 use bq_consensus::Coin;
 use bq_primitives::{Block, BlockId, Header, KeyHash, OutPoint, Seal, TxId};
-use redb::{Database, DatabaseError, Durability, ReadableDatabase, StorageError, WriteTransaction};
+use redb::{Builder, Database, DatabaseError, Durability, ReadableDatabase, StorageError, WriteTransaction};
 
 use crate::{
     ChainStore, Confirmation, IndexedBlock, StoreChange, StoreError, StoreIdentity, fault::Fault, identity,
@@ -36,7 +36,16 @@ impl RedbStore {
         std::fs::create_dir_all(directory)
             .map_err(|source| StoreError::Io { path: directory.to_owned(), source })?;
         let path = directory.join(STORE_FILE);
-        let store = Self { database: open_database(&path)?, path };
+        Self::open_with(path.clone(), identity, |builder| builder.create(path))
+    }
+
+    /// [`RedbStore::open`] on whatever the engine is told to keep its pages in; `path` is for messages.
+    pub(crate) fn open_with(
+        path: PathBuf,
+        identity: &StoreIdentity,
+        create: impl FnOnce(&Builder) -> Result<Database, DatabaseError>,
+    ) -> Result<Self, StoreError> {
+        let store = Self { database: open_database(&path, create)?, path };
         if store.read(|snapshot| Ok(snapshot.0.list_tables()?.next().is_none()))? {
             store.write(|write| identity::write_new(write, identity))?;
         } else {
@@ -107,13 +116,14 @@ impl ChainStore for RedbStore {
 
 /// The engine returns an error for a file that was altered, but documents that some alterations may make it panic; that
 /// must not take the node down without naming the file.
-fn open_database(path: &Path) -> Result<Database, StoreError> {
-    let open = || {
-        let mut builder = Database::builder();
-        builder.set_cache_size(CACHE_BYTES);
-        builder.set_check_integrity_on_open(true);
-        builder.create(path)
-    };
+fn open_database(
+    path: &Path,
+    create: impl FnOnce(&Builder) -> Result<Database, DatabaseError>,
+) -> Result<Database, StoreError> {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_BYTES);
+    builder.set_check_integrity_on_open(true);
+    let open = || create(&builder);
     let corrupt = |what: String| StoreError::Corrupt { path: path.to_owned(), what };
     match catch_unwind(AssertUnwindSafe(open)) {
         Ok(Ok(database)) => Ok(database),

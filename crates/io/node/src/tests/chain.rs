@@ -79,14 +79,14 @@ fn a_block_with_an_unknown_parent_is_not_stored() {
 #[test]
 fn an_early_block_is_held_and_added_when_its_time_comes() {
     let (here, there) = (Rig::new(sha256d_params()), Rig::new(sha256d_params()));
-    there.clock.advance(5_000);
+    there.clock.advance(500);
     let block = there.grow(Algorithm::Sha256d, &key(1));
     let error = here.node.submit_block(block.clone()).unwrap_err();
     assert!(matches!(error, SubmitBlockError::TooEarly(_)));
     assert_eq!(here.node.tip().height, Height(0));
 
     let mut tip_changes = here.node.tip_changes();
-    here.clock.advance(10_000);
+    here.clock.advance(500);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
         let changed = tokio::time::timeout(Duration::from_secs(60), tip_changes.changed()).await;

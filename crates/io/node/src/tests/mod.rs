@@ -4,4 +4,5 @@ mod invalid;
 mod reorg;
 mod restart;
 mod rig;
+mod tables;
 mod transactions;

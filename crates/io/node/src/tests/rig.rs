@@ -78,10 +78,14 @@ pub(super) fn sha256d_params() -> Params {
 
 impl Rig {
     pub(super) fn new(params: Params) -> Self {
+        Self::with_pow(params, &POW)
+    }
+
+    pub(super) fn with_pow(params: Params, pow: &Arc<PowVerifier>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock(AtomicU64::new(params.genesis_time.0 + 600)));
         let params = Arc::new(params);
-        let node = open(directory.path(), &params, &clock);
+        let node = Node::open(config(directory.path(), &params, &clock), Arc::clone(pow)).unwrap();
         Self { node, clock, params, directory }
     }
 
@@ -101,7 +105,7 @@ impl Rig {
     /// A sealed block on the tip that nobody has submitted yet.
     pub(super) fn mine(&self, algorithm: Algorithm, payout: &KeyPair) -> Block {
         self.clock.advance(600);
-        seal(&self.template(payout), algorithm)
+        seal_with(&self.node.pow, &self.template(payout), algorithm)
     }
 
     /// Mines a block and adds it.
@@ -160,12 +164,16 @@ pub(super) fn key(number: u8) -> KeyPair {
     KeyPair::from_seed(&[number; 32]).unwrap()
 }
 
-/// The first seal that works.
 pub(super) fn seal(template: &Template, algorithm: Algorithm) -> Block {
+    seal_with(&POW, template, algorithm)
+}
+
+/// The first seal that works.
+fn seal_with(pow: &PowVerifier, template: &Template, algorithm: Algorithm) -> Block {
     let work = template.work(algorithm).unwrap();
     for nonce in 0.. {
         let seal = seal_at(&work.header, &work.key, nonce);
-        if POW.verify(&work.header, &seal, &work.key, &work.target).is_ok() {
+        if pow.verify(&work.header, &seal, &work.key, &work.target).is_ok() {
             return template.seal(seal).unwrap();
         }
     }

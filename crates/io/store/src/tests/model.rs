@@ -1,7 +1,7 @@
-//! After every change the store is closed, opened again, and compared with plain maps.
+//! Everything a store should answer, in plain maps; and random changes for both.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     path::Path,
     sync::Arc,
 };
@@ -13,15 +13,15 @@ use bq_primitives::{
     OutPoint, Seal, Timestamp, Transaction, TxId, TxOut, U256, Work,
 };
 use crate::{
-    ChainStep, ChainStore, ChainUpdate, NewHeader, RedbStore, STORE_FILE, StoreChange, StoreError, StoreIdentity,
+    ChainStep, ChainStore, ChainUpdate, NewHeader, RedbStore, StoreChange, StoreIdentity,
 };
 use proptest::prelude::*;
 
-fn key(number: u8) -> KeyHash {
+pub(super) fn key(number: u8) -> KeyHash {
     KeyHash([number; 32])
 }
 
-fn entry(block: &Block, chain_work: u64) -> IndexEntry {
+pub(super) fn entry(block: &Block, chain_work: u64) -> IndexEntry {
     let Header { parent_id, height, time, bits, algorithm, .. } = block.header;
     IndexEntry {
         id: block.id(),
@@ -38,7 +38,7 @@ fn entry(block: &Block, chain_work: u64) -> IndexEntry {
     }
 }
 
-fn block(parent_id: BlockId, height: u32, salt: u8, transactions: Vec<Transaction>) -> Block {
+pub(super) fn block(parent_id: BlockId, height: u32, salt: u8, transactions: Vec<Transaction>) -> Block {
     let header = Header {
         version: 1,
         parent_id,
@@ -53,21 +53,21 @@ fn block(parent_id: BlockId, height: u32, salt: u8, transactions: Vec<Transactio
     Block { header, seal, transactions }
 }
 
-fn identity(network: Network) -> StoreIdentity {
+pub(super) fn identity(network: Network) -> StoreIdentity {
     let genesis = block(BlockId::ZERO, 0, 0, vec![]);
     StoreIdentity { network, genesis_entry: entry(&genesis, 0), genesis }
 }
 
-fn open(directory: &Path) -> RedbStore {
+pub(super) fn open(directory: &Path) -> RedbStore {
     RedbStore::open(directory, &identity(Network::Regtest)).unwrap()
 }
 
 /// Everything the store should answer, in maps.
 #[derive(Clone, Default)]
-struct Model {
+pub(super) struct Model {
     /// In order of becoming known; body, invalid.
-    blocks: Vec<(Block, IndexEntry, bool, bool)>,
-    chain: Vec<BlockId>,
+    pub(super) blocks: Vec<(Block, IndexEntry, bool, bool)>,
+    pub(super) chain: Vec<BlockId>,
     coins: HashMap<OutPoint, Coin>,
     spenders: HashMap<OutPoint, TxId>,
     heights: HashMap<TxId, u32>,
@@ -81,7 +81,7 @@ impl CoinView for Model {
 }
 
 impl Model {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let StoreIdentity { genesis, genesis_entry, .. } = identity(Network::Regtest);
         let chain = vec![genesis_entry.id];
         let undo = HashMap::from([(genesis_entry.id, BlockUndo::default())]);
@@ -92,7 +92,7 @@ impl Model {
         &self.blocks.iter().find(|(_, entry, ..)| entry.id == *id).unwrap().0
     }
 
-    fn connect(&mut self, block: &Block) {
+    pub(super) fn connect(&mut self, block: &Block) {
         let mut spent = Vec::new();
         let height = block.header.height;
         for transaction in &block.transactions {
@@ -112,7 +112,7 @@ impl Model {
     }
 
     /// Everything since genesis again, less the last `count` blocks: too simple to be wrong.
-    fn disconnect(&mut self, count: usize) {
+    pub(super) fn disconnect(&mut self, count: usize) {
         let kept: Vec<_> = self.chain[1..self.chain.len() - count].to_vec();
         let blocks = self.blocks.clone();
         *self = Self { blocks, ..Self::new() };
@@ -122,7 +122,7 @@ impl Model {
         }
     }
 
-    fn check(&self, store: &RedbStore) {
+    pub(super) fn check(&self, store: &RedbStore) {
         let index = store.index().unwrap();
         assert_eq!(index.len(), self.blocks.len());
         for (stored, (block, entry, has_body, is_invalid)) in index.iter().zip(&self.blocks) {
@@ -162,7 +162,7 @@ impl Model {
 }
 
 /// A block on the model's tip that spends some of what is there.
-fn next_block(model: &Model, salt: u8, picks: &[(prop::sample::Index, u8)]) -> Block {
+pub(super) fn next_block(model: &Model, salt: u8, picks: &[(prop::sample::Index, u8)]) -> Block {
     let height = u32::try_from(model.chain.len()).unwrap();
     let output = |owner: u8, atoms: u64| TxOut { amount: Amount::from_atoms(atoms).unwrap(), key_hash: key(owner) };
     let outputs = vec![output(salt % 4, 50), output(1, 2)];
@@ -192,14 +192,14 @@ fn next_block(model: &Model, salt: u8, picks: &[(prop::sample::Index, u8)]) -> B
 }
 
 #[derive(Clone, Debug)]
-enum Step {
+pub(super) enum Step {
     /// Disconnect some, connect some new ones.
     Chain { back: usize, blocks: Vec<Vec<(prop::sample::Index, u8)>> },
     /// A header on the tip, with or without body, perhaps found invalid.
     Side { has_body: bool, is_invalid: bool },
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(super) fn step() -> impl Strategy<Value = Step> {
     let picks = prop::collection::vec((any::<prop::sample::Index>(), 0..4_u8), 0..4);
     prop_oneof![
         3 => (0..4_usize, prop::collection::vec(picks, 1..4)).prop_map(|(back, blocks)| Step::Chain { back, blocks }),
@@ -208,7 +208,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// Carries a change out on the model and returns what the store must be told.
-fn chain_change(model: &mut Model, salt: &mut u8, back: usize, picks: &[Vec<(prop::sample::Index, u8)>]) -> StoreChange {
+pub(super) fn chain_change(model: &mut Model, salt: &mut u8, back: usize, picks: &[Vec<(prop::sample::Index, u8)>]) -> StoreChange {
     let base = model.clone();
     let mut overlay = CoinOverlay::new(&base);
     let mut update = ChainUpdate::default();
@@ -238,7 +238,7 @@ fn chain_change(model: &mut Model, salt: &mut u8, back: usize, picks: &[Vec<(pro
     change
 }
 
-fn side_change(model: &mut Model, salt: &mut u8, has_body: bool, is_invalid: bool) -> StoreChange {
+pub(super) fn side_change(model: &mut Model, salt: &mut u8, has_body: bool, is_invalid: bool) -> StoreChange {
     *salt += 1;
     let block = next_block(model, *salt, &[]);
     let entry = entry(&block, u64::from(*salt));
@@ -254,107 +254,12 @@ fn side_change(model: &mut Model, salt: &mut u8, has_body: bool, is_invalid: boo
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
-
-    #[test]
-    fn reopening_after_every_change_equals_the_model(steps in prop::collection::vec(step(), 1..7)) {
-        let directory = tempfile::tempdir().unwrap();
-        let mut model = Model::new();
-        model.check(&open(directory.path()));
-        let mut salt = 0;
-        for step in steps {
-            let change = match step {
-                Step::Chain { back, blocks } => chain_change(&mut model, &mut salt, back, &blocks),
-                Step::Side { has_body, is_invalid } => side_change(&mut model, &mut salt, has_body, is_invalid),
-            };
-            let store = open(directory.path());
-            store.commit(&change).unwrap();
-            drop(store);
-            model.check(&open(directory.path()));
+impl Step {
+    /// Carries the step out on the model and returns what the store must be told.
+    pub(super) fn change(&self, model: &mut Model, salt: &mut u8) -> StoreChange {
+        match self {
+            Self::Chain { back, blocks } => chain_change(model, salt, *back, blocks),
+            Self::Side { has_body, is_invalid } => side_change(model, salt, *has_body, *is_invalid),
         }
     }
-}
-
-#[test]
-fn a_change_that_does_not_fit_is_refused_and_writes_nothing() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
-    let mut model = Model::new();
-    let mut salt = 0;
-    let change = chain_change(&mut model, &mut salt, 0, &[vec![], vec![]]);
-    store.commit(&change).unwrap();
-    // The same headers again.
-    assert!(matches!(store.commit(&change), Err(StoreError::BadChange { .. })));
-    let tip = ChainStep {
-        id: *model.chain.last().unwrap(),
-        transactions: Arc::default(),
-        undo: BlockUndo::default(),
-    };
-    let below = ChainStep { id: model.chain[1], ..tip.clone() };
-    let of = |disconnect: Vec<ChainStep>, connect: Vec<ChainStep>| StoreChange {
-        chain: Some(ChainUpdate { disconnect, connect, coins: BTreeMap::new() }),
-        ..StoreChange::default()
-    };
-    for bad in [of(vec![below.clone()], vec![]), of(vec![], vec![tip.clone()]), of(vec![tip], vec![below])] {
-        assert!(matches!(store.commit(&bad), Err(StoreError::BadChange { .. })));
-        model.check(&store);
-    }
-}
-
-#[test]
-fn a_directory_of_another_chain_is_refused() {
-    let directory = tempfile::tempdir().unwrap();
-    drop(open(directory.path()));
-    let error = RedbStore::open(directory.path(), &identity(Network::Devnet)).unwrap_err();
-    assert!(matches!(&error, StoreError::OtherNetwork { got, expected: Network::Devnet, .. } if got == "regtest"));
-    assert!(error.to_string().contains(STORE_FILE));
-
-    let genesis = block(BlockId::ZERO, 0, 9, vec![]);
-    let other = StoreIdentity { network: Network::Regtest, genesis_entry: entry(&genesis, 0), genesis };
-    let error = RedbStore::open(directory.path(), &other).unwrap_err();
-    assert!(matches!(error, StoreError::OtherGenesis { .. }));
-}
-
-#[test]
-fn a_directory_in_use_is_refused() {
-    let directory = tempfile::tempdir().unwrap();
-    let first = open(directory.path());
-    let error = RedbStore::open(directory.path(), &identity(Network::Regtest)).unwrap_err();
-    assert!(matches!(error, StoreError::InUse { .. }), "{error}");
-    drop(first);
-    open(directory.path());
-}
-
-#[test]
-fn a_damaged_file_is_refused_by_name() {
-    let directory = tempfile::tempdir().unwrap();
-    let mut model = Model::new();
-    let mut salt = 0;
-    let store = open(directory.path());
-    for _ in 0..5 {
-        store.commit(&chain_change(&mut model, &mut salt, 0, &[vec![]])).unwrap();
-    }
-    drop(store);
-    let path = directory.path().join(STORE_FILE);
-    let good = std::fs::read(&path).unwrap();
-    let refused = |bytes: &[u8], what: &str| {
-        std::fs::write(&path, bytes).unwrap();
-        let error = RedbStore::open(directory.path(), &identity(Network::Regtest)).unwrap_err();
-        assert!(matches!(error, StoreError::Corrupt { .. }), "{what}: {error}");
-        assert!(error.to_string().contains(STORE_FILE), "{what}: {error}");
-    };
-    refused(b"this is no database, but it is long enough to look at", "another file");
-    refused(&good[..good.len() / 2], "cut in half");
-    // One byte inside stored rows: find a row and flip it in every place where it occurs.
-    let needle = model.chain[3].0;
-    let mut bad = good.clone();
-    let places: Vec<_> = (0..bad.len() - 32).filter(|at| bad[*at..*at + 32] == needle).collect();
-    assert!(!places.is_empty());
-    for at in places {
-        bad[at] ^= 1;
-    }
-    refused(&bad, "flipped byte");
-    std::fs::write(&path, &good).unwrap();
-    model.check(&open(directory.path()));
 }

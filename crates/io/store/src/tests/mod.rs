@@ -1,0 +1,3 @@
+mod model;
+mod power_loss;
+mod reopen;
