@@ -5,4 +5,5 @@ mod reorg;
 mod restart;
 mod rig;
 mod tables;
+mod together;
 mod transactions;
