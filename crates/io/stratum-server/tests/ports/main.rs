@@ -1,0 +1,297 @@
+//! The server over real sockets: a fake pool behind it, miners that really search in front of it.
+
+mod miner;
+mod pool;
+
+use std::{sync::Arc, time::Duration};
+
+use bq_api_types::ShareReject;
+use bq_pow::PowVerifier;
+use bq_primitives::{Algorithm, BlockId, ShareDifficulty, Target, U256};
+use bq_stratum_server::{SessionPolicy, StratumConfig, StratumHandle, StratumServer, VardiffPolicy};
+
+use crate::{
+    miner::{Client, EthashJob, RandomXJob, Sha256dJob},
+    pool::FakePool,
+};
+
+/// A server on free ports. Every `share` hashes is a share, and the chain asks for `1 / network` of all values.
+struct Bench {
+    pool: Arc<FakePool>,
+    verifier: Arc<PowVerifier>,
+    server: StratumHandle,
+}
+
+const KEY: BlockId = BlockId([7; 32]);
+
+impl Bench {
+    async fn start(share: u64, network: u64, change: impl FnOnce(&mut StratumConfig)) -> Self {
+        let pool = Arc::new(FakePool::new(Target(U256::MAX / U256::from(network)), KEY));
+        pool.set_tip(1, 0);
+        let difficulty = ShareDifficulty::from_hashes(share);
+        let vardiff = VardiffPolicy { start: difficulty, floor: difficulty, cap_divisor: 1, ..VardiffPolicy::default() };
+        let session = SessionPolicy { vardiff, job_gap_ms: 0, ..SessionPolicy::default() };
+        let mut config = StratumConfig {
+            listen: [Some("127.0.0.1:0".parse().unwrap()); Algorithm::COUNT],
+            sessions: [session.clone(), session.clone(), session],
+            seed: [42; 32],
+            ..StratumConfig::default()
+        };
+        change(&mut config);
+        let verifier = Arc::new(PowVerifier::default());
+        let server = StratumServer::start(config, pool.clone(), Arc::clone(&verifier)).await.unwrap();
+        Self { pool, verifier, server }
+    }
+
+    async fn connect(&self, algorithm: Algorithm) -> Client {
+        Client::connect(self.server.address(algorithm).unwrap()).await
+    }
+
+    async fn sha256d(&self, login: &str) -> (Client, Sha256dJob) {
+        let mut client = self.connect(Algorithm::Sha256d).await;
+        let job = client.log_in_sha256d(login).await;
+        (client, job)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sha256d_share_is_booked_once_whoever_sends_it_however_often() {
+    let bench = Bench::start(64, 1 << 40, |_| ()).await;
+    let (mut client, job) = bench.sha256d("addr1.rig1").await;
+    let share = job.find(64, 1 << 40);
+    assert_eq!(client.submit(&share).await, "true");
+    assert_eq!(client.submit(&share).await, "22");
+    assert_eq!(client.submit(&share.to_uppercase().replace("ADDR1.RIG1", "addr1.rig1")).await, "22", "another spelling is the same share");
+    assert_eq!(client.submit(&job.find_worse(64)).await, "23");
+    let booked = bench.pool.shares();
+    assert_eq!(booked.len(), 1);
+    let (accepted, block) = &booked[0];
+    assert_eq!((accepted.difficulty.hashes(), accepted.network_difficulty.hashes()), (64, 1 << 40));
+    assert_eq!((accepted.worker.as_str(), accepted.height.0, accepted.block_id), ("rig1", 2, None));
+    assert!(block.is_none());
+    assert_eq!(bench.pool.rejected(), [ShareReject::Duplicate, ShareReject::Duplicate, ShareReject::LowDifficulty]);
+    bench.server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_connections_job_is_unknown_here() {
+    let bench = Bench::start(16, 1 << 40, |_| ()).await;
+    let (_first, job) = bench.sha256d("addr1.rig1").await;
+    let (mut second, own) = bench.sha256d("addr1.rig1").await;
+    assert_ne!(job.id, own.id);
+    assert_ne!(job.extranonce1, own.extranonce1);
+    let stolen = job.find(16, 1 << 40);
+    assert_eq!(second.submit(&stolen).await, "21");
+    assert!(bench.pool.shares().is_empty());
+    assert_eq!(bench.pool.rejected(), [ShareReject::UnknownJob]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_block_carries_its_body_and_a_new_tip_makes_the_rest_stale() {
+    let bench = Bench::start(4, 64, |_| ()).await;
+    let (mut client, job) = bench.sha256d("addr1.rig1").await;
+    assert_eq!(client.submit(&job.find_block(64)).await, "true");
+    let (accepted, block) = bench.pool.shares().remove(0);
+    let block = block.unwrap();
+    assert_eq!(accepted.block_id, Some(block.id()));
+    assert_eq!((block.transactions.len(), block.header.parent_id), (1, BlockId([1; 32])));
+    assert!(bench.verifier.verify(&block.header, &block.seal, &bq_primitives::PowKey::Sha256d, &Target(U256::MAX / U256::from(64))).is_ok());
+
+    bench.pool.set_tip(1, 1); // only the body changes: late shares stay good
+    let refreshed = client.next_sha256d_job(&job).await;
+    assert!(!refreshed.clean && refreshed.parent == job.parent);
+    assert_eq!(client.submit(&job.find(4, 64)).await, "true");
+    bench.pool.set_tip(2, 0);
+    let next = client.next_sha256d_job(&job).await;
+    assert!(next.clean && next.parent != job.parent);
+    assert_eq!(client.submit(&refreshed.find(4, 64)).await, "21");
+    assert_eq!(client.submit(&next.find(4, 64)).await, "true");
+    assert_eq!(bench.pool.rejected(), [ShareReject::Stale]);
+    assert_eq!(bench.pool.shares().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_read_is_answered_or_ends_the_connection() {
+    let bench = Bench::start(16, 1 << 40, |_| ()).await;
+    let (mut client, job) = bench.sha256d("addr1.rig1").await;
+    let share = job.find(16, 1 << 40);
+    let (head, nonce) = share.split_at(share.len() - 3); // cuts into the nonce
+    assert_eq!(client.submit(&format!("{head}zz{}", &nonce[2..])).await, "20");
+    assert_eq!(client.submit(&format!("{head}\"")).await, "20");
+    let reply = client.request(r#"{"id":77,"method":"mining.dance","params":[]}"#).await;
+    assert_eq!(reply["error"][1], "Unsupported");
+    assert_eq!(client.submit(&share).await, "true", "still mining");
+
+    client.send_raw(&[b'x'; 9000]).await;
+    assert!(client.is_closed().await, "a line of 9000 bytes");
+    let mut http = bench.connect(Algorithm::Sha256d).await;
+    http.send_raw(b"GET / HTTP/1.1\r\n\r\n").await;
+    assert!(http.is_closed().await);
+    for algorithm in Algorithm::ALL {
+        let mut refused = bench.connect(algorithm).await;
+        refused.send_raw(b"{\"id\":1,\"method\":\"login\",\"params\":{\"login\":\"bad address\"}}\n").await;
+        let reply = refused.line().await;
+        assert!(!reply["error"].is_null(), "{algorithm}: {reply}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unbooked_share_is_not_confirmed_and_may_come_again() {
+    let bench = Bench::start(16, 1 << 40, |_| ()).await;
+    let (mut client, job) = bench.sha256d("addr1.rig1").await;
+    let share = job.find(16, 1 << 40);
+    bench.pool.fail_records(true);
+    assert_eq!(client.submit(&share).await, "20");
+    bench.pool.fail_records(false);
+    assert_eq!(client.submit(&share).await, "true");
+    assert_eq!(bench.pool.shares().len(), 1);
+    assert_eq!(bench.pool.rejected(), [ShareReject::Busy]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn randomx_shares_are_recomputed() {
+    let bench = Bench::start(2, 1 << 40, |_| ()).await;
+    let mut client = bench.connect(Algorithm::RandomX).await;
+    let (session, job) = client.log_in_randomx("addr1.rig1").await;
+    let verifier = Arc::clone(&bench.verifier);
+    let found = tokio::task::spawn_blocking(move || job.find(&verifier, KEY)).await.unwrap();
+    let RandomXJob { id, nonce, result, .. } = found;
+    let submit = |nonce: &str, result: &str, job: &str| {
+        format!(r#"{{"id":5,"jsonrpc":"2.0","method":"submit","params":{{"id":"{session}","job_id":"{job}","nonce":"{nonce}","result":"{result}","algo":"rx/0"}}}}"#)
+    };
+    let reply = client.request(&submit(&nonce, &result, &id)).await;
+    assert_eq!(reply["result"]["status"], "OK", "{reply}");
+    let mut refused = Vec::new();
+    for line in [
+        submit(&nonce, &result, &id),
+        submit("ffffff00", &"00".repeat(32), &id),
+        submit("ffffff01", &"ff".repeat(32), &id),
+        submit(&nonce, &result, "00000000"),
+        submit("zzzz", &result, &id),
+    ] {
+        refused.push(client.request(&line).await["error"]["message"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(refused, ["Duplicate share", "Invalid result", "Low difficulty share", "Stale share", "Malformed nonce"]);
+    bench.pool.set_tip(2, 0);
+    assert_eq!(client.line().await["method"], "job");
+    let stale = client.request(&submit(&nonce, &result, &id)).await;
+    assert_eq!(stale["error"]["message"], "Stale share");
+    assert_eq!(bench.pool.shares().len(), 1);
+    assert_eq!(bench.pool.shares()[0].0.difficulty.hashes(), 2);
+    assert_eq!(bench.verifier.counters().randomx_cache_builds, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ethash_shares_with_and_without_a_mix() {
+    let bench = Bench::start(2, 2, |_| ()).await;
+    // EthProxy sends the mix.
+    let mut proxy = bench.connect(Algorithm::Ethash).await;
+    let job = proxy.log_in_eth_proxy("addr1", "rig1").await;
+    let verifier = Arc::clone(&bench.verifier);
+    let (good, forged) = tokio::task::spawn_blocking(move || {
+        let good = EthashJob::find(&verifier, &job.header, 0);
+        (good, job)
+    })
+    .await
+    .map(|(good, job)| (job.submit(&good), job.submit(&good.forged())))
+    .unwrap();
+    assert_eq!(proxy.request(&good).await["result"], true);
+    let reply = proxy.request(&forged).await;
+    assert_eq!((reply["result"].clone(), reply["error"]["code"].clone()), (false.into(), 20.into()), "{reply}");
+    assert_eq!(proxy.request(&good).await["error"]["code"], 22);
+    // EthereumStratum/1.0.0 does not: the block's mix is the server's.
+    let mut nicehash = bench.connect(Algorithm::Ethash).await;
+    let (prefix, job) = nicehash.log_in_nicehash("addr1.rig2").await;
+    let verifier = Arc::clone(&bench.verifier);
+    let header = job.header.clone();
+    let found = tokio::task::spawn_blocking(move || EthashJob::find(&verifier, &header, prefix)).await.unwrap();
+    let line = format!(r#"{{"id":9,"method":"mining.submit","params":["addr1.rig2","{}","{}"]}}"#, job.id, &found.nonce_hex()[4..]);
+    assert_eq!(nicehash.request(&line).await["result"], true);
+    let shares = bench.pool.shares();
+    assert_eq!(shares.len(), 2);
+    for (share, block) in shares {
+        let block = block.expect("every share is a block at this difficulty");
+        assert_eq!(share.block_id, Some(block.id()));
+        let key = bq_primitives::PowKey::Ethash(0);
+        assert!(bench.verifier.verify(&block.header, &block.seal, &key, &Target(U256::MAX / U256::from(2))).is_ok());
+    }
+    assert_eq!(bench.pool.rejected(), [ShareReject::BadProof, ShareReject::Duplicate]);
+    assert_eq!(bench.verifier.counters().ethash_cache_builds, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn limits_refuse_and_places_come_back() {
+    let bench = Bench::start(16, 1 << 40, |config| {
+        config.trust_loopback = false;
+        config.connections_per_peer_max = 2;
+    })
+    .await;
+    let (first, _) = bench.sha256d("addr1.a").await;
+    let (_second, _) = bench.sha256d("addr1.b").await;
+    let mut third = bench.connect(Algorithm::Sha256d).await;
+    assert!(third.is_closed().await);
+    assert_eq!(bench.server.connections(), 2);
+    drop(first);
+    // The server notices when it reads the end: retry until the place is free.
+    loop {
+        let mut again = bench.connect(Algorithm::Sha256d).await;
+        if !again.is_refused().await {
+            break;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn forged_results_are_cut_off_and_then_banned() {
+    let bench = Bench::start(1, 1 << 40, |config| config.trust_loopback = false).await;
+    let mut connections = 0;
+    loop {
+        let mut forger = bench.connect(Algorithm::RandomX).await;
+        if forger.is_refused().await {
+            break;
+        }
+        connections += 1;
+        assert!(connections <= 2, "five forged shares are enough");
+        let (session, job) = forger.log_in_randomx("addr1.rig1").await;
+        for nonce in 0..3 {
+            let line = format!(
+                r#"{{"id":5,"method":"submit","params":{{"id":"{session}","job_id":"{}","nonce":"{nonce:08x}","result":"{}"}}}}"#,
+                job.id,
+                "00".repeat(32)
+            );
+            forger.send_raw(format!("{line}\n").as_bytes()).await;
+        }
+        assert!(forger.is_closed().await);
+    }
+    assert_eq!(connections, 2);
+    assert!(bench.pool.shares().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shutdown_books_what_was_taken_and_closes_everything() {
+    let bench = Bench::start(16, 1 << 40, |_| ()).await;
+    let (mut client, job) = bench.sha256d("addr1.rig1").await;
+    assert_eq!(client.submit(&job.find(16, 1 << 40)).await, "true");
+    let address = bench.server.address(Algorithm::Sha256d).unwrap();
+    bench.server.shutdown().await;
+    assert!(client.is_closed().await);
+    assert!(tokio::net::TcpStream::connect(address).await.is_err());
+    assert_eq!(bench.pool.shares().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_miners_each_get_the_new_tip() {
+    let bench = Bench::start(16, 1 << 40, |_| ()).await;
+    let mut miners = Vec::new();
+    for n in 0..200 {
+        miners.push(bench.sha256d(&format!("addr1.rig{n}")).await);
+    }
+    assert_eq!(bench.server.connections(), 200);
+    bench.pool.set_tip(2, 0);
+    let mut ids = std::collections::BTreeSet::new();
+    for (client, job) in &mut miners {
+        let next = tokio::time::timeout(Duration::from_secs(20), client.next_sha256d_job(job)).await.unwrap();
+        assert!(next.clean);
+        assert!(ids.insert(next.extranonce1.clone()), "each has its own extranonce");
+    }
+}

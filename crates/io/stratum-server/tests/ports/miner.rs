@@ -1,0 +1,255 @@
+use std::net::SocketAddr;
+
+use bq_pow::{EthashWorkHash, PowVerifier};
+use bq_primitives::{BlockId, PowHash, ShareDifficulty, double_sha256};
+use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
+};
+
+/// A miner's end of a connection.
+pub(crate) struct Client {
+    stream: BufReader<TcpStream>,
+    user: String,
+}
+
+/// A SHA-256d job as it came over the wire, with all that is needed to hash it.
+#[derive(Clone, Debug)]
+pub(crate) struct Sha256dJob {
+    user: String,
+    pub(crate) extranonce1: String,
+    pub(crate) id: String,
+    pub(crate) parent: String,
+    prefix: String,
+    suffix: String,
+    bits: String,
+    ntime: String,
+    pub(crate) clean: bool,
+}
+
+impl Client {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        Self { stream: BufReader::new(stream), user: String::new() }
+    }
+
+    pub(crate) async fn send_raw(&mut self, bytes: &[u8]) {
+        // The other end may close while this is under way: that is what some tests are about.
+        let _closed = self.stream.get_mut().write_all(bytes).await;
+    }
+
+    pub(crate) async fn line(&mut self) -> Value {
+        let mut line = String::new();
+        assert_ne!(self.stream.read_line(&mut line).await.unwrap(), 0, "closed");
+        serde_json::from_str(&line).unwrap()
+    }
+
+    /// Sends a line and returns the reply to it; notifications in between are skipped.
+    pub(crate) async fn request(&mut self, line: &str) -> Value {
+        self.send_raw(format!("{line}\n").as_bytes()).await;
+        loop {
+            let reply = self.line().await;
+            if reply["id"].as_u64().is_some_and(|id| id != 0) {
+                return reply;
+            }
+        }
+    }
+
+    pub(crate) async fn is_closed(&mut self) -> bool {
+        let mut rest = Vec::new();
+        // An end, or a reset because the other side closed with our bytes unread.
+        let _reset = self.stream.read_to_end(&mut rest).await;
+        true
+    }
+
+    /// Closed before anything was said; false if a request is answered.
+    pub(crate) async fn is_refused(&mut self) -> bool {
+        self.send_raw(b"{\"id\":1,\"method\":\"keepalived\"}\n").await;
+        let mut line = String::new();
+        !matches!(self.stream.read_line(&mut line).await, Ok(count) if count > 0)
+    }
+
+    pub(crate) async fn log_in_sha256d(&mut self, user: &str) -> Sha256dJob {
+        self.user = user.to_owned();
+        let subscribed = self.request(r#"{"id":1,"method":"mining.subscribe","params":["test"]}"#).await;
+        let extranonce1 = subscribed["result"][1].as_str().unwrap().to_owned();
+        let authorized = self.request(&format!(r#"{{"id":2,"method":"mining.authorize","params":["{user}","x"]}}"#)).await;
+        assert_eq!(authorized["result"], true);
+        self.sha256d_job(extranonce1).await
+    }
+
+    pub(crate) async fn next_sha256d_job(&mut self, job: &Sha256dJob) -> Sha256dJob {
+        self.sha256d_job(job.extranonce1.clone()).await
+    }
+
+    async fn sha256d_job(&mut self, extranonce1: String) -> Sha256dJob {
+        loop {
+            let line = self.line().await;
+            if line["method"] == "mining.notify" {
+                let text = |index: usize| line["params"][index].as_str().unwrap().to_owned();
+                return Sha256dJob {
+                    user: self.user.clone(),
+                    extranonce1,
+                    id: text(0),
+                    parent: text(1),
+                    prefix: text(2),
+                    suffix: text(3),
+                    bits: text(6),
+                    ntime: text(7),
+                    clean: line["params"][8].as_bool().unwrap(),
+                };
+            }
+        }
+    }
+
+    /// `true`, or the error code.
+    pub(crate) async fn submit(&mut self, params: &str) -> String {
+        let reply = self.request(&format!(r#"{{"id":4,"method":"mining.submit","params":[{params}]}}"#)).await;
+        if reply["error"].is_null() { reply["result"].to_string() } else { reply["error"][0].to_string() }
+    }
+
+    pub(crate) async fn log_in_randomx(&mut self, user: &str) -> (String, RandomXJob) {
+        let line = format!(r#"{{"id":1,"jsonrpc":"2.0","method":"login","params":{{"login":"{user}","pass":"x","algo":["rx/0"]}}}}"#);
+        let reply = self.request(&line).await;
+        let job = &reply["result"]["job"];
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let job = RandomXJob { id: text(&job["job_id"]), blob: text(&job["blob"]), target: text(&job["target"]), nonce: String::new(), result: String::new() };
+        (text(&reply["result"]["id"]), job)
+    }
+
+    pub(crate) async fn log_in_eth_proxy(&mut self, address: &str, worker: &str) -> EthashJob {
+        let login = format!(r#"{{"id":1,"method":"eth_submitLogin","worker":"{worker}","params":["{address}","x"]}}"#);
+        assert_eq!(self.request(&login).await["result"], true);
+        let work = self.request(r#"{"id":2,"method":"eth_getWork","params":[]}"#).await;
+        EthashJob { id: String::new(), header: work["result"][0].as_str().unwrap()[2..].to_owned() }
+    }
+
+    pub(crate) async fn log_in_nicehash(&mut self, user: &str) -> (u16, EthashJob) {
+        let reply = self.request(r#"{"id":1,"method":"mining.subscribe","params":["t","EthereumStratum/1.0.0"]}"#).await;
+        let prefix = u16::from_str_radix(reply["result"][1].as_str().unwrap(), 16).unwrap();
+        assert_eq!(self.request(&format!(r#"{{"id":2,"method":"mining.authorize","params":["{user}","x"]}}"#)).await["result"], true);
+        loop {
+            let line = self.line().await;
+            if line["method"] == "mining.notify" {
+                let text = |index: usize| line["params"][index].as_str().unwrap().to_owned();
+                return (prefix, EthashJob { id: text(0), header: text(2) });
+            }
+        }
+    }
+}
+
+impl Sha256dJob {
+    /// The parameters of a submit that meets `share` but is no block at `network`.
+    pub(crate) fn find(&self, share: u64, network: u64) -> String {
+        self.search(|hash| met(share, hash) && !met(network, hash))
+    }
+
+    /// One that is a block at `network`.
+    pub(crate) fn find_block(&self, network: u64) -> String {
+        self.search(|hash| met(network, hash))
+    }
+
+    /// One that misses `share`.
+    pub(crate) fn find_worse(&self, share: u64) -> String {
+        self.search(|hash| !met(share, hash))
+    }
+
+    /// Hashes exactly what the wire says, independently of the server's own shapes.
+    fn search(&self, wanted: impl Fn(&PowHash) -> bool) -> String {
+        let extranonce2 = "00000000000000ab";
+        let coinbase = hex::decode([self.prefix.as_str(), &self.extranonce1, extranonce2, &self.suffix].concat()).unwrap();
+        let mut header = Vec::new();
+        header.extend(0x2000_0000_u32.to_le_bytes());
+        for word in hex::decode(&self.parent).unwrap().chunks(4) {
+            header.extend(word.iter().rev());
+        }
+        header.extend(double_sha256(&coinbase));
+        header.extend(hex::decode(&self.ntime).unwrap().iter().rev());
+        header.extend(hex::decode(&self.bits).unwrap().iter().rev());
+        let nonce = (0_u32..)
+            .find(|nonce| wanted(&PowHash(double_sha256(&[header.as_slice(), &nonce.to_le_bytes()].concat()))))
+            .unwrap();
+        format!(r#""{}","{}","{extranonce2}","{}","{nonce:08x}""#, self.user, self.id, self.ntime)
+    }
+}
+
+fn met(difficulty: u64, hash: &PowHash) -> bool {
+    ShareDifficulty::from_hashes(difficulty).target().is_met_by_le(hash)
+}
+
+/// A RandomX job, and after a search what to submit.
+pub(crate) struct RandomXJob {
+    pub(crate) id: String,
+    blob: String,
+    target: String,
+    pub(crate) nonce: String,
+    pub(crate) result: String,
+}
+
+impl RandomXJob {
+    pub(crate) fn find(mut self, verifier: &PowVerifier, key: BlockId) -> Self {
+        let mut blob = hex::decode(&self.blob).unwrap();
+        let target = u64::from_le_bytes(hex::decode(&self.target).unwrap().try_into().unwrap());
+        for nonce in 0_u32.. {
+            blob[39..43].copy_from_slice(&nonce.to_le_bytes());
+            let hash = verifier.randomx_hash(&key, &blob).unwrap();
+            if u64::from_le_bytes(hash.0[24..].try_into().unwrap()) < target {
+                self.nonce = hex::encode(nonce.to_le_bytes());
+                self.result = hash.to_string();
+                break;
+            }
+        }
+        self
+    }
+}
+
+/// An Ethash job.
+pub(crate) struct EthashJob {
+    pub(crate) id: String,
+    pub(crate) header: String,
+}
+
+/// A nonce and its mix.
+pub(crate) struct EthashFound {
+    nonce: u64,
+    mix: [u8; 32],
+    header: [u8; 32],
+}
+
+impl EthashJob {
+    /// A nonce that starts with `prefix` and meets difficulty 2 in epoch 0.
+    pub(crate) fn find(verifier: &PowVerifier, header: &str, prefix: u16) -> EthashFound {
+        let header: [u8; 32] = hex::decode(header).unwrap().try_into().unwrap();
+        let target = ShareDifficulty::from_hashes(2).target();
+        (0..)
+            .map(|rest: u64| (u64::from(prefix) << 48) | rest)
+            .find_map(|nonce| {
+                let proof = verifier.ethash_hash(0, &EthashWorkHash(header), nonce).unwrap();
+                target.is_met_by_be(&proof.value).then_some(EthashFound { nonce, mix: proof.mix, header })
+            })
+            .unwrap()
+    }
+
+    pub(crate) fn submit(&self, found: &EthashFound) -> String {
+        let mix = hex::encode(found.mix);
+        format!(r#"{{"id":40,"method":"eth_submitWork","worker":"rig1","params":["0x{}","0x{}","0x{mix}"]}}"#, found.nonce_hex(), self.header)
+    }
+}
+
+impl EthashFound {
+    pub(crate) fn nonce_hex(&self) -> String {
+        format!("{:016x}", self.nonce)
+    }
+
+    /// A mix that passes the cheap check for the next nonce, but is not what the tables give.
+    pub(crate) fn forged(&self) -> Self {
+        let target = ShareDifficulty::from_hashes(2).target();
+        let nonce = self.nonce + 1;
+        let mix = (0_u8..)
+            .map(|byte| [byte; 32])
+            .find(|mix| target.is_met_by_be(&bq_pow::ethash_final(&EthashWorkHash(self.header), nonce, mix)))
+            .unwrap();
+        Self { nonce, mix, header: self.header }
+    }
+}

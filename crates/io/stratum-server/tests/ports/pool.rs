@@ -1,0 +1,101 @@
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use bq_api_types::{AcceptedShare, AuthorizeError, PoolApi, RecordShareError, ShareReject, Template, TemplateWork};
+use bq_primitives::{
+    AccountId, Algorithm, Amount, Block, BlockId, CompactTarget, Header, Height, MerkleRoot, PowKey, Target,
+    Timestamp, Transaction, WorkerName,
+};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+/// Remembers what it was told.
+pub(crate) struct FakePool {
+    target: Target,
+    key: BlockId,
+    templates: watch::Sender<Option<Arc<Template>>>,
+    shares: Mutex<Vec<(AcceptedShare, Option<Block>)>>,
+    rejected: Mutex<Vec<ShareReject>>,
+    fails: AtomicBool,
+}
+
+impl FakePool {
+    pub(crate) fn new(target: Target, key: BlockId) -> Self {
+        Self {
+            target,
+            key,
+            templates: watch::channel(None).0,
+            shares: Mutex::default(),
+            rejected: Mutex::default(),
+            fails: AtomicBool::new(false),
+        }
+    }
+
+    /// A template on a tip, told apart from others on it by its body.
+    pub(crate) fn set_tip(&self, tip: u8, body: u8) {
+        let coinbase = Transaction { version: u32::from(body), inputs: vec![], outputs: vec![], lock_height: Height(0), coinbase_data: vec![], witnesses: vec![] };
+        let work = |algorithm| TemplateWork {
+            header: Header {
+                version: 1,
+                parent_id: BlockId([tip; 32]),
+                tx_root: MerkleRoot([body; 32]),
+                witness_root: MerkleRoot([body; 32]),
+                time: Timestamp(1_800_000_000),
+                height: Height(u32::from(tip) + 1),
+                bits: CompactTarget(0x207f_ffff),
+                algorithm,
+            },
+            target: self.target,
+            key: match algorithm {
+                Algorithm::Sha256d => PowKey::Sha256d,
+                Algorithm::RandomX => PowKey::RandomX(self.key),
+                Algorithm::Ethash => PowKey::Ethash(0),
+            },
+        };
+        self.templates.send_replace(Some(Arc::new(Template {
+            parent_id: BlockId([tip; 32]),
+            height: Height(u32::from(tip) + 1),
+            reward: Amount::default(),
+            fees: Amount::default(),
+            transactions: Arc::new(vec![coinbase]),
+            works: Algorithm::ALL.map(work).to_vec(),
+        })));
+    }
+
+    pub(crate) fn shares(&self) -> Vec<(AcceptedShare, Option<Block>)> {
+        self.shares.lock().clone()
+    }
+
+    pub(crate) fn rejected(&self) -> Vec<ShareReject> {
+        self.rejected.lock().clone()
+    }
+
+    pub(crate) fn fail_records(&self, fails: bool) {
+        self.fails.store(fails, Ordering::SeqCst);
+    }
+}
+
+impl PoolApi for FakePool {
+    fn authorize(&self, address: &str) -> Result<AccountId, AuthorizeError> {
+        let number = address.strip_prefix("addr").and_then(|number| number.parse().ok());
+        number.map(AccountId).ok_or_else(|| AuthorizeError::Address("not an address".to_owned()))
+    }
+
+    fn templates(&self) -> watch::Receiver<Option<Arc<Template>>> {
+        self.templates.subscribe()
+    }
+
+    fn record_share(&self, share: AcceptedShare, block: Option<Block>) -> Result<(), RecordShareError> {
+        if self.fails.load(Ordering::SeqCst) {
+            return Err(RecordShareError::Log("disk full".to_owned()));
+        }
+        self.shares.lock().push((share, block));
+        Ok(())
+    }
+
+    fn note_rejected(&self, _: AccountId, _: &WorkerName, _: Algorithm, reason: ShareReject) {
+        self.rejected.lock().push(reason);
+    }
+}
