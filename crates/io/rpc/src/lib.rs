@@ -1,1 +1,27 @@
-//! To be written.
+//! JSON-RPC 2.0 over HTTP: the server that `docs/rpc.md` describes, and a client that is a [`bq_api_types::NodeApi`].
+//!
+//! Methods have the names and shapes of Bitcoin's where those exist. Hashes are hex in the order they are hashed, never
+//! reversed; amounts are decimal strings. This crate holds no rule: it turns text into calls of the node's traits and
+//! answers into text. The node's calls run on threads for blocking work. Read [`RpcServer::start`] and `methods/` first.
+
+mod args;
+mod client;
+mod fault;
+mod methods;
+mod metrics;
+mod server;
+mod services;
+mod shapes;
+
+pub use crate::{
+    client::{RpcClient, RpcClientError},
+    fault::Code,
+    methods::method_names,
+    server::{BATCH_MAX, BODY_BYTES_MAX, CONNECTIONS_MAX, RpcHandle, RpcServer},
+    services::RpcServices,
+    shapes::{
+        AmountShape, BlockHeaderShape, BlockShape, BlockchainInfo, CoinShape, CoinsShape, DifficultyShape, KeyShape,
+        MiningConfigShape, MiningInfoShape, OutputShape, PeerShape, PrevoutShape, TemplateShape,
+        TemplateTransactionShape, TemplateWorkShape, TransactionShape, TransactionStatusShape,
+    },
+};

@@ -1,0 +1,100 @@
+//! Every method: its name, its parameters in order, and the function that answers it.
+mod chain;
+mod mining;
+mod network;
+mod template;
+mod transactions;
+
+use std::time::Instant;
+
+use jsonrpsee::{RpcModule, core::RegisterMethodError, types::ErrorObjectOwned};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{
+    RpcServices,
+    args::Args,
+    fault::{Code, Fault},
+    metrics::Metrics,
+};
+
+type Answer = Result<Value, Fault>;
+
+/// One method.
+struct Method {
+    name: &'static str,
+    params: &'static [&'static str],
+    call: fn(&RpcServices, &mut Args) -> Answer,
+}
+
+const METHODS: &[Method] = &[
+    Method { name: "getblockchaininfo", params: &[], call: chain::get_blockchain_info },
+    Method { name: "getblockcount", params: &[], call: chain::get_block_count },
+    Method { name: "getbestblockhash", params: &[], call: chain::get_best_block_hash },
+    Method { name: "getblockhash", params: &["height"], call: chain::get_block_hash },
+    Method { name: "getblockheader", params: &["blockhash"], call: chain::get_block_header },
+    Method { name: "getblock", params: &["blockhash", "verbosity"], call: chain::get_block },
+    Method { name: "getdifficulty", params: &[], call: chain::get_difficulty },
+    Method { name: "submitblock", params: &["hexdata"], call: chain::submit_block },
+    Method { name: "getmininginfo", params: &[], call: mining::get_mining_info },
+    Method { name: "getminingconfig", params: &[], call: mining::get_mining_config },
+    Method { name: "setminingconfig", params: &["enabled", "threads", "algorithms"], call: mining::set_mining_config },
+    Method { name: "sendrawtransaction", params: &["hexstring"], call: transactions::send_raw_transaction },
+    Method { name: "getrawtransaction", params: &["txid", "verbose"], call: transactions::get_raw_transaction },
+    Method { name: "gettransactionstatus", params: &["txid"], call: transactions::get_transaction_status },
+    Method { name: "getrawmempool", params: &[], call: transactions::get_raw_mempool },
+    Method { name: "getcoins", params: &["address"], call: transactions::get_coins },
+    Method { name: "gettxspendingprevout", params: &["outputs"], call: transactions::get_tx_spending_prevout },
+    Method { name: "validateaddress", params: &["address"], call: transactions::validate_address },
+    Method { name: "getpeerinfo", params: &[], call: network::get_peer_info },
+    Method { name: "getconnectioncount", params: &[], call: network::get_connection_count },
+    Method { name: "addnode", params: &["node", "command"], call: network::add_node },
+    Method { name: "help", params: &[], call: help },
+];
+
+/// The names of all methods, for `help` and for the test that every one is documented.
+#[must_use]
+pub fn method_names() -> Vec<&'static str> {
+    METHODS.iter().map(|method| method.name).chain([template::NAME]).collect()
+}
+
+/// Builds the dispatch table. Every call but the long poll runs on a thread for blocking work.
+pub(crate) fn module(services: RpcServices) -> Result<RpcModule<RpcServices>, RegisterMethodError> {
+    let mut module = RpcModule::new(services);
+    for method in METHODS {
+        module.register_blocking_method(method.name, |params, services, _| {
+            timed(method.name, || (method.call)(&services, &mut Args::new(method.params, &params)?))
+        })?;
+    }
+    module.register_async_method(template::NAME, |params, services, _| async move {
+        let start = Instant::now();
+        let answer = template::get_block_template(&services, params).await;
+        report(template::NAME, start, &answer);
+        answer.map_err(ErrorObjectOwned::from)
+    })?;
+    Ok(module)
+}
+
+fn timed(name: &'static str, call: impl FnOnce() -> Answer) -> Result<Value, ErrorObjectOwned> {
+    let start = Instant::now();
+    let answer = call();
+    report(name, start, &answer);
+    answer.map_err(ErrorObjectOwned::from)
+}
+
+fn report(name: &'static str, start: Instant, answer: &Answer) {
+    let result = answer.as_ref().map_or_else(|fault| fault.code.name(), |_| "ok");
+    Metrics::called(name, result, start.elapsed());
+}
+
+fn help(_: &RpcServices, _: &mut Args) -> Answer {
+    let line = |method: &Method| [&[method.name], method.params].concat().join(" ");
+    let mut lines: Vec<_> = METHODS.iter().map(line).chain([format!("{} request", template::NAME)]).collect();
+    lines.sort();
+    Ok(lines.join("\n").into())
+}
+
+/// Turns an answer into JSON.
+fn json<T: Serialize>(value: T) -> Answer {
+    serde_json::to_value(value).map_err(|error| Fault::new(Code::Store, error.to_string()))
+}

@@ -1,0 +1,78 @@
+use std::time::Duration;
+
+use bq_api_types::{Template, TemplateRequest};
+use bq_primitives::{Address, BlockId, COINBASE_DATA_BYTES_MAX};
+use jsonrpsee::types::Params;
+use serde::Deserialize;
+
+use super::{Answer, json};
+use crate::{
+    RpcServices, TemplateShape, TemplateTransactionShape, TemplateWorkShape,
+    args::{Args, hex_bytes, parse},
+    fault::{Code, Fault},
+};
+
+pub(super) const NAME: &str = "getblocktemplate";
+/// A long poll is answered with the same tip after this, so that a dead connection does not linger.
+const LONG_POLL: Duration = Duration::from_secs(60);
+
+/// The one parameter.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Request {
+    /// Whom the coinbase pays.
+    address: String,
+    /// Free data for the coinbase, hex.
+    #[serde(default)]
+    coinbasedata: String,
+    /// The `longpollid` of the last template: wait until the tip is another.
+    #[serde(default)]
+    longpollid: Option<String>,
+}
+
+pub(super) async fn get_block_template(services: &RpcServices, params: Params<'static>) -> Answer {
+    let request: Request = Args::new(&["request"], &params)?.value("request")?;
+    let address = Address::parse(&request.address, services.node.network());
+    let address = address.map_err(|error| Fault::not_found(format!("address: {error}")))?;
+    let coinbase_data = hex_bytes("coinbasedata", &request.coinbasedata, COINBASE_DATA_BYTES_MAX)?;
+    if let Some(known) = &request.longpollid {
+        wait_for_other_tip(services, parse("longpollid", known)?).await;
+    }
+    let node = std::sync::Arc::clone(&services.node);
+    let template = tokio::task::spawn_blocking(move || {
+        node.template(&TemplateRequest { payout: address.key_hash, coinbase_data })
+    });
+    let template = template.await.map_err(|error| Fault::new(Code::Closing, error.to_string()))??;
+    json(shape(&template))
+}
+
+async fn wait_for_other_tip(services: &RpcServices, known: BlockId) {
+    let mut tips = services.node.tip_changes();
+    // Time is up, or the node is gone: both are answered by asking it for a template.
+    let _ = tokio::time::timeout(LONG_POLL, tips.wait_for(|tip| tip.id != known)).await;
+}
+
+fn shape(template: &Template) -> TemplateShape {
+    let transactions = template.transactions.iter().map(|transaction| TemplateTransactionShape {
+        data: hex::encode(transaction.to_bytes()),
+        txid: transaction.txid().to_string(),
+        weight: transaction.weight().map_or(u64::MAX, |weight| weight.units()),
+    });
+    let works = template.works.iter().map(|work| TemplateWorkShape {
+        algorithm: work.header.algorithm.name().to_owned(),
+        header: hex::encode(work.header.to_bytes()),
+        sealhash: work.header.seal_hash().to_string(),
+        bits: work.header.bits.to_string(),
+        target: work.target.to_string(),
+        key: work.key.into(),
+    });
+    TemplateShape {
+        previousblockhash: template.parent_id.to_string(),
+        longpollid: template.parent_id.to_string(),
+        height: template.height.0,
+        coinbasevalue: template.reward.into(),
+        fees: template.fees.into(),
+        transactions: transactions.collect(),
+        works: works.collect(),
+    }
+}

@@ -1,0 +1,77 @@
+use std::{io, net::SocketAddr, time::Duration};
+
+use jsonrpsee::server::{BatchRequestConfig, Server, ServerConfig, ServerHandle, middleware::http::HostFilterLayer};
+
+use crate::{RpcServices, methods};
+
+/// The longest request and the longest answer: a block of 42,000,000 bytes in hex, and some room.
+pub const BODY_BYTES_MAX: u32 = 84_100_000;
+/// The most calls in one batch.
+pub const BATCH_MAX: u32 = 32;
+/// The most connections at a time; more are answered 429.
+pub const CONNECTIONS_MAX: u32 = 64;
+/// A connection must send its first request within this.
+const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Starts the JSON-RPC server.
+#[derive(Clone, Copy, Debug)]
+pub struct RpcServer;
+
+/// A running JSON-RPC server. Dropping it stops the server.
+#[derive(Debug)]
+pub struct RpcHandle {
+    address: SocketAddr,
+    server: ServerHandle,
+}
+
+impl RpcServer {
+    /// Listens on `address` (port 0 picks a free one).
+    ///
+    /// # Security
+    /// There is no password: whoever reaches the address may mine to any address, steer the miner and add peers; nobody
+    /// can spend coins. Keep it on loopback. There it answers only requests whose `Host` is a loopback name, so that no
+    /// web page can reach it by pointing a name of its own at this machine.
+    ///
+    /// # Errors
+    /// The address is taken or not ours.
+    pub async fn start(address: SocketAddr, services: RpcServices) -> io::Result<RpcHandle> {
+        let config = ServerConfig::builder()
+            .max_request_body_size(BODY_BYTES_MAX)
+            .max_response_body_size(BODY_BYTES_MAX)
+            .max_connections(CONNECTIONS_MAX)
+            .set_batch_request_config(BatchRequestConfig::Limit(BATCH_MAX))
+            .set_first_request_timeout(Some(FIRST_REQUEST_TIMEOUT))
+            .http_only()
+            .build();
+        let hosts = if address.ip().is_loopback() {
+            HostFilterLayer::new(["localhost:*", "127.0.0.1:*", "[::1]:*"]).map_err(io::Error::other)?
+        } else {
+            tracing::warn!(%address, "JSON-RPC has no password and listens beyond this machine");
+            HostFilterLayer::disable()
+        };
+        let server = Server::builder()
+            .set_config(config)
+            .set_http_middleware(tower::ServiceBuilder::new().layer(hosts))
+            .build(address)
+            .await?;
+        let address = server.local_addr()?;
+        let module = methods::module(services).map_err(io::Error::other)?;
+        tracing::info!(%address, "JSON-RPC is up");
+        Ok(RpcHandle { address, server: server.start(module) })
+    }
+}
+
+impl RpcHandle {
+    /// Where it listens, with the port that was picked.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes no more requests and waits for those under way.
+    pub async fn shutdown(self) {
+        // An error means that it stopped before.
+        let _ = self.server.stop();
+        self.server.stopped().await;
+    }
+}

@@ -1,0 +1,24 @@
+use std::sync::Arc;
+
+use bq_api_types::{MiningControl, NodeApi, PeerNetwork, SyncApi};
+
+/// Who answers the methods. What is missing makes its methods answer that this process does not have it.
+#[derive(Clone)]
+pub struct RpcServices {
+    /// The chain.
+    pub node: Arc<dyn NodeApi>,
+    /// The same node's header tree and mempool (`getrawmempool`, unconfirmed `getrawtransaction`).
+    pub sync: Option<Arc<dyn SyncApi>>,
+    /// The built-in miner (`getminingconfig`, `setminingconfig`).
+    pub mining: Option<Arc<dyn MiningControl>>,
+    /// The peer-to-peer layer (`getpeerinfo`, `addnode`).
+    pub peers: Option<Arc<dyn PeerNetwork>>,
+}
+
+impl RpcServices {
+    /// A node alone.
+    #[must_use]
+    pub const fn new(node: Arc<dyn NodeApi>) -> Self {
+        Self { node, sync: None, mining: None, peers: None }
+    }
+}
