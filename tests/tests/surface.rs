@@ -61,5 +61,23 @@ fn rpc(bq: &BqProcess) -> Result<()> {
     let answer = rpc.call_raw("no_such_method", &json!([]))?;
     assert_eq!(answer["error"]["code"], -32601, "{answer}");
     assert_eq!(answer["result"], Value::Null);
+    let info = rpc.call("getblockchaininfo", &json!([]))?;
+    assert_eq!((&info["chain"], &info["blocks"]), (&json!("regtest"), &json!(0)), "{info}");
+    let genesis = rpc.call("getblockhash", &json!([0]))?;
+    assert_eq!(genesis, info["genesishash"]);
+    assert_eq!(genesis, rpc.call("getbestblockhash", &json!([]))?);
+    assert_eq!(genesis, bq.get_json("/api/v1/pool")?["tip_id"]);
+    assert_eq!(rpc.call("getblock", &json!([genesis]))?["height"], 0);
+    assert_eq!(rpc.call("getrawmempool", &json!([]))?, json!([]));
+    for (method, params) in [
+        ("getblockhash", json!([1])),
+        ("getblock", json!(["zz"])),
+        ("submitblock", json!(["00"])),
+        ("sendrawtransaction", json!(["00ff"])),
+        ("getcoins", json!(["rbq1nonsense"])),
+    ] {
+        let answer = rpc.call_raw(method, &params)?;
+        assert!(answer["error"]["message"].is_string(), "{method}: {answer}");
+    }
     Ok(())
 }
