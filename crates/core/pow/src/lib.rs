@@ -46,7 +46,7 @@ pub use ethash::{
     ethash_epoch_of_seed, ethash_final, ethash_seed, keccak256, keccak512,
 };
 pub use priority::lower_thread_priority;
-pub use randomx::{RANDOMX_CACHE_BYTES, RANDOMX_DATASET_BYTES, RandomXHasher, randomx_hashes};
+pub use randomx::{RANDOMX_CACHE_BYTES, RANDOMX_DATASET_BYTES, RandomXHasher, RandomXOfKey};
 pub use schedule::{ETHASH_EPOCH_BLOCKS, ethash_epoch, randomx_key_height};
 pub use sha256d::{Sha256dKernel, Sha256dWork, sha256d};
 pub use verifier::{PowConfig, PowCounters, PowVerifier, RandomXMode};

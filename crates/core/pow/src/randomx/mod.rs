@@ -14,6 +14,6 @@ mod vm;
 
 pub use cache::RANDOMX_CACHE_BYTES;
 pub use dataset::RANDOMX_DATASET_BYTES;
-pub use published::randomx_hashes;
+pub use published::RandomXOfKey;
 pub use tables::RandomXHasher;
 pub(crate) use tables::{DatasetSlot, KeyTables};

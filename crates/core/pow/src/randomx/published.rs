@@ -8,12 +8,23 @@ use super::{
 };
 use crate::PowError;
 
-/// RandomX v1 of each input under a key of any length, as published vectors have them: a cache is built for this call alone,
-/// so it takes half a second and 256 MiB. The chain's own keys are block ids and stay in [`crate::PowVerifier`].
-///
-/// # Errors
-/// [`PowError::Memory`].
-pub fn randomx_hashes(key: &[u8], inputs: &[&[u8]]) -> Result<Vec<PowHash>, PowError> {
-    let mut vm = Vm::new(Table::Light(Arc::new(Cache::build(key, None)?)))?;
-    Ok(inputs.iter().map(|input| vm.hash(input)).collect())
+/// RandomX v1 under a key of any length, as published vectors have them. The chain's own keys are block ids, and their
+/// tables belong to [`crate::PowVerifier`].
+pub struct RandomXOfKey {
+    vm: Vm,
+}
+
+impl RandomXOfKey {
+    /// Builds a cache of its own for `key`: half a second and 256 MiB.
+    ///
+    /// # Errors
+    /// [`PowError::Memory`].
+    pub fn new(key: &[u8]) -> Result<Self, PowError> {
+        Ok(Self { vm: Vm::new(Table::Light(Arc::new(Cache::build(key, None)?)))? })
+    }
+
+    /// The value (little-endian) of any input.
+    pub fn hash(&mut self, input: &[u8]) -> PowHash {
+        self.vm.hash(input)
+    }
 }
