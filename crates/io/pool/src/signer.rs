@@ -1,0 +1,24 @@
+use bq_primitives::{BlockId, KeyHash, Transaction, TxOut};
+
+/// The key that receives every reward and signs every payout.
+pub trait PayoutSigner: Send + Sync + 'static {
+    /// What the coinbase pays.
+    fn key_hash(&self) -> KeyHash;
+
+    /// Adds the witnesses. `genesis` names the network, `spent` is the output behind each input, in input order, all of
+    /// them this key's.
+    ///
+    /// # Errors
+    /// Nothing was signed; the payout stays reserved and is tried again.
+    fn sign_transaction(
+        &self,
+        genesis: &BlockId,
+        transaction: Transaction,
+        spent: &[TxOut],
+    ) -> Result<Transaction, SignerError>;
+}
+
+/// A payout was not signed; the text says why.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct SignerError(pub String);
