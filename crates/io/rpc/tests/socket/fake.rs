@@ -1,0 +1,326 @@
+//! A node of three blocks, a miner and a peer, all made up, whose answers the tests know.
+use std::sync::{Arc, Mutex};
+
+use bq_api_types::{
+    AddHeadersError, AddNodeError, Announcement, BlockSummary, Coin, HeaderTip, HeadersAdded, MiningChange,
+    MiningControl, MiningControlError, MiningInfo, MiningStatus, NodeApi, NodeError, PeerInfo, PeerNetwork,
+    SubmitBlockError, SubmitTransactionError, SyncApi, Template, TemplateRequest, TemplateWork, TipSummary,
+    TransactionStatus,
+};
+use bq_primitives::{
+    Algorithm, Amount, Block, BlockId, CompactTarget, ExtraNonce, Header, Height, KeyHash, MerkleRoot, Network,
+    OutPoint, PUBLIC_KEY_BYTES, PowKey, SIGNATURE_BYTES, Seal, Timestamp, Transaction, TxId, TxOut, U256, Witness,
+    Work,
+};
+use tokio::sync::{broadcast, watch};
+
+pub(crate) const BITS: CompactTarget = CompactTarget(0x2000_7fff);
+
+pub(crate) struct FakeNode {
+    pub(crate) blocks: Vec<Block>,
+    pub(crate) tips: watch::Sender<TipSummary>,
+    pub(crate) refuse_block: Mutex<Option<SubmitBlockError>>,
+    pub(crate) refuse_transaction: Mutex<Option<SubmitTransactionError>>,
+    pub(crate) fail: Mutex<Option<NodeError>>,
+    news: broadcast::Sender<Announcement>,
+}
+
+pub(crate) fn key_hash() -> KeyHash {
+    KeyHash([7; 32])
+}
+
+pub(crate) fn spend() -> Transaction {
+    let witness = Witness { public_key: Box::new([1; PUBLIC_KEY_BYTES]), signature: Box::new([2; SIGNATURE_BYTES]) };
+    Transaction {
+        version: 1,
+        inputs: vec![OutPoint { txid: TxId([9; 32]), index: 1 }],
+        outputs: vec![TxOut { amount: amount(123), key_hash: key_hash() }],
+        lock_height: Height(2),
+        coinbase_data: Vec::new(),
+        witnesses: vec![witness],
+    }
+}
+
+pub(crate) fn amount(atoms: u64) -> Amount {
+    Amount::from_atoms(atoms).unwrap()
+}
+
+pub(crate) fn seal(algorithm: Algorithm) -> Seal {
+    let extranonce = ExtraNonce([5; 16]);
+    match algorithm {
+        Algorithm::Sha256d => Seal::Sha256d { extranonce, version: 1, ntime: 2, nonce: 3 },
+        Algorithm::RandomX => Seal::RandomX { extranonce, nonce: 4 },
+        Algorithm::Ethash => Seal::Ethash { extranonce, nonce: 5, mix: [6; 32] },
+    }
+}
+
+fn header(parent_id: BlockId, height: u32, algorithm: Algorithm) -> Header {
+    Header {
+        version: 1,
+        parent_id,
+        tx_root: MerkleRoot([3; 32]),
+        witness_root: MerkleRoot([4; 32]),
+        time: Timestamp(1_700_000_000 + u64::from(height)),
+        height: Height(height),
+        bits: BITS,
+        algorithm,
+    }
+}
+
+pub(crate) fn child(parent_id: BlockId, height: u32) -> Block {
+    let algorithm = Algorithm::ALL[height as usize % Algorithm::COUNT];
+    let reward = vec![TxOut { amount: amount(5_000_000_000), key_hash: key_hash() }];
+    let coinbase = Transaction::coinbase(Height(height), reward, b"fake".to_vec());
+    Block { header: header(parent_id, height, algorithm), seal: seal(algorithm), transactions: vec![coinbase] }
+}
+
+impl FakeNode {
+    pub(crate) fn new() -> Arc<Self> {
+        let mut blocks = vec![child(BlockId::ZERO, 0)];
+        for height in 1..3 {
+            blocks.push(child(blocks.last().unwrap().id(), height));
+        }
+        blocks[2].transactions.push(spend());
+        let tips = watch::Sender::new(summary(&blocks[2]));
+        Arc::new(Self {
+            blocks,
+            tips,
+            refuse_block: Mutex::default(),
+            refuse_transaction: Mutex::default(),
+            fail: Mutex::default(),
+            news: broadcast::Sender::new(1),
+        })
+    }
+
+    fn healthy(&self) -> Result<(), NodeError> {
+        self.fail.lock().unwrap().clone().map_or(Ok(()), Err)
+    }
+}
+
+pub(crate) fn summary(block: &Block) -> TipSummary {
+    TipSummary {
+        id: block.id(),
+        height: block.header.height,
+        time: block.header.time,
+        chain_work: Work(U256::from(0x1234_5678_9abc_u64)),
+        next_bits: vec![(Algorithm::Sha256d, BITS), (Algorithm::Ethash, CompactTarget(0x1f00_ffff))],
+    }
+}
+
+impl NodeApi for FakeNode {
+    fn network(&self) -> Network {
+        Network::Regtest
+    }
+
+    fn genesis_id(&self) -> BlockId {
+        self.blocks[0].id()
+    }
+
+    fn coinbase_maturity(&self) -> u32 {
+        2
+    }
+
+    fn tip(&self) -> TipSummary {
+        self.tips.borrow().clone()
+    }
+
+    fn tip_changes(&self) -> watch::Receiver<TipSummary> {
+        self.tips.subscribe()
+    }
+
+    fn template(&self, request: &TemplateRequest) -> Result<Template, NodeError> {
+        self.healthy()?;
+        let (tip, reward) = (self.tip(), amount(5_000_000_010));
+        let height = tip.height.next().unwrap();
+        let outputs = vec![TxOut { amount: reward, key_hash: request.payout }];
+        let coinbase = Transaction::coinbase(height, outputs, request.coinbase_data.clone());
+        let keys = [PowKey::Sha256d, PowKey::RandomX(self.genesis_id()), PowKey::Ethash(3)];
+        let work = |(algorithm, key)| TemplateWork {
+            header: header(tip.id, height.0, algorithm),
+            target: BITS.decode().unwrap(),
+            key,
+        };
+        Ok(Template {
+            parent_id: tip.id,
+            height,
+            reward,
+            fees: amount(10),
+            transactions: Arc::new(vec![coinbase, spend()]),
+            works: Algorithm::ALL.into_iter().zip(keys).map(work).collect(),
+        })
+    }
+
+    fn submit_block(&self, block: Block) -> Result<BlockId, SubmitBlockError> {
+        self.refuse_block.lock().unwrap().take().map_or_else(|| Ok(block.id()), Err)
+    }
+
+    fn block(&self, id: &BlockId) -> Result<Option<Block>, NodeError> {
+        self.healthy()?;
+        Ok(self.blocks.iter().find(|block| block.id() == *id).cloned())
+    }
+
+    fn block_summary(&self, id: &BlockId) -> Result<Option<BlockSummary>, NodeError> {
+        let block = self.block(id)?;
+        Ok(block.map(|block| BlockSummary {
+            id: *id,
+            header: block.header,
+            seal: block.seal,
+            chain_work: Work(U256::from(block.header.height.0)),
+            // The first block lies on a side branch, as far as the tests are concerned.
+            confirmations: 3_u32.checked_sub(block.header.height.0).filter(|count| *count < 3),
+        }))
+    }
+
+    fn block_id_at(&self, height: Height) -> Result<Option<BlockId>, NodeError> {
+        self.healthy()?;
+        Ok(self.blocks.get(height.0 as usize).map(Block::id))
+    }
+
+    fn coins_of(&self, key_hash: &KeyHash) -> Result<Vec<Coin>, NodeError> {
+        self.healthy()?;
+        let coin = |block: &Block| Coin {
+            outpoint: OutPoint { txid: block.transactions[0].txid(), index: 0 },
+            output: block.transactions[0].outputs[0],
+            height: block.header.height,
+            is_coinbase: true,
+        };
+        Ok(self.blocks.iter().map(coin).filter(|coin| coin.output.key_hash == *key_hash).collect())
+    }
+
+    fn spender_of(&self, outpoint: &OutPoint) -> Result<Option<TxId>, NodeError> {
+        self.healthy()?;
+        Ok((*outpoint == spend().inputs[0]).then(|| spend().txid()))
+    }
+
+    fn submit_transaction(&self, transaction: Transaction) -> Result<TxId, SubmitTransactionError> {
+        self.refuse_transaction.lock().unwrap().take().map_or_else(|| Ok(transaction.txid()), Err)
+    }
+
+    fn transaction_status(&self, txid: &TxId) -> Result<TransactionStatus, NodeError> {
+        self.healthy()?;
+        let holds = |block: &&Block| block.transactions.iter().any(|transaction| transaction.txid() == *txid);
+        Ok(match self.blocks.iter().find(holds) {
+            Some(block) => TransactionStatus::Confirmed {
+                block_id: block.id(),
+                height: block.header.height,
+                confirmations: 3 - block.header.height.0,
+            },
+            None if *txid == waiting().txid() => TransactionStatus::InMempool,
+            None => TransactionStatus::Unknown,
+        })
+    }
+
+    fn mining_info(&self) -> Result<MiningInfo, NodeError> {
+        self.healthy()?;
+        Ok(MiningInfo {
+            tip: self.tip(),
+            network_hashrate: vec![(Algorithm::Sha256d, 1e9), (Algorithm::Ethash, 12.5)],
+            mempool_transactions: 1,
+            mempool_weight: 500,
+            peers: 4,
+        })
+    }
+}
+
+/// The transaction in the mempool.
+pub(crate) fn waiting() -> Transaction {
+    Transaction { version: 2, ..spend() }
+}
+
+impl SyncApi for FakeNode {
+    fn best_header(&self) -> HeaderTip {
+        let tip = self.tip();
+        HeaderTip { id: tip.id, height: Height(tip.height.0 + 5), chain_work: tip.chain_work }
+    }
+
+    fn has_header(&self, _: &BlockId) -> bool {
+        false
+    }
+
+    fn locator(&self) -> Vec<BlockId> {
+        Vec::new()
+    }
+
+    fn headers_after(&self, _: &[BlockId], _: usize) -> Result<Vec<(Header, Seal)>, NodeError> {
+        Err(NodeError::Closed)
+    }
+
+    fn add_headers(&self, _: &[(Header, Seal)]) -> Result<HeadersAdded, AddHeadersError> {
+        Err(NodeError::Closed.into())
+    }
+
+    fn missing_bodies(&self, _: usize) -> Vec<BlockId> {
+        Vec::new()
+    }
+
+    fn mempool_transaction(&self, txid: &TxId) -> Option<Arc<Transaction>> {
+        Some(waiting()).filter(|transaction| transaction.txid() == *txid).map(Arc::new)
+    }
+
+    fn mempool_txids(&self, _: usize) -> Vec<TxId> {
+        vec![waiting().txid()]
+    }
+
+    fn announcements(&self) -> broadcast::Receiver<Announcement> {
+        self.news.subscribe()
+    }
+
+    fn set_peers(&self, _: usize) {}
+}
+
+pub(crate) struct FakeMiner(Mutex<MiningStatus>);
+
+impl FakeMiner {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self(Mutex::new(MiningStatus {
+            enabled: true,
+            threads: 1,
+            algorithms: vec![Algorithm::RandomX],
+            hashrate: vec![(Algorithm::RandomX, 321.5)],
+            blocks_found: 9,
+        })))
+    }
+}
+
+impl MiningControl for FakeMiner {
+    fn mining_status(&self) -> MiningStatus {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn set_mining(&self, change: &MiningChange) -> Result<MiningStatus, MiningControlError> {
+        if change.threads.is_some_and(|threads| threads > 8) {
+            return Err(MiningControlError { field: "threads", reason: "at most 8".to_owned() });
+        }
+        let mut status = self.0.lock().unwrap();
+        status.enabled = change.enabled.unwrap_or(status.enabled);
+        status.threads = change.threads.unwrap_or(status.threads);
+        status.algorithms = change.algorithms.clone().unwrap_or_else(|| status.algorithms.clone());
+        Ok(status.clone())
+    }
+}
+
+pub(crate) struct FakePeers;
+
+impl PeerNetwork for FakePeers {
+    fn peers(&self) -> Vec<PeerInfo> {
+        let peer = PeerInfo {
+            id: "12D3KooW".to_owned(),
+            address: "/ip4/192.0.2.1/tcp/8333".to_owned(),
+            is_inbound: false,
+            agent: "bq/0.1.0".to_owned(),
+            connected_secs: 60,
+            height: Some(Height(2)),
+            misbehavior: 5,
+        };
+        vec![peer.clone(), PeerInfo { height: None, is_inbound: true, ..peer }]
+    }
+
+    fn add_node(&self, address: &str) -> Result<(), AddNodeError> {
+        match address {
+            "192.0.2.1:8333" => Ok(()),
+            "full:1" => Err(AddNodeError::TooMany(64)),
+            "closing:1" => Err(AddNodeError::Closed),
+            other => Err(AddNodeError::Address(other.to_owned())),
+        }
+    }
+}
