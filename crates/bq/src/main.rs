@@ -1,3 +1,30 @@
-//! The bq binary: wiring only.
+//! The `bq` binary: parses the command line, calls one command, maps its error to an exit code.
+//!
+//! Everything it runs lives in the library crates; read `run/mod.rs` to see how they are joined.
 
-fn main() {}
+mod cli;
+mod commands;
+mod exit;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Run(args) => run::run(&args),
+        Command::Miner(args) => commands::miner::mine(&args),
+        Command::Wallet(command) => commands::wallet::wallet(command),
+        Command::Status(args) => commands::status::status(&args),
+        Command::Bench(command) => commands::bench::bench(&command),
+        Command::Conformance(args) => commands::conformance::conformance(&args),
+        Command::Config(command) => commands::config::config(command),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => exit::report(&error),
+    }
+}

@@ -35,7 +35,7 @@ pub(crate) enum Fault {
 impl From<PowError> for Fault {
     fn from(error: PowError) -> Self {
         match error {
-            PowError::Memory { .. } => Self::Machine(error),
+            PowError::Memory { .. } | PowError::WrongDataset => Self::Machine(error),
             PowError::AlgorithmMismatch { .. }
             | PowError::AboveTarget { .. }
             | PowError::WrongMix { .. }

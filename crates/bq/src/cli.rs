@@ -1,0 +1,224 @@
+//! The command line: one struct per subcommand, nothing but parsing.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use bq_primitives::{Algorithm, Network};
+use clap::{Args, Parser, Subcommand};
+
+/// Hybrid proof-of-work node, Stratum server and mining pool in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "bq", version, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the node, the Stratum ports, the pool, the dashboard and the built-in miner.
+    Run(Box<RunArgs>),
+    /// Mine against any pool, over Stratum.
+    Miner(MinerArgs),
+    /// Keys, balances and payments.
+    #[command(subcommand)]
+    Wallet(WalletCommand),
+    /// Show what a running node and pool are doing.
+    Status(StatusArgs),
+    /// Measure this machine.
+    #[command(subcommand)]
+    Bench(BenchCommand),
+    /// Run vector files through the real consensus and proof-of-work code.
+    Conformance(ConformanceArgs),
+    /// Write, check or explain a configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+/// Every option is also a key of the configuration file and a `BQ_*` environment variable; flags win.
+#[derive(Debug, Default, Args)]
+pub(crate) struct RunArgs {
+    /// Configuration file (TOML).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// mainnet, testnet, devnet or regtest.
+    #[arg(long)]
+    pub(crate) network: Option<Network>,
+    /// Where chain, shares, ledger and keys live.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Stratum port for SHA-256d miners; port 0 picks a free one, here and below.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) stratum_sha256d: Option<SocketAddr>,
+    /// Stratum port for RandomX miners.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) stratum_randomx: Option<SocketAddr>,
+    /// Stratum port for Ethash miners.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) stratum_ethash: Option<SocketAddr>,
+    /// Dashboard, API, metrics and health.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) http: Option<SocketAddr>,
+    /// JSON-RPC.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) rpc: Option<SocketAddr>,
+    /// Peers connect here.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) p2p: Option<SocketAddr>,
+    /// A peer to connect to, HOST:PORT; may be repeated.
+    #[arg(long, value_name = "PEER")]
+    pub(crate) connect: Vec<String>,
+    /// Written as JSON with all addresses once everything is ready.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ready_file: Option<PathBuf>,
+    /// Threads of the built-in miner; 0 turns it off.
+    #[arg(long, value_name = "N")]
+    pub(crate) miner_threads: Option<usize>,
+    /// Pay the built-in miner's shares to this address instead of its own wallet.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) miner_address: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MinerArgs {
+    /// stratum+tcp://HOST:PORT
+    #[arg(long)]
+    pub(crate) url: String,
+    /// sha256d, randomx or ethash.
+    #[arg(long)]
+    pub(crate) algorithm: Algorithm,
+    /// Login, usually ADDRESS.worker.
+    #[arg(long)]
+    pub(crate) user: String,
+    /// Password or options.
+    #[arg(long, default_value = "x")]
+    pub(crate) password: String,
+    /// Mining threads.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) threads: usize,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum WalletCommand {
+    /// Make a key and write it, encrypted, to a new file.
+    New {
+        /// Network of the address.
+        #[arg(long)]
+        network: Network,
+        /// The file to write; an existing one is never overwritten.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// File whose first line is the password.
+        #[arg(long, value_name = "FILE")]
+        password_file: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a wallet's address; needs no password.
+    Address {
+        /// The key file.
+        #[arg(long, value_name = "FILE")]
+        wallet: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what an address or a wallet owns.
+    Balance {
+        /// The key file.
+        #[arg(long, value_name = "FILE", conflicts_with = "address")]
+        wallet: Option<PathBuf>,
+        /// Any address.
+        #[arg(long, required_unless_present = "wallet")]
+        address: Option<String>,
+        /// The node's JSON-RPC address.
+        #[arg(long, default_value = "127.0.0.1:8332")]
+        rpc: SocketAddr,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Sign and send a payment.
+    Send {
+        /// The key file.
+        #[arg(long, value_name = "FILE")]
+        wallet: PathBuf,
+        /// File whose first line is the password.
+        #[arg(long, value_name = "FILE")]
+        password_file: PathBuf,
+        /// Address to pay.
+        #[arg(long)]
+        to: String,
+        /// How many atoms (100,000,000 are one coin).
+        #[arg(long)]
+        atoms: u64,
+        /// Fee in atoms per thousand weight units.
+        #[arg(long, default_value_t = bq_wallet::DEFAULT_FEE_RATE.0)]
+        fee_rate: u64,
+        /// The node's JSON-RPC address.
+        #[arg(long, default_value = "127.0.0.1:8332")]
+        rpc: SocketAddr,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// The pool's HTTP address.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    pub(crate) http: SocketAddr,
+    /// Print JSON as the API returns it.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchCommand {
+    /// Everything, as one table.
+    All {
+        /// Seconds per figure.
+        #[arg(long, default_value_t = 5)]
+        seconds: u64,
+    },
+    /// Hashes per second of one algorithm.
+    Hash {
+        /// sha256d, randomx or ethash.
+        #[arg(long)]
+        algorithm: Algorithm,
+        /// Threads.
+        #[arg(long, default_value_t = 1)]
+        threads: usize,
+        /// How long.
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
+        /// RandomX with its 2,080 MiB dataset.
+        #[arg(long)]
+        fast: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConformanceArgs {
+    /// Vector files.
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print a commented configuration file with every default.
+    Init {
+        /// The network whose defaults to print.
+        #[arg(long, default_value = "devnet")]
+        network: Network,
+    },
+    /// Check a configuration file.
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Print every value in force and where it comes from.
+    Explain(Box<RunArgs>),
+}

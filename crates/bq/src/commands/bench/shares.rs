@@ -1,0 +1,157 @@
+//! Shares per second, from a miner's socket to the share log and back: each is verified in full and written before it is
+//! answered. Proofs are made before the clock starts, so that only the server works while it runs.
+
+use std::{
+    io::Write as _,
+    net::SocketAddr,
+    num::NonZeroUsize,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail};
+use bq_pow::{EthashWorkHash, PowConfig, PowVerifier, RandomXMode};
+use bq_primitives::{Algorithm, BlockId};
+use serde_json::{Value, json};
+
+use super::{
+    client::{Client, hex_field},
+    table::Table,
+};
+use crate::run::BenchSystem;
+
+const CONNECTIONS: usize = 4;
+
+/// Shares that each connection submits; the cost of a proof differs by five powers of ten.
+const fn shares_per_connection(algorithm: Algorithm) -> usize {
+    match algorithm {
+        Algorithm::Sha256d => 20_000,
+        Algorithm::RandomX => 30,
+        Algorithm::Ethash => 1_000,
+    }
+}
+
+pub(super) fn end_to_end(algorithm: Algorithm, table: &mut Table) -> anyhow::Result<()> {
+    // Blocks are out of reach, and every hash is a share.
+    let system = BenchSystem::start(&[(algorithm, "1b00ffff")])?;
+    let port = system.stratum(algorithm)?;
+    let pow = PowVerifier::new(PowConfig {
+        randomx_mode: RandomXMode::Light,
+        build_threads: NonZeroUsize::MIN,
+        idle_vms_max: CONNECTIONS,
+    });
+    let user = system.address();
+    let mut miners = (0..CONNECTIONS)
+        .map(|_| Miner::prepare(algorithm, port, &user, shares_per_connection(algorithm), &pow))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    drop(pow);
+    let start = Instant::now();
+    let took: Vec<Duration> = thread::scope(|scope| {
+        let running: Vec<_> = miners.iter_mut().map(|miner| scope.spawn(move || miner.submit_all(start))).collect();
+        running
+            .into_iter()
+            .map(|thread| thread.join().map_err(|_| anyhow::anyhow!("a client thread panicked"))?)
+            .collect::<anyhow::Result<_>>()
+    })?;
+    let slowest = took.into_iter().max().context("no client ran")?;
+    let shares = u32::try_from(CONNECTIONS * shares_per_connection(algorithm))?;
+    table.rate(
+        &format!("{algorithm} shares, socket to log and back"),
+        f64::from(shares) / slowest.as_secs_f64(),
+        "1/s",
+    );
+    system.stop()
+}
+
+/// One logged-in connection and the submits it will send.
+struct Miner {
+    client: Client,
+    submits: Vec<Value>,
+}
+
+impl Miner {
+    fn prepare(
+        algorithm: Algorithm,
+        port: SocketAddr,
+        user: &str,
+        count: usize,
+        pow: &PowVerifier,
+    ) -> anyhow::Result<Self> {
+        let mut client = Client::connect(port)?;
+        let submits = match algorithm {
+            Algorithm::Sha256d => sha256d_submits(&mut client, user, count)?,
+            Algorithm::RandomX => randomx_submits(&mut client, user, count, pow)?,
+            Algorithm::Ethash => ethash_submits(&mut client, user, count, pow)?,
+        };
+        Ok(Self { client, submits })
+    }
+
+    /// Sends everything, reads every answer, and tells how long after `start` the last one came.
+    fn submit_all(&mut self, start: Instant) -> anyhow::Result<Duration> {
+        let mut writer = self.client.writer()?;
+        let lines: String = self.submits.iter().map(|submit| format!("{submit}\n")).collect();
+        thread::scope(|scope| {
+            let sending = scope.spawn(move || writer.write_all(lines.as_bytes()));
+            let mut answered = 0;
+            while answered < self.submits.len() {
+                let message = self.client.receive()?;
+                if message["method"].is_string() {
+                    continue;
+                }
+                let result = &message["result"];
+                if *result != json!(true) && result["status"] != "OK" {
+                    bail!("a share was refused: {message}");
+                }
+                answered += 1;
+            }
+            let took = start.elapsed();
+            sending.join().map_err(|_| anyhow::anyhow!("a writer panicked"))??;
+            Ok(took)
+        })
+    }
+}
+
+fn sha256d_submits(client: &mut Client, user: &str, count: usize) -> anyhow::Result<Vec<Value>> {
+    client.call(1, "mining.subscribe", &json!(["bq-bench"]))?;
+    let (_, seen) = client.call(2, "mining.authorize", &json!([user, "x"]))?;
+    let job = client.notification("mining.notify", seen)?;
+    let (id, ntime) = (&job[0], &job[7]);
+    Ok((0..count)
+        .map(|index| json!({ "id": 4, "method": "mining.submit", "params": [user, id, format!("{index:016x}"), ntime, "00000000"] }))
+        .collect())
+}
+
+fn randomx_submits(client: &mut Client, user: &str, count: usize, pow: &PowVerifier) -> anyhow::Result<Vec<Value>> {
+    let login = json!({ "login": user, "pass": "x", "agent": "bq-bench", "algo": ["rx/0"] });
+    let (result, _) = client.call(1, "login", &login)?;
+    let (session, job) = (&result["id"], &result["job"]);
+    let key = BlockId(hex_field(&job["seed_hash"])?);
+    let mut blob: [u8; 76] = hex_field(&job["blob"])?;
+    let mut submits = Vec::with_capacity(count);
+    for nonce in 0..u32::try_from(count)? {
+        blob[39..43].copy_from_slice(&nonce.to_le_bytes());
+        let hash = pow.randomx_hash(&key, &blob)?;
+        let params = json!({
+            "id": session, "job_id": job["job_id"], "nonce": hex::encode(nonce.to_le_bytes()), "result": hash.to_string(),
+        });
+        submits.push(json!({ "id": 4, "method": "submit", "params": params }));
+    }
+    Ok(submits)
+}
+
+fn ethash_submits(client: &mut Client, user: &str, count: usize, pow: &PowVerifier) -> anyhow::Result<Vec<Value>> {
+    client.call(1, "eth_submitLogin", &json!([user, "x"]))?;
+    let (job, _) = client.call(2, "eth_getWork", &json!([]))?;
+    let work_hash = EthashWorkHash(hex_field(&job[0])?);
+    let mut submits = Vec::with_capacity(count);
+    for nonce in 0..u64::try_from(count)? {
+        let proof = pow.ethash_hash(0, &work_hash, nonce)?;
+        let params = json!([
+            format!("0x{nonce:016x}"),
+            format!("0x{}", hex::encode(work_hash.0)),
+            format!("0x{}", hex::encode(proof.mix)),
+        ]);
+        submits.push(json!({ "id": 4, "method": "eth_submitWork", "params": params }));
+    }
+    Ok(submits)
+}

@@ -1,0 +1,26 @@
+//! `bq config init | check | explain`.
+
+use bq_runtime::{Layers, default_file, load};
+
+use crate::{
+    cli::ConfigCommand,
+    exit::{UsageError, say},
+    run::layers,
+};
+
+pub(crate) fn config(command: ConfigCommand) -> anyhow::Result<()> {
+    match command {
+        ConfigCommand::Init { network } => say(&default_file(network)),
+        ConfigCommand::Check { file } => {
+            load(&Layers { file: Some(file), ..Layers::default() }).map_err(|error| UsageError(error.to_string()))?;
+            say("configuration is valid");
+        }
+        ConfigCommand::Explain(args) => {
+            let loaded = load(&layers(&args)).map_err(|error| UsageError(error.to_string()))?;
+            for line in loaded.explained {
+                say(&format!("{:<40} {:<28} {}", line.field, line.value, line.from));
+            }
+        }
+    }
+    Ok(())
+}

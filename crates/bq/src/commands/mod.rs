@@ -1,0 +1,8 @@
+//! One file per subcommand other than `run`.
+
+pub(crate) mod bench;
+pub(crate) mod config;
+pub(crate) mod conformance;
+pub(crate) mod miner;
+pub(crate) mod status;
+pub(crate) mod wallet;

@@ -1,0 +1,69 @@
+//! `bq wallet new | address | balance | send`.
+
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
+use bq_primitives::{Address, Amount, TxOut};
+use bq_rpc::RpcClient;
+use bq_wallet::{FeeRate, Password, Wallet};
+use serde::Serialize;
+
+use crate::{
+    cli::WalletCommand,
+    exit::{UsageError, say},
+};
+
+pub(crate) fn wallet(command: WalletCommand) -> anyhow::Result<()> {
+    match command {
+        WalletCommand::New { network, out, password_file, json } => {
+            let view = bq_wallet::new_wallet(network, &out, &password_file)?;
+            show(json, &view, &view.address)
+        }
+        WalletCommand::Address { wallet, json } => {
+            let address = bq_wallet::address_in_file(&wallet)?.to_string();
+            show(json, &serde_json::json!({ "address": address }), &address)
+        }
+        WalletCommand::Balance { wallet, address, rpc, json } => {
+            let address = match (wallet, address) {
+                (Some(path), _) => bq_wallet::address_in_file(&path)?,
+                (None, text) => parse_address("--address", &text.unwrap_or_default())?,
+            };
+            let view = bq_wallet::balance(&node(rpc)?, address)?;
+            let text = format!(
+                "{}\nspendable {} atoms\nimmature  {} atoms\npending   {} atoms\ncoins     {}",
+                view.address, view.spendable.0, view.immature.0, view.pending.0, view.coins
+            );
+            show(json, &view, &text)
+        }
+        WalletCommand::Send { wallet, password_file, to, atoms, fee_rate, rpc, json } => {
+            let to = parse_address("--to", &to)?;
+            let amount = Amount::from_atoms(atoms).map_err(|error| UsageError(format!("--atoms: {error}")))?;
+            let wallet = Wallet::open(&wallet, &Password::read_file(&password_file)?)?;
+            let payment = TxOut { amount, key_hash: to.key_hash };
+            if to.network != wallet.network() {
+                return Err(UsageError(format!(
+                    "--to: address belongs to {}, the wallet to {}",
+                    to.network,
+                    wallet.network()
+                ))
+                .into());
+            }
+            let view = bq_wallet::send(&node(rpc)?, &wallet, vec![payment], FeeRate(fee_rate))?;
+            let text = format!("sent {} atoms, fee {} atoms, txid {}", view.amount.0, view.fee.0, view.txid);
+            show(json, &view, &text)
+        }
+    }
+}
+
+fn parse_address(flag: &str, text: &str) -> anyhow::Result<Address> {
+    Address::parse_any(text).map_err(|error| UsageError(format!("{flag}: {error}")).into())
+}
+
+fn node(rpc: SocketAddr) -> anyhow::Result<RpcClient> {
+    RpcClient::connect(&rpc.to_string()).with_context(|| format!("no node answers at {rpc}: is `bq run` running?"))
+}
+
+fn show(json: bool, view: &impl Serialize, text: &str) -> anyhow::Result<()> {
+    say(&if json { serde_json::to_string(view)? } else { text.to_owned() });
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! A whole system on a throw-away directory, for benchmarks.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use anyhow::Context as _;
+use bq_api_types::{NodeApi as _, TemplateRequest};
+use bq_pow::{PowConfig, PowVerifier, RandomXMode};
+use bq_primitives::{Algorithm, ExtraNonce, KeyHash, Seal};
+use bq_runtime::{Config, Layers, load};
+use tokio::runtime::Runtime;
+
+use super::system::System;
+
+/// A regtest system with one algorithm per entry, each at fixed bits, no built-in miner, shares at difficulty one and no limit
+/// per connection.
+pub(crate) struct BenchSystem {
+    runtime: Runtime,
+    system: System,
+    data_dir: PathBuf,
+}
+
+impl BenchSystem {
+    pub(crate) fn start(algorithms: &[(Algorithm, &str)]) -> anyhow::Result<Self> {
+        let data_dir = std::env::temp_dir().join(format!("bq-bench-{}", std::process::id()));
+        std::fs::create_dir_all(&data_dir).with_context(|| data_dir.display().to_string())?;
+        let file = data_dir.join("bench.toml");
+        std::fs::write(&file, config_text(&data_dir, algorithms))?;
+        let config = load(&Layers { file: Some(file), ..Layers::default() })?.config;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let system = runtime.block_on(start(&config))?;
+        Ok(Self { runtime, system, data_dir })
+    }
+
+    pub(crate) fn stratum(&self, algorithm: Algorithm) -> anyhow::Result<SocketAddr> {
+        self.system.stratum.address(algorithm).context("the port is not open")
+    }
+
+    /// Whom the shares pay.
+    pub(crate) fn address(&self) -> String {
+        self.system.miner_address.clone()
+    }
+
+    /// Puts one SHA-256d block on the tip; at the easiest bits it takes two hashes.
+    pub(crate) fn mine_block(&self) -> anyhow::Result<()> {
+        let node = &self.system.node;
+        let template = node.template(&TemplateRequest { payout: KeyHash::ZERO, coinbase_data: Vec::new() })?;
+        let work = template.work(Algorithm::Sha256d).context("SHA-256d is not active")?;
+        let pow = PowVerifier::new(PowConfig {
+            randomx_mode: RandomXMode::Light,
+            build_threads: std::num::NonZeroUsize::MIN,
+            idle_vms_max: 0,
+        });
+        let sealed = (0_u32..1 << 20).find_map(|nonce| {
+            let seal = Seal::Sha256d { extranonce: ExtraNonce::default(), version: 0, ntime: 0, nonce };
+            pow.verify(&work.header, &seal, &work.key, &work.target).ok().map(|_| seal)
+        });
+        let block = template.seal(sealed.context("no proof in a million hashes: the bits are too hard")?);
+        node.submit_block(block.context("SHA-256d is not active")?)?;
+        Ok(())
+    }
+
+    pub(crate) fn stop(self) -> anyhow::Result<()> {
+        self.runtime.block_on(self.system.stop());
+        drop(self.runtime);
+        Ok(std::fs::remove_dir_all(&self.data_dir)?)
+    }
+}
+
+async fn start(config: &Config) -> anyhow::Result<System> {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let system = System::start_with(config, recorder.handle(), |stratum| {
+        for session in &mut stratum.sessions {
+            session.lines_per_second = 10_000_000;
+            session.line_burst = 10_000_000;
+            session.shares_in_flight_max = 1 << 16;
+            session.vardiff.cap_divisor = u64::MAX;
+        }
+        stratum.verify.queue_max = [1 << 17; Algorithm::COUNT];
+        stratum.verify.randomx_queue_ms = 600_000;
+    })
+    .await?;
+    system.ready().await?;
+    Ok(system)
+}
+
+fn config_text(data_dir: &std::path::Path, algorithms: &[(Algorithm, &str)]) -> String {
+    let names: Vec<_> = algorithms.iter().map(|(algorithm, _)| format!("\"{algorithm}\"")).collect();
+    let bits: Vec<_> = algorithms.iter().map(|(algorithm, bits)| format!("{algorithm} = \"{bits}\"")).collect();
+    let free = "127.0.0.1:0";
+    format!(
+        "network = \"regtest\"\ndata_dir = {:?}\nstratum_sha256d = \"{free}\"\nstratum_randomx = \"{free}\"\n\
+         stratum_ethash = \"{free}\"\nhttp = \"{free}\"\nrpc = \"{free}\"\np2p = \"{free}\"\n\
+         [miner]\nenabled = false\n\
+         [pool.sha256d]\nshare_difficulty_floor = 1\nshare_difficulty_start = 1\n\
+         [pool.randomx]\nshare_difficulty_floor = 1\nshare_difficulty_start = 1\n\
+         [pool.ethash]\nshare_difficulty_floor = 1\nshare_difficulty_start = 1\n\
+         [[regtest.eras]]\nstart = 1\nalgorithms = [{}]\nbits = {{ {} }}\n",
+        data_dir.join("data"),
+        names.join(", "),
+        bits.join(", ")
+    )
+}

@@ -1,0 +1,91 @@
+//! `bq run`: the main job.
+
+mod bench_system;
+mod flags;
+mod keys;
+mod signer;
+mod status;
+mod system;
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use bq_runtime::{Config, DataDir, Loaded, Shutdown, init_logging, load, on_signals, raise_file_limit};
+
+use self::{
+    status::{ConnectLine, StatusSources},
+    system::{System, ports},
+};
+use crate::{cli::RunArgs, exit::UsageError};
+
+pub(crate) use self::{bench_system::BenchSystem, flags::layers, status::hashrate};
+
+/// Runs until Ctrl-C or SIGTERM.
+///
+/// # Errors
+/// [`UsageError`] for a wrong setting; otherwise the part that could not start or go on.
+pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
+    let Loaded { config, unknown_environment, .. } =
+        load(&layers(args)).map_err(|error| UsageError(error.to_string()))?;
+    init_logging(&config.log)?;
+    for name in unknown_environment {
+        tracing::warn!(name, "environment variable names no setting");
+    }
+    let data_dir = DataDir::lock(&config.data_dir)?;
+    match raise_file_limit() {
+        Ok(limit) => tracing::debug!(limit, "open files"),
+        Err(error) => tracing::warn!(%error, "the limit of open files stays as it is"),
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(serve(&config));
+    // Blocking calls that hang must not keep the process alive; the books are closed already.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    drop(data_dir);
+    result
+}
+
+async fn serve(config: &Config) -> anyhow::Result<()> {
+    let (trigger, shutdown) = Shutdown::new();
+    on_signals(trigger.clone())?;
+    let metrics = bq_http::install_metrics()?;
+    let system = tokio::select! {
+        system = System::start(config, metrics) => system?,
+        () = shutdown.requested() => return Ok(()),
+    };
+    let served = tokio::select! {
+        served = system.ready() => served,
+        () = shutdown.requested() => Ok(()),
+    };
+    if served.is_ok() && !shutdown.is_requested() {
+        if let Some(path) = &config.ready_file {
+            write_ready_file(path, &system.addresses()).with_context(|| path.display().to_string())?;
+        }
+        show_until(&system, &shutdown).await;
+    }
+    tracing::info!("stopping");
+    system.stop().await;
+    served
+}
+
+async fn show_until(system: &System, shutdown: &Shutdown) {
+    let sources = StatusSources {
+        node: system.node.clone(),
+        pool: system.pool.clone(),
+        events: system.pool.events().subscribe(),
+        connect: ports(&system.stratum)
+            .map(|(algorithm, port)| ConnectLine::new(algorithm, port, &system.miner_address))
+            .collect(),
+        dashboard: system.http.address(),
+    };
+    tokio::select! {
+        () = status::show(sources) => shutdown.requested().await,
+        () = shutdown.requested() => {}
+    }
+}
+
+/// Written beside its place and renamed into it, so that a reader never sees half a file.
+fn write_ready_file(path: &Path, addresses: &serde_json::Value) -> std::io::Result<()> {
+    let partial = path.with_extension("partial");
+    std::fs::write(&partial, format!("{addresses}\n"))?;
+    std::fs::rename(partial, path)
+}

@@ -1,0 +1,23 @@
+//! The pool's key as the pool sees it.
+
+use bq_pool::{PayoutSigner, SignerError};
+use bq_primitives::{BlockId, KeyHash, Transaction, TxOut};
+use bq_wallet::Wallet;
+
+/// Signs payouts with an unlocked wallet.
+pub(crate) struct WalletSigner(pub(crate) Wallet);
+
+impl PayoutSigner for WalletSigner {
+    fn key_hash(&self) -> KeyHash {
+        self.0.key_hash()
+    }
+
+    fn sign_transaction(
+        &self,
+        genesis: &BlockId,
+        transaction: Transaction,
+        spent: &[TxOut],
+    ) -> Result<Transaction, SignerError> {
+        self.0.sign_transaction(genesis, transaction, spent).map_err(|error| SignerError(error.to_string()))
+    }
+}

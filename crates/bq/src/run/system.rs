@@ -1,0 +1,257 @@
+//! Joins the parts: node, pool, Stratum ports, HTTP, RPC, peers, built-in miner. Starts them in the order in which they
+//! need each other and stops them in reverse, so that nothing is accepted that could no longer be kept.
+
+use std::{
+    net::SocketAddr,
+    num::NonZeroUsize,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use bq_api_types::{MiningControl, NodeApi, PoolApi, PoolViews, SyncApi};
+use bq_http::{HttpHandle, HttpParts, HttpServer, StratumPort};
+use bq_miner::{Miner, MinerConfig};
+use bq_net::{Net, NetConfig, NetHandle, PeerAddress};
+use bq_node::{Node, NodeConfig, SystemClock};
+use bq_pool::{Pool, PoolConfig};
+use bq_pow::{PowConfig, PowVerifier, RandomXMode};
+use bq_primitives::{Algorithm, PowKey};
+use bq_rpc::{RpcHandle, RpcServer, RpcServices};
+use bq_runtime::Config;
+use bq_stratum_server::{SessionPolicy, StratumConfig, StratumHandle, StratumServer, VardiffPolicy, VerifyConfig};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::runtime::Handle;
+
+use super::{keys, signer::WalletSigner};
+use crate::exit::UsageError;
+
+/// Everything that runs.
+pub(crate) struct System {
+    pub(crate) node: Arc<Node>,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) stratum: StratumHandle,
+    pub(crate) http: HttpHandle,
+    pub(crate) rpc: RpcHandle,
+    pub(crate) net: NetHandle,
+    pub(crate) miner: Arc<Miner>,
+    /// Whom the built-in miner's shares pay.
+    pub(crate) miner_address: String,
+}
+
+impl System {
+    /// Starts every part. The data directory must be locked already.
+    ///
+    /// # Errors
+    /// The first part that cannot start; the text names the file, address or field.
+    pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> anyhow::Result<Self> {
+        Self::start_with(config, metrics, |_| {}).await
+    }
+
+    /// [`System::start`] with limits that only a benchmark would lift.
+    pub(super) async fn start_with(
+        config: &Config,
+        metrics: PrometheusHandle,
+        adjust: impl FnOnce(&mut StratumConfig),
+    ) -> anyhow::Result<Self> {
+        let pow = Arc::new(PowVerifier::new(pow_config(config)));
+        let (node, pool, miner_address) = {
+            let (config, pow) = (config.clone(), Arc::clone(&pow));
+            tokio::task::spawn_blocking(move || open_books(&config, pow)).await??
+        };
+        let api: Arc<dyn NodeApi> = Arc::clone(&node) as _;
+        let mut stratum_config = stratum_config(config)?;
+        adjust(&mut stratum_config);
+        let stratum =
+            StratumServer::start(stratum_config, Arc::clone(&pool) as Arc<dyn PoolApi>, Arc::clone(&pow)).await?;
+        if config.randomx.mode == bq_runtime::RandomXMode::Fast {
+            tokio::spawn(keep_dataset(Arc::clone(&pow), Arc::clone(&pool)));
+        }
+        tokio::spawn(count_connections(stratum.connection_counter(), Arc::downgrade(&pool)));
+        let http_parts = HttpParts {
+            node: Arc::clone(&api),
+            views: Arc::clone(&pool) as Arc<dyn PoolViews>,
+            templates: pool.templates(),
+            events: pool.events(),
+            stratum: ports(&stratum).map(|(algorithm, address)| StratumPort { algorithm, address }).collect(),
+            metrics,
+        };
+        let http = HttpServer::start(config.http, http_parts).await?;
+        let net = Net::start(net_config(config)?, Arc::clone(&node) as Arc<dyn SyncApi>).await?;
+        let miner = Arc::new(start_miner(config, &node, &stratum, &miner_address, pow)?);
+        let services = RpcServices {
+            node: api,
+            sync: Some(Arc::clone(&node) as Arc<dyn SyncApi>),
+            mining: Some(Arc::clone(&miner) as Arc<dyn MiningControl>),
+            peers: Some(net.peer_network()),
+        };
+        let rpc =
+            RpcServer::start(config.rpc, services).await.with_context(|| format!("rpc address {}", config.rpc))?;
+        Ok(Self { node, pool, stratum, http, rpc, net, miner, miner_address })
+    }
+
+    /// Returns once the pool has work to hand out.
+    pub(crate) async fn ready(&self) -> anyhow::Result<()> {
+        let mut templates = self.pool.templates();
+        templates.wait_for(Option::is_some).await.context("the pool stopped before it had a template")?;
+        Ok(())
+    }
+
+    /// The addresses that were really bound, as the ready file and the tests want them.
+    pub(crate) fn addresses(&self) -> serde_json::Value {
+        let mut addresses = serde_json::json!({
+            "http": self.http.address().to_string(),
+            "rpc": self.rpc.address().to_string(),
+            "p2p": self.net.address().map(|address| address.to_string()),
+        });
+        for (algorithm, address) in ports(&self.stratum) {
+            addresses[format!("stratum_{algorithm}")] = address.to_string().into();
+        }
+        addresses
+    }
+
+    /// Stops taking work, then stops telling, then closes the books.
+    pub(crate) async fn stop(self) {
+        let miner = self.miner;
+        let stopped = tokio::task::spawn_blocking(move || miner.stop()).await;
+        self.stratum.shutdown().await;
+        self.net.shutdown().await;
+        self.rpc.shutdown().await;
+        self.http.shutdown().await;
+        let pool = self.pool;
+        let closed = tokio::task::spawn_blocking(move || pool.shutdown()).await;
+        if let Err(error) = stopped.and(closed) {
+            tracing::error!(%error, "a part did not stop cleanly; the books are recovered at the next start");
+        }
+    }
+}
+
+/// The Stratum ports that are open.
+pub(crate) fn ports(stratum: &StratumHandle) -> impl Iterator<Item = (Algorithm, SocketAddr)> + '_ {
+    Algorithm::ALL.into_iter().filter_map(|algorithm| Some((algorithm, stratum.address(algorithm)?)))
+}
+
+/// Opens everything that lives on disk.
+fn open_books(config: &Config, pow: Arc<PowVerifier>) -> anyhow::Result<(Arc<Node>, Arc<Pool>, String)> {
+    let wallet = keys::pool_wallet(config)?;
+    let miner_address = keys::miner_address(config)?.to_string();
+    let node_config = NodeConfig {
+        params: Arc::new(config.params.clone()),
+        data_dir: config.data_dir.clone(),
+        mempool: bq_mempool::MempoolLimits::default(),
+        clock: Arc::new(SystemClock),
+    };
+    let node = Node::open(node_config, pow)?;
+    let pool = Pool::open(pool_config(config), Arc::clone(&node) as _, Arc::new(WalletSigner(wallet)))?;
+    Ok((node, pool, miner_address))
+}
+
+fn pow_config(config: &Config) -> PowConfig {
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let randomx_mode = match config.randomx.mode {
+        bq_runtime::RandomXMode::Light => RandomXMode::Light,
+        bq_runtime::RandomXMode::Fast => RandomXMode::Fast,
+    };
+    // Verification threads, the node and the built-in miner may all hash at once.
+    PowConfig { randomx_mode, build_threads: cores, idle_vms_max: cores.get().saturating_add(config.miner.threads) }
+}
+
+/// Tells the pool, which shows it, how many miners are connected.
+async fn count_connections(counter: Arc<dyn Fn() -> u64 + Send + Sync>, pool: Weak<Pool>) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    while let Some(pool) = pool.upgrade() {
+        pool.set_connections(counter());
+        drop(pool);
+        ticks.tick().await;
+    }
+}
+
+/// Builds the RandomX dataset of each new key as soon as a template names it.
+async fn keep_dataset(pow: Arc<PowVerifier>, pool: Arc<Pool>) {
+    let mut templates = pool.templates();
+    drop(pool);
+    let mut built = None;
+    while templates.changed().await.is_ok() {
+        let key =
+            templates.borrow_and_update().as_ref().and_then(|template| Some(template.work(Algorithm::RandomX)?.key));
+        let Some(key @ PowKey::RandomX(_)) = key.filter(|key| built != Some(*key)) else { continue };
+        let pow = Arc::clone(&pow);
+        match tokio::task::spawn_blocking(move || pow.prepare_fast(&key)).await {
+            Ok(Ok(())) => built = Some(key),
+            Ok(Err(error)) => tracing::warn!(%error, "no RandomX dataset: verification stays in light mode"),
+            Err(_) => return,
+        }
+    }
+}
+
+fn pool_config(config: &Config) -> PoolConfig {
+    PoolConfig {
+        fee_bp: config.pool.fee_bp,
+        payout_min: config.pool.payout_min,
+        pplns_window_units: config.pool.pplns_window_units,
+        final_depth: config.pool.payout_final_depth,
+        ..PoolConfig::new(config.data_dir.clone(), config.network)
+    }
+}
+
+fn stratum_config(config: &Config) -> anyhow::Result<StratumConfig> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| anyhow::anyhow!("no system randomness: {error}"))?;
+    let defaults = StratumConfig::default();
+    let interval_ms = u64::from(config.pool.share_interval_secs).saturating_mul(1_000);
+    let sessions = Algorithm::ALL.map(|algorithm| {
+        let limits = config.pool.share_difficulty[algorithm.index()];
+        let policy = &defaults.sessions[algorithm.index()];
+        let vardiff = VardiffPolicy {
+            start: limits.start,
+            floor: limits.floor,
+            cap_divisor: u64::from(config.pool.share_difficulty_cap_divisor),
+            share_interval_ms: interval_ms,
+            ..policy.vardiff
+        };
+        SessionPolicy { vardiff, ..policy.clone() }
+    });
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let verify = VerifyConfig { threads: [NonZeroUsize::MIN, cores, NonZeroUsize::MIN], ..defaults.verify };
+    let listen = Algorithm::ALL.map(|algorithm| Some(config.stratum(algorithm)));
+    Ok(StratumConfig { listen, sessions, seed, verify, ..defaults })
+}
+
+fn net_config(config: &Config) -> anyhow::Result<NetConfig> {
+    let connect = config
+        .connect
+        .iter()
+        .map(|peer| peer.parse::<PeerAddress>().map_err(|error| UsageError(format!("connect: {error}")).into()))
+        .collect::<anyhow::Result<_>>()?;
+    Ok(NetConfig {
+        listen: Some(config.p2p),
+        connect,
+        key_file: Some(config.data_dir.join("node-key")),
+        ..NetConfig::default()
+    })
+}
+
+/// Starts the built-in miner on this process's own Stratum ports, as any miner would; with no threads it waits for
+/// `setminingconfig`.
+fn start_miner(
+    config: &Config,
+    node: &Arc<Node>,
+    stratum: &StratumHandle,
+    address: &str,
+    pow: Arc<PowVerifier>,
+) -> anyhow::Result<Miner> {
+    let endpoints = ports(stratum).map(|(algorithm, address)| (algorithm, address.into())).collect();
+    let targets = Arc::clone(node);
+    let block_target = move |algorithm| {
+        let bits = targets.tip().next_bits.into_iter().find(|(active, _)| *active == algorithm)?.1;
+        bits.decode().ok()
+    };
+    let miner_config = MinerConfig {
+        threads: config.miner.threads.max(1),
+        enabled: config.miner.threads > 0,
+        algorithms: config.miner.algorithms.clone(),
+        block_targets: Some(Arc::new(block_target)),
+        ..MinerConfig::new(endpoints, format!("{address}.builtin"))
+    };
+    Ok(Miner::start(miner_config, pow, &Handle::current())?)
+}
