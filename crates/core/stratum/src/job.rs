@@ -2,8 +2,8 @@ use std::{collections::VecDeque, sync::Arc};
 
 use bq_pow::{ETHASH_EPOCH_MAX, coinbase_parts, ethash_seed, ethash_work_hash};
 use bq_primitives::{
-    AccountId, Algorithm, BlockId, ExtraNonce, Header, NetworkDifficulty, PowKey, Seal, SealHash,
-    ShareDifficulty, Target, Transaction, WorkerName,
+    AccountId, Algorithm, BlockId, ExtraNonce, Header, NetworkDifficulty, PowKey, Seal, SealHash, ShareDifficulty,
+    Target, Transaction, WorkerName,
 };
 
 /// One unsealed block of one algorithm, ready to become jobs: made once and shared by every session.
@@ -117,9 +117,16 @@ pub(crate) struct Job {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JobWork {
     /// The coinbase differs by connection and template; between two jobs on one template the starting time does.
-    Sha256d { ntime: u32 },
-    RandomX { extranonce: ExtraNonce },
-    Ethash { extranonce: ExtraNonce, work_hash: [u8; 32] },
+    Sha256d {
+        ntime: u32,
+    },
+    RandomX {
+        extranonce: ExtraNonce,
+    },
+    Ethash {
+        extranonce: ExtraNonce,
+        work_hash: [u8; 32],
+    },
 }
 
 impl Job {

@@ -35,7 +35,7 @@ mod vardiff;
 pub use duplicates::{DuplicateSet, Sighting};
 pub use extranonce::{ExtranonceAllocator, ExtranoncePrefix};
 pub use job::JobTemplate;
-pub use line::{LineBuffer, LineTooLong, LINE_BYTES_MAX};
+pub use line::{LINE_BYTES_MAX, LineBuffer, LineTooLong};
 pub use login::{Login, LoginError, LoginTicket};
 pub use output::{CloseReason, Frame, FrameKind, LoginOutcome, Output};
 pub use policy::SessionPolicy;

@@ -1,6 +1,6 @@
 use bq_primitives::{AccountId, ShareDifficulty, WorkerName};
 
-use crate::{LoginTicket, ShareCandidate, Reject};
+use crate::{LoginTicket, Reject, ShareCandidate};
 
 /// What a session wants done. Carry it out in order.
 #[derive(Debug)]

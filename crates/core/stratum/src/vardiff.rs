@@ -68,7 +68,11 @@ pub struct Vardiff {
 enum Phase {
     /// No job was sent yet.
     Idle,
-    Seek { since: TimeMs, interval_ms: u64, silent_steps: u32 },
+    Seek {
+        since: TimeMs,
+        interval_ms: u64,
+        silent_steps: u32,
+    },
     Hold,
 }
 

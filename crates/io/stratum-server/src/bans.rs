@@ -82,7 +82,8 @@ impl Bans {
             return false;
         }
         let span_ms = BAN_MS.saturating_mul(1 << record.bans.min(16)).min(BAN_MS_MAX);
-        *record = Record { points: 0, last: now, banned_until: now.after(span_ms), bans: record.bans.saturating_add(1) };
+        *record =
+            Record { points: 0, last: now, banned_until: now.after(span_ms), bans: record.bans.saturating_add(1) };
         true
     }
 

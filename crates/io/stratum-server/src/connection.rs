@@ -95,7 +95,8 @@ impl Connection {
 
     /// Waits for the next thing to happen and tells the session.
     async fn wait(&mut self, stop: &mut watch::Receiver<bool>) -> Result<(), Ended> {
-        let interest = if self.outbox.is_empty() { Interest::READABLE } else { Interest::READABLE | Interest::WRITABLE };
+        let interest =
+            if self.outbox.is_empty() { Interest::READABLE } else { Interest::READABLE | Interest::WRITABLE };
         let give_up_at = self.outbox.give_up_at(Duration::from_millis(self.shared.config.write_stall_ms));
         let timeout_at = self.shared.clock.instant(self.session.next_timeout());
         let wake_at = give_up_at.map_or(timeout_at, |at| at.min(timeout_at));
@@ -129,7 +130,9 @@ impl Connection {
         match self.stream.try_read(&mut chunk) {
             Ok(0) => return Err("peer_closed"),
             Ok(count) => self.lines.push(&chunk[..count]),
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => return Ok(()),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                return Ok(());
+            }
             Err(_) => return Err("peer_gone"),
         }
         let now = self.shared.clock.now();

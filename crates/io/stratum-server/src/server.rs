@@ -115,9 +115,8 @@ impl StratumHandle {
         // The last owner of the queues: their threads finish what is in them and end.
         drop(self.shared);
         let threads = self.threads;
-        let joined = tokio::task::spawn_blocking(move || {
-            threads.into_iter().filter_map(|thread| thread.join().err()).count()
-        });
+        let joined =
+            tokio::task::spawn_blocking(move || threads.into_iter().filter_map(|thread| thread.join().err()).count());
         if !matches!(joined.await, Ok(0)) {
             tracing::error!("a verification thread ended by panic");
         }

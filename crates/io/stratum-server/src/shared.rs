@@ -9,8 +9,8 @@ use std::{
 use bq_api_types::{AuthorizeError, PoolApi, ShareReject};
 use bq_primitives::{AccountId, Algorithm, WorkerName, tagged_hash};
 use bq_stratum::{
-    ExtranonceAllocator, ExtranoncePrefix, LoginOutcome, LoginTicket, Reject, SessionPolicy, SessionSeed,
-    ShareTicket, Verdict,
+    ExtranonceAllocator, ExtranoncePrefix, LoginOutcome, LoginTicket, Reject, SessionPolicy, SessionSeed, ShareTicket,
+    Verdict,
 };
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -125,10 +125,9 @@ impl Shared {
     /// Asks the pool about a login. Blocks on disk.
     pub(crate) fn authorize(&self, algorithm: Algorithm, address: &str, worker: &WorkerName) -> LoginOutcome {
         match self.pool.authorize(address) {
-            Ok(account) => LoginOutcome::Granted {
-                account,
-                remembered: self.remembered.lock().get(algorithm, account, worker),
-            },
+            Ok(account) => {
+                LoginOutcome::Granted { account, remembered: self.remembered.lock().get(algorithm, account, worker) }
+            }
             Err(AuthorizeError::Address(text)) => LoginOutcome::Refused(text),
             Err(AuthorizeError::Unavailable(error)) => {
                 tracing::error!(error, "the pool cannot authorize miners");

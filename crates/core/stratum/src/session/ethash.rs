@@ -47,7 +47,10 @@ impl Dialect for Ethash {
             ("mining.authorize", Mode::Plain | Mode::NiceHash | Mode::Ethereum2) => self.login(core, request, mode),
             ("mining.bye", Mode::Ethereum2) => core.close(CloseReason::Goodbye),
             (
-                "mining.extranonce.subscribe" | "mining.hashrate" | "eth_submitHashrate" | "mining.noop"
+                "mining.extranonce.subscribe"
+                | "mining.hashrate"
+                | "eth_submitHashrate"
+                | "mining.noop"
                 | "mining.ping",
                 _,
             ) => core.reply(wire::result(mode, id, "true")),

@@ -12,8 +12,8 @@ use bq_primitives::{AccountId, Algorithm, ShareDifficulty, WorkerName};
 
 use self::core::{Core, Dialect};
 use crate::{
-    CloseReason, ExtranoncePrefix, JobTemplate, LoginOutcome, LoginTicket, Output, SessionPolicy, ShareTicket,
-    TimeMs, Verdict,
+    CloseReason, ExtranoncePrefix, JobTemplate, LoginOutcome, LoginTicket, Output, SessionPolicy, ShareTicket, TimeMs,
+    Verdict,
     request::{Request, Unreadable},
 };
 

@@ -110,7 +110,9 @@ impl Sha256d {
                     answers.push(format!("\"version-rolling.mask\":\"{:08x}\"", self.version_mask));
                 }
                 "minimum-difficulty" => {
-                    if let Some(difficulty) = option("minimum-difficulty.value").and_then(Value::as_f64).and_then(from_units) {
+                    if let Some(difficulty) =
+                        option("minimum-difficulty.value").and_then(Value::as_f64).and_then(from_units)
+                    {
                         core.suggest(now, difficulty);
                     }
                     answers.push("\"minimum-difficulty\":true".to_owned());
@@ -168,9 +170,8 @@ fn authorize(core: &mut Core, request: &Request) {
     let password = request.text(1).unwrap_or_default();
     let wanted = password_difficulty(password).and_then(parse_units);
     let login = request.text(0).unwrap_or_default();
-    let asked = core.login(&request.id, login, None, |login| {
-        wanted.or_else(|| login.difficulty.as_deref().and_then(parse_units))
-    });
+    let asked = core
+        .login(&request.id, login, None, |login| wanted.or_else(|| login.difficulty.as_deref().and_then(parse_units)));
     if let Err(text) = asked {
         core.reply(refusal(&request.id, &text));
     }
@@ -179,7 +180,9 @@ fn authorize(core: &mut Core, request: &Request) {
 fn subscription(core: &Core) -> String {
     let prefix = hex::encode(core.seed.prefix.0);
     let session = core.seed.session_id;
-    format!("[[[\"mining.set_difficulty\",\"1\"],[\"mining.notify\",\"{session:08x}\"]],\"{prefix}\",{EXTRANONCE2_BYTES}]")
+    format!(
+        "[[[\"mining.set_difficulty\",\"1\"],[\"mining.notify\",\"{session:08x}\"]],\"{prefix}\",{EXTRANONCE2_BYTES}]"
+    )
 }
 
 fn notify(job: &Job, clean: bool) -> Option<String> {

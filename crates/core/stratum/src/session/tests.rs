@@ -11,15 +11,12 @@ use bq_primitives::{
 
 use super::{Session, SessionSeed};
 use crate::{
-    CloseReason, ExtranoncePrefix, FrameKind, JobTemplate, LoginOutcome, Output, Reject, SessionPolicy,
-    ShareCandidate, TimeMs, VardiffPolicy, Verdict,
+    CloseReason, ExtranoncePrefix, FrameKind, JobTemplate, LoginOutcome, Output, Reject, SessionPolicy, ShareCandidate,
+    TimeMs, VardiffPolicy, Verdict,
 };
 
-pub(super) const SEED: SessionSeed = SessionSeed {
-    session_id: 0xc0ff_ee01,
-    first_job_id: 0x1f,
-    prefix: ExtranoncePrefix([0, 1, 0, 0, 0, 0, 0, 7]),
-};
+pub(super) const SEED: SessionSeed =
+    SessionSeed { session_id: 0xc0ff_ee01, first_job_id: 0x1f, prefix: ExtranoncePrefix([0, 1, 0, 0, 0, 0, 0, 7]) };
 
 /// A template whose parent is `tip` repeated and whose body is told by `body`.
 pub(super) fn template(algorithm: Algorithm, tip: u8, body: u8) -> JobTemplate {

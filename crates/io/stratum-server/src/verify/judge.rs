@@ -64,14 +64,19 @@ impl Judge {
             candidates.iter().map(|candidate| self.check_cheaply(candidate)).collect();
         let proven = self.prove_all(&candidates, &mut proofs);
         let judged = candidates.into_iter().zip(proven);
-        judged.map(|(candidate, proven)| match proven {
-            Ok(proven) => self.book(candidate, &proven),
-            Err(reason) => Verdict::Rejected(reason),
-        })
-        .collect()
+        judged
+            .map(|(candidate, proven)| match proven {
+                Ok(proven) => self.book(candidate, &proven),
+                Err(reason) => Verdict::Rejected(reason),
+            })
+            .collect()
     }
 
-    fn prove_all(&self, candidates: &[&ShareCandidate], checks: &mut [Result<(), Reject>]) -> Vec<Result<Proven, Reject>> {
+    fn prove_all(
+        &self,
+        candidates: &[&ShareCandidate],
+        checks: &mut [Result<(), Reject>],
+    ) -> Vec<Result<Proven, Reject>> {
         let ethash = self.evaluate_ethash(candidates, checks);
         let each = candidates.iter().zip(checks).zip(ethash);
         each.map(|((candidate, check), evaluated)| {
@@ -109,7 +114,9 @@ impl Judge {
         let mut evaluated: Vec<Option<Result<EthashProof, Reject>>> = candidates.iter().map(|_| None).collect();
         let mut waiting: Vec<(usize, u32, EthashTask)> = Vec::new();
         for (index, (candidate, check)) in candidates.iter().zip(checks).enumerate() {
-            let (PowKey::Ethash(epoch), Some(task)) = (candidate.template.key, ethash_task(candidate)) else { continue };
+            let (PowKey::Ethash(epoch), Some(task)) = (candidate.template.key, ethash_task(candidate)) else {
+                continue;
+            };
             if check.is_ok() && !claimed_mix_meets(candidate, &task) {
                 *check = Err(Reject::LowDifficulty);
             }
@@ -194,9 +201,7 @@ fn ethash_task(candidate: &ShareCandidate) -> Option<EthashTask> {
 /// Two Keccaks tell whether the claimed mix would be a share; true where none is claimed.
 fn claimed_mix_meets(candidate: &ShareCandidate, task: &EthashTask) -> bool {
     match candidate.claim {
-        Claim::EthashMix(mix) => {
-            candidate.share_target.is_met_by_be(&ethash_final(&task.work_hash, task.nonce, &mix))
-        }
+        Claim::EthashMix(mix) => candidate.share_target.is_met_by_be(&ethash_final(&task.work_hash, task.nonce, &mix)),
         Claim::None | Claim::RandomX(_) => true,
     }
 }

@@ -31,7 +31,8 @@ impl Bench {
         let pool = Arc::new(FakePool::new(Target(U256::MAX / U256::from(network)), KEY));
         pool.set_tip(1, 0);
         let difficulty = ShareDifficulty::from_hashes(share);
-        let vardiff = VardiffPolicy { start: difficulty, floor: difficulty, cap_divisor: 1, ..VardiffPolicy::default() };
+        let vardiff =
+            VardiffPolicy { start: difficulty, floor: difficulty, cap_divisor: 1, ..VardiffPolicy::default() };
         let session = SessionPolicy { vardiff, job_gap_ms: 0, ..SessionPolicy::default() };
         let mut config = StratumConfig {
             listen: [Some("127.0.0.1:0".parse().unwrap()); Algorithm::COUNT],
@@ -63,7 +64,11 @@ async fn a_sha256d_share_is_booked_once_whoever_sends_it_however_often() {
     let share = job.find(64, 1 << 40);
     assert_eq!(client.submit(&share).await, "true");
     assert_eq!(client.submit(&share).await, "22");
-    assert_eq!(client.submit(&share.to_uppercase().replace("ADDR1.RIG1", "addr1.rig1")).await, "22", "another spelling is the same share");
+    assert_eq!(
+        client.submit(&share.to_uppercase().replace("ADDR1.RIG1", "addr1.rig1")).await,
+        "22",
+        "another spelling is the same share"
+    );
     assert_eq!(client.submit(&job.find_worse(64)).await, "23");
     let booked = bench.pool.shares();
     assert_eq!(booked.len(), 1);
@@ -97,7 +102,12 @@ async fn a_block_carries_its_body_and_a_new_tip_makes_the_rest_stale() {
     let block = block.unwrap();
     assert_eq!(accepted.block_id, Some(block.id()));
     assert_eq!((block.transactions.len(), block.header.parent_id), (1, BlockId([1; 32])));
-    assert!(bench.verifier.verify(&block.header, &block.seal, &bq_primitives::PowKey::Sha256d, &Target(U256::MAX / U256::from(64))).is_ok());
+    assert!(
+        bench
+            .verifier
+            .verify(&block.header, &block.seal, &bq_primitives::PowKey::Sha256d, &Target(U256::MAX / U256::from(64)))
+            .is_ok()
+    );
 
     bench.pool.set_tip(1, 1); // only the body changes: late shares stay good
     let refreshed = client.next_sha256d_job(&job).await;
@@ -159,7 +169,9 @@ async fn randomx_shares_are_recomputed() {
     let found = tokio::task::spawn_blocking(move || job.find(&verifier, KEY)).await.unwrap();
     let RandomXJob { id, nonce, result, .. } = found;
     let submit = |nonce: &str, result: &str, job: &str| {
-        format!(r#"{{"id":5,"jsonrpc":"2.0","method":"submit","params":{{"id":"{session}","job_id":"{job}","nonce":"{nonce}","result":"{result}","algo":"rx/0"}}}}"#)
+        format!(
+            r#"{{"id":5,"jsonrpc":"2.0","method":"submit","params":{{"id":"{session}","job_id":"{job}","nonce":"{nonce}","result":"{result}","algo":"rx/0"}}}}"#
+        )
     };
     let reply = client.request(&submit(&nonce, &result, &id)).await;
     assert_eq!(reply["result"]["status"], "OK", "{reply}");
@@ -173,7 +185,10 @@ async fn randomx_shares_are_recomputed() {
     ] {
         refused.push(client.request(&line).await["error"]["message"].as_str().unwrap().to_owned());
     }
-    assert_eq!(refused, ["Duplicate share", "Invalid result", "Low difficulty share", "Stale share", "Malformed nonce"]);
+    assert_eq!(
+        refused,
+        ["Duplicate share", "Invalid result", "Low difficulty share", "Stale share", "Malformed nonce"]
+    );
     bench.pool.set_tip(2, 0);
     assert_eq!(client.line().await["method"], "job");
     let stale = client.request(&submit(&nonce, &result, &id)).await;
@@ -207,7 +222,11 @@ async fn ethash_shares_with_and_without_a_mix() {
     let verifier = Arc::clone(&bench.verifier);
     let header = job.header.clone();
     let found = tokio::task::spawn_blocking(move || EthashJob::find(&verifier, &header, prefix)).await.unwrap();
-    let line = format!(r#"{{"id":9,"method":"mining.submit","params":["addr1.rig2","{}","{}"]}}"#, job.id, &found.nonce_hex()[4..]);
+    let line = format!(
+        r#"{{"id":9,"method":"mining.submit","params":["addr1.rig2","{}","{}"]}}"#,
+        job.id,
+        &found.nonce_hex()[4..]
+    );
     assert_eq!(nicehash.request(&line).await["result"], true);
     let shares = bench.pool.shares();
     assert_eq!(shares.len(), 2);

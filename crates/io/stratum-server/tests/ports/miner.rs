@@ -74,7 +74,8 @@ impl Client {
         self.user = user.to_owned();
         let subscribed = self.request(r#"{"id":1,"method":"mining.subscribe","params":["test"]}"#).await;
         let extranonce1 = subscribed["result"][1].as_str().unwrap().to_owned();
-        let authorized = self.request(&format!(r#"{{"id":2,"method":"mining.authorize","params":["{user}","x"]}}"#)).await;
+        let authorized =
+            self.request(&format!(r#"{{"id":2,"method":"mining.authorize","params":["{user}","x"]}}"#)).await;
         assert_eq!(authorized["result"], true);
         self.sha256d_job(extranonce1).await
     }
@@ -110,11 +111,19 @@ impl Client {
     }
 
     pub(crate) async fn log_in_randomx(&mut self, user: &str) -> (String, RandomXJob) {
-        let line = format!(r#"{{"id":1,"jsonrpc":"2.0","method":"login","params":{{"login":"{user}","pass":"x","algo":["rx/0"]}}}}"#);
+        let line = format!(
+            r#"{{"id":1,"jsonrpc":"2.0","method":"login","params":{{"login":"{user}","pass":"x","algo":["rx/0"]}}}}"#
+        );
         let reply = self.request(&line).await;
         let job = &reply["result"]["job"];
         let text = |value: &Value| value.as_str().unwrap().to_owned();
-        let job = RandomXJob { id: text(&job["job_id"]), blob: text(&job["blob"]), target: text(&job["target"]), nonce: String::new(), result: String::new() };
+        let job = RandomXJob {
+            id: text(&job["job_id"]),
+            blob: text(&job["blob"]),
+            target: text(&job["target"]),
+            nonce: String::new(),
+            result: String::new(),
+        };
         (text(&reply["result"]["id"]), job)
     }
 
@@ -126,9 +135,13 @@ impl Client {
     }
 
     pub(crate) async fn log_in_nicehash(&mut self, user: &str) -> (u16, EthashJob) {
-        let reply = self.request(r#"{"id":1,"method":"mining.subscribe","params":["t","EthereumStratum/1.0.0"]}"#).await;
+        let reply =
+            self.request(r#"{"id":1,"method":"mining.subscribe","params":["t","EthereumStratum/1.0.0"]}"#).await;
         let prefix = u16::from_str_radix(reply["result"][1].as_str().unwrap(), 16).unwrap();
-        assert_eq!(self.request(&format!(r#"{{"id":2,"method":"mining.authorize","params":["{user}","x"]}}"#)).await["result"], true);
+        assert_eq!(
+            self.request(&format!(r#"{{"id":2,"method":"mining.authorize","params":["{user}","x"]}}"#)).await["result"],
+            true
+        );
         loop {
             let line = self.line().await;
             if line["method"] == "mining.notify" {
@@ -158,7 +171,8 @@ impl Sha256dJob {
     /// Hashes exactly what the wire says, independently of the server's own shapes.
     fn search(&self, wanted: impl Fn(&PowHash) -> bool) -> String {
         let extranonce2 = "00000000000000ab";
-        let coinbase = hex::decode([self.prefix.as_str(), &self.extranonce1, extranonce2, &self.suffix].concat()).unwrap();
+        let coinbase =
+            hex::decode([self.prefix.as_str(), &self.extranonce1, extranonce2, &self.suffix].concat()).unwrap();
         let mut header = Vec::new();
         header.extend(0x2000_0000_u32.to_le_bytes());
         for word in hex::decode(&self.parent).unwrap().chunks(4) {
@@ -233,7 +247,11 @@ impl EthashJob {
 
     pub(crate) fn submit(&self, found: &EthashFound) -> String {
         let mix = hex::encode(found.mix);
-        format!(r#"{{"id":40,"method":"eth_submitWork","worker":"rig1","params":["0x{}","0x{}","0x{mix}"]}}"#, found.nonce_hex(), self.header)
+        format!(
+            r#"{{"id":40,"method":"eth_submitWork","worker":"rig1","params":["0x{}","0x{}","0x{mix}"]}}"#,
+            found.nonce_hex(),
+            self.header
+        )
     }
 }
 

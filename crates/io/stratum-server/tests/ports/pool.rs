@@ -5,8 +5,8 @@ use std::sync::{
 
 use bq_api_types::{AcceptedShare, AuthorizeError, PoolApi, RecordShareError, ShareReject, Template, TemplateWork};
 use bq_primitives::{
-    AccountId, Algorithm, Amount, Block, BlockId, CompactTarget, Header, Height, MerkleRoot, PowKey, Target,
-    Timestamp, Transaction, WorkerName,
+    AccountId, Algorithm, Amount, Block, BlockId, CompactTarget, Header, Height, MerkleRoot, PowKey, Target, Timestamp,
+    Transaction, WorkerName,
 };
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -35,7 +35,14 @@ impl FakePool {
 
     /// A template on a tip, told apart from others on it by its body.
     pub(crate) fn set_tip(&self, tip: u8, body: u8) {
-        let coinbase = Transaction { version: u32::from(body), inputs: vec![], outputs: vec![], lock_height: Height(0), coinbase_data: vec![], witnesses: vec![] };
+        let coinbase = Transaction {
+            version: u32::from(body),
+            inputs: vec![],
+            outputs: vec![],
+            lock_height: Height(0),
+            coinbase_data: vec![],
+            witnesses: vec![],
+        };
         let work = |algorithm| TemplateWork {
             header: Header {
                 version: 1,

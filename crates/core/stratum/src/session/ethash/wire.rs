@@ -28,7 +28,9 @@ const NICEHASH_NAME: &str = "EthereumStratum/1.0.0";
 pub(super) fn mode_of(request: &Request) -> Mode {
     match request.method.as_str() {
         "mining.hello" => Mode::Ethereum2,
-        "mining.subscribe" if request.text(1).is_some_and(|name| name.starts_with("EthereumStratum/")) => Mode::NiceHash,
+        "mining.subscribe" if request.text(1).is_some_and(|name| name.starts_with("EthereumStratum/")) => {
+            Mode::NiceHash
+        }
         method if method.starts_with("eth_") => Mode::EthProxy,
         _ => Mode::Plain,
     }

@@ -50,7 +50,10 @@ fn sha256d_handshake_in_the_order_of_bitaxe() {
 fn sha256d_authorize_before_subscribe_and_null_ids() {
     let mut rig = sha256d();
     rig.check(r#"{"id":null,"method":"mining.suggest_target","params":["00"]}"#, &[]);
-    rig.check(r#"{"id":1,"method":"mining.authorize","params":["wallet","x"]}"#, &[r#"{"id":1,"result":true,"error":null}"#]);
+    rig.check(
+        r#"{"id":1,"method":"mining.authorize","params":["wallet","x"]}"#,
+        &[r#"{"id":1,"result":true,"error":null}"#],
+    );
     rig.line(r#"{"id":2,"method":"mining.subscribe","params":[]}"#);
     let lines = rig.take();
     assert!(lines[0].starts_with(r#"{"id":2,"#) && lines[1].contains("set_difficulty") && lines[2].contains("notify"));
@@ -60,10 +63,19 @@ fn sha256d_authorize_before_subscribe_and_null_ids() {
 #[test]
 fn sha256d_small_requests() {
     let mut rig = sha256d_mining();
-    rig.check(r#"{"id":5,"method":"mining.extranonce.subscribe","params":[]}"#, &[r#"{"id":5,"result":true,"error":null}"#]);
+    rig.check(
+        r#"{"id":5,"method":"mining.extranonce.subscribe","params":[]}"#,
+        &[r#"{"id":5,"result":true,"error":null}"#],
+    );
     rig.check(r#"{"id":6,"method":"mining.ping"}"#, &[r#"{"id":6,"result":"pong","error":null}"#]);
-    rig.check(r#"{"id":"tx","method":"mining.get_transactions","params":["1"]}"#, &[r#"{"id":"tx","result":null,"error":[20,"Unsupported",null]}"#]);
-    rig.check(r#"{"id":8,"method":"nonsense","params":{}}"#, &[r#"{"id":8,"result":null,"error":[20,"Unsupported",null]}"#]);
+    rig.check(
+        r#"{"id":"tx","method":"mining.get_transactions","params":["1"]}"#,
+        &[r#"{"id":"tx","result":null,"error":[20,"Unsupported",null]}"#],
+    );
+    rig.check(
+        r#"{"id":8,"method":"nonsense","params":{}}"#,
+        &[r#"{"id":8,"result":null,"error":[20,"Unsupported",null]}"#],
+    );
     rig.check(r#"{"id":9,"result":"agent","error":null}"#, &[]);
     rig.now = rig.now.after(5_000);
     rig.line(r#"{"id":7,"method":"mining.suggest_difficulty","params":["0.25"]}"#);
@@ -81,7 +93,10 @@ fn sha256d_submits() {
     rig.check(&submit(good), &[]);
     rig.check(&submit(&good.replace("AB", "ab")), &[]); // the same bytes, still in verification
     rig.verdict(ACCEPTED);
-    assert_eq!(rig.take(), [r#"{"id":4,"result":true,"error":null}"#, r#"{"id":4,"result":null,"error":[22,"Duplicate share",null]}"#]);
+    assert_eq!(
+        rig.take(),
+        [r#"{"id":4,"result":true,"error":null}"#, r#"{"id":4,"result":null,"error":[22,"Duplicate share",null]}"#]
+    );
 
     let mut refused = |params: &str, code: u32| {
         rig.line(&submit(params));
@@ -108,7 +123,9 @@ fn sha256d_submits() {
 #[test]
 fn sha256d_version_bits() {
     let mut rig = sha256d_mining();
-    rig.line(r#"{"id":1,"method":"mining.configure","params":[["version-rolling"],{"version-rolling.mask":"00c00000"}]}"#);
+    rig.line(
+        r#"{"id":1,"method":"mining.configure","params":[["version-rolling"],{"version-rolling.mask":"00c00000"}]}"#,
+    );
     assert!(rig.take()[0].contains(r#""version-rolling.mask":"00c00000""#));
     let mut nonce = 0;
     let mut version = |bits: &str| {
@@ -137,7 +154,9 @@ fn sha256d_jobs_of_the_same_tip_stay_valid_and_others_go_stale() {
     rig.template(&template(Algorithm::Sha256d, 1, 2));
     assert!(rig.take()[0].ends_with("false]}"));
     let submit = |job: &str, nonce: u32| {
-        format!(r#"{{"id":4,"method":"mining.submit","params":["wallet.rig1","{job}","0000000000000000","6a000003","{nonce:08x}"]}}"#)
+        format!(
+            r#"{{"id":4,"method":"mining.submit","params":["wallet.rig1","{job}","0000000000000000","6a000003","{nonce:08x}"]}}"#
+        )
     };
     rig.line(&submit("0000001f", 1));
     rig.line(&submit("00000020", 1));
@@ -201,7 +220,9 @@ fn randomx_login_holds_the_job() {
     let mut rig = randomx_mining();
     let lines = rig.take();
     assert_eq!(lines.len(), 1);
-    assert!(lines[0].starts_with(r#"{"id":1,"jsonrpc":"2.0","error":null,"result":{"id":"c0ffee01","job":{"blob":"1010"#));
+    assert!(
+        lines[0].starts_with(r#"{"id":1,"jsonrpc":"2.0","error":null,"result":{"id":"c0ffee01","job":{"blob":"1010"#)
+    );
     assert!(lines[0].ends_with(&format!(
         r#""job_id":"0000001f","target":"{}","algo":"rx/0","height":70000,"seed_hash":"{}"}},"extensions":["algo","keepalive"],"status":"OK"}}}}"#,
         hex::encode((u64::MAX / 20_000).to_le_bytes()),
@@ -238,7 +259,9 @@ fn randomx_submits() {
     rig.take();
     let low = "00".repeat(32);
     let submit = |nonce: &str, result: &str, job: &str, session: &str| {
-        format!(r#"{{"id":2,"method":"submit","params":{{"id":"{session}","job_id":"{job}","nonce":"{nonce}","result":"{result}","algo":"rx/0"}}}}"#)
+        format!(
+            r#"{{"id":2,"method":"submit","params":{{"id":"{session}","job_id":"{job}","nonce":"{nonce}","result":"{result}","algo":"rx/0"}}}}"#
+        )
     };
     let error = |text: &str| format!(r#"{{"id":2,"jsonrpc":"2.0","error":{{"code":-1,"message":"{text}"}}}}"#);
     rig.check(&submit("d0030040", &low, "0000001f", "c0ffee01"), &[]);
@@ -257,7 +280,10 @@ fn randomx_submits() {
     rig.check(&submit("d0030040", &low, "0000001f", "c0ffee02"), &[&error("Unauthenticated")]);
     rig.check(&submit("d003004", &low, "0000001f", "c0ffee01"), &[&error("Malformed nonce")]);
     rig.check(&submit("d0030040", &low[2..], "0000001f", "c0ffee01"), &[&error("Malformed result")]);
-    rig.check(r#"{"id":9,"method":"mining.subscribe","params":[]}"#, &[r#"{"id":9,"jsonrpc":"2.0","error":{"code":-1,"message":"Unsupported method"}}"#]);
+    rig.check(
+        r#"{"id":9,"method":"mining.subscribe","params":[]}"#,
+        &[r#"{"id":9,"jsonrpc":"2.0","error":{"code":-1,"message":"Unsupported method"}}"#],
+    );
     for forged in 1..=3 {
         rig.line(&submit(&format!("{forged:08x}"), &low, "0000001f", "c0ffee01"));
         rig.verdict(Verdict::Rejected(Reject::BadProof));
@@ -317,7 +343,10 @@ const SEED_1: &str = "290decd9548b62a8d60345a988386fc84ba6bc95484008f6362f93160e
 #[test]
 fn ethash_mode_0() {
     let mut rig = ethash();
-    rig.check(r#"{"id":1,"jsonrpc":"2.0","method":"mining.subscribe","params":[]}"#, &[r#"{"id":1,"jsonrpc":"2.0","result":true,"error":null}"#]);
+    rig.check(
+        r#"{"id":1,"jsonrpc":"2.0","method":"mining.subscribe","params":[]}"#,
+        &[r#"{"id":1,"jsonrpc":"2.0","result":true,"error":null}"#],
+    );
     rig.line(r#"{"id":3,"jsonrpc":"2.0","method":"mining.authorize","params":["wallet.rig1","x"]}"#);
     let lines = rig.take();
     assert_eq!((lines.len(), lines[0].as_str()), (2, r#"{"id":3,"jsonrpc":"2.0","result":true,"error":null}"#));
@@ -327,22 +356,38 @@ fn ethash_mode_0() {
     assert_eq!(job[3], format!("0x0000000200000000{}", "0".repeat(48)));
     assert_eq!(job[4], "true");
     let mix = format!("0x{}", "ab".repeat(32));
-    let submit = |header: &str, user: &str| format!(r#"{{"id":40,"jsonrpc":"2.0","method":"mining.submit","params":["{user}","0000001f","0x00000000000000Ff","{header}","{mix}"],"worker":"rig1"}}"#);
+    let submit = |header: &str, user: &str| {
+        format!(
+            r#"{{"id":40,"jsonrpc":"2.0","method":"mining.submit","params":["{user}","0000001f","0x00000000000000Ff","{header}","{mix}"],"worker":"rig1"}}"#
+        )
+    };
     rig.check(&submit(&job[1], "wallet"), &[]);
     assert_eq!(rig.shares[0].claim, Claim::EthashMix([0xab; 32]));
     assert!(matches!(rig.shares[0].seal, Seal::Ethash { nonce: 0xff, mix, .. } if mix == [0xab; 32]));
     assert_eq!(rig.shares[0].worker.as_str(), "rig1");
     rig.verdict(ACCEPTED);
     assert_eq!(rig.take(), [r#"{"id":40,"jsonrpc":"2.0","result":true,"error":null}"#]);
-    rig.check(&submit(&mix, "wallet"), &[r#"{"id":40,"jsonrpc":"2.0","result":false,"error":{"code":21,"message":"Job not found"}}"#]);
-    rig.check(&submit(&job[1], "thief"), &[r#"{"id":40,"jsonrpc":"2.0","result":false,"error":{"code":24,"message":"Unauthorized worker"}}"#]);
+    rig.check(
+        &submit(&mix, "wallet"),
+        &[r#"{"id":40,"jsonrpc":"2.0","result":false,"error":{"code":21,"message":"Job not found"}}"#],
+    );
+    rig.check(
+        &submit(&job[1], "thief"),
+        &[r#"{"id":40,"jsonrpc":"2.0","result":false,"error":{"code":24,"message":"Unauthorized worker"}}"#],
+    );
 }
 
 #[test]
 fn ethash_eth_proxy() {
     let mut rig = ethash();
-    rig.check(r#"{"id":5,"method":"eth_getWork","params":[]}"#, &[r#"{"id":5,"jsonrpc":"2.0","result":false,"error":{"code":24,"message":"Log in first"}}"#]);
-    rig.check(r#"{"id":1,"method":"eth_submitLogin","worker":"rig1","params":["wallet","x"]}"#, &[r#"{"id":1,"jsonrpc":"2.0","result":true}"#]);
+    rig.check(
+        r#"{"id":5,"method":"eth_getWork","params":[]}"#,
+        &[r#"{"id":5,"jsonrpc":"2.0","result":false,"error":{"code":24,"message":"Log in first"}}"#],
+    );
+    rig.check(
+        r#"{"id":1,"method":"eth_submitLogin","worker":"rig1","params":["wallet","x"]}"#,
+        &[r#"{"id":1,"jsonrpc":"2.0","result":true}"#],
+    );
     assert_eq!(rig.logins, [("wallet".to_owned(), "rig1".to_owned())]);
     rig.line(r#"{"id":5,"method":"eth_getWork","params":[]}"#);
     rig.line(r#"{"id":6,"method":"eth_getWork","params":[]}"#);
@@ -350,11 +395,23 @@ fn ethash_eth_proxy() {
     assert_eq!(lines[0].replace("\"id\":5", "\"id\":6"), lines[1], "polling does not make jobs");
     let job = params(&lines[0]);
     assert_eq!((job.len(), job[0].len(), job[1].as_str()), (3, 66, format!("0x{SEED_1}").as_str()));
-    rig.check(r#"{"id":9,"jsonrpc":"2.0","method":"eth_submitHashrate","worker":"rig1","params":["0x1","0x2"]}"#, &[r#"{"id":9,"jsonrpc":"2.0","result":true}"#]);
-    let submit = |nonce: &str| format!(r#"{{"id":40,"method":"eth_submitWork","worker":"rig1","params":["{nonce}","{}","0x{}"]}}"#, job[0], "00".repeat(32));
+    rig.check(
+        r#"{"id":9,"jsonrpc":"2.0","method":"eth_submitHashrate","worker":"rig1","params":["0x1","0x2"]}"#,
+        &[r#"{"id":9,"jsonrpc":"2.0","result":true}"#],
+    );
+    let submit = |nonce: &str| {
+        format!(
+            r#"{{"id":40,"method":"eth_submitWork","worker":"rig1","params":["{nonce}","{}","0x{}"]}}"#,
+            job[0],
+            "00".repeat(32)
+        )
+    };
     rig.check(&submit("0x0000000000000001"), &[]);
     rig.verdict(Verdict::Rejected(Reject::LowDifficulty));
-    assert_eq!(rig.take(), [r#"{"id":40,"jsonrpc":"2.0","result":false,"error":{"code":23,"message":"Low difficulty share"}}"#]);
+    assert_eq!(
+        rig.take(),
+        [r#"{"id":40,"jsonrpc":"2.0","result":false,"error":{"code":23,"message":"Low difficulty share"}}"#]
+    );
     for nonce in ["0x1", "0x00000000000000001", "0x000000000000000g", ""] {
         rig.line(&submit(nonce));
         assert!(rig.take()[0].contains(r#""code":20"#), "{nonce}");
@@ -362,7 +419,10 @@ fn ethash_eth_proxy() {
     rig.template(&template(Algorithm::Ethash, 2, 1));
     let push = rig.take();
     assert!(push.len() == 1 && push[0].starts_with(r#"{"id":0,"jsonrpc":"2.0","result":["0x"#));
-    rig.check(&submit("0x0000000000000002"), &[r#"{"id":40,"jsonrpc":"2.0","result":false,"error":{"code":21,"message":"Stale share"}}"#]);
+    rig.check(
+        &submit("0x0000000000000002"),
+        &[r#"{"id":40,"jsonrpc":"2.0","result":false,"error":{"code":21,"message":"Stale share"}}"#],
+    );
 }
 
 #[test]
@@ -372,7 +432,10 @@ fn ethash_nicehash() {
         r#"{"id":1,"method":"mining.subscribe","params":["ethminer 0.19.0","EthereumStratum/1.0.0"]}"#,
         &[r#"{"id":1,"result":[["mining.notify","c0ffee01","EthereumStratum/1.0.0"],"0007"],"error":null}"#],
     );
-    rig.check(r#"{"id":2,"method":"mining.extranonce.subscribe","params":[]}"#, &[r#"{"id":2,"result":true,"error":null}"#]);
+    rig.check(
+        r#"{"id":2,"method":"mining.extranonce.subscribe","params":[]}"#,
+        &[r#"{"id":2,"result":true,"error":null}"#],
+    );
     rig.line(r#"{"id":3,"method":"mining.authorize","params":["wallet.rig1","x"]}"#);
     let lines = rig.take();
     assert_eq!(lines[0], r#"{"id":3,"result":true,"error":null}"#);
@@ -384,7 +447,10 @@ fn ethash_nicehash() {
     assert_eq!(rig.shares[0].claim, Claim::None);
     rig.verdict(Verdict::Rejected(Reject::LowDifficulty));
     assert_eq!(rig.take(), [r#"{"id":40,"result":false,"error":[23,"Low difficulty share",null]}"#]);
-    rig.check(r#"{"id":40,"method":"mining.submit","params":["wallet.rig1","0000001f","0007a0cfae7df760"]}"#, &[r#"{"id":40,"result":false,"error":[20,"nonce has a wrong length or is not hex",null]}"#]);
+    rig.check(
+        r#"{"id":40,"method":"mining.submit","params":["wallet.rig1","0000001f","0007a0cfae7df760"]}"#,
+        &[r#"{"id":40,"result":false,"error":[20,"nonce has a wrong length or is not hex",null]}"#],
+    );
 }
 
 #[test]
@@ -416,13 +482,22 @@ fn ethash_2_0_0() {
     assert_eq!(lines[0], r#"{"id":3,"result":"w-c0ffee01"}"#);
     assert_eq!(
         lines[1],
-        format!(r#"{{"method":"mining.set","params":{{"epoch":"1","target":"0000000200000000{}","algo":"ethash","extranonce":"0007","timeout":"b4"}}}}"#, "0".repeat(48))
+        format!(
+            r#"{{"method":"mining.set","params":{{"epoch":"1","target":"0000000200000000{}","algo":"ethash","extranonce":"0007","timeout":"b4"}}}}"#,
+            "0".repeat(48)
+        )
     );
-    assert!(lines[2].starts_with(r#"{"method":"mining.notify","params":["0000001f","11170",""#) && lines[2].ends_with(r#","1"]}"#));
+    assert!(
+        lines[2].starts_with(r#"{"method":"mining.notify","params":["0000001f","11170",""#)
+            && lines[2].ends_with(r#","1"]}"#)
+    );
     rig.check(r#"{"id":40,"method":"mining.submit","params":["0000001f","a0cfae7df760","w-c0ffee01"]}"#, &[]);
     rig.verdict(ACCEPTED);
     assert_eq!(rig.take(), [r#"{"id":40,"result":true}"#]);
-    rig.check(r#"{"id":40,"method":"mining.submit","params":["0000001f","a0cfae7df760","w-00000000"]}"#, &[r#"{"id":40,"error":{"code":"401","message":"Unauthorized worker"}}"#]);
+    rig.check(
+        r#"{"id":40,"method":"mining.submit","params":["0000001f","a0cfae7df760","w-00000000"]}"#,
+        &[r#"{"id":40,"error":{"code":"401","message":"Unauthorized worker"}}"#],
+    );
     rig.check(r#"{"id":7,"method":"mining.noop"}"#, &[r#"{"id":7,"result":true}"#]);
     rig.template(&template(Algorithm::Ethash, 2, 1));
     assert_eq!(rig.take().len(), 1, "what did not change is not said again");
@@ -468,7 +543,11 @@ fn deadlines() {
 #[test]
 fn too_many_lines_are_answered_busy_and_then_closed() {
     let mut rig = sha256d_mining();
-    let submit = |nonce: u32| format!(r#"{{"id":4,"method":"mining.submit","params":["wallet.rig1","0000001f","0000000000000000","6a000003","{nonce:08x}"]}}"#);
+    let submit = |nonce: u32| {
+        format!(
+            r#"{{"id":4,"method":"mining.submit","params":["wallet.rig1","0000001f","0000000000000000","6a000003","{nonce:08x}"]}}"#
+        )
+    };
     for nonce in 0..500 {
         rig.line(&submit(nonce));
         while !rig.shares.is_empty() {
@@ -485,11 +564,20 @@ fn too_many_lines_are_answered_busy_and_then_closed() {
 #[test]
 fn one_account_per_connection() {
     let mut rig = sha256d_mining();
-    rig.check(r#"{"id":5,"method":"mining.authorize","params":["wallet.rig2","x"]}"#, &[r#"{"id":5,"result":true,"error":null}"#]);
+    rig.check(
+        r#"{"id":5,"method":"mining.authorize","params":["wallet.rig2","x"]}"#,
+        &[r#"{"id":5,"result":true,"error":null}"#],
+    );
     rig.login = LoginOutcome::Granted { account: AccountId(8), remembered: None };
-    rig.check(r#"{"id":6,"method":"mining.authorize","params":["other.rig2","x"]}"#, &[r#"{"id":6,"result":false,"error":[24,"one account per connection",null]}"#]);
+    rig.check(
+        r#"{"id":6,"method":"mining.authorize","params":["other.rig2","x"]}"#,
+        &[r#"{"id":6,"result":false,"error":[24,"one account per connection",null]}"#],
+    );
     rig.login = LoginOutcome::Refused("no such address".to_owned());
-    rig.check(r#"{"id":7,"method":"mining.authorize","params":["typo","x"]}"#, &[r#"{"id":7,"result":false,"error":[24,"no such address",null]}"#]);
+    rig.check(
+        r#"{"id":7,"method":"mining.authorize","params":["typo","x"]}"#,
+        &[r#"{"id":7,"result":false,"error":[24,"no such address",null]}"#],
+    );
     rig.line(r#"{"id":4,"method":"mining.submit","params":["wallet.rig2","0000001f","0000000000000000","6a000003","00000001"]}"#);
     assert_eq!((rig.shares[0].account, rig.shares[0].worker.as_str()), (AccountId(7), "rig2"));
 }

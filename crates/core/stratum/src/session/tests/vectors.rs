@@ -1,4 +1,4 @@
-use bq_pow::{PowVerifier, EthashWorkHash, ethash_seed, randomx_blob, sha256d_work_header};
+use bq_pow::{EthashWorkHash, PowVerifier, ethash_seed, randomx_blob, sha256d_work_header};
 use bq_primitives::{PowHash, Seal, SealHash, double_sha256};
 
 use super::*;
@@ -50,7 +50,8 @@ fn sha256d_bytes_from_notify_to_hash() {
 /// Every sealed RandomX case: the blob of the job is the one that was hashed, except for the nonce.
 #[test]
 fn randomx_job_blobs_are_those_of_the_seals() {
-    let vectors: serde_json::Value = serde_json::from_str(include_str!("../../../../../../vectors/bqip0002_seals.json")).unwrap();
+    let vectors: serde_json::Value =
+        serde_json::from_str(include_str!("../../../../../../vectors/bqip0002_seals.json")).unwrap();
     let cases: Vec<_> = vectors["cases"].as_array().unwrap().iter().filter(|case| case["algo"] == 1).collect();
     assert_eq!(cases.len(), 12);
     for case in cases {

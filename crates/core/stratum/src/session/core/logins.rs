@@ -1,0 +1,109 @@
+//! Logins.
+
+use std::sync::Arc;
+
+use bq_primitives::{ShareDifficulty, WorkerName};
+
+use super::{Core, PendingLogin};
+use crate::{CloseReason, Login, LoginOutcome, LoginTicket, Output, TimeMs, job::Miner, request::RequestId};
+
+/// Logins of one connection that may wait for an answer.
+const LOGINS_PENDING_MAX: usize = 4;
+/// Machines that may share one connection (a proxy).
+const MINERS_MAX: usize = 32;
+
+impl Core {
+    /// Reads a login and asks for it to be checked.
+    ///
+    /// # Errors
+    /// What is wrong with it; the request is not answered yet.
+    pub(in crate::session) fn login(
+        &mut self,
+        id: &RequestId,
+        text: &str,
+        worker: Option<&str>,
+        difficulty: impl Fn(&Login) -> Option<ShareDifficulty>,
+    ) -> Result<(), String> {
+        if self.logins.len() >= LOGINS_PENDING_MAX || self.miners.len() >= MINERS_MAX {
+            return Err("too many logins on this connection".to_owned());
+        }
+        let login = Login::parse(text).map_err(|error| error.to_string())?;
+        let named = || worker.and_then(|name| WorkerName::new(name).ok());
+        let ticket = self.next_ticket();
+        let pending = PendingLogin {
+            ticket,
+            id: id.clone(),
+            difficulty: difficulty(&login),
+            worker: login.worker.or_else(named).unwrap_or_default(),
+            address: login.address,
+        };
+        self.replies.wait(ticket);
+        self.outputs.push_back(Output::Authorize {
+            ticket: LoginTicket(ticket),
+            address: pending.address.clone(),
+            worker: pending.worker.clone(),
+        });
+        self.logins.push(pending);
+        Ok(())
+    }
+
+    /// Takes in the answer to a login: the login, and why it was refused after all.
+    pub(in crate::session) fn finish_login(
+        &mut self,
+        now: TimeMs,
+        ticket: LoginTicket,
+        outcome: LoginOutcome,
+    ) -> Option<(PendingLogin, Option<String>)> {
+        let index = self.logins.iter().position(|login| login.ticket == ticket.0)?;
+        let login = self.logins.remove(index);
+        match outcome {
+            LoginOutcome::Unavailable => {
+                self.close(CloseReason::Unavailable);
+                None
+            }
+            LoginOutcome::Refused(text) => Some((login, Some(text))),
+            LoginOutcome::Granted { account, remembered } => {
+                if self.miners.first().is_some_and(|first| first.account != account) {
+                    return Some((login, Some("one account per connection".to_owned())));
+                }
+                if self.miners.is_empty() {
+                    match (login.difficulty, remembered) {
+                        (Some(difficulty), _) => self.vardiff.pin(difficulty),
+                        (None, Some(difficulty)) => self.vardiff.remember(now, difficulty),
+                        (None, None) => {}
+                    }
+                }
+                let miner = Miner { account, address: login.address.clone(), worker: login.worker.clone() };
+                if !self.miners.iter().any(|known| **known == miner) {
+                    self.miners.push(Arc::new(miner));
+                }
+                Some((login, None))
+            }
+        }
+    }
+
+    pub(in crate::session) fn first_miner(&self) -> Option<&Arc<Miner>> {
+        self.miners.first()
+    }
+
+    /// The logged-in machine that a submit names. A submit that names none, or none that is known under its address, is
+    /// the first machine's, if `strict` does not forbid it.
+    pub(in crate::session) fn miner_named(
+        &self,
+        login: &str,
+        worker: Option<&str>,
+        strict: bool,
+    ) -> Option<Arc<Miner>> {
+        let login = Login::parse(login).ok()?;
+        let worker = login.worker.as_ref().map(WorkerName::as_str).or(worker);
+        let of_address = || self.miners.iter().filter(|miner| miner.address == login.address);
+        let exact = of_address().find(|miner| miner.worker.as_str() == worker.unwrap_or("default"));
+        let lenient = || if strict { None } else { of_address().next() };
+        exact.or_else(lenient).cloned()
+    }
+
+    pub(in crate::session) fn next_ticket(&mut self) -> u64 {
+        self.tickets = self.tickets.saturating_add(1);
+        self.tickets
+    }
+}
