@@ -220,3 +220,15 @@ fn an_algorithm_that_comes_back_starts_anew() {
     let error = params.check().unwrap_err();
     assert_eq!(error, ParamsError::NothingToContinue { era: Height(30_000), algorithm: Algorithm::RandomX });
 }
+
+#[test]
+fn genesis_ids_never_change() {
+    let ids = [
+        (Network::Mainnet, "29844c830027740b38bbec624a5b21022f44fe56a1fffeb6e7be89c7a71930ad"),
+        (Network::Testnet, "cf478ddb9cef69921a01c06eb780a2f0af647eccf34c299707828c5a1f720c1b"),
+        (Network::Devnet, "bb129c43e75a3ee62957640703a131f152d343c9454672f7646a917368f18534"),
+        (Network::Regtest, "4b77dbd3dd0b442d348415d494db376ed58ef9c8ead2cadc0fbb535ff4b95ac5"),
+    ];
+    let got = ids.map(|(network, _)| (network, Params::of(network).genesis_id().to_string()));
+    assert_eq!(got, ids.map(|(network, id)| (network, id.to_owned())));
+}
