@@ -39,7 +39,7 @@ pub trait LedgerStore: Send + Sync {
     /// One block.
     fn pool_block(&self, id: &BlockId) -> Result<Option<PoolBlock>, StoreError>;
 
-    /// The block whose coinbase this is.
+    /// The block whose coinbase this is. Blocks sealed from one template share it; a credited one comes first.
     fn block_of_coinbase(&self, coinbase: &TxId) -> Result<Option<PoolBlock>, StoreError>;
 
     /// A block's bytes, while they are kept: until it has matured or was rejected.

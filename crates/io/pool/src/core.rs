@@ -128,12 +128,16 @@ impl Core {
         drop(self.events.send(event));
     }
 
-    /// Runs `read` between two looks at the tip and returns its result only if the tip stood still.
+    /// Runs `read` and returns its result only if the tip was `expected` before and after.
     pub(crate) fn at_one_tip<T>(
         &self,
+        expected: &BlockId,
         read: impl FnOnce(&TipSummary) -> Result<T, PoolError>,
     ) -> Result<Option<T>, PoolError> {
         let before = self.node.tip();
+        if before.id != *expected {
+            return Ok(None);
+        }
         let value = read(&before)?;
         Ok(Some(value).filter(|_| self.node.tip().id == before.id))
     }

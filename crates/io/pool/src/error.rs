@@ -4,6 +4,8 @@ use bq_pool_store::StoreError;
 use bq_primitives::{AccountId, Network};
 use bq_share_log::{AppendError, OpenError, ReadError};
 
+use crate::SignerError;
+
 /// The pool cannot start, or a step of its work failed. Files are named by the errors inside.
 #[derive(Debug, thiserror::Error)]
 pub enum PoolError {
@@ -49,6 +51,9 @@ pub enum PoolError {
     /// The node.
     #[error("node: {0}")]
     Node(#[from] NodeError),
+    /// A payout was not signed.
+    #[error("signer: {0}")]
+    Signer(SignerError),
     /// A thread could not be started.
     #[error("thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -64,7 +69,7 @@ impl PoolError {
         match self {
             Self::Store(error) => error.is_transient(),
             Self::AppendLog(error) => error.is_transient(),
-            Self::Node(_) | Self::Thread(_) => true,
+            Self::Node(_) | Self::Signer(_) | Self::Thread(_) => true,
             Self::Config { .. }
             | Self::WrongNetwork { .. }
             | Self::OpenLog(_)

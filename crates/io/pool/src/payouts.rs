@@ -13,14 +13,20 @@ use crate::{PoolError, clock::Clock, core::Core, reconcile::Reconciliation};
 impl Core {
     /// Moves every open payout as far as it goes now.
     pub(crate) fn advance_payouts(&self) -> Result<(), PoolError> {
-        for mut payout in self.store.open_payouts()? {
-            while let Some(next) = self.advance(&payout)? {
-                self.tell_payout(&next);
-                if !next.state.is_open() || next.state == payout.state {
-                    break;
-                }
-                payout = next;
+        for payout in self.store.open_payouts()? {
+            let id = payout.id;
+            match self.advance_fully(payout) {
+                Err(error) if error.is_transient() => tracing::warn!(payout = %id, %error, "a payout goes on later"),
+                outcome => outcome?,
             }
+        }
+        Ok(())
+    }
+
+    fn advance_fully(&self, mut payout: Payout) -> Result<(), PoolError> {
+        while let Some(next) = self.advance(&payout)? {
+            self.tell_payout(&next);
+            payout = next;
         }
         Ok(())
     }
@@ -46,10 +52,7 @@ impl Core {
         }
         let spent: Vec<TxOut> =
             planned.inputs.iter().map(|input| TxOut { amount: input.amount, key_hash: self.key_hash }).collect();
-        let signed = self
-            .signer
-            .sign_transaction(&self.genesis, unsigned, &spent)
-            .map_err(|error| PoolError::Node(bq_api_types::NodeError::Request(format!("signer: {error}"))))?;
+        let signed = self.signer.sign_transaction(&self.genesis, unsigned, &spent).map_err(PoolError::Signer)?;
         if signed.txid() != planned.txid {
             return Err(PoolError::Inconsistent(format!("the signer changed payout {}", payout.id)));
         }

@@ -29,9 +29,10 @@ enum Origin {
 }
 
 impl Core {
-    /// Compares the books with the chain; nothing when the tip moved meanwhile.
-    pub(crate) fn reconcile(&self) -> Result<Option<Reconciliation>, PoolError> {
-        let found = self.at_one_tip(|tip| {
+    /// Compares the books with the chain at `settled`, the tip at which the pool's blocks were settled; nothing when the
+    /// tip has moved since.
+    pub(crate) fn reconcile(&self, settled: &BlockId) -> Result<Option<Reconciliation>, PoolError> {
+        let found = self.at_one_tip(settled, |tip| {
             let mut found = Reconciliation { tip: tip.id, tip_height: tip.height, ..Reconciliation::default() };
             let mut on_chain: i128 = 0;
             for coin in self.node.coins_of(&self.key_hash)? {

@@ -28,6 +28,7 @@ impl Core {
     /// Blocks, then books against chain, then payouts.
     pub(crate) fn settle_once(&self) -> Result<(), PoolError> {
         self.recover_candidates()?;
+        let tip = self.node.tip().id;
         self.settle_blocks()?;
         let mut settling = self.settling.lock();
         settling.reconciliation = None;
@@ -36,7 +37,8 @@ impl Core {
             self.store.audit()?;
             settling.last_audit = Some(Instant::now());
         }
-        let Some(books) = self.reconcile()? else {
+        // Blocks and coins must have been looked at under one tip, or a difference would mean nothing.
+        let Some(books) = self.reconcile(&tip)? else {
             self.look_now.notify_one();
             return Ok(());
         };

@@ -4,14 +4,14 @@ use bq_api_types::{AcceptedShare, ShareCountsView, ShareReject};
 use bq_primitives::{AccountId, Algorithm, WorkerName};
 
 /// The window of every hashrate, in seconds.
-pub(crate) const WINDOW_SECS: u64 = 600;
-/// Workers of one account and lane at most; shares of further ones are counted under one name.
+const WINDOW_SECS: u64 = 600;
+/// Workers of one account at most, all lanes together; shares of further ones are counted under one name.
 const WORKERS_PER_ACCOUNT_MAX: usize = 1000;
-/// Workers of all accounts at most; beyond it idle ones are forgotten, and newcomers wait.
+/// Workers of all accounts at most; beyond it idle ones are forgotten, and newcomers count for their lane only.
 const WORKERS_MAX: usize = 100_000;
-/// Shares in the window at most; with more the oldest leave early and the rate reads low.
-const RING_MAX: usize = 2_000_000;
-/// A miner is active for this long after a share.
+/// Shares in the window at most; with more the oldest leave early and rates read low.
+const RECENT_MAX: usize = 1_000_000;
+/// A miner is active for this long after a share. Longer than the window, so an idle worker has no share in it.
 const ACTIVE_SECS: u64 = 3600;
 /// The name that further workers are counted under.
 const OTHERS: &str = "others";
@@ -19,44 +19,44 @@ const OTHERS: &str = "others";
 /// Who sent how much lately, and share counts since start. Every map and queue is bounded by the constants above.
 #[derive(Debug, Default)]
 pub(crate) struct Stats {
-    ring: VecDeque<Recent>,
-    workers: HashMap<(AccountId, Algorithm, WorkerName), Worker>,
+    recent: VecDeque<Recent>,
+    workers: Vec<Worker>,
+    free: Vec<usize>,
+    by_key: HashMap<WorkerKey, usize>,
     accounts: HashMap<AccountId, Account>,
-    lanes: [LaneStats; Algorithm::COUNT],
+    lanes: [Tally; Algorithm::COUNT],
 }
 
-#[derive(Debug)]
+type WorkerKey = (AccountId, Algorithm, WorkerName);
+
+/// A share in the window.
+#[derive(Clone, Copy, Debug)]
 struct Recent {
     at_secs: u64,
-    account: AccountId,
-    algorithm: Algorithm,
     difficulty: u64,
-    worker: WorkerName,
+    lane: Algorithm,
+    /// Position in `workers`; nothing for a share that counts for its lane only.
+    worker: Option<u32>,
 }
 
 #[derive(Debug, Default)]
 struct Account {
-    workers: usize,
+    workers: Vec<usize>,
     last_share_secs: u64,
 }
 
-#[derive(Clone, Debug, Default)]
-struct LaneStats {
-    work: u128,
-    counts: Counts,
-}
-
-#[derive(Clone, Debug, Default)]
+#[derive(Debug)]
 struct Worker {
-    work: u128,
-    counts: Counts,
+    key: WorkerKey,
+    tally: Tally,
     last_share_secs: u64,
     last_share_unix: u64,
 }
 
-/// Shares by result.
+/// Work in the window, and shares since start by result.
 #[derive(Clone, Debug, Default)]
-struct Counts {
+struct Tally {
+    work: u128,
     accepted: u64,
     rejected: BTreeMap<ShareReject, u64>,
 }
@@ -75,142 +75,157 @@ impl Stats {
     /// An accepted share, `now` seconds after the pool's start.
     pub(crate) fn accept(&mut self, now: u64, share: AcceptedShare) {
         self.expire(now);
-        let AcceptedShare { algorithm, account, worker, difficulty, time_ms, .. } = share;
-        let work = u128::from(difficulty.hashes());
-        let lane = &mut self.lanes[algorithm.index()];
-        lane.work += work;
-        lane.counts.accepted += 1;
-        let worker = self.worker_for(now, account, algorithm, worker);
-        if let Some((key, stats)) = worker {
-            stats.work += work;
-            stats.counts.accepted += 1;
-            stats.last_share_secs = now;
-            stats.last_share_unix = time_ms / 1000;
-            let (account, algorithm, worker) = key;
-            self.accounts.entry(account).or_default().last_share_secs = now;
-            let difficulty = difficulty.hashes();
-            self.ring.push_back(Recent { at_secs: now, account, algorithm, difficulty, worker });
-        } else {
-            // Nothing to subtract it from later.
-            self.lanes[algorithm.index()].work -= work;
+        let AcceptedShare { algorithm: lane, account, worker, difficulty, time_ms, .. } = share;
+        let difficulty = difficulty.hashes();
+        self.lanes[lane.index()].accept(difficulty);
+        let index = self.worker_index(now, account, lane, worker);
+        if let Some(worker) = index.and_then(|index| self.workers.get_mut(index)) {
+            worker.tally.accept(difficulty);
+            worker.last_share_secs = now;
+            worker.last_share_unix = time_ms / 1000;
         }
+        if let Some(account) = self.accounts.get_mut(&account) {
+            account.last_share_secs = now;
+        }
+        let worker = index.and_then(|index| u32::try_from(index).ok());
+        self.recent.push_back(Recent { at_secs: now, difficulty, lane, worker });
     }
 
-    /// A refused share. Only workers with an accepted share are counted one by one: names cost work.
-    pub(crate) fn reject(
-        &mut self,
-        account: AccountId,
-        worker: &WorkerName,
-        algorithm: Algorithm,
-        reason: ShareReject,
-    ) {
-        *self.lanes[algorithm.index()].counts.rejected.entry(reason).or_default() += 1;
-        if let Some(worker) = self.workers.get_mut(&(account, algorithm, worker.clone())) {
-            *worker.counts.rejected.entry(reason).or_default() += 1;
-        }
-    }
-
-    fn worker_for(
-        &mut self,
-        now: u64,
-        account: AccountId,
-        algorithm: Algorithm,
-        worker: WorkerName,
-    ) -> Option<((AccountId, Algorithm, WorkerName), &mut Worker)> {
-        let mut key = (account, algorithm, worker);
-        if !self.workers.contains_key(&key) {
-            if self.workers.len() >= WORKERS_MAX {
-                self.forget_idle(now);
-            }
-            let known = self.accounts.get(&account).map_or(0, |account| account.workers);
-            if known >= WORKERS_PER_ACCOUNT_MAX {
-                key.2 = WorkerName::new(OTHERS).unwrap_or_default();
-            }
-        }
-        if !self.workers.contains_key(&key) {
-            if self.workers.len() >= WORKERS_MAX {
-                return None;
-            }
-            self.accounts.entry(account).or_default().workers += 1;
-        }
-        let worker = self.workers.entry(key.clone()).or_default();
-        Some((key, worker))
-    }
-
-    fn forget_idle(&mut self, now: u64) {
-        let is_idle = |last: u64| last + ACTIVE_SECS < now;
-        let accounts = &mut self.accounts;
-        self.workers.retain(|(account, _, _), worker| {
-            let keep = !is_idle(worker.last_share_secs);
-            if !keep && let Some(account) = accounts.get_mut(account) {
-                account.workers = account.workers.saturating_sub(1);
-            }
-            keep
-        });
-        accounts.retain(|_, account| account.workers > 0);
-    }
-
-    /// Drops what left the window.
-    fn expire(&mut self, now: u64) {
-        while let Some(oldest) = self.ring.front() {
-            if oldest.at_secs + WINDOW_SECS >= now && self.ring.len() < RING_MAX {
-                return;
-            }
-            let Some(Recent { account, algorithm, difficulty, worker, .. }) = self.ring.pop_front() else { return };
-            let work = u128::from(difficulty);
-            self.lanes[algorithm.index()].work -= work;
-            if let Some(worker) = self.workers.get_mut(&(account, algorithm, worker)) {
-                worker.work = worker.work.saturating_sub(work);
-            }
+    /// A refused share. Only workers with an accepted share are counted one by one: a name costs work.
+    pub(crate) fn reject(&mut self, account: AccountId, worker: &WorkerName, lane: Algorithm, reason: ShareReject) {
+        *self.lanes[lane.index()].rejected.entry(reason).or_default() += 1;
+        let index = self.by_key.get(&(account, lane, worker.clone()));
+        if let Some(worker) = index.and_then(|index| self.workers.get_mut(*index)) {
+            *worker.tally.rejected.entry(reason).or_default() += 1;
         }
     }
 
     /// Hashes per second of a lane.
-    pub(crate) fn lane_hashrate(&mut self, now: u64, algorithm: Algorithm) -> f64 {
+    pub(crate) fn lane_hashrate(&mut self, now: u64, lane: Algorithm) -> f64 {
         self.expire(now);
-        rate(self.lanes[algorithm.index()].work, now)
+        self.lanes[lane.index()].rate(now)
     }
 
     /// Shares of a lane.
-    pub(crate) fn lane_counts(&self, algorithm: Algorithm) -> ShareCountsView {
-        self.lanes[algorithm.index()].counts.view()
+    pub(crate) fn lane_counts(&self, lane: Algorithm) -> ShareCountsView {
+        self.lanes[lane.index()].view()
     }
 
     /// Accounts with a share in the last hour, and workers.
     pub(crate) fn miners(&self, now: u64) -> (u64, u64) {
-        let active = self.accounts.values().filter(|account| account.last_share_secs + ACTIVE_SECS >= now).count();
+        let active = self.accounts.values().filter(|account| !is_idle(account.last_share_secs, now)).count();
         let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-        (count(active), count(self.workers.len()))
+        (count(active), count(self.by_key.len()))
     }
 
     /// Every worker of an account, in order of name and lane.
     pub(crate) fn workers_of(&mut self, now: u64, account: AccountId) -> Vec<WorkerStats> {
         self.expire(now);
-        if !self.accounts.contains_key(&account) {
-            return Vec::new();
-        }
-        let mut workers: Vec<_> = self
-            .workers
+        let indexes = self.accounts.get(&account).map_or([].as_slice(), |account| account.workers.as_slice());
+        let mut workers: Vec<_> = indexes
             .iter()
-            .filter(|((owner, _, _), _)| *owner == account)
-            .map(|((_, algorithm, name), worker)| WorkerStats {
-                name: name.to_string(),
-                algorithm: *algorithm,
-                hashrate: rate(worker.work, now),
-                shares: worker.counts.view(),
+            .filter_map(|index| self.workers.get(*index))
+            .map(|worker| WorkerStats {
+                name: worker.key.2.to_string(),
+                algorithm: worker.key.1,
+                hashrate: worker.tally.rate(now),
+                shares: worker.tally.view(),
                 last_share_unix: worker.last_share_unix,
             })
             .collect();
         workers.sort_by(|a, b| (&a.name, a.algorithm).cmp(&(&b.name, b.algorithm)));
         workers
     }
+
+    /// Where a worker is kept; nothing when there is no room.
+    fn worker_index(&mut self, now: u64, account: AccountId, lane: Algorithm, name: WorkerName) -> Option<usize> {
+        let mut key = (account, lane, name);
+        if let Some(index) = self.by_key.get(&key) {
+            return Some(*index);
+        }
+        if self.accounts.get(&account).is_some_and(|account| account.workers.len() >= WORKERS_PER_ACCOUNT_MAX) {
+            key.2 = WorkerName::new(OTHERS).unwrap_or_default();
+            if let Some(index) = self.by_key.get(&key) {
+                return Some(*index);
+            }
+        }
+        if self.by_key.len() >= WORKERS_MAX {
+            self.forget_idle(now);
+        }
+        if self.by_key.len() >= WORKERS_MAX {
+            return None;
+        }
+        let worker = Worker { key: key.clone(), tally: Tally::default(), last_share_secs: now, last_share_unix: 0 };
+        let index = match self.free.pop() {
+            Some(index) => {
+                self.workers[index] = worker;
+                index
+            }
+            None => {
+                self.workers.push(worker);
+                self.workers.len() - 1
+            }
+        };
+        self.accounts.entry(account).or_default().workers.push(index);
+        self.by_key.insert(key, index);
+        Some(index)
+    }
+
+    /// Forgets every worker without a share in the last hour; none of them has a share in the window.
+    fn forget_idle(&mut self, now: u64) {
+        let idle: Vec<usize> =
+            self.by_key.values().copied().filter(|index| is_idle(self.workers[*index].last_share_secs, now)).collect();
+        for index in idle {
+            self.by_key.remove(&self.workers[index].key);
+            if let Some(account) = self.accounts.get_mut(&self.workers[index].key.0) {
+                account.workers.retain(|other| *other != index);
+            }
+            self.free.push(index);
+        }
+        self.accounts.retain(|_, account| !account.workers.is_empty());
+    }
+
+    /// Takes out of the sums what left the window.
+    fn expire(&mut self, now: u64) {
+        while let Some(oldest) = self.recent.front().copied() {
+            if oldest.at_secs + WINDOW_SECS >= now && self.recent.len() < RECENT_MAX {
+                return;
+            }
+            self.recent.pop_front();
+            self.lanes[oldest.lane.index()].leave(oldest.difficulty);
+            let index = oldest.worker.and_then(|index| usize::try_from(index).ok());
+            if let Some(worker) = index.and_then(|index| self.workers.get_mut(index)) {
+                worker.tally.leave(oldest.difficulty);
+            }
+        }
+    }
 }
 
-impl Counts {
+impl Tally {
+    fn accept(&mut self, difficulty: u64) {
+        self.work += u128::from(difficulty);
+        self.accepted += 1;
+    }
+
+    fn leave(&mut self, difficulty: u64) {
+        self.work = self.work.saturating_sub(difficulty.into());
+    }
+
+    /// Work over the window, or over the time since the start while that is shorter; at least 10 s, so that the first
+    /// share does not read as a giant.
+    #[expect(clippy::cast_precision_loss, reason = "a displayed estimate")]
+    fn rate(&self, now: u64) -> f64 {
+        self.work as f64 / now.clamp(10, WINDOW_SECS) as f64
+    }
+
     fn view(&self) -> ShareCountsView {
         let rejected = self.rejected.iter().map(|(reason, count)| (reason.name().to_owned(), *count)).collect();
         ShareCountsView { accepted: self.accepted, rejected }
     }
+}
+
+const fn is_idle(last_share_secs: u64, now: u64) -> bool {
+    last_share_secs + ACTIVE_SECS < now
 }
 
 /// Adds the counts of one worker to those of its account.
@@ -221,9 +236,70 @@ pub(crate) fn add_counts(sum: &mut ShareCountsView, more: &ShareCountsView) {
     }
 }
 
-/// Work over the window, or over the time since the start while that is shorter; at least 10 s, so that the first share
-/// does not read as a giant.
-#[expect(clippy::cast_precision_loss, reason = "a displayed estimate")]
-fn rate(work: u128, now: u64) -> f64 {
-    work as f64 / now.clamp(10, WINDOW_SECS) as f64
+#[cfg(test)]
+mod tests {
+    use bq_primitives::{Height, NetworkDifficulty, ShareDifficulty};
+
+    use super::*;
+
+    fn share(account: u32, worker: &str, difficulty: u64) -> AcceptedShare {
+        AcceptedShare {
+            algorithm: Algorithm::Ethash,
+            account: AccountId(account),
+            worker: WorkerName::new(worker).expect("plain"),
+            difficulty: ShareDifficulty::from_hashes(difficulty),
+            network_difficulty: NetworkDifficulty::MAX,
+            height: Height(1),
+            time_ms: 5000,
+            block_id: None,
+        }
+    }
+
+    #[test]
+    fn a_rate_is_the_work_of_the_window_over_its_length() {
+        let mut stats = Stats::default();
+        for second in 1..=1200 {
+            stats.accept(second, share(1, "a", 500));
+            stats.accept(second, share(1, "b", 1500));
+        }
+        let lane = stats.lane_hashrate(1200, Algorithm::Ethash);
+        assert!((lane - 2000.0).abs() < 10.0, "{lane}");
+        let workers = stats.workers_of(1200, AccountId(1));
+        assert_eq!(workers.iter().map(|worker| worker.shares.accepted).collect::<Vec<_>>(), [1200, 1200]);
+        assert!((workers[1].hashrate - 1500.0).abs() < 10.0);
+        assert!(stats.lane_hashrate(1801, Algorithm::Ethash) < 1.0, "all shares left the window");
+        assert!(stats.lane_hashrate(1801, Algorithm::Sha256d) < 1.0);
+    }
+
+    #[test]
+    fn rejects_are_counted_by_reason_for_known_workers_only() {
+        let mut stats = Stats::default();
+        stats.accept(1, share(1, "a", 1));
+        let (known, unknown) = (WorkerName::new("a").expect("plain"), WorkerName::new("b").expect("plain"));
+        stats.reject(AccountId(1), &known, Algorithm::Ethash, ShareReject::Stale);
+        stats.reject(AccountId(1), &unknown, Algorithm::Ethash, ShareReject::Stale);
+        assert_eq!(stats.lane_counts(Algorithm::Ethash).rejected.get("stale"), Some(&2));
+        let workers = stats.workers_of(1, AccountId(1));
+        assert_eq!(workers.len(), 1);
+        assert_eq!(workers[0].shares.rejected.get("stale"), Some(&1));
+    }
+
+    #[test]
+    fn names_of_one_account_are_bounded() {
+        let mut stats = Stats::default();
+        for number in 0..3000 {
+            stats.accept(1, share(1, &format!("rig{number}"), 1));
+        }
+        stats.accept(1, share(2, "rig", 1));
+        let workers = stats.workers_of(1, AccountId(1));
+        assert_eq!(workers.len(), WORKERS_PER_ACCOUNT_MAX + 1);
+        let accepted: u64 = workers.iter().map(|worker| worker.shares.accepted).sum();
+        assert_eq!(accepted, 3000);
+        assert_eq!(stats.miners(1), (2, 1002));
+        assert_eq!(stats.miners(5000), (0, 1002));
+        stats.forget_idle(5000);
+        assert_eq!(stats.miners(5000), (0, 0));
+        stats.accept(5000, share(3, "rig", 1));
+        assert_eq!(stats.workers.len(), 1002, "places are used again");
+    }
 }

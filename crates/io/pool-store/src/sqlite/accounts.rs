@@ -9,7 +9,7 @@ use super::{
 use crate::Scheme;
 
 pub(super) fn account_for(connection: &Connection, address: &Address, time_ms: u64) -> Result<AccountId, Fault> {
-    let sql = "INSERT OR IGNORE INTO accounts (address, time_ms) VALUES (?1, ?2)";
+    let sql = "INSERT INTO accounts (address, time_ms) VALUES (?1, ?2) ON CONFLICT (address) DO NOTHING";
     change(connection, sql, (address.to_string(), int(time_ms)?))?;
     find(connection, address)?.ok_or_else(|| Fault::Content("an account that was just made is missing".to_owned()))
 }

@@ -15,10 +15,11 @@ use crate::{BlockCounts, BlockState, Candidate, CandidateShare, PoolBlock};
 
 pub(super) fn add(connection: &Connection, candidate: &Candidate) -> Result<(), Fault> {
     let share = candidate.share.as_ref();
-    let sql = "INSERT OR IGNORE INTO pool_blocks
+    let sql = "INSERT INTO pool_blocks
         (id, height, algorithm, reward, coinbase, time, state, finder, worker, difficulty, network_difficulty,
          share_time_ms, bytes)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'found', ?7, ?8, ?9, ?10, ?11, ?12)";
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'found', ?7, ?8, ?9, ?10, ?11, ?12)
+        ON CONFLICT (id) DO NOTHING";
     let params = (
         candidate.id.0,
         candidate.height.0,
@@ -92,7 +93,12 @@ pub(super) fn find(connection: &Connection, id: &BlockId) -> Result<Option<PoolB
 }
 
 pub(super) fn of_coinbase(connection: &Connection, coinbase: &TxId) -> Result<Option<PoolBlock>, Fault> {
-    first(connection, select_block!("WHERE coinbase = ?1"), [coinbase.0], pool_block)
+    first(
+        connection,
+        select_block!("WHERE coinbase = ?1 ORDER BY state IN ('immature', 'matured') DESC, number LIMIT 1"),
+        [coinbase.0],
+        pool_block,
+    )
 }
 
 pub(super) fn bytes(connection: &Connection, id: &BlockId) -> Result<Option<Vec<u8>>, Fault> {

@@ -55,7 +55,8 @@ CREATE TABLE pool_blocks (
     height INTEGER NOT NULL,
     algorithm TEXT NOT NULL,
     reward INTEGER NOT NULL CHECK (reward BETWEEN 0 AND 9007199254740991),
-    coinbase BLOB NOT NULL UNIQUE CHECK (length(coinbase) = 32),
+    -- Blocks sealed from one template share their coinbase; at most one of them is on the best chain.
+    coinbase BLOB NOT NULL CHECK (length(coinbase) = 32),
     time INTEGER NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('found', 'immature', 'matured', 'orphaned', 'lost', 'rejected')),
     generation INTEGER NOT NULL DEFAULT 0 CHECK (generation >= 0),
@@ -70,6 +71,7 @@ CREATE TABLE pool_blocks (
 ) STRICT;
 CREATE INDEX pool_blocks_by_state ON pool_blocks (state, height);
 CREATE INDEX pool_blocks_by_height ON pool_blocks (height);
+CREATE INDEX pool_blocks_by_coinbase ON pool_blocks (coinbase);
 
 CREATE TABLE payouts (
     id INTEGER PRIMARY KEY,

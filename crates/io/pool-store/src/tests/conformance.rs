@@ -78,8 +78,14 @@ fn a_candidate_is_kept_whole_until_it_is_settled() {
     store.add_candidate(&candidate(2, 100, None)).expect("written");
     assert_eq!(store.reject_block(&block(2)).expect("written").state, BlockState::Rejected);
     assert_eq!(store.block_bytes(&block(2)).expect("readable"), None);
+    let twin = Candidate { id: block(3), ..candidate(2, 100, None) };
+    store.add_candidate(&twin).expect("a block of the same template is another block");
+    store.set_winning_share(&block(3), ShareSequence(45)).expect("written");
+    store.credit_block(&block(3), &window(&[finder]), fee(0), 0).expect("credited");
+    let credited = store.block_of_coinbase(&twin.coinbase).expect("readable").map(|block| block.id);
+    assert_eq!(credited, Some(block(3)));
     assert!(matches!(store.credit_block(&block(2), &window(&[finder]), fee(0), 0), Err(StoreError::State(_))));
-    assert_eq!(store.watched_blocks(Height(0)).expect("readable").len(), 1);
+    assert_eq!(store.watched_blocks(Height(0)).expect("readable").len(), 2);
 }
 
 #[test]
