@@ -45,6 +45,9 @@ pub enum PowError {
         /// Its size.
         bytes: u64,
     },
+    /// A RandomX dataset gives other values than the cache it was built from: this machine computes or stores wrongly.
+    #[error("the RandomX dataset disagrees with its cache; this machine's memory or processor is faulty")]
+    WrongDataset,
 }
 
 impl PowError {
@@ -54,7 +57,7 @@ impl PowError {
     pub const fn is_invalid_proof(&self) -> bool {
         match self {
             Self::AlgorithmMismatch { .. } | Self::AboveTarget { .. } | Self::WrongMix { .. } => true,
-            Self::EpochTooHigh { .. } | Self::Memory { .. } => false,
+            Self::EpochTooHigh { .. } | Self::Memory { .. } | Self::WrongDataset => false,
         }
     }
 

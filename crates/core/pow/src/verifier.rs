@@ -164,7 +164,7 @@ impl PowVerifier {
     /// some 50 seconds of CPU time over `build_threads`. Give it the key of the next block, not of a later one.
     ///
     /// # Errors
-    /// As [`PowVerifier::prepare`].
+    /// As [`PowVerifier::prepare`], and [`PowError::WrongDataset`].
     pub fn prepare_fast(&self, key: &PowKey) -> Result<(), PowError> {
         self.prepare(key)?;
         if let (PowKey::RandomX(key), RandomXMode::Fast) = (key, self.config.randomx_mode)

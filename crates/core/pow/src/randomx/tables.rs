@@ -89,11 +89,22 @@ impl DatasetSlot {
         }
         // Memory still in use by a running hash is freed by its last user instead.
         let recycled = owner.upgrade().and_then(|previous| previous.set_dataset(None)).and_then(Arc::into_inner);
-        let dataset = Dataset::build(&tables.cache, threads, recycled)?;
-        tables.set_dataset(Some(Arc::new(dataset)));
+        let dataset = Arc::new(Dataset::build(&tables.cache, threads, recycled)?);
+        if !agree(&tables.cache, &dataset)? {
+            return Err(PowError::WrongDataset);
+        }
+        tables.set_dataset(Some(dataset));
         *owner = Arc::downgrade(tables);
         Ok(true)
     }
+}
+
+/// A few hashes by cache and by dataset. Each reads 16,384 of the dataset's items; it takes a fifth of a second after a build of
+/// many, and a wrong dataset would make every proof of this machine worthless.
+fn agree(cache: &Arc<Cache>, dataset: &Arc<Dataset>) -> Result<bool, PowError> {
+    let mut light = Vm::new(Table::Light(Arc::clone(cache)))?;
+    let mut fast = Vm::new(Table::Fast(Arc::clone(dataset)))?;
+    Ok((0..4_u8).all(|input| light.hash(&[input]) == fast.hash(&[input])))
 }
 
 /// A RandomX virtual machine on loan: goes back to its key's pool when dropped. Keep it for a slice of work only, since

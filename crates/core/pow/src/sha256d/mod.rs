@@ -5,7 +5,7 @@ mod portable;
 #[expect(
     clippy::cast_possible_truncation,
     clippy::needless_range_loop,
-    reason = "lane numbers are below four, and loops over lanes index several arrays at once"
+    reason = "lane numbers are below eight, and loops over lanes index several arrays at once"
 )]
 mod sha_ni;
 mod work;

@@ -7,7 +7,7 @@ use super::{INITIAL, portable, sha256d};
 pub enum Sha256dKernel {
     /// One nonce at a time; runs everywhere.
     Portable,
-    /// Four nonces interleaved on the SHA extensions of x86-64.
+    /// Six nonces interleaved on the SHA extensions of x86-64.
     ShaNi,
 }
 
