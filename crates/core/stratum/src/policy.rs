@@ -22,6 +22,9 @@ pub struct SessionPolicy {
     pub line_burst: u64,
     /// Shares of one connection in verification at a time; more are answered "busy".
     pub shares_in_flight_max: usize,
+    /// Of these, how many a connection has that proved nothing yet; each accepted share adds one. What a stranger can make
+    /// a costly verifier do for nothing.
+    pub unproven_in_flight_max: usize,
     /// Shares whose claimed result was forged before the connection is closed.
     pub forged_shares_max: u32,
     /// Version bits that SHA-256d miners may roll (BIP-0320 by default).
@@ -40,6 +43,7 @@ impl Default for SessionPolicy {
             lines_per_second: 100,
             line_burst: 400,
             shares_in_flight_max: 32,
+            unproven_in_flight_max: 32,
             forged_shares_max: 3,
             version_mask: 0x1fff_e000,
         }

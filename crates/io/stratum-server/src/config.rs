@@ -18,6 +18,10 @@ pub struct StratumConfig {
     pub connections_max: usize,
     /// Open connections from one address (IPv6: one /56).
     pub connections_per_peer_max: usize,
+    /// New connections per second from one peer, sustained; ten seconds' worth may come at once.
+    pub accepts_per_second: u32,
+    /// Logins that ask the pool at a time; others wait their turn.
+    pub logins_at_once: usize,
     /// This machine's own connections count neither against the limit per peer nor towards bans.
     pub trust_loopback: bool,
     /// Addresses with strikes that are remembered at a time.
@@ -64,6 +68,8 @@ impl Default for StratumConfig {
             seed: [0; 32],
             connections_max: 12_000,
             connections_per_peer_max: 64,
+            accepts_per_second: 20,
+            logins_at_once: 16,
             trust_loopback: true,
             bans_max: 65_536,
             duplicates_max: 1 << 20,
@@ -96,5 +102,7 @@ fn default_session(algorithm: Algorithm) -> SessionPolicy {
             ..VardiffPolicy::default()
         },
     };
-    SessionPolicy { vardiff, ..SessionPolicy::default() }
+    // Forged RandomX results are found out only by hashing.
+    let unproven_in_flight_max = if algorithm == Algorithm::RandomX { 4 } else { 32 };
+    SessionPolicy { vardiff, unproven_in_flight_max, ..SessionPolicy::default() }
 }

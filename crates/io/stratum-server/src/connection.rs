@@ -5,7 +5,7 @@ use std::{
 };
 
 use bq_primitives::{Algorithm, WorkerName};
-use bq_stratum::{CloseReason, LineBuffer, LoginTicket, Output, Reject, Session, Verdict};
+use bq_stratum::{CloseReason, LineBuffer, LoginOutcome, LoginTicket, Output, Reject, Session, Verdict};
 use tokio::{
     io::Interest,
     net::TcpStream,
@@ -110,6 +110,9 @@ impl Connection {
                 Ok(())
             }
             Ok(()) = self.work.changed() => {
+                if self.shared.is_banned(self.admission.peer) {
+                    return Err("banned");
+                }
                 self.take_work();
                 Ok(())
             }
@@ -189,8 +192,11 @@ impl Connection {
     /// The pool's answer may wait for a disk, so it is asked on a blocking thread.
     fn authorize(&self, ticket: LoginTicket, address: String, worker: WorkerName) {
         let (shared, algorithm, answers) = (Arc::clone(&self.shared), self.algorithm, self.answers.clone());
-        tokio::task::spawn_blocking(move || {
-            let outcome = shared.authorize(algorithm, &address, &worker);
+        tokio::spawn(async move {
+            // A whole farm logs in at once after a power cut: a few at a time is faster than hundreds of threads.
+            let Ok(_turn) = Arc::clone(&shared.logins).acquire_owned().await else { return };
+            let asked = tokio::task::spawn_blocking(move || shared.authorize(algorithm, &address, &worker));
+            let outcome = asked.await.unwrap_or(LoginOutcome::Unavailable);
             let _gone = answers.try_send(Event::Login(ticket, outcome));
         });
     }

@@ -1,5 +1,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
+use bq_stratum::TimeMs;
 use parking_lot::Mutex;
 
 use crate::bans::Peer;
@@ -74,9 +75,57 @@ impl Drop for Place {
     }
 }
 
+/// How fast peers may open connections: a token bucket for each peer that has used some.
+#[derive(Debug)]
+pub(crate) struct AcceptRate {
+    per_second: u64,
+    /// Thousandths of a connection spent, and when that was counted.
+    spent: BTreeMap<Peer, (u64, TimeMs)>,
+}
+
+/// Seconds' worth of connections that may come at once.
+const BURST_SECONDS: u64 = 10;
+/// Peers kept track of; those whose bucket is full again are dropped first.
+const ACCEPT_PEERS_MAX: usize = 65_536;
+
+impl AcceptRate {
+    pub(crate) fn new(per_second: u32) -> Self {
+        Self { per_second: u64::from(per_second), spent: BTreeMap::new() }
+    }
+
+    /// Counts a new connection; false if it is one too many.
+    pub(crate) fn allow(&mut self, now: TimeMs, peer: Peer) -> bool {
+        if self.spent.len() >= ACCEPT_PEERS_MAX {
+            let per_second = self.per_second;
+            self.spent.retain(|_, (spent, at)| *spent > now.since(*at).saturating_mul(per_second));
+            if self.spent.len() >= ACCEPT_PEERS_MAX {
+                self.spent.pop_first();
+            }
+        }
+        let (spent, at) = self.spent.entry(peer).or_insert((0, now));
+        let after = spent.saturating_sub(now.since(*at).saturating_mul(self.per_second)) + 1000;
+        if after > self.per_second * BURST_SECONDS * 1000 {
+            return false;
+        }
+        (*spent, *at) = (after, now);
+        true
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_burst_passes_and_then_the_rate() {
+        let mut rate = AcceptRate::new(2);
+        let peer = |n: u8| Peer::of([192, 0, 2, n].into());
+        let opened = |rate: &mut AcceptRate, at| (0..100).filter(|_| rate.allow(TimeMs(at), peer(1))).count();
+        assert_eq!(opened(&mut rate, 0), 20);
+        assert_eq!(opened(&mut rate, 999), 1);
+        assert_eq!(opened(&mut rate, 2_000), 3, "two a second: four in all since the burst");
+        assert!(rate.allow(TimeMs(2_000), peer(2)));
+    }
 
     #[test]
     fn places_are_limited_and_come_back() {

@@ -13,14 +13,14 @@ use bq_stratum::{
     Verdict,
 };
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::{
     StratumConfig,
     bans::{Bans, Peer, Strike},
     clock::Clock,
     jobs::Work,
-    limits::{Full, Limits, Place},
+    limits::{AcceptRate, Full, Limits, Place},
     metrics::StratumMetrics,
     remembered::Remembered,
     verify::VerifyPool,
@@ -37,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) work: [watch::Receiver<Work>; Algorithm::COUNT],
     policies: [Arc<SessionPolicy>; Algorithm::COUNT],
     limits: Arc<Limits>,
+    accepts: Mutex<AcceptRate>,
+    pub(crate) logins: Arc<Semaphore>,
     bans: Mutex<Bans>,
     extranonces: Mutex<ExtranonceAllocator>,
     remembered: Mutex<Remembered>,
@@ -75,6 +77,8 @@ impl Shared {
         Self {
             policies: config.sessions.clone().map(Arc::new),
             limits: Arc::new(Limits::new(config.connections_max, config.connections_per_peer_max)),
+            accepts: Mutex::new(AcceptRate::new(config.accepts_per_second)),
+            logins: Arc::new(Semaphore::new(config.logins_at_once.max(1))),
             bans: Mutex::new(Bans::new(config.bans_max)),
             // Above 2^32 nothing of the last run can come back within the life of a tip.
             extranonces: Mutex::new(ExtranonceAllocator::new(config.server_id, u64::from(first) << 16)),
@@ -97,8 +101,11 @@ impl Shared {
     pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Admission, &'static str> {
         let trusted = self.config.trust_loopback && address.to_canonical().is_loopback();
         let peer = (!trusted).then(|| Peer::of(address));
-        if peer.is_some_and(|peer| self.bans.lock().is_banned(self.clock.now(), peer)) {
+        if self.is_banned(peer) {
             return Err("banned");
+        }
+        if peer.is_some_and(|peer| !self.accepts.lock().allow(self.clock.now(), peer)) {
+            return Err("too_fast");
         }
         let place = self.limits.take(peer).map_err(|full| match full {
             Full::Server => "server_full",
@@ -110,6 +117,10 @@ impl Shared {
 
     pub(crate) fn connections(&self) -> usize {
         self.limits.total()
+    }
+
+    pub(crate) fn is_banned(&self, peer: Option<Peer>) -> bool {
+        peer.is_some_and(|peer| self.bans.lock().is_banned(self.clock.now(), peer))
     }
 
     pub(crate) fn strike(&self, peer: Option<Peer>, strike: Strike) {

@@ -93,6 +93,8 @@ pub(super) struct Core {
     over_rate: bool,
     unreadable: u32,
     forged: u32,
+    /// Accepted shares since the last forged one.
+    proven: usize,
     closed: bool,
 }
 
@@ -128,6 +130,7 @@ impl Core {
             over_rate: false,
             unreadable: 0,
             forged: 0,
+            proven: 0,
             closed: false,
         }
     }

@@ -48,7 +48,8 @@ impl Core {
         {
             return Err(Reject::LowDifficulty);
         }
-        if self.in_flight.len() >= self.policy.shares_in_flight_max {
+        let trusted_with = self.policy.unproven_in_flight_max.saturating_add(self.proven);
+        if self.in_flight.len() >= trusted_with.min(self.policy.shares_in_flight_max) {
             return Err(Reject::Busy);
         }
         Ok((submit, key))
@@ -91,6 +92,7 @@ impl Core {
         self.resolve(ticket.0, reply(&share.id));
         match verdict {
             Verdict::Accepted { .. } => {
+                self.proven = self.proven.saturating_add(1);
                 if self.vardiff.on_share(now, share.difficulty) {
                     self.want_new_difficulty();
                 }
@@ -105,6 +107,7 @@ impl Core {
         match reason {
             Reject::Busy if self.vardiff.on_busy(now) => self.want_new_difficulty(),
             Reject::BadProof => {
+                self.proven = 0;
                 self.forged = self.forged.saturating_add(1);
                 if self.forged >= self.policy.forged_shares_max {
                     self.close(CloseReason::ForgedShares);

@@ -581,3 +581,26 @@ fn one_account_per_connection() {
     rig.line(r#"{"id":4,"method":"mining.submit","params":["wallet.rig2","0000001f","0000000000000000","6a000003","00000001"]}"#);
     assert_eq!((rig.shares[0].account, rig.shares[0].worker.as_str()), (AccountId(7), "rig2"));
 }
+
+#[test]
+fn a_stranger_gets_few_verifications_at_once_and_earns_more() {
+    let mut rig = Rig::new(Algorithm::RandomX, SessionPolicy { unproven_in_flight_max: 2, ..policy(20_000) });
+    rig.template(&template(Algorithm::RandomX, 1, 1));
+    rig.line(r#"{"id":1,"method":"login","params":{"login":"wallet"}}"#);
+    let mut send = |count: u32| {
+        for _ in 0..count {
+            let nonce = rig.rejected.len() + rig.shares.len() + rig.sent.len();
+            let result = "00".repeat(32);
+            rig.line(&format!(
+                r#"{{"id":2,"method":"submit","params":{{"id":"c0ffee01","job_id":"0000001f","nonce":"{nonce:08x}","result":"{result}"}}}}"#
+            ));
+        }
+        let taken = rig.shares.len();
+        while !rig.shares.is_empty() {
+            rig.verdict(ACCEPTED);
+        }
+        taken
+    };
+    assert_eq!([send(10), send(10), send(10)], [2, 4, 8]);
+    assert!(rig.rejected.iter().all(|reason| *reason == Reject::Busy));
+}
