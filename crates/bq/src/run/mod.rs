@@ -7,10 +7,12 @@ mod signer;
 mod status;
 mod system;
 
-use std::path::Path;
+use std::{io::IsTerminal as _, path::Path};
 
 use anyhow::Context as _;
-use bq_runtime::{Config, DataDir, Loaded, Shutdown, init_logging, load, on_signals, raise_file_limit};
+use bq_runtime::{
+    Config, DataDir, Loaded, LogConfig, Shutdown, Source, init_logging, load, on_signals, raise_file_limit,
+};
 
 use self::{
     status::{ConnectLine, StatusSources},
@@ -25,9 +27,9 @@ pub(crate) use self::{bench_system::BenchSystem, flags::layers, status::hashrate
 /// # Errors
 /// [`UsageError`] for a wrong setting; otherwise the part that could not start or go on.
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
-    let Loaded { config, unknown_environment, .. } =
-        load(&layers(args)).map_err(|error| UsageError(error.to_string()))?;
-    init_logging(&config.log)?;
+    let loaded = load(&layers(args)).map_err(|error| UsageError(error.to_string()))?;
+    init_logging(&log_config(&loaded))?;
+    let Loaded { config, unknown_environment, .. } = loaded;
     for name in unknown_environment {
         tracing::warn!(name, "environment variable names no setting");
     }
@@ -42,6 +44,16 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
     runtime.shutdown_timeout(std::time::Duration::from_secs(5));
     drop(data_dir);
     result
+}
+
+/// The configured log, except that on a terminal, unless told otherwise, only warnings interrupt the live status.
+fn log_config(loaded: &Loaded) -> LogConfig {
+    let chosen = |line: &bq_runtime::Explained| line.field == "log.level" && line.from != Source::Default;
+    let mut log = loaded.config.log.clone();
+    if std::io::stdout().is_terminal() && !loaded.explained.iter().any(chosen) {
+        log.level = "warn".to_owned();
+    }
+    log
 }
 
 async fn serve(config: &Config) -> anyhow::Result<()> {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bq_api_types::{AtomsView, BlockStateView, BlockView, Event, NodeApi, PoolView, PoolViews};
-use bq_primitives::{Algorithm, Amount};
+use bq_primitives::{Algorithm, Amount, Height};
 use tokio::sync::broadcast;
 
 /// Everything the view reads; it changes nothing.
@@ -123,12 +123,15 @@ fn frame(node: &dyn NodeApi, pool: &dyn PoolViews, up: Duration) -> Vec<String> 
 
 fn summary_line(node: &dyn NodeApi, view: &PoolView, up: Duration) -> String {
     let tip = node.tip();
-    let age = unix_seconds().saturating_sub(tip.time.0);
+    let age = match tip.height {
+        Height::GENESIS => "genesis".to_owned(),
+        _ => format!("{} s ago", unix_seconds().saturating_sub(tip.time.0)),
+    };
     let blocks: u64 = view.algorithms.values().map(|algorithm| algorithm.blocks).sum();
     let total: u64 = view.algorithms.values().map(|algorithm| algorithm.shares.accepted).sum();
     let seconds = up.as_secs();
     format!(
-        "bq {} | height {} | tip {} s ago | {} miners, {} connections | {} shares | {} blocks | paid {} | up {:02}:{:02}:{:02}",
+        "bq {} | height {} | tip {} | {} miners, {} connections | {} shares | {} blocks | paid {} | up {:02}:{:02}:{:02}",
         view.network,
         tip.height,
         age,

@@ -1,3 +1,5 @@
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::{EnvFilter, fmt, util::SubscriberInitExt as _};
 
 use crate::{LogConfig, LogFormat};
@@ -22,7 +24,9 @@ pub enum LogError {
 /// See [`LogError`].
 pub fn init_logging(config: &LogConfig) -> Result<(), LogError> {
     let filter = parse_filter(&config.level).ok_or_else(|| LogError::Filter(config.level.clone()))?;
-    let subscriber = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Colours are for people: a file full of escape codes helps nobody.
+    let colours = std::io::stderr().is_terminal();
+    let subscriber = fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     match config.format {
         LogFormat::Text => subscriber.finish().try_init(),
         LogFormat::Json => subscriber.json().flatten_event(true).finish().try_init(),
