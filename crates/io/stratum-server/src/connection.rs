@@ -68,6 +68,8 @@ impl Connection {
     /// Until either side ends it.
     pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) {
         self.take_work();
+        // The template may be old: its age is not how long this miner waited.
+        self.notify_since = None;
         let ended = loop {
             if let Err(ended) = self.settle() {
                 break ended;
@@ -89,6 +91,9 @@ impl Connection {
             if let Some(since) = self.notify_since.take() {
                 metrics.notified(since.elapsed());
             }
+        } else if self.outbox.is_empty() {
+            // No job was due: the next one goes out for another reason.
+            self.notify_since = None;
         }
         wanted
     }
