@@ -64,7 +64,10 @@ fn one_changed_value_fails_and_is_named() -> Result<()> {
             *file.get_mut("hashimoto")?.get_mut(0)?.get_mut("mix_hash")? = Value::from(zeros.as_str());
             Some(())
         })?,
-        mutated(folder.path(), "bqip0002_chain_1.json", |file| bump_first_number(file, "bits"))?,
+        mutated(folder.path(), "bqip0002_chain_1.json", |file| {
+            *file.get_mut("blocks")?.get_mut(700)?.get_mut("weight")? = Value::from("0x1");
+            Some(())
+        })?,
     ];
     for file in &files {
         let (code, text) = conformance(file)?;
@@ -73,21 +76,6 @@ fn one_changed_value_fails_and_is_named() -> Result<()> {
         assert!(text.contains(name), "{text}");
     }
     Ok(())
-}
-
-/// Adds one to the first number called `name`, wherever it is.
-fn bump_first_number(value: &mut Value, name: &str) -> Option<()> {
-    match value {
-        Value::Object(fields) => {
-            if let Some(number) = fields.get(name).and_then(Value::as_u64) {
-                fields.insert(name.to_owned(), Value::from(number + 1));
-                return Some(());
-            }
-            fields.values_mut().find_map(|field| bump_first_number(field, name))
-        }
-        Value::Array(items) => items.iter_mut().find_map(|item| bump_first_number(item, name)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
-    }
 }
 
 #[test]
