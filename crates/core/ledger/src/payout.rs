@@ -38,7 +38,7 @@ pub struct PayoutPlan {
 impl PayoutPlan {
     /// Accounts that have reached the minimum, in increasing id, each with its whole payable balance, as many as the
     /// terms allow. An account that does not fit into what is available is skipped, so one large balance cannot hold up
-    /// the small ones.
+    /// the small ones; when none fits, the first is paid as much as there is, so no balance is too large to be paid.
     pub fn select(
         payable: impl IntoIterator<Item = (AccountId, Amount)>,
         terms: &PayoutTerms,
@@ -46,10 +46,14 @@ impl PayoutPlan {
         let mut due: Vec<(AccountId, Amount)> =
             payable.into_iter().filter(|(_, amount)| *amount >= terms.payout_min && *amount > Amount::ZERO).collect();
         due.sort_by_key(|(account, _)| *account);
+        let first = due.first().map(|(account, _)| *account);
         let mut left = terms.available;
         due.retain(|(_, amount)| left.checked_sub(*amount).map(|rest| left = rest).is_ok());
         due.truncate(terms.payees_max);
-        due
+        match first {
+            Some(account) if due.is_empty() && terms.available >= terms.payout_min => vec![(account, terms.available)],
+            _ => due,
+        }
     }
 
     /// Splits the network fee over the payees, who bear it: `floor(fee / n)` each, and one atom more for the first

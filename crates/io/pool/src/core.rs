@@ -105,7 +105,10 @@ impl Core {
         core.rebuild_lanes(scheme.window)?;
         core.recover_candidates()?;
         core.adopt_unrecorded_blocks()?;
-        core.store.set_scheme(core.log.status().next, scheme, Clock::unix_ms())?;
+        let next = core.log.status().next;
+        if core.store.scheme_at(next)? != Some(scheme) {
+            core.store.set_scheme(next, scheme, Clock::unix_ms())?;
+        }
         Ok(core)
     }
 

@@ -122,4 +122,8 @@ fn a_payout_never_pays_nothing_and_never_more_than_there_is() {
     let terms = crate::PayoutTerms { payout_min: atoms(10), payees_max: 2, available: atoms(100) };
     let balances = [(A, atoms(500)), (B, atoms(60)), (C, atoms(50)), (D, atoms(40))];
     assert_eq!(PayoutPlan::select(balances, &terms), [(B, atoms(60)), (D, atoms(40))]);
+    let large = [(B, atoms(500)), (A, atoms(400))];
+    assert_eq!(PayoutPlan::select(large, &terms), [(A, atoms(100))], "in part, when nothing fits");
+    let little = crate::PayoutTerms { available: atoms(9), ..terms };
+    assert_eq!(PayoutPlan::select(large, &little), []);
 }
