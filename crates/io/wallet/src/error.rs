@@ -32,8 +32,10 @@ pub enum WalletError {
     #[error("{}: the password is empty", .0.display())]
     EmptyPassword(PathBuf),
     /// A key file of another network.
-    #[error("key file belongs to {got}, expected {expected}")]
+    #[error("{}: key file belongs to {got}, expected {expected}", path.display())]
     WrongNetwork {
+        /// Which file.
+        path: PathBuf,
         /// Network of the file.
         got: Network,
         /// Network that was asked for.

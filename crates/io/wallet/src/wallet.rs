@@ -64,7 +64,11 @@ impl Wallet {
     /// As [`Wallet::open`], and [`WalletError::WrongNetwork`].
     pub fn open_on(expected: Network, path: &Path, password: &Password) -> Result<Self, WalletError> {
         let got = KeyFile::read(path)?.address(path)?.network;
-        if got == expected { Self::open(path, password) } else { Err(WalletError::WrongNetwork { got, expected }) }
+        if got == expected {
+            Self::open(path, password)
+        } else {
+            Err(WalletError::WrongNetwork { path: path.to_owned(), got, expected })
+        }
     }
 
     /// The wallet of a known seed, without a file: for tests and for keys made elsewhere.
