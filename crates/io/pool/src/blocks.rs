@@ -30,6 +30,9 @@ impl Core {
         let now = Clock::unix_ms();
         let moved = match (block.state, summary.map(|summary| summary.confirmations)) {
             (BlockState::Found, None) => return self.submit_again(block, tip),
+            (BlockState::Immature | BlockState::Matured, None) if tip < block.height => {
+                return self.give_back(block);
+            }
             (BlockState::Found | BlockState::Orphaned, Some(Some(confirmations))) => {
                 let Some(winning) = block.winning_share else { return Ok(()) };
                 self.credit(block, winning, now)?;
@@ -91,6 +94,19 @@ impl Core {
             }
             Err(SubmitBlockError::UnknownParent(_) | SubmitBlockError::TooEarly(_)) => {}
             Err(SubmitBlockError::Node(error)) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// A credited block that the node knew once and does not reach now: it lost its newest blocks, or syncs anew. That is
+    /// no reorganisation, so nothing is booked; the node gets the block back while we have it.
+    fn give_back(&self, block: &PoolBlock) -> Result<(), PoolError> {
+        let bytes = self.store.block_bytes(&block.id)?.unwrap_or_default();
+        if let Ok(whole) = Block::from_bytes(&bytes) {
+            match self.node.submit_block(whole) {
+                Ok(_) | Err(SubmitBlockError::Duplicate) => self.look_now.notify_one(),
+                Err(error) => tracing::warn!(block = %block.id, %error, "the node does not take a pool block back yet"),
+            }
         }
         Ok(())
     }

@@ -176,3 +176,30 @@ fn a_block_on_the_chain_with_our_tag_is_adopted_at_start() {
     assert_eq!(view.finder, "");
     world.check_books(&[]);
 }
+
+#[test]
+fn a_node_that_forgot_its_newest_blocks_gets_ours_back_and_nothing_is_booked() {
+    let world = World::new();
+    world.mine_share(1, 1000);
+    world.mine_share(1, 1000);
+    let ours = world.find_block(1, 100);
+    world.settle();
+    let head = world.core().store.journal_head().expect("readable");
+    world.node.forget_blocks(1);
+    world.settle();
+    assert!(world.node.block(&ours).expect("readable").is_some());
+
+    world.node.mine_many(MATURITY);
+    let gone = world.node.forget_blocks(usize::try_from(MATURITY).expect("small") + 1);
+    assert!(world.core().settle_once().is_ok());
+    assert_eq!(state(&world, &ours), (BlockState::Immature, 0));
+    assert_eq!(world.core().store.journal_head().expect("readable"), head, "nothing was booked");
+    for block in gone {
+        drop(world.node.submit_block(block));
+    }
+    world.settle();
+    assert_eq!(state(&world, &ours), (BlockState::Matured, 0));
+    world.node.mine_many(2);
+    world.settle();
+    world.check_books(&[1]);
+}

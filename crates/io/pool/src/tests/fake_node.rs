@@ -94,6 +94,16 @@ impl FakeNode {
         self.announce(&chain);
     }
 
+    /// Forgets the newest blocks of the best chain, as a node does whose last writes a power cut took.
+    pub(crate) fn forget_blocks(&self, count: usize) -> Vec<Block> {
+        let mut chain = self.chain.lock();
+        let kept = chain.best.len() - count;
+        let gone = chain.best.split_off(kept);
+        let gone = gone.iter().map(|id| chain.blocks.remove(id).expect("it was there")).collect();
+        self.announce(&chain);
+        gone
+    }
+
     /// A block sealed from a template, as a miner finds it.
     pub(crate) fn seal(&self, template: &Template, algorithm: Algorithm) -> Block {
         let mut chain = self.chain.lock();

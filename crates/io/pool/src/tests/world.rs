@@ -90,7 +90,7 @@ impl World {
 
     /// Opens a pool that dies as told; the world lives on.
     pub(crate) fn dying(change: impl FnOnce(&mut PoolConfig), death: &Death) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = fast_folder();
         let mut config = PoolConfig {
             final_depth: 2,
             payout_interval: Duration::ZERO,
@@ -210,6 +210,13 @@ impl World {
         let shares = self.core().log.backwards_from(ShareSequence(u64::MAX));
         shares.collect::<Result<Vec<_>, _>>().expect("readable").len()
     }
+}
+
+/// In memory where the system has such a folder: a thousand synced commits need no real disk to be tested.
+fn fast_folder() -> TempDir {
+    let memory = std::path::Path::new("/dev/shm");
+    let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    made.expect("a folder")
 }
 
 pub(crate) fn share_of(account: AccountId, difficulty: u64) -> AcceptedShare {
