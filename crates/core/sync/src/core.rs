@@ -27,6 +27,8 @@ pub struct SyncConfig {
     pub status_interval_ms: u64,
     /// Between the first two: announcements may not reach each other yet just after connecting.
     pub status_first_interval_ms: u64,
+    /// Before a new peer's mempool is asked for: by then it gossips to us whatever it gets later.
+    pub mempool_delay_ms: u64,
     /// Before a busy peer is asked again, and before a block that a peer lacked or the node did not take is tried again.
     pub retry_ms: u64,
 }
@@ -43,6 +45,7 @@ impl SyncConfig {
             stall_ms: 5_000,
             status_interval_ms: 30_000,
             status_first_interval_ms: 2_000,
+            mempool_delay_ms: 1_000,
             retry_ms: 500,
         }
     }
@@ -133,7 +136,7 @@ impl SyncCore {
 
     /// A connection is up.
     pub fn peer_connected(&mut self, now: Moment, peer: PeerKey) -> Vec<Action> {
-        self.peers.insert(peer, Peer::new(now));
+        self.peers.insert(peer, Peer::new(now, self.config.mempool_delay_ms));
         self.acting(now, |core, out| core.ask_status(now, peer, out))
     }
 
@@ -260,7 +263,8 @@ impl SyncCore {
     #[must_use]
     pub fn next_timeout(&self, now: Moment) -> Option<Moment> {
         let deadlines = self.peers.values().flat_map(|peer| peer.requests.values()).map(|pending| pending.deadline);
-        let pauses = self.peers.values().flat_map(|peer| [peer.busy_until, peer.headers_not_before]);
+        let pauses =
+            self.peers.values().flat_map(|peer| [peer.busy_until, peer.headers_not_before, peer.mempool_not_before]);
         let statuses = self.peers.values().map(|peer| peer.next_status);
         // The window's pauses and stalls only matter while something is wanted; then a steady beat is simpler than their minimum.
         let is_busy = !self.peers.is_empty() && !self.window.is_empty();

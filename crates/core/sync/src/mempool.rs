@@ -19,6 +19,7 @@ impl SyncCore {
                 && !peer.claims_more_than(have)
                 && peer.mempool_pages > 0
                 && peer.busy_until <= now
+                && peer.mempool_not_before <= now
                 && !peer.waits_for_mempool()
         };
         let next: Vec<_> = self.peers.iter_mut().filter(|(_, peer)| is_next(peer)).collect();

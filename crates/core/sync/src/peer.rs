@@ -30,6 +30,8 @@ pub(crate) struct Peer {
     /// Pages of its mempool that may still be asked for, and where the next one starts.
     pub(crate) mempool_pages: u8,
     pub(crate) mempool_after: TxId,
+    /// When to ask for the first page: what the peer gossips before it knows of our subscription would be missed.
+    pub(crate) mempool_not_before: Moment,
     budget_units: u64,
     budget_filled: Moment,
 }
@@ -62,7 +64,7 @@ impl Ask {
 }
 
 impl Peer {
-    pub(crate) const fn new(now: Moment) -> Self {
+    pub(crate) const fn new(now: Moment, mempool_delay_ms: u64) -> Self {
         Self {
             status: None,
             exhausted: None,
@@ -73,6 +75,7 @@ impl Peer {
             next_status: now,
             mempool_pages: MEMPOOL_PAGES_MAX,
             mempool_after: TxId::ZERO,
+            mempool_not_before: now.after_ms(mempool_delay_ms),
             budget_units: BUDGET_UNITS_MAX,
             budget_filled: now,
         }

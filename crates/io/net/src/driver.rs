@@ -82,7 +82,13 @@ pub(crate) struct Driver {
     bans: VecDeque<(IpAddr, Instant)>,
     ban: Duration,
     unsent: VecDeque<Arc<Transaction>>,
-    snapshots: watch::Sender<Vec<PeerSnapshot>>,
+    published: Published,
+}
+
+/// What the handle shows of the driver.
+pub(crate) struct Published {
+    pub(crate) peers: watch::Sender<Vec<PeerSnapshot>>,
+    pub(crate) count: watch::Sender<usize>,
 }
 
 impl Driver {
@@ -93,7 +99,7 @@ impl Driver {
         api: Arc<dyn SyncApi>,
         jobs: Jobs<AnswerTo, GossipToken>,
         config: &NetConfig,
-        snapshots: watch::Sender<Vec<PeerSnapshot>>,
+        published: Published,
     ) -> Self {
         let start = Instant::now();
         let mut dialer = Dialer::default();
@@ -117,7 +123,7 @@ impl Driver {
             bans: VecDeque::new(),
             ban: config.ban,
             unsent: VecDeque::new(),
-            snapshots,
+            published,
         }
     }
 
@@ -240,10 +246,11 @@ impl Driver {
         Metrics::peers(inbound, outbound);
         self.api.set_peers(self.peers.len());
         self.publish_snapshot();
+        self.published.count.send_replace(self.peers.len());
     }
 
     fn publish_snapshot(&self) {
-        self.snapshots.send_replace(self.peers.snapshot(&self.core.peers()));
+        self.published.peers.send_replace(self.peers.snapshot(&self.core.peers()));
     }
 
     fn on_dial_failed(&mut self, connection: ConnectionId, error: &DialError) {

@@ -23,7 +23,7 @@ use crate::{
     address::port_of,
     behaviour::{Behaviour, Names},
     dialer::TARGETS_MAX,
-    driver::Driver,
+    driver::{Driver, Published},
     jobs::{Jobs, look},
     node_key,
     peers::PeerSnapshot,
@@ -51,6 +51,7 @@ pub struct NetHandle {
 #[derive(Debug)]
 struct Shared {
     peers: watch::Receiver<Vec<PeerSnapshot>>,
+    count: watch::Receiver<usize>,
     add: mpsc::Sender<PeerAddress>,
 }
 
@@ -76,12 +77,14 @@ impl Net {
         };
         let jobs = Jobs::start(&api)?;
         let (peers_out, peers) = watch::channel(Vec::new());
+        let (count_out, count) = watch::channel(0);
         let (add, add_in) = mpsc::channel(TARGETS_MAX);
         let (stop, stop_in) = watch::channel(false);
-        let driver = Driver::new(swarm, names, view, api, jobs, &config, peers_out);
+        let driver =
+            Driver::new(swarm, names, view, api, jobs, &config, Published { peers: peers_out, count: count_out });
         let task = tokio::spawn(driver.run(announcements, add_in, stop_in));
         tracing::info!(?address, peer_id, "peer-to-peer layer is up");
-        Ok(NetHandle { address, peer_id, shared: Arc::new(Shared { peers, add }), stop, task })
+        Ok(NetHandle { address, peer_id, shared: Arc::new(Shared { peers, count, add }), stop, task })
     }
 }
 
@@ -110,11 +113,16 @@ impl NetHandle {
         Arc::<Shared>::clone(&self.shared)
     }
 
+    /// How many peers are connected; wakes on every change.
+    #[must_use]
+    pub fn peer_counts(&self) -> watch::Receiver<usize> {
+        self.shared.count.clone()
+    }
+
     /// Waits until at least `count` peers are connected.
     pub async fn wait_for_peers(&self, count: usize) {
-        let mut peers = self.shared.peers.clone();
         // An error means that the driver is gone: nobody will ever connect, and the caller sees no peers.
-        let _ = peers.wait_for(|peers| peers.len() >= count).await;
+        let _ = self.peer_counts().wait_for(|peers| *peers >= count).await;
     }
 
     /// Closes every connection and waits for the node's calls that are under way.

@@ -194,7 +194,7 @@ fn a_flood_of_requests_is_answered_busy_and_then_cut_off() {
 fn stray_reports_are_ignored() {
     let mut net = Network::new(2);
     net.connect(0, 1);
-    net.run_for(1000);
+    net.run_for(1500);
     let now = net.now;
     let core = &mut net.node(1).core;
     for peer in [PeerKey(0), PeerKey(1), PeerKey(77)] {

@@ -1,0 +1,161 @@
+//! A real node on a regtest chain whose eras change quickly, real proofs at one or two hashes per block, real
+//! signatures, a clock set by hand, and a network layer in front.
+use std::sync::{
+    Arc, LazyLock,
+    atomic::{AtomicU64, Ordering},
+};
+
+use bq_api_types::{NodeApi, SyncApi, Template, TemplateRequest};
+use bq_consensus::{Era, EraAlgorithm, Eras, Params, StartBits};
+use bq_mempool::MempoolLimits;
+use bq_net::{Net, NetConfig, NetHandle};
+use bq_node::{Clock, Node, NodeConfig};
+use bq_pow::{PowVerifier, ethash_work_hash};
+use bq_primitives::{
+    Algorithm, Amount, Block, BlockId, CompactTarget, ExtraNonce, Header, Height, PowKey, Seal, Timestamp, Transaction,
+    TxOut,
+};
+use bq_signature::KeyPair;
+use tempfile::TempDir;
+
+/// One for all nodes: a RandomX cache takes half a second and 256 MiB.
+static POW: LazyLock<Arc<PowVerifier>> = LazyLock::new(Arc::default);
+
+/// The time of every node here.
+#[derive(Debug)]
+pub(crate) struct ManualClock(AtomicU64);
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::Relaxed))
+    }
+}
+
+pub(crate) fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock(AtomicU64::new(params().genesis_time.0 + 600)))
+}
+
+/// SHA-256d alone to height 3, all three to height 6, then RandomX and Ethash; coinbases mature after two blocks.
+fn params() -> Params {
+    let limit = CompactTarget(0x207f_ffff);
+    let rule = |algorithm| EraAlgorithm {
+        algorithm,
+        start_bits: StartBits::At(limit),
+        limit_bits: limit,
+        hardest_bits: CompactTarget(0x0101_0000),
+        ref_bits: limit,
+    };
+    let era = |start, algorithms: &[Algorithm]| Era {
+        start: Height(start),
+        algorithms: algorithms.iter().copied().map(rule).collect(),
+    };
+    let table =
+        vec![era(1, &[Algorithm::Sha256d]), era(4, &Algorithm::ALL), era(7, &[Algorithm::RandomX, Algorithm::Ethash])];
+    Params { eras: Eras { table }, coinbase_maturity: 2, ..Params::regtest() }
+}
+
+fn sha256d_params() -> Params {
+    let mut params = params();
+    params.eras.table.truncate(1);
+    params
+}
+
+pub(crate) struct Rig {
+    pub(crate) node: Arc<Node>,
+    clock: Arc<ManualClock>,
+    _directory: TempDir,
+}
+
+impl Rig {
+    /// All three algorithms.
+    pub(crate) fn new(clock: &Arc<ManualClock>) -> Self {
+        Self::with(params(), clock)
+    }
+
+    /// SHA-256d alone: for tests of everything else.
+    pub(crate) fn sha256d(clock: &Arc<ManualClock>) -> Self {
+        Self::with(sha256d_params(), clock)
+    }
+
+    fn with(params: Params, clock: &Arc<ManualClock>) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let config = NodeConfig {
+            params: Arc::new(params),
+            data_dir: directory.path().to_owned(),
+            mempool: MempoolLimits::default(),
+            clock: Arc::<ManualClock>::clone(clock),
+        };
+        let node = Node::open(config, Arc::clone(&POW)).unwrap();
+        Self { node, clock: Arc::clone(clock), _directory: directory }
+    }
+
+    pub(crate) async fn connect(&self, to: &[&NetHandle]) -> NetHandle {
+        let connect = to.iter().map(|peer| peer.address().unwrap().to_string().parse().unwrap()).collect();
+        let listen = Some("127.0.0.1:0".parse().unwrap());
+        let api: Arc<dyn SyncApi> = Arc::<Node>::clone(&self.node);
+        Net::start(NetConfig { listen, connect, ..NetConfig::default() }, api).await.unwrap()
+    }
+
+    /// Mines `count` blocks, with the active algorithms in turn.
+    pub(crate) async fn grow(&self, count: usize, payout: &KeyPair) -> BlockId {
+        let (node, clock, payout) = (Arc::clone(&self.node), Arc::clone(&self.clock), payout.key_hash());
+        let mine = move || {
+            for turn in 0..count {
+                clock.0.fetch_add(600, Ordering::Relaxed);
+                let template = node.template(&TemplateRequest { payout, coinbase_data: vec![] }).unwrap();
+                let works = &template.works;
+                let algorithm = works[turn % works.len()].header.algorithm;
+                node.submit_block(seal(&template, algorithm)).unwrap();
+            }
+            node.tip().id
+        };
+        tokio::task::spawn_blocking(mine).await.unwrap()
+    }
+
+    pub(crate) async fn reaches(&self, tip: BlockId) {
+        self.node.tip_changes().wait_for(|now| now.id == tip).await.unwrap();
+    }
+
+    /// A transaction of the owner's oldest coin, to `to`.
+    pub(crate) fn spend(&self, owner: &KeyPair, to: &KeyPair, fee: u64) -> Transaction {
+        let coin = self.node.coins_of(&owner.key_hash()).unwrap().remove(0);
+        let rest = coin.output.amount.checked_sub(Amount::from_atoms(fee).unwrap()).unwrap();
+        let mut transaction = Transaction {
+            version: 1,
+            inputs: vec![coin.outpoint],
+            outputs: vec![TxOut { amount: rest, key_hash: to.key_hash() }],
+            lock_height: Height(0),
+            coinbase_data: vec![],
+            witnesses: vec![],
+        };
+        let message = transaction.sighash(&self.node.genesis_id(), &[coin.output]);
+        transaction.witnesses = vec![owner.witness(&message).unwrap()];
+        transaction
+    }
+}
+
+pub(crate) fn key(number: u8) -> KeyPair {
+    KeyPair::from_seed(&[number; 32]).unwrap()
+}
+
+/// The first seal that works.
+fn seal(template: &Template, algorithm: Algorithm) -> Block {
+    let work = template.work(algorithm).unwrap();
+    let seals = (0..).map(|nonce| seal_at(&work.header, &work.key, nonce));
+    let works = |seal: &Seal| POW.verify(&work.header, seal, &work.key, &work.target).is_ok();
+    template.seal(seals.into_iter().find(works).unwrap()).unwrap()
+}
+
+fn seal_at(header: &Header, key: &PowKey, nonce: u32) -> Seal {
+    let extranonce = ExtraNonce([9; 16]);
+    match key {
+        PowKey::Sha256d => Seal::Sha256d { extranonce, version: 0x2000_0000, ntime: 7, nonce },
+        PowKey::RandomX(_) => Seal::RandomX { extranonce, nonce },
+        PowKey::Ethash(epoch) => {
+            let work_hash = ethash_work_hash(&header.seal_hash(), &extranonce);
+            let nonce = u64::from(nonce);
+            let mix = POW.ethash_hash(*epoch, &work_hash, nonce).unwrap().mix;
+            Seal::Ethash { extranonce, nonce, mix }
+        }
+    }
+}
