@@ -45,8 +45,8 @@ pub enum PowError {
         /// Its size.
         bytes: u64,
     },
-    /// A RandomX dataset gives other values than the cache it was built from: this machine computes or stores wrongly.
-    #[error("the RandomX dataset disagrees with its cache; this machine's memory or processor is faulty")]
+    /// A full dataset gives other values than the cache it was built from: this machine computes or stores wrongly.
+    #[error("a full dataset disagrees with its cache; this machine's memory or processor is faulty")]
     WrongDataset,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! [`work`](sha256d_work_header) functions rebuild from a header what miners worked on (SPEC 5.3), the schedule functions say
 //! which RandomX key and Ethash epoch a height uses (SPEC 5.4), and [`PowVerifier`] owns the tables and judges proofs.
-//! Miners use the same tables through [`PowVerifier::randomx_hasher`] and [`PowVerifier::ethash_cache`], and
+//! Miners use the same tables through [`PowVerifier::randomx_hasher`] and [`PowVerifier::ethash_hasher`], and
 //! [`Sha256dWork`].
 //!
 //! This crate decides neither which key nor which target a block must use: callers take both from their chain, never
@@ -42,7 +42,7 @@ mod work;
 
 pub use error::PowError;
 pub use ethash::{
-    ETHASH_EPOCH_MAX, EthashCache, EthashProof, EthashTask, ethash_cache_bytes, ethash_dataset_bytes,
+    ETHASH_EPOCH_MAX, EthashCache, EthashHasher, EthashProof, EthashTask, ethash_cache_bytes, ethash_dataset_bytes,
     ethash_epoch_of_seed, ethash_final, ethash_seed, keccak256, keccak512,
 };
 pub use priority::lower_thread_priority;

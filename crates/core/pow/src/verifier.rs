@@ -7,9 +7,12 @@ use std::{
 };
 
 use bq_primitives::{BlockId, Header, PowHash, PowKey, Seal, Target};
+use parking_lot::{Mutex, RwLock};
 
 use crate::{
-    EthashCache, EthashProof, EthashTask, EthashWorkHash, PowError, RandomXHasher, ethash_final, ethash_work_hash,
+    EthashCache, EthashHasher, EthashProof, EthashTask, EthashWorkHash, PowError, RandomXHasher,
+    ethash::EthashDataset,
+    ethash_final, ethash_work_hash,
     randomx::{DatasetSlot, KeyTables},
     randomx_blob,
     resident::Resident,
@@ -81,6 +84,10 @@ pub struct PowVerifier {
     dataset: DatasetSlot,
     dataset_builds: AtomicU64,
     ethash: Resident<u32, EthashCache>,
+    /// The one full dataset that may be in memory.
+    ethash_dataset: RwLock<Option<Arc<EthashDataset>>>,
+    /// Held while it is built, so that only one is.
+    ethash_dataset_build: Mutex<()>,
 }
 
 impl Default for PowVerifier {
@@ -99,6 +106,8 @@ impl PowVerifier {
             dataset: DatasetSlot::default(),
             dataset_builds: AtomicU64::new(0),
             ethash: Resident::new(ETHASH_EPOCHS_MAX),
+            ethash_dataset: RwLock::new(None),
+            ethash_dataset_build: Mutex::new(()),
         }
     }
 
@@ -205,6 +214,40 @@ impl PowVerifier {
     /// [`PowError::Memory`], [`PowError::EpochTooHigh`].
     pub fn ethash_hash_batch(&self, epoch: u32, tasks: &[EthashTask]) -> Result<Vec<EthashProof>, PowError> {
         Ok(self.ethash_cache(epoch)?.hash_batch(tasks))
+    }
+
+    /// Builds the full Ethash dataset of `epoch` (1 GiB and more), in place of that of another epoch: some 60 seconds of CPU time
+    /// over `build_threads`. For mining; verifying does not need it.
+    ///
+    /// # Errors
+    /// [`PowError::Memory`], [`PowError::EpochTooHigh`], [`PowError::WrongDataset`].
+    pub fn prepare_ethash_dataset(&self, epoch: u32) -> Result<(), PowError> {
+        let _only_one = self.ethash_dataset_build.lock();
+        if self.ethash_dataset.read().as_ref().is_some_and(|dataset| dataset.epoch() == epoch) {
+            return Ok(());
+        }
+        let cache = self.ethash_cache(epoch)?;
+        // Freed first: there may not be room for two.
+        *self.ethash_dataset.write() = None;
+        let dataset = Arc::new(EthashDataset::build(&cache, self.config.build_threads)?);
+        let tasks = [1, 2, 3, 4].map(|nonce| EthashTask { work_hash: EthashWorkHash([0; 32]), nonce });
+        if EthashHasher::full(Arc::clone(&dataset)).hash_batch(&tasks) != cache.hash_batch(&tasks) {
+            return Err(PowError::WrongDataset);
+        }
+        *self.ethash_dataset.write() = Some(dataset);
+        Ok(())
+    }
+
+    /// What mines an epoch fastest: its full dataset if that was prepared, else its light cache.
+    ///
+    /// # Errors
+    /// [`PowError::Memory`], [`PowError::EpochTooHigh`].
+    pub fn ethash_hasher(&self, epoch: u32) -> Result<EthashHasher, PowError> {
+        let dataset = self.ethash_dataset.read().clone().filter(|dataset| dataset.epoch() == epoch);
+        match dataset {
+            Some(dataset) => Ok(EthashHasher::full(dataset)),
+            None => self.ethash_cache(epoch).map(EthashHasher::light),
+        }
     }
 
     /// The light cache of an epoch. Keep it for a slice of work only.

@@ -27,6 +27,8 @@ pub struct MinerConfig {
     pub rotate: Duration,
     /// Let every other thread of the machine go first.
     pub low_priority: bool,
+    /// Mine Ethash from its full dataset (1 GiB and more) once that is built: some 200 times as fast as from its cache.
+    pub ethash_dataset: bool,
     /// Tells block targets, if the caller knows them.
     pub block_targets: Option<TargetSource>,
 }
@@ -44,6 +46,7 @@ impl MinerConfig {
             threads: 1,
             rotate: Duration::from_secs(3),
             low_priority: true,
+            ethash_dataset: false,
             block_targets: None,
         }
     }

@@ -13,7 +13,7 @@ use crate::{
     MinerConfig, MinerConfigError, MinerStats, client,
     config::{check_algorithms, check_threads},
     metrics,
-    shared::{Settings, Shared},
+    shared::Shared,
     worker,
 };
 
@@ -33,15 +33,8 @@ impl Miner {
         config.check()?;
         config.endpoints.sort_by_key(|(algorithm, _)| *algorithm);
         config.endpoints.dedup_by_key(|(algorithm, _)| *algorithm);
-        let algorithms: Vec<Algorithm> = config.endpoints.iter().map(|(algorithm, _)| *algorithm).collect();
-        let settings = Settings {
-            enabled: config.enabled,
-            threads: config.threads,
-            algorithms: sorted(config.algorithms),
-            stopped: false,
-        };
-        let (shared, receivers) =
-            Shared::new(pow, settings, &algorithms, config.rotate, config.low_priority, config.block_targets);
+        config.algorithms = sorted(config.algorithms);
+        let (shared, receivers) = Shared::new(&config, pow);
         let shared = Arc::new(shared);
         for (lane, ((_, endpoint), shares)) in config.endpoints.into_iter().zip(receivers).enumerate() {
             let login = client::Login { user: config.user.clone(), password: config.password.clone() };

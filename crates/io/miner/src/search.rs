@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use bq_pow::{EthashCache, EthashTask, PowError, PowVerifier, RandomXHasher, Sha256dWork};
+use bq_pow::{EthashTask, PowError, PowVerifier, RandomXHasher, Sha256dWork};
 
 use crate::job::{Found, Job, Proof, Sha256dTemplate, Work};
 
@@ -9,7 +9,9 @@ const SHA256D_STEP: u64 = 1 << 18;
 /// Steps until the 32-bit nonce of a work header is used up.
 const SHA256D_STEPS_PER_HEADER: u64 = (1 << 32) / SHA256D_STEP;
 /// Nonces of one Ethash step: one round of lock-step evaluation, some 4 milliseconds.
-const ETHASH_STEP: u64 = 8;
+const ETHASH_LIGHT_STEP: u64 = 8;
+/// The same with a full dataset: some 5 milliseconds.
+const ETHASH_FULL_STEP: u64 = 2048;
 /// Where the nonce lies in a RandomX blob.
 const BLOB_NONCE: std::ops::Range<usize> = 39..43;
 
@@ -31,7 +33,6 @@ pub(crate) struct Searcher {
     randomx: Option<RandomXHasher>,
     /// The job and nonce that are in the RandomX pipeline.
     fed: Option<(Arc<Job>, u32)>,
-    ethash: Option<Arc<EthashCache>>,
 }
 
 impl Searcher {
@@ -45,7 +46,7 @@ impl Searcher {
         match &job.work {
             Work::Sha256d(template) => Ok(self.step_sha256d(job, template)),
             Work::RandomX { .. } => self.step_randomx(job, pow),
-            Work::Ethash { .. } => self.step_ethash(job, pow),
+            Work::Ethash { .. } => step_ethash(job, pow),
         }
     }
 
@@ -73,7 +74,7 @@ impl Searcher {
             return Ok(Step { exhausted: true, ..Step::default() });
         };
         let hasher = match self.randomx.take() {
-            Some(hasher) if hasher.key() == *key => self.randomx.insert(hasher),
+            Some(hasher) if hasher.key() == *key && !hasher.is_outdated() => self.randomx.insert(hasher),
             _ => {
                 self.fed = None;
                 self.randomx.insert(pow.randomx_hasher(key)?)
@@ -91,23 +92,22 @@ impl Searcher {
         let found = is_share.then_some(Found { proof: Proof::RandomX { nonce }, value });
         Ok(Step { hashes: 1, found: found.into_iter().collect(), exhausted: false })
     }
+}
 
-    fn step_ethash(&mut self, job: &Arc<Job>, pow: &PowVerifier) -> Result<Step, PowError> {
-        let Work::Ethash { work_hash, epoch, first_nonce } = &job.work else { return Ok(Step::default()) };
-        let cache = match self.ethash.take() {
-            Some(cache) if cache.epoch() == *epoch => self.ethash.insert(cache),
-            _ => self.ethash.insert(pow.ethash_cache(*epoch)?),
-        };
-        let first = first_nonce.wrapping_add(job.take(ETHASH_STEP));
-        let tasks: Vec<EthashTask> = (0..ETHASH_STEP)
-            .map(|offset| EthashTask { work_hash: *work_hash, nonce: first.wrapping_add(offset) })
-            .collect();
-        let proofs = cache.hash_batch(&tasks);
-        let found = tasks.iter().zip(proofs).filter(|(_, proof)| job.is_share(&proof.value)).map(|(task, proof)| {
-            Found { proof: Proof::Ethash { nonce: task.nonce, mix: proof.mix }, value: proof.value }
-        });
-        Ok(Step { hashes: ETHASH_STEP, found: found.collect(), exhausted: false })
-    }
+fn step_ethash(job: &Job, pow: &PowVerifier) -> Result<Step, PowError> {
+    let Work::Ethash { work_hash, epoch, first_nonce } = &job.work else { return Ok(Step::default()) };
+    let hasher = pow.ethash_hasher(*epoch)?;
+    let count = if hasher.is_fast() { ETHASH_FULL_STEP } else { ETHASH_LIGHT_STEP };
+    let first = first_nonce.wrapping_add(job.take(count));
+    let tasks: Vec<EthashTask> =
+        (0..count).map(|offset| EthashTask { work_hash: *work_hash, nonce: first.wrapping_add(offset) }).collect();
+    let proofs = hasher.hash_batch(&tasks);
+    let found = tasks
+        .iter()
+        .zip(proofs)
+        .filter(|(_, proof)| job.is_share(&proof.value))
+        .map(|(task, proof)| Found { proof: Proof::Ethash { nonce: task.nonce, mix: proof.mix }, value: proof.value });
+    Ok(Step { hashes: count, found: found.collect(), exhausted: false })
 }
 
 #[cfg(test)]

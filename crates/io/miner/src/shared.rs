@@ -9,7 +9,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use tokio::sync::{mpsc, watch};
 
 use crate::{
-    TargetSource,
+    MinerConfig, TargetSource,
     job::{Found, Job, is_met},
     stats::LaneStats,
 };
@@ -43,6 +43,7 @@ pub(crate) struct Shared {
     pub(crate) lanes: Vec<Lane>,
     pub(crate) rotate: Duration,
     pub(crate) low_priority: bool,
+    pub(crate) ethash_dataset: bool,
     pub(crate) block_targets: Option<TargetSource>,
     started: Instant,
     /// Guards nothing: threads that have nothing to do sleep on it.
@@ -68,30 +69,32 @@ pub(crate) struct FoundShare {
 }
 
 impl Shared {
-    pub(crate) fn new(
-        pow: Arc<PowVerifier>,
-        settings: Settings,
-        algorithms: &[Algorithm],
-        rotate: Duration,
-        low_priority: bool,
-        block_targets: Option<TargetSource>,
-    ) -> (Self, Vec<mpsc::Receiver<FoundShare>>) {
+    /// Lanes in the order of the configured endpoints, and for each the other end of its queue of shares.
+    pub(crate) fn new(config: &MinerConfig, pow: Arc<PowVerifier>) -> (Self, Vec<mpsc::Receiver<FoundShare>>) {
         let started = Instant::now();
-        let (lanes, receivers) = algorithms
+        let (lanes, receivers) = config
+            .endpoints
             .iter()
-            .map(|algorithm| {
+            .map(|(algorithm, _)| {
                 let (shares, receiver) = mpsc::channel(SHARES_WAITING_MAX);
                 let stats = LaneStats::new(*algorithm, started);
                 (Lane { algorithm: *algorithm, stats, job: RwLock::new(None), shares }, receiver)
             })
             .unzip();
+        let settings = Settings {
+            enabled: config.enabled,
+            threads: config.threads,
+            algorithms: config.algorithms.clone(),
+            stopped: false,
+        };
         let shared = Self {
             pow,
             settings: watch::Sender::new(settings),
             lanes,
-            rotate,
-            low_priority,
-            block_targets,
+            rotate: config.rotate,
+            low_priority: config.low_priority,
+            ethash_dataset: config.ethash_dataset,
+            block_targets: config.block_targets.clone(),
             started,
             idle: Mutex::new(()),
             news: Condvar::new(),

@@ -22,6 +22,10 @@ impl ZeroValid for Node {
     const ZERO: Self = Self([0; 16]);
 }
 
+impl ZeroValid for [Node; 2] {
+    const ZERO: Self = [Node::ZERO; 2];
+}
+
 impl Node {
     pub(super) fn from_bytes(bytes: &[u8; 64]) -> Self {
         let mut words = [0; 16];

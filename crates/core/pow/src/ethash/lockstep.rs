@@ -34,7 +34,6 @@ impl Remainder {
         Self { divisor, inverse: (u64::MAX / divisor as u64).wrapping_add(1) }
     }
 
-    #[cfg(test)]
     pub(super) const fn divisor(self) -> u32 {
         self.divisor
     }
@@ -109,11 +108,43 @@ fn hash_lanes_with<const LANES: usize>(cache: &EthashCache, tasks: &[EthashTask;
     std::array::from_fn(|lane| finish(&seeds[lane], &mixes[lane]))
 }
 
+/// Fills a run of dataset pages, the first of which is page `first`, eight at a time.
+pub(super) fn fill_pages(cache: &EthashCache, first: u32, pages: &mut [[Node; 2]]) {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: this CPU has AVX2.
+        return unsafe { fill_pages_avx2(cache, first, pages) };
+    }
+    fill_pages_with(cache, first, pages);
+}
+
+/// The same code, compiled for eight words at a time.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn fill_pages_avx2(cache: &EthashCache, first: u32, pages: &mut [[Node; 2]]) {
+    fill_pages_with(cache, first, pages);
+}
+
+#[inline(always)]
+pub(super) fn fill_pages_with(cache: &EthashCache, first: u32, pages: &mut [[Node; 2]]) {
+    let mut number = first;
+    for group in pages.chunks_mut(LANES_MAX) {
+        // The last group may run past the end: pages that are computed there are not kept.
+        let mut numbers = [number; LANES_MAX];
+        for lane in &mut numbers {
+            *lane = number;
+            number = number.wrapping_add(1);
+        }
+        let made = dataset_pages(cache, &numbers);
+        group.copy_from_slice(&made[..group.len()]);
+    }
+}
+
 /// Dataset pages side by side, two chains each.
 #[inline(always)]
 fn dataset_pages<const LANES: usize>(cache: &EthashCache, pages: &[u32; LANES]) -> [[Node; 2]; LANES] {
     let (table, remainder) = (cache.nodes(), cache.node_remainder());
-    let indices = pages.map(|page| [2 * page, 2 * page + 1]);
+    let indices = pages.map(|page| [page.wrapping_mul(2), page.wrapping_mul(2) | 1]);
     let mut from = indices.map(|halves| halves.map(|index| remainder.of(index)));
     from.as_flattened().iter().for_each(|node| prefetch(&table[*node as usize]));
     let mut nodes = [[Node([0; 16]); 2]; LANES];
@@ -146,7 +177,7 @@ fn chains<const LANES: usize>() -> impl Iterator<Item = (usize, usize)> {
 
 /// Announces a read.
 #[inline(always)]
-fn prefetch(node: &Node) {
+pub(super) fn prefetch(node: &Node) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch has no effect on the program's state, and the address is that of a live node.
     unsafe {

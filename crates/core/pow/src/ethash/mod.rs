@@ -3,6 +3,8 @@
 //! `hashimoto` is the slow model; `lockstep` does the same for several tasks at once, which hides memory latency.
 
 mod cache;
+mod dataset;
+mod hasher;
 mod hashimoto;
 mod keccak;
 mod lockstep;
@@ -10,6 +12,8 @@ mod seed;
 mod sizes;
 
 pub use cache::EthashCache;
+pub(crate) use dataset::EthashDataset;
+pub use hasher::EthashHasher;
 pub use hashimoto::{EthashProof, ethash_final};
 pub use keccak::{keccak256, keccak512};
 pub use lockstep::EthashTask;

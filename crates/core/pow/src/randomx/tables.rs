@@ -129,6 +129,13 @@ impl RandomXHasher {
         self.vm.as_ref().is_some_and(Vm::is_fast)
     }
 
+    /// A new hasher would be faster, because the dataset was built meanwhile, or must replace this one, because the dataset
+    /// went to another key.
+    #[must_use]
+    pub fn is_outdated(&self) -> bool {
+        self.is_fast() != self.tables.has_dataset()
+    }
+
     /// The value (little-endian) of one blob. Abandons a pipeline that was begun.
     pub fn hash(&mut self, blob: &[u8]) -> PowHash {
         self.begun = false;

@@ -162,8 +162,13 @@ impl Connection<'_> {
         }
         let pow = Arc::clone(&self.shared.pow);
         let algorithm = self.lane.algorithm;
+        let full_ethash = self.shared.ethash_dataset;
         tokio::task::spawn_blocking(move || {
-            if let Err(error) = pow.prepare_fast(&key) {
+            let built = pow.prepare_fast(&key).and_then(|()| match key {
+                PowKey::Ethash(epoch) if full_ethash => pow.prepare_ethash_dataset(epoch),
+                PowKey::Sha256d | PowKey::RandomX(_) | PowKey::Ethash(_) => Ok(()),
+            });
+            if let Err(error) = built {
                 tracing::warn!(algorithm = algorithm.name(), %error, "cannot build mining tables");
             }
         });
