@@ -18,7 +18,10 @@ use self::{
     status::{ConnectLine, StatusSources},
     system::{System, ports},
 };
-use crate::{cli::RunArgs, exit::UsageError};
+use crate::{
+    cli::RunArgs,
+    exit::{UsageError, say},
+};
 
 pub(crate) use self::{bench_system::BenchSystem, flags::layers, status::hashrate};
 
@@ -76,6 +79,9 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     }
     tracing::info!("stopping");
     system.stop().await;
+    if served.is_ok() {
+        say(&format!("stopped; the next run goes on from {}", config.data_dir.display()));
+    }
     served
 }
 
