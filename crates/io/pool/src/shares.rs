@@ -39,7 +39,7 @@ impl Core {
     fn record_block(&self, mut share: AcceptedShare, block: Block) -> Result<(), AppendError> {
         let id = block.id();
         share.block_id = Some(id);
-        let Some(_recording) = Recording::start(self, id) else {
+        let Some(recording) = Recording::start(self, id) else {
             // Another thread is booking the very same share.
             return Ok(());
         };
@@ -61,6 +61,8 @@ impl Core {
             let sequence = self.append(share)?;
             self.link(&id, sequence, is_invalid);
         }
+        // The settling thread leaves blocks alone that are being booked, so this one must not be when it looks.
+        drop(recording);
         self.look_now.notify_one();
         Ok(())
     }
