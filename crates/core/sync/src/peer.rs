@@ -112,12 +112,12 @@ impl Peer {
     }
 }
 
-/// Ten header requests per second go on for ever, and some 400 blocks.
+/// Ten header requests per second go on for ever, or 1600 blocks.
 fn price_units(request: &Message) -> u64 {
     match request {
         Message::GetHeaders { .. } => 100,
         Message::GetMempool { .. } => 200,
-        Message::GetBlocks(ids) => u64::try_from(ids.len()).unwrap_or(u64::MAX).saturating_mul(2).saturating_add(10),
+        Message::GetBlocks(ids) => u64::try_from(ids.len() / 2).unwrap_or(u64::MAX).saturating_add(2),
         _ => 50,
     }
 }

@@ -1,4 +1,8 @@
 //! The event loop: libp2p, the node's threads and the clock on one side, the state machine on the other.
+mod connections;
+mod exchange;
+mod gossip;
+
 use std::{
     collections::{HashMap, VecDeque},
     net::IpAddr,
@@ -6,44 +10,30 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bq_api_types::{Announcement, SubmitTransactionError, SyncApi};
-use bq_primitives::Transaction;
-use bq_sync::{
-    Action, ChainView, DisconnectReason, Message, Misbehavior, Moment, PeerKey, RequestId, SealedHeader, SyncConfig,
-    SyncCore, TRANSACTION_BYTES_MAX, Verdict,
-};
+use bq_api_types::{Announcement, SyncApi};
+use bq_sync::{Action, ChainView, Message, Moment, PeerKey, RequestId, SealedHeader, SyncConfig, SyncCore, Verdict};
 use libp2p::{
     PeerId, Swarm,
     futures::StreamExt,
-    gossipsub,
-    gossipsub::{MessageAcceptance, MessageId, PublishError, TopicHash},
-    identify, request_response,
+    gossipsub::MessageId,
+    identify,
     request_response::{InboundRequestId, OutboundRequestId, ResponseChannel},
-    swarm::{ConnectionId, DialError, SwarmEvent, dial_opts::DialOpts},
+    swarm::SwarmEvent,
 };
-use tokio::sync::{broadcast, broadcast::error::RecvError, mpsc, mpsc::error::TrySendError, watch};
+use tokio::sync::{broadcast, broadcast::error::RecvError, mpsc, watch};
 
 use crate::{
     NetConfig, PeerAddress,
-    address::ip_of,
     behaviour::{Behaviour, BehaviourEvent, Names},
     codec::Frame,
     dialer::{Dialer, Resolved},
     jobs::{BlockJob, Done, HeadersJob, Jobs, ReadJob, TransactionJob},
-    metrics::{Direction, Metrics},
+    metrics::Metrics,
     peers::{PeerSnapshot, Peers},
 };
 
-/// Answers that wait in memory for slow readers; beyond it peers are told to ask later.
-const ANSWERS_BYTES_MAX: usize = 96 << 20;
-/// Addresses that are refused for a while. When it is full the oldest is forgiven.
-const BANS_MAX: usize = 1024;
-/// Own transactions that wait for a first peer. When it is full the oldest is dropped: its sender still has it.
-const UNSENT_MAX: usize = 256;
 /// How often the published list of peers is brought up to date.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_millis(500);
-/// A connection that held this long was worth having.
-const USEFUL_AFTER: Duration = Duration::from_secs(30);
 
 /// Which of the two request protocols.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -81,7 +71,6 @@ pub(crate) struct Driver {
     resolved: (mpsc::Sender<Resolved>, mpsc::Receiver<Resolved>),
     bans: VecDeque<(IpAddr, Instant)>,
     ban: Duration,
-    unsent: VecDeque<Arc<Transaction>>,
     published: Published,
 }
 
@@ -122,7 +111,6 @@ impl Driver {
             resolved: mpsc::channel(crate::dialer::TARGETS_MAX),
             bans: VecDeque::new(),
             ban: config.ban,
-            unsent: VecDeque::new(),
             published,
         }
     }
@@ -211,211 +199,6 @@ impl Driver {
         }
     }
 
-    fn on_connected(&mut self, peer: PeerId, address: libp2p::Multiaddr, is_inbound: bool) {
-        let now = Instant::now();
-        self.bans.retain(|(_, until)| *until > now);
-        if ip_of(&address).is_some_and(|ip| self.bans.iter().any(|(banned, _)| *banned == ip)) {
-            tracing::debug!(%peer, %address, "refused: it misbehaved before");
-            let _ = self.swarm.disconnect_peer_id(peer);
-            return;
-        }
-        tracing::info!(%peer, %address, is_inbound, "peer connected");
-        let key = self.peers.connect(peer, address, is_inbound, now);
-        let actions = self.core.peer_connected(self.now(), key);
-        self.act(actions);
-        self.count_peers();
-    }
-
-    fn on_disconnected(&mut self, peer: PeerId) {
-        let now = Instant::now();
-        let Some(gone) = self.peers.disconnect(&peer) else {
-            self.dialer.disconnected(now, peer, false);
-            return;
-        };
-        tracing::info!(%peer, "peer disconnected");
-        let was_useful = !gone.is_cut_off && now.saturating_duration_since(gone.since) >= USEFUL_AFTER;
-        self.dialer.disconnected(now, peer, was_useful);
-        self.requests.retain(|_, (key, _)| *key != gone.key);
-        let actions = self.core.peer_disconnected(self.now(), gone.key);
-        self.act(actions);
-        self.count_peers();
-    }
-
-    fn count_peers(&self) {
-        let (inbound, outbound) = self.peers.counts();
-        Metrics::peers(inbound, outbound);
-        self.api.set_peers(self.peers.len());
-        self.publish_snapshot();
-        self.published.count.send_replace(self.peers.len());
-    }
-
-    fn publish_snapshot(&self) {
-        self.published.peers.send_replace(self.peers.snapshot(&self.core.peers()));
-    }
-
-    fn on_dial_failed(&mut self, connection: ConnectionId, error: &DialError) {
-        tracing::debug!(%error, "dial failed");
-        let is_self = matches!(error, DialError::LocalPeerId { .. });
-        self.dialer.failed(Instant::now(), connection, is_self);
-    }
-
-    fn dial_due(&mut self) {
-        for (target, address) in self.dialer.due(Instant::now()) {
-            let resolved = self.resolved.0.clone();
-            tokio::spawn(async move {
-                let address = address.resolve().await;
-                // The driver is gone: so is the reason to dial.
-                let _ = resolved.send(Resolved { target, address }).await;
-            });
-        }
-    }
-
-    fn on_resolved(&mut self, Resolved { target, address }: Resolved) {
-        let Some(address) = address else {
-            self.dialer.not_dialed(Instant::now(), target);
-            return;
-        };
-        let dial = DialOpts::unknown_peer_id().address(address).build();
-        self.dialer.dialing(target, dial.connection_id());
-        let connection = dial.connection_id();
-        if let Err(error) = self.swarm.dial(dial) {
-            self.on_dial_failed(connection, &error);
-        }
-    }
-
-    fn on_exchange(&mut self, exchange: Exchange, event: request_response::Event<Frame, Frame>) {
-        use request_response::{Event, Message as Part};
-        match event {
-            Event::Message { peer, message: Part::Request { request_id, request, channel }, .. } => {
-                self.on_request(peer, request, AnswerTo { exchange, request: request_id, channel });
-            }
-            Event::Message { message: Part::Response { request_id, response }, .. } => {
-                let Some((key, id)) = self.requests.remove(&(exchange, request_id)) else { return };
-                let actions = match response {
-                    Ok(message) => {
-                        Metrics::message(message.kind(), Direction::In);
-                        self.core.handle_answer(self.now(), key, id, message)
-                    }
-                    Err(error) => self.garbage(key, &error),
-                };
-                self.act(actions);
-            }
-            Event::OutboundFailure { request_id, error, .. } => {
-                let Some((key, id)) = self.requests.remove(&(exchange, request_id)) else { return };
-                tracing::debug!(peer = key.0, %error, "no answer");
-                let actions = self.core.request_failed(self.now(), key, id);
-                self.act(actions);
-            }
-            Event::InboundFailure { request_id, .. } | Event::ResponseSent { request_id, .. } => {
-                self.answers.remove(&(exchange, request_id));
-            }
-        }
-    }
-
-    fn garbage(&mut self, peer: PeerKey, error: &bq_sync::WireError) -> Vec<Action> {
-        tracing::info!(peer = peer.0, %error, "undecodable message");
-        self.core.misbehaved(self.now(), peer, Misbehavior::Garbage)
-    }
-
-    fn on_request(&mut self, peer: PeerId, request: Frame, to: AnswerTo) {
-        let Some(key) = self.peers.key(&peer) else { return };
-        let request = match request {
-            Ok(request) => request,
-            Err(error) => {
-                let actions = self.garbage(key, &error);
-                return self.act(actions);
-            }
-        };
-        Metrics::message(request.kind(), Direction::In);
-        let (is_admitted, actions) = self.core.handle_request(self.now(), key, &request);
-        let waiting: usize = self.answers.values().sum();
-        if !is_admitted || waiting > ANSWERS_BYTES_MAX {
-            self.answer(to, Message::Busy);
-        } else if matches!(request, Message::Status(_)) {
-            let status = self.core.status();
-            self.answer(to, Message::Status(status));
-        } else if let Err(refused) = self.jobs.reads.try_send(ReadJob::Answer { request, channel: to }) {
-            Metrics::dropped("reads");
-            if let TrySendError::Full(ReadJob::Answer { channel, .. }) = refused {
-                self.answer(channel, Message::Busy);
-            }
-        }
-        self.act(actions);
-    }
-
-    fn answer(&mut self, to: AnswerTo, message: Message) {
-        Metrics::message(message.kind(), Direction::Out);
-        let bytes = match &message {
-            Message::Blocks { blocks, .. } => blocks.iter().map(|block| block.bytes().len()).sum(),
-            _ => 0,
-        };
-        let behaviour = self.swarm.behaviour_mut();
-        let exchange = match to.exchange {
-            Exchange::Sync => &mut behaviour.sync,
-            Exchange::Blocks => &mut behaviour.blocks,
-        };
-        // An error means that the asker is gone.
-        if exchange.send_response(to.channel, Ok(message)).is_ok() && bytes > 0 {
-            self.answers.insert((to.exchange, to.request), bytes);
-        }
-    }
-
-    fn on_gossip(&mut self, event: gossipsub::Event) {
-        match event {
-            gossipsub::Event::Message { propagation_source, message_id, message } => {
-                let token = GossipToken { message: message_id, source: propagation_source };
-                self.on_gossip_message(token, &message);
-            }
-            gossipsub::Event::Subscribed { topic, .. } if topic == self.names.transaction_topic.hash() => {
-                for transaction in std::mem::take(&mut self.unsent) {
-                    self.publish_transaction(transaction);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn on_gossip_message(&mut self, token: GossipToken, message: &gossipsub::Message) {
-        let Some(key) = self.peers.key(&token.source) else {
-            return self.conclude(&token, MessageAcceptance::Ignore);
-        };
-        let decoded = Message::from_bytes(&message.data);
-        if let Ok(message) = &decoded {
-            Metrics::message(message.kind(), Direction::In);
-        }
-        match decoded {
-            // Never passed on by gossip: every node announces a block itself once it holds it and can serve it.
-            Ok(Message::Announce(header)) if message.topic == self.names.block_topic.hash() => {
-                self.conclude(&token, MessageAcceptance::Ignore);
-                let actions = self.core.handle_announce(self.now(), key, header);
-                self.act(actions);
-            }
-            Ok(Message::Transaction(transaction)) if message.topic == self.names.transaction_topic.hash() => {
-                self.submit_transaction(TransactionJob { peer: key, transaction, token: Some(token) });
-            }
-            Ok(_) | Err(_) => {
-                self.conclude(&token, MessageAcceptance::Reject);
-                let actions = self.core.misbehaved(self.now(), key, Misbehavior::Garbage);
-                self.act(actions);
-            }
-        }
-    }
-
-    fn submit_transaction(&mut self, job: TransactionJob<GossipToken>) {
-        if let Err(TrySendError::Full(job) | TrySendError::Closed(job)) = self.jobs.transactions.try_send(job) {
-            Metrics::dropped("transactions");
-            if let Some(token) = job.token {
-                self.conclude(&token, MessageAcceptance::Ignore);
-            }
-        }
-    }
-
-    /// Tells gossip what to do with a message. It may have forgotten it by now, which is as good.
-    fn conclude(&mut self, token: &GossipToken, acceptance: MessageAcceptance) {
-        let gossip = &mut self.swarm.behaviour_mut().gossip;
-        gossip.report_message_validation_result(&token.message, &token.source, acceptance);
-    }
-
     fn on_done(&mut self, done: Done<AnswerTo, GossipToken>) {
         match done {
             Done::Progress { view } => self.chain_changed(view),
@@ -444,30 +227,6 @@ impl Driver {
         }
     }
 
-    fn on_transaction_judged(
-        &mut self,
-        peer: PeerKey,
-        token: &GossipToken,
-        result: Result<(), SubmitTransactionError>,
-    ) {
-        let acceptance = match &result {
-            Ok(()) | Err(SubmitTransactionError::Duplicate) => MessageAcceptance::Accept,
-            Err(SubmitTransactionError::Invalid(_)) => MessageAcceptance::Reject,
-            Err(SubmitTransactionError::Full | SubmitTransactionError::Node(_)) => MessageAcceptance::Ignore,
-        };
-        self.conclude(token, acceptance);
-        // A node that lacks blocks cannot tell a bad transaction from one whose inputs it has not seen.
-        let is_in_step = self.core.is_in_step();
-        if let Err(error) = result
-            && is_in_step
-            && error.misbehavior() > 0
-        {
-            let misbehavior = Misbehavior::Refused(error.misbehavior());
-            let actions = self.core.misbehaved(self.now(), peer, misbehavior);
-            self.act(actions);
-        }
-    }
-
     fn chain_changed(&mut self, view: ChainView) {
         Metrics::heights(view.tip, view.best_header);
         let actions = self.core.chain_changed(self.now(), view);
@@ -481,7 +240,7 @@ impl Driver {
                 let (header, seal) = *sealed;
                 self.look(Some(SealedHeader { header, seal }));
             }
-            Ok(Announcement::Transaction(transaction)) => self.publish_transaction(transaction),
+            Ok(Announcement::Transaction(transaction)) => self.publish_transaction(&transaction),
             // Something was missed: peers learn of the newest tip when they next ask for our status.
             Err(RecvError::Lagged(_)) => self.look(None),
             Err(RecvError::Closed) => return false,
@@ -493,38 +252,6 @@ impl Driver {
     fn look(&self, announce: Option<SealedHeader>) {
         if self.jobs.reads.try_send(ReadJob::Look { announce }).is_err() {
             Metrics::dropped("reads");
-        }
-    }
-
-    fn publish_transaction(&mut self, transaction: Arc<Transaction>) {
-        let message = Message::Transaction(Box::new(transaction.as_ref().clone()));
-        if self.publish(self.names.transaction_topic.hash(), &message) {
-            return;
-        }
-        if self.unsent.len() >= UNSENT_MAX {
-            self.unsent.pop_front();
-        }
-        self.unsent.push_back(transaction);
-    }
-
-    /// `false` when nobody was there to hear it.
-    fn publish(&mut self, topic: TopicHash, message: &Message) -> bool {
-        let bytes = message.to_bytes();
-        if bytes.len() > TRANSACTION_BYTES_MAX {
-            tracing::debug!(bytes = bytes.len(), "too large to be relayed");
-            return true;
-        }
-        match self.swarm.behaviour_mut().gossip.publish(topic, bytes) {
-            Ok(_) => {
-                Metrics::message(message.kind(), Direction::Out);
-                true
-            }
-            Err(PublishError::NoPeersSubscribedToTopic) => false,
-            // Duplicate: it came from a peer and is on its way already.
-            Err(error) => {
-                tracing::trace!(%error, "not published");
-                true
-            }
         }
     }
 
@@ -578,40 +305,5 @@ impl Driver {
             };
             queue.extend(more);
         }
-    }
-
-    fn request(&mut self, peer: PeerKey, id: RequestId, message: Message) -> bool {
-        let Some(to) = self.peers.id(peer) else { return false };
-        Metrics::message(message.kind(), Direction::Out);
-        let behaviour = self.swarm.behaviour_mut();
-        let (exchange, sent) = if matches!(message, Message::GetBlocks(_)) {
-            (Exchange::Blocks, behaviour.blocks.send_request(&to, Ok(message)))
-        } else {
-            (Exchange::Sync, behaviour.sync.send_request(&to, Ok(message)))
-        };
-        self.requests.insert((exchange, sent), (peer, id));
-        true
-    }
-
-    fn disconnect(&mut self, key: PeerKey, reason: DisconnectReason) {
-        let Some(id) = self.peers.id(key) else { return };
-        tracing::info!(peer = %id, %reason, "closing connection");
-        let label = match reason {
-            DisconnectReason::WrongNetwork => "wrong_network",
-            DisconnectReason::WrongVersion { .. } => "wrong_version",
-            DisconnectReason::Misbehaved(_) => "misbehaved",
-        };
-        Metrics::disconnected(label);
-        if let Some(peer) = self.peers.get_mut(&id) {
-            peer.is_cut_off = true;
-            let ip = ip_of(&peer.address).filter(|ip| !ip.is_loopback());
-            if let (Some(ip), DisconnectReason::Misbehaved(_)) = (ip, reason) {
-                if self.bans.len() >= BANS_MAX {
-                    self.bans.pop_front();
-                }
-                self.bans.push_back((ip, Instant::now() + self.ban));
-            }
-        }
-        let _ = self.swarm.disconnect_peer_id(id);
     }
 }

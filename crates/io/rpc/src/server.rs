@@ -1,8 +1,9 @@
 use std::{io, net::SocketAddr, time::Duration};
 
 use jsonrpsee::server::{BatchRequestConfig, Server, ServerConfig, ServerHandle, middleware::http::HostFilterLayer};
+use tokio::sync::watch;
 
-use crate::{RpcServices, methods};
+use crate::{RpcServices, methods, services::Context};
 
 /// The longest request and the longest answer: a block of 42,000,000 bytes in hex, and some room.
 pub const BODY_BYTES_MAX: u32 = 84_100_000;
@@ -22,6 +23,7 @@ pub struct RpcServer;
 pub struct RpcHandle {
     address: SocketAddr,
     server: ServerHandle,
+    closing: watch::Sender<bool>,
 }
 
 impl RpcServer {
@@ -55,9 +57,10 @@ impl RpcServer {
             .build(address)
             .await?;
         let address = server.local_addr()?;
-        let module = methods::module(services).map_err(io::Error::other)?;
+        let (closing, closing_in) = watch::channel(false);
+        let module = methods::module(Context { services, closing: closing_in }).map_err(io::Error::other)?;
         tracing::info!(%address, "JSON-RPC is up");
-        Ok(RpcHandle { address, server: server.start(module) })
+        Ok(RpcHandle { address, server: server.start(module), closing })
     }
 }
 
@@ -68,8 +71,9 @@ impl RpcHandle {
         self.address
     }
 
-    /// Takes no more requests and waits for those under way.
+    /// Takes no more requests, ends long polls, and waits for what is under way.
     pub async fn shutdown(self) {
+        self.closing.send_replace(true);
         // An error means that it stopped before.
         let _ = self.server.stop();
         self.server.stopped().await;

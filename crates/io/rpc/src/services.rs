@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use bq_api_types::{MiningControl, NodeApi, PeerNetwork, SyncApi};
+use tokio::sync::watch;
 
 /// Who answers the methods. What is missing makes its methods answer that this process does not have it.
 #[derive(Clone)]
@@ -21,4 +22,11 @@ impl RpcServices {
     pub const fn new(node: Arc<dyn NodeApi>) -> Self {
         Self { node, sync: None, mining: None, peers: None }
     }
+}
+
+/// What every method sees.
+pub(crate) struct Context {
+    pub(crate) services: RpcServices,
+    /// Becomes true when the server stops: whoever waits must come to an end.
+    pub(crate) closing: watch::Receiver<bool>,
 }

@@ -16,6 +16,7 @@ use crate::{
     args::Args,
     fault::{Code, Fault},
     metrics::Metrics,
+    services::Context,
 };
 
 type Answer = Result<Value, Fault>;
@@ -59,16 +60,16 @@ pub fn method_names() -> Vec<&'static str> {
 }
 
 /// Builds the dispatch table. Every call but the long poll runs on a thread for blocking work.
-pub(crate) fn module(services: RpcServices) -> Result<RpcModule<RpcServices>, RegisterMethodError> {
-    let mut module = RpcModule::new(services);
+pub(crate) fn module(context: Context) -> Result<RpcModule<Context>, RegisterMethodError> {
+    let mut module = RpcModule::new(context);
     for method in METHODS {
-        module.register_blocking_method(method.name, |params, services, _| {
-            timed(method.name, || (method.call)(&services, &mut Args::new(method.params, &params)?))
+        module.register_blocking_method(method.name, |params, context, _| {
+            timed(method.name, || (method.call)(&context.services, &mut Args::new(method.params, &params)?))
         })?;
     }
-    module.register_async_method(template::NAME, |params, services, _| async move {
+    module.register_async_method(template::NAME, |params, context, _| async move {
         let start = Instant::now();
-        let answer = template::get_block_template(&services, params).await;
+        let answer = template::get_block_template(&context, params).await;
         report(template::NAME, start, &answer);
         answer.map_err(ErrorObjectOwned::from)
     })?;

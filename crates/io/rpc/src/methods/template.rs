@@ -7,9 +7,10 @@ use serde::Deserialize;
 
 use super::{Answer, json};
 use crate::{
-    RpcServices, TemplateShape, TemplateTransactionShape, TemplateWorkShape,
+    TemplateShape, TemplateTransactionShape, TemplateWorkShape,
     args::{Args, hex_bytes, parse},
     fault::{Code, Fault},
+    services::Context,
 };
 
 pub(super) const NAME: &str = "getblocktemplate";
@@ -30,13 +31,14 @@ struct Request {
     longpollid: Option<String>,
 }
 
-pub(super) async fn get_block_template(services: &RpcServices, params: Params<'static>) -> Answer {
+pub(super) async fn get_block_template(context: &Context, params: Params<'static>) -> Answer {
+    let services = &context.services;
     let request: Request = Args::new(&["request"], &params)?.value("request")?;
     let address = Address::parse(&request.address, services.node.network());
     let address = address.map_err(|error| Fault::not_found(format!("address: {error}")))?;
     let coinbase_data = hex_bytes("coinbasedata", &request.coinbasedata, COINBASE_DATA_BYTES_MAX)?;
     if let Some(known) = &request.longpollid {
-        wait_for_other_tip(services, parse("longpollid", known)?).await;
+        wait_for_other_tip(context, parse("longpollid", known)?).await;
     }
     let node = std::sync::Arc::clone(&services.node);
     let template = tokio::task::spawn_blocking(move || {
@@ -46,10 +48,14 @@ pub(super) async fn get_block_template(services: &RpcServices, params: Params<'s
     json(shape(&template))
 }
 
-async fn wait_for_other_tip(services: &RpcServices, known: BlockId) {
-    let mut tips = services.node.tip_changes();
-    // Time is up, or the node is gone: both are answered by asking it for a template.
-    let _ = tokio::time::timeout(LONG_POLL, tips.wait_for(|tip| tip.id != known)).await;
+async fn wait_for_other_tip(context: &Context, known: BlockId) {
+    let (mut tips, mut closing) = (context.services.node.tip_changes(), context.closing.clone());
+    // Time is up, or node or server are going: all of them are answered by asking for a template now.
+    tokio::select! {
+        _ = tips.wait_for(|tip| tip.id != known) => {}
+        _ = closing.wait_for(|is_closing| *is_closing) => {}
+        () = tokio::time::sleep(LONG_POLL) => {}
+    }
 }
 
 fn shape(template: &Template) -> TemplateShape {

@@ -274,6 +274,19 @@ async fn a_template_names_every_work_and_a_long_poll_waits_for_the_next_tip() {
 }
 
 #[tokio::test]
+async fn a_long_poll_does_not_hold_up_the_shutdown() {
+    let rig = Rig::start().await;
+    let request = json!([{ "address": address(), "longpollid": rig.node.tip_id() }]);
+    let poll = tokio::spawn(call(rig.server.address(), "getblocktemplate", request));
+    while rig.node.tips.receiver_count() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let patience = std::time::Duration::from_secs(20);
+    tokio::time::timeout(patience, rig.server.shutdown()).await.expect("waits for the poll");
+    assert_eq!(poll.await.unwrap()["result"]["height"], 3);
+}
+
+#[tokio::test]
 async fn mining_is_told_and_steered() {
     let rig = Rig::start().await;
     let info = rig.result("getmininginfo", json!([])).await;
