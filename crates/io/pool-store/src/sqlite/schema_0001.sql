@@ -72,6 +72,7 @@ CREATE TABLE pool_blocks (
 CREATE INDEX pool_blocks_by_state ON pool_blocks (state, height);
 CREATE INDEX pool_blocks_by_height ON pool_blocks (height);
 CREATE INDEX pool_blocks_by_coinbase ON pool_blocks (coinbase);
+CREATE INDEX pool_blocks_without_share ON pool_blocks (number) WHERE winning_share IS NULL;
 
 CREATE TABLE payouts (
     id INTEGER PRIMARY KEY,

@@ -13,7 +13,7 @@ struct Ledger {
 
 impl Ledger {
     fn new() -> Self {
-        Self { folder: tempfile::tempdir().expect("a folder") }
+        Self { folder: tempdir().expect("a folder") }
     }
 
     fn open(&self) -> Box<dyn LedgerStore> {

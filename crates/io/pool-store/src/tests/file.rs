@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use rusqlite::Connection;
-use tempfile::{TempDir, tempdir};
+use tempfile::TempDir;
 
 use super::*;
 use crate::{LedgerStore, SqliteLedger, StoreError};

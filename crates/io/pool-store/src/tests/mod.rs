@@ -61,3 +61,9 @@ pub(crate) fn window(accounts: &[AccountId]) -> Window {
 pub(crate) fn input(number: u8, amount: u64) -> PayoutInput {
     PayoutInput { outpoint: OutPoint { txid: TxId([number; 32]), index: 0 }, amount: atoms(amount) }
 }
+
+/// In memory where the system has such a folder: a thousand syncs need no real disk to be tested.
+pub(crate) fn tempdir() -> std::io::Result<tempfile::TempDir> {
+    let memory = std::path::Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }
+}

@@ -41,7 +41,7 @@ struct Pair {
 
 impl Pair {
     fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = tempdir().expect("a folder");
         let store = Self::open(&folder);
         for number in 1..=3 {
             store.account_for(&address(number), 0).expect("made");

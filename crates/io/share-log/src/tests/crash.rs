@@ -1,6 +1,6 @@
 use std::{fs, path::PathBuf};
 
-use tempfile::{TempDir, tempdir};
+use tempfile::TempDir;
 
 use super::*;
 use crate::segment::HEADER_BYTES;

@@ -6,8 +6,6 @@ use std::{
     },
 };
 
-use tempfile::tempdir;
-
 use super::*;
 use crate::{AppendError, Disk, RealDisk, SegmentFile};
 

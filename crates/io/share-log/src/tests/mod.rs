@@ -52,3 +52,9 @@ pub(crate) fn fill(log: &ShareLog, numbers: std::ops::RangeInclusive<u32>) {
         assert_eq!(sequence, ShareSequence(number.into()));
     }
 }
+
+/// In memory where the system has such a folder: a thousand syncs need no real disk to be tested.
+pub(crate) fn tempdir() -> std::io::Result<tempfile::TempDir> {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }
+}

@@ -1,8 +1,6 @@
-use proptest::prelude::*;
-use tempfile::tempdir;
-
 use super::*;
 use crate::record::RECORD_BYTES_MAX;
+use proptest::prelude::*;
 
 #[test]
 fn what_is_appended_is_read_back_from_any_share() {
