@@ -18,12 +18,13 @@ const STOP_LIMIT: Duration = Duration::from_secs(60);
 const LOG_TAIL_BYTES: usize = 16_000;
 
 /// A running `bq run` on a network of its own: every port is free-chosen, every file lies in its folder. It is killed
-/// when dropped; when the test is failing, the end of its log is printed.
+/// when dropped without [`BqProcess::stop`], and then the end of its log is printed: the test is probably failing.
 #[derive(Debug)]
 pub struct BqProcess {
     child: Child,
     folder: PathBuf,
     ready: Value,
+    ended: bool,
 }
 
 /// What to start.
@@ -61,7 +62,7 @@ impl BqProcess {
             Ok(std::fs::read_to_string(&ready_file).ok().and_then(|text| serde_json::from_str::<Value>(&text).ok()))
         });
         match waited {
-            Ok(ready) => Ok(Self { child, folder: folder.to_owned(), ready }),
+            Ok(ready) => Ok(Self { child, folder: folder.to_owned(), ready, ended: false }),
             Err(error) => {
                 let _ = child.kill();
                 let _ = child.wait();
@@ -164,6 +165,7 @@ impl BqProcess {
     /// # Errors
     /// The process cannot be waited for.
     pub fn kill_hard(mut self) -> Result<()> {
+        self.ended = true;
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
@@ -176,17 +178,21 @@ impl BqProcess {
     pub fn stop(mut self) -> Result<ExitStatus> {
         let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
         ensure!(sent.success(), "kill -TERM failed");
-        wait_for("the orderly shutdown", STOP_LIMIT, || Ok(self.child.try_wait()?))
+        let status = wait_for("the orderly shutdown", STOP_LIMIT, || Ok(self.child.try_wait()?));
+        self.ended = status.is_ok();
+        status
     }
 }
 
 impl Drop for BqProcess {
     fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
-        if std::thread::panicking() {
-            print_to_stderr(&log_tail(&self.folder));
-        }
+        // A test that goes well ends its processes itself, or its captured output is never shown.
+        print_to_stderr(&log_tail(&self.folder));
     }
 }
 

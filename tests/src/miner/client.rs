@@ -9,6 +9,18 @@ use serde_json::Value;
 
 const LINE_BYTES_MAX: usize = 64 * 1024;
 
+/// The server said nothing for as long as a stock miner would wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Silence(Duration);
+
+impl std::fmt::Display for Silence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "silence for {:?}", self.0)
+    }
+}
+
+impl std::error::Error for Silence {}
+
 /// A connection that speaks one JSON object per line.
 #[derive(Debug)]
 pub struct LineClient {
@@ -71,7 +83,7 @@ impl LineClient {
     /// # Errors
     /// As [`LineClient::receive`], and silence.
     pub fn expect(&mut self, limit: Duration) -> Result<Value> {
-        self.receive(limit)?.with_context(|| format!("silence for {limit:?}"))
+        self.receive(limit)?.ok_or_else(|| Silence(limit).into())
     }
 
     /// The answer to the request `id`, passing over everything else.

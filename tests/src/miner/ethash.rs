@@ -139,8 +139,12 @@ impl EthashMiner {
         accepted(&client.expect(LIMIT)?, 1)?;
         client.send(&json!({ "id": 5, "method": "eth_getWork", "params": [] }))?;
         let reply = client.expect(LIMIT)?;
-        ensure!(reply["error"].is_null(), "eth_getWork: {reply}");
-        self.notified(&reply)?;
+        if reply["error"].is_null() {
+            self.notified(&reply)?;
+        } else {
+            // No work yet, as while the algorithm is not active: the first job is pushed.
+            ensure!(reply["error"]["message"].is_string(), "eth_getWork: {reply}");
+        }
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use std::{
 use anyhow::Result;
 use serde_json::Value;
 
-use crate::miner::LineClient;
+use crate::miner::{LineClient, client::Silence};
 
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 const IDLE: Duration = Duration::from_millis(100);
@@ -70,8 +70,21 @@ pub struct MinerReport {
     pub unanswered: u64,
     /// Reasons of refused shares.
     pub rejected: Vec<String>,
+    /// Times it gave a connection up because nothing came for longer than a stock miner waits.
+    pub silences: u64,
     /// Breaches of the protocol; connection losses are not among them.
     pub breaches: Vec<String>,
+}
+
+/// As many breaches are kept as a reader needs.
+const BREACHES_MAX: usize = 10;
+
+impl MinerReport {
+    fn note_breach(&mut self, text: String) {
+        if self.breaches.len() < BREACHES_MAX {
+            self.breaches.push(text);
+        }
+    }
 }
 
 /// A miner on a thread of its own. It connects to the address it was last given, and again after every loss.
@@ -141,9 +154,13 @@ fn mine(shared: &Shared, dialect: &mut impl Dialect) {
         if let Err(error) = mine_on(shared, dialect, &mut client) {
             let text = format!("{error:#}");
             let lost = error.is::<std::io::Error>() || text.contains("connection closed");
-            if !lost {
-                lock(&shared.report).breaches.push(text);
+            let mut report = lock(&shared.report);
+            if error.is::<Silence>() {
+                report.silences += 1;
+            } else if !lost {
+                report.note_breach(text);
             }
+            drop(report);
             shared.pause();
         }
     }
