@@ -27,6 +27,8 @@ pub(crate) enum Command {
     /// Measure this machine.
     #[command(subcommand)]
     Bench(BenchCommand),
+    /// Simulate chains under the real difficulty and fork-choice rules.
+    Sim(SimArgs),
     /// Run vector files through the real consensus and proof-of-work code.
     Conformance(ConformanceArgs),
     /// Write, check or explain a configuration.
@@ -197,6 +199,28 @@ pub(crate) enum BenchCommand {
         #[arg(long)]
         fast: bool,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SimArgs {
+    /// A scenario, or all.
+    #[arg(long, value_name = "NAME", default_value = "all")]
+    pub(crate) scenario: String,
+    /// Same seed, same chains.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Scenarios run at a time.
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub(crate) jobs: std::num::NonZeroU16,
+    /// Write summary.csv, and a CSV file and an SVG drawing of each scenario, into this folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Blocks of each chain instead of the scenario's own number; races end by the clock.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) blocks: Option<u32>,
+    /// Name the scenarios and run none.
+    #[arg(long)]
+    pub(crate) list: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,0 +1,118 @@
+//! `bq sim`: chains under the real rules, as a table, CSV files and drawings.
+
+use std::{
+    io::{IsTerminal, Write},
+    path::Path,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use anyhow::Context;
+use bq_sim::{Consensus, Outcome, Scenario, chart, csv, table};
+
+use crate::{
+    cli::SimArgs,
+    exit::{UsageError, say},
+};
+
+/// Runs one scenario or all, as many at a time as asked. What a run gives depends on its scenario and seed only.
+pub(crate) fn sim(args: &SimArgs) -> anyhow::Result<()> {
+    let scenarios = chosen(&args.scenario)?;
+    if args.list {
+        list(&scenarios);
+        return Ok(());
+    }
+    if let Some(folder) = &args.out {
+        std::fs::create_dir_all(folder).with_context(|| format!("--out {}", folder.display()))?;
+    }
+    let outcomes = run_all(&scenarios, args);
+    say(table(&outcomes).trim_end());
+    match &args.out {
+        Some(folder) => write_all(&outcomes, folder),
+        None => Ok(()),
+    }
+}
+
+fn chosen(name: &str) -> Result<Vec<Scenario>, UsageError> {
+    if name == "all" {
+        return Ok(Scenario::all());
+    }
+    let known = || Scenario::all().into_iter().map(|scenario| scenario.name).collect::<Vec<_>>().join(", ");
+    let scenario = Scenario::find(name);
+    scenario
+        .map(|scenario| vec![scenario])
+        .ok_or_else(|| UsageError(format!("--scenario {name}: known are all, {}", known())))
+}
+
+fn list(scenarios: &[Scenario]) {
+    let width = scenarios.iter().map(|scenario| scenario.name.len()).max().unwrap_or(0);
+    for scenario in scenarios {
+        say(&format!("{:width$}  {}", scenario.name, scenario.about));
+    }
+}
+
+/// Threads take the next scenario until none is left.
+fn run_all(scenarios: &[Scenario], args: &SimArgs) -> Vec<Outcome> {
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Vec::new());
+    let progress = Progress { total: scenarios.len(), on_terminal: std::io::stderr().is_terminal() };
+    std::thread::scope(|scope| {
+        for _ in 0..usize::from(args.jobs.get()).min(scenarios.len()) {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(scenario) = scenarios.get(index) else { break };
+                    let outcome = scenario.run(args.seed, args.blocks, &Consensus);
+                    // A poisoned lock means that another run panicked; the scope will say so.
+                    let Ok(mut done) = done.lock() else { break };
+                    done.push((index, outcome));
+                    progress.show(done.len(), &scenario.name);
+                }
+            });
+        }
+    });
+    progress.end();
+    let mut done = done.into_inner().unwrap_or_default();
+    done.sort_by_key(|(index, _)| *index);
+    done.into_iter().map(|(_, outcome)| outcome).collect()
+}
+
+/// Which scenarios are done: one line that changes on a terminal, a line each elsewhere. A closed stderr is no reason to stop.
+struct Progress {
+    total: usize,
+    on_terminal: bool,
+}
+
+impl Progress {
+    fn show(&self, done: usize, name: &str) {
+        let (before, after) = if self.on_terminal { ("\r\x1b[K", "") } else { ("", "\n") };
+        let mut stderr = std::io::stderr();
+        let _ = write!(stderr, "{before}{done}/{} {name}{after}", self.total).and_then(|()| stderr.flush());
+    }
+
+    fn end(&self) {
+        if self.on_terminal {
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
+    }
+}
+
+fn write_all(outcomes: &[Outcome], folder: &Path) -> anyhow::Result<()> {
+    let mut summary = String::from("scenario,seed,measure,value\n");
+    for outcome in outcomes {
+        for measure in &outcome.measures {
+            summary.push_str(&format!("{},{},{},{}\n", outcome.name, outcome.seed, measure.name, measure.value));
+        }
+        let stem = format!("{}-{}", outcome.name, outcome.seed);
+        write(folder, &format!("{stem}.csv"), &csv(outcome))?;
+        write(folder, &format!("{stem}.svg"), &chart(outcome))?;
+    }
+    write(folder, "summary.csv", &summary)
+}
+
+fn write(folder: &Path, name: &str, text: &str) -> anyhow::Result<()> {
+    let path = folder.join(name);
+    std::fs::write(&path, text).with_context(|| path.display().to_string())
+}
