@@ -3,8 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::Context as _;
-use bq_api_types::{NodeApi as _, TemplateRequest};
-use bq_pow::{PowConfig, PowVerifier, RandomXMode};
+use bq_api_types::{NodeApi as _, Template, TemplateRequest};
 use bq_primitives::{Algorithm, ExtraNonce, KeyHash, Seal};
 use bq_runtime::{Config, Layers, load};
 use tokio::runtime::Runtime;
@@ -22,7 +21,7 @@ pub(crate) struct BenchSystem {
 impl BenchSystem {
     pub(crate) fn start(algorithms: &[(Algorithm, &str)]) -> anyhow::Result<Self> {
         let data_dir = std::env::temp_dir().join(format!("bq-bench-{}", std::process::id()));
-        std::fs::create_dir_all(&data_dir).with_context(|| data_dir.display().to_string())?;
+        std::fs::create_dir_all(data_dir.join("data")).with_context(|| data_dir.display().to_string())?;
         let file = data_dir.join("bench.toml");
         std::fs::write(&file, config_text(&data_dir, algorithms))?;
         let config = load(&Layers { file: Some(file), ..Layers::default() })?.config;
@@ -40,22 +39,29 @@ impl BenchSystem {
         self.system.miner_address.clone()
     }
 
+    /// Builds the tables that verification needs now, as a busy pool has them.
+    pub(crate) fn prepare_tables(&self) -> anyhow::Result<()> {
+        for work in self.template()?.works {
+            self.system.pow.prepare(&work.key)?;
+        }
+        Ok(())
+    }
+
+    fn template(&self) -> anyhow::Result<Template> {
+        let request = TemplateRequest { payout: KeyHash::ZERO, coinbase_data: Vec::new() };
+        Ok(self.system.node.template(&request)?)
+    }
+
     /// Puts one SHA-256d block on the tip; at the easiest bits it takes two hashes.
     pub(crate) fn mine_block(&self) -> anyhow::Result<()> {
-        let node = &self.system.node;
-        let template = node.template(&TemplateRequest { payout: KeyHash::ZERO, coinbase_data: Vec::new() })?;
+        let template = self.template()?;
         let work = template.work(Algorithm::Sha256d).context("SHA-256d is not active")?;
-        let pow = PowVerifier::new(PowConfig {
-            randomx_mode: RandomXMode::Light,
-            build_threads: std::num::NonZeroUsize::MIN,
-            idle_vms_max: 0,
-        });
         let sealed = (0_u32..1 << 20).find_map(|nonce| {
             let seal = Seal::Sha256d { extranonce: ExtraNonce::default(), version: 0, ntime: 0, nonce };
-            pow.verify(&work.header, &seal, &work.key, &work.target).ok().map(|_| seal)
+            self.system.pow.verify(&work.header, &seal, &work.key, &work.target).ok().map(|_| seal)
         });
         let block = template.seal(sealed.context("no proof in a million hashes: the bits are too hard")?);
-        node.submit_block(block.context("SHA-256d is not active")?)?;
+        self.system.node.submit_block(block.context("SHA-256d is not active")?)?;
         Ok(())
     }
 
@@ -72,7 +78,8 @@ async fn start(config: &Config) -> anyhow::Result<System> {
         for session in &mut stratum.sessions {
             session.lines_per_second = 10_000_000;
             session.line_burst = 10_000_000;
-            session.shares_in_flight_max = 1 << 16;
+            session.shares_in_flight_max = 1 << 10;
+            session.unproven_in_flight_max = 1 << 10;
             session.vardiff.cap_divisor = u64::MAX;
         }
         stratum.verify.queue_max = [1 << 17; Algorithm::COUNT];

@@ -28,6 +28,7 @@ use crate::exit::UsageError;
 
 /// Everything that runs.
 pub(crate) struct System {
+    pub(crate) pow: Arc<PowVerifier>,
     pub(crate) node: Arc<Node>,
     pub(crate) pool: Arc<Pool>,
     pub(crate) stratum: StratumHandle,
@@ -78,7 +79,7 @@ impl System {
         };
         let http = HttpServer::start(config.http, http_parts).await?;
         let net = Net::start(net_config(config)?, Arc::clone(&node) as Arc<dyn SyncApi>).await?;
-        let miner = Arc::new(start_miner(config, &node, &stratum, &miner_address, pow)?);
+        let miner = Arc::new(start_miner(config, &node, &stratum, &miner_address, Arc::clone(&pow))?);
         let services = RpcServices {
             node: api,
             sync: Some(Arc::clone(&node) as Arc<dyn SyncApi>),
@@ -87,7 +88,7 @@ impl System {
         };
         let rpc =
             RpcServer::start(config.rpc, services).await.with_context(|| format!("rpc address {}", config.rpc))?;
-        Ok(Self { node, pool, stratum, http, rpc, net, miner, miner_address })
+        Ok(Self { pow, node, pool, stratum, http, rpc, net, miner, miner_address })
     }
 
     /// Returns once the pool has work to hand out.

@@ -102,7 +102,12 @@ fn default_session(algorithm: Algorithm) -> SessionPolicy {
             ..VardiffPolicy::default()
         },
     };
-    // Forged RandomX results are found out only by hashing.
-    let unproven_in_flight_max = if algorithm == Algorithm::RandomX { 4 } else { 32 };
-    SessionPolicy { vardiff, unproven_in_flight_max, ..SessionPolicy::default() }
+    // Forged RandomX results are found out only by hashing. A SHA-256d share costs a microsecond, and a fast miner on an
+    // easy chain finds many in one scan: refusing them would cost it money and save nothing.
+    let (unproven_in_flight_max, shares_in_flight_max) = match algorithm {
+        Algorithm::Sha256d => (200, 200),
+        Algorithm::RandomX => (4, 32),
+        Algorithm::Ethash => (32, 32),
+    };
+    SessionPolicy { vardiff, unproven_in_flight_max, shares_in_flight_max, ..SessionPolicy::default() }
 }

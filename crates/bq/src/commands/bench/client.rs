@@ -26,12 +26,13 @@ impl Client {
     }
 
     pub(super) fn send(&mut self, message: &Value) -> anyhow::Result<()> {
-        Ok(self.stream.write_all(format!("{message}\n").as_bytes())?)
+        self.send_lines(std::slice::from_ref(message))
     }
 
-    /// A second handle for a thread that only writes.
-    pub(super) fn writer(&self) -> anyhow::Result<TcpStream> {
-        Ok(self.stream.try_clone()?)
+    /// Sends many messages in one write.
+    pub(super) fn send_lines(&mut self, messages: &[Value]) -> anyhow::Result<()> {
+        let lines: String = messages.iter().map(|message| format!("{message}\n")).collect();
+        Ok(self.stream.write_all(lines.as_bytes())?)
     }
 
     pub(super) fn receive(&mut self) -> anyhow::Result<Value> {

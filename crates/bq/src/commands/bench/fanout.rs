@@ -1,4 +1,4 @@
-//! How long a new tip takes to reach every connected miner.
+//! How long a new tip takes to reach every connected miner, and what the pool weighs meanwhile.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,8 @@ const CONNECTIONS: usize = 500;
 const TIPS: usize = 5;
 
 pub(super) fn fanout(table: &mut Table) -> anyhow::Result<()> {
-    let system = BenchSystem::start(&[(Algorithm::Sha256d, "207fffff")])?;
+    let system = BenchSystem::start(&Algorithm::ALL.map(|algorithm| (algorithm, "207fffff")))?;
+    system.prepare_tables()?;
     let port = system.stratum(Algorithm::Sha256d)?;
     let user = system.address();
     let mut clients = (0..CONNECTIONS)
@@ -33,6 +34,7 @@ pub(super) fn fanout(table: &mut Table) -> anyhow::Result<()> {
         samples_ms.extend(until_all_know(&mut clients, start, mined)?);
     }
     table.percentiles(&format!("new tip to {CONNECTIONS} miners"), samples_ms);
+    table.memory(&format!("resident memory, 3 algorithms, {CONNECTIONS} miners"));
     system.stop()
 }
 

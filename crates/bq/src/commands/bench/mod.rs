@@ -43,7 +43,5 @@ fn all(time: Duration) -> anyhow::Result<()> {
     for algorithm in Algorithm::ALL {
         shares::end_to_end(algorithm, &mut table)?;
     }
-    fanout::fanout(&mut table)?;
-    table.memory();
-    Ok(())
+    fanout::fanout(&mut table)
 }

@@ -2,7 +2,6 @@
 //! answered. Proofs are made before the clock starts, so that only the server works while it runs.
 
 use std::{
-    io::Write as _,
     net::SocketAddr,
     num::NonZeroUsize,
     thread,
@@ -20,14 +19,16 @@ use super::{
 };
 use crate::run::BenchSystem;
 
-const CONNECTIONS: usize = 4;
+const CONNECTIONS: usize = 16;
+/// Shares of one connection on their way at a time; the server takes a connection with hundreds for a flood.
+const WINDOW: usize = 64;
 
 /// Shares that each connection submits; the cost of a proof differs by five powers of ten.
 const fn shares_per_connection(algorithm: Algorithm) -> usize {
     match algorithm {
-        Algorithm::Sha256d => 20_000,
-        Algorithm::RandomX => 30,
-        Algorithm::Ethash => 1_000,
+        Algorithm::Sha256d => 5_000,
+        Algorithm::RandomX => 6,
+        Algorithm::Ethash => 100,
     }
 }
 
@@ -86,28 +87,30 @@ impl Miner {
         Ok(Self { client, submits })
     }
 
-    /// Sends everything, reads every answer, and tells how long after `start` the last one came.
+    /// Keeps up to [`WINDOW`] shares unanswered until all are, and tells how long after `start` the last answer came.
     fn submit_all(&mut self, start: Instant) -> anyhow::Result<Duration> {
-        let mut writer = self.client.writer()?;
-        let lines: String = self.submits.iter().map(|submit| format!("{submit}\n")).collect();
-        thread::scope(|scope| {
-            let sending = scope.spawn(move || writer.write_all(lines.as_bytes()));
-            let mut answered = 0;
-            while answered < self.submits.len() {
-                let message = self.client.receive()?;
-                if message["method"].is_string() {
-                    continue;
-                }
-                let result = &message["result"];
-                if *result != json!(true) && result["status"] != "OK" {
-                    bail!("a share was refused: {message}");
-                }
-                answered += 1;
+        let mut waiting = 0;
+        let mut unsent = self.submits.as_slice();
+        loop {
+            if waiting <= WINDOW / 2 {
+                let (now, later) = unsent.split_at(unsent.len().min(WINDOW - waiting));
+                self.client.send_lines(now)?;
+                waiting += now.len();
+                unsent = later;
             }
-            let took = start.elapsed();
-            sending.join().map_err(|_| anyhow::anyhow!("a writer panicked"))??;
-            Ok(took)
-        })
+            if waiting == 0 {
+                return Ok(start.elapsed());
+            }
+            let message = self.client.receive()?;
+            if message["method"].is_string() {
+                continue;
+            }
+            let result = &message["result"];
+            if *result != json!(true) && result["status"] != "OK" {
+                bail!("a share was refused: {message}");
+            }
+            waiting -= 1;
+        }
     }
 }
 

@@ -38,15 +38,13 @@ impl Table {
         }
     }
 
-    /// Resident memory of this process, now and at most.
-    pub(super) fn memory(&self) {
+    /// Resident memory of this process now.
+    pub(super) fn memory(&self, what: &str) {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-        for (what, key) in [("resident memory at the end", "VmRSS:"), ("resident memory at most", "VmHWM:")] {
-            let kib =
-                status.lines().find_map(|line| line.strip_prefix(key)?.split_whitespace().next()?.parse::<f64>().ok());
-            if let Some(kib) = kib {
-                self.rate(what, kib / 1024.0, "MiB");
-            }
+        let kib =
+            status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse::<f64>().ok());
+        if let Some(kib) = kib {
+            self.rate(what, kib / 1024.0, "MiB");
         }
     }
 }
