@@ -8,7 +8,8 @@ mod spends;
 mod transaction;
 
 pub use body::{WellFormedBlock, check_body};
-pub use header::{ContextualHeader, HEADER_VERSION, SealedHeader, check_header};
+pub use bq_primitives::SealedHeader;
+pub use header::{ContextualHeader, HEADER_VERSION, check_header};
 pub use proof::{ProvenHeader, check_proof};
 pub use spends::{SpendContext, Spends, ValidBlock, check_spends, check_transaction_spends};
 pub use transaction::{TRANSACTION_VERSION, check_transaction};

@@ -26,9 +26,10 @@ mod misbehavior;
 mod moment;
 mod peer;
 mod raw_block;
-mod sealed_header;
 mod status;
 mod window;
+
+pub use bq_primitives::SealedHeader;
 
 pub use crate::{
     action::{Action, ChainView, DisconnectReason, PeerKey, RequestId, Verdict},
@@ -41,6 +42,5 @@ pub use crate::{
     misbehavior::Misbehavior,
     moment::Moment,
     raw_block::RawBlock,
-    sealed_header::SealedHeader,
     status::{ChainTip, Status},
 };

@@ -1,4 +1,4 @@
-use bq_primitives::{BlockId, Header, Height, PowKey, Seal, Target, Timestamp};
+use bq_primitives::{Header, Height, PowKey, SealedHeader, Target, Timestamp};
 
 use crate::{
     BlockError, Branch, Era, IndexEntry, Params, RequiredBits, TIME_END, entry::extend_with, min_time, pow_key,
@@ -7,23 +7,6 @@ use crate::{
 
 /// The only header version there is (SPEC 5.2).
 pub const HEADER_VERSION: u32 = 1;
-
-/// A header and its proof, not judged yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SealedHeader {
-    /// What is sealed.
-    pub header: Header,
-    /// The proof.
-    pub seal: Seal,
-}
-
-impl SealedHeader {
-    /// The block's name.
-    #[must_use]
-    pub fn id(&self) -> BlockId {
-        self.header.block_id(&self.seal)
-    }
-}
 
 /// A header that fits its place in the chain (SPEC 7.1 to 7.5). Its proof has not been looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]

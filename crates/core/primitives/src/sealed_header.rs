@@ -1,6 +1,6 @@
-use bq_primitives::{BlockId, DecodeError, Decoder, Header, Seal};
+use crate::{BlockId, DecodeError, Decoder, Header, Seal};
 
-/// A header and its proof: what decides a block's place in the tree (SPEC 5.2).
+/// A header and its proof, not judged yet: what decides a block's place in the tree (SPEC 5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SealedHeader {
     /// What is sealed.
@@ -16,14 +16,17 @@ impl SealedHeader {
         self.header.block_id(&self.seal)
     }
 
-    /// Appends 120 header bytes and the seal.
-    pub(crate) fn put(&self, out: &mut Vec<u8>) {
+    /// Appends the 120 header bytes and the seal.
+    pub fn put(&self, out: &mut Vec<u8>) {
         out.extend(self.header.to_bytes());
         out.extend(self.seal.to_bytes());
     }
 
     /// Reads 120 header bytes and the seal of the header's algorithm.
-    pub(crate) fn decode(decoder: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+    ///
+    /// # Errors
+    /// See [`DecodeError`].
+    pub fn decode(decoder: &mut Decoder<'_>) -> Result<Self, DecodeError> {
         let header = Header::decode(decoder)?;
         Ok(Self { header, seal: Seal::decode(header.algorithm, decoder)? })
     }
