@@ -43,14 +43,12 @@ struct Rigs {
 }
 
 impl Rigs {
-    fn start(node: &BqProcess, addresses: &[String; 3], nonce_start: u64) -> Result<Self> {
+    fn start(node: &BqProcess, addresses: &[String; 3], mode: EthashMode, nonce_start: u64) -> Result<Self> {
         let [sha, random, ether] = addresses.clone();
         let miners = [
             Miner::start(node.stratum("sha256d")?, move || sha256d::miner(&format!("{sha}.rig"), "x")),
             Miner::start(node.stratum("randomx")?, move || randomx::miner(&format!("{random}.rig"), "x")),
-            Miner::start(node.stratum("ethash")?, move || {
-                ethash::miner(EthashMode::EthProxy, &ether, "rig", nonce_start)
-            }),
+            Miner::start(node.stratum("ethash")?, move || ethash::miner(mode, &ether, "rig", nonce_start)),
         ];
         Ok(Self { addresses: addresses.clone(), miners })
     }
@@ -92,12 +90,12 @@ fn three_algorithms_are_mined_reorganised_and_paid() -> Result<()> {
     // Apart, both cross the first switch; the rival goes on to more blocks.
     let rival = start(root, "rival", None)?;
     assert_eq!(rival.tip()?, fork, "a restart keeps the chain");
-    let rigs = Rigs::start(&main, &addresses, 0)?;
+    let rigs = Rigs::start(&main, &addresses, EthashMode::EthProxy, 0)?;
     main.wait_for_height(u64::from(ALL_FROM) + 2, LIMIT)?;
     let reports = rigs.stop();
     assert!(reports.iter().all(|report| report.logins > 0), "{reports:?}");
     let given_up = main.tip()?;
-    let rival_rigs = Rigs::start(&rival, &addresses, 1 << 40)?;
+    let rival_rigs = Rigs::start(&rival, &addresses, EthashMode::NiceHash, 1 << 20)?;
     rival.wait_for_height(given_up.height + 8, LIMIT)?;
     rival_rigs.stop();
     let heavier = rival.tip()?;
@@ -115,7 +113,7 @@ fn three_algorithms_are_mined_reorganised_and_paid() -> Result<()> {
     main.ensure_balanced()?;
 
     // On through the second switch until everyone has found a block that counts and was paid for good.
-    let rigs = Rigs::start(&main, &addresses, 1 << 50)?;
+    let rigs = Rigs::start(&main, &addresses, EthashMode::Stratum, 1 << 50)?;
     main.wait_for_height(u64::from(TWO_FROM) + 1, LIMIT)?;
     for address in &rigs.addresses {
         wait_for(&format!("a matured block and a payout of {address}"), LIMIT, || paid(&main, address))?;

@@ -1,7 +1,9 @@
 //! HTTP, metrics, RPC, ready file and shutdown of a node that does nothing yet.
 
+use std::time::Duration;
+
 use anyhow::Result;
-use bq_tests::{BqOptions, BqProcess};
+use bq_tests::{BqOptions, BqProcess, Eras};
 use serde_json::{Value, json};
 
 #[test]
@@ -79,5 +81,20 @@ fn rpc(bq: &BqProcess) -> Result<()> {
         let answer = rpc.call_raw(method, &params)?;
         assert!(answer["error"]["message"].is_string(), "{method}: {answer}");
     }
+    Ok(())
+}
+
+#[test]
+fn the_built_in_miner_makes_something_happen() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let config = Eras::quick().then(1, &["sha256d", "ethash"]).config(4, "[miner]\nenabled = true\nthreads = 1\n");
+    let bq = BqProcess::start(folder.path(), &BqOptions { config, ..BqOptions::default() })?;
+    bq.wait_for_height(3, Duration::from_secs(90))?;
+    let blocks = bq.get_json("/api/v1/blocks")?;
+    assert!(blocks["blocks"].as_array().is_some_and(|blocks| !blocks.is_empty()), "{blocks}");
+    let mining = bq.rpc()?.call("getminingconfig", &json!([]))?;
+    assert_eq!((&mining["enabled"], &mining["threads"]), (&json!(true), &json!(1)), "{mining}");
+    bq.ensure_balanced()?;
+    assert!(bq.stop()?.success());
     Ok(())
 }

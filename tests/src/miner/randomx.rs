@@ -125,7 +125,11 @@ fn read_job(job: &Value) -> Result<Job> {
     Ok(Job { id, blob, target, seed_hash, next_nonce: 0 })
 }
 
-fn light_vm(seed_hash: &str) -> Result<RandomXVM> {
+/// A light hasher for a key given in hex.
+///
+/// # Errors
+/// The key is not hex, or there is no memory.
+pub fn light_vm(seed_hash: &str) -> Result<RandomXVM> {
     let flags = RandomXFlag::get_recommended_flags();
     let cache = RandomXCache::new(flags, &hex::decode(seed_hash)?)?;
     Ok(RandomXVM::new(flags, Some(cache), None)?)
