@@ -8,19 +8,59 @@ mod chart;
 
 pub use chart::chart;
 
-/// Outcomes as lines for people: one scenario per line, its figures after it.
+/// Outcomes as tables for people, chains first, then races: a column for each figure that most of them have, and the others
+/// at the end of the line.
 #[must_use]
 pub fn table(outcomes: &[Outcome]) -> String {
-    let width = outcomes.iter().map(|outcome| outcome.name.len()).max().unwrap_or(0);
+    let (races, chains): (Vec<&Outcome>, Vec<&Outcome>) =
+        outcomes.iter().partition(|outcome| matches!(outcome.trace, Trace::Race(_)));
+    let tables: Vec<String> =
+        [chains, races].iter().filter(|group| !group.is_empty()).map(|group| columns(group)).collect();
+    tables.join("\n")
+}
+
+fn columns(outcomes: &[&Outcome]) -> String {
+    let names = common_names(outcomes);
+    let mut rows = vec![["scenario", "seed"].into_iter().chain(names.iter().copied()).map(String::from).collect()];
+    rows.extend(outcomes.iter().map(|outcome| cells(outcome, &names)));
+    let width = |column: usize| rows.iter().filter_map(|row: &Vec<String>| row.get(column)).map(String::len).max();
+    let widths: Vec<usize> = (0..names.len() + 2).map(|column| width(column).unwrap_or(0)).collect();
     let mut text = String::new();
-    for outcome in outcomes {
-        let _ = write!(text, "{:width$}  seed {}", outcome.name, outcome.seed);
-        for measure in &outcome.measures {
-            let _ = write!(text, "  {} {}", measure.name, figure(measure.value));
+    for row in &rows {
+        let mut line = format!("{:1$}", row[0], widths[0]);
+        for (column, cell) in row.iter().enumerate().skip(1) {
+            let width = widths.get(column).copied().unwrap_or(0);
+            let _ = write!(line, "  {cell:>width$}");
         }
+        text.push_str(line.trim_end());
         text.push('\n');
     }
     text
+}
+
+/// Figures that at least half of the outcomes have, in their order.
+fn common_names<'a>(outcomes: &[&'a Outcome]) -> Vec<&'a str> {
+    let mut names: Vec<(&str, usize)> = Vec::new();
+    for measure in outcomes.iter().flat_map(|outcome| &outcome.measures) {
+        match names.iter_mut().find(|(name, _)| *name == measure.name) {
+            Some((_, count)) => *count += 1,
+            None => names.push((&measure.name, 1)),
+        }
+    }
+    names.into_iter().filter(|(_, count)| 2 * count >= outcomes.len()).map(|(name, _)| name).collect()
+}
+
+fn cells(outcome: &Outcome, names: &[&str]) -> Vec<String> {
+    let value = |name: &&str| outcome.measures.iter().find(|measure| measure.name == *name);
+    let common = names.iter().map(|name| value(name).map_or_else(|| "-".into(), |measure| figure(measure.value)));
+    let rest = outcome.measures.iter().filter(|measure| !names.contains(&measure.name.as_str()));
+    let rest: Vec<String> = rest.map(|measure| format!("{} {}", measure.name, figure(measure.value))).collect();
+    let mut cells = vec![outcome.name.clone(), outcome.seed.to_string()];
+    cells.extend(common);
+    if !rest.is_empty() {
+        cells.push(rest.join(", "));
+    }
+    cells
 }
 
 /// An outcome's course as comma-separated values, with a header line. Times in seconds.

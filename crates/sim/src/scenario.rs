@@ -324,7 +324,7 @@ mod tests {
             assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
             assert!(svg.matches("<polyline").count() >= 3 && !svg.contains("NaN") && !svg.contains("inf"));
             let text = table(&[outcome]);
-            assert!(text.starts_with(name) && text.lines().count() == 1, "{text}");
+            assert!(text.starts_with("scenario") && text.contains(name) && text.lines().count() == 2, "{text}");
         }
     }
 }
