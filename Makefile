@@ -11,7 +11,9 @@ run: deps
 	@exec ./target/release/bq run --network $(NETWORK) --data-dir $(DATA_DIR) $(RUN_FLAGS)
 
 test: deps
+	@scripts/install-deps.sh proofs
 	cargo test --workspace --locked
+	proofs/run.sh
 
 check: deps
 	cargo fmt --all -- --check

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what a build needs beyond Rust, git, make and a C/C++ compiler. On Debian and its kin with the rights to
+# Installs what a build needs beyond Rust, git, make and a C/C++ compiler; with "proofs", what proofs/run.sh needs too. On Debian and its kin with the rights to
 # install it does so; elsewhere it names the packages and stops.
 set -euo pipefail
 
@@ -7,6 +7,10 @@ missing=()
 command -v cmake >/dev/null || missing+=(cmake)
 command -v cc >/dev/null || missing+=(gcc)
 command -v c++ >/dev/null || missing+=(g++)
+# Only the proofs need Python, in a virtual environment.
+if [ "${1:-}" = proofs ] && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+    missing+=(python3-venv)
+fi
 command -v cargo >/dev/null || {
     echo "Rust is missing: install the toolchain that rust-version in Cargo.toml names." >&2
     exit 1

@@ -1,0 +1,23 @@
+"""Statements that are false. If z3 did not refute them, its other answers would be worth nothing."""
+
+from z3 import If, Ints
+
+from prover import floored, least, most
+
+
+def prove(prover):
+    lag, floor, truncated, size = Ints("lag floor truncated size")
+    prover.is_refuted(
+        "control: rounding the exponent toward zero never eases",
+        truncated <= floor,
+        floored(floor, lag * 2**32, 14_400),
+        size == If(lag < 0, -lag, lag),
+        floored(If(lag < 0, -truncated, truncated), size * 2**32, 14_400),
+        -(2**40) < lag, lag < 2**40,
+    )  # fmt: skip
+    base, cap, last = Ints("base cap last")
+    prover.is_refuted(
+        "control: a guard without its minimum never eases",
+        most(cap, last) <= base,
+        0 < base, 0 < cap, 0 < last, least(base, last) == base,
+    )  # fmt: skip
