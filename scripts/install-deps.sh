@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what a build needs beyond Rust, git, make and a C/C++ compiler; with "proofs", what proofs/run.sh needs too. On Debian and its kin with the rights to
-# install it does so; elsewhere it names the packages and stops.
+# Installs what a build needs beyond Rust, git, make and a C/C++ compiler; with the argument "proofs", what proofs/run.sh
+# needs too. On Debian and its kin with the rights to install it does so; elsewhere it names the packages and stops.
 set -euo pipefail
 
 missing=()

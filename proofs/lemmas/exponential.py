@@ -44,7 +44,7 @@ def constants(prover, c):
 
 
 def widths(prover, c):
-    p, factor, next_p = Ints("p factor next_p")
+    p, factor = Ints("p factor")
     step = [ONE <= p, p < 2 * ONE, ONE <= factor, factor < 2 * ONE]
     prover.holds("exp2: the product of two factors fits 128 bits", p * factor < 2**128, *step)
     everything = ONE
