@@ -53,6 +53,13 @@ impl Rigs {
         Ok(Self { addresses: addresses.clone(), miners })
     }
 
+    /// Until every miner has had a share accepted.
+    fn wait_for_shares(&self) -> Result<()> {
+        wait_for("a share of every miner", LIMIT, || {
+            Ok(self.miners.iter().all(|miner| miner.report().accepted > 0).then_some(()))
+        })
+    }
+
     fn stop(self) -> [MinerReport; 3] {
         let reports = self.miners.map(Miner::stop);
         assert_eq!(reports[0].silences, 0, "{reports:?}");
@@ -97,6 +104,7 @@ fn three_algorithms_are_mined_reorganised_and_paid() -> Result<()> {
     let given_up = main.tip()?;
     let rival_rigs = Rigs::start(&rival, &addresses, EthashMode::NiceHash, 1 << 20)?;
     rival.wait_for_height(given_up.height + 8, LIMIT)?;
+    rival_rigs.wait_for_shares()?;
     rival_rigs.stop();
     let heavier = rival.tip()?;
     assert!(rival.stop()?.success());
