@@ -14,8 +14,8 @@ mod sync;
 
 pub use events::Event;
 pub use json::{
-    AlgorithmView, AtomsView, BlockStateView, BlockView, BlocksView, MinerView, PayoutView, PoolView, ShareCountsView,
-    WorkerView,
+    AlgorithmDifficultyView, AlgorithmView, AtomsView, BlockStateView, BlockView, BlocksView, DifficultyForecastView,
+    DifficultyView, MinerView, PayoutView, PoolView, ShareCountsView, WorkerView,
 };
 pub use mining::{MiningChange, MiningControl, MiningControlError, MiningStatus};
 pub use node::{

@@ -6,6 +6,8 @@ use bq_primitives::{
 };
 use tokio::sync::watch;
 
+use crate::DifficultyView;
+
 /// All that the pool, the RPC server, the HTTP API and the wallet may ask of a node. In process, or over RPC when they
 /// run apart. Calls may block on disk or on proof-of-work verification: never call them on an async worker thread
 /// unless the comment says that they are cheap.
@@ -85,6 +87,14 @@ pub trait NodeApi: Send + Sync + 'static {
     /// # Errors
     /// The store failed.
     fn mining_info(&self) -> Result<MiningInfo, NodeError>;
+
+    /// Each algorithm's difficulty explained and forecast, for people. Worked out once for each tip.
+    ///
+    /// # Errors
+    /// The store failed, or this kind of node cannot tell.
+    fn difficulty(&self) -> Result<DifficultyView, NodeError> {
+        Err(NodeError::Request("this node does not report on difficulty".into()))
+    }
 }
 
 /// The end of the best chain, and what the next block must look like.

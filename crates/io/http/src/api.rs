@@ -52,6 +52,11 @@ pub(crate) async fn miner(State(app): State<Arc<App>>, Path(text): Path<String>)
     }
 }
 
+pub(crate) async fn difficulty(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
+    let view = app.node(|node| node.difficulty()).await?;
+    Ok(Json(view).into_response())
+}
+
 pub(crate) async fn connect(State(app): State<Arc<App>>) -> Response {
     Json(connect_view(app.node.network(), &app.stratum)).into_response()
 }

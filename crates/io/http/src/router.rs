@@ -15,7 +15,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{MethodRouter, get},
 };
-use bq_api_types::{Event, NodeApi, PoolViews, Template, ViewError};
+use bq_api_types::{Event, NodeApi, NodeError, PoolViews, Template, ViewError};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{Mutex, Semaphore, broadcast, watch};
 
@@ -80,6 +80,27 @@ impl App {
         }
     }
 
+    /// Asks the node on a thread where it may block.
+    pub(crate) async fn node<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&dyn NodeApi) -> Result<T, NodeError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let failed = |message: &str| ApiError::unavailable("node_unavailable", message);
+        let _permit = self.view_calls.acquire().await.map_err(|_| failed("shutting down"))?;
+        let node = Arc::clone(&self.node);
+        match tokio::task::spawn_blocking(move || call(node.as_ref())).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "node call failed");
+                Err(failed("the node cannot tell now"))
+            }
+            Err(error) => {
+                tracing::error!(%error, "node call ended");
+                Err(failed("the node cannot tell now"))
+            }
+        }
+    }
+
     /// The ledger's imbalance, at most [`IMBALANCE_FRESH`] old, or why it is unknown.
     pub(crate) async fn imbalance(&self) -> Result<i128, String> {
         let mut kept = self.imbalance.lock().await;
@@ -114,6 +135,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/api/v1/pool", route("/api/v1/pool", get(api::pool)))
         .route("/api/v1/blocks", route("/api/v1/blocks", get(api::blocks)))
         .route("/api/v1/miners/{address}", route("/api/v1/miners", get(api::miner)))
+        .route("/api/v1/difficulty", route("/api/v1/difficulty", get(api::difficulty)))
         .route("/api/v1/connect", route("/api/v1/connect", get(api::connect)))
         .route("/api/v1/events", route("/api/v1/events", get(events::events)))
         .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })

@@ -4,7 +4,7 @@ mod common;
 
 use std::net::SocketAddr;
 
-use bq_api_types::{BlocksView, Event, MinerView, PoolView};
+use bq_api_types::{BlocksView, DifficultyView, Event, MinerView, PoolView};
 use bq_primitives::Network;
 use common::{ShelfPool, address_of, atoms, block, site, template};
 
@@ -28,6 +28,9 @@ async fn the_api_answers_with_the_pools_views() {
     let reply = site.get(&format!("/api/v1/miners/{address}")).await;
     let miner: MinerView = serde_json::from_str(&reply.body).unwrap();
     assert_eq!((miner.address, miner.workers[0].name.as_str()), (address, "rig-1"));
+
+    let difficulty: DifficultyView = serde_json::from_str(&site.get("/api/v1/difficulty").await.body).unwrap();
+    assert_eq!(difficulty.height, 7);
 
     let connect = site.get("/api/v1/connect").await.json();
     assert_eq!(connect["network"], "devnet");

@@ -1,5 +1,5 @@
 use bq_api_types::{
-    BlockSummary, Coin, MiningInfo, NodeApi, NodeError, SubmitBlockError, SubmitTransactionError, Template,
+    BlockSummary, Coin, DifficultyView, MiningInfo, NodeApi, NodeError, SubmitBlockError, SubmitTransactionError, Template,
     TemplateRequest, TipSummary, TransactionStatus,
 };
 use bq_primitives::{Block, BlockId, Height, KeyHash, Network, OutPoint, Transaction, TxId};
@@ -112,5 +112,9 @@ impl NodeApi for Node {
             mempool_weight: mempool.weight().units(),
             peers: self.peers(),
         })
+    }
+
+    fn difficulty(&self) -> Result<DifficultyView, NodeError> {
+        Ok(self.difficulty.at_tip(&self.params, &self.tree))
     }
 }

@@ -13,6 +13,7 @@ mod blocks;
 mod chain_change;
 mod coins;
 mod config;
+mod difficulty;
 mod hashrate;
 mod headers;
 mod held;

@@ -14,8 +14,8 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{broadcast, watch};
 
 use crate::{
-    config::Clock, held::HeldBlocks, metrics::NodeMetrics, pow_keys::KeyBudget, signatures::VerifiedSignatures,
-    upkeep::Upkeep,
+    config::Clock, difficulty::KeptDifficulty, held::HeldBlocks, metrics::NodeMetrics, pow_keys::KeyBudget,
+    signatures::VerifiedSignatures, upkeep::Upkeep,
 };
 
 /// Announcements that a slow receiver may fall behind by before it loses the oldest.
@@ -43,6 +43,8 @@ pub struct Node {
     pub(crate) keys: KeyBudget,
     pub(crate) metrics: NodeMetrics,
     pub(crate) upkeep: Upkeep,
+    /// Its lock is taken before the tree's.
+    pub(crate) difficulty: KeptDifficulty,
 }
 
 /// What only the writer touches.
@@ -83,6 +85,7 @@ impl Node {
             keys: KeyBudget::default(),
             metrics: NodeMetrics::register(),
             upkeep,
+            difficulty: KeptDifficulty::default(),
         }
     }
 

@@ -50,6 +50,31 @@ fn every_template_on_a_default_regtest_chain_seals_with_every_algorithm() {
 }
 
 #[test]
+fn difficulty_is_explained_for_the_tip_and_worked_out_once() {
+    let mut params = Params::devnet();
+    params.eras = Params::regtest().eras;
+    params.asert.min_difficulty = Params::regtest().asert.min_difficulty;
+    let rig = Rig::new(params);
+    let owner = key(1);
+    let genesis = rig.node.difficulty().unwrap();
+    assert_eq!((genesis.height, genesis.algorithms.len()), (0, 3));
+    for algorithm in Algorithm::ALL {
+        rig.node.submit_block(seal(&rig.template(&owner), algorithm)).unwrap();
+    }
+    let view = rig.node.difficulty().unwrap();
+    let tip = rig.node.tip();
+    assert_eq!((view.height, &view.tip_id), (3, &tip.id.to_string()));
+    for (algorithm, bits) in &tip.next_bits {
+        let of = &view.algorithms[algorithm.name()];
+        assert_eq!(of.bits, bits.to_string());
+        assert!(of.state.contains("burst cap not armed"), "{}", of.state);
+        assert!(of.hashrate_1h > 0.0 && of.hashrate_24h > 0.0 && !of.burst_active);
+        assert!(of.forecast.len() <= 6);
+    }
+    assert_eq!(rig.node.difficulty().unwrap(), view);
+}
+
+#[test]
 fn a_template_request_that_cannot_succeed_is_refused() {
     let rig = Rig::new(sha256d_params());
     let request = TemplateRequest { payout: key(1).key_hash(), coinbase_data: vec![0; 97] };

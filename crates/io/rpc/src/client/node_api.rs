@@ -1,5 +1,5 @@
 use bq_api_types::{
-    BlockSummary, Coin, MiningInfo, NodeApi, NodeError, SubmitBlockError, SubmitTransactionError, Template,
+    BlockSummary, Coin, DifficultyView, MiningInfo, NodeApi, NodeError, SubmitBlockError, SubmitTransactionError, Template,
     TemplateRequest, TipSummary, TransactionStatus,
 };
 use bq_primitives::{Address, Block, BlockId, Height, KeyHash, Network, OutPoint, Transaction, TxId};
@@ -134,6 +134,10 @@ impl NodeApi for RpcClient {
     fn mining_info(&self) -> Result<MiningInfo, NodeError> {
         let tip = self.tip();
         Ok(self.ask("getmininginfo", &json!([]), |shape| reading::mining_info(shape, tip))?)
+    }
+
+    fn difficulty(&self) -> Result<DifficultyView, NodeError> {
+        Ok(self.ask("getdifficulty", &json!([true]), |view: &DifficultyView| Ok(view.clone()))?)
     }
 }
 

@@ -60,7 +60,10 @@ pub(super) fn get_block(services: &RpcServices, args: &mut Args) -> Answer {
     json(BlockShape::new(services.node.network(), &block, &summary, verbosity == 2))
 }
 
-pub(super) fn get_difficulty(services: &RpcServices, _: &mut Args) -> Answer {
+pub(super) fn get_difficulty(services: &RpcServices, args: &mut Args) -> Answer {
+    if args.optional("verbose")?.unwrap_or(false) {
+        return json(services.node.difficulty()?);
+    }
     json(difficulty(services))
 }
 

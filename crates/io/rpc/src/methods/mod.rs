@@ -35,7 +35,7 @@ const METHODS: &[Method] = &[
     Method { name: "getblockhash", params: &["height"], call: chain::get_block_hash },
     Method { name: "getblockheader", params: &["blockhash"], call: chain::get_block_header },
     Method { name: "getblock", params: &["blockhash", "verbosity"], call: chain::get_block },
-    Method { name: "getdifficulty", params: &[], call: chain::get_difficulty },
+    Method { name: "getdifficulty", params: &["verbose"], call: chain::get_difficulty },
     Method { name: "submitblock", params: &["hexdata"], call: chain::submit_block },
     Method { name: "getmininginfo", params: &[], call: mining::get_mining_info },
     Method { name: "getminingconfig", params: &[], call: mining::get_mining_config },

@@ -48,6 +48,7 @@ async fn reading_through_the_client_is_reading_the_node() {
             assert_eq!(client.transaction_status(&txid).unwrap(), node.transaction_status(&txid).unwrap());
         }
         assert_eq!(client.mining_info().unwrap(), node.mining_info().unwrap());
+        assert_eq!(client.difficulty().unwrap(), node.difficulty().unwrap());
         assert_eq!(client.mining_config().unwrap().threads, 1);
         assert_eq!(client.peers().unwrap().len(), 2);
         assert_eq!(client.blockchain_info().unwrap().headers, 7);

@@ -1,11 +1,14 @@
 //! A node of three blocks, a miner and a peer, all made up, whose answers the tests know.
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
 
 use bq_api_types::{
-    AddHeadersError, AddNodeError, Announcement, BlockSummary, Coin, HeaderTip, HeadersAdded, MiningChange,
-    MiningControl, MiningControlError, MiningInfo, MiningStatus, NodeApi, NodeError, PeerInfo, PeerNetwork,
-    SubmitBlockError, SubmitTransactionError, SyncApi, Template, TemplateRequest, TemplateWork, TipSummary,
-    TransactionStatus,
+    AddHeadersError, AddNodeError, AlgorithmDifficultyView, Announcement, BlockSummary, Coin, DifficultyForecastView,
+    DifficultyView, HeaderTip, HeadersAdded, MiningChange, MiningControl, MiningControlError, MiningInfo, MiningStatus,
+    NodeApi, NodeError, PeerInfo, PeerNetwork, SubmitBlockError, SubmitTransactionError, SyncApi, Template,
+    TemplateRequest, TemplateWork, TipSummary, TransactionStatus,
 };
 use bq_primitives::{
     Algorithm, Amount, Block, BlockId, CompactTarget, ExtraNonce, Header, Height, KeyHash, MerkleRoot, Network,
@@ -218,6 +221,29 @@ impl NodeApi for FakeNode {
             mempool_transactions: 1,
             mempool_weight: 500,
             peers: 4,
+        })
+    }
+
+    fn difficulty(&self) -> Result<DifficultyView, NodeError> {
+        self.healthy()?;
+        let algorithm = AlgorithmDifficultyView {
+            last_difficulty: "512".to_owned(),
+            difficulty: "640".to_owned(),
+            bits: "20007fff".to_owned(),
+            target: "00".repeat(32),
+            base_difficulty: "520".to_owned(),
+            easing_percent: -20.0,
+            lag_secs: -1_740,
+            burst_active: true,
+            state: "burst cap active: 11 blocks in 31 % of the expected time".to_owned(),
+            hashrate_1h: 12.5,
+            hashrate_24h: 4.25,
+            forecast: vec![DifficultyForecastView { hours: 1, difficulty: "700".to_owned(), blocks: 6 }],
+        };
+        Ok(DifficultyView {
+            height: 2,
+            tip_id: self.tip().id.to_string(),
+            algorithms: BTreeMap::from([("sha256d".to_owned(), algorithm)]),
         })
     }
 }

@@ -144,6 +144,7 @@ async fn what_is_not_there_is_not_found() {
         ("setminingconfig", json!({ "algorithms": ["scrypt"] }), -8),
         ("setminingconfig", json!({ "threads": 9 }), -8),
         ("setminingconfig", json!({ "threads": -1 }), -32602),
+        ("getdifficulty", json!(["yes"]), -32602),
         ("addnode", json!(["nowhere"]), -8),
         ("addnode", json!(["full:1", "add"]), -8),
         ("addnode", json!(["closing:1", "add"]), -28),
@@ -170,6 +171,7 @@ async fn a_failing_node_is_told_apart() {
             ("getblockhash", json!([1])),
             ("getcoins", json!([address()])),
             ("getmininginfo", json!([])),
+            ("getdifficulty", json!([true])),
             ("gettransactionstatus", json!([spend().txid().to_string()])),
             ("getblocktemplate", json!([{ "address": address() }])),
         ] {
@@ -292,6 +294,10 @@ async fn mining_is_told_and_steered() {
     let info = rig.result("getmininginfo", json!([])).await;
     assert_eq!(info["networkhashps"], json!({ "sha256d": 1e9, "ethash": 12.5 }));
     assert_eq!((&info["pooledtx"], &info["connections"]), (&json!(1), &json!(4)));
+    let why = rig.result("getdifficulty", json!([true])).await;
+    assert_eq!(why["algorithms"]["sha256d"]["forecast"][0]["blocks"], 6);
+    let plain = rig.result("getdifficulty", json!([false])).await;
+    assert!(plain["sha256d"].is_string(), "{plain}");
     let before = rig.result("getminingconfig", json!([])).await;
     assert_eq!(
         before,
