@@ -11,5 +11,6 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(transaction.to_bytes(), data[..used], "one transaction, one encoding");
     assert_eq!(transaction.base_bytes().len(), transaction.base_len());
     let spent: Vec<_> = transaction.outputs.clone();
-    let _ = (transaction.txid(), transaction.wtxid(), transaction.weight(), transaction.sighash(&BlockId::ZERO, &spent));
+    let _ =
+        (transaction.txid(), transaction.wtxid(), transaction.weight(), transaction.sighash(&BlockId::ZERO, &spent));
 });

@@ -1,6 +1,6 @@
 //! The whole-system suite: the real `bq` binary, driven from outside.
 //!
-//! Nothing of the product is linked here. The miners in [`miner`] are written from the published protocol descriptions
+//! Nothing of the product is linked here. The miners are written from the published protocol descriptions
 //! with other hashing libraries (the `sha2` crate, the reference RandomX library, a slow Ethash of our own), so that a
 //! mistake in the product's hashing or dialects cannot hide in its own tests. Read [`BqProcess`] and [`Miner`] first.
 
