@@ -48,7 +48,7 @@ pub use ethash::{
 pub use priority::lower_thread_priority;
 pub use randomx::{RANDOMX_CACHE_BYTES, RANDOMX_DATASET_BYTES, RandomXHasher, RandomXOfKey};
 pub use schedule::{ETHASH_EPOCH_BLOCKS, ethash_epoch, randomx_key_height};
-pub use sha256d::{Sha256dKernel, Sha256dWork, sha256d};
+pub use sha256d::{Sha256dKernel, Sha256dKernelError, Sha256dWork, sha256d};
 pub use verifier::{PowConfig, PowCounters, PowVerifier, RandomXMode};
 pub use work::{
     CoinbaseParts, EthashWorkHash, coinbase_parts, ethash_work_hash, randomx_blob, sha256d_work_header, work_coinbase,

@@ -8,6 +8,7 @@ mod bench;
 mod client;
 mod config;
 mod job;
+mod kernel;
 mod metrics;
 mod miner;
 mod search;
@@ -17,5 +18,6 @@ mod worker;
 
 pub use bench::{BenchError, bench};
 pub use config::{Endpoint, EndpointError, MinerConfig, MinerConfigError, THREADS_MAX, TargetSource};
+pub use kernel::{Sha256dKernelReport, sha256d_kernels};
 pub use miner::Miner;
 pub use stats::{AlgorithmStats, MinerStats};

@@ -2,9 +2,12 @@ use std::sync::Arc;
 
 use bq_pow::{EthashTask, PowError, PowVerifier, RandomXHasher, Sha256dWork};
 
-use crate::job::{Found, Job, Proof, Sha256dTemplate, Work};
+use crate::{
+    job::{Found, Job, Proof, Sha256dTemplate, Work},
+    kernel,
+};
 
-/// Nonces of one SHA-256d step: about 10 milliseconds on one core, so that a new job is taken up at once.
+/// Nonces of one SHA-256d step: 4 to 25 milliseconds on one core, so that a new job is taken up at once.
 const SHA256D_STEP: u64 = 1 << 18;
 /// Steps until the 32-bit nonce of a work header is used up.
 const SHA256D_STEPS_PER_HEADER: u64 = (1 << 32) / SHA256D_STEP;
@@ -59,7 +62,7 @@ impl Searcher {
         let (_, _, work) = match self.sha256d.take() {
             Some(kept) if Arc::ptr_eq(&kept.0, job) && kept.1 == extranonce2 => self.sha256d.insert(kept),
             _ => {
-                let work = Sha256dWork::new(&template.header(&extranonce2), job.target);
+                let work = Sha256dWork::with_kernel(&template.header(&extranonce2), job.target, kernel::fastest());
                 self.sha256d.insert((Arc::clone(job), extranonce2.clone(), work))
             }
         };

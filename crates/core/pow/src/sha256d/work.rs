@@ -1,36 +1,6 @@
 use bq_primitives::{PowHash, Target};
 
-use super::{INITIAL, portable, sha256d};
-
-/// The code that searches. All of them find the same nonces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sha256dKernel {
-    /// One nonce at a time; runs everywhere.
-    Portable,
-    /// Six nonces interleaved on the SHA extensions of x86-64.
-    ShaNi,
-}
-
-impl Sha256dKernel {
-    /// The fastest kernel this CPU can run.
-    #[must_use]
-    pub fn detect() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        if super::sha_ni::is_supported() {
-            return Self::ShaNi;
-        }
-        Self::Portable
-    }
-
-    /// The name shown to people.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Portable => "portable",
-            Self::ShaNi => "sha-ni",
-        }
-    }
-}
+use super::{INITIAL, Sha256dKernel, portable, sha256d};
 
 /// What stays the same while nonces are tried: the state after the first 64 bytes of the work header, and the rest of it.
 #[derive(Clone, Debug)]
@@ -52,9 +22,22 @@ pub(super) struct SearchParts {
     pub(super) top_max: u32,
 }
 
+impl SearchParts {
+    pub(super) fn of(header: &[u8; 80], target: Target) -> Self {
+        let mut words = [0; 20];
+        for (word, bytes) in words.iter_mut().zip(header.as_chunks().0) {
+            *word = u32::from_be_bytes(*bytes);
+        }
+        let mut midstate = INITIAL;
+        portable::compress(&mut midstate, &std::array::from_fn(|i| words[i]));
+        let top = target.0 >> 224_usize;
+        Self { midstate, tail: [words[16], words[17], words[18]], top_max: u32::try_from(top).unwrap_or(u32::MAX) }
+    }
+}
+
 impl Sha256dWork {
     /// Prepares a search over the nonce in the last four bytes of `header`, whose present value does not matter, with the
-    /// fastest kernel.
+    /// kernel that is fastest on most processors.
     #[must_use]
     pub fn new(header: &[u8; 80], target: Target) -> Self {
         Self::with_kernel(header, target, Sha256dKernel::detect())
@@ -63,22 +46,8 @@ impl Sha256dWork {
     /// As [`Sha256dWork::new`] with a kernel of the caller's choice; one that this CPU cannot run is replaced by the portable one.
     #[must_use]
     pub fn with_kernel(header: &[u8; 80], target: Target, kernel: Sha256dKernel) -> Self {
-        let kernel = if kernel == Sha256dKernel::detect() { kernel } else { Sha256dKernel::Portable };
-        let words: [u32; 20] = {
-            let mut words = [0; 20];
-            for (word, bytes) in words.iter_mut().zip(header.as_chunks().0) {
-                *word = u32::from_be_bytes(*bytes);
-            }
-            words
-        };
-        let mut midstate = INITIAL;
-        portable::compress(&mut midstate, &std::array::from_fn(|i| words[i]));
-        let top = target.0 >> 224_usize;
-        let parts = SearchParts {
-            midstate,
-            tail: [words[16], words[17], words[18]],
-            top_max: u32::try_from(top).unwrap_or(u32::MAX),
-        };
+        let kernel = if kernel.is_supported() { kernel } else { Sha256dKernel::Portable };
+        let parts = SearchParts::of(header, target);
         Self { header: *header, target, parts, kernel }
     }
 
@@ -92,13 +61,7 @@ impl Sha256dWork {
     #[must_use]
     pub fn search(&self, first: u32, count: u32) -> Vec<(u32, PowHash)> {
         let mut candidates = Vec::new();
-        match self.kernel {
-            Sha256dKernel::Portable => portable::search(&self.parts, first, count, &mut candidates),
-            #[cfg(target_arch = "x86_64")]
-            Sha256dKernel::ShaNi => super::sha_ni::search(&self.parts, first, count, &mut candidates),
-            #[cfg(not(target_arch = "x86_64"))]
-            Sha256dKernel::ShaNi => portable::search(&self.parts, first, count, &mut candidates),
-        }
+        self.kernel.search(&self.parts, first, count, &mut candidates);
         candidates
             .into_iter()
             .map(|nonce| (nonce, self.hash(nonce)))
@@ -146,7 +109,7 @@ mod tests {
             // Easy targets, so that there are hits and near misses in every run.
             let target = Target((U256::MAX >> shift) - (U256::from(noise) << 180));
             let expected = model(&header, target, first, count);
-            for kernel in [Sha256dKernel::Portable, Sha256dKernel::detect()] {
+            for kernel in Sha256dKernel::supported() {
                 let work = Sha256dWork::with_kernel(&header, target, kernel);
                 prop_assert_eq!(work.kernel(), kernel);
                 prop_assert_eq!(work.search(first, count), expected.clone());
@@ -156,9 +119,45 @@ mod tests {
 
     #[test]
     fn the_nonce_wraps_round() {
-        let work = Sha256dWork::new(&[9; 80], Target::MAX);
-        let nonces: Vec<u32> = work.search(u32::MAX - 2, 7).into_iter().map(|hit| hit.0).collect();
-        assert_eq!(nonces, [u32::MAX - 2, u32::MAX - 1, u32::MAX, 0, 1, 2, 3]);
+        for kernel in Sha256dKernel::supported() {
+            let work = Sha256dWork::with_kernel(&[9; 80], Target::MAX, kernel);
+            let nonces: Vec<u32> = work.search(u32::MAX - 2, 7).into_iter().map(|hit| hit.0).collect();
+            assert_eq!(nonces, [u32::MAX - 2, u32::MAX - 1, u32::MAX, 0, 1, 2, 3]);
+        }
+    }
+
+    /// Every lane of every batch, the first and the last one of a search, and the one past its end.
+    #[test]
+    fn a_hit_is_found_wherever_it_lies_and_not_past_the_end() {
+        let bits = bq_primitives::CompactTarget(0x1f00_ffff);
+        let header = [0x5a; 80];
+        let easiest = Sha256dWork::with_kernel(&header, bits.decode().unwrap(), Sha256dKernel::Portable);
+        let (nonce, value) = easiest.search(1000, 1 << 20)[0];
+        // Only this nonce and none of its neighbours.
+        let target = Target(U256::from_le_bytes(value.0));
+        for kernel in Sha256dKernel::supported() {
+            let work = Sha256dWork::with_kernel(&header, target, kernel);
+            assert_eq!(work.kernel(), kernel);
+            for place in 0..50 {
+                let first = nonce - place;
+                assert_eq!(work.search(first, place), [], "{kernel:?}, {place} nonces");
+                for more in [1, 2, 7, 40] {
+                    assert_eq!(
+                        work.search(first, place + more),
+                        [(nonce, value)],
+                        "{kernel:?}, {place} + {more} nonces"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_kernel_that_cannot_run_is_replaced() {
+        for kernel in Sha256dKernel::ALL {
+            let expected = if kernel.is_supported() { kernel } else { Sha256dKernel::Portable };
+            assert_eq!(Sha256dWork::with_kernel(&[1; 80], Target::MAX, kernel).kernel(), expected);
+        }
     }
 
     #[test]
@@ -171,7 +170,7 @@ mod tests {
             let header: [u8; 80] = hex::decode(case["header"].as_str().unwrap()).unwrap().try_into().unwrap();
             let nonce = u32::from_le_bytes(header[76..].try_into().unwrap());
             let bits = bq_primitives::CompactTarget(u32::from_le_bytes(header[72..76].try_into().unwrap()));
-            for kernel in [Sha256dKernel::Portable, Sha256dKernel::detect()] {
+            for kernel in Sha256dKernel::supported() {
                 let work = Sha256dWork::with_kernel(&header, bits.decode().unwrap(), kernel);
                 let hits = work.search(nonce.wrapping_sub(501), 1003);
                 assert_eq!(hits, [(nonce, sha256d(&header))]);
