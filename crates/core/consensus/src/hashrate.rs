@@ -27,17 +27,19 @@ impl Hashrate {
 }
 
 /// The hash rate of each algorithm, by [`Algorithm::index`], over the last `window_secs` of chain time; on a younger chain,
-/// over its age.
+/// over its age. Mining may start long after the time that genesis states: where genesis lies outside the window, a chain's
+/// age counts from its first mined block.
 #[must_use]
 pub fn hashrates(branch: &dyn Branch, window_secs: u64) -> [Hashrate; Algorithm::COUNT] {
     let tip = branch.tip();
     let start = tip.clock.0.saturating_sub(window_secs);
+    let genesis_is_old = branch.entry(Height::GENESIS).is_some_and(|genesis| genesis.clock.0 <= start);
     let mut works = [U256::ZERO; Algorithm::COUNT];
     let mut oldest = tip.clock;
     for height in (0..=tip.height.0).rev() {
         let Some(entry) = branch.entry(Height(height)) else { break };
         oldest = entry.clock;
-        if entry.clock.0 <= start {
+        if entry.clock.0 <= start || (height == 1 && genesis_is_old) {
             break;
         }
         if let Some(sum) = entry.algorithm.and_then(|algorithm| works.get_mut(algorithm.index())) {

@@ -6,7 +6,7 @@ use bq_consensus::{
 use bq_primitives::{Algorithm, BlockId, Target, U256, Work};
 use parking_lot::Mutex;
 
-use crate::metrics::work_as_f64;
+use crate::hashrate::per_second;
 
 const HOUR_SECS: u64 = 3_600;
 const DAY_SECS: u64 = 86_400;
@@ -81,8 +81,4 @@ fn forecast_view(algorithm: Algorithm, point: &ForecastPoint) -> Option<Difficul
 
 fn difficulty(target: Target) -> String {
     Work::of_target(target).0.to_string()
-}
-
-fn per_second(rate: Hashrate) -> f64 {
-    work_as_f64(Work(rate.work)) / f64::from(u32::try_from(rate.secs).unwrap_or(u32::MAX))
 }

@@ -1,5 +1,5 @@
-use bq_consensus::{Branch, IndexEntry};
-use bq_primitives::{Algorithm, Height, Work};
+use bq_consensus::{Branch, Hashrate, hashrates};
+use bq_primitives::{Algorithm, Work};
 
 use crate::metrics::work_as_f64;
 
@@ -9,32 +9,19 @@ const WINDOW_SECS: u64 = 3600;
 /// Hashes per second that the network spent on `algorithm` over the last hour of chain time: the work of its blocks in
 /// that hour over the hour's seconds. On a chain younger than an hour, over the chain's age.
 pub(crate) fn network_hashrate(branch: &dyn Branch, algorithm: Algorithm) -> f64 {
-    let tip = branch.tip();
-    let start = tip.clock.0.saturating_sub(WINDOW_SECS);
-    let mut work = 0.0;
-    let mut oldest = tip.clock;
-    for height in (0..=tip.height.0).rev() {
-        let Some(entry) = branch.entry(Height(height)) else { break };
-        oldest = entry.clock;
-        if entry.clock.0 <= start {
-            break;
-        }
-        work += solved_work(entry, algorithm);
-    }
-    let seconds = tip.clock.0.saturating_sub(oldest.0).clamp(1, WINDOW_SECS);
-    work / f64::from(u32::try_from(seconds).unwrap_or(u32::MAX))
+    hashrates(branch, WINDOW_SECS).get(algorithm.index()).copied().map_or(0.0, per_second)
 }
 
-fn solved_work(entry: &IndexEntry, algorithm: Algorithm) -> f64 {
-    let is_solver = entry.algorithm == Some(algorithm);
-    let target = if is_solver { entry.bits.decode().ok() } else { None };
-    target.map_or(0.0, |target| work_as_f64(Work::of_target(target)))
+/// For people and gauges.
+pub(crate) fn per_second(rate: Hashrate) -> f64 {
+    work_as_f64(Work(rate.work)) / f64::from(u32::try_from(rate.secs).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bq_primitives::{BlockId, CompactTarget, Timestamp};
+    use bq_consensus::IndexEntry;
+    use bq_primitives::{BlockId, CompactTarget, Height, Timestamp};
 
     struct Chain(Vec<IndexEntry>);
 
@@ -85,5 +72,13 @@ mod tests {
         let got = network_hashrate(&chain, Algorithm::Sha256d);
         assert!((got / (16_777_216.0 / 10.0) - 1.0).abs() < 1e-3, "{got}");
         assert_eq!(network_hashrate(&self::chain(&[(5, None)]), Algorithm::Sha256d), 0.0);
+    }
+
+    #[test]
+    fn a_stale_genesis_does_not_dilute_the_first_hour() {
+        let sha = Some(Algorithm::Sha256d);
+        let chain = chain(&[(1_000, None), (900_000, sha), (900_010, sha), (900_020, sha)]);
+        let got = network_hashrate(&chain, Algorithm::Sha256d);
+        assert!((got / (2.0 * 16_777_216.0 / 20.0) - 1.0).abs() < 1e-3, "{got}");
     }
 }
