@@ -6,6 +6,11 @@ use serde_json::Value;
 pub(crate) struct RequestId(Option<Box<str>>);
 
 impl RequestId {
+    /// The id of an answer to a line whose own id could not be read: null, as JSON-RPC 2.0 asks.
+    pub(crate) fn of_unreadable() -> Self {
+        Self(Some("null".into()))
+    }
+
     /// The JSON to echo.
     pub(crate) fn text(&self) -> Option<&str> {
         self.0.as_deref()
@@ -47,6 +52,16 @@ struct Line {
     #[serde(default)]
     params: Value,
     worker: Option<Value>,
+}
+
+impl Unreadable {
+    /// What to tell the miner.
+    pub(crate) const fn text(self) -> &'static str {
+        match self {
+            Self::NotJson | Self::Response => "Malformed line",
+            Self::TooComplex => "Line is too complex",
+        }
+    }
 }
 
 impl Request {

@@ -5,7 +5,7 @@ use std::{
 };
 
 use bq_primitives::{Algorithm, WorkerName};
-use bq_stratum::{CloseReason, LineBuffer, LoginOutcome, LoginTicket, Output, Reject, Session, Verdict};
+use bq_stratum::{CloseReason, LineBuffer, LineTooLong, LoginOutcome, LoginTicket, Output, Reject, Session, Verdict};
 use tokio::{
     io::Interest,
     net::TcpStream,
@@ -148,9 +148,9 @@ impl Connection {
             match self.lines.next_line() {
                 Ok(Some(line)) => self.session.handle_line(now, line),
                 Ok(None) => return Ok(()),
-                Err(_) => {
-                    self.shared.strike(self.admission.peer, Strike::Misbehaved);
-                    return Err("line_too_long");
+                Err(LineTooLong) => {
+                    self.session.handle_oversize_line();
+                    return Ok(());
                 }
             }
         }

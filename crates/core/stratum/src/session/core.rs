@@ -36,6 +36,9 @@ pub(super) trait Dialect: Send {
 
     /// The reply to a submit; nothing if it has no id.
     fn share_reply(&self, id: &RequestId, verdict: Verdict) -> Option<Vec<u8>>;
+
+    /// An error that is about no share.
+    fn error_reply(&self, id: &RequestId, text: &str) -> Option<Vec<u8>>;
 }
 
 /// A login that waits for its answer.

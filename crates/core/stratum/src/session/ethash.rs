@@ -20,10 +20,13 @@ pub(super) struct Ethash {
     ready: bool,
     /// What the miner was last told with a control line, as text.
     told: Option<String>,
+    /// An `eth_getWork` that was sent right behind the login, and waits for its answer.
+    asked_early: Option<RequestId>,
 }
 
 /// Bytes of the nonce that 1.0.0 and 2.0.0 want assigned. The work hash is the connection's own anyway.
 const NONCE_PREFIX_BYTES: usize = 2;
+const LOG_IN_FIRST: &str = "Log in first";
 const NONCE_REST_BYTES: usize = 8 - NONCE_PREFIX_BYTES;
 
 impl Dialect for Ethash {
@@ -66,6 +69,9 @@ impl Dialect for Ethash {
         let Some(mode) = self.mode else { return };
         let clean = core.tip_moved();
         let Some(job) = core.make_job(now) else { return };
+        if let (Some(id), Some(work)) = (self.asked_early.take(), wire::work_json(&job)) {
+            return core.reply(wire::result(mode, &id, &work));
+        }
         if let Some((told, line)) = wire::control(mode, &job, nonce_prefix(core))
             && self.told.as_ref() != Some(&told)
         {
@@ -81,16 +87,23 @@ impl Dialect for Ethash {
         let Some(mode) = self.mode else { return };
         core.resolve(login.ticket, wire::login_reply(mode, &login.id, core.seed.session_id));
         // An EthProxy miner asks for its first job; one more by itself would be dropped or waste the first.
-        self.ready |= mode != Mode::EthProxy;
+        self.ready |= mode != Mode::EthProxy || self.asked_early.is_some();
     }
 
     fn login_refused(&mut self, core: &mut Core, login: &PendingLogin, text: &str) {
         let mode = self.mode.unwrap_or(Mode::Plain);
         core.resolve(login.ticket, wire::error(mode, &login.id, 24, text));
+        if let Some(id) = self.asked_early.take() {
+            core.reply(wire::error(mode, &id, 24, LOG_IN_FIRST));
+        }
     }
 
     fn share_reply(&self, id: &RequestId, verdict: Verdict) -> Option<Vec<u8>> {
         wire::share_reply(self.mode.unwrap_or(Mode::Plain), id, verdict)
+    }
+
+    fn error_reply(&self, id: &RequestId, text: &str) -> Option<Vec<u8>> {
+        wire::error(self.mode.unwrap_or(Mode::Plain), id, 20, text)
     }
 }
 
@@ -109,7 +122,11 @@ impl Ethash {
     /// The newest job again if there is one: miners poll.
     fn get_work(&mut self, core: &mut Core, now: TimeMs, request: &Request) {
         if core.first_miner().is_none() {
-            return core.reply(wire::error(Mode::EthProxy, &request.id, 24, "Log in first"));
+            if core.login_is_pending() && self.asked_early.is_none() {
+                self.asked_early = Some(request.id.clone());
+                return;
+            }
+            return core.reply(wire::error(Mode::EthProxy, &request.id, 24, LOG_IN_FIRST));
         }
         self.ready = true;
         let job = match core.jobs.newest() {

@@ -14,7 +14,7 @@ use self::core::{Core, Dialect};
 use crate::{
     CloseReason, ExtranoncePrefix, JobTemplate, LoginOutcome, LoginTicket, Output, SessionPolicy, ShareTicket, TimeMs,
     Verdict,
-    request::{Request, Unreadable},
+    request::{Request, RequestId, Unreadable},
 };
 
 /// What makes one session different from all others.
@@ -62,14 +62,27 @@ impl Session {
         match Request::parse(line) {
             Ok(request) => self.dialect.handle(&mut self.core, now, &request),
             Err(Unreadable::Response) => {}
-            Err(_) if first => self.core.close(CloseReason::NotStratum),
-            Err(_) => {
-                if self.core.note_unreadable() > UNREADABLE_LINES_MAX {
+            Err(unreadable) => {
+                self.complain(unreadable.text());
+                if first {
+                    self.core.close(CloseReason::NotStratum);
+                } else if self.core.note_unreadable() > UNREADABLE_LINES_MAX {
                     self.core.close(CloseReason::Malformed);
                 }
             }
         }
         self.push_wanted_job(now);
+    }
+
+    /// The miner's line is longer than any may be: says so and ends the connection, since where the next line starts is
+    /// anyone's guess.
+    pub fn handle_oversize_line(&mut self) {
+        self.complain("Line is too long");
+        self.core.close(CloseReason::Malformed);
+    }
+
+    fn complain(&mut self, text: &str) {
+        self.core.reply(self.dialect.error_reply(&RequestId::of_unreadable(), text));
     }
 
     /// The newest template of this algorithm, or nothing while it may not seal blocks. Gives out a job at once if the tip

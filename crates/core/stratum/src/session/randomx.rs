@@ -76,6 +76,10 @@ impl Dialect for RandomX {
     fn share_reply(&self, id: &RequestId, verdict: Verdict) -> Option<Vec<u8>> {
         share_reply(id, verdict)
     }
+
+    fn error_reply(&self, id: &RequestId, text: &str) -> Option<Vec<u8>> {
+        error(id, text)
+    }
 }
 
 impl RandomX {

@@ -93,6 +93,10 @@ impl Dialect for Sha256d {
     fn share_reply(&self, id: &RequestId, verdict: Verdict) -> Option<Vec<u8>> {
         share_reply(id, verdict)
     }
+
+    fn error_reply(&self, id: &RequestId, text: &str) -> Option<Vec<u8>> {
+        error(id, 20, text)
+    }
 }
 
 impl Sha256d {

@@ -47,6 +47,11 @@ impl Core {
         Ok(())
     }
 
+    /// A login waits for its answer.
+    pub(in crate::session) fn login_is_pending(&self) -> bool {
+        !self.logins.is_empty()
+    }
+
     /// Takes in the answer to a login: the login, and why it was refused after all.
     pub(in crate::session) fn finish_login(
         &mut self,

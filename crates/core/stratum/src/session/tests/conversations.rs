@@ -521,6 +521,57 @@ fn jobs_on_one_tip_keep_their_distance() {
     assert_eq!(rig.take().len(), 1, "a new tip does not wait");
 }
 
+/// Miners that do not wait for the login's answer send both lines at once.
+#[test]
+fn eth_proxy_work_asked_for_right_behind_the_login_comes_after_it() {
+    let pipelined = |outcome: LoginOutcome| {
+        let mut rig = ethash();
+        rig.login = outcome;
+        for line in [
+            r#"{"id":1,"method":"eth_submitLogin","params":["wallet","x"]}"#,
+            r#"{"id":2,"method":"eth_getWork","params":[]}"#,
+        ] {
+            rig.session.handle_line(rig.now, line.as_bytes());
+        }
+        rig.drive();
+        rig.take()
+    };
+    let granted = pipelined(LoginOutcome::Granted { account: AccountId(7), remembered: None });
+    assert_eq!(granted[0], r#"{"id":1,"jsonrpc":"2.0","result":true}"#);
+    assert_eq!((granted.len(), params(&granted[1]).len()), (2, 3), "{granted:?}");
+    assert!(granted[1].starts_with(r#"{"id":2,"#));
+    let refused = pipelined(LoginOutcome::Refused("no such address".to_owned()));
+    assert_eq!(refused[1], r#"{"id":2,"jsonrpc":"2.0","result":false,"error":{"code":24,"message":"Log in first"}}"#);
+}
+
+#[test]
+fn unreadable_lines_are_answered_in_the_dialects_own_shape() {
+    let shapes = [
+        (Algorithm::Sha256d, r#"{"id":null,"result":null,"error":[20,"Malformed line",null]}"#),
+        (Algorithm::RandomX, r#"{"id":null,"jsonrpc":"2.0","error":{"code":-1,"message":"Malformed line"}}"#),
+        (
+            Algorithm::Ethash,
+            r#"{"id":null,"jsonrpc":"2.0","result":false,"error":{"code":20,"message":"Malformed line"}}"#,
+        ),
+    ];
+    for (algorithm, shape) in shapes {
+        let mut rig = Rig::new(algorithm, policy(1 << 20));
+        rig.check("{\"id\":1,", &[shape]);
+        assert_eq!(rig.closed, Some(CloseReason::NotStratum), "a stranger gets no second chance");
+        let mut rig = Rig::new(algorithm, policy(1 << 20));
+        rig.line(r#"{"id":1,"method":"mining.ping","params":[]}"#);
+        rig.take();
+        rig.check("[]", &[shape]);
+        assert_eq!(rig.closed, None);
+        rig.session.handle_oversize_line();
+        rig.drive();
+        assert_eq!(
+            (rig.take(), rig.closed),
+            (vec![shape.replace("Malformed line", "Line is too long")], Some(CloseReason::Malformed))
+        );
+    }
+}
+
 #[test]
 fn deadlines() {
     let closed_after = |prepare: &dyn Fn(&mut Rig), span_ms| {
