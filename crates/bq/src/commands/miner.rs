@@ -21,11 +21,12 @@ pub(crate) fn mine(args: &MinerArgs) -> anyhow::Result<()> {
         password: args.password.clone(),
         threads: args.threads,
         low_priority: false,
+        ethash_dataset: args.full_dataset,
         ..MinerConfig::new(vec![(args.algorithm, endpoint)], args.user.clone())
     };
     config.check().map_err(|error| UsageError(format!("--{}: {error}", error.field())))?;
     let pow = Arc::new(PowVerifier::new(PowConfig {
-        randomx_mode: RandomXMode::Light,
+        randomx_mode: if args.full_dataset { RandomXMode::Fast } else { RandomXMode::Light },
         build_threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
         idle_vms_max: args.threads,
     }));

@@ -20,9 +20,9 @@ use crate::{
 pub(crate) fn bench(command: &BenchCommand) -> anyhow::Result<()> {
     match command {
         BenchCommand::All { seconds } => all(Duration::from_secs(*seconds)),
-        BenchCommand::Hash { algorithm, threads, seconds, fast } => {
+        BenchCommand::Hash { algorithm, threads, seconds, full_dataset } => {
             let threads = NonZeroUsize::new(*threads).ok_or_else(|| UsageError("--threads: at least 1".to_owned()))?;
-            let mode = if *fast { RandomXMode::Fast } else { RandomXMode::Light };
+            let mode = if *full_dataset { RandomXMode::Fast } else { RandomXMode::Light };
             let rate = bq_miner::bench(*algorithm, threads, Duration::from_secs(*seconds), mode)?;
             say(&format!("{rate:.1} H/s"));
             Ok(())
