@@ -1,6 +1,6 @@
 use bq_primitives::Algorithm;
 
-use crate::{BlockRecord, Miner, Run};
+use crate::{BlockRecord, ChainPlan, Miner, Run};
 
 /// One figure of an outcome.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,14 +41,19 @@ pub struct Summary {
     pub yields: Vec<f64>,
     /// Part of the blocks whose algorithm the burst guard held back.
     pub capped_part: f64,
+    /// Mean weight of the 100 blocks from the first of the second era on, against the 100 before; nothing without one.
+    pub weight_step: Option<f64>,
     /// Furthest above the bound of SPEC 3.6, in halvings; at most 0 when the rule holds.
     pub above_bound: f64,
 }
 
 impl Summary {
-    /// Measures a run. `event_secs` is when something happened that the chain should recover from.
+    /// Measures a run of a plan.
     #[must_use]
-    pub fn of(run: &Run, miners: &[Miner], spacing_secs: f64, event_secs: Option<f64>) -> Self {
+    pub fn of(plan: &ChainPlan, run: &Run) -> Self {
+        let ChainPlan { setup, miners, event_secs, .. } = plan;
+        let eras = &setup.params.eras.table;
+        let spacing_secs = setup.spacing_secs(eras.first().map_or(1, |era| era.algorithms.len()));
         let blocks = &run.blocks;
         let count = blocks.len().max(1) as f64;
         let starts = std::iter::once(run.start_secs).chain(blocks.iter().map(|block| block.found_secs));
@@ -66,6 +71,7 @@ impl Summary {
             miner_parts: (0..miners.len()).map(|miner| part(&|block| block.miner == miner)).collect(),
             yields: (0..miners.len()).map(|miner| miner_yield(run, miner, spacing_secs)).collect(),
             capped_part: part(&|block| block.capped),
+            weight_step: eras.get(1).and_then(|era| weight_step(blocks, era.start.0)),
             above_bound: blocks.iter().map(|block| block.above_bound).fold(f64::NEG_INFINITY, f64::max),
         }
     }
@@ -84,6 +90,9 @@ impl Summary {
             list.push(Measure::new("recovery_blocks", blocks as f64));
             list.push(Measure::new("recovery_hours", secs / 3_600.0));
         }
+        if let Some(step) = self.weight_step {
+            list.push(Measure::new("weight_step", step));
+        }
         for (algorithm, part) in Algorithm::ALL.into_iter().zip(self.algorithm_parts).filter(|(_, part)| *part > 0.0) {
             list.push(Measure::new(format!("{algorithm}_percent"), part * 100.0));
         }
@@ -95,6 +104,14 @@ impl Summary {
         }
         list
     }
+}
+
+/// How the weight of a block changes where an era starts.
+fn weight_step(blocks: &[BlockRecord], start: u32) -> Option<f64> {
+    const SPAN: usize = 100;
+    let first = blocks.iter().position(|block| block.height == start)?;
+    let mean = |part: &[BlockRecord]| part.iter().map(|block| block.weight).sum::<f64>() / part.len() as f64;
+    Some(mean(blocks.get(first..first + SPAN)?) / mean(blocks.get(first.checked_sub(SPAN)?..first)?))
 }
 
 fn miner_yield(run: &Run, miner: usize, spacing_secs: f64) -> f64 {

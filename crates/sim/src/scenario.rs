@@ -56,8 +56,7 @@ impl ChainPlan {
     /// Measures a run of it.
     #[must_use]
     pub fn summary(&self, run: &Run) -> Summary {
-        let count = self.setup.params.eras.table[0].algorithms.len();
-        Summary::of(run, &self.miners, self.setup.spacing_secs(count), self.event_secs)
+        Summary::of(self, run)
     }
 }
 

@@ -5,6 +5,8 @@
 //! This crate knows no store, no peer, no mining and no mempool, and decides nothing about which valid chain to follow
 //! beyond the number to compare (SPEC 4.4).
 //!
+//! [`difficulty_reports`] and [`forecast`] explain the difficulty rule to people and run it ahead; no rule reads them.
+//!
 //! Read [`Params`] (one value per network) and [`validate_block`] (the rule list) first. Section numbers cite `docs/spec/`.
 #![cfg_attr(
     not(test),

@@ -2,7 +2,7 @@
 
 use bq_consensus::StartBits;
 use bq_primitives::Algorithm;
-use bq_sim::{BlockRecord, ChainPlan, Consensus, Run, Scenario, recovery_blocks};
+use bq_sim::{ChainPlan, Consensus, Run, Scenario, recovery_blocks};
 
 use crate::{
     controls::AbsoluteAsert,
@@ -10,15 +10,6 @@ use crate::{
 };
 
 const SWITCH: usize = 1_000;
-
-fn mean_weight(blocks: &[BlockRecord]) -> f64 {
-    mean(blocks.iter().map(|block| block.weight))
-}
-
-/// Weight per block in the 100 blocks after the switch against the 100 before.
-fn weight_step(run: &Run) -> f64 {
-    mean_weight(&run.blocks[SWITCH - 1..SWITCH + 99]) / mean_weight(&run.blocks[SWITCH - 101..SWITCH - 1])
-}
 
 /// What the switch itself did to an algorithm's difficulty.
 fn difficulty_step(run: &Run, algorithm: Algorithm) -> f64 {
@@ -33,8 +24,8 @@ fn recovery(run: &Run) -> f64 {
 }
 
 fn switches_smoothly(eight: &Eight, continuing: &[Algorithm], scale: f64) -> bool {
-    let weight =
-        eight.runs.iter().map(weight_step).fold((f64::MAX, 0.0_f64), |(low, high), w| (low.min(w), high.max(w)));
+    let steps = eight.summaries.iter().map(|summary| summary.weight_step.unwrap());
+    let weight = steps.fold((f64::MAX, 0.0_f64), |(low, high), step| (low.min(step), high.max(step)));
     let recovery = median(eight.runs.iter().map(recovery));
     println!("era: weight step {weight:.3?}, recovery {recovery} blocks");
     // One ordinary step lies between the two difficulties that are compared.
