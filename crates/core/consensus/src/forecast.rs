@@ -1,6 +1,8 @@
 use bq_primitives::{Algorithm, BlockId, Header, Height, MerkleRoot, Target, Timestamp, U256, Work};
 
-use crate::{Branch, HEADER_VERSION, Hashrate, IndexEntry, Params, RequiredBits, extend, min_time, required_bits};
+use crate::{
+    Branch, HEADER_VERSION, Hashrate, IndexEntry, Params, RequiredBits, entry::extend_with, min_time, required_bits,
+};
 
 /// Blocks that a forecast looks ahead at most: a bound on its cost, far above six hours of any public network.
 pub const FORECAST_BLOCKS_MAX: usize = 2_000;
@@ -136,7 +138,9 @@ impl<'a> Ahead<'a> {
             bits: required.bits,
             algorithm: required.algorithm,
         };
-        let entry = extend(self.params, &self.branch, &header, placeholder_id(height)).ok()?;
+        // The required bits are known already: half of what a step costs.
+        let era = self.params.eras.at(height)?;
+        let entry = extend_with(era, &self.required, tip, &header, placeholder_id(height)).ok()?;
         self.branch.above.push(entry);
         self.required = required_bits(self.params, &self.branch);
         let index = required.algorithm.index();
