@@ -4,6 +4,9 @@ DATA_DIR ?= ./bq-data
 NETWORK ?= devnet
 RUN_FLAGS ?=
 
+# The gate tries the same cases everywhere, so that a failure can be repeated; plain `cargo test` draws fresh ones.
+FIXED_SEED ?= PROPTEST_RNG_SEED=20260002
+
 .PHONY: run test check bench deps fuzz clean
 
 run: deps
@@ -12,7 +15,7 @@ run: deps
 
 test: deps
 	@scripts/install-deps.sh proofs
-	cargo test --workspace --locked
+	$(FIXED_SEED) cargo test --workspace --locked
 	proofs/run.sh
 
 check: deps

@@ -22,11 +22,7 @@ pub trait SyncApi: NodeApi {
     ///
     /// # Errors
     /// The store failed.
-    fn headers_after(
-        &self,
-        locator: &[BlockId],
-        max: usize,
-    ) -> Result<Vec<(Header, Seal)>, NodeError>;
+    fn headers_after(&self, locator: &[BlockId], max: usize) -> Result<Vec<(Header, Seal)>, NodeError>;
 
     /// Adds a run of headers, each the parent of the next, to the block tree: rules 1-5 for all of them, then their
     /// proofs. Known headers are skipped. On an error the headers before the failing one stay added.

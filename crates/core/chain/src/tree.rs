@@ -85,13 +85,7 @@ impl BlockTree {
             is_complete: true,
             is_invalid: false,
         };
-        Self {
-            nodes: vec![node],
-            by_id,
-            header_chain: vec![root],
-            connected: vec![root],
-            candidates: BTreeSet::new(),
-        }
+        Self { nodes: vec![node], by_id, header_chain: vec![root], connected: vec![root], candidates: BTreeSet::new() }
     }
 
     /// Adds a header whose rules (SPEC 7.1-7.6) were checked.
@@ -140,8 +134,7 @@ impl BlockTree {
     /// marked: a block that fails to connect is not connected. Unknown and already invalid ids give nothing.
     pub fn mark_invalid(&mut self, id: &BlockId) -> Vec<BlockId> {
         let mut marked = Vec::new();
-        let mut pending: Vec<_> =
-            self.index(id).into_iter().filter(|index| !self.is_connected(*index)).collect();
+        let mut pending: Vec<_> = self.index(id).into_iter().filter(|index| !self.is_connected(*index)).collect();
         while let Some(index) = pending.pop() {
             let Some(node) = self.node_mut(index) else { continue };
             if node.is_invalid {

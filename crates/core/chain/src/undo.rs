@@ -29,8 +29,7 @@ impl BlockUndo {
     /// See [`DecodeError`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut decoder = Decoder::new(bytes);
-        let spent =
-            (0..decoder.count(COIN_BYTES)?).map(|_| decode_coin(&mut decoder)).collect::<Result<_, _>>()?;
+        let spent = (0..decoder.count(COIN_BYTES)?).map(|_| decode_coin(&mut decoder)).collect::<Result<_, _>>()?;
         decoder.finish()?;
         Ok(Self { spent })
     }

@@ -1,6 +1,6 @@
 use bq_api_types::{
-    BlockSummary, Coin, DifficultyView, MiningInfo, NodeApi, NodeError, SubmitBlockError, SubmitTransactionError, Template,
-    TemplateRequest, TipSummary, TransactionStatus,
+    BlockSummary, Coin, DifficultyView, MiningInfo, NodeApi, NodeError, SubmitBlockError, SubmitTransactionError,
+    Template, TemplateRequest, TipSummary, TransactionStatus,
 };
 use bq_primitives::{Block, BlockId, Height, KeyHash, Network, OutPoint, Transaction, TxId};
 use tokio::sync::watch;

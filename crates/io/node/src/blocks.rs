@@ -78,8 +78,7 @@ impl Node {
             Some(BlockState::Connected | BlockState::BodyStored | BlockState::HeaderKnown) => {}
         }
         let branch = tree.branch(&parent_id).ok_or(SubmitBlockError::UnknownParent(parent_id))?;
-        let header =
-            check_header(&self.params, &branch, sealed, self.now()).map_err(|error| refused(&error))?;
+        let header = check_header(&self.params, &branch, sealed, self.now()).map_err(|error| refused(&error))?;
         if self.allow_key(&tree, &parent_id, &header) {
             Ok(Place::New(Box::new(header)))
         } else {

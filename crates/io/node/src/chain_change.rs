@@ -148,8 +148,11 @@ impl Node {
         let entry = self.tree.read().entry(id).copied();
         let (block, entry) = block.zip(entry).ok_or_else(|| broken(format!("block {id} has no body")))?;
         let sealed = SealedHeader { header: block.header, seal: block.seal };
-        Ok(check_body(ProvenHeader::assume(sealed, entry), block.transactions)
-            .map_err(|error| BadBlock { sealed, entry, error })?)
+        Ok(check_body(ProvenHeader::assume(sealed, entry), block.transactions).map_err(|error| BadBlock {
+            sealed,
+            entry,
+            error,
+        })?)
     }
 
     /// Writes a change of the best chain to the store, then to memory, and tells everyone.

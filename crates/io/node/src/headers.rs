@@ -74,8 +74,7 @@ impl Node {
 
     /// SPEC 7.6 on all cores. The headers before the first bad one count.
     fn prove(&self, group: &[ContextualHeader]) -> (Vec<ProvenHeader>, Option<AddHeadersError>) {
-        let verdicts: Vec<_> =
-            group.par_iter().map(|header| check_proof(header.clone(), self.pow.as_ref())).collect();
+        let verdicts: Vec<_> = group.par_iter().map(|header| check_proof(header.clone(), self.pow.as_ref())).collect();
         let mut proven = Vec::with_capacity(group.len());
         for (header, verdict) in group.iter().zip(verdicts) {
             match verdict {

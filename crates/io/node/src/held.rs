@@ -35,8 +35,7 @@ impl HeldBlocks {
 
     /// Takes out the blocks whose time is at most `limit`, the earliest first.
     pub(crate) fn take_due(&mut self, limit: Timestamp) -> Vec<Block> {
-        let (due, early): (Vec<_>, Vec<_>) =
-            self.blocks.drain(..).partition(|held| held.block.header.time <= limit);
+        let (due, early): (Vec<_>, Vec<_>) = self.blocks.drain(..).partition(|held| held.block.header.time <= limit);
         self.bytes = early.iter().map(|held| held.bytes).sum();
         self.blocks = early.into();
         let mut due: Vec<_> = due.into_iter().map(|held| held.block).collect();

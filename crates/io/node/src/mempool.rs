@@ -1,9 +1,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bq_api_types::{Announcement, SubmitTransactionError};
-use bq_consensus::{
-    Coin, CoinView, SpendContext, TransactionError, check_transaction, check_transaction_spends,
-};
+use bq_consensus::{Coin, CoinView, SpendContext, TransactionError, check_transaction, check_transaction_spends};
 use bq_mempool::{AdmitError, Candidate, Mempool};
 use bq_primitives::{Height, OutPoint, Transaction, TxId, TxOut};
 use bq_store::ChainUpdate;
@@ -37,11 +35,7 @@ impl Node {
     }
 
     /// Refuses what is known or conflicts, before anything is verified; and finds the pooled outputs that it spends.
-    fn pooled_outputs(
-        &self,
-        transaction: &Transaction,
-        txid: &TxId,
-    ) -> Result<PooledOutputs, SubmitTransactionError> {
+    fn pooled_outputs(&self, transaction: &Transaction, txid: &TxId) -> Result<PooledOutputs, SubmitTransactionError> {
         if self.store.confirmation(txid).map_err(|error| store_failed(&error))?.is_some() {
             return Err(SubmitTransactionError::Duplicate);
         }

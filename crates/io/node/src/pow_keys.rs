@@ -75,9 +75,8 @@ impl Node {
         let branch = tree.tip_branch();
         let mut keys = Vec::new();
         for algorithm in Algorithm::ALL {
-            let is_active = |height: Height| {
-                self.params.eras.at(height).is_some_and(|era| era.algorithm(algorithm).is_some())
-            };
+            let is_active =
+                |height: Height| self.params.eras.at(height).is_some_and(|era| era.algorithm(algorithm).is_some());
             let tip = branch.tip().height.0;
             let (next, later) = (Height(tip.saturating_add(1)), Height(tip.saturating_add(LOOKAHEAD_BLOCKS)));
             let now = is_active(next).then(|| pow_key(&self.params, &branch, algorithm)).flatten();
@@ -93,9 +92,7 @@ impl Node {
     fn key_at(&self, branch: &dyn Branch, algorithm: Algorithm, height: Height) -> Option<PowKey> {
         match algorithm {
             Algorithm::Sha256d => Some(PowKey::Sha256d),
-            Algorithm::RandomX => {
-                branch.entry(randomx_key_height(height)).map(|key| PowKey::RandomX(key.id))
-            }
+            Algorithm::RandomX => branch.entry(randomx_key_height(height)).map(|key| PowKey::RandomX(key.id)),
             Algorithm::Ethash => {
                 let activation = self.params.eras.first_activation(Algorithm::Ethash)?;
                 ethash_epoch(height, activation).map(PowKey::Ethash)

@@ -4,9 +4,7 @@ use std::{
 };
 
 use bq_consensus::{CoinView, SignatureVerifier};
-use bq_primitives::{
-    BlockId, OutPoint, PUBLIC_KEY_BYTES, SIGNATURE_BYTES, SigHash, Transaction, TxOut, tagged_hash,
-};
+use bq_primitives::{BlockId, OutPoint, PUBLIC_KEY_BYTES, SIGNATURE_BYTES, SigHash, Transaction, TxOut, tagged_hash};
 use parking_lot::Mutex;
 use rayon::prelude::*;
 

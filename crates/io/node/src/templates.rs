@@ -36,10 +36,8 @@ impl Node {
     /// A template on the tip that passed every rule but the proof. Should the mempool ever hold something that the rules
     /// refuse, miners get a block without it instead of one that nobody accepts.
     pub(crate) fn make_template(&self, request: &TemplateRequest) -> Result<Template, NodeError> {
-        let request = bq_template::TemplateRequest {
-            payout: request.payout,
-            coinbase_data: request.coinbase_data.clone(),
-        };
+        let request =
+            bq_template::TemplateRequest { payout: request.payout, coinbase_data: request.coinbase_data.clone() };
         // Readers of tree and store see one state while this is held.
         let tree = self.tree.read();
         let facts = self.parent_facts(&tree)?;

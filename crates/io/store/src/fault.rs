@@ -16,9 +16,7 @@ impl Fault {
     pub(crate) fn at(self, path: &Path) -> StoreError {
         let path = path.to_owned();
         match self {
-            Self::Corrupt(what) | Self::Engine(redb::Error::Corrupted(what)) => {
-                StoreError::Corrupt { path, what }
-            }
+            Self::Corrupt(what) | Self::Engine(redb::Error::Corrupted(what)) => StoreError::Corrupt { path, what },
             Self::BadChange(what) => StoreError::BadChange { path, what },
             Self::Engine(error) => StoreError::Engine { path, what: error.to_string() },
         }

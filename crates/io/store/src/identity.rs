@@ -9,9 +9,7 @@ use crate::{
     ChainStep, ChainUpdate, NewHeader, StoreChange, StoreError,
     fault::Fault,
     snapshot::Snapshot,
-    tables::{
-        BEST_CHAIN, BODIES, COINS, COINS_BY_KEY, HEADERS, INVALID, META, SEQUENCES, SPENDERS, TX_HEIGHTS, UNDO,
-    },
+    tables::{BEST_CHAIN, BODIES, COINS, COINS_BY_KEY, HEADERS, INVALID, META, SEQUENCES, SPENDERS, TX_HEIGHTS, UNDO},
     write::write_change,
 };
 

@@ -33,8 +33,7 @@ impl RedbStore {
     /// # Errors
     /// The file belongs to another chain, is damaged, is in use, or cannot be read or written.
     pub fn open(directory: &Path, identity: &StoreIdentity) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(directory)
-            .map_err(|source| StoreError::Io { path: directory.to_owned(), source })?;
+        std::fs::create_dir_all(directory).map_err(|source| StoreError::Io { path: directory.to_owned(), source })?;
         let path = directory.join(STORE_FILE);
         Self::open_with(path.clone(), identity, |builder| builder.create(path))
     }

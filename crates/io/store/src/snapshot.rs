@@ -7,9 +7,7 @@ use crate::{
     Confirmation, IndexedBlock, NewHeader,
     codec::{decode_body, decode_coin_row, decode_header_row, key_range, outpoint_key, outpoint_of_key_row},
     fault::Fault,
-    tables::{
-        BEST_CHAIN, BODIES, COINS, COINS_BY_KEY, HEADERS, INVALID, SEQUENCES, SPENDERS, TX_HEIGHTS, UNDO,
-    },
+    tables::{BEST_CHAIN, BODIES, COINS, COINS_BY_KEY, HEADERS, INVALID, SEQUENCES, SPENDERS, TX_HEIGHTS, UNDO},
 };
 
 /// The store as of its last commit. Every method is one of `ChainStore`'s.

@@ -6,9 +6,7 @@ use crate::{
     ChainStep, ChainUpdate, StoreChange,
     codec::{body_bytes, coin_bytes, decode_coin_row, decode_header_row, header_row, key_row, outpoint_key},
     fault::Fault,
-    tables::{
-        BEST_CHAIN, BODIES, COINS, COINS_BY_KEY, HEADERS, INVALID, SEQUENCES, SPENDERS, TX_HEIGHTS, UNDO,
-    },
+    tables::{BEST_CHAIN, BODIES, COINS, COINS_BY_KEY, HEADERS, INVALID, SEQUENCES, SPENDERS, TX_HEIGHTS, UNDO},
 };
 
 /// Writes a change into a transaction, which the caller commits, or drops on an error.

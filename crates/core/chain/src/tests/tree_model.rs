@@ -65,11 +65,7 @@ impl Model {
     }
 
     fn missing(&self) -> Vec<BlockId> {
-        self.path(self.best_header())
-            .into_iter()
-            .filter(|block| !self.blocks[*block].has_body)
-            .map(number)
-            .collect()
+        self.path(self.best_header()).into_iter().filter(|block| !self.blocks[*block].has_body).map(number).collect()
     }
 
     fn state(&self, block: usize) -> BlockState {

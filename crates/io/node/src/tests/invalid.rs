@@ -68,9 +68,7 @@ fn a_bad_proof_is_refused_and_leaves_no_trace() {
     let mut bad = good.clone();
     bad.seal = (0..)
         .map(|nonce| super::rig::seal_at(&good.header, &bq_primitives::PowKey::Sha256d, nonce))
-        .find(|seal| {
-            super::rig::POW.verify(&good.header, seal, &bq_primitives::PowKey::Sha256d, &target).is_err()
-        })
+        .find(|seal| super::rig::POW.verify(&good.header, seal, &bq_primitives::PowKey::Sha256d, &target).is_err())
         .unwrap();
     assert_invalid(&rig, bad.clone(), "proof of work");
     assert!(!rig.node.has_header(&bad.id()));

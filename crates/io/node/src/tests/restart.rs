@@ -13,8 +13,7 @@ fn a_restart_changes_nothing() {
     let rig = Rig::new(params());
     let keys = [key(1), key(2)];
     rig.grow_by(5, &keys[0]);
-    let payment =
-        spend(&rig.node, &keys[0], first_coin(&rig.node, &keys[0]), &keys[1], Amount::ATOMS_PER_COIN, 9_000);
+    let payment = spend(&rig.node, &keys[0], first_coin(&rig.node, &keys[0]), &keys[1], Amount::ATOMS_PER_COIN, 9_000);
     rig.node.submit_transaction(payment).unwrap();
     rig.grow_by(3, &keys[0]);
     let (before, tip) = (state(&rig.node, &keys), rig.node.tip());
@@ -94,7 +93,8 @@ fn a_directory_of_another_network_is_refused_by_name() {
     assert!(matches!(error, NodeOpenError::Store(StoreError::OtherNetwork { .. })), "{error}");
     assert!(error.to_string().contains(STORE_FILE), "{error}");
 
-    let broken = Arc::new(Params { coinbase_maturity: 2, eras: bq_consensus::Eras { table: vec![] }, ..Params::regtest() });
+    let broken =
+        Arc::new(Params { coinbase_maturity: 2, eras: bq_consensus::Eras { table: vec![] }, ..Params::regtest() });
     let error = Node::open(config(directory.path(), &broken, &clock), Arc::clone(&POW)).err().unwrap();
     assert!(matches!(error, NodeOpenError::Params(_)), "{error}");
 }

@@ -61,11 +61,8 @@ pub(super) fn params() -> Params {
         start: Height(start),
         algorithms: algorithms.iter().copied().map(rule).collect(),
     };
-    let table = vec![
-        era(1, &[Algorithm::Sha256d]),
-        era(4, &Algorithm::ALL),
-        era(7, &[Algorithm::RandomX, Algorithm::Ethash]),
-    ];
+    let table =
+        vec![era(1, &[Algorithm::Sha256d]), era(4, &Algorithm::ALL), era(7, &[Algorithm::RandomX, Algorithm::Ethash])];
     Params { eras: Eras { table }, coinbase_maturity: 2, ..Params::regtest() }
 }
 
@@ -152,12 +149,7 @@ pub(super) fn open(directory: &Path, params: &Arc<Params>, clock: &Arc<ManualClo
 
 pub(super) fn config(directory: &Path, params: &Arc<Params>, clock: &Arc<ManualClock>) -> NodeConfig {
     let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(clock);
-    NodeConfig {
-        params: Arc::clone(params),
-        data_dir: directory.to_owned(),
-        mempool: MempoolLimits::default(),
-        clock,
-    }
+    NodeConfig { params: Arc::clone(params), data_dir: directory.to_owned(), mempool: MempoolLimits::default(), clock }
 }
 
 pub(super) fn key(number: u8) -> KeyPair {

@@ -40,8 +40,7 @@ fn a_payment_goes_from_mempool_to_chain() {
     assert_eq!(template.fees, Amount::from_atoms(2 * FEE).unwrap());
     assert_eq!(template.transactions[1..], [payment.clone(), child.clone()]);
     let block = rig.grow(Algorithm::Sha256d, &miner);
-    let confirmed =
-        TransactionStatus::Confirmed { block_id: block.id(), height: Height(3), confirmations: 1 };
+    let confirmed = TransactionStatus::Confirmed { block_id: block.id(), height: Height(3), confirmations: 1 };
     assert_eq!(rig.node.transaction_status(&child.txid()).unwrap(), confirmed);
     assert_eq!(rig.node.spender_of(&coin.0).unwrap(), Some(payment.txid()));
     assert_eq!(rig.node.mempool_txids(10), []);

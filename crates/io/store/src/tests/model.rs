@@ -1,19 +1,13 @@
 //! Everything a store should answer, in plain maps; and random changes for both.
 
-use std::{
-    collections::HashMap,
-    path::Path,
-    sync::Arc,
-};
+use std::{collections::HashMap, path::Path, sync::Arc};
 
+use crate::{ChainStep, ChainStore, ChainUpdate, NewHeader, RedbStore, StoreChange, StoreIdentity};
 use bq_chain::{BlockUndo, CoinOverlay};
 use bq_consensus::{Coin, CoinView, IndexEntry};
 use bq_primitives::{
     Algorithm, Amount, Block, BlockId, CompactTarget, ExtraNonce, Header, Height, KeyHash, MerkleRoot, Network,
     OutPoint, Seal, Timestamp, Transaction, TxId, TxOut, U256, Work,
-};
-use crate::{
-    ChainStep, ChainStore, ChainUpdate, NewHeader, RedbStore, StoreChange, StoreIdentity,
 };
 use proptest::prelude::*;
 
@@ -208,7 +202,12 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
 }
 
 /// Carries a change out on the model and returns what the store must be told.
-pub(super) fn chain_change(model: &mut Model, salt: &mut u8, back: usize, picks: &[Vec<(prop::sample::Index, u8)>]) -> StoreChange {
+pub(super) fn chain_change(
+    model: &mut Model,
+    salt: &mut u8,
+    back: usize,
+    picks: &[Vec<(prop::sample::Index, u8)>],
+) -> StoreChange {
     let base = model.clone();
     let mut overlay = CoinOverlay::new(&base);
     let mut update = ChainUpdate::default();

@@ -79,9 +79,11 @@ impl Disk {
     }
 
     fn open(&self) -> RedbStore {
-        RedbStore::open_with(Path::new("simulated disk").to_owned(), &identity(bq_primitives::Network::Regtest), |builder| {
-            builder.create_with_backend(self.clone())
-        })
+        RedbStore::open_with(
+            Path::new("simulated disk").to_owned(),
+            &identity(bq_primitives::Network::Regtest),
+            |builder| builder.create_with_backend(self.clone()),
+        )
         .unwrap()
     }
 }

@@ -7,7 +7,7 @@ use bq_primitives::{BlockId, Network};
 use proptest::prelude::*;
 
 use super::model::{Model, block, chain_change, entry, identity, open, step};
-use crate::{ChainStep, ChainUpdate, ChainStore, RedbStore, STORE_FILE, StoreChange, StoreError, StoreIdentity};
+use crate::{ChainStep, ChainStore, ChainUpdate, RedbStore, STORE_FILE, StoreChange, StoreError, StoreIdentity};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
@@ -38,11 +38,7 @@ fn a_change_that_does_not_fit_is_refused_and_writes_nothing() {
     store.commit(&change).unwrap();
     // The same headers again.
     assert!(matches!(store.commit(&change), Err(StoreError::BadChange { .. })));
-    let tip = ChainStep {
-        id: *model.chain.last().unwrap(),
-        transactions: Arc::default(),
-        undo: BlockUndo::default(),
-    };
+    let tip = ChainStep { id: *model.chain.last().unwrap(), transactions: Arc::default(), undo: BlockUndo::default() };
     let below = ChainStep { id: model.chain[1], ..tip.clone() };
     let of = |disconnect: Vec<ChainStep>, connect: Vec<ChainStep>| StoreChange {
         chain: Some(ChainUpdate { disconnect, connect, coins: BTreeMap::new() }),
