@@ -1,45 +1,69 @@
 use std::{
-    sync::{Arc, OnceLock, Weak, mpsc},
+    sync::{Arc, OnceLock, Weak},
     thread,
     time::Duration,
 };
 
 use bq_pow::PowVerifier;
 use bq_primitives::PowKey;
+use parking_lot::{Condvar, Mutex};
 
 use crate::Node;
 
 /// How often held blocks are looked at.
 const PERIOD: Duration = Duration::from_secs(1);
-/// Requests that may wait. A full queue drops the newest: the next tip asks again.
-const REQUESTS_MAX: usize = 4;
 
 /// The node's one background thread: builds proof-of-work tables before a block needs them, and tries held blocks when
 /// their time comes. It ends when the node is dropped.
 pub(crate) struct Upkeep {
-    requests: mpsc::SyncSender<Vec<PowKey>>,
+    wish: Arc<Wish>,
     node: Arc<OnceLock<Weak<Node>>>,
+}
+
+/// The tables asked for last. A queue would keep what the tip has moved past and, once full, lose what it needs now.
+#[derive(Default)]
+struct Wish {
+    state: Mutex<WishState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct WishState {
+    keys: Vec<PowKey>,
+    closed: bool,
+}
+
+impl Wish {
+    /// What is wanted, possibly nothing after [`PERIOD`]; no answer once the node is gone.
+    fn next(&self) -> Option<Vec<PowKey>> {
+        let mut state = self.state.lock();
+        if state.keys.is_empty() && !state.closed {
+            self.changed.wait_for(&mut state, PERIOD);
+        }
+        (!state.closed).then(|| std::mem::take(&mut state.keys))
+    }
+
+    fn change(&self, change: impl FnOnce(&mut WishState)) {
+        change(&mut self.state.lock());
+        self.changed.notify_one();
+    }
 }
 
 impl Upkeep {
     pub(crate) fn start(pow: Arc<PowVerifier>) -> std::io::Result<Self> {
-        let (requests, receiver) = mpsc::sync_channel::<Vec<PowKey>>(REQUESTS_MAX);
+        let wish = Arc::new(Wish::default());
         let node = Arc::new(OnceLock::<Weak<Node>>::new());
-        let watched = Arc::clone(&node);
+        let (wanted, watched) = (Arc::clone(&wish), Arc::clone(&node));
         thread::Builder::new().name("bq-node-upkeep".to_owned()).spawn(move || {
-            loop {
-                match receiver.recv_timeout(PERIOD) {
-                    Ok(keys) => prepare(&pow, &keys),
-                    Err(mpsc::RecvTimeoutError::Timeout) => {}
-                    Err(mpsc::RecvTimeoutError::Disconnected) => return,
-                }
+            while let Some(keys) = wanted.next() {
+                prepare(&pow, &keys);
                 if let Some(node) = watched.get().and_then(Weak::upgrade) {
                     node.retry_held();
                     node.publish_pow_counters();
                 }
             }
         })?;
-        Ok(Self { requests, node })
+        Ok(Self { wish, node })
     }
 
     /// Looks after this node from now on.
@@ -48,11 +72,15 @@ impl Upkeep {
         let _ = self.node.set(Arc::downgrade(node));
     }
 
-    /// Asks for tables. Returns at once.
+    /// Asks for tables, in place of what was asked for before and is not begun. Returns at once.
     pub(crate) fn prepare(&self, keys: Vec<PowKey>) {
-        if self.requests.try_send(keys).is_err() {
-            tracing::debug!("tables are still being built; the next tip asks again");
-        }
+        self.wish.change(|state| state.keys = keys);
+    }
+}
+
+impl Drop for Upkeep {
+    fn drop(&mut self) {
+        self.wish.change(|state| state.closed = true);
     }
 }
 
