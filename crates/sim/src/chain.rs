@@ -1,5 +1,5 @@
 use bq_consensus::{Branch, HEADER_VERSION, IndexEntry, LinearBranch, Params, RequiredBits, SealedHeader, min_time};
-use bq_primitives::{Algorithm, ExtraNonce, Header, Height, MerkleRoot, Seal, Timestamp, U256};
+use bq_primitives::{Algorithm, Header, Height, MerkleRoot, Seal, Timestamp, U256};
 
 use crate::{Rule, View};
 
@@ -94,7 +94,7 @@ impl<'a> Chain<'a> {
             algorithm,
         };
         let view = View { params: self.params, branch: &self.branch, found: &self.found };
-        let entry = self.rule.entry(&view, SealedHeader { header, seal: blank_seal(algorithm) }, now);
+        let entry = self.rule.entry(&view, SealedHeader { header, seal: Seal::blank(algorithm) }, now);
         self.branch.push(entry);
         self.found[algorithm.index()] += 1;
         self.required = self.rule.required(&View { params: self.params, branch: &self.branch, found: &self.found });
@@ -107,15 +107,5 @@ impl<'a> Chain<'a> {
         let tip = self.tip();
         let below = tip.height.previous().and_then(|height| self.branch.entry(height));
         below.map_or(U256::ZERO, |below| tip.chain_work.0.saturating_sub(below.chain_work.0))
-    }
-}
-
-/// A seal of the right kind. Its proof is the lottery's business.
-fn blank_seal(algorithm: Algorithm) -> Seal {
-    let extranonce = ExtraNonce::default();
-    match algorithm {
-        Algorithm::Sha256d => Seal::Sha256d { extranonce, version: 0, ntime: 0, nonce: 0 },
-        Algorithm::RandomX => Seal::RandomX { extranonce, nonce: 0 },
-        Algorithm::Ethash => Seal::Ethash { extranonce, nonce: 0, mix: [0; 32] },
     }
 }

@@ -1,6 +1,4 @@
-use bq_primitives::{
-    Algorithm, Block, BlockId, CompactTarget, ExtraNonce, Header, Height, MerkleRoot, Seal, Transaction, Work,
-};
+use bq_primitives::{Algorithm, Block, BlockId, CompactTarget, Header, Height, MerkleRoot, Seal, Transaction, Work};
 
 use crate::{IndexEntry, Params};
 
@@ -22,7 +20,7 @@ impl Params {
             bits: GENESIS_BITS,
             algorithm: Algorithm::Sha256d,
         };
-        let seal = Seal::Sha256d { extranonce: ExtraNonce::default(), version: 0, ntime: 0, nonce: 0 };
+        let seal = Seal::blank(header.algorithm);
         let transactions = vec![Transaction::coinbase(Height::GENESIS, Vec::new(), data)];
         let mut block = Block { header, seal, transactions };
         block.header.tx_root = block.tx_root();

@@ -37,6 +37,17 @@ pub enum Seal {
 }
 
 impl Seal {
+    /// A seal of zeros, which nobody has worked for: of genesis, and of headers that are judged by every rule but the proof.
+    #[must_use]
+    pub const fn blank(algorithm: Algorithm) -> Self {
+        let extranonce = ExtraNonce([0; 16]);
+        match algorithm {
+            Algorithm::Sha256d => Self::Sha256d { extranonce, version: 0, ntime: 0, nonce: 0 },
+            Algorithm::RandomX => Self::RandomX { extranonce, nonce: 0 },
+            Algorithm::Ethash => Self::Ethash { extranonce, nonce: 0, mix: [0; 32] },
+        }
+    }
+
     /// Length of an encoded seal of `algorithm`.
     #[must_use]
     pub const fn encoded_len(algorithm: Algorithm) -> usize {

@@ -1,11 +1,9 @@
 use bq_api_types::{NodeError, Template, TemplateRequest, TemplateWork};
 use bq_chain::BlockTree;
-use bq_consensus::{
-    BlockError, ProvenHeader, SealedHeader, check_body, check_header, check_spends, min_time, pow_key, required_bits,
-};
+use bq_consensus::{BlockError, ProvenHeader, SealedHeader, check_body, check_header, check_spends};
 use bq_mempool::PooledTransaction;
-use bq_primitives::{Algorithm, ExtraNonce, Header, Seal};
-use bq_template::{AlgorithmFacts, BlockTemplate, ParentFacts, TemplateError, assemble, room_for_transactions};
+use bq_primitives::Seal;
+use bq_template::{BlockTemplate, ParentFacts, TemplateError, assemble, room_for_transactions};
 
 use crate::{
     Node,
@@ -40,7 +38,8 @@ impl Node {
             bq_template::TemplateRequest { payout: request.payout, coinbase_data: request.coinbase_data.clone() };
         // Readers of tree and store see one state while this is held.
         let tree = self.tree.read();
-        let facts = self.parent_facts(&tree)?;
+        let facts = ParentFacts::of(&self.params, &tree.tip_branch());
+        let facts = facts.ok_or_else(|| broken("no height is left above the tip"))?;
         let room = room_for_transactions(&facts, &request).map_err(|error| NodeError::Request(error.to_string()))?;
         let selected = self.mempool.read().select(room, facts.height).transactions;
         let checked = match self.checked_template(&tree, &facts, &request, &selected) {
@@ -55,26 +54,6 @@ impl Node {
             Err(TemplateFailure::Rule(error)) => Err(broken(error)),
             Err(TemplateFailure::Node(error)) => Err(error),
         }
-    }
-
-    fn parent_facts(&self, tree: &BlockTree) -> Result<ParentFacts, NodeError> {
-        let branch = tree.tip_branch();
-        let tip = tree.tip();
-        let height = tip.height.next().ok_or_else(|| broken("no height is left above the tip"))?;
-        let facts = |required: &bq_consensus::RequiredBits| {
-            // An algorithm whose last epoch is over has no key, and no block can be made with it.
-            let key = pow_key(&self.params, &branch, required.algorithm)?;
-            let bq_consensus::RequiredBits { algorithm, bits, target, .. } = *required;
-            Some(AlgorithmFacts { algorithm, bits, target, key })
-        };
-        Ok(ParentFacts {
-            parent_id: tip.id,
-            height,
-            min_time: min_time(&self.params, &branch),
-            future_limit_secs: self.params.future_limit_secs,
-            subsidy: self.params.subsidy(height),
-            algorithms: required_bits(&self.params, &branch).iter().filter_map(facts).collect(),
-        })
     }
 
     fn checked_template(
@@ -94,7 +73,7 @@ impl Node {
         let branch = tree.tip_branch();
         let mut headers = Vec::new();
         for candidate in &template.candidates {
-            let sealed = SealedHeader { header: candidate.header, seal: blank_seal(&candidate.header) };
+            let sealed = SealedHeader { header: candidate.header, seal: Seal::blank(candidate.header.algorithm) };
             let checked = check_header(&self.params, &branch, sealed, self.now())?;
             headers.push(ProvenHeader::assume(sealed, *checked.entry()));
         }
@@ -107,16 +86,6 @@ impl Node {
         coins.finish().map_err(|error| TemplateFailure::Node(store_failed(&error)))?;
         verdict?;
         Ok(())
-    }
-}
-
-/// A seal that nobody has worked for yet: the rules for headers ask only whose it is.
-fn blank_seal(header: &Header) -> Seal {
-    let extranonce = ExtraNonce::default();
-    match header.algorithm {
-        Algorithm::Sha256d => Seal::Sha256d { extranonce, version: 0, ntime: 0, nonce: 0 },
-        Algorithm::RandomX => Seal::RandomX { extranonce, nonce: 0 },
-        Algorithm::Ethash => Seal::Ethash { extranonce, nonce: 0, mix: [0; 32] },
     }
 }
 
