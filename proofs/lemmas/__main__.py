@@ -3,6 +3,7 @@
 import sys
 import time
 
+import bound
 import burst
 import compact
 import control
@@ -15,7 +16,7 @@ from prover import Prover
 def main():
     start = time.monotonic()
     prover = Prover()
-    for chapter in (exponential, schedule, burst, compact, work, control):
+    for chapter in (exponential, schedule, bound, burst, compact, work, control):
         chapter.prove(prover)
     failed = prover.failures
     print(

@@ -1,6 +1,6 @@
 """Statements that are false. If z3 did not refute them, its other answers would be worth nothing."""
 
-from z3 import If, Ints
+from z3 import If, Ints, Reals
 
 from prover import floored, least, most
 
@@ -20,4 +20,11 @@ def prove(prover):
         "control: a guard without its minimum never eases",
         most(cap, last) <= base,
         0 < base, 0 < cap, 0 < last, least(base, last) == base,
+    )  # fmt: skip
+    rounded, units = Ints("rounded units")
+    exact = Reals("exact")[0]
+    prover.is_refuted(
+        "control: F is never above 2^f",
+        rounded <= exact * 2**32,
+        1 <= exact, exact < 2, units == exact * 2**63, floored(rounded, units + 2**30, 2**31),
     )  # fmt: skip
