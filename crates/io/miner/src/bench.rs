@@ -24,34 +24,53 @@ pub enum BenchError {
     Panicked,
 }
 
-/// Hashes per second of `threads` threads that do nothing but hash `algorithm` for `time`. Building tables (up to a second, in
-/// fast mode up to a minute) is not part of the time. In fast mode RandomX and Ethash use their full datasets, of 2,080 and
-/// 1,024 MiB. Blocks.
-///
-/// # Errors
-/// [`BenchError`].
-pub fn bench(
-    algorithm: Algorithm,
-    threads: NonZeroUsize,
-    time: Duration,
-    mode: RandomXMode,
-) -> Result<f64, BenchError> {
-    let build_threads = thread::available_parallelism().unwrap_or(threads);
-    let pow = PowVerifier::new(PowConfig { randomx_mode: mode, build_threads, idle_vms_max: threads.get() });
-    // No hash meets a target of zero.
-    let job = Arc::new(Job::new("bench".to_owned(), 0, Target(U256::ZERO), sample(algorithm)));
-    pow.prepare_fast(&job.work.key())?;
-    if let (Work::Ethash { epoch, .. }, RandomXMode::Fast) = (&job.work, mode) {
-        pow.prepare_ethash_dataset(*epoch)?;
+/// Hashing and nothing else, with the code that mines.
+pub struct Bench {
+    pow: PowVerifier,
+    job: Arc<Job>,
+    prepared_in: Duration,
+}
+
+impl Bench {
+    /// Builds the tables of `algorithm`, for at most `threads_max` hashing threads: up to a second; in fast mode up to a minute,
+    /// because RandomX and Ethash then use their full datasets, of 2,080 and 1,024 MiB. Blocks, on all cores.
+    ///
+    /// # Errors
+    /// [`BenchError`].
+    pub fn prepare(algorithm: Algorithm, mode: RandomXMode, threads_max: NonZeroUsize) -> Result<Self, BenchError> {
+        let build_threads = thread::available_parallelism().unwrap_or(threads_max);
+        let pow = PowVerifier::new(PowConfig { randomx_mode: mode, build_threads, idle_vms_max: threads_max.get() });
+        // No hash meets a target of zero.
+        let job = Arc::new(Job::new("bench".to_owned(), 0, Target(U256::ZERO), sample(algorithm)));
+        let start = Instant::now();
+        pow.prepare_fast(&job.work.key())?;
+        if let (Work::Ethash { epoch, .. }, RandomXMode::Fast) = (&job.work, mode) {
+            pow.prepare_ethash_dataset(*epoch)?;
+        }
+        Ok(Self { pow, job, prepared_in: start.elapsed() })
     }
-    let counts = thread::scope(|scope| {
-        let measuring: Vec<_> = (0..threads.get()).map(|_| scope.spawn(|| measure(&pow, &job, time))).collect();
-        measuring
-            .into_iter()
-            .map(|thread| thread.join().map_err(|_| BenchError::Panicked)?.map_err(BenchError::from))
-            .collect::<Result<Vec<f64>, BenchError>>()
-    })?;
-    Ok(counts.iter().sum())
+
+    /// How long building the tables took.
+    #[must_use]
+    pub const fn prepared_in(&self) -> Duration {
+        self.prepared_in
+    }
+
+    /// Hashes per second of `threads` threads that do nothing else for `time`. Blocks.
+    ///
+    /// # Errors
+    /// [`BenchError`].
+    pub fn hashrate(&self, threads: NonZeroUsize, time: Duration) -> Result<f64, BenchError> {
+        let rates = thread::scope(|scope| {
+            let measuring: Vec<_> =
+                (0..threads.get()).map(|_| scope.spawn(|| measure(&self.pow, &self.job, time))).collect();
+            measuring
+                .into_iter()
+                .map(|thread| thread.join().map_err(|_| BenchError::Panicked)?.map_err(BenchError::from))
+                .collect::<Result<Vec<f64>, BenchError>>()
+        })?;
+        Ok(rates.iter().sum())
+    }
 }
 
 /// One thread's hashes per second.
@@ -92,7 +111,8 @@ mod tests {
     #[test]
     fn every_algorithm_can_be_measured() {
         for algorithm in Algorithm::ALL {
-            let rate = bench(algorithm, NonZeroUsize::MIN, Duration::from_millis(100), RandomXMode::Light).unwrap();
+            let bench = Bench::prepare(algorithm, RandomXMode::Light, NonZeroUsize::MIN).unwrap();
+            let rate = bench.hashrate(NonZeroUsize::MIN, Duration::from_millis(100)).unwrap();
             assert!(rate > 0.0, "{algorithm}: {rate}");
         }
     }

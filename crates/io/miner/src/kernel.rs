@@ -43,7 +43,8 @@ pub fn sha256d_kernels() -> Vec<Sha256dKernelReport> {
 }
 
 /// The kernel to mine with on this machine: measured when first asked for, and kept. A kernel that computes wrongly is logged.
-pub(crate) fn fastest() -> Sha256dKernel {
+#[must_use]
+pub fn fastest_sha256d_kernel() -> Sha256dKernel {
     static FASTEST: OnceLock<Sha256dKernel> = OnceLock::new();
     *FASTEST.get_or_init(|| {
         let reports = sha256d_kernels();
@@ -89,8 +90,8 @@ mod tests {
                 Err(error) => assert_eq!(error, Sha256dKernelError::Unsupported(kernel)),
             }
         }
-        assert!(fastest().is_supported());
-        assert_eq!(fastest(), fastest());
+        assert!(fastest_sha256d_kernel().is_supported());
+        assert_eq!(fastest_sha256d_kernel(), fastest_sha256d_kernel());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! so that a node mines through its own pool's ports exactly as a stranger's miner would.
 //!
 //! It knows nothing of the chain: work and targets come from a pool, tables from the [`PowVerifier`](bq_pow::PowVerifier) it
-//! is given. Read [`MinerConfig`] and [`Miner`] first; [`bench()`] measures hashing alone.
+//! is given. Read [`MinerConfig`] and [`Miner`] first; [`Bench`] measures hashing alone.
 
 mod bench;
 mod client;
@@ -16,8 +16,8 @@ mod shared;
 mod stats;
 mod worker;
 
-pub use bench::{BenchError, bench};
+pub use bench::{Bench, BenchError};
 pub use config::{Endpoint, EndpointError, MinerConfig, MinerConfigError, THREADS_MAX, TargetSource};
-pub use kernel::{Sha256dKernelReport, sha256d_kernels};
+pub use kernel::{Sha256dKernelReport, fastest_sha256d_kernel, sha256d_kernels};
 pub use miner::Miner;
 pub use stats::{AlgorithmStats, MinerStats};

@@ -62,7 +62,11 @@ impl Searcher {
         let (_, _, work) = match self.sha256d.take() {
             Some(kept) if Arc::ptr_eq(&kept.0, job) && kept.1 == extranonce2 => self.sha256d.insert(kept),
             _ => {
-                let work = Sha256dWork::with_kernel(&template.header(&extranonce2), job.target, kernel::fastest());
+                let work = Sha256dWork::with_kernel(
+                    &template.header(&extranonce2),
+                    job.target,
+                    kernel::fastest_sha256d_kernel(),
+                );
                 self.sha256d.insert((Arc::clone(job), extranonce2.clone(), work))
             }
         };

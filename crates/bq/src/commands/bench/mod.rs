@@ -8,6 +8,7 @@ mod table;
 
 use std::{num::NonZeroUsize, time::Duration};
 
+use bq_miner::Bench;
 use bq_pow::RandomXMode;
 use bq_primitives::Algorithm;
 
@@ -23,8 +24,9 @@ pub(crate) fn bench(command: &BenchCommand) -> anyhow::Result<()> {
         BenchCommand::Hash { algorithm, threads, seconds, full_dataset } => {
             let threads = NonZeroUsize::new(*threads).ok_or_else(|| UsageError("--threads: at least 1".to_owned()))?;
             let mode = if *full_dataset { RandomXMode::Fast } else { RandomXMode::Light };
-            let rate = bq_miner::bench(*algorithm, threads, Duration::from_secs(*seconds), mode)?;
-            say(&format!("{rate:.1} H/s"));
+            let bench = Bench::prepare(*algorithm, mode, threads)?;
+            say(&format!("tables built in {:.2} s", bench.prepared_in().as_secs_f64()));
+            say(&format!("{:.1} H/s", bench.hashrate(threads, Duration::from_secs(*seconds))?));
             Ok(())
         }
     }
@@ -34,7 +36,8 @@ fn all(time: Duration) -> anyhow::Result<()> {
     let mut table = Table::new();
     table.machine();
     for algorithm in Algorithm::ALL {
-        let rate = bq_miner::bench(algorithm, NonZeroUsize::MIN, time, RandomXMode::Light)?;
+        let rate =
+            Bench::prepare(algorithm, RandomXMode::Light, NonZeroUsize::MIN)?.hashrate(NonZeroUsize::MIN, time)?;
         table.rate(&format!("{algorithm} mining, 1 thread"), rate, "H/s");
     }
     for algorithm in Algorithm::ALL {
