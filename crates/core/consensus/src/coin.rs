@@ -17,11 +17,28 @@ pub trait CoinView {
     fn coin(&self, outpoint: &OutPoint) -> Option<Coin>;
 }
 
+/// One signature of a block, for a judge of signatures.
+#[derive(Clone, Copy, Debug)]
+pub struct SignatureCheck<'a> {
+    /// Whose signature it should be.
+    pub public_key: &'a [u8; PUBLIC_KEY_BYTES],
+    /// What should be signed.
+    pub message: SigHash,
+    /// The signature.
+    pub signature: &'a [u8; SIGNATURE_BYTES],
+}
+
 /// Judges ML-DSA-65 signatures with an empty context (SPEC 6.2). A function of this signature is one.
 pub trait SignatureVerifier {
     /// Whether the holder of `public_key` signed `message`.
     fn verify(&self, public_key: &[u8; PUBLIC_KEY_BYTES], message: &SigHash, signature: &[u8; SIGNATURE_BYTES])
     -> bool;
+
+    /// Position of the first signature that does not hold; all signatures of a block at once. Judges with several cores
+    /// answer the same as this one, which goes through them one by one.
+    fn first_bad(&self, checks: &[SignatureCheck<'_>]) -> Option<usize> {
+        checks.iter().position(|check| !self.verify(check.public_key, &check.message, check.signature))
+    }
 }
 
 impl<F> SignatureVerifier for F

@@ -44,7 +44,7 @@ pub use asert::{AsertParams, TargetBounds, UnitFraction};
 pub use branch::{Branch, IndexEntry, LinearBranch};
 pub use burst_guard::{BURST_FACTOR, BURST_WINDOW_BLOCKS, BurstWindow};
 pub use chain_work::{RUN_FREE_BLOCKS, RUN_SHIFT_MAX, block_work, discounted_work, weighted_work};
-pub use coin::{Coin, CoinView, SignatureVerifier};
+pub use coin::{Coin, CoinView, SignatureCheck, SignatureVerifier};
 pub use difficulty::{DifficultyState, RequiredBits, difficulty_states, required_bits};
 pub use entry::extend;
 pub use era::{Era, EraAlgorithm, Eras, StartBits};
@@ -61,6 +61,6 @@ pub use time::{TIME_END, median_time_past, min_time};
 pub use validate::{
     ContextualHeader, HEADER_VERSION, ProvenHeader, SealedHeader, SpendContext, Spends, TRANSACTION_VERSION,
     ValidBlock, WellFormedBlock, check_body, check_header, check_proof, check_spends, check_transaction,
-    check_transaction_spends, validate_block,
+    check_transaction_coins, check_transaction_signatures, check_transaction_spends, validate_block,
 };
 pub use weight::block_weight;

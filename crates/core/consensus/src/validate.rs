@@ -11,7 +11,10 @@ pub use body::{WellFormedBlock, check_body};
 pub use bq_primitives::SealedHeader;
 pub use header::{ContextualHeader, HEADER_VERSION, check_header};
 pub use proof::{ProvenHeader, check_proof};
-pub use spends::{SpendContext, Spends, ValidBlock, check_spends, check_transaction_spends};
+pub use spends::{
+    SpendContext, Spends, ValidBlock, check_spends, check_transaction_coins, check_transaction_signatures,
+    check_transaction_spends,
+};
 pub use transaction::{TRANSACTION_VERSION, check_transaction};
 
 use bq_primitives::{Block, Timestamp};

@@ -22,6 +22,16 @@ impl Mempool {
     /// # Errors
     /// [`AdmitError`] names the first limit that it breaks.
     pub fn admit(&mut self, candidate: Candidate, next: Height) -> Result<Admission, AdmitError> {
+        let pooled = self.examine(candidate, next)?;
+        self.insert_and_evict(pooled)
+    }
+
+    /// What [`Mempool::admit`] would pool if there were room, without changing anything. Signatures may still be
+    /// unverified here: asked first, it keeps them from being verified for a transaction that nobody would pool.
+    ///
+    /// # Errors
+    /// Those of [`Mempool::admit`], except [`AdmitError::Full`].
+    pub fn examine(&self, candidate: Candidate, next: Height) -> Result<PooledTransaction, AdmitError> {
         let pooled = self.measure(candidate)?;
         check_shape(&pooled.transaction)?;
         self.check_unknown(&pooled)?;
@@ -29,7 +39,7 @@ impl Mempool {
         self.check_price(&pooled)?;
         self.check_inputs(&pooled)?;
         self.check_family(&pooled)?;
-        self.insert_and_evict(pooled)
+        Ok(pooled)
     }
 
     /// The candidate with its id, weight and length; the next arrival number.

@@ -162,10 +162,13 @@ impl Transaction {
         TxId(tagged_hash("BQIP0002/tx", &[&self.base_bytes()]))
     }
 
-    /// `T("BQIP0002/wtx", base || witness)`.
+    /// `T("BQIP0002/wtx", base || witness)`, without copying the witness: it may have 40 MB.
     #[must_use]
     pub fn wtxid(&self) -> WtxId {
-        WtxId(tagged_hash("BQIP0002/wtx", &[&self.to_bytes()]))
+        let base = self.base_bytes();
+        let witness = self.witnesses.iter().flat_map(|one| [one.public_key.as_slice(), one.signature.as_slice()]);
+        let parts: Vec<&[u8]> = std::iter::once(base.as_slice()).chain(witness).collect();
+        WtxId(tagged_hash("BQIP0002/wtx", &parts))
     }
 
     /// What every input signs: the network's genesis, the base part, and each spent output in input order, so that a

@@ -4,7 +4,7 @@
 use bq_primitives::{
     Algorithm, Amount, Block, BlockId, BlockWeight, COINBASE_DATA_BYTES_MAX, CompactTarget, DecodeError, Decoder,
     ExtraNonce, HEADER_BYTES, Header, Height, KeyHash, MerkleRoot, OutPoint, PUBLIC_KEY_BYTES, SIGNATURE_BYTES, Seal,
-    Timestamp, Transaction, TxId, TxOut, Witness, put_compact_size,
+    Timestamp, Transaction, TxId, TxOut, Witness, WtxId, put_compact_size, tagged_hash,
 };
 use proptest::prelude::*;
 
@@ -96,6 +96,7 @@ proptest! {
         prop_assert_eq!(&Transaction::decode(&mut decoder).unwrap(), &transaction);
         prop_assert_eq!(decoder.finish(), Ok(()));
         prop_assert_eq!(transaction.base_len(), transaction.base_bytes().len());
+        prop_assert_eq!(transaction.wtxid(), WtxId(tagged_hash("BQIP0002/wtx", &[&bytes])));
         prop_assert_eq!([transaction.base_bytes(), transaction.witness_bytes()].concat(), bytes);
         let weight = 4 * transaction.base_bytes().len() + 384 * transaction.witnesses.len();
         prop_assert_eq!(transaction.weight().unwrap().units(), u64::try_from(weight).unwrap());

@@ -28,7 +28,7 @@ impl Node {
         let started = Instant::now();
         let result = self.try_accept(block);
         self.metrics.validated(started.elapsed());
-        self.publish_pow_counters();
+        self.publish_counters();
         result
     }
 

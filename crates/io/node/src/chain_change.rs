@@ -124,7 +124,6 @@ impl Node {
     ) -> Result<ChainStep, ChangeFailure> {
         let entry = *block.entry();
         let Block { header, seal, .. } = *block.block();
-        self.signatures.verify_ahead(&self.genesis_id, &block.block().transactions, overlay);
         let verdict = check_spends(&self.params, block, overlay, &self.signatures);
         // A coin that could not be read looks like one that is spent: the disk's failure is not the block's.
         coins.finish().map_err(|error| store_failed(&error))?;

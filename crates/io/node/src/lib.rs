@@ -14,6 +14,7 @@ mod chain_change;
 mod coins;
 mod config;
 mod difficulty;
+mod full_block;
 mod hashrate;
 mod headers;
 mod held;
@@ -31,5 +32,7 @@ mod upkeep;
 mod tests;
 
 pub use config::{Clock, NodeConfig, SystemClock};
+pub use full_block::{FullBlock, FullBlockError, FullBlockTimes};
 pub use node::Node;
 pub use open::NodeOpenError;
+pub use signatures::{SignatureCounts, VerifiedSignatures};

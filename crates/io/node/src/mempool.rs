@@ -1,7 +1,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bq_api_types::{Announcement, SubmitTransactionError};
-use bq_consensus::{Coin, CoinView, SpendContext, TransactionError, check_transaction, check_transaction_spends};
+use bq_consensus::{
+    Coin, CoinView, SpendContext, TransactionError, check_transaction, check_transaction_coins,
+    check_transaction_signatures,
+};
 use bq_mempool::{AdmitError, Candidate, Mempool};
 use bq_primitives::{Height, OutPoint, Transaction, TxId, TxOut};
 use bq_store::ChainUpdate;
@@ -19,12 +22,14 @@ impl Node {
         let txid = transaction.txid();
         let next = self.tree.read().tip().height.next().unwrap_or_default();
         let pooled = self.pooled_outputs(&transaction, &txid)?;
-        self.verify_transaction(&transaction, &pooled, next)?;
+        let pooling = |candidate| self.mempool.read().examine(candidate, next).map(|_| ());
+        self.verify_transaction(&transaction, &pooled, next, pooling)?;
 
         let _writer = self.writer.lock();
         let pooled = self.pooled_outputs(&transaction, &txid)?;
         let next = self.tree.read().tip().height.next().unwrap_or_default();
-        let candidate = self.verify_transaction(&transaction, &pooled, next)?;
+        let pooling = |candidate| self.mempool.read().examine(candidate, next).map(|_| ());
+        let candidate = self.verify_transaction(&transaction, &pooled, next, pooling)?;
         let mut mempool = self.mempool.write();
         mempool.admit(candidate, next).map_err(|error| not_admitted(&error))?;
         self.metrics.mempool(mempool.len());
@@ -51,12 +56,14 @@ impl Node {
         Ok(transaction.inputs.iter().filter_map(output).collect())
     }
 
-    /// SPEC 6 and 7.9 for a transaction in a block of height `next`.
+    /// SPEC 6 and 7.9 for a transaction in a block of height `next`. Signatures come last, after what `pooling` says: a
+    /// transaction that would not be pooled must not cost us its signatures.
     fn verify_transaction(
         &self,
         transaction: &Arc<Transaction>,
         pooled: &PooledOutputs,
         next: Height,
+        pooling: impl FnOnce(Candidate) -> Result<(), AdmitError>,
     ) -> Result<Candidate, SubmitTransactionError> {
         if transaction.is_coinbase() {
             return Err(not_admitted(&AdmitError::Coinbase));
@@ -71,13 +78,16 @@ impl Node {
             coins: &view,
             signatures: &self.signatures,
         };
-        let verdict = check_transaction_spends(&context, transaction);
+        let verdict = check_transaction_coins(&context, transaction);
         coins.finish().map_err(|error| store_failed(&error))?;
         let spends = verdict.map_err(|error| invalid(&error))?;
         let matures = |coin: &Coin| Height(coin.height.0.saturating_add(self.params.coinbase_maturity));
         let matured = spends.spent.iter().filter(|coin| coin.is_coinbase).map(matures).max();
         let valid_from = matured.unwrap_or_default().max(transaction.lock_height);
-        Ok(Candidate { transaction: Arc::clone(transaction), fee: spends.fee, valid_from })
+        let candidate = Candidate { transaction: Arc::clone(transaction), fee: spends.fee, valid_from };
+        pooling(candidate.clone()).map_err(|error| not_admitted(&error))?;
+        check_transaction_signatures(&context, transaction, &spends).map_err(|error| invalid(&error))?;
+        Ok(candidate)
     }
 
     /// Brings the mempool to the new best chain: what was confirmed leaves, what was unconfirmed comes back.
@@ -112,7 +122,8 @@ impl Node {
     ) -> Result<(), SubmitTransactionError> {
         let output = |input: &OutPoint| Some((*input, mempool.output(input)?));
         let pooled = transaction.inputs.iter().filter_map(output).collect();
-        let candidate = self.verify_transaction(transaction, &pooled, next)?;
+        let pooling = |candidate| mempool.examine(candidate, next).map(|_| ());
+        let candidate = self.verify_transaction(transaction, &pooled, next, pooling)?;
         mempool.admit(candidate, next).map_err(|error| not_admitted(&error))?;
         Ok(())
     }

@@ -3,6 +3,8 @@ use std::time::Duration;
 use bq_primitives::{Algorithm, Height, Work};
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
+use crate::SignatureCounts;
+
 /// What the node counts. Base units, no rates; the only label is the algorithm.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NodeMetrics;
@@ -15,6 +17,8 @@ const DIFFICULTY: &str = "bq_difficulty";
 const MEMPOOL_TRANSACTIONS: &str = "bq_mempool_transactions";
 const BLOCK_VALIDATION: &str = "bq_block_validation_seconds";
 const POW_CACHE_BUILDS: &str = "bq_pow_cache_builds_total";
+const SIGNATURES_VERIFIED: &str = "bq_signatures_verified_total";
+const SIGNATURES_REMEMBERED: &str = "bq_signatures_remembered_total";
 
 impl NodeMetrics {
     /// Describes every metric to the recorder, and shows the counters at zero before anything happens.
@@ -27,6 +31,8 @@ impl NodeMetrics {
         describe_gauge!(MEMPOOL_TRANSACTIONS, "Transactions waiting in the mempool");
         describe_histogram!(BLOCK_VALIDATION, "Seconds from a submitted block to the verdict");
         describe_counter!(POW_CACHE_BUILDS, "Proof-of-work tables built, by algorithm");
+        describe_counter!(SIGNATURES_VERIFIED, "Signatures verified in full");
+        describe_counter!(SIGNATURES_REMEMBERED, "Signatures that were known to hold");
         for algorithm in Algorithm::ALL {
             counter!(BLOCKS_CONNECTED, "algorithm" => algorithm.name()).absolute(0);
         }
@@ -61,6 +67,11 @@ impl NodeMetrics {
 
     pub(crate) fn pow_cache_builds(self, algorithm: Algorithm, builds: u64) {
         counter!(POW_CACHE_BUILDS, "algorithm" => algorithm.name()).absolute(builds);
+    }
+
+    pub(crate) fn signatures(self, counts: SignatureCounts) {
+        counter!(SIGNATURES_VERIFIED).absolute(counts.verified);
+        counter!(SIGNATURES_REMEMBERED).absolute(counts.remembered);
     }
 }
 

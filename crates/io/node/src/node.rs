@@ -112,10 +112,11 @@ impl Node {
         self.tip.send_replace(summary);
     }
 
-    pub(crate) fn publish_pow_counters(&self) {
+    pub(crate) fn publish_counters(&self) {
         let counters = self.pow.counters();
         self.metrics.pow_cache_builds(Algorithm::RandomX, counters.randomx_cache_builds);
         self.metrics.pow_cache_builds(Algorithm::Ethash, counters.ethash_cache_builds);
+        self.metrics.signatures(self.signatures.counts());
     }
 }
 

@@ -81,7 +81,6 @@ impl Node {
         let Some(header) = longest else { return Err(TemplateError::NoAlgorithm.into()) };
         let block = check_body(header, template.transactions.as_ref().clone())?;
         let coins = StoreCoins::new(self.store.as_ref());
-        self.signatures.verify_ahead(&self.genesis_id, &template.transactions, &coins);
         let verdict = check_spends(&self.params, block, &coins, &self.signatures);
         coins.finish().map_err(|error| TemplateFailure::Node(store_failed(&error)))?;
         verdict?;

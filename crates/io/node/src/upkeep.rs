@@ -59,7 +59,7 @@ impl Upkeep {
                 prepare(&pow, &keys);
                 if let Some(node) = watched.get().and_then(Weak::upgrade) {
                     node.retry_held();
-                    node.publish_pow_counters();
+                    node.publish_counters();
                 }
             }
         })?;

@@ -1,8 +1,11 @@
 use std::collections::BTreeMap;
 
-use bq_primitives::{Amount, Block, BlockId, Height, OutPoint, Transaction, TxOut, key_hash};
+use bq_primitives::{Amount, Block, BlockId, Height, OutPoint, Transaction, TxOut, Witness, key_hash};
 
-use crate::{BlockError, Coin, CoinView, IndexEntry, Params, SignatureVerifier, TransactionError, WellFormedBlock};
+use crate::{
+    BlockError, Coin, CoinView, IndexEntry, Params, SignatureCheck, SignatureVerifier, TransactionError,
+    WellFormedBlock,
+};
 
 /// A block that passed every rule on its branch (SPEC 7), and what it does to the coins.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,8 +44,8 @@ pub struct Spends {
     pub fee: Amount,
 }
 
-/// SPEC 7.9: coins, amounts and signatures of every transaction, and what the coinbase may create. `coins` are those after
-/// the block's parent.
+/// SPEC 7.9: coins and amounts of every transaction and what the coinbase may create, then every signature of the block at
+/// once: no signature is looked at before all else is known to be right. `coins` are those after the block's parent.
 ///
 /// # Errors
 /// The first rule that a transaction breaks.
@@ -56,16 +59,18 @@ pub fn check_spends(
     let Params { coinbase_maturity, .. } = *params;
     let (height, genesis_id) = (block.header.height, params.genesis_id());
     let mut view = BlockCoins { base: coins, made: BTreeMap::new() };
-    let (mut spent, mut fees) = (Vec::new(), Amount::ZERO);
+    let (mut spends, mut fees) = (Vec::new(), Amount::ZERO);
     for (position, transaction) in block.transactions.iter().enumerate().skip(1) {
         let context = SpendContext { height, coinbase_maturity, genesis_id, coins: &view, signatures };
-        let spends = check_transaction_spends(&context, transaction)
+        let spend = check_transaction_coins(&context, transaction)
             .map_err(|error| BlockError::Transaction { position, error })?;
-        fees = fees.checked_add(spends.fee).map_err(BlockError::FeeSum)?;
-        spent.extend(spends.spent);
+        fees = fees.checked_add(spend.fee).map_err(BlockError::FeeSum)?;
+        spends.push(spend);
         view.add(transaction, height);
     }
     check_coinbase_value(params, &block, fees)?;
+    check_signatures(&genesis_id, &block, &spends, signatures)?;
+    let spent = spends.into_iter().flat_map(|spend| spend.spent).collect();
     Ok(ValidBlock { block, entry, spent, fees })
 }
 
@@ -77,12 +82,43 @@ pub fn check_transaction_spends(
     context: &SpendContext<'_>,
     transaction: &Transaction,
 ) -> Result<Spends, TransactionError> {
+    let spends = check_transaction_coins(context, transaction)?;
+    check_transaction_signatures(context, transaction, &spends)?;
+    Ok(spends)
+}
+
+/// All that is cheap of [`check_transaction_spends`]: everything but the signatures.
+///
+/// # Errors
+/// The first rule that it breaks.
+pub fn check_transaction_coins(
+    context: &SpendContext<'_>,
+    transaction: &Transaction,
+) -> Result<Spends, TransactionError> {
     let spent = find_coins(context, transaction)?;
     check_maturity(context, transaction, &spent)?;
     check_keys(transaction, &spent)?;
     let fee = fee(transaction, &spent)?;
-    check_signatures(context, transaction, &spent)?;
     Ok(Spends { spent, fee })
+}
+
+/// All that is expensive of [`check_transaction_spends`]: the signatures of a transaction that spends `spends`, one by one.
+///
+/// # Errors
+/// [`TransactionError::Signature`] for the first bad one; [`TransactionError::WitnessCount`] if there is not one for each
+/// input.
+pub fn check_transaction_signatures(
+    context: &SpendContext<'_>,
+    transaction: &Transaction,
+    spends: &Spends,
+) -> Result<(), TransactionError> {
+    let checks = signature_checks(&context.genesis_id, transaction, &spends.spent)?;
+    let bad =
+        |check: &SignatureCheck<'_>| !context.signatures.verify(check.public_key, &check.message, check.signature);
+    match checks.iter().position(bad) {
+        Some(position) => Err(TransactionError::Signature { position }),
+        None => Ok(()),
+    }
 }
 
 fn find_coins(context: &SpendContext<'_>, transaction: &Transaction) -> Result<Vec<Coin>, TransactionError> {
@@ -121,25 +157,45 @@ fn fee(transaction: &Transaction, spent: &[Coin]) -> Result<Amount, TransactionE
     inputs.checked_sub(outputs).map_err(|_| TransactionError::Overspent { inputs, outputs })
 }
 
-fn check_signatures(
-    context: &SpendContext<'_>,
-    transaction: &Transaction,
+/// What there is to judge about one transaction, in input order.
+fn signature_checks<'a>(
+    genesis_id: &BlockId,
+    transaction: &'a Transaction,
     spent: &[Coin],
-) -> Result<(), TransactionError> {
+) -> Result<Vec<SignatureCheck<'a>>, TransactionError> {
     // A missing witness must not pass as a good one, whoever calls this.
     let (got, expected) = (transaction.witnesses.len(), transaction.inputs.len());
     if got != expected {
         return Err(TransactionError::WitnessCount { got, expected });
     }
     let outputs: Vec<TxOut> = spent.iter().map(|coin| coin.output).collect();
-    let message = transaction.sighash(&context.genesis_id, &outputs);
-    let bad = |witness: &bq_primitives::Witness| {
-        !context.signatures.verify(&witness.public_key, &message, &witness.signature)
+    let message = transaction.sighash(genesis_id, &outputs);
+    let check = |witness: &'a Witness| SignatureCheck {
+        public_key: &witness.public_key,
+        message,
+        signature: &witness.signature,
     };
-    match transaction.witnesses.iter().position(bad) {
-        Some(position) => Err(TransactionError::Signature { position }),
-        None => Ok(()),
+    Ok(transaction.witnesses.iter().map(check).collect())
+}
+
+/// Every signature of the block in one question. The answer names the first bad one in block order, so that the error does
+/// not depend on how many cores looked for it.
+fn check_signatures(
+    genesis_id: &BlockId,
+    block: &Block,
+    spends: &[Spends],
+    signatures: &dyn SignatureVerifier,
+) -> Result<(), BlockError> {
+    let (mut checks, mut places) = (Vec::new(), Vec::new());
+    for ((position, transaction), spend) in block.transactions.iter().enumerate().skip(1).zip(spends) {
+        let of_transaction = signature_checks(genesis_id, transaction, &spend.spent)
+            .map_err(|error| BlockError::Transaction { position, error })?;
+        places.extend((0..of_transaction.len()).map(|input| (position, input)));
+        checks.extend(of_transaction);
     }
+    let Some(bad) = signatures.first_bad(&checks) else { return Ok(()) };
+    let (position, input) = places.get(bad).copied().unwrap_or_default();
+    Err(BlockError::Transaction { position, error: TransactionError::Signature { position: input } })
 }
 
 fn check_coinbase_value(params: &Params, block: &Block, fees: Amount) -> Result<(), BlockError> {

@@ -1,4 +1,5 @@
 mod chain;
+mod full_block;
 mod headers;
 mod invalid;
 mod reorg;
