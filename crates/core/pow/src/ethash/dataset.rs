@@ -2,14 +2,14 @@ use std::{num::NonZeroUsize, thread};
 
 use super::{
     cache::{EthashCache, Node},
-    hashimoto::{ACCESSES, EthashProof, finish, fnv, fnv_node},
-    keccak::keccak512_seed,
-    lockstep::{EthashTask, Remainder, fill_pages, prefetch},
+    hashimoto::{ACCESSES, EthashProof, fnv, fnv_node},
+    keccak::keccak512_seeds,
+    lockstep::{EthashTask, Remainder, fill_pages, finish_all, prefetch_once},
 };
 use crate::{PowError, memory::HugeTable};
 
-/// Proofs side by side: enough that the reads of one overlap the work of the others, few enough for the first-level cache.
-const LANES: usize = 16;
+/// Proofs side by side: as many as it takes to keep the memory system busy, few enough for the first-level cache (12 KiB).
+const LANES: usize = 64;
 
 /// The full dataset (DAG) of one epoch: 1 GiB and growing. A proof reads 64 of its pages instead of computing them.
 pub(crate) struct EthashDataset {
@@ -40,7 +40,7 @@ impl EthashDataset {
         self.epoch
     }
 
-    /// Evaluates `tasks`, sixteen side by side; results in their order.
+    /// Evaluates `tasks`, many side by side; results in their order.
     pub(super) fn hash_batch(&self, tasks: &[EthashTask]) -> Vec<EthashProof> {
         let mut proofs = Vec::with_capacity(tasks.len());
         for group in tasks.chunks(LANES) {
@@ -69,8 +69,7 @@ impl EthashDataset {
 
     #[inline(always)]
     fn hash_lanes_with(&self, tasks: &[EthashTask; LANES]) -> [EthashProof; LANES] {
-        let seeds: [Node; LANES] =
-            std::array::from_fn(|lane| keccak512_seed(&tasks[lane].work_hash.0, tasks[lane].nonce));
+        let seeds = keccak512_seeds(tasks);
         let mut mixes: [[Node; 2]; LANES] = std::array::from_fn(|lane| [seeds[lane]; 2]);
         let mut pages = [0; LANES];
         for lane in 0..LANES {
@@ -85,7 +84,7 @@ impl EthashDataset {
                 pages[lane] = self.announce(&seeds[lane], &mixes[lane], access + 1);
             }
         }
-        std::array::from_fn(|lane| finish(&seeds[lane], &mixes[lane]))
+        finish_all(&seeds, &mixes)
     }
 
     /// The page of an access, which memory may begin to fetch.
@@ -94,8 +93,8 @@ impl EthashDataset {
         let word = access as usize % 32;
         let page = self.page_remainder.of(fnv(access ^ seed.0[0], mix[word / 16].0[word % 16])) as usize;
         let [low, high] = &self.pages[page];
-        prefetch(low);
-        prefetch(high);
+        prefetch_once(low);
+        prefetch_once(high);
         page
     }
 }
@@ -130,11 +129,11 @@ mod tests {
     fn batches_of_any_length_equal_the_model() {
         let cache = small_cache();
         let dataset = EthashDataset::build(&cache, NonZeroUsize::MIN).unwrap();
-        let tasks: Vec<_> = (0..35_u8)
+        let tasks: Vec<_> = (0..135_u8)
             .map(|i| EthashTask { work_hash: EthashWorkHash([i; 32]), nonce: u64::from(i) << 40 | 7 })
             .collect();
         let model: Vec<_> = tasks.iter().map(|task| cache.model_hash(task)).collect();
-        for len in [0, 1, 15, 16, 17, 35] {
+        for len in [0, 1, 63, 64, 65, 135] {
             assert_eq!(dataset.hash_batch(&tasks[..len]), model[..len]);
         }
         let lanes = std::array::from_fn(|lane| tasks[lane]);

@@ -39,17 +39,19 @@ pub(super) fn hashimoto(cache: &[Node], pages: u32, work_hash: &EthashWorkHash, 
             fnv_node(half, &dataset_node(cache, 2 * page + offset));
         }
     }
-    finish(&seed, &mix)
+    let mix = compress(&mix);
+    EthashProof { mix, value: PowHash(keccak256_final(&seed, &mix)) }
 }
 
-/// Compresses the mix and makes the final value.
-pub(super) fn finish(seed: &Node, mix: &[Node; 2]) -> EthashProof {
+/// The digest of a mix.
+#[inline(always)]
+pub(super) fn compress(mix: &[Node; 2]) -> [u8; 32] {
     let mut compressed = [0; 32];
     let quads = mix.iter().flat_map(|half| half.0.as_chunks::<4>().0);
     for (bytes, quad) in compressed.as_chunks_mut().0.iter_mut().zip(quads) {
         *bytes = fnv(fnv(fnv(quad[0], quad[1]), quad[2]), quad[3]).to_le_bytes();
     }
-    EthashProof { mix: compressed, value: PowHash(keccak256_final(seed, &compressed)) }
+    compressed
 }
 
 /// Half a page of the dataset.
