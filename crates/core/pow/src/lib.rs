@@ -42,8 +42,9 @@ mod work;
 
 pub use error::PowError;
 pub use ethash::{
-    ETHASH_EPOCH_MAX, EthashCache, EthashHasher, EthashProof, EthashTask, ethash_cache_bytes, ethash_dataset_bytes,
-    ethash_epoch_of_seed, ethash_final, ethash_seed, keccak256, keccak512,
+    ETHASH_CHUNK_BYTES, ETHASH_EPOCH_MAX, EthashBuild, EthashBuilt, EthashCache, EthashChunkStore, EthashHasher,
+    EthashProof, EthashTask, NoChunkStore, ethash_cache_bytes, ethash_dataset_bytes, ethash_epoch_of_seed,
+    ethash_final, ethash_seed, keccak256, keccak512,
 };
 pub use priority::lower_thread_priority;
 pub use randomx::{RANDOMX_CACHE_BYTES, RANDOMX_DATASET_BYTES, RandomXHasher, RandomXOfKey};

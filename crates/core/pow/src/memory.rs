@@ -38,7 +38,10 @@ pub(crate) trait ZeroValid: Copy + Send + Sync + 'static {
 /// A fixed-length table of zeroes, aligned to and backed by huge pages where the kernel agrees.
 pub(crate) struct HugeTable<T: ZeroValid> {
     start: NonNull<T>,
+    /// Values that were written.
     len: usize,
+    /// Values that there is memory for.
+    capacity: usize,
 }
 
 // SAFETY: the table owns its memory exclusively, as `Box<[T]>` does, and `T` is `Send`.
@@ -49,19 +52,38 @@ unsafe impl<T: ZeroValid> Sync for HugeTable<T> {}
 impl<T: ZeroValid> HugeTable<T> {
     /// Allocates `len` zeroes.
     pub(crate) fn zeroed(len: usize, what: &'static str) -> Result<Self, PowError> {
+        Self::with_room(len, 0, what)
+    }
+
+    /// Allocates `len` zeroes, and address space for `room` more.
+    pub(crate) fn with_room(len: usize, room: usize, what: &'static str) -> Result<Self, PowError> {
         let bytes = len.saturating_mul(size_of::<T>());
         let no_memory = PowError::Memory { what, bytes: bytes.try_into().unwrap_or(u64::MAX) };
-        let layout = Self::layout(len).ok_or_else(|| no_memory.clone())?;
+        let capacity = len.saturating_add(room);
+        let layout = Self::layout(capacity).filter(|_| len > 0).ok_or_else(|| no_memory.clone())?;
         // SAFETY: `layout` refuses a size of zero.
         let start = NonNull::new(unsafe { alloc(layout) }.cast::<T>()).ok_or(no_memory)?;
         // SAFETY: the allocation is live and has this many bytes.
-        unsafe { advise_huge_pages(start.as_ptr().cast(), bytes) };
+        unsafe { advise_huge_pages(start.as_ptr().cast(), layout.size()) };
         for index in 0..len {
             // SAFETY: `index < len`, and the layout has room for `len` values at `T`'s alignment. Writing after the
             // advice lets the first touch of each page get a huge one.
             unsafe { start.add(index).write(T::ZERO) };
         }
-        Ok(Self { start, len })
+        Ok(Self { start, len, capacity })
+    }
+
+    /// The same memory with another length, if it has room for that: what was there before stays, what is new is zero.
+    pub(crate) fn resized(mut self, len: usize) -> Option<Self> {
+        if len == 0 || len > self.capacity {
+            return None;
+        }
+        for index in self.len..len {
+            // SAFETY: `index < len <= capacity`, for which the layout has room.
+            unsafe { self.start.add(index).write(T::ZERO) };
+        }
+        self.len = len;
+        Some(self)
     }
 
     fn layout(len: usize) -> Option<Layout> {
@@ -88,8 +110,8 @@ impl<T: ZeroValid> DerefMut for HugeTable<T> {
 
 impl<T: ZeroValid> Drop for HugeTable<T> {
     fn drop(&mut self) {
-        if let Some(layout) = Self::layout(self.len) {
-            // SAFETY: allocated by `zeroed` with this very layout, and never freed elsewhere.
+        if let Some(layout) = Self::layout(self.capacity) {
+            // SAFETY: allocated by `with_room` with this very layout, and never freed elsewhere.
             unsafe { dealloc(self.start.as_ptr().cast(), layout) };
         }
     }
@@ -114,6 +136,18 @@ mod tests {
             }
             assert_eq!(*table, *(0..len as u64).collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn a_table_changes_its_length_within_its_room() {
+        let mut table = HugeTable::<u64>::with_room(1000, 500, "test").unwrap();
+        table.fill(7);
+        let address = table.as_ptr();
+        let table = table.resized(10).unwrap().resized(1500).unwrap();
+        assert_eq!(table.as_ptr(), address);
+        assert_eq!(*table, *[vec![7; 10], vec![0; 1490]].concat());
+        assert!(table.resized(1501).is_none());
+        assert!(HugeTable::<u64>::zeroed(3, "test").unwrap().resized(0).is_none());
     }
 
     #[test]

@@ -99,7 +99,8 @@ fn hash_lanes_avx2<const LANES: usize>(cache: &EthashCache, tasks: &[EthashTask;
 
 #[inline(always)]
 fn hash_lanes_with<const LANES: usize>(cache: &EthashCache, tasks: &[EthashTask; LANES]) -> [EthashProof; LANES] {
-    let seeds = keccak512_seeds(tasks);
+    let mut seeds = [Node([0; 16]); LANES];
+    keccak512_seeds(tasks, &mut seeds);
     let mut mixes: [[Node; 2]; LANES] = std::array::from_fn(|lane| [seeds[lane]; 2]);
     for access in 0..ACCESSES {
         let word = access as usize % 32;
@@ -112,7 +113,17 @@ fn hash_lanes_with<const LANES: usize>(cache: &EthashCache, tasks: &[EthashTask;
             fnv_node(&mut mixes[lane][1], &nodes[lane][1]);
         }
     }
-    finish_all(&seeds, &mixes)
+    finish(&seeds, &mixes)
+}
+
+/// Whether some pages of a run, the first of which is page `first`, are what the cache gives: eight of them, evenly spread.
+pub(super) fn spot_check(cache: &EthashCache, first: u32, pages: &[[Node; 2]]) -> bool {
+    let mut made = [[Node([0; 16]); 2]];
+    (0..8).map(|eighth| pages.len() * eighth / 8).all(|index| {
+        let Some((page, number)) = pages.get(index).zip(u32::try_from(index).ok()) else { return true };
+        fill_pages(cache, first.wrapping_add(number), &mut made);
+        made[0] == *page
+    })
 }
 
 /// Fills a run of dataset pages, the first of which is page `first`.
@@ -182,12 +193,10 @@ fn dataset_pages<const LANES: usize>(cache: &EthashCache, pages: &[u32; LANES]) 
 
 /// The proofs that seeds and mixes come to.
 #[inline(always)]
-pub(super) fn finish_all<const LANES: usize>(
-    seeds: &[Node; LANES],
-    mixes: &[[Node; 2]; LANES],
-) -> [EthashProof; LANES] {
+pub(super) fn finish<const LANES: usize>(seeds: &[Node; LANES], mixes: &[[Node; 2]; LANES]) -> [EthashProof; LANES] {
     let mixes = mixes.each_ref().map(compress);
-    let values = keccak256_finals(seeds, &mixes);
+    let mut values = [[0; 32]; LANES];
+    keccak256_finals(seeds, &mixes, &mut values);
     std::array::from_fn(|lane| EthashProof { mix: mixes[lane], value: PowHash(values[lane]) })
 }
 

@@ -1,9 +1,12 @@
 //! Ethash as published (revision 23), with this chain's own epoch rule (SPEC 5.4).
 //!
-//! `hashimoto` is the slow model; `lockstep` does the same for several tasks at once, which hides memory latency.
+//! `hashimoto` is the slow model; `lockstep` (from the cache) and `full` (from the dataset) do the same for many tasks at once,
+//! which hides memory latency.
 
 mod cache;
 mod dataset;
+mod datasets;
+mod full;
 mod hasher;
 mod hashimoto;
 mod keccak;
@@ -13,6 +16,8 @@ mod sizes;
 
 pub use cache::EthashCache;
 pub(crate) use dataset::EthashDataset;
+pub use dataset::{ETHASH_CHUNK_BYTES, EthashBuild, EthashBuilt, EthashChunkStore, NoChunkStore};
+pub(crate) use datasets::EthashDatasets;
 pub use hasher::EthashHasher;
 pub use hashimoto::{EthashProof, ethash_final};
 pub use keccak::{keccak256, keccak512};

@@ -79,9 +79,8 @@ pub(super) fn keccak512_seed(work_hash: &[u8; 32], nonce: u64) -> Node {
     first_lanes(&state)
 }
 
-/// As [`keccak512_seed`] for many: eight side by side.
-pub(super) fn keccak512_seeds<const TASKS: usize>(tasks: &[EthashTask; TASKS]) -> [Node; TASKS] {
-    let mut seeds = [Node([0; 16]); TASKS];
+/// As [`keccak512_seed`] for many, eight side by side, into as many `seeds`.
+pub(super) fn keccak512_seeds(tasks: &[EthashTask], seeds: &mut [Node]) {
     for (group, seeds) in tasks.chunks(STATES).zip(seeds.chunks_mut(STATES)) {
         let mut states = States::of(group.iter().map(|task| seed_state(&task.work_hash.0, task.nonce)));
         states.permute();
@@ -89,7 +88,6 @@ pub(super) fn keccak512_seeds<const TASKS: usize>(tasks: &[EthashTask; TASKS]) -
             *seed = first_lanes(&states.state(index));
         }
     }
-    seeds
 }
 
 /// Keccak-256 of a seed and a compressed mix: the final value of hashimoto.
@@ -99,21 +97,16 @@ pub(super) fn keccak256_final(seed: &Node, mix: &[u8; 32]) -> [u8; 32] {
     squeeze(&state)
 }
 
-/// As [`keccak256_final`] for many: eight side by side.
-pub(super) fn keccak256_finals<const TASKS: usize>(
-    seeds: &[Node; TASKS],
-    mixes: &[[u8; 32]; TASKS],
-) -> [[u8; 32]; TASKS] {
-    let mut values = [[0; 32]; TASKS];
-    for (first, values) in (0..TASKS).step_by(STATES).zip(values.chunks_mut(STATES)) {
-        let inputs = seeds[first..].iter().zip(&mixes[first..]).take(STATES);
-        let mut states = States::of(inputs.map(|(seed, mix)| final_state(seed, mix)));
+/// As [`keccak256_final`] for many, eight side by side, into as many `values`.
+pub(super) fn keccak256_finals(seeds: &[Node], mixes: &[[u8; 32]], values: &mut [[u8; 32]]) {
+    let inputs = seeds.chunks(STATES).zip(mixes.chunks(STATES));
+    for ((seeds, mixes), values) in inputs.zip(values.chunks_mut(STATES)) {
+        let mut states = States::of(seeds.iter().zip(mixes).map(|(seed, mix)| final_state(seed, mix)));
         states.permute();
         for (index, value) in values.iter_mut().enumerate() {
             *value = squeeze(&states.state(index));
         }
     }
-    values
 }
 
 fn node_state(node: &Node) -> [u64; 25] {
