@@ -2,20 +2,23 @@ use std::fmt::Write;
 
 use bq_primitives::Algorithm;
 
-use crate::{BlockRecord, Outcome, RacePoint, Trace};
+use crate::{BlockRecord, NetworkRun, Outcome, RacePoint, Trace};
 
 mod chart;
 
 pub use chart::chart;
 
-/// Outcomes as tables for people, chains first, then races: a column for each figure that most of them have, and the others
+/// Outcomes as tables for people, chains first, then races, then networks: a column for each figure that most of them have, and the others
 /// at the end of the line.
 #[must_use]
 pub fn table(outcomes: &[Outcome]) -> String {
-    let (races, chains): (Vec<&Outcome>, Vec<&Outcome>) =
-        outcomes.iter().partition(|outcome| matches!(outcome.trace, Trace::Race(_)));
-    let tables: Vec<String> =
-        [chains, races].iter().filter(|group| !group.is_empty()).map(|group| columns(group)).collect();
+    let of = |kind: fn(&Trace) -> bool| outcomes.iter().filter(|outcome| kind(&outcome.trace)).collect::<Vec<_>>();
+    let groups = [
+        of(|trace| matches!(trace, Trace::Chain(_))),
+        of(|trace| matches!(trace, Trace::Race(_))),
+        of(|trace| matches!(trace, Trace::Network(_))),
+    ];
+    let tables: Vec<String> = groups.iter().filter(|group| !group.is_empty()).map(|group| columns(group)).collect();
     tables.join("\n")
 }
 
@@ -69,6 +72,7 @@ pub fn csv(outcome: &Outcome) -> String {
     match &outcome.trace {
         Trace::Chain(blocks) => chain_csv(blocks),
         Trace::Race(points) => race_csv(points),
+        Trace::Network(run) => network_csv(run),
     }
 }
 
@@ -95,6 +99,26 @@ fn race_csv(points: &[RacePoint]) -> String {
     for point in points {
         let RacePoint { secs, depth, attacker_blocks, honest_work, attacker_work, ahead } = point;
         let _ = writeln!(text, "{secs:.3},{depth},{attacker_blocks},{honest_work:.6},{attacker_work:.6},{ahead}");
+    }
+    text
+}
+
+fn network_csv(run: &NetworkRun) -> String {
+    let mut text = String::from("height,found_secs,algorithm,finder,stale,calm,half_reached_secs,all_reached_secs\n");
+    for block in &run.blocks {
+        let found_secs = block.found_ms as f64 / 1_000.0;
+        let reach = |part| block.reach_secs(part).map_or(String::new(), |secs| format!("{secs:.3}"));
+        let _ = writeln!(
+            text,
+            "{},{found_secs:.3},{},{},{},{},{},{}",
+            block.height,
+            block.algorithm,
+            block.finder,
+            block.is_stale,
+            block.is_calm,
+            reach(0.5),
+            reach(1.0)
+        );
     }
     text
 }

