@@ -24,4 +24,4 @@ pub use node::{
 };
 pub use peers::{AddNodeError, PeerInfo, PeerNetwork};
 pub use pool::{AcceptedShare, AuthorizeError, PoolApi, PoolViews, RecordShareError, ShareReject, ViewError};
-pub use sync::{AddHeadersError, Announcement, HeaderTip, HeadersAdded, SyncApi};
+pub use sync::{AddHeadersError, Announcement, HeaderSource, HeaderTip, HeadersAdded, SyncApi};

@@ -31,8 +31,28 @@ pub trait SyncApi: NodeApi {
     /// Which header broke what; [`AddHeadersError::misbehavior`] says what that tells about the sender.
     fn add_headers(&self, headers: &[(Header, Seal)]) -> Result<HeadersAdded, AddHeadersError>;
 
+    /// As [`SyncApi::add_headers`], for headers that `source` sent: the node may hold each source to a budget of its own.
+    ///
+    /// # Errors
+    /// As [`SyncApi::add_headers`].
+    fn add_headers_from(
+        &self,
+        source: HeaderSource,
+        headers: &[(Header, Seal)],
+    ) -> Result<HeadersAdded, AddHeadersError> {
+        let _ = source;
+        self.add_headers(headers)
+    }
+
     /// Blocks of the best header chain whose bodies are not here, lowest first, at most `max`. Cheap.
     fn missing_bodies(&self, max: usize) -> Vec<BlockId>;
+
+    /// The same for other branches with more work than the tip that leave the best header chain at a block whose body is
+    /// here: at most `branches` of them, most work first. Cheap.
+    fn rival_bodies(&self, branches: usize, max: usize) -> Vec<Vec<BlockId>> {
+        let _ = (branches, max);
+        Vec::new()
+    }
 
     /// A transaction that waits in the mempool. Cheap.
     fn mempool_transaction(&self, txid: &TxId) -> Option<Arc<Transaction>>;
@@ -46,6 +66,10 @@ pub trait SyncApi: NodeApi {
     /// Tells the node how many peers are connected, for [`crate::MiningInfo`]. Cheap.
     fn set_peers(&self, peers: usize);
 }
+
+/// Who sent headers: a number that all peers of one network group share, so that a new connection is not a new source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HeaderSource(pub u64);
 
 /// The end of the best header chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

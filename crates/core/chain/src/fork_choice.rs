@@ -91,11 +91,10 @@ impl BlockTree {
     /// never falls, because a plan is carried out whole or not at all.
     fn prune_candidates(&mut self) {
         let tip_work = self.work(self.tip_index());
-        while let Some(worst) = self.candidates.first().copied() {
-            if self.work(worst.index()) > tip_work {
-                break;
+        for set in [&mut self.candidates, &mut self.heads] {
+            while set.first().is_some_and(|worst| worst.chain_work <= tip_work) {
+                set.pop_first();
             }
-            self.candidates.remove(&worst);
         }
     }
 }

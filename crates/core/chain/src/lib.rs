@@ -19,6 +19,7 @@ mod branch;
 mod coins;
 mod fork_choice;
 mod locator;
+mod rivals;
 mod tree;
 mod undo;
 

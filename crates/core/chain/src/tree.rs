@@ -69,6 +69,8 @@ pub struct BlockTree {
     pub(crate) connected: Vec<NodeIndex>,
     /// Complete blocks with more chain work than the tip.
     pub(crate) candidates: BTreeSet<Candidate>,
+    /// Valid headers with more chain work than the tip on which no other valid header builds.
+    pub(crate) heads: BTreeSet<Candidate>,
 }
 
 impl BlockTree {
@@ -85,7 +87,14 @@ impl BlockTree {
             is_complete: true,
             is_invalid: false,
         };
-        Self { nodes: vec![node], by_id, header_chain: vec![root], connected: vec![root], candidates: BTreeSet::new() }
+        Self {
+            nodes: vec![node],
+            by_id,
+            header_chain: vec![root],
+            connected: vec![root],
+            candidates: BTreeSet::new(),
+            heads: BTreeSet::new(),
+        }
     }
 
     /// Adds a header whose rules (SPEC 7.1-7.6) were checked.
@@ -114,6 +123,7 @@ impl BlockTree {
             is_invalid: false,
         });
         self.by_id.insert(id, index);
+        self.note_head(parent, index);
         if is_best {
             self.set_header_chain(index);
         }
@@ -145,6 +155,10 @@ impl BlockTree {
             pending.extend(node.children.iter().copied());
             let candidate = Candidate::new(node.entry.chain_work, index);
             self.candidates.remove(&candidate);
+            self.heads.remove(&candidate);
+        }
+        if let Some(parent) = self.index(id).and_then(|index| self.node(index)?.parent).filter(|_| !marked.is_empty()) {
+            self.restore_head(parent);
         }
         if !marked.is_empty() && self.header_chain.iter().any(|index| self.is_invalid(*index)) {
             self.choose_best_header();
@@ -251,7 +265,7 @@ impl BlockTree {
         self.node(index).map_or(Work::ZERO, |node| node.entry.chain_work)
     }
 
-    fn is_invalid(&self, index: NodeIndex) -> bool {
+    pub(crate) fn is_invalid(&self, index: NodeIndex) -> bool {
         self.node(index).is_some_and(|node| node.is_invalid)
     }
 

@@ -74,8 +74,10 @@ pub enum DisconnectReason {
 /// What the node thought of a run of headers or a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Added, or known before.
+    /// Added.
     Accepted,
+    /// All of it was known before: nothing wrong, and nothing proved.
+    Known,
     /// The parent is not known.
     UnknownParent,
     /// Against the rules; what that costs the sender in points.
@@ -99,4 +101,8 @@ pub struct ChainView {
     /// Blocks of the best header chain whose bodies are not here, lowest first; the first
     /// [`crate::WINDOW_BLOCKS_MAX`] are enough.
     pub missing: Vec<BlockId>,
+    /// The same for other branches that have more work than the tip and leave the best header chain where all bodies are
+    /// here; most work first, the first [`crate::RIVALS_MAX`] branches and [`crate::RIVAL_BLOCKS_MAX`] blocks of each are
+    /// enough. Whoever shows a header and keeps its block to himself must not hold up those who show theirs.
+    pub rivals: Vec<Vec<BlockId>>,
 }

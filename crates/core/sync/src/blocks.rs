@@ -1,4 +1,6 @@
 //! Blocks after headers: whom to ask for which, and what the answers mean (SPEC 9.1).
+use std::cmp::Reverse;
+
 use bq_primitives::BlockId;
 
 use crate::{
@@ -15,15 +17,19 @@ impl SyncCore {
             if self.peers.values().map(Peer::block_requests).sum::<usize>() >= BLOCK_REQUESTS_MAX {
                 return;
             }
-            // The least busy peer first, so that several share the work.
+            // The least busy peer first, so that several share the work; of these, who had what it was asked for, so that a
+            // crowd that has nothing is not asked over and over; of these, those that we chose.
             let next = self
                 .peers
                 .iter()
                 .filter(|(_, peer)| peer.takes_block_request(now) && peer.claims_more_than(have))
-                .map(|(key, peer)| (peer.block_requests(), *key, self.window.wanted_from(now, *key, BLOCK_IDS_MAX)))
-                .filter(|(.., ids)| !ids.is_empty())
-                .min_by_key(|(requests, key, _)| (*requests, *key));
-            let Some((_, peer, ids)) = next else { return };
+                .map(|(key, peer)| {
+                    let rank = (peer.block_requests(), peer.lacked, Reverse(peer.link), *key);
+                    (rank, self.window.wanted_from(now, *key, BLOCK_IDS_MAX))
+                })
+                .filter(|(_, ids)| !ids.is_empty())
+                .min_by_key(|(rank, _)| *rank);
+            let Some(((.., peer), ids)) = next else { return };
             let id = self.ask(now, peer, Ask::Blocks(ids.clone()), Message::GetBlocks(ids.clone()), out);
             self.window.requested(now, peer, id, &ids);
         }
@@ -43,17 +49,26 @@ impl SyncCore {
             return;
         }
         let retry = now.after_ms(self.config.retry_ms);
+        if let Some(state) = self.peers.get_mut(&peer) {
+            let lacked = u32::try_from(not_found.len()).unwrap_or(u32::MAX);
+            state.lacked = if blocks.is_empty() { state.lacked.saturating_add(lacked) } else { 0 };
+        }
         if blocks.is_empty() && not_found.is_empty() {
             // An answer that says nothing would be asked for again at once, for ever.
             asked.iter().for_each(|id| self.window.lacks(peer, id, retry));
         }
         not_found.iter().for_each(|id| self.window.lacks(peer, id, retry));
+        let claimed = self.peers.get(&peer).and_then(|state| state.status).map(|status| status.tip.id);
+        if not_found.iter().any(|id| claimed == Some(*id)) {
+            // A tip is the end of a chain whose blocks its owner holds.
+            self.punish(peer, Misbehavior::FalseClaim, out);
+        }
         blocks.into_iter().for_each(|block| self.window.hold(peer, block));
     }
 
     /// Gives the blocks of a peer that holds up the line to others, if there are any.
     pub(crate) fn replace_stalling(&mut self, now: Moment, out: &mut Vec<Action>) {
-        let Some(slow) = self.window.stalling(now, self.config.stall_ms) else { return };
+        let Some(slow) = self.window.stalling(now, self.patience.ms()) else { return };
         let have = self.chain.tip.work;
         let others = self
             .peers
@@ -61,6 +76,7 @@ impl SyncCore {
             .filter(|(key, peer)| **key != slow && peer.takes_block_request(now) && peer.claims_more_than(have));
         if others.count() > 0 {
             self.window.reassign(slow, now.after_ms(self.config.blocks_timeout_ms));
+            self.patience.was_too_short();
             self.punish(slow, Misbehavior::Stalling, out);
         }
     }

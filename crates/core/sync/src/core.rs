@@ -6,7 +6,9 @@ use crate::{
     ANNOUNCES_IN_FLIGHT_MAX, Action, ChainTip, ChainView, DisconnectReason, Message, Misbehavior, Moment,
     PROTOCOL_VERSION, PeerKey, RequestId, SealedHeader, Status, Verdict,
     headers::HeaderSync,
-    peer::{Ask, Peer, Pending},
+    patience::Patience,
+    peer::{Ask, Link, Peer, Pending},
+    proof_budget::{Charge, StrangerBudget},
     window::Window,
 };
 
@@ -21,8 +23,13 @@ pub struct SyncConfig {
     pub headers_timeout_ms: u64,
     /// To answer a request for blocks.
     pub blocks_timeout_ms: u64,
-    /// The first block in line is asked from someone else after this, if others wait for it.
+    /// Headers are asked from someone else after this, if there is someone.
+    pub headers_stall_ms: u64,
+    /// The first block in line is asked from someone else after this, if later ones are here; after four times this
+    /// otherwise. It adapts to the line, between this and the next.
     pub stall_ms: u64,
+    /// The longest that [`SyncConfig::stall_ms`] grows to.
+    pub stall_ms_max: u64,
     /// Between two looks at a peer's status.
     pub status_interval_ms: u64,
     /// Between the first two: announcements may not reach each other yet just after connecting.
@@ -42,7 +49,9 @@ impl SyncConfig {
             status_timeout_ms: 10_000,
             headers_timeout_ms: 30_000,
             blocks_timeout_ms: 60_000,
-            stall_ms: 5_000,
+            headers_stall_ms: 5_000,
+            stall_ms: 2_000,
+            stall_ms_max: 64_000,
             status_interval_ms: 30_000,
             status_first_interval_ms: 2_000,
             mempool_delay_ms: 1_000,
@@ -53,19 +62,46 @@ impl SyncConfig {
 
 /// Keeps one node in step with its peers. Fed with what happens and the time; returns what to do.
 ///
-/// Headers come first, from one peer at a time: the one that claims the most work. Blocks follow in the order of the
-/// best header chain, from all peers that claim more work than the node has, a bounded number ahead. The node is handed
-/// one block at a time, in order.
+/// Headers come first, from one peer of each kind at a time: the one that claims the most work. How many of their proofs
+/// are verified is bounded by what the peer has shown before. Blocks follow in the order of the best header chain, from
+/// all peers that claim more work than the node has, a bounded number ahead, and beside them those of branches that
+/// compete with it. The node is handed one block at a time, in order.
 #[derive(Debug)]
 pub struct SyncCore {
     pub(crate) config: SyncConfig,
     pub(crate) chain: ChainView,
     pub(crate) peers: BTreeMap<PeerKey, Peer>,
-    pub(crate) headers: Option<HeaderSync>,
-    /// Announced headers that the node is judging, and who announced them.
-    announced: BTreeMap<BlockId, Vec<PeerKey>>,
+    pub(crate) headers: BTreeMap<PeerKey, HeaderSync>,
+    /// Announced headers that the node is judging.
+    announced: BTreeMap<BlockId, Announced>,
     pub(crate) window: Window,
+    pub(crate) patience: Patience,
+    pub(crate) strangers: Strangers,
+    pub(crate) proofs_put_off: u64,
     next_request: u64,
+}
+
+/// An announced header: who announced it, and what the first of them paid for its proof.
+#[derive(Debug)]
+struct Announced {
+    peers: Vec<PeerKey>,
+    charge: Charge,
+}
+
+/// The verification time that strangers share, by who opened the connection.
+#[derive(Debug)]
+pub(crate) struct Strangers {
+    inbound: StrangerBudget,
+    outbound: StrangerBudget,
+}
+
+impl Strangers {
+    pub(crate) const fn of(&mut self, link: Link) -> &mut StrangerBudget {
+        match link {
+            Link::Inbound => &mut self.inbound,
+            Link::Outbound => &mut self.outbound,
+        }
+    }
 }
 
 /// One peer, for people.
@@ -79,6 +115,8 @@ pub struct PeerReport {
     pub points: u32,
     /// Requests it has not answered.
     pub requests: usize,
+    /// It has shown a valid header that was new.
+    pub has_shown_work: bool,
 }
 
 impl SyncCore {
@@ -86,14 +124,18 @@ impl SyncCore {
     #[must_use]
     pub fn new(config: SyncConfig, chain: ChainView) -> Self {
         let mut window = Window::default();
-        window.follow(&chain.missing);
+        window.follow(&chain);
+        let strangers = StrangerBudget::new(Moment(0));
         Self {
             config,
             chain,
             peers: BTreeMap::new(),
-            headers: None,
+            headers: BTreeMap::new(),
             announced: BTreeMap::new(),
             window,
+            patience: Patience::new(config.stall_ms, config.stall_ms_max),
+            strangers: Strangers { inbound: strangers, outbound: strangers },
+            proofs_put_off: 0,
             next_request: 0,
         }
     }
@@ -112,8 +154,8 @@ impl SyncCore {
 
     /// Nothing is missing of what is known.
     #[must_use]
-    pub const fn is_in_step(&self) -> bool {
-        self.window.is_empty() && self.headers.is_none()
+    pub fn is_in_step(&self) -> bool {
+        self.window.is_empty() && self.headers.is_empty()
     }
 
     /// The best known header.
@@ -130,13 +172,29 @@ impl SyncCore {
             tip: peer.status.map(|status| status.tip),
             points: peer.points,
             requests: peer.requests.len(),
+            has_shown_work: !peer.proofs.is_stranger(),
         };
         self.peers.iter().map(report).collect()
     }
 
-    /// A connection is up.
+    /// How often headers had to wait, or were dropped, because their sender's budget did not cover their proofs. Only grows.
+    #[must_use]
+    pub const fn proofs_put_off(&self) -> u64 {
+        self.proofs_put_off
+    }
+
+    /// Somebody connected to us.
     pub fn peer_connected(&mut self, now: Moment, peer: PeerKey) -> Vec<Action> {
-        self.peers.insert(peer, Peer::new(now, self.config.mempool_delay_ms));
+        self.greet(now, peer, Link::Inbound)
+    }
+
+    /// We connected to somebody.
+    pub fn peer_dialed(&mut self, now: Moment, peer: PeerKey) -> Vec<Action> {
+        self.greet(now, peer, Link::Outbound)
+    }
+
+    fn greet(&mut self, now: Moment, peer: PeerKey, link: Link) -> Vec<Action> {
+        self.peers.insert(peer, Peer::new(now, link, self.config.mempool_delay_ms));
         self.acting(now, |core, out| core.ask_status(now, peer, out))
     }
 
@@ -148,7 +206,7 @@ impl SyncCore {
     /// The node's chain changed, or may have.
     pub fn chain_changed(&mut self, now: Moment, chain: ChainView) -> Vec<Action> {
         self.acting(now, |core, _| {
-            core.window.follow(&chain.missing);
+            core.window.follow(&chain);
             core.chain = chain;
         })
     }
@@ -161,7 +219,10 @@ impl SyncCore {
             match request {
                 _ if !state.pays_for(now, request) => core.punish(peer, Misbehavior::Flood, out),
                 Message::Status(status) => is_admitted = core.on_status(peer, *status, out),
-                Message::GetHeaders { .. } | Message::GetBlocks(_) | Message::GetMempool { .. } => is_admitted = true,
+                Message::GetHeaders { .. }
+                | Message::GetBlocks(_)
+                | Message::GetMempool { .. }
+                | Message::GetAddresses { .. } => is_admitted = true,
                 other => core.punish(peer, Misbehavior::UnexpectedAnswer(other.kind()), out),
             }
         });
@@ -181,7 +242,7 @@ impl SyncCore {
                 (Ask::Status, Message::Status(status)) => {
                     core.on_status(peer, status, out);
                 }
-                (Ask::Headers, Message::Headers(run)) => core.on_headers(peer, run, out),
+                (Ask::Headers, Message::Headers(run)) => core.on_headers(now, peer, run, out),
                 (Ask::Blocks(ids), Message::Blocks { blocks, not_found }) => {
                     core.on_blocks(now, peer, &ids, blocks, &not_found, out);
                     core.window.release(id);
@@ -201,17 +262,22 @@ impl SyncCore {
     pub fn handle_announce(&mut self, now: Moment, peer: PeerKey, header: SealedHeader) -> Vec<Action> {
         self.acting(now, |core, out| {
             let id = header.id();
-            let in_flight = core.announced.values().filter(|peers| peers.contains(&peer)).count();
-            let Some(status) = core.peers.get_mut(&peer).and_then(|state| state.status.as_mut()) else { return };
+            let in_flight = core.announced.values().filter(|announced| announced.peers.contains(&peer)).count();
+            let Some(state) = core.peers.get_mut(&peer) else { return };
+            let Some(status) = state.status.as_mut() else { return };
             if id == core.chain.best_header.id {
                 status.tip = core.chain.best_header;
             } else if core.chain.locator.contains(&id) || in_flight >= ANNOUNCES_IN_FLIGHT_MAX {
                 // Old news, or too much of it: the next look at the peer's status finds whatever this was.
-            } else if let Some(peers) = core.announced.get_mut(&id) {
-                peers.push(peer);
-            } else {
-                core.announced.insert(id, vec![peer]);
+            } else if let Some(announced) = core.announced.get_mut(&id) {
+                if !announced.peers.contains(&peer) {
+                    announced.peers.push(peer);
+                }
+            } else if let Some(charge) = state.pays_for_header(now, core.strangers.of(state.link), &header) {
+                core.announced.insert(id, Announced { peers: vec![peer], charge });
                 out.push(Action::AddHeaders { peer, run: vec![header] });
+            } else {
+                core.proofs_put_off = core.proofs_put_off.saturating_add(1);
             }
         })
     }
@@ -222,7 +288,9 @@ impl SyncCore {
             if core.on_run_judged(now, peer, last, verdict, out) {
                 return;
             }
-            for peer in core.announced.remove(&last).unwrap_or_default() {
+            let Some(Announced { peers, charge }) = core.announced.remove(&last) else { return };
+            core.settle(peer, charge, verdict);
+            for peer in peers {
                 core.on_announce_judged(now, peer, last, verdict, out);
             }
         })
@@ -232,6 +300,9 @@ impl SyncCore {
     pub fn block_judged(&mut self, now: Moment, peer: PeerKey, id: BlockId, verdict: Verdict) -> Vec<Action> {
         self.acting(now, |core, out| {
             core.window.judged(&id, now.after_ms(core.config.retry_ms));
+            if verdict == Verdict::Accepted {
+                core.patience.was_enough();
+            }
             if let Verdict::Refused { points } = verdict {
                 core.punish(peer, Misbehavior::Refused(points), out);
             }
@@ -250,10 +321,12 @@ impl SyncCore {
             for (peer, id) in late {
                 core.no_answer(now, peer, id, out);
             }
+            core.replace_slow_headers(now);
             core.replace_stalling(now, out);
             let due: Vec<_> =
                 core.peers.iter().filter(|(_, peer)| peer.next_status <= now).map(|(key, _)| *key).collect();
             for peer in due {
+                core.forgive(peer);
                 core.ask_status(now, peer, out);
             }
         })
@@ -266,10 +339,11 @@ impl SyncCore {
         let pauses =
             self.peers.values().flat_map(|peer| [peer.busy_until, peer.headers_not_before, peer.mempool_not_before]);
         let statuses = self.peers.values().map(|peer| peer.next_status);
-        // The window's pauses and stalls only matter while something is wanted; then a steady beat is simpler than their minimum.
-        let is_busy = !self.peers.is_empty() && !self.window.is_empty();
-        let beat = is_busy.then(|| now.after_ms(self.config.retry_ms));
-        deadlines.chain(statuses).chain(pauses.filter(|end| *end > now)).chain(beat).min()
+        // The window's pauses and stalls, and budgets, only matter while something waits for them; then a steady beat is simpler than their minimum.
+        let is_waiting = !self.window.is_empty() || self.headers.values().any(HeaderSync::is_waiting);
+        let beat = (is_waiting && !self.peers.is_empty()).then(|| now.after_ms(self.config.retry_ms));
+        let pauses = pauses.chain(self.headers_deadlines()).filter(|end| *end > now);
+        deadlines.chain(statuses).chain(pauses).chain(beat).min()
     }
 
     /// Runs one input and then plans what its consequences call for.
@@ -303,11 +377,13 @@ impl SyncCore {
 
     fn on_announce_judged(&mut self, now: Moment, peer: PeerKey, id: BlockId, verdict: Verdict, out: &mut Vec<Action>) {
         match verdict {
-            Verdict::Accepted => {
+            Verdict::Accepted | Verdict::Known => {
                 let best = self.chain.best_header;
                 let status = self.peers.get_mut(&peer).and_then(|state| state.status.as_mut());
-                if let Some(status) = status.filter(|_| best.id == id) {
-                    status.tip = best;
+                match status {
+                    Some(status) if best.id == id => status.tip = best,
+                    // How much work its branch has, only it can say.
+                    _ => self.ask_status(now, peer, out),
                 }
             }
             // Its claim tells whether the unknown branch is worth a download.
@@ -322,10 +398,16 @@ impl SyncCore {
         let is_first = state.status.is_none();
         let interval_ms = if is_first { self.config.status_first_interval_ms } else { self.config.status_interval_ms };
         state.next_status = now.after_ms(interval_ms);
-        state.points = state.points.saturating_sub(1);
         if !state.waits_for_status() {
             let status = self.status();
             self.ask(now, peer, Ask::Status, Message::Status(status), out);
+        }
+    }
+
+    /// Time heals a little. Only time: a peer must not be able to hurry it.
+    fn forgive(&mut self, peer: PeerKey) {
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.points = state.points.saturating_sub(1);
         }
     }
 
@@ -370,8 +452,9 @@ impl SyncCore {
 
     fn end_request(&mut self, peer: PeerKey, id: RequestId, ask: &Ask) {
         self.window.release(id);
-        if matches!(ask, Ask::Headers) && self.headers.as_ref().is_some_and(|sync| sync.peer == peer) {
-            self.headers = None;
+        let is_asked = |sync: &HeaderSync| sync.asked().is_some();
+        if matches!(ask, Ask::Headers) && self.headers.get(&peer).is_some_and(is_asked) {
+            self.headers.remove(&peer);
         }
     }
 
@@ -393,11 +476,9 @@ impl SyncCore {
     fn forget(&mut self, gone: PeerKey) {
         self.peers.remove(&gone);
         self.window.forget(gone);
-        if self.headers.as_ref().is_some_and(|sync| sync.peer == gone) {
-            self.headers = None;
-        }
-        for peers in self.announced.values_mut() {
-            peers.retain(|peer| *peer != gone);
+        self.headers.remove(&gone);
+        for announced in self.announced.values_mut() {
+            announced.peers.retain(|peer| *peer != gone);
         }
     }
 }

@@ -5,8 +5,16 @@ use bq_primitives::{Block, HEADER_BYTES};
 pub const PROTOCOL_VERSION: u32 = 1;
 /// The most ids in a locator.
 pub const LOCATOR_IDS_MAX: usize = 64;
-/// The most headers in one answer, and so the most unverified headers that one peer can make us hold.
+/// The most headers in one answer. The most unverified headers that one peer can make us hold are these and
+/// [`ANNOUNCES_IN_FLIGHT_MAX`].
 pub const HEADERS_MAX: usize = 2000;
+/// The most headers that the node is handed at once: after each portion the state machine learns of the progress, and a
+/// bad proof ends the run.
+pub const PORTION_HEADERS_MAX: usize = 512;
+/// How long verifying a portion may take, by [`crate::proof_cost_us`].
+pub(crate) const PORTION_US_MAX: u64 = 1_600_000;
+/// The most addresses in one answer.
+pub const ADDRESSES_MAX: usize = 256;
 /// The most blocks asked for in one request.
 pub const BLOCK_IDS_MAX: usize = 16;
 /// The most bytes of blocks in one answer: one block of the largest size, or many small ones.
@@ -21,6 +29,10 @@ pub(crate) const MEMPOOL_PAGES_MAX: u8 = 8;
 pub const ANNOUNCES_IN_FLIGHT_MAX: usize = 4;
 /// Blocks that are asked for or held back until their turn.
 pub const WINDOW_BLOCKS_MAX: usize = 64;
+/// Branches other than the best header chain whose blocks are asked for.
+pub const RIVALS_MAX: usize = 2;
+/// Blocks of one such branch that are asked for at a time.
+pub const RIVAL_BLOCKS_MAX: usize = 16;
 /// When blocks of this many bytes are held back, only the next one in line is asked for.
 pub const WINDOW_BYTES_MAX: usize = 64 << 20;
 /// Block requests under way at the same time over all peers: with answers of 42 MB each this bounds the memory.

@@ -10,7 +10,7 @@ impl SyncCore {
     /// Asks for the next page of every peer whose mempool is not known yet. A node that lacks blocks does not ask: it
     /// could not tell which of these transactions are valid.
     pub(crate) fn plan_mempool(&mut self, now: Moment, out: &mut Vec<Action>) {
-        if self.headers.is_some() || !self.window.is_empty() {
+        if !self.headers.is_empty() || !self.window.is_empty() {
             return;
         }
         let have = self.chain.tip.work;

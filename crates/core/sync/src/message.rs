@@ -1,8 +1,8 @@
 use bq_primitives::{Block, BlockId, DecodeError, Decoder, Transaction, TxId, put_compact_size};
 
 use crate::{
-    BLOCK_IDS_MAX, BLOCKS_BYTES_MAX, HEADERS_MAX, LOCATOR_IDS_MAX, MEMPOOL_BYTES_MAX, RawBlock, SealedHeader, Status,
-    TRANSACTION_BYTES_MAX,
+    ADDRESSES_MAX, BLOCK_IDS_MAX, BLOCKS_BYTES_MAX, Endpoint, HEADERS_MAX, LOCATOR_IDS_MAX, MEMPOOL_BYTES_MAX,
+    RawBlock, SealedHeader, Status, TRANSACTION_BYTES_MAX,
     limits::{COUNT_BYTES_MAX, SEALED_HEADER_BYTES_MAX, SEALED_HEADER_BYTES_MIN},
 };
 
@@ -46,6 +46,13 @@ pub enum Message {
     /// Answers [`Message::GetMempool`]: a page of whole transactions, together at most [`MEMPOOL_BYTES_MAX`]; an empty
     /// one is the last.
     Mempool(Vec<Transaction>),
+    /// Asks for addresses of other nodes.
+    GetAddresses {
+        /// Where the sender itself takes connections, at the address that it connects from; 0 when it takes none.
+        port: u16,
+    },
+    /// Answers [`Message::GetAddresses`]: at most [`ADDRESSES_MAX`].
+    Addresses(Vec<Endpoint>),
 }
 
 /// Which message, as its first byte tells.
@@ -72,6 +79,10 @@ pub enum Kind {
     GetMempool = 9,
     /// [`Message::Mempool`].
     Mempool = 10,
+    /// [`Message::GetAddresses`].
+    GetAddresses = 11,
+    /// [`Message::Addresses`].
+    Addresses = 12,
 }
 
 /// Why bytes are not a message. Whoever sent them does not speak this protocol.
@@ -93,11 +104,14 @@ pub enum WireError {
     /// A field cannot be read.
     #[error(transparent)]
     Field(#[from] DecodeError),
+    /// An address that names no single machine, or port 0.
+    #[error("an address that nobody can dial")]
+    Address,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Status,
         Self::GetHeaders,
         Self::Headers,
@@ -108,6 +122,8 @@ impl Kind {
         Self::Busy,
         Self::GetMempool,
         Self::Mempool,
+        Self::GetAddresses,
+        Self::Addresses,
     ];
 
     /// The kind that a message's first byte names.
@@ -130,6 +146,8 @@ impl Kind {
             Self::Busy => "busy",
             Self::GetMempool => "get_mempool",
             Self::Mempool => "mempool",
+            Self::GetAddresses => "get_addresses",
+            Self::Addresses => "addresses",
         }
     }
 
@@ -147,6 +165,8 @@ impl Kind {
             Self::Busy => 0,
             Self::GetMempool => ID_BYTES,
             Self::Mempool => COUNT_BYTES_MAX + MEMPOOL_BYTES_MAX,
+            Self::GetAddresses => 2,
+            Self::Addresses => COUNT_BYTES_MAX + ADDRESSES_MAX * Endpoint::BYTES,
         };
         fields.saturating_add(1)
     }
@@ -167,6 +187,8 @@ impl Message {
             Self::Busy => Kind::Busy,
             Self::GetMempool { .. } => Kind::GetMempool,
             Self::Mempool(_) => Kind::Mempool,
+            Self::GetAddresses { .. } => Kind::GetAddresses,
+            Self::Addresses(_) => Kind::Addresses,
         }
     }
 
@@ -198,6 +220,11 @@ impl Message {
                 put_compact_size(&mut out, transactions.len());
                 transactions.iter().for_each(|transaction| out.extend(transaction.to_bytes()));
             }
+            Self::GetAddresses { port } => out.extend(port.to_le_bytes()),
+            Self::Addresses(endpoints) => {
+                put_compact_size(&mut out, endpoints.len());
+                endpoints.iter().for_each(|endpoint| endpoint.put(&mut out));
+            }
         }
         out
     }
@@ -218,7 +245,7 @@ impl Message {
         Ok(message)
     }
 
-    fn decode_fields(kind: Kind, decoder: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+    fn decode_fields(kind: Kind, decoder: &mut Decoder<'_>) -> Result<Self, WireError> {
         Ok(match kind {
             Kind::Status => Self::Status(Status::decode(decoder)?),
             Kind::GetHeaders => Self::GetHeaders { locator: decode_ids(decoder, LOCATOR_IDS_MAX)? },
@@ -234,7 +261,7 @@ impl Message {
                         let length = count(decoder, 1, Block::ENCODED_BYTES_MAX)?;
                         RawBlock::new(decoder.bytes(length)?.to_vec())
                     })
-                    .collect::<Result<_, _>>()?,
+                    .collect::<Result<_, DecodeError>>()?,
                 not_found: decode_ids(decoder, BLOCK_IDS_MAX)?,
             },
             Kind::Announce => Self::Announce(SealedHeader::decode(decoder)?),
@@ -244,6 +271,12 @@ impl Message {
             Kind::Mempool => Self::Mempool(
                 (0..decoder.count(TRANSACTION_BYTES_MIN)?)
                     .map(|_| Transaction::decode(decoder))
+                    .collect::<Result<_, _>>()?,
+            ),
+            Kind::GetAddresses => Self::GetAddresses { port: decoder.u16()? },
+            Kind::Addresses => Self::Addresses(
+                (0..count(decoder, Endpoint::BYTES, ADDRESSES_MAX)?)
+                    .map(|_| Endpoint::decode(decoder)?.ok_or(WireError::Address))
                     .collect::<Result<_, _>>()?,
             ),
         })

@@ -36,6 +36,22 @@ impl Misbehavior {
     /// Points at which a peer is cut off.
     pub const POINTS_MAX: u32 = 100;
 
+    /// The label used in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Garbage => "garbage",
+            Self::UnexpectedAnswer(_) => "unexpected_answer",
+            Self::BrokenHeaderRun => "broken_header_run",
+            Self::UnrequestedBlock => "unrequested_block",
+            Self::Refused(_) => "refused",
+            Self::NoAnswer(_) => "no_answer",
+            Self::Stalling => "stalling",
+            Self::FalseClaim => "false_claim",
+            Self::Flood => "flood",
+        }
+    }
+
     /// The price. What an honest peer behind a bad line also does is cheap; what only a liar does is not.
     #[must_use]
     pub const fn points(self) -> u32 {
@@ -48,6 +64,41 @@ impl Misbehavior {
             Self::Stalling => 20,
             Self::FalseClaim => 10,
             Self::Flood => 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every variant with its price. A new variant does not compile until it has a line here.
+    #[test]
+    fn every_misbehaviour_has_its_price() {
+        let price = |misbehavior: Misbehavior| match misbehavior {
+            Misbehavior::Garbage => 100,
+            Misbehavior::UnexpectedAnswer(_) => 100,
+            Misbehavior::BrokenHeaderRun => 100,
+            Misbehavior::UnrequestedBlock => 100,
+            Misbehavior::Refused(points) => points,
+            Misbehavior::NoAnswer(_) => 34,
+            Misbehavior::Stalling => 20,
+            Misbehavior::FalseClaim => 10,
+            Misbehavior::Flood => 1,
+        };
+        let of_kinds =
+            Kind::ALL.into_iter().flat_map(|kind| [Misbehavior::UnexpectedAnswer(kind), Misbehavior::NoAnswer(kind)]);
+        let others = [
+            Misbehavior::Garbage,
+            Misbehavior::BrokenHeaderRun,
+            Misbehavior::UnrequestedBlock,
+            Misbehavior::Stalling,
+            Misbehavior::FalseClaim,
+            Misbehavior::Flood,
+        ];
+        for misbehavior in of_kinds.chain(others).chain((0..=100).map(Misbehavior::Refused)) {
+            assert_eq!(misbehavior.points(), price(misbehavior), "{misbehavior:?}");
+            assert!(misbehavior.points() <= Misbehavior::POINTS_MAX);
         }
     }
 }

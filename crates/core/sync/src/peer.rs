@@ -5,14 +5,26 @@ use bq_primitives::{BlockId, TxId, Work};
 use crate::{
     Kind, Message, Moment, RequestId, Status,
     limits::{BLOCK_REQUESTS_PER_PEER_MAX, MEMPOOL_PAGES_MAX},
+    proof_budget::ProofBudget,
 };
 
 /// Units that a peer may spend at once on requests to us; one flows back every millisecond.
 const BUDGET_UNITS_MAX: u64 = 4000;
 
+/// Who opened a connection. We choose whom we dial, so a stranger cannot choose to be dialled: what inbound peers may
+/// take of a shared good never comes out of the outbound peers' part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Link {
+    Inbound,
+    Outbound,
+}
+
 /// What is known about one connection.
 #[derive(Debug)]
 pub(crate) struct Peer {
+    pub(crate) link: Link,
+    /// What it may make us verify.
+    pub(crate) proofs: ProofBudget,
     /// What it said last about itself; nothing before the first exchange.
     pub(crate) status: Option<Status>,
     /// The claimed tip for which it has no more headers to give.
@@ -25,6 +37,8 @@ pub(crate) struct Peer {
     pub(crate) busy_until: Moment,
     /// Ask it for no headers before this moment.
     pub(crate) headers_not_before: Moment,
+    /// How many blocks it did not have since it last sent one.
+    pub(crate) lacked: u32,
     /// When to ask for its status again.
     pub(crate) next_status: Moment,
     /// Pages of its mempool that may still be asked for, and where the next one starts.
@@ -64,14 +78,17 @@ impl Ask {
 }
 
 impl Peer {
-    pub(crate) const fn new(now: Moment, mempool_delay_ms: u64) -> Self {
+    pub(crate) const fn new(now: Moment, link: Link, mempool_delay_ms: u64) -> Self {
         Self {
+            link,
+            proofs: ProofBudget::new(now),
             status: None,
             exhausted: None,
             requests: BTreeMap::new(),
             points: 0,
             busy_until: now,
             headers_not_before: now,
+            lacked: 0,
             next_status: now,
             mempool_pages: MEMPOOL_PAGES_MAX,
             mempool_after: TxId::ZERO,
@@ -117,6 +134,8 @@ fn price_units(request: &Message) -> u64 {
     match request {
         Message::GetHeaders { .. } => 100,
         Message::GetMempool { .. } => 200,
+        // One answer is for one connection; what it holds changes once an hour.
+        Message::GetAddresses { .. } => 2000,
         Message::GetBlocks(ids) => u64::try_from(ids.len() / 2).unwrap_or(u64::MAX).saturating_add(2),
         _ => 50,
     }

@@ -2,13 +2,17 @@ use std::collections::BTreeMap;
 
 use bq_primitives::BlockId;
 
-use crate::{Moment, PeerKey, RawBlock, RequestId, WINDOW_BLOCKS_MAX, WINDOW_BYTES_MAX};
+use crate::{
+    ChainView, Moment, PeerKey, RIVAL_BLOCKS_MAX, RIVALS_MAX, RawBlock, RequestId, WINDOW_BLOCKS_MAX, WINDOW_BYTES_MAX,
+};
 
 /// The next missing blocks, in the order the node must get them, and where each one is.
 #[derive(Debug, Default)]
 pub(crate) struct Window {
-    /// Lowest first.
+    /// Blocks of the best header chain, lowest first.
     order: Vec<BlockId>,
+    /// Blocks of branches that compete with it, lowest first. Usually none.
+    rivals: Vec<Vec<BlockId>>,
     slots: BTreeMap<BlockId, Slot>,
     /// No block is handed to the node before this moment: it failed to take the last one.
     paused_until: Moment,
@@ -38,11 +42,14 @@ enum Place {
 }
 
 impl Window {
-    /// Follows the node's list of missing blocks: blocks that left it are forgotten, wherever they are.
-    pub(crate) fn follow(&mut self, missing: &[BlockId]) {
-        self.order = missing.iter().take(WINDOW_BLOCKS_MAX).copied().collect();
+    /// Follows the node's lists of missing blocks: blocks that left them are forgotten, wherever they are.
+    pub(crate) fn follow(&mut self, chain: &ChainView) {
+        self.order = chain.missing.iter().take(WINDOW_BLOCKS_MAX).copied().collect();
+        let first_of = |rival: &Vec<BlockId>| rival.iter().take(RIVAL_BLOCKS_MAX).copied().collect();
+        self.rivals = chain.rivals.iter().take(RIVALS_MAX).map(first_of).collect();
         let mut old = std::mem::take(&mut self.slots);
-        self.slots = self.order.iter().map(|id| (*id, old.remove(id).unwrap_or_default())).collect();
+        let all = self.order.iter().chain(self.rivals.iter().flatten());
+        self.slots = all.map(|id| (*id, old.remove(id).unwrap_or_default())).collect();
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
@@ -61,7 +68,8 @@ impl Window {
                 matches!(slot.place, Place::Wanted) && slot.lacking.get(&peer).is_none_or(|retry| *retry <= now)
             })
         };
-        self.order.iter().take(reach).filter(wanted).take(max).copied().collect()
+        let of_rivals = self.rivals.iter().flat_map(|rival| rival.iter().take(reach));
+        self.order.iter().take(reach).chain(of_rivals).filter(wanted).take(max).copied().collect()
     }
 
     pub(crate) fn requested(&mut self, now: Moment, peer: PeerKey, request: RequestId, ids: &[BlockId]) {
@@ -107,21 +115,17 @@ impl Window {
         }
     }
 
-    /// The next block for the node: the first in line, when it is here and none is with the node already.
+    /// The next block for the node: the first in line of the best header chain or of a rival, when it is here and none is with the node already.
     pub(crate) fn next_to_submit(&mut self, now: Moment) -> Option<(PeerKey, RawBlock)> {
         if now < self.paused_until || self.slots.values().any(|slot| matches!(slot.place, Place::Submitted)) {
             return None;
         }
-        let slot = self.slots.get_mut(self.order.first()?)?;
-        match std::mem::take(&mut slot.place) {
-            Place::Held { peer, block } => {
-                slot.place = Place::Submitted;
-                Some((peer, block))
-            }
-            other => {
-                slot.place = other;
-                None
-            }
+        let is_held = |id: &&BlockId| matches!(self.slots.get(*id), Some(Slot { place: Place::Held { .. }, .. }));
+        let id = *self.firsts().find(is_held)?;
+        let slot = self.slots.get_mut(&id)?;
+        match std::mem::replace(&mut slot.place, Place::Submitted) {
+            Place::Held { peer, block } => Some((peer, block)),
+            Place::Wanted | Place::Requested { .. } | Place::Submitted => None,
         }
     }
 
@@ -135,14 +139,15 @@ impl Window {
         }
     }
 
-    /// Who holds up the line: the first block was asked for longer than `patience_ms` ago while later ones are here.
+    /// Who holds up a line: its first block was asked for longer than `patience_ms` ago while later ones, or a rival's, are
+    /// wanted; four times as long ago if it is the only one.
     pub(crate) fn stalling(&self, now: Moment, patience_ms: u64) -> Option<PeerKey> {
-        match self.slots.get(self.order.first()?)?.place {
-            Place::Requested { peer, since, .. } if now.ms_since(since) >= patience_ms && self.held_bytes() > 0 => {
-                Some(peer)
-            }
+        let is_alone = self.rivals.is_empty() && self.held_bytes() == 0;
+        let patience_ms = if is_alone { patience_ms.saturating_mul(4) } else { patience_ms };
+        self.firsts().find_map(|id| match self.slots.get(id)?.place {
+            Place::Requested { peer, since, .. } if now.ms_since(since) >= patience_ms => Some(peer),
             _ => None,
-        }
+        })
     }
 
     /// Gives everything that was asked from `slow` to others; `retry` says when it may be asked for these again.
@@ -153,6 +158,11 @@ impl Window {
                 slot.lacking.insert(slow, retry);
             }
         }
+    }
+
+    /// The first in each line.
+    fn firsts(&self) -> impl Iterator<Item = &BlockId> {
+        self.order.first().into_iter().chain(self.rivals.iter().filter_map(|rival| rival.first()))
     }
 
     fn held_bytes(&self) -> usize {

@@ -4,7 +4,7 @@ use bq_primitives::{
     Algorithm, Amount, Block, BlockId, CompactTarget, DecodeError, ExtraNonce, Header, Height, KeyHash, MerkleRoot,
     Seal, Timestamp, Transaction, TxId, TxOut, U256, Work,
 };
-use bq_sync::{ChainTip, Kind, Message, PROTOCOL_VERSION, RawBlock, SealedHeader, Status, WireError};
+use bq_sync::{ChainTip, Endpoint, Kind, Message, PROTOCOL_VERSION, RawBlock, SealedHeader, Status, WireError};
 use proptest::{collection::vec, prelude::*};
 
 fn sealed() -> impl Strategy<Value = SealedHeader> {
@@ -55,6 +55,11 @@ fn message() -> impl Strategy<Value = Message> {
         (vec(sealed(), 0..=16), ids(16)).prop_map(|(headers, not_found)| {
             let blocks = headers.iter().map(|header| RawBlock::from(&block(header))).collect();
             Message::Blocks { blocks, not_found }
+        }),
+        any::<u16>().prop_map(|port| Message::GetAddresses { port }),
+        vec((any::<[u8; 4]>(), 1..u16::MAX), 0..20).prop_map(|parts| {
+            let endpoint = |(ip, port): ([u8; 4], u16)| Endpoint::new(ip.into(), port);
+            Message::Addresses(parts.into_iter().filter_map(endpoint).collect())
         }),
         sealed().prop_map(Message::Announce),
         sealed().prop_map(|header| Message::Transaction(Box::new(block(&header).transactions.remove(0)))),

@@ -1,5 +1,6 @@
 use std::{fmt, net::IpAddr, str::FromStr};
 
+use bq_sync::Endpoint;
 use libp2p::{Multiaddr, multiaddr::Protocol};
 
 /// Where a peer can be reached: `HOST:PORT` or a multiaddress such as `/ip4/192.0.2.1/tcp/8333`.
@@ -64,6 +65,17 @@ pub(crate) fn ip_of(address: &Multiaddr) -> Option<IpAddr> {
         Protocol::Ip6(ip) => Some(IpAddr::V6(ip)),
         _ => None,
     })
+}
+
+/// The endpoint that a multiaddress names, if that is one that can be dialled.
+pub(crate) fn endpoint_of(address: &Multiaddr) -> Option<Endpoint> {
+    Endpoint::new(ip_of(address)?, port_of(address)?)
+}
+
+/// An endpoint as libp2p wants it.
+pub(crate) fn multiaddr_of(endpoint: &Endpoint) -> Multiaddr {
+    let socket = endpoint.socket();
+    Multiaddr::from(socket.ip()).with(Protocol::Tcp(socket.port()))
 }
 
 /// The TCP port in a multiaddress.

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use bq_primitives::{BlockId, double_sha256};
-use bq_sync::TRANSACTION_BYTES_MAX;
+use bq_sync::{Bans, TRANSACTION_BYTES_MAX};
 use libp2p::{
     StreamProtocol, connection_limits,
     connection_limits::ConnectionLimits,
@@ -14,23 +14,28 @@ use libp2p::{
     swarm::NetworkBehaviour,
 };
 
-use crate::{NetConfig, codec::WireCodec};
+use crate::{NetConfig, codec::WireCodec, gate::Gate};
 
 /// Room for what gossip wraps around a message: topic, author, key, signature.
 const GOSSIP_FRAME_BYTES: usize = 4096;
 /// Messages that wait for a slow peer; more are dropped.
 const GOSSIP_QUEUE: usize = 256;
+/// Connections that have lost their place and are not closed yet.
+const CLOSING_MAX: u32 = 16;
 /// Streams that one peer may have open per protocol.
 const STREAMS_MAX: usize = 8;
 
 /// The protocols spoken on every connection.
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
+    /// First: it refuses most cheaply.
+    pub(crate) gate: Gate,
     limits: connection_limits::Behaviour,
     identify: identify::Behaviour,
     pub(crate) gossip: gossipsub::Behaviour,
     pub(crate) sync: request_response::Behaviour<WireCodec>,
     pub(crate) blocks: request_response::Behaviour<WireCodec>,
+    pub(crate) addresses: request_response::Behaviour<WireCodec>,
 }
 
 /// Names of topics and protocols. They hold the start of the genesis id, so that nodes of two chains have nothing in
@@ -58,12 +63,16 @@ impl Names {
 }
 
 impl Behaviour {
-    pub(crate) fn new(key: &Keypair, names: &Names, config: &NetConfig) -> Result<Self, String> {
+    pub(crate) fn new(key: &Keypair, names: &Names, config: &NetConfig, bans: Bans) -> Result<Self, String> {
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        // The gate counts connections from others; this is its second line, with room for those it is about to close.
+        let inbound_max = count(config.inbound.total).saturating_add(CLOSING_MAX);
+        let outbound_max = config.outbound_max.saturating_add(count(config.outbound.automatic)).saturating_add(1);
         let limits = ConnectionLimits::default()
             .with_max_pending_incoming(Some(32))
             .with_max_pending_outgoing(Some(32))
-            .with_max_established_incoming(Some(config.inbound_max))
-            .with_max_established_outgoing(Some(config.outbound_max))
+            .with_max_established_incoming(Some(inbound_max))
+            .with_max_established_outgoing(Some(outbound_max))
             // Two, because both sides may dial at the same moment.
             .with_max_established_per_peer(Some(2));
         let identity = identify::Config::new("/bq/1".to_owned(), key.public()).with_agent_version(config.agent.clone());
@@ -72,12 +81,14 @@ impl Behaviour {
             gossip.subscribe(topic).map_err(|error| error.to_string())?;
         }
         Ok(Self {
+            gate: Gate::new(config.inbound, bans),
             limits: connection_limits::Behaviour::new(limits),
             identify: identify::Behaviour::new(identity),
             gossip,
             // The state machine keeps its own, shorter deadlines; these only clean up after it.
             sync: exchange(WireCodec::SYNC, names.protocol("sync")?, Duration::from_secs(35)),
             blocks: exchange(WireCodec::BLOCKS, names.protocol("blocks")?, Duration::from_secs(65)),
+            addresses: exchange(WireCodec::ADDRESSES, names.protocol("addresses")?, Duration::from_secs(35)),
         })
     }
 }

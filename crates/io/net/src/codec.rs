@@ -23,6 +23,9 @@ impl WireCodec {
     };
     /// Blocks.
     pub(crate) const BLOCKS: Self = Self { requests: &[Kind::GetBlocks], answers: &[Kind::Blocks, Kind::Busy] };
+    /// Addresses of other nodes.
+    pub(crate) const ADDRESSES: Self =
+        Self { requests: &[Kind::GetAddresses], answers: &[Kind::Addresses, Kind::Busy] };
 }
 
 impl request_response::Codec for WireCodec {

@@ -1,5 +1,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use bq_sync::{InboundLimits, OutboundLimits, Scope};
+
 use crate::PeerAddress;
 
 /// What the peer-to-peer layer needs to know.
@@ -13,24 +15,34 @@ pub struct NetConfig {
     pub key_file: Option<PathBuf>,
     /// What we say we run, such as `bq/0.1.0`.
     pub agent: String,
-    /// The most connections that others may open.
-    pub inbound_max: u32,
-    /// The most connections that we open.
+    /// File that remembers peers over a restart: addresses, anchors, bans. Nothing: they are forgotten.
+    pub peers_file: Option<PathBuf>,
+    /// How many connections others may open, in all and per address and network group.
+    pub inbound: InboundLimits,
+    /// The most connections to the addresses in [`NetConfig::connect`].
     pub outbound_max: u32,
-    /// How long an address that misbehaved is refused. Loopback addresses are never refused.
+    /// The connections to addresses that peers told of.
+    pub outbound: OutboundLimits,
+    /// Which addresses are taken from peers.
+    pub scope: Scope,
+    /// How long an address that misbehaved is refused. Loopback addresses are never refused while
+    /// [`InboundLimits::exempt_loopback`] is set.
     pub ban: Duration,
 }
 
 impl Default for NetConfig {
-    /// 64 connections in, 16 out, bans of an hour, no listener.
+    /// 64 connections in, 16 out as told and 8 of our own choice among public addresses, bans of an hour, no listener.
     fn default() -> Self {
         Self {
             listen: None,
             connect: Vec::new(),
             key_file: None,
+            peers_file: None,
             agent: concat!("bq/", env!("CARGO_PKG_VERSION")).to_owned(),
-            inbound_max: 64,
+            inbound: InboundLimits::new(64),
             outbound_max: 16,
+            outbound: OutboundLimits::default(),
+            scope: Scope::Routable,
             ban: Duration::from_secs(3600),
         }
     }

@@ -1,15 +1,16 @@
 //! The event loop: libp2p, the node's threads and the clock on one side, the state machine on the other.
+mod addresses;
 mod connections;
 mod exchange;
 mod gossip;
 
 use std::{
     collections::{HashMap, VecDeque},
-    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+pub(crate) use addresses::Known;
 use bq_api_types::{Announcement, SyncApi};
 use bq_sync::{Action, ChainView, Message, Moment, PeerKey, RequestId, SealedHeader, SyncConfig, SyncCore, Verdict};
 use libp2p::{
@@ -35,11 +36,12 @@ use crate::{
 /// How often the published list of peers is brought up to date.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Which of the two request protocols.
+/// Which of the request protocols.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Exchange {
     Sync,
     Blocks,
+    Addresses,
 }
 
 /// Where an answer goes.
@@ -69,7 +71,7 @@ pub(crate) struct Driver {
     answers: HashMap<(Exchange, InboundRequestId), usize>,
     dialer: Dialer,
     resolved: (mpsc::Sender<Resolved>, mpsc::Receiver<Resolved>),
-    bans: VecDeque<(IpAddr, Instant)>,
+    known: Known,
     ban: Duration,
     published: Published,
 }
@@ -81,6 +83,7 @@ pub(crate) struct Published {
 }
 
 impl Driver {
+    #[expect(clippy::too_many_arguments, reason = "the parts that the handle has put together, each once")]
     pub(crate) fn new(
         swarm: Swarm<Behaviour>,
         names: Names,
@@ -88,6 +91,7 @@ impl Driver {
         api: Arc<dyn SyncApi>,
         jobs: Jobs<AnswerTo, GossipToken>,
         config: &NetConfig,
+        known: Known,
         published: Published,
     ) -> Self {
         let start = Instant::now();
@@ -109,7 +113,7 @@ impl Driver {
             answers: HashMap::new(),
             dialer,
             resolved: mpsc::channel(crate::dialer::TARGETS_MAX),
-            bans: VecDeque::new(),
+            known,
             ban: config.ban,
             published,
         }
@@ -142,24 +146,33 @@ impl Driver {
                         tracing::warn!("too many addresses to keep connected");
                     }
                 }
-                _ = snapshot.tick() => self.publish_snapshot(),
+                _ = snapshot.tick() => {
+                    self.publish_snapshot();
+                    self.remember_now_and_then();
+                }
                 () = tokio::time::sleep_until(wake) => {
                     let actions = self.core.handle_timeout(self.now());
                     self.act(actions);
                 }
             }
             self.dial_due();
+            self.dial_from_book();
         }
         self.close().await;
     }
 
     async fn close(self) {
+        let (file, memory) = (self.known.file.clone(), self.memory());
         let Self { swarm, jobs, api, .. } = self;
         drop(swarm);
         api.set_peers(0);
         Metrics::peers(0, 0);
-        // Joining threads blocks; a verification may be under way.
-        let _ = tokio::task::spawn_blocking(move || jobs.stop()).await;
+        // Both block; a verification may be under way.
+        let _ = tokio::task::spawn_blocking(move || {
+            file.save(&memory);
+            jobs.stop();
+        })
+        .await;
     }
 
     fn now(&self) -> Moment {
@@ -169,25 +182,37 @@ impl Driver {
     /// The next moment at which the state machine or the dialer wants to be called; an hour from now if neither does.
     fn wake_at(&self) -> Instant {
         let hour = Instant::now() + Duration::from_secs(3600);
-        let core = self.core.next_timeout(self.now()).map(|moment| self.start + Duration::from_millis(moment.0));
-        [core, self.dialer.next_due()].into_iter().flatten().chain([hour]).min().unwrap_or(hour)
+        let at = |moment: Moment| self.start + Duration::from_millis(moment.0);
+        let core = self.core.next_timeout(self.now()).map(at);
+        let outbound = at(self.known.outbound.next_due());
+        [core, self.dialer.next_due()].into_iter().flatten().chain([outbound, hour]).min().unwrap_or(hour)
     }
 
     fn on_swarm(&mut self, event: SwarmEvent<BehaviourEvent>) {
         match event {
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, num_established, .. } => {
                 self.dialer.connected(connection_id, peer_id);
+                let role = self.book_dial_connected(connection_id);
                 if num_established.get() == 1 {
                     let address = endpoint.get_remote_address().clone();
                     self.on_connected(peer_id, address, endpoint.is_listener());
+                } else if role.is_some() {
+                    // Connected already, from the other side or by another address: nothing more to learn here.
+                    self.swarm.close_connection(connection_id);
                 }
             }
-            SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => self.on_disconnected(peer_id),
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established, .. } => {
+                self.book_dial_closed(connection_id);
+                if num_established == 0 {
+                    self.on_disconnected(peer_id);
+                }
+            }
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
                 self.on_dial_failed(connection_id, &error);
             }
             SwarmEvent::Behaviour(BehaviourEvent::Sync(event)) => self.on_exchange(Exchange::Sync, event),
             SwarmEvent::Behaviour(BehaviourEvent::Blocks(event)) => self.on_exchange(Exchange::Blocks, event),
+            SwarmEvent::Behaviour(BehaviourEvent::Addresses(event)) => self.on_exchange(Exchange::Addresses, event),
             SwarmEvent::Behaviour(BehaviourEvent::Gossip(event)) => self.on_gossip(event),
             SwarmEvent::Behaviour(BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. })) => {
                 if let Some(peer) = self.peers.get_mut(&peer_id) {
@@ -201,7 +226,6 @@ impl Driver {
 
     fn on_done(&mut self, done: Done<AnswerTo, GossipToken>) {
         match done {
-            Done::Progress { view } => self.chain_changed(view),
             Done::Look { view, announce } => {
                 self.chain_changed(view);
                 if let Some(header) = announce.filter(|_| !self.core.is_catching_up()) {
@@ -284,7 +308,8 @@ impl Driver {
                 }
                 Action::AddHeaders { peer, run } => {
                     let last = run.last().map(SealedHeader::id).unwrap_or_default();
-                    match self.jobs.headers.try_send(HeadersJob { peer, run }) {
+                    let source = self.source_of(peer);
+                    match self.jobs.headers.try_send(HeadersJob { peer, source, run }) {
                         Ok(()) => Vec::new(),
                         Err(_) => {
                             Metrics::dropped("headers");

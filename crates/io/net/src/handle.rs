@@ -5,6 +5,7 @@ use std::{
 };
 
 use bq_api_types::{AddNodeError, PeerInfo, PeerNetwork, SyncApi};
+use bq_sync::Bans;
 use libp2p::{
     Multiaddr, SwarmBuilder,
     futures::StreamExt,
@@ -23,10 +24,11 @@ use crate::{
     address::port_of,
     behaviour::{Behaviour, Names},
     dialer::TARGETS_MAX,
-    driver::{Driver, Published},
+    driver::{Driver, Known, Published},
     jobs::{Jobs, look},
     node_key,
     peers::PeerSnapshot,
+    peers_file::PeersFile,
 };
 
 /// Longer than any quiet spell of a chain: connections are closed for a reason, never for silence.
@@ -62,7 +64,9 @@ impl Net {
     /// See [`NetError`]. Peers that cannot be reached are no error: they are tried again.
     pub async fn start(config: NetConfig, api: Arc<dyn SyncApi>) -> Result<NetHandle, NetError> {
         let names = Names::new(&api.genesis_id());
-        let mut swarm = build_swarm(&config, &names)?;
+        let file = PeersFile::new(config.peers_file.clone());
+        let memory = file.load(config.scope)?;
+        let mut swarm = build_swarm(&config, &names, memory.bans.clone())?;
         let address = match config.listen {
             Some(address) => Some(listen(&mut swarm, address).await?),
             None => None,
@@ -80,8 +84,9 @@ impl Net {
         let (count_out, count) = watch::channel(0);
         let (add, add_in) = mpsc::channel(TARGETS_MAX);
         let (stop, stop_in) = watch::channel(false);
-        let driver =
-            Driver::new(swarm, names, view, api, jobs, &config, Published { peers: peers_out, count: count_out });
+        let known = Known::new(memory, file, address.map_or(0, |address| address.port()), &config);
+        let published = Published { peers: peers_out, count: count_out };
+        let driver = Driver::new(swarm, names, view, api, jobs, &config, known, published);
         let task = tokio::spawn(driver.run(announcements, add_in, stop_in));
         tracing::info!(?address, peer_id, "peer-to-peer layer is up");
         Ok(NetHandle { address, peer_id, shared: Arc::new(Shared { peers, count, add }), stop, task })
@@ -151,9 +156,9 @@ impl PeerNetwork for Shared {
     }
 }
 
-fn build_swarm(config: &NetConfig, names: &Names) -> Result<Swarm<Behaviour>, NetError> {
+fn build_swarm(config: &NetConfig, names: &Names, bans: Bans) -> Result<Swarm<Behaviour>, NetError> {
     let key = node_key::load_or_create(config.key_file.as_ref())?;
-    let behaviour = Behaviour::new(&key, names, config).map_err(NetError::Transport)?;
+    let behaviour = Behaviour::new(&key, names, config, bans).map_err(NetError::Transport)?;
     let swarm = SwarmBuilder::with_existing_identity(key)
         .with_tokio()
         .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)

@@ -1,24 +1,16 @@
 //! The node's slow calls, each kind on a thread of its own behind a bounded queue.
-use std::{
-    io,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
-    thread::JoinHandle,
-};
+use std::{io, sync::Arc, thread, thread::JoinHandle};
 
-use bq_api_types::{AddHeadersError, NodeError, SubmitBlockError, SubmitTransactionError, SyncApi};
+use bq_api_types::{
+    AddHeadersError, HeaderSource, HeadersAdded, NodeError, SubmitBlockError, SubmitTransactionError, SyncApi,
+};
 use bq_primitives::{Block, BlockId, Header, Seal, Transaction, TxId};
 use bq_sync::{
-    BLOCKS_BYTES_MAX, ChainTip, ChainView, HEADERS_MAX, LOCATOR_IDS_MAX, MEMPOOL_BYTES_MAX, Message, PeerKey, RawBlock,
-    SealedHeader, TRANSACTION_BYTES_MAX, Verdict, WINDOW_BLOCKS_MAX,
+    BLOCKS_BYTES_MAX, ChainTip, ChainView, HEADERS_MAX, LOCATOR_IDS_MAX, MEMPOOL_BYTES_MAX, Message, PeerKey,
+    RIVAL_BLOCKS_MAX, RIVALS_MAX, RawBlock, SealedHeader, TRANSACTION_BYTES_MAX, Verdict, WINDOW_BLOCKS_MAX,
 };
 use tokio::sync::mpsc;
 
-/// Headers that the node is handed at once: after each portion the driver learns of the progress.
-const PORTION: usize = 64;
 /// An answer stops growing here, so that a request for many blocks does not hold up the next peer. One block of any size
 /// still fits.
 const ANSWER_BYTES: usize = 8 << 20;
@@ -35,6 +27,8 @@ const DONE_QUEUE: usize = 64;
 #[derive(Debug)]
 pub(crate) struct HeadersJob {
     pub(crate) peer: PeerKey,
+    pub(crate) source: HeaderSource,
+    /// A portion of what it sent.
     pub(crate) run: Vec<SealedHeader>,
 }
 
@@ -66,7 +60,6 @@ pub(crate) enum ReadJob<C> {
 /// What a thread has finished.
 #[derive(Debug)]
 pub(crate) enum Done<C, T> {
-    Progress { view: ChainView },
     Headers { peer: PeerKey, last: BlockId, verdict: Verdict, view: ChainView },
     Block { peer: PeerKey, id: BlockId, verdict: Verdict, view: ChainView },
     Transaction { peer: PeerKey, token: Option<T>, result: Result<(), SubmitTransactionError> },
@@ -82,7 +75,6 @@ pub(crate) struct Jobs<C, T> {
     pub(crate) transactions: mpsc::Sender<TransactionJob<T>>,
     pub(crate) done: mpsc::Receiver<Done<C, T>>,
     threads: Vec<JoinHandle<()>>,
-    stop: Arc<AtomicBool>,
 }
 
 impl<C: Send + 'static, T: Send + 'static> Jobs<C, T> {
@@ -92,26 +84,18 @@ impl<C: Send + 'static, T: Send + 'static> Jobs<C, T> {
         let (reads, reads_in) = mpsc::channel(READS_QUEUE);
         let (transactions, transactions_in) = mpsc::channel(TRANSACTIONS_QUEUE);
         let (done, done_out) = mpsc::channel(DONE_QUEUE);
-        let stop = Arc::new(AtomicBool::new(false));
-        let is_stopping = {
-            let stop = Arc::clone(&stop);
-            move || stop.load(Ordering::Relaxed)
-        };
         let threads = vec![
-            spawn("bq-net-headers", api, headers_in, &done, move |api, job, done| {
-                add_headers(api, &job, done, &is_stopping)
-            })?,
+            spawn("bq-net-headers", api, headers_in, &done, |api, job, done| add_headers(api, &job, done))?,
             spawn("bq-net-blocks", api, blocks_in, &done, |api, job, done| submit_block(api, &job, done))?,
             spawn("bq-net-reads", api, reads_in, &done, read)?,
             spawn("bq-net-txs", api, transactions_in, &done, submit_transaction)?,
         ];
-        Ok(Self { headers, blocks, reads, transactions, done: done_out, threads, stop })
+        Ok(Self { headers, blocks, reads, transactions, done: done_out, threads })
     }
 
     /// Closes the queues and waits for what is being worked on.
     pub(crate) fn stop(self) {
-        self.stop.store(true, Ordering::Relaxed);
-        let Self { headers, blocks, reads, transactions, done, threads, stop: _ } = self;
+        let Self { headers, blocks, reads, transactions, done, threads } = self;
         drop((headers, blocks, reads, transactions, done));
         for thread in threads {
             // A panicked thread has already said so on standard error; the others must still be joined.
@@ -156,37 +140,28 @@ pub(crate) fn look(api: &dyn SyncApi) -> ChainView {
     let (tip, best) = (api.tip(), api.best_header());
     let mut locator = api.locator();
     locator.truncate(LOCATOR_IDS_MAX);
+    // A header chain that would not displace the tip needs no bodies.
+    let missing = if best.chain_work > tip.chain_work { api.missing_bodies(WINDOW_BLOCKS_MAX) } else { Vec::new() };
     ChainView {
         tip: ChainTip { id: tip.id, height: tip.height, work: tip.chain_work },
         best_header: ChainTip { id: best.id, height: best.height, work: best.chain_work },
         locator,
-        missing: api.missing_bodies(WINDOW_BLOCKS_MAX),
+        missing,
+        rivals: api.rival_bodies(RIVALS_MAX, RIVAL_BLOCKS_MAX),
     }
 }
 
-fn add_headers<C, T>(
-    api: &dyn SyncApi,
-    job: &HeadersJob,
-    done: &DoneSender<C, T>,
-    is_stopping: &impl Fn() -> bool,
-) -> Result<(), Closed> {
+fn add_headers<C, T>(api: &dyn SyncApi, job: &HeadersJob, done: &DoneSender<C, T>) -> Result<(), Closed> {
     let Some(last) = job.run.last().map(SealedHeader::id) else { return Ok(()) };
-    let mut verdict = Verdict::Accepted;
-    let mut portions = job.run.chunks(PORTION).peekable();
-    while let Some(portion) = portions.next() {
-        if is_stopping() {
-            return Err(Closed);
-        }
-        let portion: Vec<(Header, Seal)> = portion.iter().map(|sealed| (sealed.header, sealed.seal)).collect();
-        if let Err(error) = api.add_headers(&portion) {
+    let run: Vec<(Header, Seal)> = job.run.iter().map(|sealed| (sealed.header, sealed.seal)).collect();
+    let verdict = match api.add_headers_from(job.source, &run) {
+        Ok(HeadersAdded { new: 0, .. }) => Verdict::Known,
+        Ok(_) => Verdict::Accepted,
+        Err(error) => {
             tracing::debug!(peer = job.peer.0, %error, "headers refused");
-            verdict = judge_headers(&error);
-            break;
+            judge_headers(&error)
         }
-        if portions.peek().is_some() {
-            send(done, Done::Progress { view: look(api) })?;
-        }
-    }
+    };
     send(done, Done::Headers { peer: job.peer, last, verdict, view: look(api) })
 }
 

@@ -7,16 +7,20 @@
 
 mod address;
 mod behaviour;
+mod clock;
 mod codec;
 mod config;
 mod dialer;
 mod driver;
 mod error;
+mod gate;
 mod handle;
 mod jobs;
 mod metrics;
 mod node_key;
 mod peers;
+mod peers_file;
+mod private_file;
 
 pub use crate::{
     address::{ParseAddressError, PeerAddress},

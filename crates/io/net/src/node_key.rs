@@ -1,12 +1,11 @@
 use std::{
     fs, io,
-    io::Write,
     path::{Path, PathBuf},
 };
 
 use libp2p::identity::Keypair;
 
-use crate::NetError;
+use crate::{NetError, private_file};
 
 /// The key that names this node to its peers: read from `path`, made there when missing, or only for this run.
 pub(crate) fn load_or_create(path: Option<&PathBuf>) -> Result<Keypair, NetError> {
@@ -20,27 +19,11 @@ fn read_or_create(path: &Path) -> io::Result<Keypair> {
         Ok(bytes) => Keypair::from_protobuf_encoding(&bytes).map_err(invalid),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let key = Keypair::generate_ed25519();
-            write_private(path, &key.to_protobuf_encoding().map_err(invalid)?)?;
+            private_file::write(path, &key.to_protobuf_encoding().map_err(invalid)?)?;
             Ok(key)
         }
         Err(error) => Err(error),
     }
-}
-
-/// Writes beside the file and renames, so that a crash leaves either no key or a whole one.
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let draft = path.with_extension("new");
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&draft)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&draft, path)
 }
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ pub(crate) struct Connected {
     pub(crate) key: PeerKey,
     pub(crate) address: Multiaddr,
     pub(crate) is_inbound: bool,
+    /// Its status showed that it follows our chain.
+    pub(crate) is_known: bool,
     pub(crate) agent: String,
     pub(crate) since: Instant,
     /// We closed the connection because of what it did.
@@ -35,7 +37,8 @@ impl Peers {
     pub(crate) fn connect(&mut self, id: PeerId, address: Multiaddr, is_inbound: bool, since: Instant) -> PeerKey {
         let key = PeerKey(self.next_key);
         self.next_key = self.next_key.saturating_add(1);
-        let peer = Connected { key, address, is_inbound, agent: String::new(), since, is_cut_off: false };
+        let peer =
+            Connected { key, address, is_inbound, is_known: false, agent: String::new(), since, is_cut_off: false };
         self.by_id.insert(id, peer);
         self.by_key.insert(key, id);
         key
@@ -61,6 +64,16 @@ impl Peers {
 
     pub(crate) fn len(&self) -> usize {
         self.by_id.len()
+    }
+
+    /// Everybody.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Connected> {
+        self.by_id.values()
+    }
+
+    /// One peer.
+    pub(crate) fn get(&self, key: PeerKey) -> Option<&Connected> {
+        self.by_id.get(self.by_key.get(&key)?)
     }
 
     /// How many connected to us, and how many we connected to.

@@ -68,6 +68,28 @@ impl Model {
         self.path(self.best_header()).into_iter().filter(|block| !self.blocks[*block].has_body).map(number).collect()
     }
 
+    fn rivals(&self) -> Vec<Vec<BlockId>> {
+        let best = self.path(self.best_header());
+        let has_valid_child = |of: usize| {
+            (0..self.blocks.len()).any(|block| self.blocks[block].parent == Some(of) && self.is_valid(block))
+        };
+        let tip_work = self.blocks[self.tip].work;
+        let mut heads: Vec<_> = (0..self.blocks.len())
+            .filter(|block| self.is_valid(*block) && self.blocks[*block].work > tip_work && !has_valid_child(*block))
+            .filter(|block| !best.contains(block))
+            .collect();
+        heads.sort_by_key(|block| (std::cmp::Reverse(self.blocks[*block].work), *block));
+        let missing = |head: usize| {
+            let path = self.path(head);
+            let shared = path.iter().take_while(|block| best.contains(block)).count();
+            let is_complete = path[..shared].iter().all(|block| self.blocks[*block].has_body);
+            let lacking = path[shared..].iter().filter(|block| !self.blocks[**block].has_body);
+            let lacking: Vec<_> = lacking.map(|block| number(*block)).collect();
+            (is_complete && !lacking.is_empty()).then_some(lacking)
+        };
+        heads.into_iter().filter_map(missing).collect()
+    }
+
     fn state(&self, block: usize) -> BlockState {
         if !self.is_valid(block) {
             BlockState::Invalid
@@ -154,6 +176,7 @@ proptest! {
             prop_assert_eq!(tree.best_header().id, number(model.best_header()));
             prop_assert_eq!(tree.next_change(), model.change());
             prop_assert_eq!(tree.missing_bodies(usize::MAX), model.missing());
+            prop_assert_eq!(tree.rival_bodies(usize::MAX, usize::MAX), model.rivals());
         }
         for block in 0..model.blocks.len() {
             prop_assert_eq!(tree.state(&number(block)), Some(model.state(block)));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bq_primitives::{
     Algorithm, Block, BlockId, CompactTarget, ExtraNonce, Header, Height, MerkleRoot, Seal, Timestamp, U256, Work,
 };
-use bq_sync::{ChainTip, ChainView, RawBlock, SealedHeader, Verdict, WINDOW_BLOCKS_MAX};
+use bq_sync::{ChainTip, ChainView, RIVALS_MAX, RawBlock, SealedHeader, Verdict, WINDOW_BLOCKS_MAX};
 
 #[derive(Clone)]
 pub(crate) struct ModelChain {
@@ -162,6 +162,25 @@ impl ModelChain {
         let mut missing: Vec<_> = branch.iter().take_while(|id| !self.bodies.contains(id)).copied().collect();
         missing.reverse();
         missing.truncate(WINDOW_BLOCKS_MAX + 30);
-        ChainView { tip: self.chain_tip(self.tip), best_header: self.chain_tip(self.best_header), locator, missing }
+        let (tip, best_header) = (self.chain_tip(self.tip), self.chain_tip(self.best_header));
+        if best_header.work <= tip.work {
+            missing.clear();
+        }
+        ChainView { tip, best_header, locator, missing, rivals: self.rivals(&branch) }
+    }
+
+    /// Heads of other branches with more work than the tip, where they leave the best one at a block with a body.
+    fn rivals(&self, best: &[BlockId]) -> Vec<Vec<BlockId>> {
+        let parents: BTreeSet<_> = self.headers.values().map(|header| header.header.parent_id).collect();
+        let height = |id: &BlockId| self.headers[id].header.height;
+        let is_rival = |id: &&BlockId| !parents.contains(id) && height(id) > height(&self.tip) && !best.contains(id);
+        let missing_of = |id: &BlockId| {
+            let mut above: Vec<_> = self.branch(*id).map(|(id, _)| id).take_while(|id| !best.contains(id)).collect();
+            above.reverse();
+            let fork = self.headers[above.first()?].header.parent_id;
+            above.retain(|id| !self.bodies.contains(id));
+            self.bodies.contains(&fork).then_some(above)
+        };
+        self.headers.keys().filter(is_rival).filter_map(missing_of).take(RIVALS_MAX).collect()
     }
 }

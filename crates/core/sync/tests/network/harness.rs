@@ -24,6 +24,10 @@ pub(crate) enum Conduct {
     OtherBlocks,
     InvalidBlocks,
     ClaimsTooMuch,
+    /// One header per answer.
+    TricklesHeaders,
+    /// Shows headers and says that it has no bodies.
+    KeepsBodies,
 }
 
 pub(crate) struct Node {
@@ -33,6 +37,7 @@ pub(crate) struct Node {
     pub(crate) judged_runs: Vec<usize>,
     pub(crate) blocks_served: usize,
     pub(crate) most_blocks_ahead: usize,
+    pub(crate) answers_blocks_after_ms: u64,
     pub(crate) mempool: Vec<Transaction>,
     /// Our key of a link -> the node at its other end and its key of the link.
     links: BTreeMap<PeerKey, (usize, PeerKey)>,
@@ -69,6 +74,7 @@ impl Node {
             judged_runs: Vec::new(),
             blocks_served: 0,
             most_blocks_ahead: 0,
+            answers_blocks_after_ms: 0,
             mempool: Vec::new(),
             links: BTreeMap::new(),
             claims: 0,
@@ -123,6 +129,7 @@ impl Node {
             Conduct::BrokenHeaders => run.swap(3, 4),
             Conduct::WrongAnswers => return Some(Message::GetBlocks(Vec::new())),
             Conduct::ClaimsTooMuch => run.clear(),
+            Conduct::TricklesHeaders => run.truncate(1),
             _ => {}
         }
         Some(Message::Headers(run))
@@ -132,6 +139,7 @@ impl Node {
         match self.conduct {
             Conduct::SilentOnBlocks => return None,
             Conduct::OtherBlocks => return Some(Message::Blocks { blocks: vec![body(&genesis())], not_found: vec![] }),
+            Conduct::KeepsBodies => return Some(Message::Blocks { blocks: vec![], not_found: ids.to_vec() }),
             _ => {}
         }
         let (have, not_found): (Vec<_>, Vec<_>) = ids.iter().copied().partition(|id| self.chain.has_body(id));
@@ -152,16 +160,17 @@ impl Network {
         &mut self.nodes[at]
     }
 
+    /// `a` dials `b`.
     pub(crate) fn connect(&mut self, a: usize, b: usize) {
         self.refresh_views();
         let (at_a, at_b) = (PeerKey(self.serial), PeerKey(self.serial + 1));
         self.serial += 2;
         self.nodes[a].links.insert(at_a, (b, at_b));
         self.nodes[b].links.insert(at_b, (a, at_a));
-        for (node, key) in [(a, at_a), (b, at_b)] {
-            let actions = self.nodes[node].core.peer_connected(self.now, key);
-            self.act(node, actions);
-        }
+        let actions = self.nodes[a].core.peer_dialed(self.now, at_a);
+        self.act(a, actions);
+        let actions = self.nodes[b].core.peer_connected(self.now, at_b);
+        self.act(b, actions);
     }
 
     /// Tells every core about blocks that a test put into its chain directly.
@@ -228,7 +237,9 @@ impl Network {
                 let answer = if is_admitted { self.nodes[at].answer(&message) } else { Some(Message::Busy) };
                 if let (Some(message), Some((to, from))) = (answer, self.nodes[at].links.get(&from).copied()) {
                     let message = Message::from_bytes(&message.to_bytes()).unwrap();
-                    self.send(LATENCY_MS, Event::Answer { at: to, from, id, message });
+                    let is_blocks = matches!(message, Message::Blocks { .. });
+                    let delay = if is_blocks { self.nodes[at].answers_blocks_after_ms } else { 0 };
+                    self.send(LATENCY_MS + delay, Event::Answer { at: to, from, id, message });
                 }
                 (at, actions)
             }
@@ -237,10 +248,17 @@ impl Network {
             Event::JudgeHeaders { at, from, run } => {
                 let is_forgery = self.conduct_behind(at, from) == Some(Conduct::InvalidHeaders);
                 let last = run.last().unwrap().id();
-                if is_forgery {
+                // Only a header of its own: what it passes on of others is good.
+                if is_forgery
+                    && self.nodes[at].links.get(&from).is_some_and(|(other, _)| self.nodes[*other].chain.tip() == last)
+                {
                     self.nodes[at].chain.forbid(last);
                 }
-                let verdict = self.nodes[at].chain.add_headers(&run);
+                let is_news = run.iter().any(|header| self.nodes[at].chain.header(&header.id()).is_none());
+                let verdict = match self.nodes[at].chain.add_headers(&run) {
+                    Verdict::Accepted if !is_news => Verdict::Known,
+                    verdict => verdict,
+                };
                 self.nodes[at].judged_runs.push(run.len());
                 self.chain_changed(at);
                 (at, self.nodes[at].core.headers_judged(now, from, last, verdict))

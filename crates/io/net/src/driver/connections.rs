@@ -10,23 +10,22 @@ use libp2p::{
 use super::Driver;
 use crate::{address::ip_of, dialer::Resolved, metrics::Metrics};
 
-/// Addresses that are refused for a while. When it is full the oldest is forgiven.
-const BANS_MAX: usize = 1024;
 /// A connection that held this long was worth having.
 const USEFUL_AFTER: Duration = Duration::from_secs(30);
 
 impl Driver {
     pub(super) fn on_connected(&mut self, peer: PeerId, address: Multiaddr, is_inbound: bool) {
         let now = Instant::now();
-        self.bans.retain(|(_, until)| *until > now);
-        if ip_of(&address).is_some_and(|ip| self.bans.iter().any(|(banned, _)| *banned == ip)) {
+        // The gate has seen those who connect to us.
+        if !is_inbound && ip_of(&address).is_some_and(|ip| self.is_banned(ip)) {
             tracing::debug!(%peer, %address, "refused: it misbehaved before");
             let _ = self.swarm.disconnect_peer_id(peer);
             return;
         }
         tracing::info!(%peer, %address, is_inbound, "peer connected");
         let key = self.peers.connect(peer, address, is_inbound, now);
-        let actions = self.core.peer_connected(self.now(), key);
+        let now = self.now();
+        let actions = if is_inbound { self.core.peer_connected(now, key) } else { self.core.peer_dialed(now, key) };
         self.act(actions);
         self.count_peers();
     }
@@ -61,6 +60,7 @@ impl Driver {
     pub(super) fn on_dial_failed(&mut self, connection: ConnectionId, error: &DialError) {
         tracing::debug!(%error, "dial failed");
         let is_self = matches!(error, DialError::LocalPeerId { .. });
+        self.book_dial_failed(connection, is_self);
         self.dialer.failed(Instant::now(), connection, is_self);
     }
 
@@ -97,15 +97,16 @@ impl Driver {
             DisconnectReason::Misbehaved(_) => "misbehaved",
         };
         Metrics::disconnected(label);
-        if let Some(peer) = self.peers.get_mut(&id) {
+        let ip = self.peers.get_mut(&id).and_then(|peer| {
             peer.is_cut_off = true;
-            let ip = ip_of(&peer.address).filter(|ip| !ip.is_loopback());
-            if let (Some(ip), DisconnectReason::Misbehaved(_)) = (ip, reason) {
-                if self.bans.len() >= BANS_MAX {
-                    self.bans.pop_front();
-                }
-                self.bans.push_back((ip, Instant::now() + self.ban));
+            ip_of(&peer.address)
+        });
+        match reason {
+            DisconnectReason::Misbehaved(misbehavior) => {
+                Metrics::cut_off(misbehavior.name());
+                ip.into_iter().for_each(|ip| self.ban(ip));
             }
+            DisconnectReason::WrongNetwork | DisconnectReason::WrongVersion { .. } => self.forget_address(&id),
         }
         let _ = self.swarm.disconnect_peer_id(id);
     }

@@ -20,12 +20,22 @@ impl Driver {
             Event::Message { peer, message: Part::Request { request_id, request, channel }, .. } => {
                 self.on_request(peer, request, AnswerTo { exchange, request: request_id, channel });
             }
-            Event::Message { message: Part::Response { request_id, response }, .. } => {
+            Event::Message { peer, message: Part::Response { response, .. }, .. }
+                if exchange == Exchange::Addresses =>
+            {
+                self.on_addresses(&peer, response);
+            }
+            Event::Message { peer, message: Part::Response { request_id, response }, .. } => {
                 let Some((key, id)) = self.requests.remove(&(exchange, request_id)) else { return };
                 let actions = match response {
                     Ok(message) => {
                         Metrics::message(message.kind(), Direction::In);
-                        self.core.handle_answer(self.now(), key, id, message)
+                        let is_status = matches!(message, Message::Status(_));
+                        let actions = self.core.handle_answer(self.now(), key, id, message);
+                        if is_status {
+                            self.on_status_seen(&peer);
+                        }
+                        actions
                     }
                     Err(error) => self.garbage(key, &error),
                 };
@@ -65,6 +75,9 @@ impl Driver {
         } else if matches!(request, Message::Status(_)) {
             let status = self.core.status();
             self.answer(to, Message::Status(status));
+        } else if let Message::GetAddresses { port } = request {
+            let addresses = self.addresses_for(key, port);
+            self.answer(to, Message::Addresses(addresses));
         } else if let Err(refused) = self.jobs.reads.try_send(ReadJob::Answer { request, channel: to }) {
             Metrics::dropped("reads");
             if let TrySendError::Full(ReadJob::Answer { channel, .. }) = refused {
@@ -84,6 +97,7 @@ impl Driver {
         let exchange = match to.exchange {
             Exchange::Sync => &mut behaviour.sync,
             Exchange::Blocks => &mut behaviour.blocks,
+            Exchange::Addresses => &mut behaviour.addresses,
         };
         // An error means that the asker is gone.
         if exchange.send_response(to.channel, Ok(message)).is_ok() && bytes > 0 {
