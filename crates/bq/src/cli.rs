@@ -82,12 +82,13 @@ pub(crate) struct RunArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct MinerArgs {
-    /// stratum+tcp://HOST:PORT
+    /// [ALGORITHM=]stratum+tcp://HOST:PORT. Repeat it for several algorithms, or for pools to fall back on in their order.
+    /// Ethash dialects are tried in turn, or named: stratum1+tcp EthProxy, stratum2+tcp and stratum3+tcp EthereumStratum/1.0.0 and 2.0.0.
+    #[arg(long = "url", value_name = "URL", required = true)]
+    pub(crate) urls: Vec<String>,
+    /// sha256d, randomx or ethash: of the URLs that name none.
     #[arg(long)]
-    pub(crate) url: String,
-    /// sha256d, randomx or ethash.
-    #[arg(long)]
-    pub(crate) algorithm: Algorithm,
+    pub(crate) algorithm: Option<Algorithm>,
     /// Login, usually ADDRESS.worker.
     #[arg(long)]
     pub(crate) user: String,
@@ -100,6 +101,20 @@ pub(crate) struct MinerArgs {
     /// Mine from the full dataset (RandomX 2,080 MiB, Ethash 1 GiB and more): many times faster, after a minute of building.
     #[arg(long)]
     pub(crate) full_dataset: bool,
+    /// JSON-RPC address of a bq node: of several algorithms mine the one with the highest expected reward, by this machine's
+    /// measured rates and the node's targets. Without it they take turns.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) node: Option<String>,
+    /// Bind threads to these processors in turn: a mask in hex, 0x5 for processors 0 and 2. By default RandomX threads are
+    /// bound if there is one for every processor.
+    #[arg(long, value_name = "MASK")]
+    pub(crate) cpu_affinity: Option<String>,
+    /// Priority of the threads: 0 lets every other thread go first, 2 is normal, 3 to 5 take a privilege.
+    #[arg(long, value_name = "0-5")]
+    pub(crate) cpu_priority: Option<u8>,
+    /// Seconds between two lines on speed; by default 60 on a terminal, else 10.
+    #[arg(long, value_name = "SECS")]
+    pub(crate) print_secs: Option<std::num::NonZeroU64>,
 }
 
 #[derive(Debug, Subcommand)]

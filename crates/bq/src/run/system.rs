@@ -9,9 +9,9 @@ use std::{
 };
 
 use anyhow::Context as _;
-use bq_api_types::{MiningControl, NodeApi, PoolApi, PoolViews, SyncApi};
+use bq_api_types::{MiningControl, MiningMode, NodeApi, PoolApi, PoolViews, SyncApi};
 use bq_http::{HttpHandle, HttpParts, HttpServer, StratumPort};
-use bq_miner::{Miner, MinerConfig};
+use bq_miner::{BlockSource, Miner, MinerConfig, NextBlock};
 use bq_net::{Net, NetConfig, NetHandle, PeerAddress};
 use bq_node::{Node, NodeConfig, SystemClock};
 use bq_pool::{Pool, PoolConfig};
@@ -79,7 +79,7 @@ impl System {
         };
         let http = HttpServer::start(config.http, http_parts).await?;
         let net = Net::start(net_config(config)?, Arc::clone(&node) as Arc<dyn SyncApi>).await?;
-        let miner = Arc::new(start_miner(config, &node, &stratum, &miner_address, Arc::clone(&pow))?);
+        let miner = Arc::new(start_miner(config, &pool, &stratum, &miner_address, Arc::clone(&pow))?);
         let services = RpcServices {
             node: api,
             sync: Some(Arc::clone(&node) as Arc<dyn SyncApi>),
@@ -236,23 +236,30 @@ fn net_config(config: &Config) -> anyhow::Result<NetConfig> {
 /// `setminingconfig`.
 fn start_miner(
     config: &Config,
-    node: &Arc<Node>,
+    pool: &Arc<Pool>,
     stratum: &StratumHandle,
     address: &str,
     pow: Arc<PowVerifier>,
 ) -> anyhow::Result<Miner> {
     let endpoints = ports(stratum).map(|(algorithm, address)| (algorithm, address.into())).collect();
-    let targets = Arc::clone(node);
-    let block_target = move |algorithm| {
-        let bits = targets.tip().next_bits.into_iter().find(|(active, _)| *active == algorithm)?.1;
-        bits.decode().ok()
-    };
     let miner_config = MinerConfig {
         threads: config.miner.threads.max(1),
         enabled: config.miner.threads > 0,
         algorithms: config.miner.algorithms.clone(),
-        block_targets: Some(Arc::new(block_target)),
+        mode: if config.miner.is_auto { MiningMode::Auto } else { MiningMode::Turns },
+        blocks: Some(next_blocks(pool)),
         ..MinerConfig::new(endpoints, format!("{address}.builtin"))
     };
     Ok(Miner::start(miner_config, pow, &Handle::current())?)
+}
+
+/// What the pool's newest template says of the next block.
+fn next_blocks(pool: &Arc<Pool>) -> BlockSource {
+    let templates = pool.templates();
+    Arc::new(move |algorithm| {
+        let template = templates.borrow();
+        let template = template.as_ref()?;
+        let target = template.work(algorithm)?.target;
+        Some(NextBlock { target, reward_atoms: template.reward.atoms() })
+    })
 }

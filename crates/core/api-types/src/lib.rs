@@ -17,7 +17,9 @@ pub use json::{
     AlgorithmDifficultyView, AlgorithmView, AtomsView, BlockStateView, BlockView, BlocksView, DifficultyForecastView,
     DifficultyView, MinerView, PayoutView, PoolView, ShareCountsView, WorkerView,
 };
-pub use mining::{MiningChange, MiningControl, MiningControlError, MiningStatus};
+pub use mining::{
+    AlgorithmMining, MiningChange, MiningControl, MiningControlError, MiningMode, MiningModeError, MiningStatus,
+};
 pub use node::{
     BlockSummary, Coin, MiningInfo, NodeApi, NodeError, SubmitBlockError, SubmitTransactionError, Template,
     TemplateRequest, TemplateWork, TipSummary, TransactionStatus,

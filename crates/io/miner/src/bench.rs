@@ -9,6 +9,7 @@ use bq_pow::{EthashWorkHash, PowConfig, PowError, PowVerifier, RandomXMode};
 use bq_primitives::{Algorithm, BlockId, Target, U256};
 
 use crate::{
+    backend::Backend,
     job::{Job, Sha256dTemplate, Work},
     search::Searcher,
 };
@@ -41,7 +42,7 @@ impl Bench {
         let build_threads = thread::available_parallelism().unwrap_or(threads_max);
         let pow = PowVerifier::new(PowConfig { randomx_mode: mode, build_threads, idle_vms_max: threads_max.get() });
         // No hash meets a target of zero.
-        let job = Arc::new(Job::new("bench".to_owned(), 0, Target(U256::ZERO), sample(algorithm)));
+        let job = Arc::new(Job::new("bench".to_owned(), Target(U256::ZERO), sample(algorithm)));
         let start = Instant::now();
         pow.prepare_fast(&job.work.key())?;
         if let (Work::Ethash { epoch, .. }, RandomXMode::Fast) = (&job.work, mode) {
@@ -99,8 +100,10 @@ fn sample(algorithm: Algorithm) -> Work {
             ntime: 4,
             bits: 5,
         }),
-        Algorithm::RandomX => Work::RandomX { blob: vec![6; 76], key: BlockId([7; 32]) },
-        Algorithm::Ethash => Work::Ethash { work_hash: EthashWorkHash([8; 32]), epoch: 0, first_nonce: 0 },
+        Algorithm::RandomX => Work::RandomX { blob: vec![6; 76], key: BlockId([7; 32]), is_top_byte_fixed: false },
+        Algorithm::Ethash => {
+            Work::Ethash { work_hash: EthashWorkHash([8; 32]), epoch: 0, first_nonce: 0, nonce_bits: 64 }
+        }
     }
 }
 

@@ -1,17 +1,32 @@
 use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
+use bq_api_types::MiningMode;
 use bq_primitives::{Algorithm, Target};
+
+use crate::Affinity;
 
 /// More threads than this are a typing error.
 pub const THREADS_MAX: usize = 1024;
+const CPU_PRIORITY_MAX: u8 = 5;
 
-/// Tells the next block's target of an algorithm, where the caller has a chain to ask; used to count blocks, for people.
-pub type TargetSource = Arc<dyn Fn(Algorithm) -> Option<Target> + Send + Sync>;
+/// Tells what sealing the next block with an algorithm takes and brings, where the caller has a chain to ask; nothing while
+/// the algorithm may not seal it. Cheap: it is asked before each step of a thread.
+pub type BlockSource = Arc<dyn Fn(Algorithm) -> Option<NextBlock> + Send + Sync>;
+
+/// The next block, as one algorithm would seal it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NextBlock {
+    /// What its hash must meet.
+    pub target: Target,
+    /// Subsidy and fees, in atoms.
+    pub reward_atoms: u64,
+}
 
 /// Everything a miner needs to know.
 #[derive(Clone)]
 pub struct MinerConfig {
-    /// Where to mine each algorithm; an algorithm without an endpoint is not mined.
+    /// Where to mine each algorithm; an algorithm without an endpoint is not mined. Several of one algorithm are tried in
+    /// their order, each after the one before it failed a few times.
     pub endpoints: Vec<(Algorithm, Endpoint)>,
     /// Login, usually `ADDRESS.worker`.
     pub user: String,
@@ -23,14 +38,20 @@ pub struct MinerConfig {
     pub threads: usize,
     /// What to mine; each needs an endpoint.
     pub algorithms: Vec<Algorithm>,
-    /// How long a thread stays with an algorithm before it goes on to the next; more than zero.
+    /// How threads choose among these.
+    pub mode: MiningMode,
+    /// How long a thread stays with an algorithm before it goes on to the next, where they take turns; more than zero.
     pub rotate: Duration,
-    /// Let every other thread of the machine go first.
-    pub low_priority: bool,
+    /// Priority of the threads: 0 lets every other thread of the machine go first, 2 is normal, 5 the highest (from 3 on it
+    /// takes a privilege). Nothing leaves it as it is.
+    pub cpu_priority: Option<u8>,
+    /// Which processors the threads are bound to.
+    pub affinity: Affinity,
     /// Mine Ethash from its full dataset (1 GiB and more) once that is built: some 200 times as fast as from its cache.
     pub ethash_dataset: bool,
-    /// Tells block targets, if the caller knows them.
-    pub block_targets: Option<TargetSource>,
+    /// Tells of the next block, if the caller has a chain: to count blocks, to rest algorithms that may not seal one, and for
+    /// [`MiningMode::Auto`], which cannot do without.
+    pub blocks: Option<BlockSource>,
 }
 
 impl MinerConfig {
@@ -44,10 +65,12 @@ impl MinerConfig {
             password: "x".to_owned(),
             enabled: true,
             threads: 1,
+            mode: MiningMode::Turns,
             rotate: Duration::from_secs(3),
-            low_priority: true,
+            cpu_priority: Some(0),
+            affinity: Affinity::Free,
             ethash_dataset: false,
-            block_targets: None,
+            blocks: None,
         }
     }
 
@@ -59,6 +82,10 @@ impl MinerConfig {
         check_threads(self.threads)?;
         let known: Vec<Algorithm> = self.endpoints.iter().map(|(algorithm, _)| *algorithm).collect();
         check_algorithms(&self.algorithms, &known)?;
+        check_mode(self.mode, self.blocks.is_some())?;
+        if let Some(got) = self.cpu_priority.filter(|level| *level > CPU_PRIORITY_MAX) {
+            return Err(MinerConfigError::NoPriority(got));
+        }
         if self.rotate.is_zero() {
             return Err(MinerConfigError::ZeroRotation);
         }
@@ -83,6 +110,12 @@ pub enum MinerConfigError {
     /// Nowhere to do it.
     #[error("no Stratum endpoint is known for {0}")]
     NoEndpoint(Algorithm),
+    /// Nothing tells what a block takes and brings.
+    #[error("auto needs a chain to ask for targets and rewards")]
+    NoChain,
+    /// There is no such priority.
+    #[error("priority is {0}, 0 to 5 are allowed")]
+    NoPriority(u8),
     /// The turn of an algorithm takes no time.
     #[error("rotate must be longer than zero")]
     ZeroRotation,
@@ -95,6 +128,8 @@ impl MinerConfigError {
         match self {
             Self::TooManyThreads { .. } => "threads",
             Self::NoAlgorithms | Self::NoEndpoint(_) => "algorithms",
+            Self::NoChain => "mode",
+            Self::NoPriority(_) => "cpu-priority",
             Self::ZeroRotation => "rotate",
         }
     }
@@ -102,6 +137,13 @@ impl MinerConfigError {
 
 pub(crate) const fn check_threads(got: usize) -> Result<(), MinerConfigError> {
     if got > THREADS_MAX { Err(MinerConfigError::TooManyThreads { got, max: THREADS_MAX }) } else { Ok(()) }
+}
+
+pub(crate) const fn check_mode(mode: MiningMode, has_chain: bool) -> Result<(), MinerConfigError> {
+    match mode {
+        MiningMode::Auto if !has_chain => Err(MinerConfigError::NoChain),
+        MiningMode::Auto | MiningMode::Turns => Ok(()),
+    }
 }
 
 pub(crate) fn check_algorithms(wanted: &[Algorithm], known: &[Algorithm]) -> Result<(), MinerConfigError> {
@@ -119,12 +161,32 @@ pub(crate) fn check_algorithms(wanted: &[Algorithm], known: &[Algorithm]) -> Res
 pub struct Endpoint {
     host: String,
     port: u16,
+    ethash: Option<EthashDialect>,
 }
 
-/// A text that is not `[stratum+tcp://]HOST:PORT`.
+/// The dialects of Ethash pools. Those of SHA-256d and RandomX pools have one each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EthashDialect {
+    /// `stratum+tcp` of ethminer.
+    Stratum,
+    /// `stratum1+tcp`.
+    EthProxy,
+    /// `stratum2+tcp`: EthereumStratum/1.0.0.
+    Version1,
+    /// `stratum3+tcp`: EthereumStratum/2.0.0.
+    Version2,
+}
+
+/// A text that is not `[SCHEME://]HOST:PORT` of a known scheme.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not stratum+tcp://HOST:PORT")]
-pub struct EndpointError(pub String);
+pub enum EndpointError {
+    /// Not of that form.
+    #[error("{0:?} is not stratum+tcp://HOST:PORT")]
+    Malformed(String),
+    /// An encrypted connection.
+    #[error("{0:?}: TLS is not supported, only stratum+tcp")]
+    Tls(String),
+}
 
 impl Endpoint {
     /// What the resolver is asked for; an IPv6 address without its brackets.
@@ -135,11 +197,21 @@ impl Endpoint {
     pub(crate) const fn port(&self) -> u16 {
         self.port
     }
+
+    /// The Ethash dialect that its scheme names; nothing where they are to be tried one after the other.
+    pub(crate) const fn ethash_dialect(&self) -> Option<EthashDialect> {
+        self.ethash
+    }
+
+    /// The same host under another port.
+    pub(crate) fn with_port(&self, port: u16) -> Self {
+        Self { port, ..self.clone() }
+    }
 }
 
 impl From<std::net::SocketAddr> for Endpoint {
     fn from(address: std::net::SocketAddr) -> Self {
-        Self { host: address.ip().to_string(), port: address.port() }
+        Self { host: address.ip().to_string(), port: address.port(), ethash: None }
     }
 }
 
@@ -147,11 +219,18 @@ impl FromStr for Endpoint {
     type Err = EndpointError;
 
     fn from_str(text: &str) -> Result<Self, EndpointError> {
-        let error = || EndpointError(text.to_owned());
-        let rest = match text.split_once("://") {
-            Some(("stratum+tcp", rest)) => rest,
-            Some(_) => return Err(error()),
-            None => text,
+        let error = || EndpointError::Malformed(text.to_owned());
+        let (scheme, rest) = text.split_once("://").unwrap_or(("stratum+tcp", text));
+        let ethash = match scheme {
+            "stratum+tcp" | "stratum" => None,
+            "stratum0+tcp" => Some(EthashDialect::Stratum),
+            "stratum1+tcp" => Some(EthashDialect::EthProxy),
+            "stratum2+tcp" => Some(EthashDialect::Version1),
+            "stratum3+tcp" => Some(EthashDialect::Version2),
+            _ if scheme.ends_with("+ssl") || scheme.contains("+tls") => {
+                return Err(EndpointError::Tls(text.to_owned()));
+            }
+            _ => return Err(error()),
         };
         let (host, port) = rest.trim_end_matches('/').rsplit_once(':').ok_or_else(error)?;
         let host = match host.strip_prefix('[') {
@@ -163,13 +242,13 @@ impl FromStr for Endpoint {
         if host.is_empty() || host.contains(['/', '@']) {
             return Err(error());
         }
-        Ok(Self { host: host.to_owned(), port })
+        Ok(Self { host: host.to_owned(), port, ethash })
     }
 }
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { host, port } = self;
+        let Self { host, port, .. } = self;
         if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
     }
 }
@@ -190,7 +269,19 @@ mod tests {
         assert_eq!(Endpoint::from(std::net::SocketAddr::from(([127, 0, 0, 1], 80))).to_string(), "127.0.0.1:80");
         for text in ["", "pool", "pool:", ":1", "pool:0", "pool:65536", "http://pool:1", "::1:5", "[::1:5", "u@pool:1"]
         {
-            assert_eq!(text.parse::<Endpoint>(), Err(EndpointError(text.to_owned())));
+            assert_eq!(text.parse::<Endpoint>(), Err(EndpointError::Malformed(text.to_owned())));
+        }
+        for (scheme, dialect) in [
+            ("stratum+tcp", None),
+            ("stratum0+tcp", Some(EthashDialect::Stratum)),
+            ("stratum1+tcp", Some(EthashDialect::EthProxy)),
+            ("stratum2+tcp", Some(EthashDialect::Version1)),
+            ("stratum3+tcp", Some(EthashDialect::Version2)),
+        ] {
+            assert_eq!(format!("{scheme}://pool:1").parse::<Endpoint>().unwrap().ethash_dialect(), dialect);
+        }
+        for text in ["stratum+ssl://pool:1", "stratum1+tls://pool:1", "stratum2+tls12://pool:1"] {
+            assert_eq!(text.parse::<Endpoint>(), Err(EndpointError::Tls(text.to_owned())));
         }
     }
 
@@ -211,5 +302,7 @@ mod tests {
             MinerConfigError::NoEndpoint(Algorithm::Ethash)
         );
         assert_eq!(broken(|config| config.rotate = Duration::ZERO).field(), "rotate");
+        assert_eq!(broken(|config| config.mode = MiningMode::Auto), MinerConfigError::NoChain);
+        assert_eq!(broken(|config| config.cpu_priority = Some(6)).field(), "cpu-priority");
     }
 }

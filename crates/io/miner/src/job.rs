@@ -1,21 +1,25 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bq_pow::EthashWorkHash;
-use bq_primitives::{Algorithm, BlockId, PowHash, PowKey, Target, double_sha256};
+use bq_primitives::{Algorithm, BlockId, PowHash, PowKey, Target, Work as BlockWork, double_sha256};
 
 /// One piece of work from a pool. Threads share it and take turns at its nonces.
 #[derive(Debug)]
 pub(crate) struct Job {
     /// The pool's name for it.
     pub(crate) id: String,
-    /// Which connection it came over: a share for an older connection means nothing to the pool.
-    pub(crate) connection: u64,
     /// What a share must meet.
     pub(crate) target: Target,
+    /// Work on older jobs of the lane is worthless: the pool says so, or its block has another height.
+    pub(crate) is_clean: bool,
+    /// The pool may tell the height of its block.
+    pub(crate) height: Option<u64>,
     /// What to hash.
     pub(crate) work: Work,
-    /// Units of work handed out so far; their size depends on the algorithm.
-    taken: AtomicU64,
+    /// Grows with each job that makes older ones worthless, and with each connection: see [`crate::shared::Lane`].
+    pub(crate) generation: u64,
+    /// Units of work handed out so far; their size depends on the algorithm. See [`Job::take`].
+    pub(crate) taken: AtomicU64,
 }
 
 /// What to hash, by algorithm.
@@ -26,12 +30,16 @@ pub(crate) enum Work {
         /// The nonce at offset 39 is ours to fill in.
         blob: Vec<u8>,
         key: BlockId,
+        /// The last byte of the nonce is the pool's, which shares the blob among miners.
+        is_top_byte_fixed: bool,
     },
     Ethash {
         work_hash: EthashWorkHash,
         epoch: u32,
-        /// Miners without an extranonce start at a random nonce.
+        /// Where to begin, the pool's extranonce (if it gave one) in the most significant bits.
         first_nonce: u64,
+        /// Bits of the nonce that are ours; the others stay as they are in `first_nonce`.
+        nonce_bits: u32,
     },
 }
 
@@ -67,8 +75,14 @@ pub(crate) enum Proof {
 }
 
 impl Job {
-    pub(crate) const fn new(id: String, connection: u64, target: Target, work: Work) -> Self {
-        Self { id, connection, target, work, taken: AtomicU64::new(0) }
+    /// A job that makes all older ones worthless.
+    pub(crate) const fn new(id: String, target: Target, work: Work) -> Self {
+        Self { id, target, is_clean: true, height: None, work, generation: 0, taken: AtomicU64::new(0) }
+    }
+
+    /// Expected hashes of a share.
+    pub(crate) fn share_hashes(&self) -> f64 {
+        f64::from(BlockWork::of_target(self.target).0)
     }
 
     /// Takes the next `count` units; returns the first.

@@ -8,6 +8,8 @@ use bq_pow::{Sha256dKernel, Sha256dKernelError, Sha256dWork};
 use bq_primitives::{Target, U256};
 use tracing::{info, warn};
 
+use crate::metrics;
+
 /// Nonces of one timed run: one to two milliseconds of the slowest kernel.
 const NONCES: u32 = 1 << 14;
 /// Timed runs of each kernel, in turns, so that whatever else the machine does hits all of them. The best run counts.
@@ -42,10 +44,18 @@ pub fn sha256d_kernels() -> Vec<Sha256dKernelReport> {
         .collect()
 }
 
+/// Measured once in a process.
+static FASTEST: OnceLock<Sha256dKernel> = OnceLock::new();
+
+/// The kernel that SHA-256d is mined with; nothing before it was first mined.
+#[must_use]
+pub fn sha256d_kernel() -> Option<Sha256dKernel> {
+    FASTEST.get().copied()
+}
+
 /// The kernel to mine with on this machine: measured when first asked for, and kept. A kernel that computes wrongly is logged.
 #[must_use]
 pub fn fastest_sha256d_kernel() -> Sha256dKernel {
-    static FASTEST: OnceLock<Sha256dKernel> = OnceLock::new();
     *FASTEST.get_or_init(|| {
         let reports = sha256d_kernels();
         for error in reports.iter().filter_map(|report| report.hashrate.err()) {
@@ -55,6 +65,7 @@ pub fn fastest_sha256d_kernel() -> Sha256dKernel {
         }
         let kernel = choose(&reports);
         info!(kernel = kernel.name(), "chose the SHA-256d kernel");
+        metrics::kernel(kernel);
         kernel
     })
 }
@@ -91,7 +102,7 @@ mod tests {
             }
         }
         assert!(fastest_sha256d_kernel().is_supported());
-        assert_eq!(fastest_sha256d_kernel(), fastest_sha256d_kernel());
+        assert_eq!(Some(fastest_sha256d_kernel()), sha256d_kernel());
     }
 
     #[test]

@@ -2,22 +2,32 @@
 //! so that a node mines through its own pool's ports exactly as a stranger's miner would.
 //!
 //! It knows nothing of the chain: work and targets come from a pool, tables from the [`PowVerifier`](bq_pow::PowVerifier) it
-//! is given. Read [`MinerConfig`] and [`Miner`] first; [`Bench`] measures hashing alone.
+//! is given; what a block takes and brings it may ask a [`BlockSource`]. Read [`MinerConfig`] and [`Miner`] first; [`Bench`]
+//! measures hashing alone.
 
+mod affinity;
+mod auto;
+mod backend;
 mod bench;
 mod client;
 mod config;
+mod controller;
+mod events;
 mod job;
 mod kernel;
+mod meter;
 mod metrics;
 mod miner;
 mod search;
 mod shared;
+mod speed;
 mod stats;
 mod worker;
 
+pub use affinity::{Affinity, CpuMask, CpuMaskError};
 pub use bench::{Bench, BenchError};
-pub use config::{Endpoint, EndpointError, MinerConfig, MinerConfigError, THREADS_MAX, TargetSource};
-pub use kernel::{Sha256dKernelReport, fastest_sha256d_kernel, sha256d_kernels};
+pub use config::{BlockSource, Endpoint, EndpointError, MinerConfig, MinerConfigError, NextBlock, THREADS_MAX};
+pub use events::MinerEvent;
+pub use kernel::{Sha256dKernelReport, fastest_sha256d_kernel, sha256d_kernel, sha256d_kernels};
 pub use miner::Miner;
-pub use stats::{AlgorithmStats, MinerStats};
+pub use stats::{AlgorithmStats, Hashrates, MinerStats};

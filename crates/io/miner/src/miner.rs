@@ -3,17 +3,19 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use bq_api_types::{MiningChange, MiningControl, MiningControlError, MiningStatus};
+use bq_api_types::{AlgorithmMining, MiningChange, MiningControl, MiningControlError, MiningStatus};
 use bq_pow::PowVerifier;
 use bq_primitives::Algorithm;
 use parking_lot::Mutex;
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::broadcast};
 
 use crate::{
-    MinerConfig, MinerConfigError, MinerStats, client,
-    config::{check_algorithms, check_threads},
-    metrics,
-    shared::Shared,
+    Endpoint, MinerConfig, MinerConfigError, MinerEvent, MinerStats, client,
+    config::{check_algorithms, check_mode, check_threads},
+    controller, metrics,
+    search::Searcher,
+    sha256d_kernel,
+    shared::{Lane, Shared},
     worker,
 };
 
@@ -31,15 +33,17 @@ impl Miner {
     /// The setting that cannot work.
     pub fn start(mut config: MinerConfig, pow: Arc<PowVerifier>, runtime: &Handle) -> Result<Self, MinerConfigError> {
         config.check()?;
-        config.endpoints.sort_by_key(|(algorithm, _)| *algorithm);
-        config.endpoints.dedup_by_key(|(algorithm, _)| *algorithm);
         config.algorithms = sorted(config.algorithms);
-        let (shared, receivers) = Shared::new(&config, pow);
+        let lanes = sorted(config.endpoints.iter().map(|(algorithm, _)| *algorithm).collect());
+        let (shared, receivers) = Shared::new(&config, &lanes, pow);
         let shared = Arc::new(shared);
-        for (lane, ((_, endpoint), shares)) in config.endpoints.into_iter().zip(receivers).enumerate() {
+        for (lane, (algorithm, shares)) in lanes.into_iter().zip(receivers).enumerate() {
             let login = client::Login { user: config.user.clone(), password: config.password.clone() };
-            runtime.spawn(client::run(Arc::clone(&shared), lane, endpoint, login, shares));
+            let pools: Vec<Endpoint> =
+                config.endpoints.iter().filter(|(of, _)| *of == algorithm).map(|(_, pool)| pool.clone()).collect();
+            runtime.spawn(client::run(Arc::clone(&shared), lane, pools, login, shares));
         }
+        runtime.spawn(controller::run(Arc::clone(&shared)));
         let miner = Self { shared, workers: Mutex::new(Vec::new()) };
         miner.match_threads();
         Ok(miner)
@@ -48,8 +52,21 @@ impl Miner {
     /// What the miner did and does. Cheap.
     #[must_use]
     pub fn stats(&self) -> MinerStats {
-        let algorithms = self.shared.lanes.iter().map(|lane| lane.stats.snapshot()).collect();
-        MinerStats { threads: self.shared.settings.borrow().threads, algorithms }
+        let (now, settings) = (self.shared.now(), self.shared.settings.borrow().clone());
+        let workers = self.shared.workers.read();
+        MinerStats {
+            threads: settings.threads,
+            threads_hashing: self.shared.threads_hashing(),
+            paused: settings.paused,
+            algorithms: self.shared.lanes.iter().map(|lane| lane.stats.snapshot(now)).collect(),
+            workers: workers.iter().take(settings.threads).map(|worker| worker.snapshot(now)).collect(),
+        }
+    }
+
+    /// What happens from now on. A receiver that is too slow misses the oldest events.
+    #[must_use]
+    pub fn events(&self) -> broadcast::Receiver<MinerEvent> {
+        self.shared.events.subscribe()
     }
 
     /// Stops mining and waits until no thread hashes any more, at most some tens of milliseconds unless a table is being
@@ -67,6 +84,22 @@ impl Miner {
         self.shared.announce_news();
     }
 
+    fn detail(&self, lane: &Lane, threads: usize) -> AlgorithmMining {
+        let now = self.shared.now();
+        let (stats, outlook) = (lane.stats.snapshot(now), controller::outlook(&self.shared, lane, threads, now));
+        AlgorithmMining {
+            algorithm: lane.algorithm,
+            is_active: outlook.is_active,
+            hashrates: [stats.hashrate.secs_10, stats.hashrate.secs_60, stats.hashrate.mins_15],
+            measured_hashrate: outlook.hashrate,
+            expected_reward: outlook.expected_reward(),
+            accepted: stats.accepted,
+            rejected: stats.rejected,
+            stale: stats.stale,
+            lost: stats.lost,
+        }
+    }
+
     /// Starts the workers that are missing; surplus ones end by themselves.
     fn match_threads(&self) {
         let mut workers = self.workers.lock();
@@ -80,8 +113,9 @@ impl Miner {
         }
         for index in workers.len()..wanted {
             let shared = Arc::clone(&self.shared);
-            let worker =
-                thread::Builder::new().name(format!("miner-{index}")).spawn(move || worker::run(&shared, index));
+            let worker = thread::Builder::new()
+                .name(format!("miner-{index}"))
+                .spawn(move || worker::run(&shared, index, Searcher::default()));
             match worker {
                 Ok(worker) => workers.push(worker),
                 Err(error) => {
@@ -95,19 +129,24 @@ impl Miner {
 
 impl MiningControl for Miner {
     fn mining_status(&self) -> MiningStatus {
-        let settings = self.shared.settings.borrow().clone();
-        let lanes: Vec<_> = self.shared.lanes.iter().map(|lane| lane.stats.snapshot()).collect();
+        let (now, settings) = (self.shared.now(), self.shared.settings.borrow().clone());
+        let lanes: Vec<_> = self.shared.lanes.iter().map(|lane| lane.stats.snapshot(now)).collect();
         let hashrate = lanes
             .iter()
             .filter(|lane| settings.wants(lane.algorithm))
-            .map(|lane| (lane.algorithm, lane.hashrate_60s))
+            .map(|lane| (lane.algorithm, lane.hashrate.recent))
             .collect();
         MiningStatus {
             enabled: settings.enabled,
+            paused: settings.paused,
             threads: settings.threads,
-            algorithms: settings.algorithms,
+            mode: settings.mode,
+            choice: settings.choice,
             hashrate,
             blocks_found: lanes.iter().map(|lane| lane.blocks_found).sum(),
+            details: self.shared.lanes.iter().map(|lane| self.detail(lane, settings.threads)).collect(),
+            sha256d_kernel: sha256d_kernel().map(bq_pow::Sha256dKernel::name),
+            algorithms: settings.algorithms,
         }
     }
 
@@ -120,8 +159,13 @@ impl MiningControl for Miner {
             let known: Vec<Algorithm> = self.shared.lanes.iter().map(|lane| lane.algorithm).collect();
             check_algorithms(algorithms, &known).map_err(refused)?;
         }
+        if let Some(mode) = change.mode {
+            check_mode(mode, self.shared.has_chain()).map_err(refused)?;
+        }
         self.shared.settings.send_modify(|settings| {
             settings.enabled = change.enabled.unwrap_or(settings.enabled);
+            settings.paused = change.paused.unwrap_or(settings.paused);
+            settings.mode = change.mode.unwrap_or(settings.mode);
             settings.threads = change.threads.unwrap_or(settings.threads);
             if let Some(algorithms) = &change.algorithms {
                 settings.algorithms = sorted(algorithms.clone());

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use bq_pow::{EthashTask, PowError, PowVerifier, RandomXHasher, Sha256dWork};
 
 use crate::{
+    backend::{Backend, Step},
     job::{Found, Job, Proof, Sha256dTemplate, Work},
     kernel,
 };
@@ -18,18 +19,7 @@ const ETHASH_FULL_STEP: u64 = 2048;
 /// Where the nonce lies in a RandomX blob.
 const BLOB_NONCE: std::ops::Range<usize> = 39..43;
 
-/// What one step did.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Step {
-    /// Hashes finished.
-    pub(crate) hashes: u64,
-    /// Shares among them.
-    pub(crate) found: Vec<Found>,
-    /// The job has no work left.
-    pub(crate) exhausted: bool,
-}
-
-/// One thread's hashing state: what it would otherwise set up anew for each step.
+/// The processor as a [`Backend`]: one thread's hashing state: what it would otherwise set up anew for each step.
 #[derive(Default)]
 pub(crate) struct Searcher {
     sha256d: Option<(Arc<Job>, Vec<u8>, Sha256dWork)>,
@@ -38,14 +28,8 @@ pub(crate) struct Searcher {
     fed: Option<(Arc<Job>, u32)>,
 }
 
-impl Searcher {
-    /// Lets go of all tables: they may be evicted, or have become faster, while another algorithm has its turn.
-    pub(crate) fn release(&mut self) {
-        *self = Self::default();
-    }
-
-    /// Hashes for a few milliseconds.
-    pub(crate) fn step(&mut self, job: &Arc<Job>, pow: &PowVerifier) -> Result<Step, PowError> {
+impl Backend for Searcher {
+    fn step(&mut self, job: &Arc<Job>, pow: &PowVerifier) -> Result<Step, PowError> {
         match &job.work {
             Work::Sha256d(template) => Ok(self.step_sha256d(job, template)),
             Work::RandomX { .. } => self.step_randomx(job, pow),
@@ -53,6 +37,12 @@ impl Searcher {
         }
     }
 
+    fn release(&mut self) {
+        *self = Self::default();
+    }
+}
+
+impl Searcher {
     fn step_sha256d(&mut self, job: &Arc<Job>, template: &Sha256dTemplate) -> Step {
         let unit = job.take(1);
         let Some(extranonce2) = template.extranonce2(unit / SHA256D_STEPS_PER_HEADER) else {
@@ -76,8 +66,8 @@ impl Searcher {
     }
 
     fn step_randomx(&mut self, job: &Arc<Job>, pow: &PowVerifier) -> Result<Step, PowError> {
-        let Work::RandomX { blob, key } = &job.work else { return Ok(Step::default()) };
-        let Ok(nonce) = u32::try_from(job.take(1)) else {
+        let Work::RandomX { blob, key, is_top_byte_fixed } = &job.work else { return Ok(Step::default()) };
+        let Some(nonce) = randomx_nonce(job.take(1), blob, *is_top_byte_fixed) else {
             return Ok(Step { exhausted: true, ..Step::default() });
         };
         let hasher = match self.randomx.take() {
@@ -101,13 +91,25 @@ impl Searcher {
     }
 }
 
+/// The `number`th nonce of a blob; nothing past the last.
+fn randomx_nonce(number: u64, blob: &[u8], is_top_byte_fixed: bool) -> Option<u32> {
+    let number = u32::try_from(number).ok()?;
+    if !is_top_byte_fixed {
+        return Some(number);
+    }
+    let top = u32::from(*blob.get(BLOB_NONCE.end - 1)?) << 24;
+    (number < 1 << 24).then_some(top | number)
+}
+
 fn step_ethash(job: &Job, pow: &PowVerifier) -> Result<Step, PowError> {
-    let Work::Ethash { work_hash, epoch, first_nonce } = &job.work else { return Ok(Step::default()) };
+    let Work::Ethash { work_hash, epoch, first_nonce, nonce_bits } = &job.work else { return Ok(Step::default()) };
     let hasher = pow.ethash_hasher(*epoch)?;
     let count = if hasher.is_fast() { ETHASH_FULL_STEP } else { ETHASH_LIGHT_STEP };
-    let first = first_nonce.wrapping_add(job.take(count));
+    let first = job.take(count);
+    let ours = u64::MAX.checked_shr(64_u32.saturating_sub(*nonce_bits)).unwrap_or(0);
+    let nonce = |number: u64| first_nonce & !ours | first_nonce.wrapping_add(first.wrapping_add(number)) & ours;
     let tasks: Vec<EthashTask> =
-        (0..count).map(|offset| EthashTask { work_hash: *work_hash, nonce: first.wrapping_add(offset) }).collect();
+        (0..count).map(|number| EthashTask { work_hash: *work_hash, nonce: nonce(number) }).collect();
     let proofs = hasher.hash_batch(&tasks);
     let found = tasks
         .iter()
@@ -140,7 +142,7 @@ mod tests {
             ntime: 5,
             bits: 6,
         };
-        let job = Arc::new(Job::new("1".to_owned(), 1, one_in(15), Work::Sha256d(template.clone())));
+        let job = Arc::new(Job::new("1".to_owned(), one_in(15), Work::Sha256d(template.clone())));
         let (mut searcher, pow) = (Searcher::default(), PowVerifier::default());
         let step = searcher.step(&job, &pow).unwrap();
         assert_eq!((step.hashes, step.exhausted), (1 << 18, false));
@@ -193,8 +195,8 @@ mod tests {
     fn randomx_steps_give_the_value_of_the_nonce_they_name() {
         let (mut searcher, pow) = (Searcher::default(), PowVerifier::default());
         let key = BlockId([1; 32]);
-        let work = Work::RandomX { blob: vec![0x10; 76], key };
-        let job = Arc::new(Job::new("1".to_owned(), 1, Target::MAX, work.clone()));
+        let work = Work::RandomX { blob: vec![0x10; 76], key, is_top_byte_fixed: false };
+        let job = Arc::new(Job::new("1".to_owned(), Target::MAX, work.clone()));
         assert_eq!(searcher.step(&job, &pow).unwrap(), Step::default(), "fills the pipeline");
         for expected in 0..2_u32 {
             let step = searcher.step(&job, &pow).unwrap();
@@ -203,7 +205,7 @@ mod tests {
             let value = pow.randomx_hash(&key, &blob).unwrap();
             assert_eq!(step.found, [Found { proof: Proof::RandomX { nonce: expected }, value }]);
         }
-        let newer = Arc::new(Job::new("2".to_owned(), 1, Target::MAX, work));
+        let newer = Arc::new(Job::new("2".to_owned(), Target::MAX, work));
         let late = searcher.step(&newer, &pow).unwrap();
         assert_eq!(late, Step { hashes: 1, found: Vec::new(), exhausted: false });
         job.take(1 << 32);
@@ -214,8 +216,8 @@ mod tests {
     fn ethash_steps_find_every_share() {
         let (mut searcher, pow) = (Searcher::default(), PowVerifier::default());
         let work_hash = EthashWorkHash([7; 32]);
-        let work = Work::Ethash { work_hash, epoch: 0, first_nonce: u64::MAX - 2 };
-        let job = Arc::new(Job::new("1".to_owned(), 1, one_in(1), work));
+        let work = Work::Ethash { work_hash, epoch: 0, first_nonce: u64::MAX - 2, nonce_bits: 64 };
+        let job = Arc::new(Job::new("1".to_owned(), one_in(1), work));
         let step = searcher.step(&job, &pow).unwrap();
         let expected: Vec<Found> = (0..8)
             .map(|offset| (u64::MAX - 2).wrapping_add(offset))
@@ -224,5 +226,33 @@ mod tests {
             .map(|(nonce, proof)| Found { proof: Proof::Ethash { nonce, mix: proof.mix }, value: proof.value })
             .collect();
         assert_eq!(step, Step { hashes: 8, found: expected, exhausted: false });
+    }
+
+    #[test]
+    fn what_the_pool_keeps_of_a_nonce_stays() {
+        let mut blob = vec![0x10; 76];
+        blob[42] = 0xab;
+        assert_eq!(randomx_nonce(0x12_3456, &blob, true), Some(0xab12_3456));
+        assert_eq!(randomx_nonce(1 << 24, &blob, true), None);
+        assert_eq!(randomx_nonce(1 << 24, &blob, false), Some(1 << 24));
+        assert_eq!(randomx_nonce(1 << 32, &blob, false), None);
+
+        let (mut searcher, pow) = (Searcher::default(), PowVerifier::default());
+        let work = Work::Ethash {
+            work_hash: EthashWorkHash([7; 32]),
+            epoch: 0,
+            first_nonce: 0xaabb_ccff_ffff_fffd,
+            nonce_bits: 40,
+        };
+        let job = Arc::new(Job::new("1".to_owned(), Target::MAX, work));
+        let nonces: Vec<u64> = searcher
+            .step(&job, &pow)
+            .unwrap()
+            .found
+            .into_iter()
+            .filter_map(|found| if let Proof::Ethash { nonce, .. } = found.proof { Some(nonce) } else { None })
+            .collect();
+        let expected = [0xaabb_ccff_ffff_fffd, 0xaabb_ccff_ffff_fffe, 0xaabb_ccff_ffff_ffff, 0xaabb_cc00_0000_0000];
+        assert_eq!(nonces[..4], expected);
     }
 }

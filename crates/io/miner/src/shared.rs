@@ -1,29 +1,44 @@
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
+use bq_api_types::MiningMode;
 use bq_pow::PowVerifier;
-use bq_primitives::Algorithm;
+use bq_primitives::{Algorithm, PowKey};
 use parking_lot::{Condvar, Mutex, RwLock};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::{
-    MinerConfig, TargetSource,
+    BlockSource, MinerConfig, MinerEvent, NextBlock,
+    affinity::Affinity,
     job::{Found, Job, is_met},
-    stats::LaneStats,
+    stats::{LaneStats, WorkerStats},
 };
 
 /// Shares waiting for their connection; a full queue means that the pool is gone or the share target is far too easy, and
 /// further shares are lost and counted.
 const SHARES_WAITING_MAX: usize = 256;
+/// Events waiting for whoever shows them; one that is too slow misses the oldest.
+const EVENTS_WAITING_MAX: usize = 256;
+/// How long to wait for new work after a block was found: everything older is worthless once the block is accepted, and
+/// if it is not, the old work goes on.
+const AFTER_BLOCK: Duration = Duration::from_millis(500);
 
 /// What may change while the miner runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Settings {
     pub(crate) enabled: bool,
+    /// Connections stay, nothing is hashed.
+    pub(crate) paused: bool,
     pub(crate) threads: usize,
     pub(crate) algorithms: Vec<Algorithm>,
+    pub(crate) mode: MiningMode,
+    /// What `auto` chose; nothing before it did, or where nothing may be mined.
+    pub(crate) choice: Option<Algorithm>,
     /// Final: everything ends.
     pub(crate) stopped: bool,
 }
@@ -33,19 +48,39 @@ impl Settings {
     pub(crate) fn wants(&self, algorithm: Algorithm) -> bool {
         self.enabled && !self.stopped && self.threads > 0 && self.algorithms.contains(&algorithm)
     }
+
+    /// Threads may hash.
+    pub(crate) const fn hashes(&self) -> bool {
+        self.enabled && !self.paused && !self.stopped
+    }
+
+    /// `algorithm` may have a turn.
+    fn mines(&self, algorithm: Algorithm) -> bool {
+        let is_chosen = match self.mode {
+            MiningMode::Turns => true,
+            MiningMode::Auto => self.choice == Some(algorithm),
+        };
+        is_chosen && self.algorithms.contains(&algorithm)
+    }
 }
 
 /// What worker threads, connections and the handle share.
 pub(crate) struct Shared {
     pub(crate) pow: Arc<PowVerifier>,
     pub(crate) settings: watch::Sender<Settings>,
-    /// One per endpoint, in increasing algorithm id.
+    /// One per algorithm that has an endpoint, in increasing id.
     pub(crate) lanes: Vec<Lane>,
+    /// By index of the thread, those that ended included.
+    pub(crate) workers: RwLock<Vec<Arc<WorkerStats>>>,
+    pub(crate) events: broadcast::Sender<MinerEvent>,
     pub(crate) rotate: Duration,
-    pub(crate) low_priority: bool,
+    pub(crate) priority: Option<u8>,
+    pub(crate) affinity: Affinity,
     pub(crate) ethash_dataset: bool,
-    pub(crate) block_targets: Option<TargetSource>,
+    blocks: Option<BlockSource>,
     started: Instant,
+    /// Threads that hash, or are about to look whether they should.
+    hashing: AtomicUsize,
     /// Guards nothing: threads that have nothing to do sleep on it.
     idle: Mutex<()>,
     news: Condvar,
@@ -56,7 +91,32 @@ pub(crate) struct Lane {
     pub(crate) algorithm: Algorithm,
     pub(crate) stats: LaneStats,
     job: RwLock<Option<Arc<Job>>>,
+    /// Of the newest job. A share of an older generation means nothing to the pool: it was told to forget that job, or
+    /// never gave it out on this connection.
+    generation: AtomicU64,
+    /// Do not hash the present job before then: a block was found on it.
+    rests_until: Mutex<Option<Instant>>,
+    tables: RwLock<Tables>,
     shares: mpsc::Sender<FoundShare>,
+}
+
+/// The tables that are built for a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tables {
+    None,
+    /// Enough to hash under this key.
+    Usable(PowKey),
+    /// And none that would make it faster is still being built.
+    Complete(PowKey),
+}
+
+/// A thread that hashes: see [`Shared::hashing`].
+pub(crate) struct Hashing<'a>(&'a AtomicUsize);
+
+impl Drop for Hashing<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// A share on its way to the pool.
@@ -69,37 +129,53 @@ pub(crate) struct FoundShare {
 }
 
 impl Shared {
-    /// Lanes in the order of the configured endpoints, and for each the other end of its queue of shares.
-    pub(crate) fn new(config: &MinerConfig, pow: Arc<PowVerifier>) -> (Self, Vec<mpsc::Receiver<FoundShare>>) {
-        let started = Instant::now();
-        let (lanes, receivers) = config
-            .endpoints
-            .iter()
-            .map(|(algorithm, _)| {
-                let (shares, receiver) = mpsc::channel(SHARES_WAITING_MAX);
-                let stats = LaneStats::new(*algorithm, started);
-                (Lane { algorithm: *algorithm, stats, job: RwLock::new(None), shares }, receiver)
-            })
-            .unzip();
+    /// One lane for each algorithm of the configured endpoints, and for each the other end of its queue of shares.
+    pub(crate) fn new(
+        config: &MinerConfig,
+        lanes: &[Algorithm],
+        pow: Arc<PowVerifier>,
+    ) -> (Self, Vec<mpsc::Receiver<FoundShare>>) {
+        let (lanes, receivers) = lanes.iter().map(|algorithm| Lane::new(*algorithm)).unzip();
         let settings = Settings {
             enabled: config.enabled,
+            paused: false,
             threads: config.threads,
             algorithms: config.algorithms.clone(),
+            mode: config.mode,
+            choice: None,
             stopped: false,
         };
         let shared = Self {
             pow,
             settings: watch::Sender::new(settings),
             lanes,
+            workers: RwLock::new(Vec::new()),
+            events: broadcast::Sender::new(EVENTS_WAITING_MAX),
             rotate: config.rotate,
-            low_priority: config.low_priority,
+            priority: config.cpu_priority,
+            affinity: config.affinity.clone(),
             ethash_dataset: config.ethash_dataset,
-            block_targets: config.block_targets.clone(),
-            started,
+            blocks: config.blocks.clone(),
+            started: Instant::now(),
+            hashing: AtomicUsize::new(0),
             idle: Mutex::new(()),
             news: Condvar::new(),
         };
         (shared, receivers)
+    }
+
+    /// Time since the start: what meters count by.
+    pub(crate) fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// What a thread counts under. Threads that end leave theirs to the next of their index.
+    pub(crate) fn worker_stats(&self, index: usize) -> Arc<WorkerStats> {
+        let mut workers = self.workers.write();
+        if workers.len() <= index {
+            workers.resize_with(index + 1, Arc::default);
+        }
+        workers.get(index).cloned().unwrap_or_default()
     }
 
     /// The lane whose turn it is for worker `index`, and its job. Workers are spread over the lanes that have work, and all
@@ -108,13 +184,40 @@ impl Shared {
         let ready: Vec<_> = self
             .lanes
             .iter()
-            .filter(|lane| settings.algorithms.contains(&lane.algorithm))
-            .filter_map(|lane| Some((lane, lane.job()?)))
+            .filter(|lane| settings.mines(lane.algorithm) && self.is_active(lane.algorithm))
+            .filter_map(|lane| Some((lane, lane.workable_job()?)))
             .collect();
         let slices = self.started.elapsed().as_nanos() / self.rotate.as_nanos().max(1);
         let turn = usize::try_from(slices % 0x1_0000).unwrap_or(0).wrapping_add(index);
         let count = ready.len();
         ready.into_iter().nth(turn.checked_rem(count)?)
+    }
+
+    /// There is a chain to ask for targets and rewards.
+    pub(crate) const fn has_chain(&self) -> bool {
+        self.blocks.is_some()
+    }
+
+    /// `algorithm` may seal the next block, as far as we know.
+    pub(crate) fn is_active(&self, algorithm: Algorithm) -> bool {
+        self.blocks.as_ref().is_none_or(|blocks| blocks(algorithm).is_some())
+    }
+
+    /// The next block of `algorithm`, if it may seal it and there is a chain to ask.
+    pub(crate) fn next_block(&self, algorithm: Algorithm) -> Option<NextBlock> {
+        self.blocks.as_ref().and_then(|blocks| blocks(algorithm))
+    }
+
+    /// Counts the calling thread as hashing until the guard is dropped. Taken before the settings are looked at: once nobody
+    /// is counted after a pause, nobody hashes until it ends.
+    pub(crate) fn hashing(&self) -> Hashing<'_> {
+        self.hashing.fetch_add(1, Ordering::SeqCst);
+        Hashing(&self.hashing)
+    }
+
+    /// How many threads are counted so.
+    pub(crate) fn threads_hashing(&self) -> usize {
+        self.hashing.load(Ordering::SeqCst)
     }
 
     /// Sleeps until something may have changed, at most `longest`.
@@ -129,24 +232,189 @@ impl Shared {
     }
 
     /// Replaces the work of a lane, or takes it away.
-    pub(crate) fn set_job(&self, lane: &Lane, job: Option<Arc<Job>>) {
+    pub(crate) fn set_job(&self, lane: &Lane, job: Option<Job>) {
         lane.stats.connected(job.is_some());
-        *lane.job.write() = job;
+        lane.set_job(job);
         self.announce_news();
     }
 
-    /// Hands a share to the lane's connection.
-    pub(crate) fn submit(&self, lane: &Lane, job: &Arc<Job>, found: Found) {
-        let target = self.block_targets.as_ref().and_then(|targets| targets(lane.algorithm));
-        let is_block = target.is_some_and(|target| is_met(lane.algorithm, &target, &found.value));
-        if lane.shares.try_send(FoundShare { job: Arc::clone(job), found, is_block }).is_err() {
-            lane.stats.lost();
+    /// Hands the shares of one step to the lane's connection, a block last: once that is accepted the others are stale.
+    pub(crate) fn submit(&self, lane: &Lane, job: &Arc<Job>, found: Vec<Found>) {
+        if found.is_empty() {
+            return;
         }
+        let target = self.next_block(lane.algorithm).map(|block| block.target);
+        let is_block = |found: &Found| target.is_some_and(|target| is_met(lane.algorithm, &target, &found.value));
+        let (blocks, shares): (Vec<Found>, Vec<Found>) = found.into_iter().partition(is_block);
+        let has_block = !blocks.is_empty();
+        let shares = shares.into_iter().map(|found| (found, false));
+        for (found, is_block) in shares.chain(blocks.into_iter().map(|found| (found, true))) {
+            if !lane.is_current(job) {
+                lane.stats.stale();
+            } else if lane.shares.try_send(FoundShare { job: Arc::clone(job), found, is_block }).is_err() {
+                lane.stats.lost();
+            }
+        }
+        if has_block {
+            self.lanes.iter().for_each(Lane::rest);
+        }
+    }
+
+    /// Tells whoever listens; nobody need.
+    pub(crate) fn tell(&self, event: MinerEvent) {
+        let _nobody_listens = self.events.send(event);
     }
 }
 
 impl Lane {
+    fn new(algorithm: Algorithm) -> (Self, mpsc::Receiver<FoundShare>) {
+        let (shares, receiver) = mpsc::channel(SHARES_WAITING_MAX);
+        let lane = Self {
+            algorithm,
+            stats: LaneStats::new(algorithm),
+            job: RwLock::new(None),
+            generation: AtomicU64::new(0),
+            rests_until: Mutex::new(None),
+            tables: RwLock::new(Tables::None),
+            shares,
+        };
+        (lane, receiver)
+    }
+
     pub(crate) fn job(&self) -> Option<Arc<Job>> {
         self.job.read().clone()
+    }
+
+    /// The pool may still take a share of `job`.
+    pub(crate) fn is_current(&self, job: &Job) -> bool {
+        job.generation == self.generation.load(Ordering::Acquire)
+    }
+
+    /// Hashing the present job is as fast as it will be.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.job().is_some_and(|job| *self.tables.read() == Tables::Complete(job.work.key()))
+    }
+
+    /// The tables of `key` can be used, and are complete or not yet. Ignored for a key that is not needed any more.
+    pub(crate) fn set_tables(&self, key: PowKey, is_complete: bool) {
+        let job = self.job.read();
+        if job.as_ref().is_some_and(|job| job.work.key() == key) {
+            *self.tables.write() = if is_complete { Tables::Complete(key) } else { Tables::Usable(key) };
+        }
+    }
+
+    /// The present job, if a thread may hash it now: not while its tables are being built, which would hold the thread up,
+    /// and not while the lane rests.
+    fn workable_job(&self) -> Option<Arc<Job>> {
+        let job = self.job().filter(|_| !self.rests())?;
+        let key = job.work.key();
+        let tables = *self.tables.read();
+        (tables == Tables::Usable(key) || tables == Tables::Complete(key)).then_some(job)
+    }
+
+    fn set_job(&self, job: Option<Job>) {
+        let mut place = self.job.write();
+        if job.as_ref().is_none_or(|job| job.is_clean) {
+            self.generation.fetch_add(1, Ordering::AcqRel);
+            *self.rests_until.lock() = None;
+        }
+        let generation = self.generation.load(Ordering::Acquire);
+        *place = job.map(|job| Arc::new(Job { generation, ..job }));
+    }
+
+    fn rest(&self) {
+        *self.rests_until.lock() = Instant::now().checked_add(AFTER_BLOCK);
+    }
+
+    fn rests(&self) -> bool {
+        self.rests_until.lock().is_some_and(|until| Instant::now() < until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{Proof, Work};
+    use bq_primitives::{BlockId, PowHash, Target};
+
+    fn shared(blocks: Option<BlockSource>) -> (Shared, Vec<mpsc::Receiver<FoundShare>>) {
+        let endpoint = "127.0.0.1:1".parse().unwrap();
+        let config = MinerConfig { blocks, ..MinerConfig::new(vec![(Algorithm::RandomX, endpoint)], String::new()) };
+        Shared::new(&config, &[Algorithm::RandomX], Arc::new(PowVerifier::default()))
+    }
+
+    fn job(id: &str, is_clean: bool) -> Job {
+        let work = Work::RandomX { blob: vec![0; 76], key: BlockId([1; 32]), is_top_byte_fixed: false };
+        Job { is_clean, ..Job::new(id.to_owned(), Target::MAX, work) }
+    }
+
+    /// Gives the lane a job whose tables are built.
+    fn give(shared: &Shared, job: Job) {
+        let key = job.work.key();
+        shared.set_job(&shared.lanes[0], Some(job));
+        shared.lanes[0].set_tables(key, true);
+    }
+
+    fn found(value: u8) -> Found {
+        Found { proof: Proof::RandomX { nonce: u32::from(value) }, value: PowHash([value; 32]) }
+    }
+
+    #[test]
+    fn a_share_of_a_job_that_was_cleaned_away_is_stale_and_stays_here() {
+        let (shared, mut receivers) = shared(None);
+        let lane = &shared.lanes[0];
+        give(&shared, job("1", true));
+        let first = lane.job().unwrap();
+        give(&shared, job("2", false));
+        shared.submit(lane, &first, vec![found(1)]);
+        assert_eq!(receivers[0].try_recv().unwrap().job.id, "1", "only the difficulty changed");
+        give(&shared, job("3", true));
+        shared.submit(lane, &first, vec![found(2)]);
+        assert!(receivers[0].try_recv().is_err());
+        shared.set_job(lane, None);
+        shared.submit(lane, &first, vec![found(2), found(3)]);
+        assert!(receivers[0].try_recv().is_err());
+        assert_eq!(lane.stats.snapshot(Duration::ZERO).stale, 3);
+    }
+
+    #[test]
+    fn a_block_goes_last_and_ends_work_on_its_job() {
+        let block = NextBlock { target: Target(bq_primitives::U256::MAX >> 4_usize), reward_atoms: 1 };
+        let (shared, mut receivers) = shared(Some(Arc::new(move |_| Some(block))));
+        let (lane, settings) = (&shared.lanes[0], shared.settings.borrow().clone());
+        give(&shared, job("1", true));
+        let first = lane.job().unwrap();
+        assert!(shared.turn(0, &settings).is_some());
+        shared.submit(lane, &first, vec![found(0x01), found(0xff)]);
+        let order: Vec<bool> =
+            std::iter::from_fn(|| receivers[0].try_recv().ok()).map(|share| share.is_block).collect();
+        assert_eq!(order, [false, true]);
+        assert!(shared.turn(0, &settings).is_none());
+        give(&shared, job("2", false));
+        assert!(shared.turn(0, &settings).is_none(), "still the old parent");
+        give(&shared, job("3", true));
+        assert_eq!(shared.turn(0, &settings).unwrap().1.id, "3");
+    }
+
+    #[test]
+    fn a_job_waits_for_its_tables() {
+        let (shared, _receivers) = shared(None);
+        let (lane, settings) = (&shared.lanes[0], shared.settings.borrow().clone());
+        let key = job("1", true).work.key();
+        shared.set_job(lane, Some(job("1", true)));
+        assert!(shared.turn(0, &settings).is_none());
+        lane.set_tables(PowKey::RandomX(BlockId([2; 32])), true);
+        assert!(shared.turn(0, &settings).is_none(), "those of another key");
+        lane.set_tables(key, false);
+        assert!(shared.turn(0, &settings).is_some() && !lane.is_ready());
+        lane.set_tables(key, true);
+        assert!(shared.turn(0, &settings).is_some() && lane.is_ready());
+    }
+
+    #[test]
+    fn an_algorithm_that_may_not_seal_the_next_block_rests() {
+        let (shared, _receivers) = shared(Some(Arc::new(|_| None)));
+        give(&shared, job("1", true));
+        assert!(shared.turn(0, &shared.settings.borrow().clone()).is_none());
     }
 }

@@ -1,24 +1,45 @@
 use std::{
-    collections::VecDeque,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
-    time::Instant,
+    time::Duration,
 };
 
 use bq_primitives::Algorithm;
 use parking_lot::Mutex;
 
-use crate::metrics::MinerMetrics;
-
-/// Seconds of history kept; the longest window.
-const HISTORY_SECS: u64 = 60;
+use crate::{
+    meter::{HashMeter, WINDOWS},
+    metrics::MinerMetrics,
+    speed::Speed,
+};
 
 /// What the miner did and does.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MinerStats {
     /// Worker threads that may run.
     pub threads: usize,
+    /// Threads that hash just now. Zero after a pause or a stop means that not one hash more is computed.
+    pub threads_hashing: usize,
+    /// Nothing is hashed until it is resumed.
+    pub paused: bool,
     /// Per algorithm that has an endpoint, in increasing id.
     pub algorithms: Vec<AlgorithmStats>,
+    /// Per worker thread, what it hashes.
+    pub workers: Vec<Vec<(Algorithm, Hashrates)>>,
+}
+
+/// Hashes per second, turns of other algorithms and pauses included.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Hashrates {
+    /// Over the last 10 seconds; nothing, here and below, until the miner hashed that long ago.
+    pub secs_10: Option<f64>,
+    /// Over the last 60 seconds.
+    pub secs_60: Option<f64>,
+    /// Over the last 15 minutes.
+    pub mins_15: Option<f64>,
+    /// The highest over any 10 seconds.
+    pub max: Option<f64>,
+    /// Over the last minute, or since the first hash if that is less.
+    pub recent: f64,
 }
 
 /// What the miner did and does for one algorithm.
@@ -30,14 +51,14 @@ pub struct AlgorithmStats {
     pub connected: bool,
     /// Hashes since start.
     pub hashes: u64,
-    /// Hashes per second over the last 10 seconds, turns of other algorithms included.
-    pub hashrate_10s: f64,
-    /// Hashes per second over the last minute, turns of other algorithms included.
-    pub hashrate_60s: f64,
+    /// Of all threads together.
+    pub hashrate: Hashrates,
     /// Shares that the pool credited.
     pub accepted: u64,
-    /// Shares that the pool refused.
+    /// Shares that the pool refused for another reason than being late.
     pub rejected: u64,
+    /// Shares that came too late: the pool said so, or new work had come before they could be sent.
+    pub stale: u64,
     /// Shares that no pool heard of: found for a connection that was lost, or faster than it could be told.
     pub lost: u64,
     /// Accepted shares that met the block target; zero where no block target is known.
@@ -50,47 +71,70 @@ pub struct AlgorithmStats {
 pub(crate) struct LaneStats {
     algorithm: Algorithm,
     metrics: MinerMetrics,
-    started: Instant,
     connected: AtomicBool,
     hashes: AtomicU64,
+    /// Time that threads spent on them, in nanoseconds.
+    busy_ns: AtomicU64,
     accepted: AtomicU64,
     rejected: AtomicU64,
+    stale: AtomicU64,
     lost: AtomicU64,
     blocks: AtomicU64,
-    /// Hashes by second since the start, newest last.
-    history: Mutex<VecDeque<(u64, u64)>>,
+    meter: Mutex<HashMeter>,
     last_error: Mutex<Option<String>>,
+    /// Kept by the controller.
+    speed: Mutex<Speed>,
 }
 
-impl LaneStats {
-    pub(crate) fn new(algorithm: Algorithm, started: Instant) -> Self {
-        Self {
-            algorithm,
-            metrics: MinerMetrics::register(algorithm),
-            started,
-            connected: AtomicBool::new(false),
-            hashes: AtomicU64::new(0),
-            accepted: AtomicU64::new(0),
-            rejected: AtomicU64::new(0),
-            lost: AtomicU64::new(0),
-            blocks: AtomicU64::new(0),
-            history: Mutex::new(VecDeque::new()),
-            last_error: Mutex::new(None),
+/// What one thread hashes, by [`Algorithm::index`].
+#[derive(Debug, Default)]
+pub(crate) struct WorkerStats {
+    meters: [Mutex<HashMeter>; Algorithm::COUNT],
+}
+
+impl WorkerStats {
+    pub(crate) fn hashed(&self, algorithm: Algorithm, began: Duration, ended: Duration, count: u64) {
+        if let Some(meter) = self.meters.get(algorithm.index()) {
+            meter.lock().record(began, ended, count);
         }
     }
 
-    pub(crate) fn hashed(&self, count: u64) {
+    /// Of the algorithms that it hashed.
+    pub(crate) fn snapshot(&self, now: Duration) -> Vec<(Algorithm, Hashrates)> {
+        let rates = Algorithm::ALL.into_iter().zip(&self.meters);
+        rates
+            .map(|(algorithm, meter)| (algorithm, hashrates(&meter.lock(), now)))
+            .filter(|(_, rates)| *rates != Hashrates::default())
+            .collect()
+    }
+}
+
+impl LaneStats {
+    pub(crate) fn new(algorithm: Algorithm) -> Self {
+        Self {
+            algorithm,
+            metrics: MinerMetrics::register(algorithm),
+            connected: AtomicBool::new(false),
+            hashes: AtomicU64::new(0),
+            busy_ns: AtomicU64::new(0),
+            accepted: AtomicU64::new(0),
+            rejected: AtomicU64::new(0),
+            stale: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+            blocks: AtomicU64::new(0),
+            meter: Mutex::default(),
+            last_error: Mutex::new(None),
+            speed: Mutex::default(),
+        }
+    }
+
+    /// A thread hashed from `began` to `ended`.
+    pub(crate) fn hashed(&self, began: Duration, ended: Duration, count: u64) {
+        let busy = ended.saturating_sub(began);
         self.hashes.fetch_add(count, Ordering::Relaxed);
+        self.busy_ns.fetch_add(u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
         self.metrics.hashed(count);
-        let second = self.started.elapsed().as_secs();
-        let mut history = self.history.lock();
-        match history.back_mut() {
-            Some((last, hashes)) if *last == second => *hashes += count,
-            _ => history.push_back((second, count)),
-        }
-        while history.front().is_some_and(|(first, _)| *first + HISTORY_SECS < second) {
-            history.pop_front();
-        }
+        self.meter.lock().record(began, ended, count);
     }
 
     pub(crate) fn accepted(&self, is_block: bool) {
@@ -99,10 +143,20 @@ impl LaneStats {
         self.metrics.share("accepted");
     }
 
-    pub(crate) fn rejected(&self, reason: String) {
-        self.rejected.fetch_add(1, Ordering::Relaxed);
-        self.metrics.share("rejected");
+    /// The pool refused a share; being late is told from its words, as no dialect has a field for it.
+    pub(crate) fn refused(&self, reason: String) {
+        if is_late(&reason) {
+            self.stale();
+        } else {
+            self.rejected.fetch_add(1, Ordering::Relaxed);
+            self.metrics.share("rejected");
+        }
         self.failed(reason);
+    }
+
+    pub(crate) fn stale(&self) {
+        self.stale.fetch_add(1, Ordering::Relaxed);
+        self.metrics.share("stale");
     }
 
     pub(crate) fn lost(&self) {
@@ -119,21 +173,30 @@ impl LaneStats {
         *self.last_error.lock() = Some(error);
     }
 
-    pub(crate) fn snapshot(&self) -> AlgorithmStats {
-        let rates = {
-            let elapsed = self.started.elapsed();
-            let history = self.history.lock();
-            [10, HISTORY_SECS].map(|window| rate(&history, elapsed.as_secs_f64(), window))
-        };
+    /// Hashes since start, and the time that threads spent on them.
+    pub(crate) fn work(&self) -> (u64, Duration) {
+        (self.hashes.load(Ordering::Relaxed), Duration::from_nanos(self.busy_ns.load(Ordering::Relaxed)))
+    }
+
+    /// Changes what is known of the speed of one thread.
+    pub(crate) fn with_speed<T>(&self, change: impl FnOnce(&mut Speed) -> T) -> T {
+        change(&mut self.speed.lock())
+    }
+
+    pub(crate) const fn metrics(&self) -> &MinerMetrics {
+        &self.metrics
+    }
+
+    pub(crate) fn snapshot(&self, now: Duration) -> AlgorithmStats {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         AlgorithmStats {
             algorithm: self.algorithm,
             connected: self.connected.load(Ordering::Relaxed),
             hashes: count(&self.hashes),
-            hashrate_10s: rates[0],
-            hashrate_60s: rates[1],
+            hashrate: hashrates(&self.meter.lock(), now),
             accepted: count(&self.accepted),
             rejected: count(&self.rejected),
+            stale: count(&self.stale),
             lost: count(&self.lost),
             blocks_found: count(&self.blocks),
             last_error: self.last_error.lock().clone(),
@@ -141,13 +204,15 @@ impl LaneStats {
     }
 }
 
-/// Hashes per second over the last `window` seconds, or since the start if that is less. The oldest second counts in full,
-/// so the window is up to a second longer than its name; it ends now.
-#[expect(clippy::cast_precision_loss, reason = "a rate for people")]
-fn rate(history: &VecDeque<(u64, u64)>, elapsed: f64, window: u64) -> f64 {
-    let start = (elapsed.floor() - window as f64).max(0.0);
-    let hashes: u64 = history.iter().filter(|(second, _)| *second as f64 >= start).map(|(_, hashes)| hashes).sum();
-    hashes as f64 / (elapsed - start).max(1.0)
+fn hashrates(meter: &HashMeter, now: Duration) -> Hashrates {
+    let [secs_10, secs_60, mins_15] = WINDOWS.map(|window| meter.rate(now, window));
+    Hashrates { secs_10, secs_60, mins_15, max: meter.max(), recent: meter.rate_so_far(now, WINDOWS[1]) }
+}
+
+/// The words that pools have for a share that came too late.
+fn is_late(reason: &str) -> bool {
+    let reason = reason.to_ascii_lowercase();
+    ["stale", "job not found", "expired", "unknown job", "invalid job"].iter().any(|words| reason.contains(words))
 }
 
 #[cfg(test)]
@@ -155,24 +220,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rates_are_over_their_window_and_end_now() {
-        let steady: VecDeque<_> = (0..100).map(|second| (second, 500)).collect();
-        assert!((rate(&steady, 100.0, 10) - 500.0).abs() < 1e-9);
-        assert!((rate(&steady, 100.0, 60) - 500.0).abs() < 1e-9);
-        assert!((rate(&steady, 130.0, 10)).abs() < 1e-9, "nothing lately");
-        assert!((rate(&steady, 130.0, 60) - 250.0).abs() < 1e-9, "half of the last minute");
-        let young: VecDeque<_> = [(0, 300), (1, 300)].into();
-        assert!((rate(&young, 2.0, 60) - 300.0).abs() < 1e-9, "since the start");
-        assert!(rate(&VecDeque::new(), 0.0, 10).abs() < 1e-9);
+    fn late_shares_are_told_from_bad_ones() {
+        let stats = LaneStats::new(Algorithm::Ethash);
+        for reason in ["Stale share", "Job not found", "Block expired", "low difficulty share", "Duplicate share"] {
+            stats.refused(reason.to_owned());
+        }
+        let now = stats.snapshot(Duration::ZERO);
+        assert_eq!((now.stale, now.rejected), (3, 2));
+        assert_eq!(now.last_error.as_deref(), Some("Duplicate share"));
     }
 
     #[test]
-    fn history_is_bounded() {
-        let stats = LaneStats::new(Algorithm::Ethash, Instant::now());
-        for _ in 0..1000 {
-            stats.hashed(8);
+    fn threads_are_counted_apart_and_together() {
+        let (lane, workers) = (LaneStats::new(Algorithm::Ethash), [WorkerStats::default(), WorkerStats::default()]);
+        let secs = Duration::from_secs;
+        for (turn, worker) in (0..8).zip(workers.iter().cycle()) {
+            let (began, ended) = (secs(turn * 5), secs(turn * 5 + 5));
+            lane.hashed(began, ended, 500);
+            worker.hashed(Algorithm::Ethash, began, ended, 500);
         }
-        assert!(stats.history.lock().len() <= 2);
-        assert_eq!(stats.snapshot().hashes, 8000);
+        assert_eq!(lane.work(), (4000, secs(40)));
+        assert_eq!(lane.snapshot(secs(40)).hashrate.secs_10, Some(100.0));
+        for worker in workers {
+            let rates = worker.snapshot(secs(40));
+            assert_eq!(rates.len(), 1);
+            assert_eq!((rates[0].0, rates[0].1.secs_10), (Algorithm::Ethash, Some(50.0)));
+        }
     }
 }

@@ -1,10 +1,11 @@
 use std::{sync::Arc, time::Duration};
 
-use bq_pow::lower_thread_priority;
+use bq_primitives::Algorithm;
 use tracing::warn;
 
 use crate::{
-    search::Searcher,
+    affinity,
+    backend::Backend,
     shared::{Lane, Shared},
 };
 
@@ -12,36 +13,48 @@ use crate::{
 const IDLE: Duration = Duration::from_millis(500);
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
-/// A worker thread: hashes in steps of some milliseconds, and before each looks again at what to do, so that a new job, a
+/// A worker thread: searches in steps of some milliseconds, and before each looks again at what to do, so that a new job, a
 /// change of settings or the end takes effect at once. Ends when the miner stops or needs fewer threads.
-pub(crate) fn run(shared: &Arc<Shared>, index: usize) {
-    if shared.low_priority {
-        lower_thread_priority();
+pub(crate) fn run(shared: &Arc<Shared>, index: usize, mut backend: impl Backend) {
+    if let Some(level) = shared.priority {
+        affinity::set_priority(level);
     }
-    let mut searcher = Searcher::default();
-    let mut current = None;
+    let stats = shared.worker_stats(index);
+    let mut place = affinity::Place::new(index);
+    let mut current: Option<Algorithm> = None;
     loop {
+        let hashing = shared.hashing();
         let settings = shared.settings.borrow().clone();
         if settings.stopped || index >= settings.threads {
             return;
         }
-        let turn = if settings.enabled { shared.turn(index, &settings) } else { None };
+        let turn = if settings.hashes() { shared.turn(index, &settings) } else { None };
         if turn.as_ref().map(|(lane, _)| lane.algorithm) != current {
             current = turn.as_ref().map(|(lane, _)| lane.algorithm);
-            searcher.release();
+            backend.release();
         }
-        match turn {
-            None => shared.wait_for_news(IDLE),
-            Some((lane, job)) => match searcher.step(&job, &shared.pow) {
-                Ok(step) => {
-                    lane.stats.hashed(step.hashes);
-                    step.found.into_iter().for_each(|found| shared.submit(lane, &job, found));
-                    if step.exhausted {
-                        shared.wait_for_news(IDLE);
-                    }
+        let Some((lane, job)) = turn else {
+            drop(hashing);
+            shared.wait_for_news(IDLE);
+            continue;
+        };
+        place.take(&shared.affinity, settings.threads, lane.algorithm);
+        let began = shared.now();
+        let step = backend.step(&job, &shared.pow);
+        let ended = shared.now();
+        if let Ok(step) = &step {
+            lane.stats.hashed(began, ended, step.hashes);
+            stats.hashed(lane.algorithm, began, ended, step.hashes);
+        }
+        drop(hashing);
+        match step {
+            Ok(step) => {
+                shared.submit(lane, &job, step.found);
+                if step.exhausted {
+                    shared.wait_for_news(IDLE);
                 }
-                Err(error) => failed(shared, lane, &error),
-            },
+            }
+            Err(error) => failed(shared, lane, &error),
         }
     }
 }

@@ -6,28 +6,10 @@ mod pool;
 use std::{sync::Arc, time::Duration};
 
 use bq_api_types::{MiningChange, MiningControl};
-use bq_miner::{AlgorithmStats, Endpoint, Miner, MinerConfig};
+use bq_miner::{MinerConfig, NextBlock};
 use bq_pow::PowVerifier;
-use bq_primitives::{Algorithm, Target};
-use pool::{Pool, eventually};
-use tokio::runtime::Handle;
-
-fn config(pools: &[&Pool]) -> MinerConfig {
-    let endpoints = pools.iter().map(|pool| (pool.algorithm, Endpoint::from(pool.address))).collect();
-    MinerConfig { low_priority: false, ..MinerConfig::new(endpoints, "dbq1address.rig7".to_owned()) }
-}
-
-fn start(config: MinerConfig, pow: &Arc<PowVerifier>) -> Miner {
-    Miner::start(config, Arc::clone(pow), &Handle::current()).unwrap()
-}
-
-async fn stop(miner: Miner) {
-    tokio::task::spawn_blocking(move || miner.stop()).await.unwrap();
-}
-
-fn stats(miner: &Miner, algorithm: Algorithm) -> AlgorithmStats {
-    miner.stats().algorithms.into_iter().find(|stats| stats.algorithm == algorithm).unwrap()
-}
+use bq_primitives::{Algorithm, Target, U256};
+use pool::{Pool, config, eventually, start, stats, stop};
 
 /// Logs in, mines two jobs, has a share of each accepted and one refused.
 async fn mines(algorithm: Algorithm) {
@@ -55,7 +37,7 @@ async fn mines(algorithm: Algorithm) {
     eventually(|| stats(&miner, algorithm).rejected == 1).await;
 
     let now = stats(&miner, algorithm);
-    assert!(now.connected && now.hashes > 0 && now.hashrate_60s > 0.0);
+    assert!(now.connected && now.hashes > 0 && now.hashrate.recent > 0.0);
     assert_eq!(now.last_error.as_deref(), Some("Low difficulty share"));
     assert_eq!(now.blocks_found, 0, "no block target is known");
     stop(miner).await;
@@ -122,7 +104,10 @@ async fn one_thread_takes_turns_and_follows_its_settings() {
     let (sha256d, ethash) = (Pool::bind(Algorithm::Sha256d).await, Pool::bind(Algorithm::Ethash).await);
     let config = MinerConfig {
         rotate: Duration::from_millis(40),
-        block_targets: Some(Arc::new(|algorithm| (algorithm == Algorithm::Ethash).then_some(Target::MAX))),
+        blocks: Some(Arc::new(|algorithm| {
+            let target = if algorithm == Algorithm::Ethash { Target::MAX } else { Target(U256::ZERO) };
+            Some(NextBlock { target, reward_atoms: 1 })
+        })),
         ..config(&[&sha256d, &ethash])
     };
     let miner = start(config, &pow);

@@ -1,7 +1,7 @@
 //! The JSON of every answer. `docs/rpc.md` shows an example of each.
 use std::collections::BTreeMap;
 
-use bq_api_types::{BlockSummary, Coin, MiningStatus, PeerInfo, TransactionStatus};
+use bq_api_types::{AlgorithmMining, BlockSummary, Coin, MiningStatus, PeerInfo, TransactionStatus};
 use bq_primitives::{Address, Algorithm, Amount, Block, CompactTarget, Network, PowKey, Transaction};
 use serde::{Deserialize, Serialize};
 
@@ -396,6 +396,52 @@ pub struct MiningConfigShape {
     pub hashrate: BTreeMap<String, f64>,
     /// Blocks found since start.
     pub blocksfound: u64,
+    /// Connections are kept and nothing is hashed.
+    pub paused: bool,
+    /// How threads choose among the algorithms: `turns` or `auto`.
+    pub mode: String,
+    /// What `auto` mines now.
+    pub choice: Option<String>,
+    /// More about each algorithm that has a pool.
+    pub details: BTreeMap<String, AlgorithmMiningShape>,
+    /// The SHA-256d kernel in use.
+    pub sha256dkernel: Option<String>,
+}
+
+/// What the built-in miner knows of one algorithm.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AlgorithmMiningShape {
+    /// May be mined now.
+    pub active: bool,
+    /// Hashes per second over 10 seconds, 60 seconds, 15 minutes; `null` while it has not run that long.
+    pub hashrates: [Option<f64>; 3],
+    /// Hashes per second of all threads together, if they mined nothing else.
+    pub measured: Option<f64>,
+    /// Atoms per second that all threads together would earn on average.
+    pub expectedreward: Option<f64>,
+    /// Shares that the pool credited.
+    pub accepted: u64,
+    /// Shares that the pool refused.
+    pub rejected: u64,
+    /// Shares that came too late.
+    pub stale: u64,
+    /// Shares that no pool heard of.
+    pub lost: u64,
+}
+
+impl From<AlgorithmMining> for AlgorithmMiningShape {
+    fn from(mining: AlgorithmMining) -> Self {
+        Self {
+            active: mining.is_active,
+            hashrates: mining.hashrates,
+            measured: mining.measured_hashrate,
+            expectedreward: mining.expected_reward,
+            accepted: mining.accepted,
+            rejected: mining.rejected,
+            stale: mining.stale,
+            lost: mining.lost,
+        }
+    }
 }
 
 impl From<MiningStatus> for MiningConfigShape {
@@ -406,6 +452,11 @@ impl From<MiningStatus> for MiningConfigShape {
             algorithms: status.algorithms.iter().map(|algorithm| algorithm.name().to_owned()).collect(),
             hashrate: by_name(status.hashrate),
             blocksfound: status.blocks_found,
+            paused: status.paused,
+            mode: status.mode.name().to_owned(),
+            choice: status.choice.map(|algorithm| algorithm.name().to_owned()),
+            details: by_name(status.details.into_iter().map(|mining| (mining.algorithm, mining.into()))),
+            sha256dkernel: status.sha256d_kernel.map(str::to_owned),
         }
     }
 }

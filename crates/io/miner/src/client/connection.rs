@@ -6,7 +6,7 @@ use tokio::{
     io::{AsyncWriteExt, WriteHalf},
     net::TcpStream,
     sync::{mpsc, watch},
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, sleep_until, timeout, timeout_at},
 };
 use tracing::{debug, info};
 
@@ -15,14 +15,20 @@ use super::{
     lines::Lines,
 };
 use crate::{
-    Endpoint,
+    Endpoint, MinerEvent,
+    job::Job,
     shared::{FoundShare, Lane, Settings, Shared},
+    stats::LaneStats,
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pools send a job at least every minute; one that is silent for this long is gone.
 const SILENCE_MAX: Duration = Duration::from_secs(180);
+/// After this long without a word of ours a keepalive goes out, where the dialect has one.
+const QUIET_MAX: Duration = Duration::from_secs(60);
+/// Tables that took at least this long are worth telling of.
+const LONG_BUILD: Duration = Duration::from_secs(1);
 /// Submits without an answer; one more means that the pool does not answer at all.
 const UNANSWERED_MAX: usize = 1024;
 
@@ -55,16 +61,17 @@ pub(super) enum ConnectionError {
 
 /// Connects, logs in, and carries jobs and shares until something ends it.
 pub(super) async fn run(
-    shared: &Shared,
-    lane: &Lane,
-    endpoint: &Endpoint,
+    shared: &Arc<Shared>,
+    lane: usize,
+    pool: &Endpoint,
     dialect: Box<dyn Dialect>,
     shares: &mut mpsc::Receiver<FoundShare>,
     settings: &mut watch::Receiver<Settings>,
 ) -> Ended {
-    let connect = timeout(CONNECT_TIMEOUT, TcpStream::connect((endpoint.host(), endpoint.port())));
+    let Some(algorithm) = shared.lanes.get(lane).map(|lane| lane.algorithm) else { return Ended::NotWanted };
+    let connect = timeout(CONNECT_TIMEOUT, TcpStream::connect((pool.host(), pool.port())));
     let stream = tokio::select! {
-        () = until_unwanted(settings, lane.algorithm) => return Ended::NotWanted,
+        () = until_unwanted(settings, algorithm) => return Ended::NotWanted,
         connected = connect => match connected {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Ended::Failed { error: error.into(), had_work: false },
@@ -73,17 +80,20 @@ pub(super) async fn run(
     };
     // Shares are single small writes: waiting to fill a packet would only delay them. A refusal costs speed alone.
     drop(stream.set_nodelay(true));
-    info!(algorithm = lane.algorithm.name(), %endpoint, "connected to pool");
+    info!(algorithm = algorithm.name(), %pool, "connected to pool");
+    shared.tell(MinerEvent::Connected { algorithm, pool: pool.to_string() });
     let (reader, writer) = tokio::io::split(stream);
     let mut connection = Connection {
-        shared,
+        shared: Arc::clone(shared),
         lane,
+        algorithm,
         dialect,
         writer,
         pending: BTreeMap::new(),
         next_id: FIRST_SUBMIT_ID,
         had_work: false,
         prepared: None,
+        written: Instant::now(),
     };
     let ended = connection.serve(&mut Lines::new(reader), shares, settings).await;
     connection.lose_pending();
@@ -99,20 +109,32 @@ async fn until_unwanted(settings: &mut watch::Receiver<Settings>, algorithm: Alg
     let _wanted_no_more: bool = settings.wait_for(|settings| !settings.wants(algorithm)).await.is_ok();
 }
 
-struct Connection<'a> {
-    shared: &'a Shared,
-    lane: &'a Lane,
+struct Connection {
+    shared: Arc<Shared>,
+    /// Index of the lane.
+    lane: usize,
+    algorithm: Algorithm,
     dialect: Box<dyn Dialect>,
     writer: WriteHalf<TcpStream>,
-    /// Submits without an answer: whether each is a block.
-    pending: BTreeMap<u64, bool>,
+    /// Submits without an answer.
+    pending: BTreeMap<u64, Pending>,
     next_id: u64,
     had_work: bool,
     /// The tables that were asked for last.
     prepared: Option<PowKey>,
+    /// When we last said something.
+    written: Instant,
 }
 
-impl Connection<'_> {
+/// A submit without an answer.
+struct Pending {
+    is_block: bool,
+    /// Expected hashes of such a share.
+    hashes: f64,
+    sent: Instant,
+}
+
+impl Connection {
     async fn serve(
         &mut self,
         lines: &mut Lines<tokio::io::ReadHalf<TcpStream>>,
@@ -121,16 +143,19 @@ impl Connection<'_> {
     ) -> Result<(), ConnectionError> {
         let hello = self.dialect.hello();
         self.write(hello).await?;
-        let mut silent_until = Instant::now() + SILENCE_MAX;
+        let mut patience = self.dialect.first_answer_within().unwrap_or(SILENCE_MAX);
+        let mut silent_until = Instant::now() + patience;
         loop {
             tokio::select! {
-                () = until_unwanted(settings, self.lane.algorithm) => return Ok(()),
+                () = until_unwanted(settings, self.algorithm) => return Ok(()),
                 line = timeout_at(silent_until, lines.next()) => {
-                    let line = line.map_err(|_| ConnectionError::Timeout(SILENCE_MAX))??;
-                    silent_until = Instant::now() + SILENCE_MAX;
+                    let line = line.map_err(|_| ConnectionError::Timeout(patience))??;
+                    patience = SILENCE_MAX;
+                    silent_until = Instant::now() + patience;
                     self.read(&line).await?;
                 }
                 Some(share) = shares.recv() => self.submit(share).await?,
+                () = sleep_until(self.written + QUIET_MAX) => self.keep_alive().await?,
             }
         }
     }
@@ -143,11 +168,10 @@ impl Connection<'_> {
         for event in self.dialect.handle(&message)? {
             match event {
                 Event::Send(line) => self.write(line).await?,
-                Event::Job(job) => {
-                    self.prepare(job.work.key());
-                    self.had_work = true;
-                    debug!(algorithm = self.lane.algorithm.name(), job = job.id, "new job");
-                    self.shared.set_job(self.lane, Some(Arc::new(job)));
+                Event::Job(job) => self.take_job(job),
+                Event::Message(text) => {
+                    info!(algorithm = self.algorithm.name(), text, "the pool says");
+                    self.shared.tell(MinerEvent::Message { algorithm: self.algorithm, text });
                 }
                 Event::Answer { id, refused } => self.answered(id, refused),
             }
@@ -155,30 +179,35 @@ impl Connection<'_> {
         Ok(())
     }
 
+    fn take_job(&mut self, job: Job) {
+        let (algorithm, key) = (self.algorithm, job.work.key());
+        let (id, share_hashes, height) = (job.id.clone(), job.share_hashes(), job.height);
+        debug!(algorithm = algorithm.name(), job = id, share_hashes, job.is_clean, "new job");
+        self.had_work = true;
+        if let Some(lane) = self.shared.lanes.get(self.lane) {
+            self.shared.set_job(lane, Some(job));
+        }
+        self.prepare(key);
+        self.shared.tell(MinerEvent::Job { algorithm, id, share_hashes, height });
+    }
+
     /// Builds tables for a new key off the worker threads, the fast ones where the verifier has memory for them.
     fn prepare(&mut self, key: PowKey) {
         if self.prepared.replace(key) == Some(key) {
             return;
         }
-        let pow = Arc::clone(&self.shared.pow);
-        let algorithm = self.lane.algorithm;
-        let full_ethash = self.shared.ethash_dataset;
+        let (shared, lane) = (Arc::clone(&self.shared), self.lane);
         tokio::task::spawn_blocking(move || {
-            let built = pow.prepare_fast(&key).and_then(|()| match key {
-                PowKey::Ethash(epoch) if full_ethash => pow.prepare_ethash_dataset(epoch),
-                PowKey::Sha256d | PowKey::RandomX(_) | PowKey::Ethash(_) => Ok(()),
-            });
-            if let Err(error) = built {
-                tracing::warn!(algorithm = algorithm.name(), %error, "cannot build mining tables");
+            if let Some(lane) = shared.lanes.get(lane) {
+                build_tables(&shared, lane, &key);
             }
         });
     }
 
     async fn submit(&mut self, share: FoundShare) -> Result<(), ConnectionError> {
-        // The pool forgot the jobs of older connections.
-        let current = self.lane.job().is_some_and(|job| job.connection == share.job.connection);
-        if !current {
-            self.lane.stats.lost();
+        // New work may have come while the share waited here.
+        if !self.lane_is_at(&share.job) {
+            self.with_stats(LaneStats::stale);
             return Ok(());
         }
         if self.pending.len() >= UNANSWERED_MAX {
@@ -186,30 +215,79 @@ impl Connection<'_> {
         }
         let id = self.next_id;
         self.next_id += 1;
-        self.pending.insert(id, share.is_block);
+        let (is_block, hashes) = (share.is_block, share.job.share_hashes());
+        self.pending.insert(id, Pending { is_block, hashes, sent: Instant::now() });
         let line = self.dialect.submit(&share, id);
         self.write(line).await
     }
 
     fn answered(&mut self, id: u64, refused: Option<String>) {
-        let Some(is_block) = self.pending.remove(&id) else { return };
-        match refused {
-            None => self.lane.stats.accepted(is_block),
+        let Some(Pending { is_block, hashes, sent }) = self.pending.remove(&id) else { return };
+        let (algorithm, latency) = (self.algorithm, sent.elapsed());
+        match &refused {
+            None => self.with_stats(|stats| stats.accepted(is_block)),
             Some(reason) => {
-                debug!(algorithm = self.lane.algorithm.name(), reason, "share refused");
-                self.lane.stats.rejected(reason);
+                debug!(algorithm = algorithm.name(), reason, "share refused");
+                self.with_stats(|stats| stats.refused(reason.clone()));
             }
         }
+        self.shared.tell(MinerEvent::Share { algorithm, refused, hashes, latency, is_block });
     }
 
     fn lose_pending(&mut self) {
-        std::mem::take(&mut self.pending).keys().for_each(|_| self.lane.stats.lost());
+        std::mem::take(&mut self.pending).keys().for_each(|_| self.with_stats(LaneStats::lost));
+    }
+
+    fn lane_is_at(&self, job: &Job) -> bool {
+        self.shared.lanes.get(self.lane).is_some_and(|lane| lane.is_current(job))
+    }
+
+    fn with_stats(&self, tell: impl FnOnce(&LaneStats)) {
+        if let Some(lane) = self.shared.lanes.get(self.lane) {
+            tell(&lane.stats);
+        }
+    }
+
+    async fn keep_alive(&mut self) -> Result<(), ConnectionError> {
+        self.written = Instant::now();
+        match self.dialect.keepalive() {
+            Some(line) => self.write(line).await,
+            None => Ok(()),
+        }
     }
 
     async fn write(&mut self, line: String) -> Result<(), ConnectionError> {
         timeout(WRITE_TIMEOUT, self.writer.write_all(line.as_bytes()))
             .await
             .map_err(|_| ConnectionError::Timeout(WRITE_TIMEOUT))??;
+        self.written = Instant::now();
         Ok(())
+    }
+}
+
+/// Builds what hashing under `key` takes, and tells when each part is there. What cannot be built the threads try to build
+/// themselves, and report.
+fn build_tables(shared: &Shared, lane: &Lane, key: &PowKey) {
+    let (pow, began, algorithm) = (&shared.pow, Instant::now(), lane.algorithm);
+    let mut built = pow.prepare(key);
+    if built.is_ok() {
+        lane.set_tables(*key, false);
+        shared.announce_news();
+        built = pow.prepare_fast(key).and_then(|()| match key {
+            PowKey::Ethash(epoch) if shared.ethash_dataset => pow.prepare_ethash_dataset(*epoch),
+            PowKey::Sha256d | PowKey::RandomX(_) | PowKey::Ethash(_) => Ok(()),
+        });
+    }
+    lane.set_tables(*key, true);
+    shared.announce_news();
+    match built {
+        Err(error) => {
+            tracing::warn!(algorithm = algorithm.name(), %error, "cannot build mining tables");
+            lane.stats.failed(error.to_string());
+        }
+        Ok(()) if began.elapsed() >= LONG_BUILD => {
+            shared.tell(MinerEvent::TablesReady { algorithm, took: began.elapsed() });
+        }
+        Ok(()) => {}
     }
 }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::{job::Job, shared::FoundShare};
@@ -15,6 +17,16 @@ pub(super) trait Dialect: Send {
 
     /// The line that submits a share under request id `id`.
     fn submit(&self, share: &FoundShare, id: u64) -> String;
+
+    /// A line that shows the pool that we are there, where its dialect has one.
+    fn keepalive(&self) -> Option<String> {
+        None
+    }
+
+    /// How long the pool may take for its first answer; nothing where it may wait for work to give.
+    fn first_answer_within(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// What a line of the pool means.
@@ -24,6 +36,8 @@ pub(super) enum Event {
     Send(String),
     /// Work on this from now on.
     Job(Job),
+    /// For people.
+    Message(String),
     /// The answer to submit `id`: nothing when accepted, else why not.
     Answer { id: u64, refused: Option<String> },
 }
@@ -40,11 +54,26 @@ pub(super) enum DialectError {
         /// Which message.
         what: &'static str,
     },
+    /// The pool has work that we cannot do.
+    #[error("the pool has work for {algorithm:?}, which is not mined here")]
+    Unsupported {
+        /// The pool's name for it.
+        algorithm: String,
+    },
     /// The pool asks us to come again.
     #[error("the pool asked to reconnect")]
-    Reconnect,
+    Reconnect {
+        /// Where, if not here.
+        host: Option<String>,
+        /// The same.
+        port: Option<u16>,
+        /// When.
+        wait: Duration,
+    },
 }
 
+/// The id of keepalives.
+pub(super) const KEEPALIVE_ID: u64 = 50;
 /// Ids below this are those of the login; submits count up from it.
 pub(super) const FIRST_SUBMIT_ID: u64 = 100;
 
@@ -81,7 +110,56 @@ pub(super) fn method(line: &Value) -> Option<&str> {
     line.get("method")?.as_str()
 }
 
+/// The id of an answer. Some pools write the number that they were given as text.
+pub(super) fn id(line: &Value) -> Option<u64> {
+    number(line.get("id")?)
+}
+
+/// A whole number, or one in a text.
+fn number(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_str()?.parse().ok())
+}
+
+/// What `client.reconnect` says: `[host, port, seconds to wait]`, of which any may be missing.
+pub(super) fn reconnect(message: &Value) -> DialectError {
+    let param = |index: usize| message.get("params")?.get(index);
+    let host = param(0).and_then(Value::as_str).map(str::to_owned);
+    let port = param(1).and_then(number).and_then(|port| u16::try_from(port).ok()).filter(|port| *port != 0);
+    let wait = Duration::from_secs(param(2).and_then(number).unwrap_or(0));
+    DialectError::Reconnect { host, port, wait }
+}
+
+/// What `client.show_message` says, fit for a terminal.
+pub(super) fn shown_message(message: &Value) -> Option<Event> {
+    const CHARS_MAX: usize = 500;
+    let text = message.get("params")?.get(0)?.as_str()?;
+    Some(Event::Message(text.chars().filter(|char| !char.is_control()).take(CHARS_MAX).collect()))
+}
 /// One JSON value as a line.
 pub(super) fn line(value: &Value) -> String {
     format!("{value}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn reconnects_are_read_in_every_form() {
+        let read = |params: Value| match reconnect(&json!({"method": "client.reconnect", "params": params})) {
+            DialectError::Reconnect { host, port, wait } => (host, port, wait.as_secs()),
+            other => panic!("{other}"),
+        };
+        assert_eq!(read(json!(["pool", 3333, 5])), (Some("pool".to_owned()), Some(3333), 5));
+        assert_eq!(read(json!(["pool", "3333"])), (Some("pool".to_owned()), Some(3333), 0));
+        assert_eq!(read(json!([])), (None, None, 0));
+        assert_eq!(read(json!(["", 70_000, "9"])), (Some(String::new()), None, 9));
+    }
+
+    #[test]
+    fn messages_cannot_play_with_the_terminal() {
+        let shown = shown_message(&json!({"params": ["hi\u{1b}[2J\nthere"]}));
+        assert!(matches!(shown, Some(Event::Message(text)) if text == "hi[2Jthere"));
+    }
 }

@@ -5,24 +5,26 @@ mod dialect;
 mod difficulty;
 mod ethash;
 mod lines;
+mod pools;
 mod randomx;
 mod sha256d;
 
 use std::{sync::Arc, time::Duration};
 
 use bq_primitives::Algorithm;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tracing::{debug, warn};
 
-use self::{connection::Ended, dialect::Dialect};
-use crate::{
-    Endpoint,
-    shared::{FoundShare, Shared},
+use self::{
+    connection::{ConnectionError, Ended},
+    dialect::{Dialect, DialectError},
+    pools::Pools,
 };
-
-/// Pause before the first attempt to reconnect; doubled after each failure.
-const BACKOFF_MIN: Duration = Duration::from_millis(500);
-const BACKOFF_MAX: Duration = Duration::from_secs(30);
+use crate::{
+    Endpoint, MinerEvent,
+    config::EthashDialect,
+    shared::{FoundShare, Settings, Shared},
+};
 
 /// Whom the shares are for.
 #[derive(Clone, Debug)]
@@ -31,54 +33,62 @@ pub(crate) struct Login {
     pub(crate) password: String,
 }
 
-/// Keeps lane `lane` connected while its algorithm is wanted. Ends when the miner stops.
+/// Keeps lane `lane` connected to one of `pools` while its algorithm is wanted. Ends when the miner stops.
 pub(crate) async fn run(
     shared: Arc<Shared>,
     lane: usize,
-    endpoint: Endpoint,
+    pools: Vec<Endpoint>,
     login: Login,
     mut shares: mpsc::Receiver<FoundShare>,
 ) {
     let mut settings = shared.settings.subscribe();
-    let Some(lane) = shared.lanes.get(lane) else { return };
-    let algorithm = lane.algorithm;
-    let mut backoff = BACKOFF_MIN;
-    let mut connection: u64 = 0;
+    let Some(algorithm) = shared.lanes.get(lane).map(|lane| lane.algorithm) else { return };
+    let mut pools = Pools::new(pools);
     loop {
         match settings.wait_for(|settings| settings.stopped || settings.wants(algorithm)).await {
             Ok(now) if !now.stopped => {}
             _ => return,
         }
-        connection += 1;
-        let dialect = dialect_of(algorithm, login.clone(), connection);
-        let ended = connection::run(&shared, lane, &endpoint, dialect, &mut shares, &mut settings).await;
+        let Some((pool, ethash)) = pools.next() else { return };
+        let dialect = dialect_of(algorithm, login.clone(), ethash);
+        let ended = connection::run(&shared, lane, &pool, dialect, &mut shares, &mut settings).await;
+        let Some(lane) = shared.lanes.get(lane) else { return };
         shared.set_job(lane, None);
         match ended {
-            Ended::NotWanted => backoff = BACKOFF_MIN,
+            Ended::NotWanted => pools.rested(),
             Ended::Failed { error, had_work } => {
-                if had_work {
-                    backoff = BACKOFF_MIN;
-                }
-                warn!(algorithm = algorithm.name(), %endpoint, %error, retry_ms = backoff.as_millis(), "pool connection lost");
+                let retry_in = retry_in(&mut pools, &error, had_work);
+                let retry_ms = retry_in.as_millis();
+                warn!(algorithm = algorithm.name(), %pool, %error, retry_ms, "pool connection lost");
                 lane.stats.failed(error.to_string());
-                pause(&mut settings, backoff).await;
-                backoff = backoff.saturating_mul(2).min(BACKOFF_MAX);
+                let (pool, reason) = (pool.to_string(), error.to_string());
+                shared.tell(MinerEvent::Disconnected { algorithm, pool, reason, retry_in });
+                pause(&mut settings, retry_in).await;
             }
         }
-        debug!(algorithm = algorithm.name(), connection, "pool connection ended");
+        debug!(algorithm = algorithm.name(), "pool connection ended");
+    }
+}
+
+fn retry_in(pools: &mut Pools, error: &ConnectionError, had_work: bool) -> Duration {
+    match error {
+        ConnectionError::Dialect(DialectError::Reconnect { host, port, wait }) => {
+            pools.redirected(host.as_deref(), *port, *wait)
+        }
+        _ => pools.failed(had_work),
     }
 }
 
 /// Waits for `time`, or until the miner stops.
-async fn pause(settings: &mut tokio::sync::watch::Receiver<crate::shared::Settings>, time: Duration) {
+async fn pause(settings: &mut watch::Receiver<Settings>, time: Duration) {
     // However it ends, the caller looks at the settings again.
     let _ended_early: bool = tokio::time::timeout(time, settings.wait_for(|settings| settings.stopped)).await.is_ok();
 }
 
-fn dialect_of(algorithm: Algorithm, login: Login, connection: u64) -> Box<dyn Dialect> {
+fn dialect_of(algorithm: Algorithm, login: Login, ethash: EthashDialect) -> Box<dyn Dialect> {
     match algorithm {
-        Algorithm::Sha256d => Box::new(sha256d::Sha256d::new(login, connection)),
-        Algorithm::RandomX => Box::new(randomx::RandomX::new(login, connection)),
-        Algorithm::Ethash => Box::new(ethash::Ethash::new(login, connection)),
+        Algorithm::Sha256d => Box::new(sha256d::Sha256d::new(login)),
+        Algorithm::RandomX => Box::new(randomx::RandomX::new(login)),
+        Algorithm::Ethash => ethash::dialect_of(ethash, login),
     }
 }

@@ -3,7 +3,10 @@ use serde_json::{Value, json};
 
 use super::{
     Login,
-    dialect::{AGENT, Dialect, DialectError, Event, FIRST_SUBMIT_ID, byte_string, bytes, error_text, line, method},
+    dialect::{
+        AGENT, Dialect, DialectError, Event, FIRST_SUBMIT_ID, KEEPALIVE_ID, byte_string, bytes, error_text, id, line,
+        method, reconnect,
+    },
     difficulty::randomx_target_of_text,
 };
 use crate::{
@@ -14,50 +17,77 @@ use crate::{
 const LOGIN_ID: u64 = 1;
 const BLOB_BYTES_MIN: usize = 43;
 const BLOB_BYTES_MAX: usize = 407;
+/// Where the nonce lies. One that is not zero makes its last byte the pool's.
+const BLOB_NONCE: std::ops::Range<usize> = 39..43;
+/// The names that pools have for RandomX v1.
+const NAMES: [&str; 4] = ["rx/0", "rx", "randomx", "randomx/0"];
 
 /// The login/job/submit dialect of RandomX pools.
 pub(super) struct RandomX {
     login: Login,
-    connection: u64,
     /// Given by the pool at login.
     session: String,
+    /// The pool asked for keepalives.
+    keeps_alive: bool,
+    /// Height of the last job's block, if the pool tells.
+    height: Option<u64>,
 }
 
 impl RandomX {
-    pub(super) const fn new(login: Login, connection: u64) -> Self {
-        Self { login, connection, session: String::new() }
+    pub(super) const fn new(login: Login) -> Self {
+        Self { login, session: String::new(), keeps_alive: false, height: None }
     }
 
-    fn job(&self, job: &Value) -> Result<Vec<Event>, DialectError> {
-        self.read_job(job).map(|job| vec![Event::Job(job)]).ok_or(DialectError::Malformed { what: "job" })
-    }
-
-    fn read_job(&self, job: &Value) -> Option<Job> {
-        let blob = byte_string(job.get("blob"), BLOB_BYTES_MAX).filter(|blob| blob.len() >= BLOB_BYTES_MIN)?;
-        let key = BlockId(bytes(job.get("seed_hash"))?);
-        let target = randomx_target_of_text(job.get("target")?.as_str()?)?;
+    fn job(&mut self, job: &Value) -> Result<Vec<Event>, DialectError> {
         let algorithm = job.get("algo").and_then(Value::as_str).unwrap_or("rx/0");
-        let id = job.get("job_id")?.as_str()?.to_owned();
-        (algorithm == "rx/0").then(|| Job::new(id, self.connection, target, Work::RandomX { blob, key }))
+        if !NAMES.contains(&algorithm) {
+            return Err(DialectError::Unsupported { algorithm: algorithm.to_owned() });
+        }
+        let mut job = read_job(job).ok_or(DialectError::Malformed { what: "job" })?;
+        // No member says that older jobs are worthless. A new height does; without heights the pool must tell by itself.
+        let before = self.height;
+        self.height = job.height;
+        job.is_clean = before != job.height;
+        Ok(vec![Event::Job(job)])
     }
+}
+
+/// Refusals of a share after which no other would be accepted, by the words that xmrig knows them.
+fn ends_the_session(refusal: &str) -> bool {
+    ["Unauthenticated", "your IP is banned", "IP Address currently banned"]
+        .iter()
+        .any(|words| refusal.starts_with(words))
+}
+
+fn read_job(job: &Value) -> Option<Job> {
+    let blob = byte_string(job.get("blob"), BLOB_BYTES_MAX).filter(|blob| blob.len() >= BLOB_BYTES_MIN)?;
+    let key = BlockId(bytes(job.get("seed_hash"))?);
+    let target = randomx_target_of_text(job.get("target")?.as_str()?)?;
+    let id = job.get("job_id")?.as_str()?.to_owned();
+    let is_top_byte_fixed = blob.get(BLOB_NONCE)?.iter().any(|byte| *byte != 0);
+    let height = job.get("height").and_then(Value::as_u64);
+    Some(Job { height, ..Job::new(id, target, Work::RandomX { blob, key, is_top_byte_fixed }) })
 }
 
 impl Dialect for RandomX {
     fn hello(&mut self) -> String {
         let Login { user, password } = &self.login;
-        let params = json!({"login": user, "pass": password, "agent": AGENT, "algo": ["rx/0"]});
+        let mut params = json!({"login": user, "pass": password, "agent": AGENT, "algo": ["rx/0"]});
+        if let (Some((_, worker)), Some(members)) = (user.split_once('.'), params.as_object_mut()) {
+            members.insert("rigid".to_owned(), json!(worker));
+        }
         line(&json!({"id": LOGIN_ID, "jsonrpc": "2.0", "method": "login", "params": params}))
     }
 
     fn handle(&mut self, message: &Value) -> Result<Vec<Event>, DialectError> {
         match method(message) {
             Some("job") => return self.job(message.get("params").unwrap_or(&Value::Null)),
-            Some("client.reconnect") => return Err(DialectError::Reconnect),
+            Some("client.reconnect") => return Err(reconnect(message)),
             Some(_) => return Ok(Vec::new()),
             None => {}
         }
         let refused = error_text(message);
-        match message.get("id").and_then(Value::as_u64) {
+        match id(message) {
             Some(LOGIN_ID) => {
                 if let Some(text) = refused {
                     return Err(DialectError::Refused(text));
@@ -65,9 +95,15 @@ impl Dialect for RandomX {
                 let result = message.get("result").unwrap_or(&Value::Null);
                 let session = result.get("id").and_then(Value::as_str);
                 session.ok_or(DialectError::Malformed { what: "login reply" })?.clone_into(&mut self.session);
+                let extensions = result.get("extensions").and_then(Value::as_array);
+                self.keeps_alive = extensions.is_some_and(|all| all.iter().any(|one| one == "keepalive"));
                 self.job(result.get("job").unwrap_or(&Value::Null))
             }
-            Some(id) if id >= FIRST_SUBMIT_ID => Ok(vec![Event::Answer { id, refused }]),
+            Some(id) if id >= FIRST_SUBMIT_ID => match refused {
+                Some(text) if ends_the_session(&text) => Err(DialectError::Refused(text)),
+                refused => Ok(vec![Event::Answer { id, refused }]),
+            },
+            Some(KEEPALIVE_ID) => Ok(Vec::new()),
             // An error that names no request is about the connection.
             _ => refused.map_or(Ok(Vec::new()), |text| Err(DialectError::Refused(text))),
         }
@@ -86,5 +122,80 @@ impl Dialect for RandomX {
             "algo": "rx/0",
         });
         line(&json!({"id": id, "jsonrpc": "2.0", "method": "submit", "params": params}))
+    }
+
+    fn keepalive(&self) -> Option<String> {
+        let params = json!({"id": self.session});
+        let request = json!({"id": KEEPALIVE_ID, "jsonrpc": "2.0", "method": "keepalived", "params": params});
+        self.keeps_alive.then(|| line(&request))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dialect() -> RandomX {
+        RandomX::new(Login { user: "wallet.rig".to_owned(), password: "x".to_owned() })
+    }
+
+    fn job(height: Option<u64>, nonce: &str) -> Value {
+        let blob = format!("{}{nonce}{}", "10".repeat(39), "20".repeat(33));
+        let mut job =
+            json!({"blob": blob, "job_id": "1", "target": "b88d0600", "algo": "rx/0", "seed_hash": "9".repeat(64)});
+        if let Some(height) = height {
+            job["height"] = json!(height);
+        }
+        json!({"jsonrpc": "2.0", "method": "job", "params": job})
+    }
+
+    fn told(dialect: &mut RandomX, message: &Value) -> Job {
+        match dialect.handle(message).unwrap().pop() {
+            Some(Event::Job(job)) => job,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_new_height_makes_older_jobs_worthless() {
+        let mut dialect = dialect();
+        let heights = [(Some(7), true), (Some(7), false), (Some(8), true), (None, true), (None, false)];
+        for (height, is_clean) in heights {
+            assert_eq!(told(&mut dialect, &job(height, "00000000")).is_clean, is_clean, "{height:?}");
+        }
+    }
+
+    #[test]
+    fn a_nonce_that_is_not_zero_is_partly_the_pools() {
+        for (nonce, expected) in [("00000000", false), ("000000ab", true), ("01000000", true)] {
+            let job = told(&mut dialect(), &job(None, nonce));
+            assert!(matches!(job.work, Work::RandomX { is_top_byte_fixed, .. } if is_top_byte_fixed == expected));
+        }
+    }
+
+    #[test]
+    fn pools_that_ask_for_keepalives_get_them() {
+        let mut dialect = dialect();
+        let hello: Value = serde_json::from_str(&dialect.hello()).unwrap();
+        assert_eq!(hello["params"]["rigid"], "rig");
+        assert_eq!(dialect.keepalive(), None);
+        let result =
+            json!({"id": "c0ffee", "job": job(None, "00000000")["params"], "extensions": ["algo", "keepalive"]});
+        told(&mut dialect, &json!({"id": "1", "jsonrpc": "2.0", "error": null, "result": result}));
+        let keepalive: Value = serde_json::from_str(&dialect.keepalive().unwrap()).unwrap();
+        assert_eq!((&keepalive["method"], &keepalive["params"]["id"]), (&json!("keepalived"), &json!("c0ffee")));
+        let answer = json!({"id": keepalive["id"], "result": {"status": "KEEPALIVED"}, "error": null});
+        assert!(dialect.handle(&answer).unwrap().is_empty());
+    }
+
+    #[test]
+    fn work_of_another_kind_and_a_lost_session_end_the_connection() {
+        let mut other = job(None, "00000000");
+        other["params"]["algo"] = json!("rx/wow");
+        let error = dialect().handle(&other).unwrap_err();
+        assert_eq!(error, DialectError::Unsupported { algorithm: "rx/wow".to_owned() });
+        let answer = |text: &str| json!({"id": 100, "error": {"code": -1, "message": text}});
+        assert!(dialect().handle(&answer("Unauthenticated")).is_err());
+        assert!(matches!(dialect().handle(&answer("Stale share")).unwrap()[..], [Event::Answer { id: 100, .. }]));
     }
 }

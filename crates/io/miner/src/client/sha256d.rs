@@ -3,7 +3,10 @@ use serde_json::{Value, json};
 
 use super::{
     Login,
-    dialect::{AGENT, Dialect, DialectError, Event, FIRST_SUBMIT_ID, byte_string, bytes, error_text, line, method},
+    dialect::{
+        AGENT, Dialect, DialectError, Event, FIRST_SUBMIT_ID, byte_string, bytes, error_text, id, line, method,
+        reconnect, shown_message,
+    },
     difficulty::sha256d_target,
 };
 use crate::{
@@ -13,6 +16,7 @@ use crate::{
 
 const SUBSCRIBE_ID: u64 = 1;
 const AUTHORIZE_ID: u64 = 2;
+const EXTRANONCE_ID: u64 = 3;
 /// Bounds on what a pool may make us store.
 const EXTRANONCE1_BYTES_MAX: usize = 64;
 const COINBASE_BYTES_MAX: usize = 8192;
@@ -22,7 +26,6 @@ const BRANCHES_MAX: usize = 32;
 /// extranonce gives work enough.
 pub(super) struct Sha256d {
     login: Login,
-    connection: u64,
     extranonce1: Vec<u8>,
     extranonce2_bytes: usize,
     /// For jobs from now on.
@@ -30,10 +33,10 @@ pub(super) struct Sha256d {
 }
 
 impl Sha256d {
-    pub(super) fn new(login: Login, connection: u64) -> Self {
+    pub(super) fn new(login: Login) -> Self {
         // Difficulty 1 until the pool says otherwise.
         let target = Target(U256::from(0xffff_u64) << 208_usize);
-        Self { login, connection, extranonce1: Vec::new(), extranonce2_bytes: 0, target }
+        Self { login, extranonce1: Vec::new(), extranonce2_bytes: 0, target }
     }
 
     fn set_extranonce(&mut self, extranonce1: Option<&Value>, extranonce2_bytes: Option<&Value>) -> Option<()> {
@@ -60,14 +63,16 @@ impl Sha256d {
             bits: word(6)?,
         };
         let id = field(0)?.as_str()?.to_owned();
-        (self.extranonce2_bytes > 0).then(|| Job::new(id, self.connection, self.target, Work::Sha256d(template)))
+        let is_clean = field(8).and_then(Value::as_bool).unwrap_or(true);
+        let job = || Job { is_clean, ..Job::new(id, self.target, Work::Sha256d(template)) };
+        (self.extranonce2_bytes > 0).then(job)
     }
 
     fn called(&mut self, name: &str, message: &Value) -> Result<Vec<Event>, DialectError> {
         let params = message.get("params").unwrap_or(&Value::Null);
         match name {
             "mining.set_difficulty" => {
-                let target = params.get(0).and_then(Value::as_f64).and_then(sha256d_target);
+                let target = params.get(0).and_then(decimal).and_then(sha256d_target);
                 self.target = target.ok_or(DialectError::Malformed { what: "mining.set_difficulty" })?;
                 Ok(Vec::new())
             }
@@ -79,7 +84,8 @@ impl Sha256d {
                 let job = self.notified(params).ok_or(DialectError::Malformed { what: "mining.notify" })?;
                 Ok(vec![Event::Job(job)])
             }
-            "client.reconnect" => Err(DialectError::Reconnect),
+            "client.reconnect" => Err(reconnect(message)),
+            "client.show_message" => Ok(shown_message(message).into_iter().collect()),
             "client.get_version" => {
                 Ok(vec![Event::Send(line(&json!({"id": message.get("id"), "result": AGENT, "error": null})))])
             }
@@ -102,7 +108,7 @@ impl Dialect for Sha256d {
         }
         let refused = error_text(message);
         let result = message.get("result").unwrap_or(&Value::Null);
-        match message.get("id").and_then(Value::as_u64) {
+        match id(message) {
             Some(SUBSCRIBE_ID) => {
                 if let Some(text) = refused {
                     return Err(DialectError::Refused(text));
@@ -117,6 +123,10 @@ impl Dialect for Sha256d {
             Some(AUTHORIZE_ID) if result.as_bool() != Some(true) => {
                 Err(DialectError::Refused(refused.unwrap_or_else(|| "not authorized".to_owned())))
             }
+            // Whether it will tell us of a new extranonce or not: a refusal means no more than that it never has one.
+            Some(AUTHORIZE_ID) => Ok(vec![Event::Send(line(
+                &json!({"id": EXTRANONCE_ID, "method": "mining.extranonce.subscribe", "params": []}),
+            ))]),
             Some(id) if id >= FIRST_SUBMIT_ID => {
                 let accepted = refused.is_none() && result.as_bool() == Some(true);
                 let refused = (!accepted).then(|| refused.unwrap_or_else(|| "refused".to_owned()));
@@ -144,6 +154,11 @@ impl Dialect for Sha256d {
         ]);
         line(&json!({"id": id, "method": "mining.submit", "params": params}))
     }
+}
+
+/// A number, or one in a text.
+fn decimal(value: &Value) -> Option<f64> {
+    value.as_f64().or_else(|| value.as_str()?.parse().ok())
 }
 
 /// The wire's order of the previous hash: bytes reversed within each 4-byte word.

@@ -1,18 +1,38 @@
 //! A pool of one connection and few words, for each dialect.
+#![allow(dead_code, reason = "each test binary uses its part of it")]
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use bq_miner::{AlgorithmStats, Endpoint, Miner, MinerConfig};
 use bq_pow::{EthashWorkHash, PowVerifier, ethash_seed};
 use bq_primitives::{Algorithm, BlockId, PowHash, double_sha256};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
+    runtime::Handle,
     time::timeout,
 };
 
 /// Far longer than anything here takes; only a failing test waits for it.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) fn config(pools: &[&Pool]) -> MinerConfig {
+    let endpoints = pools.iter().map(|pool| (pool.algorithm, Endpoint::from(pool.address))).collect();
+    MinerConfig { cpu_priority: None, ..MinerConfig::new(endpoints, "dbq1address.rig7".to_owned()) }
+}
+
+pub(crate) fn start(config: MinerConfig, pow: &Arc<PowVerifier>) -> Miner {
+    Miner::start(config, Arc::clone(pow), &Handle::current()).unwrap()
+}
+
+pub(crate) async fn stop(miner: Miner) {
+    tokio::task::spawn_blocking(move || miner.stop()).await.unwrap();
+}
+
+pub(crate) fn stats(miner: &Miner, algorithm: Algorithm) -> AlgorithmStats {
+    miner.stats().algorithms.into_iter().find(|stats| stats.algorithm == algorithm).unwrap()
+}
 
 pub(crate) struct Pool {
     pub(crate) algorithm: Algorithm,
@@ -37,8 +57,8 @@ pub(crate) struct Connection {
     stream: BufReader<TcpStream>,
     /// Id of a RandomX login, whose answer holds the first job.
     login: Option<Value>,
-    /// Name and content of what was sent.
-    jobs: Vec<(String, u8)>,
+    /// Name, content and key of what was sent.
+    jobs: Vec<(String, u8, u8)>,
 }
 
 /// A submit that was found to be a true share.
@@ -68,6 +88,11 @@ impl Connection {
         let request = self.next_line().await.unwrap();
         assert_eq!(request["method"], method);
         request
+    }
+
+    /// Reads until the answer to request `id`.
+    pub(crate) async fn answer_to(&mut self, id: u64) {
+        while self.next_line().await.unwrap()["id"] != id {}
     }
 
     /// Reads until the miner closes.
@@ -102,6 +127,8 @@ impl Connection {
                 let request = self.request("mining.authorize").await;
                 assert_eq!(request["params"], json!([user, password]));
                 self.answer(&request["id"], None).await;
+                let request = self.request("mining.extranonce.subscribe").await;
+                self.answer(&request["id"], Some((20, "Unsupported"))).await;
                 self.send(json!({"id": null, "method": "mining.set_difficulty", "params": [2.0_f64.powi(-14)]})).await;
             }
             Algorithm::RandomX => {
@@ -123,7 +150,12 @@ impl Connection {
 
     /// Sends a job named `id` whose content follows from `content`.
     pub(crate) async fn send_job(&mut self, id: &str, content: u8) {
-        self.jobs.push((id.to_owned(), content));
+        self.send_job_under(id, content, 0).await;
+    }
+
+    /// The same under another RandomX key or Ethash epoch, at another height.
+    pub(crate) async fn send_job_under(&mut self, id: &str, content: u8, key: u8) {
+        self.jobs.push((id.to_owned(), content, key));
         match self.algorithm {
             Algorithm::Sha256d => {
                 let prev_hash = "43424140474645444b4a49484f4e4d4c53525150575655545b5a59585f5e5d5c";
@@ -134,7 +166,7 @@ impl Connection {
             Algorithm::RandomX => {
                 let job = json!({
                     "blob": hex::encode(blob(content, [0; 4])), "job_id": id, "target": "ffffffffffffff7f",
-                    "algo": "rx/0", "height": 70_000, "seed_hash": hex::encode(RANDOMX_KEY.0),
+                    "algo": "rx/0", "height": 70_000 + u32::from(key), "seed_hash": hex::encode(randomx_key(key).0),
                 });
                 match self.login.take() {
                     Some(login) => {
@@ -146,7 +178,8 @@ impl Connection {
             }
             Algorithm::Ethash => {
                 let header = format!("0x{}", hex::encode([content; 32]));
-                let (seed, boundary) = (format!("0x{}", hex::encode(ethash_seed(1))), format!("0x3{}", "f".repeat(63)));
+                let (seed, boundary) =
+                    (format!("0x{}", hex::encode(ethash_seed(epoch(key)))), format!("0x3{}", "f".repeat(63)));
                 let params = json!([id, header, seed, boundary, true]);
                 self.send(json!({"id": null, "jsonrpc": "2.0", "method": "mining.notify", "params": params})).await;
             }
@@ -163,7 +196,7 @@ impl Connection {
             Algorithm::Sha256d | Algorithm::Ethash => params[1].as_str(),
         };
         let job = job.unwrap().to_owned();
-        let content = self.jobs.iter().find(|sent| sent.0 == job).unwrap().1;
+        let (_, content, key) = self.jobs.iter().find(|sent| sent.0 == job).cloned().unwrap();
         match self.algorithm {
             Algorithm::Sha256d => {
                 assert_eq!(params[0], "dbq1address.rig7");
@@ -173,7 +206,7 @@ impl Connection {
             Algorithm::RandomX => {
                 assert_eq!(params["id"], "c0ffee01");
                 let nonce = bytes(&params["nonce"]).try_into().unwrap();
-                let value = pow.randomx_hash(&RANDOMX_KEY, &blob(content, nonce)).unwrap();
+                let value = pow.randomx_hash(&randomx_key(key), &blob(content, nonce)).unwrap();
                 assert_eq!(value, PowHash(bytes(&params["result"]).try_into().unwrap()));
                 assert!(value.0[31] < 0x80);
             }
@@ -181,7 +214,7 @@ impl Connection {
                 assert_eq!((&params[0], &request["worker"]), (&json!("dbq1address"), &json!("rig7")));
                 assert_eq!(bytes(&params[3]), [content; 32]);
                 let nonce = u64::from_be_bytes(bytes(&params[2]).try_into().unwrap());
-                let proof = pow.ethash_hash(1, &EthashWorkHash([content; 32]), nonce).unwrap();
+                let proof = pow.ethash_hash(epoch(key), &EthashWorkHash([content; 32]), nonce).unwrap();
                 assert_eq!(bytes(&params[4]), proof.mix);
                 assert!(proof.value.0[0] < 0x40);
             }
@@ -190,7 +223,13 @@ impl Connection {
     }
 }
 
-const RANDOMX_KEY: BlockId = BlockId([9; 32]);
+const fn randomx_key(key: u8) -> BlockId {
+    BlockId([9 + key; 32])
+}
+
+fn epoch(key: u8) -> u32 {
+    1 + u32::from(key)
+}
 
 fn blob(content: u8, nonce: [u8; 4]) -> Vec<u8> {
     [&[content; 39][..], &nonce, &[content; 33]].concat()

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use bq_api_types::{MiningChange, MiningControl};
+use bq_api_types::{MiningChange, MiningControl, MiningMode};
 use bq_primitives::Algorithm;
 
 use super::{Answer, chain::difficulty, json};
@@ -34,8 +34,11 @@ pub(super) fn set_mining_config(services: &RpcServices, args: &mut Args) -> Answ
     let algorithms: Option<Vec<String>> = args.optional("algorithms")?;
     let algorithms = algorithms
         .map(|names| names.iter().map(|name| parse::<Algorithm>("algorithms", name)).collect::<Result<Vec<_>, _>>());
+    let mode: Option<String> = args.optional("mode")?;
     let change = MiningChange {
         enabled: args.optional("enabled")?,
+        paused: args.optional("paused")?,
+        mode: mode.map(|name| parse::<MiningMode>("mode", &name)).transpose()?,
         threads: args.optional("threads")?,
         algorithms: algorithms.transpose()?,
     };

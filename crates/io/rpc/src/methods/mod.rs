@@ -39,7 +39,11 @@ const METHODS: &[Method] = &[
     Method { name: "submitblock", params: &["hexdata"], call: chain::submit_block },
     Method { name: "getmininginfo", params: &[], call: mining::get_mining_info },
     Method { name: "getminingconfig", params: &[], call: mining::get_mining_config },
-    Method { name: "setminingconfig", params: &["enabled", "threads", "algorithms"], call: mining::set_mining_config },
+    Method {
+        name: "setminingconfig",
+        params: &["enabled", "threads", "algorithms", "paused", "mode"],
+        call: mining::set_mining_config,
+    },
     Method { name: "sendrawtransaction", params: &["hexstring"], call: transactions::send_raw_transaction },
     Method { name: "getrawtransaction", params: &["txid", "verbose"], call: transactions::get_raw_transaction },
     Method { name: "gettransactionstatus", params: &["txid"], call: transactions::get_transaction_status },

@@ -5,10 +5,10 @@ use std::{
 };
 
 use bq_api_types::{
-    AddHeadersError, AddNodeError, AlgorithmDifficultyView, Announcement, BlockSummary, Coin, DifficultyForecastView,
-    DifficultyView, HeaderTip, HeadersAdded, MiningChange, MiningControl, MiningControlError, MiningInfo, MiningStatus,
-    NodeApi, NodeError, PeerInfo, PeerNetwork, SubmitBlockError, SubmitTransactionError, SyncApi, Template,
-    TemplateRequest, TemplateWork, TipSummary, TransactionStatus,
+    AddHeadersError, AddNodeError, AlgorithmDifficultyView, AlgorithmMining, Announcement, BlockSummary, Coin,
+    DifficultyForecastView, DifficultyView, HeaderTip, HeadersAdded, MiningChange, MiningControl, MiningControlError,
+    MiningInfo, MiningStatus, NodeApi, NodeError, PeerInfo, PeerNetwork, SubmitBlockError, SubmitTransactionError,
+    SyncApi, Template, TemplateRequest, TemplateWork, TipSummary, TransactionStatus,
 };
 use bq_primitives::{
     Algorithm, Amount, Block, BlockId, CompactTarget, ExtraNonce, Header, Height, KeyHash, MerkleRoot, Network,
@@ -304,6 +304,19 @@ impl FakeMiner {
             algorithms: vec![Algorithm::RandomX],
             hashrate: vec![(Algorithm::RandomX, 321.5)],
             blocks_found: 9,
+            details: vec![AlgorithmMining {
+                algorithm: Algorithm::RandomX,
+                is_active: true,
+                hashrates: [Some(320.0), Some(321.5), None],
+                measured_hashrate: Some(322.0),
+                expected_reward: Some(1000.5),
+                accepted: 5,
+                rejected: 1,
+                stale: 2,
+                lost: 0,
+            }],
+            sha256d_kernel: Some("avx2"),
+            ..MiningStatus::default()
         })))
     }
 }
@@ -319,6 +332,8 @@ impl MiningControl for FakeMiner {
         }
         let mut status = self.0.lock().unwrap();
         status.enabled = change.enabled.unwrap_or(status.enabled);
+        status.paused = change.paused.unwrap_or(status.paused);
+        status.mode = change.mode.unwrap_or(status.mode);
         status.threads = change.threads.unwrap_or(status.threads);
         status.algorithms = change.algorithms.clone().unwrap_or_else(|| status.algorithms.clone());
         Ok(status.clone())

@@ -144,6 +144,7 @@ async fn what_is_not_there_is_not_found() {
         ("setminingconfig", json!({ "algorithms": ["scrypt"] }), -8),
         ("setminingconfig", json!({ "threads": 9 }), -8),
         ("setminingconfig", json!({ "threads": -1 }), -32602),
+        ("setminingconfig", json!({ "mode": "best" }), -8),
         ("getdifficulty", json!(["yes"]), -32602),
         ("addnode", json!(["nowhere"]), -8),
         ("addnode", json!(["full:1", "add"]), -8),
@@ -303,12 +304,19 @@ async fn mining_is_told_and_steered() {
         before,
         json!({
             "enabled": true, "threads": 1, "algorithms": ["randomx"], "hashrate": { "randomx": 321.5 }, "blocksfound": 9,
+            "paused": false, "mode": "turns", "choice": null, "sha256dkernel": "avx2",
+            "details": { "randomx": {
+                "active": true, "hashrates": [320.0, 321.5, null], "measured": 322.0, "expectedreward": 1000.5,
+                "accepted": 5, "rejected": 1, "stale": 2, "lost": 0,
+            } },
         })
     );
     let change = json!({ "threads": 4, "algorithms": ["sha256d", "ethash"] });
     let after = rig.result("setminingconfig", change).await;
     assert_eq!((&after["threads"], &after["algorithms"]), (&json!(4), &json!(["sha256d", "ethash"])));
     assert_eq!(rig.result("setminingconfig", json!([false])).await["enabled"], false);
+    let after = rig.result("setminingconfig", json!({ "paused": true, "mode": "auto" })).await;
+    assert_eq!((&after["paused"], &after["mode"]), (&json!(true), &json!("auto")));
     assert_eq!(rig.result("getminingconfig", json!([])).await["threads"], 4);
 }
 

@@ -130,7 +130,8 @@ impl Reader<'_> {
             ),
             None => None,
         };
-        Ok(MinerConfig { threads: if enabled { asked } else { 0 }, algorithms, address })
+        let is_auto = self.required::<String>("miner.mode")? == "auto";
+        Ok(MinerConfig { threads: if enabled { asked } else { 0 }, algorithms, is_auto, address })
     }
 
     fn randomx(&self) -> Result<RandomXConfig, ConfigError> {

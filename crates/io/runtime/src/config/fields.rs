@@ -50,7 +50,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 34] = [
+pub static FIELDS: [Field; 35] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -133,6 +133,12 @@ pub static FIELDS: [Field; 34] = [
         "More threads than cores slow the pool down."
     ),
     field!("miner.algorithms", Kind::Algorithms, "What the built-in miner mines, where the chain allows it.", ""),
+    field!(
+        "miner.mode",
+        Kind::Choice(&["turns", "auto"]),
+        "How its threads choose: each algorithm in turn, or whichever promises the highest reward per second.",
+        ""
+    ),
     field!(
         "miner.address",
         Kind::PayoutAddress,
@@ -266,6 +272,7 @@ fn default_value(name: &str, network: Network) -> Option<Value> {
         "miner.enabled" => (network == Network::Devnet).into(),
         "miner.threads" => 1.into(),
         "miner.algorithms" => Algorithm::ALL.map(|algorithm| Value::from(algorithm.name())).to_vec().into(),
+        "miner.mode" => "turns".into(),
         "randomx.mode" => "auto".into(),
         "randomx.memory_budget_mib" => 512.into(),
         "log.format" => "text".into(),

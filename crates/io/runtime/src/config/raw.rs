@@ -60,6 +60,7 @@ pub struct RawMiner {
     pub enabled: Option<bool>,
     pub threads: Option<i64>,
     pub algorithms: Option<Vec<String>>,
+    pub mode: Option<String>,
     pub address: Option<String>,
 }
 

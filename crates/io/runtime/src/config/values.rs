@@ -75,6 +75,8 @@ pub struct MinerConfig {
     pub threads: usize,
     /// What it mines, in increasing id, at least one.
     pub algorithms: Vec<Algorithm>,
+    /// Threads mine what promises the highest reward per second, instead of taking turns.
+    pub is_auto: bool,
     /// Whom its shares pay; nothing = a key of its own in the data directory.
     pub address: Option<Address>,
 }

@@ -1,13 +1,15 @@
-use bq_pow::{EthashWorkHash, ethash_epoch_of_seed};
-use bq_primitives::{Target, U256};
+use std::time::Duration;
+
+use bq_pow::EthashWorkHash;
 use serde_json::{Value, json};
 
-use super::{
-    Login,
-    dialect::{Dialect, DialectError, Event, FIRST_SUBMIT_ID, bytes, error_text, line, method},
-};
+use super::{Epochs, ExtraNonce, FIRST_ANSWER_WITHIN, boundary, name_and_worker, parts};
 use crate::{
-    job::{Job, Proof, Work},
+    client::{
+        Login,
+        dialect::{Dialect, DialectError, Event, FIRST_SUBMIT_ID, bytes, error_text, id, line, method, reconnect},
+    },
+    job::Job,
     shared::FoundShare,
 };
 
@@ -15,40 +17,27 @@ const SUBSCRIBE_ID: u64 = 1;
 const AUTHORIZE_ID: u64 = 3;
 
 /// Ethash "Stratum" (ethminer's mode 0): jobs carry header, seed and boundary, so nothing but the job sets the difficulty.
-pub(super) struct Ethash {
+pub(super) struct Stratum {
     login: Login,
-    connection: u64,
-    /// The last seed and its epoch: finding an epoch takes up to 32,640 hashes.
-    epoch: ([u8; 32], u32),
+    epochs: Epochs,
 }
 
-impl Ethash {
-    pub(super) const fn new(login: Login, connection: u64) -> Self {
-        Self { login, connection, epoch: ([0; 32], 0) }
+impl Stratum {
+    pub(super) fn new(login: Login) -> Self {
+        Self { login, epochs: Epochs::default() }
     }
 
     fn notified(&mut self, params: &Value) -> Option<Job> {
         let work_hash = EthashWorkHash(bytes(params.get(1))?);
-        let seed = bytes(params.get(2))?;
-        if seed != self.epoch.0 {
-            self.epoch = (seed, ethash_epoch_of_seed(&seed)?);
-        }
-        let target = Target(U256::from_be_bytes::<32>(bytes(params.get(3))?));
+        let epoch = self.epochs.of(params.get(2))?;
+        let target = boundary(params.get(3))?;
         let id = params.get(0)?.as_str()?.to_owned();
-        let work = Work::Ethash { work_hash, epoch: self.epoch.1, first_nonce: random_nonce() };
-        Some(Job::new(id, self.connection, target, work))
-    }
-
-    /// The login's name and its worker, which this dialect sends apart.
-    fn name_and_worker(&self) -> (&str, Option<&str>) {
-        match self.login.user.split_once('.') {
-            Some((name, worker)) => (name, Some(worker)),
-            None => (&self.login.user, None),
-        }
+        let is_clean = params.get(4).and_then(Value::as_bool).unwrap_or(true);
+        Some(Job { is_clean, ..Job::new(id, target, ExtraNonce::default().work(work_hash, epoch)) })
     }
 }
 
-impl Dialect for Ethash {
+impl Dialect for Stratum {
     fn hello(&mut self) -> String {
         line(&json!({"id": SUBSCRIBE_ID, "jsonrpc": "2.0", "method": "mining.subscribe", "params": []}))
     }
@@ -60,13 +49,13 @@ impl Dialect for Ethash {
                 let job = self.notified(params).ok_or(DialectError::Malformed { what: "mining.notify" })?;
                 return Ok(vec![Event::Job(job)]);
             }
-            Some("client.reconnect") => return Err(DialectError::Reconnect),
+            Some("client.reconnect") => return Err(reconnect(message)),
             Some(_) => return Ok(Vec::new()),
             None => {}
         }
         let accepted = message.get("result").and_then(Value::as_bool) == Some(true);
         let refused = error_text(message).or_else(|| (!accepted).then(|| "refused".to_owned()));
-        match (message.get("id").and_then(Value::as_u64), refused) {
+        match (id(message), refused) {
             (Some(SUBSCRIBE_ID | AUTHORIZE_ID), Some(text)) => Err(DialectError::Refused(text)),
             (Some(SUBSCRIBE_ID), None) => {
                 let Login { user, password } = &self.login;
@@ -81,15 +70,8 @@ impl Dialect for Ethash {
     }
 
     fn submit(&self, share: &FoundShare, id: u64) -> String {
-        let (nonce, mix) = match share.found.proof {
-            Proof::Ethash { nonce, mix } => (nonce, mix),
-            Proof::Sha256d { .. } | Proof::RandomX { .. } => (0, [0; 32]),
-        };
-        let header = match share.job.work {
-            Work::Ethash { work_hash, .. } => work_hash.0,
-            Work::Sha256d(_) | Work::RandomX { .. } => [0; 32],
-        };
-        let (name, worker) = self.name_and_worker();
+        let (header, nonce, mix) = parts(share);
+        let (name, worker) = name_and_worker(&self.login);
         let params = json!([
             name,
             share.job.id,
@@ -103,10 +85,8 @@ impl Dialect for Ethash {
         }
         line(&request)
     }
-}
 
-/// Where to begin: two miners on one header must not search the same nonces. Without randomness it begins at zero, which is
-/// right for a pool that gives each connection a header of its own, as ours does.
-fn random_nonce() -> u64 {
-    getrandom::u64().unwrap_or(0)
+    fn first_answer_within(&self) -> Option<Duration> {
+        Some(FIRST_ANSWER_WITHIN)
+    }
 }
