@@ -7,7 +7,7 @@ RUN_FLAGS ?=
 # The gate tries the same cases everywhere, so that a failure can be repeated; plain `cargo test` draws fresh ones.
 FIXED_SEED ?= PROPTEST_RNG_SEED=20260002
 
-.PHONY: run test check bench deps fuzz clean
+.PHONY: run test check bench deps fuzz gpu-kernels clean
 
 run: deps
 	cargo build --release --locked -p bq
@@ -31,6 +31,10 @@ bench: deps
 
 fuzz: deps
 	fuzz/run.sh $(or $(SECONDS_EACH),20)
+
+# Only after a change to a CUDA source: the PTX made from them is committed.
+gpu-kernels: deps
+	scripts/gpu-kernels.sh
 
 deps:
 	@scripts/install-deps.sh

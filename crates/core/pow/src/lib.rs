@@ -26,6 +26,11 @@ mod error;
     reason = "Ethash is defined on wrapping 32-bit words and indices reduced modulo the length of their table"
 )]
 mod ethash;
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "rounds of SHA-256 wrap, offsets stay below the count that was asked for, and counters do not reach 2^64"
+)]
+mod gpu;
 mod memory;
 mod priority;
 mod randomx;
@@ -46,6 +51,7 @@ pub use ethash::{
     EthashProof, EthashTask, NoChunkStore, ethash_cache_bytes, ethash_dataset_bytes, ethash_epoch_of_seed,
     ethash_final, ethash_seed, keccak256, keccak512,
 };
+pub use gpu::{GpuCounters, GpuDevice, GpuError, GpuInfo};
 pub use priority::lower_thread_priority;
 pub use randomx::{RANDOMX_CACHE_BYTES, RANDOMX_DATASET_BYTES, RandomXHasher, RandomXOfKey};
 pub use schedule::{ETHASH_EPOCH_BLOCKS, ethash_epoch, randomx_key_height};

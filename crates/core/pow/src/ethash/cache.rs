@@ -47,7 +47,7 @@ impl Node {
         Self(words)
     }
 
-    pub(super) fn to_bytes(self) -> [u8; 64] {
+    pub(crate) fn to_bytes(self) -> [u8; 64] {
         let mut bytes = [0; 64];
         for (bytes, word) in bytes.as_chunks_mut().0.iter_mut().zip(self.0) {
             *bytes = word.to_le_bytes();
@@ -134,8 +134,13 @@ impl EthashCache {
         lockstep::hash_batch(self, tasks)
     }
 
-    pub(super) fn nodes(&self) -> &[Node] {
+    pub(crate) fn nodes(&self) -> &[Node] {
         &self.nodes
+    }
+
+    /// 128-byte pages of the full dataset that this cache stands for.
+    pub(crate) const fn pages(&self) -> u32 {
+        self.page_remainder.divisor()
     }
 
     pub(super) const fn node_remainder(&self) -> Remainder {

@@ -15,6 +15,7 @@ mod seed;
 mod sizes;
 
 pub use cache::EthashCache;
+pub(crate) use cache::Node;
 pub(crate) use dataset::EthashDataset;
 pub use dataset::{ETHASH_CHUNK_BYTES, EthashBuild, EthashBuilt, EthashChunkStore, NoChunkStore};
 pub(crate) use datasets::EthashDatasets;

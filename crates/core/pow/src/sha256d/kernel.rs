@@ -91,7 +91,7 @@ impl Sha256dKernel {
         if self.is_supported() { check(self, self.search_fn()) } else { Err(Sha256dKernelError::Unsupported(self)) }
     }
 
-    pub(super) fn search(self, parts: &SearchParts, first: u32, count: u32, candidates: &mut Vec<u32>) {
+    pub(crate) fn search(self, parts: &SearchParts, first: u32, count: u32, candidates: &mut Vec<u32>) {
         self.search_fn()(parts, first, count, candidates);
     }
 

@@ -13,17 +13,17 @@ pub struct Sha256dWork {
 
 /// The part of the work that kernels use.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct SearchParts {
+pub(crate) struct SearchParts {
     /// State after the first block.
-    pub(super) midstate: [u32; 8],
+    pub(crate) midstate: [u32; 8],
     /// Words 16 to 18 of the header: end of the root, time, bits.
-    pub(super) tail: [u32; 3],
+    pub(crate) tail: [u32; 3],
     /// The target's most significant 32 bits: a necessary condition that drops nearly every nonce.
-    pub(super) top_max: u32,
+    pub(crate) top_max: u32,
 }
 
 impl SearchParts {
-    pub(super) fn of(header: &[u8; 80], target: Target) -> Self {
+    pub(crate) fn of(header: &[u8; 80], target: Target) -> Self {
         let mut words = [0; 20];
         for (word, bytes) in words.iter_mut().zip(header.as_chunks().0) {
             *word = u32::from_be_bytes(*bytes);
@@ -32,6 +32,12 @@ impl SearchParts {
         portable::compress(&mut midstate, &std::array::from_fn(|i| words[i]));
         let top = target.0 >> 224_usize;
         Self { midstate, tail: [words[16], words[17], words[18]], top_max: u32::try_from(top).unwrap_or(u32::MAX) }
+    }
+
+    /// What every kernel tests of a value.
+    pub(crate) const fn may_meet(&self, value: &PowHash) -> bool {
+        let [.., b0, b1, b2, b3] = value.0;
+        u32::from_le_bytes([b0, b1, b2, b3]) <= self.top_max
     }
 }
 
@@ -55,6 +61,14 @@ impl Sha256dWork {
     #[must_use]
     pub const fn kernel(&self) -> Sha256dKernel {
         self.kernel
+    }
+
+    pub(crate) const fn parts(&self) -> &SearchParts {
+        &self.parts
+    }
+
+    pub(crate) const fn target(&self) -> &Target {
+        &self.target
     }
 
     /// Tries `count` nonces from `first` on, wrapping round at 2^32, and returns those that meet the target, in order.
