@@ -1,17 +1,17 @@
-//! The GPU's host side and kernels without a GPU: a stand-in for the driver, made of the kernels' own sources compiled for this
-//! processor, so that what is compared with the reference is what the committed PTX was made from. What it cannot show is
-//! how a GPU runs the PTX; `gpu::tests` does that on a machine that has one.
+//! The GPU's host side and kernels without a GPU: a stand-in for the driver, whose devices run the kernels' own sources
+//! compiled for this processor, or interpret the committed PTX. What it cannot show is how a GPU runs that PTX; `gpu::tests`
+//! does so on a machine that has one.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     ffi::CString,
     path::Path,
     process::Command,
-    sync::{Mutex, OnceLock},
+    sync::{Mutex, MutexGuard, OnceLock},
 };
 
 use bq_pow::{EthashCache, EthashProof, EthashTask, EthashWorkHash, GpuDevice, GpuError, Sha256dWork};
-use bq_primitives::{PowHash, Target, U256};
+use bq_primitives::{Target, U256};
 use proptest::prelude::*;
 
 /// The stand-in, in this process for good.
@@ -67,6 +67,15 @@ fn open(name: &str) -> Result<GpuDevice, GpuError> {
     GpuDevice::open(device.index)
 }
 
+/// The devices that compute rightly, each opened once: one runs the sources, one the PTX.
+fn sound() -> impl Iterator<Item = MutexGuard<'static, GpuDevice>> {
+    static DEVICES: [OnceLock<Mutex<GpuDevice>>; 2] = [OnceLock::new(), OnceLock::new()];
+    DEVICES
+        .iter()
+        .zip(["Emulated", "Interpreted"])
+        .map(|(device, name)| device.get_or_init(|| Mutex::new(open(name).unwrap())).lock().unwrap())
+}
+
 /// Awkward sizes, and larger than those of the self-test.
 fn small_cache(epoch: u32) -> EthashCache {
     let seed = [u8::try_from(epoch).unwrap(); 32];
@@ -108,23 +117,22 @@ fn devices_are_listed_and_the_sound_one_opens() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
     fn sha256d_finds_what_the_reference_finds(
         header in proptest::collection::vec(any::<u8>(), 80), first: u32, count in 0..3000_u32, shift in 0..12_usize, noise: u64,
     ) {
         let header = header.try_into().unwrap();
-        // Opened once: its self-test takes longer than these searches.
-        static DEVICE: OnceLock<Mutex<GpuDevice>> = OnceLock::new();
-        let mut device = DEVICE.get_or_init(|| Mutex::new(open("Emulated").unwrap())).lock().unwrap();
         let work = Sha256dWork::new(&header, target(shift, noise));
-        prop_assert_eq!(device.search_sha256d(&work, first, count).unwrap(), work.search(first, count));
+        let expected = work.search(first, count);
+        for mut device in sound() {
+            prop_assert_eq!(&device.search_sha256d(&work, first, count).unwrap(), &expected, "{}", device.info());
+        }
     }
 }
 
 #[test]
 fn sha256d_headers_of_the_vectors_are_found_again() {
-    let mut device = open("Emulated").unwrap();
     let vectors: serde_json::Value =
         serde_json::from_str(include_str!("../../../../vectors/bitcoin_headers.json")).unwrap();
     let cases = vectors["headers"].as_array().unwrap();
@@ -134,59 +142,65 @@ fn sha256d_headers_of_the_vectors_are_found_again() {
         let nonce = u32::from_le_bytes(header[76..].try_into().unwrap());
         let bits = bq_primitives::CompactTarget(u32::from_le_bytes(header[72..76].try_into().unwrap()));
         let work = Sha256dWork::new(&header, bits.decode().unwrap());
-        let hits = device.search_sha256d(&work, nonce.wrapping_sub(501), 1003).unwrap();
-        assert_eq!(hits, [(nonce, bq_pow::sha256d(&header))]);
+        for mut device in sound() {
+            let before = device.counters();
+            let hits = device.search_sha256d(&work, nonce.wrapping_sub(501), 1003).unwrap();
+            assert_eq!(hits, [(nonce, bq_pow::sha256d(&header))], "{}", device.info());
+            let after = device.counters();
+            assert_eq!((after.hashes - before.hashes, after.hits - before.hits, after.bad_hits), (1003, 1, 0));
+        }
     }
-    assert_eq!((device.counters().hits, device.counters().bad_hits), (33, 0));
-    assert_eq!(device.counters().hashes, 33 * 1003);
 }
 
 #[test]
 fn more_hits_than_fit_are_all_found() {
-    let mut device = open("Emulated").unwrap();
     let work = Sha256dWork::new(&[3; 80], Target::MAX);
-    let hits = device.search_sha256d(&work, u32::MAX - 4000, 9001).unwrap();
-    assert_eq!(hits.len(), 9001);
-    assert_eq!(hits, work.search(u32::MAX - 4000, 9001));
-    assert_eq!(device.search_sha256d(&work, 5, 0), Ok(vec![]));
+    let expected = work.search(u32::MAX - 4000, 9001);
+    assert_eq!(expected.len(), 9001);
+    for mut device in sound() {
+        assert_eq!(device.search_sha256d(&work, u32::MAX - 4000, 9001).unwrap(), expected);
+        assert_eq!(device.search_sha256d(&work, 5, 0), Ok(vec![]));
+    }
 }
 
 #[test]
 fn ethash_finds_what_the_reference_finds() {
     let cache = small_cache(0);
-    let mut device = open("Emulated").unwrap();
-    device.prepare_ethash(&cache).unwrap();
-    assert_eq!(device.ethash_epoch(), Some(0));
     for (first, count, shift) in
         [(0, 1, 0), (7, 32, 0), (u64::MAX - 50, 129, 1), (u64::from(u32::MAX) - 3, 77, 3), (9, 0, 0)]
     {
         let work_hash = EthashWorkHash(std::array::from_fn(|i| u8::try_from(i * 7 + shift).unwrap()));
         let target = target(shift, 0x0123_4567_89ab_cdef);
-        let found = device.search_ethash(&cache, &work_hash, target, first, count).unwrap();
-        assert_eq!(found, model(&cache, work_hash, target, first, count), "{count} nonces from {first}");
+        let expected = model(&cache, work_hash, target, first, count);
+        for mut device in sound() {
+            device.prepare_ethash(&cache).unwrap();
+            let found = device.search_ethash(&cache, &work_hash, target, first, count).unwrap();
+            assert_eq!(found, expected, "{count} nonces from {first} on {}", device.info());
+            assert_eq!(device.counters().bad_hits, 0);
+        }
     }
-    assert_eq!(device.counters().bad_hits, 0);
 }
 
 /// A target that only the lower words of a value decide: the GPU sees the top word alone, and the CPU the rest.
 #[test]
 fn a_value_just_above_the_target_is_no_hit_and_no_fault() {
     let cache = small_cache(0);
-    let mut device = open("Emulated").unwrap();
-    device.prepare_ethash(&cache).unwrap();
-    let work_hash = EthashWorkHash([0x11; 32]);
-    let (nonce, proof) = model(&cache, work_hash, Target::MAX, 40, 1)[0];
-    let value = U256::from_be_bytes(proof.value.0);
-    for (target, expected) in [(value, vec![(nonce, proof)]), (value - U256::from(1), vec![])] {
-        assert_eq!(device.search_ethash(&cache, &work_hash, Target(target), nonce, 1), Ok(expected));
+    let (header, work_hash) = ([0x5a; 80], EthashWorkHash([0x11; 32]));
+    let hash = Sha256dWork::new(&header, Target::MAX).hash(40);
+    let proof = model(&cache, work_hash, Target::MAX, 40, 1)[0];
+    let one = U256::from(1);
+    for mut device in sound() {
+        let value = U256::from_le_bytes(hash.0);
+        for (target, expected) in [(value, vec![(40, hash)]), (value - one, vec![])] {
+            assert_eq!(device.search_sha256d(&Sha256dWork::new(&header, Target(target)), 40, 1), Ok(expected));
+        }
+        device.prepare_ethash(&cache).unwrap();
+        let value = U256::from_be_bytes(proof.1.value.0);
+        for (target, expected) in [(value, vec![proof]), (value - one, vec![])] {
+            assert_eq!(device.search_ethash(&cache, &work_hash, Target(target), 40, 1), Ok(expected));
+        }
+        assert_eq!(device.counters().bad_hits, 0);
     }
-    let header = [0x5a; 80];
-    let value: PowHash = Sha256dWork::new(&header, Target::MAX).hash(40);
-    let value_le = U256::from_le_bytes(value.0);
-    for (target, expected) in [(value_le, vec![(40, value)]), (value_le - U256::from(1), vec![])] {
-        assert_eq!(device.search_sha256d(&Sha256dWork::new(&header, Target(target)), 40, 1), Ok(expected));
-    }
-    assert_eq!(device.counters().bad_hits, 0);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use cudarc::driver::{
 use super::GpuError;
 
 /// All functions that this file calls, directly or through cudarc.
-const SYMBOLS: [&str; 21] = [
+const SYMBOLS: [&str; 22] = [
     "cuInit",
     "cuGetErrorString",
     "cuDeviceGetCount",
@@ -22,6 +22,7 @@ const SYMBOLS: [&str; 21] = [
     "cuDeviceGetName",
     "cuDeviceTotalMem_v2",
     "cuDeviceGetAttribute",
+    "cuDevicePrimaryCtxSetFlags_v2",
     "cuDevicePrimaryCtxRetain",
     "cuDevicePrimaryCtxRelease_v2",
     "cuCtxSetCurrent",
@@ -128,6 +129,11 @@ unsafe impl Sync for Context {}
 
 impl Context {
     pub(super) fn retain(device: Device) -> Result<Arc<Self>, GpuError> {
+        // A thread that waits for the GPU sleeps; by default it would keep a processor busy that could hash. If somebody in
+        // this process has the context already, their flags stay.
+        let flags = sys::CUctx_flags::CU_CTX_SCHED_BLOCKING_SYNC as c_uint;
+        // SAFETY: the device is one that the driver listed.
+        let _ = unsafe { sys::cuDevicePrimaryCtxSetFlags_v2(device.0, flags) };
         // SAFETY: the device is one that the driver listed.
         let handle = checked("cuDevicePrimaryCtxRetain", unsafe { result::primary_ctx::retain(device.0) })?;
         Ok(Arc::new(Self { device, handle }))

@@ -1,11 +1,13 @@
-// A stand-in for libcuda: the driver calls that the host side makes, on memory of this process, and kernels that are the
-// .cu sources themselves, compiled for this processor. It checks what a driver checks and a little more: contexts, bounds of
-// copies, the size of a block, the entry points of the PTX that it is given. Some of its devices fail in chosen ways.
+// A stand-in for libcuda: the driver calls that the host side makes, on memory of this process. Its kernels are the .cu
+// sources themselves, compiled for this processor, and on one device the PTX that the host side hands over, interpreted. It
+// checks what a driver checks and a little more: contexts, bounds, the size of a block. Some devices fail in chosen ways.
 
+#include "ptx.h"
 #include "shim.h"
 
 #include <atomic>
 #include <cstring>
+#include <list>
 #include <map>
 #include <mutex>
 #include <string>
@@ -30,7 +32,8 @@ enum Code {
     LAUNCH_FAILED = 719,
 };
 
-enum Fault { NONE, WRONG_HITS, WRONG_HITS_LATER, TOO_MANY_HITS, WRONG_NODES, LAUNCH };
+// What is special about a device.
+enum Fault { NONE, INTERPRETED, WRONG_HITS, WRONG_HITS_LATER, TOO_MANY_HITS, WRONG_NODES, LAUNCH };
 
 struct Device {
     const char *name;
@@ -42,6 +45,7 @@ struct Device {
 // Names say what a test may expect.
 const Device DEVICES[] = {
     {"Emulated", 70, 64 << 20, NONE},
+    {"Interpreted", 70, 64 << 20, INTERPRETED},
     {"Emulated, wrong hits", 90, 64 << 20, WRONG_HITS},
     {"Emulated, wrong hits later", 90, 64 << 20, WRONG_HITS_LATER},
     {"Emulated, too many hits", 90, 64 << 20, TOO_MANY_HITS},
@@ -53,18 +57,29 @@ const Device DEVICES[] = {
 const int COUNT = sizeof DEVICES / sizeof DEVICES[0];
 
 std::mutex lock;
+const char *const KERNELS[] = {"sha256d_search", "ethash_generate", "ethash_search"};
+// What a function handle points to: which of the kernels, and its PTX, decoded.
+struct Function {
+    int kernel;
+    ptx::Kernel code;
+};
+
+// A loaded module and the functions asked of it.
+struct Module {
+    std::string text;
+    std::list<Function> functions;
+};
+
 // Live objects: how often each device's context is retained, memory by address, modules; the latter two with their device.
 int contexts[COUNT];
-std::map<uint64_t, std::pair<size_t, int>> memory;
-std::map<std::string *, int> modules;
+typedef std::map<uint64_t, std::pair<size_t, int>> Memory;
+Memory memory;
+std::map<Module *, int> modules;
 std::atomic<bool> broken{false};
 thread_local int current = -1;
 
-// Kernels are told apart by the first character of their handle.
-const char *const KERNELS[] = {"sha256d_search", "ethash_generate", "ethash_search"};
-
 // The device range lies in one allocation of the current context.
-bool inside(uint64_t address, size_t bytes) {
+bool lies_in(const Memory &memory, uint64_t address, size_t bytes) {
     auto after = memory.upper_bound(address);
     if (after == memory.begin()) return false;
     auto found = std::prev(after);
@@ -154,6 +169,8 @@ Code cuDeviceGetAttribute(int *value, int attribute, int device) {
     }
 }
 
+Code cuDevicePrimaryCtxSetFlags_v2(int, unsigned) { return SUCCESS; }
+
 Code cuDevicePrimaryCtxRetain(void **context, int device) {
     std::lock_guard<std::mutex> guard(lock);
     contexts[device]++;
@@ -178,7 +195,7 @@ Code cuModuleLoadData(void **module, const void *image) {
     if (current < 0) return INVALID_CONTEXT;
     if (ptx.find(".target sm_70") == ptx.npos) return INVALID_IMAGE;
     std::lock_guard<std::mutex> guard(lock);
-    auto made = new std::string(ptx);
+    auto made = new Module{ptx, {}};
     modules[made] = current;
     *module = made;
     return SUCCESS;
@@ -186,16 +203,18 @@ Code cuModuleLoadData(void **module, const void *image) {
 
 Code cuModuleUnload(void *module) {
     std::lock_guard<std::mutex> guard(lock);
-    if (!modules.erase((std::string *)module)) return INVALID_VALUE;
-    delete (std::string *)module;
+    if (!modules.erase((Module *)module)) return INVALID_VALUE;
+    delete (Module *)module;
     return SUCCESS;
 }
 
 Code cuModuleGetFunction(void **function, void *module, const char *name) {
-    if (((std::string *)module)->find(std::string(".visible .entry ") + name + "(") == std::string::npos) return NOT_FOUND;
-    for (const char *const &kernel : KERNELS)
-        if (!strcmp(kernel, name)) {
-            *function = (void *)&kernel;
+    auto &[text, functions] = *(Module *)module;
+    if (text.find(std::string(".visible .entry ") + name + "(") == text.npos) return NOT_FOUND;
+    for (int kernel = 0; kernel < 3; kernel++)
+        if (!strcmp(KERNELS[kernel], name)) {
+            functions.push_back({kernel, ptx::Kernel(text, name)});
+            *function = &functions.back();
             return SUCCESS;
         }
     return NOT_FOUND;
@@ -236,21 +255,21 @@ Code cuMemFree_v2(uint64_t address) {
 
 Code cuMemcpyHtoD_v2(uint64_t to, const void *from, size_t bytes) {
     std::lock_guard<std::mutex> guard(lock);
-    if (!inside(to, bytes)) return INVALID_VALUE;
+    if (!lies_in(memory, to, bytes)) return INVALID_VALUE;
     memcpy((void *)to, from, bytes);
     return SUCCESS;
 }
 
 Code cuMemcpyDtoH_v2(void *to, uint64_t from, size_t bytes) {
     std::lock_guard<std::mutex> guard(lock);
-    if (!inside(from, bytes)) return INVALID_VALUE;
+    if (!lies_in(memory, from, bytes)) return INVALID_VALUE;
     memcpy(to, (void *)from, bytes);
     return SUCCESS;
 }
 
 Code cuMemsetD8_v2(uint64_t to, unsigned char value, size_t bytes) {
     std::lock_guard<std::mutex> guard(lock);
-    if (!inside(to, bytes)) return INVALID_VALUE;
+    if (!lies_in(memory, to, bytes)) return INVALID_VALUE;
     memset((void *)to, value, bytes);
     return SUCCESS;
 }
@@ -261,7 +280,18 @@ Code cuLaunchKernel(void *function, unsigned blocks, unsigned blocks_y, unsigned
     if (!blocks || !threads || threads % LANES || blocks_y * blocks_z * threads_y * threads_z != 1) return INVALID_VALUE;
     if (shared_bytes || stream || extra) return INVALID_VALUE;
     if (DEVICES[current].fault == LAUNCH) return LAUNCH_FAILED;
-    switch ((const char *const *)function - KERNELS) {
+    Memory now;
+    {
+        std::lock_guard<std::mutex> guard(lock);
+        now = memory;
+    }
+    auto inside = [&](uint64_t address, size_t bytes) { return lies_in(now, address, bytes); };
+    auto &[kernel, code] = *(Function *)function;
+    if (DEVICES[current].fault == INTERPRETED) {
+        code.run({inside, p, blocks, threads});
+        return SUCCESS;
+    }
+    switch (kernel) {
     case 0: {
         auto params = parameter<sha256d::Sha256dParams>(p, 0);
         auto first = parameter<unsigned>(p, 1), count = parameter<unsigned>(p, 2);
