@@ -27,8 +27,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const VIEW_CALLS_MAX: usize = 8;
 /// Clients of the live feed at a time; more get 503.
 pub(crate) const EVENT_STREAMS_MAX: usize = 512;
-/// The ledger is summed at most this often, however many scrapers and probes ask.
-const IMBALANCE_FRESH: Duration = Duration::from_secs(2);
+/// The ledger is summed, and the share log tried, at most this often, however many scrapers and probes ask.
+const CHECKS_FRESH: Duration = Duration::from_secs(2);
 
 /// Everything loads from this server; nothing is framed, nothing is sent to it.
 const CONTENT_SECURITY_POLICY: &str =
@@ -47,6 +47,7 @@ pub(crate) struct App {
     pub(crate) views: Arc<dyn PoolViews>,
     pub(crate) view_calls: Semaphore,
     pub(crate) imbalance: Mutex<Option<(Instant, Result<i128, String>)>>,
+    pub(crate) share_log: Mutex<Option<(Instant, Option<String>)>>,
 }
 
 impl App {
@@ -101,11 +102,25 @@ impl App {
         }
     }
 
-    /// The ledger's imbalance, at most [`IMBALANCE_FRESH`] old, or why it is unknown.
+    /// Why shares cannot be written, as it was at most [`CHECKS_FRESH`] ago; nothing when they can.
+    pub(crate) async fn share_log_failure(&self) -> Option<String> {
+        let mut kept = self.share_log.lock().await;
+        if let Some((when, known)) = kept.as_ref()
+            && when.elapsed() < CHECKS_FRESH
+        {
+            return known.clone();
+        }
+        let asked = self.view(|views| Ok(views.share_log_failure())).await;
+        let known = asked.unwrap_or_else(|_| Some("the share log cannot be asked".to_owned()));
+        *kept = Some((Instant::now(), known.clone()));
+        known
+    }
+
+    /// The ledger's imbalance, at most [`CHECKS_FRESH`] old, or why it is unknown.
     pub(crate) async fn imbalance(&self) -> Result<i128, String> {
         let mut kept = self.imbalance.lock().await;
         if let Some((when, known)) = kept.as_ref()
-            && when.elapsed() < IMBALANCE_FRESH
+            && when.elapsed() < CHECKS_FRESH
         {
             return known.clone();
         }

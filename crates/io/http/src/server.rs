@@ -94,6 +94,7 @@ impl HttpServer {
             views: parts.views,
             view_calls: App::view_calls(),
             imbalance: Mutex::new(None),
+            share_log: Mutex::new(None),
         });
         tokio::spawn(upkeep(app.recorder.clone(), stopping.clone()));
         let metrics = app.metrics;

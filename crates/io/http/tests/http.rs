@@ -2,11 +2,15 @@
 
 mod common;
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use bq_api_types::{BlocksView, DifficultyView, Event, MinerView, PoolView};
 use bq_primitives::Network;
-use common::{ShelfPool, address_of, atoms, block, site, template};
+use common::{PATIENCE, ShelfPool, address_of, atoms, block, site, template};
 
 #[tokio::test]
 async fn the_api_answers_with_the_pools_views() {
@@ -74,7 +78,7 @@ async fn senseless_requests_get_a_json_error() {
 
 #[tokio::test]
 async fn a_broken_ledger_is_503_and_keeps_its_secrets() {
-    let site = site(ShelfPool { broken: true }).await;
+    let site = site(ShelfPool { broken: true, ..ShelfPool::default() }).await;
     let miner = format!("/api/v1/miners/{}", address_of(5, Network::Devnet));
     for path in ["/api/v1/pool", "/api/v1/blocks", miner.as_str()] {
         let reply = site.get(path).await;
@@ -99,6 +103,25 @@ async fn ready_means_that_there_is_a_template() {
     assert_eq!(reply.status, 200);
     assert_eq!(reply.json(), serde_json::json!({ "ready": true, "reasons": [], "height": 7 }));
     assert_eq!(site.get("/health/live").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_full_disk_is_503_until_there_is_room() {
+    let pool = ShelfPool::default();
+    let full = Arc::clone(&pool.full);
+    let site = site(pool).await;
+    site.templates.send_replace(Some(template()));
+    full.store(true, Ordering::Relaxed);
+    let reply = site.get("/health/ready").await;
+    assert_eq!(reply.status, 503);
+    assert_eq!(reply.json()["reasons"], serde_json::json!(["shares cannot be written: the disk is full"]));
+    full.store(false, Ordering::Relaxed);
+    let healed = async {
+        while site.get("/health/ready").await.status != 200 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, healed).await.expect("ready again once there is room");
 }
 
 #[tokio::test]
@@ -221,8 +244,8 @@ async fn a_taken_address_is_an_error_that_names_it() {
     let site = site(ShelfPool::default()).await;
     let (templates, template) = tokio::sync::watch::channel(None);
     let parts = bq_http::HttpParts {
-        node: std::sync::Arc::new(common::StillNode::new()),
-        views: std::sync::Arc::new(ShelfPool::default()),
+        node: Arc::new(common::StillNode::new()),
+        views: Arc::new(ShelfPool::default()),
         templates: template,
         events: site.events.clone(),
         stratum: Vec::new(),

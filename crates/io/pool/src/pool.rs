@@ -185,4 +185,8 @@ impl PoolViews for Pool {
     fn ledger_imbalance_atoms(&self) -> Result<i128, ViewError> {
         self.core.store.imbalance().map_err(|error| ViewError(error.to_string()))
     }
+
+    fn share_log_failure(&self) -> Option<String> {
+        self.core.share_log_failure()
+    }
 }

@@ -36,6 +36,18 @@ impl Core {
         Ok(sequence)
     }
 
+    /// Why no share can be booked now, without naming a file; nothing when one can.
+    pub(crate) fn share_log_failure(&self) -> Option<String> {
+        let error = self.log.check_writable().err()?;
+        tracing::error!(%error, "the share log cannot be written");
+        Some(match error {
+            AppendError::DiskFull(_) => "shares cannot be written: the disk is full".to_owned(),
+            AppendError::Io { error, .. } => format!("shares cannot be written: {}", error.kind()),
+            AppendError::SyncFailed { .. } => "shares could not be synced: the pool has to be restarted".to_owned(),
+            AppendError::Closed => "the pool is stopping".to_owned(),
+        })
+    }
+
     fn record_block(&self, mut share: AcceptedShare, block: Block) -> Result<(), AppendError> {
         let id = block.id();
         share.block_id = Some(id);

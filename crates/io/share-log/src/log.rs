@@ -15,6 +15,9 @@ use crate::{
     syncer::Syncer,
 };
 
+/// Bytes that a check for room writes: a share may fit into a block that the segment has already, the next ones may not.
+const PROBE_BYTES: usize = 4096;
+
 /// The log of one pool: one process, many threads.
 pub struct ShareLog {
     shared: Arc<Shared>,
@@ -112,12 +115,7 @@ impl ShareLog {
     /// See [`AppendError`]; nothing of the share is left in the log.
     pub fn append(&self, share: NewShare) -> Result<ShareSequence, AppendError> {
         let mut state = self.shared.state.lock();
-        if state.closing {
-            return Err(AppendError::Closed);
-        }
-        if let Some(reason) = &state.sync_failure {
-            return Err(AppendError::SyncFailed { path: self.shared.folder.clone(), reason: reason.clone() });
-        }
+        self.shared.check_open(&state)?;
         let sequence = state.next;
         let bytes = ShareRecord::new(sequence, share).to_bytes();
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
@@ -132,6 +130,21 @@ impl ShareLog {
             self.shared.wake.notify_one();
         }
         Ok(sequence)
+    }
+
+    /// Whether shares can be written now: tries it with bytes that are taken back at once. Should a crash leave them, opening
+    /// cuts them off like any torn tail.
+    ///
+    /// # Errors
+    /// What [`ShareLog::append`] would say.
+    pub fn check_writable(&self) -> Result<(), AppendError> {
+        let mut state = self.shared.state.lock();
+        self.shared.check_open(&state)?;
+        if state.current.is_none() {
+            self.shared.make_room(&mut state, 0)?;
+        }
+        let Some(current) = &mut state.current else { return Err(AppendError::Closed) };
+        current.probe().map_err(|error| AppendError::io(current.path.clone(), error))
     }
 
     /// Returns once every share appended so far is on stable storage.
@@ -159,6 +172,17 @@ impl ShareLog {
 }
 
 impl Shared {
+    /// Whether anything may be written at all.
+    fn check_open(&self, state: &State) -> Result<(), AppendError> {
+        if state.closing {
+            return Err(AppendError::Closed);
+        }
+        match &state.sync_failure {
+            Some(reason) => Err(AppendError::SyncFailed { path: self.folder.clone(), reason: reason.clone() }),
+            None => Ok(()),
+        }
+    }
+
     /// Makes sure that the current segment can take `bytes` more, starting a new one where needed.
     fn make_room(&self, state: &mut State, bytes: u64) -> Result<(), AppendError> {
         if let Some(current) = &state.current {
@@ -223,11 +247,24 @@ impl Shared {
 }
 
 impl Current {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+    /// Writes as much as takes a block of any usual file system beyond what the segment has, and takes it back.
+    fn probe(&mut self) -> std::io::Result<()> {
+        self.clean_tail()?;
+        let written = self.file.write_at(self.length, &[0; PROBE_BYTES]);
+        self.dirty_tail = self.file.set_len(self.length).is_err();
+        written
+    }
+
+    fn clean_tail(&mut self) -> std::io::Result<()> {
         if self.dirty_tail {
             self.file.set_len(self.length)?;
             self.dirty_tail = false;
         }
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.clean_tail()?;
         if let Err(error) = self.file.write_at(self.length, bytes) {
             // Shortening needs no room. Should it fail all the same, the next write tries again first.
             self.dirty_tail = self.file.set_len(self.length).is_err();

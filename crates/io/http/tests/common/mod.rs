@@ -1,6 +1,14 @@
 //! A node and a pool that answer from memory, and a client that speaks just enough HTTP.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bq_api_types::{
     AlgorithmView, AtomsView, BlockStateView, BlockSummary, BlockView, BlocksView, Coin, DifficultyView, Event,
@@ -94,10 +102,11 @@ impl NodeApi for StillNode {
     }
 }
 
-/// Knows one miner and a hundred blocks. `broken` makes every answer fail.
+/// Knows one miner and a hundred blocks. `broken` makes every answer fail, `full` leaves no room for shares.
 #[derive(Default)]
 pub(crate) struct ShelfPool {
     pub(crate) broken: bool,
+    pub(crate) full: Arc<AtomicBool>,
 }
 
 impl ShelfPool {
@@ -191,6 +200,10 @@ impl PoolViews for ShelfPool {
 
     fn ledger_imbalance_atoms(&self) -> Result<i128, ViewError> {
         self.answer(0)
+    }
+
+    fn share_log_failure(&self) -> Option<String> {
+        self.full.load(Ordering::Relaxed).then(|| "shares cannot be written: the disk is full".to_owned())
     }
 }
 

@@ -158,7 +158,10 @@ fn a_full_disk_refuses_shares_and_resumes_by_itself() {
     assert!(matches!(login, Err(bq_api_types::AuthorizeError::Unavailable(_))), "{login:?}");
     assert_eq!(core.authorize(&address(1).to_string()).expect("known accounts need no disk"), account);
     core.refresh_template().expect("jobs keep flowing");
+    let reason = core.share_log_failure().expect("operators and load balancers must know");
+    assert!(reason.starts_with("shares cannot be written: ") && !reason.contains('/'), "{reason}");
     death.heal();
+    assert_eq!(core.share_log_failure(), None);
     core.record(share(), None).expect("booked again");
     drop(core);
     world.restart();

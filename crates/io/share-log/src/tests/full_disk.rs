@@ -90,6 +90,31 @@ fn a_full_disk_refuses_shares_without_a_trace_and_recovers_by_itself() {
 }
 
 #[test]
+fn a_check_for_room_says_what_appending_would_and_leaves_nothing() {
+    let folder = tempdir().expect("a folder");
+    let disk = SmallDisk::default();
+    let log = ShareLog::open_on(Box::new(disk.clone()), folder.path(), GENESIS, options()).expect("empty");
+    let set_room = |room| disk.room.store(room, Ordering::SeqCst);
+    assert!(matches!(log.check_writable(), Err(AppendError::DiskFull(_))), "no room for the first segment");
+    set_room(1 << 20);
+    log.check_writable().expect("room");
+    fill(&log, 1..=2);
+    for room in [0, 1, 4095] {
+        set_room(room);
+        assert!(matches!(log.check_writable(), Err(AppendError::DiskFull(_))), "{room} bytes are too few");
+    }
+    set_room(1 << 20);
+    log.check_writable().expect("room again");
+    fill(&log, 3..=4);
+    // What a crash between writing and taking back leaves is a torn tail.
+    disk.truncate_fails.store(true, Ordering::SeqCst);
+    log.check_writable().expect("room");
+    drop(log);
+    let again = open(folder.path()).expect("whole");
+    assert_eq!((again.torn_tail().map(|torn| torn.bytes), records(&again)), (Some(4096), numbered(4)));
+}
+
+#[test]
 fn what_could_not_be_cut_back_at_once_is_cut_before_the_next_write() {
     let folder = tempdir().expect("a folder");
     let disk = SmallDisk::default();
