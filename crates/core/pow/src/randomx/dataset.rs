@@ -87,6 +87,25 @@ fn parts(items: c_ulong, threads: NonZeroUsize) -> Vec<(c_ulong, c_ulong)> {
 }
 
 #[cfg(test)]
+impl Dataset {
+    /// Memory for a dataset with nothing in it, to build single items in.
+    pub(super) fn unbuilt() -> Self {
+        Self::allocate().unwrap()
+    }
+
+    /// Builds one item, by the library.
+    pub(super) fn item(&mut self, cache: &Cache, item: u64) -> [u64; 8] {
+        assert!(item < item_count());
+        self.fill(cache, item, 1);
+        // SAFETY: the item lies in the dataset and was just written by this thread, which alone uses the dataset.
+        unsafe {
+            let memory = ffi::randomx_get_dataset_memory(self.raw.as_ptr()).cast::<[u64; 8]>();
+            memory.add(usize::try_from(item).unwrap()).read()
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -119,17 +138,12 @@ mod tests {
         let cases = &vectors["dataset_item_word0"];
         let cache = Cache::build(cases["key_ascii"].as_str().unwrap().as_bytes(), None).unwrap();
         // Only the wanted items are built: the whole dataset takes too long for a test.
-        let dataset = Dataset::allocate().unwrap();
+        let mut dataset = Dataset::unbuilt();
         let items = cases["items"].as_array().unwrap();
         assert_eq!(items.len(), 4);
         for case in items {
             let item = case["item"].as_u64().unwrap();
-            dataset.fill(&cache, item, 1);
-            // SAFETY: the item lies in the dataset, was just written, and nothing writes now.
-            let word = unsafe {
-                let memory = ffi::randomx_get_dataset_memory(dataset.as_ptr()).cast::<u64>();
-                memory.add(usize::try_from(item).unwrap() * 8).read()
-            };
+            let [word, ..] = dataset.item(&cache, item);
             assert_eq!(format!("{word:#018x}"), case["word0"].as_str().unwrap(), "item {item}");
         }
     }

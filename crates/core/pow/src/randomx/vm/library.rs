@@ -5,7 +5,7 @@ use std::{
 
 use bq_primitives::PowHash;
 
-use super::{
+use super::super::{
     cache::Cache,
     dataset::Dataset,
     ffi::{self, RawVm},
@@ -17,7 +17,7 @@ const SCRATCHPAD_BYTES: u64 = 2 << 20;
 
 /// What a VM reads: kept alive by it.
 #[derive(Clone)]
-pub(super) enum Table {
+pub(in super::super) enum Table {
     /// Light mode.
     Light(Arc<Cache>),
     /// Fast mode.
@@ -25,7 +25,7 @@ pub(super) enum Table {
 }
 
 /// A virtual machine. One thread at a time, any thread: `Send` and not `Sync`.
-pub(super) struct Vm {
+pub(in super::super) struct Vm {
     raw: NonNull<RawVm>,
     table: Table,
 }
@@ -34,7 +34,7 @@ pub(super) struct Vm {
 unsafe impl Send for Vm {}
 
 impl Vm {
-    pub(super) fn new(table: Table) -> Result<Self, PowError> {
+    pub(in super::super) fn new(table: Table) -> Result<Self, PowError> {
         let (flags, cache, dataset) = match &table {
             Table::Light(cache) => (ffi::flags(), cache.as_ptr(), ptr::null_mut()),
             Table::Fast(dataset) => (ffi::flags() | ffi::FLAG_FULL_MEM, ptr::null_mut(), dataset.as_ptr()),
@@ -45,12 +45,12 @@ impl Vm {
         Ok(Self { raw, table })
     }
 
-    pub(super) const fn is_fast(&self) -> bool {
+    pub(in super::super) const fn is_fast(&self) -> bool {
         matches!(self.table, Table::Fast(_))
     }
 
     /// One hash from start to end.
-    pub(super) fn hash(&mut self, input: &[u8]) -> PowHash {
+    pub(in super::super) fn hash(&mut self, input: &[u8]) -> PowHash {
         let mut output = [0; 32];
         // SAFETY: `&mut self` makes this the only use of the VM; `input` is valid for its length, `output` has 32 bytes. This
         // call restores the rounding mode itself.
@@ -66,7 +66,7 @@ impl Vm {
     }
 
     /// Begins a hash. Unlike `hash` this leaves the VM in the middle of one: `finish_and_begin` or `finish` must follow.
-    pub(super) fn begin(&mut self, input: &[u8]) {
+    pub(in super::super) fn begin(&mut self, input: &[u8]) {
         // SAFETY: as in `hash`; nothing is written to us.
         ffi::keeping_float_environment(|| unsafe {
             ffi::randomx_calculate_hash_first(self.raw.as_ptr(), input.as_ptr().cast(), input.len());
@@ -75,7 +75,7 @@ impl Vm {
 
     /// Ends the hash that was begun and begins that of `next`: the one's end and the other's start share a pass over the
     /// scratchpad.
-    pub(super) fn finish_and_begin(&mut self, next: &[u8]) -> PowHash {
+    pub(in super::super) fn finish_and_begin(&mut self, next: &[u8]) -> PowHash {
         let mut output = [0; 32];
         // SAFETY: as in `hash`. If no hash was begun the value is meaningless, but every byte it reads is the VM's own.
         ffi::keeping_float_environment(|| unsafe {
@@ -90,7 +90,7 @@ impl Vm {
     }
 
     /// Ends the hash that was begun.
-    pub(super) fn finish(&mut self) -> PowHash {
+    pub(in super::super) fn finish(&mut self) -> PowHash {
         let mut output = [0; 32];
         // SAFETY: as in `finish_and_begin`.
         ffi::keeping_float_environment(|| unsafe {

@@ -1,0 +1,142 @@
+mod aes;
+mod assembler;
+mod code_memory;
+mod compiler;
+#[cfg(test)]
+#[expect(clippy::cast_possible_truncation, reason = "halves of words are taken on purpose")]
+mod interpreter;
+mod lane;
+mod program;
+#[cfg(test)]
+mod tests;
+
+use blake2::{Blake2b, Blake2b512, Digest, digest::consts::U32};
+use bq_primitives::PowHash;
+
+use self::{
+    aes::Block,
+    compiler::Compiler,
+    lane::{DATASET_LINE_MASK, ITERATIONS, Lane, SCRATCHPAD_BYTES},
+    program::{Configuration, PROGRAM_BYTES, decode},
+};
+use crate::{
+    PowError,
+    memory::{HugeTable, ZeroValid},
+};
+
+/// Programs in a hash.
+pub(crate) const PROGRAMS: usize = 8;
+/// Iterations of a program: [`Machine::step`] is due this often for each.
+pub(crate) const PROGRAM_ITERATIONS: u64 = ITERATIONS;
+
+impl ZeroValid for Block {
+    const ZERO: Self = Self([0; 64]);
+}
+
+/// A VM of our own: compiles each program for this processor. Between two iterations of a program all its state is in memory,
+/// so that several machines can take turns on one thread.
+///
+/// A hash is `begin`; then `PROGRAMS` times `start_program`, its iterations (`step` or `run`), `end_program`; then `finish`
+/// or `finish_and_begin`. Another order gives meaningless values, and nothing worse.
+pub(crate) struct Machine {
+    lane: Box<Lane>,
+    scratchpad: HugeTable<Block>,
+    compiler: Compiler,
+    /// State of the generator that makes the next program.
+    seed: Block,
+    /// In items.
+    dataset_offset: u32,
+}
+
+impl Machine {
+    /// Nothing where generated code cannot run, or on a processor without AES or BMI2 instructions.
+    pub(crate) fn new() -> Result<Option<Self>, PowError> {
+        if !std::arch::is_x86_feature_detected!("aes") {
+            return Ok(None);
+        }
+        let Some(compiler) = Compiler::new() else { return Ok(None) };
+        let scratchpad = HugeTable::zeroed(SCRATCHPAD_BYTES / size_of::<Block>(), "RandomX scratchpad")?;
+        let (lane, seed) = (Box::default(), Block::ZERO);
+        Ok(Some(Self { lane, scratchpad, compiler, seed, dataset_offset: 0 }))
+    }
+
+    /// Begins the hash of `input`: fills the scratchpad.
+    pub(crate) fn begin(&mut self, input: &[u8]) {
+        self.seed = hash_512(input);
+        // SAFETY: `new` found the AES instructions.
+        unsafe { aes::fill(&mut self.seed, &mut self.scratchpad) };
+        self.lane.rounding = 0;
+    }
+
+    /// Makes the next program from the seed.
+    pub(crate) fn start_program(&mut self) {
+        let mut blocks = [Block::ZERO; PROGRAM_BYTES / 64];
+        // SAFETY: `new` found the AES instructions.
+        unsafe { aes::generate(&self.seed, &mut blocks) };
+        let bytes = as_bytes(&blocks);
+        let configuration = Configuration::decode(bytes);
+        self.compiler.compile(&decode(bytes), configuration.read);
+        self.lane.start(&configuration);
+        self.dataset_offset = configuration.dataset_offset;
+    }
+
+    /// Number of the dataset item that the next [`step`](Self::step) reads.
+    pub(crate) fn next_item(&self) -> u64 {
+        u64::from(self.dataset_offset) + u64::from(self.lane.ma & DATASET_LINE_MASK) / 64
+    }
+
+    /// One iteration of the program, given [`next_item`](Self::next_item).
+    pub(crate) fn step(&mut self, item: &[u64; 8]) {
+        // Code adds to this where the item is said to be.
+        let displacement = (self.lane.ma & DATASET_LINE_MASK) as usize;
+        let dataset = item.as_ptr().cast::<u8>().wrapping_sub(displacement);
+        // SAFETY: the only access is at the `displacement` just subtracted, so it reads `item`.
+        unsafe { self.compiler.run(&mut self.lane, &mut self.scratchpad, dataset, 1) };
+    }
+
+    /// All iterations of the program.
+    ///
+    /// # Safety
+    /// `dataset` must be valid for reads of the whole dataset.
+    pub(crate) unsafe fn run(&mut self, dataset: *const u8) {
+        let start = dataset.wrapping_add(self.dataset_offset as usize * 64);
+        // SAFETY: the offset is at most what the dataset has beyond the first 2 GiB.
+        unsafe { self.compiler.run(&mut self.lane, &mut self.scratchpad, start, ITERATIONS) };
+    }
+
+    /// Ends a program: its registers are the next one's seed.
+    pub(crate) fn end_program(&mut self) {
+        self.seed = hash_512(&self.lane.registers.to_bytes());
+    }
+
+    /// The value of the hash whose programs have all run.
+    pub(crate) fn finish(&mut self) -> PowHash {
+        // SAFETY: `new` found the AES instructions.
+        let fingerprint = unsafe { aes::fingerprint(&self.scratchpad) };
+        self.value(&fingerprint)
+    }
+
+    /// [`finish`](Self::finish) and [`begin`](Self::begin) in one pass over the scratchpad.
+    pub(crate) fn finish_and_begin(&mut self, next: &[u8]) -> PowHash {
+        self.seed = hash_512(next);
+        // SAFETY: `new` found the AES instructions.
+        let fingerprint = unsafe { aes::fingerprint_and_fill(&mut self.seed, &mut self.scratchpad) };
+        self.lane.rounding = 0;
+        self.value(&fingerprint)
+    }
+
+    fn value(&self, fingerprint: &Block) -> PowHash {
+        let mut bytes = self.lane.registers.to_bytes();
+        bytes[192..].copy_from_slice(&fingerprint.0);
+        PowHash(Blake2b::<U32>::digest(bytes).into())
+    }
+}
+
+fn hash_512(input: &[u8]) -> Block {
+    Block(Blake2b512::digest(input).into())
+}
+
+fn as_bytes(blocks: &[Block; PROGRAM_BYTES / 64]) -> &[u8; PROGRAM_BYTES] {
+    // SAFETY: a block is 64 bytes and nothing else, so both types have the same bytes.
+    unsafe { &*blocks.as_ptr().cast() }
+}

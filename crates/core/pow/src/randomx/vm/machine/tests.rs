@@ -1,0 +1,155 @@
+use std::sync::Arc;
+
+use super::{
+    interpreter::Interpreter,
+    program::{Instruction, PROGRAM_SIZE},
+    *,
+};
+use crate::randomx::{
+    cache::Cache,
+    dataset::Dataset,
+    vm::{Table, Vm},
+};
+
+#[test]
+fn whole_hashes_equal_the_library() {
+    let Some(mut machine) = Machine::new().unwrap() else { return };
+    let mut dataset = Dataset::unbuilt();
+    for key in [b"first", b"other"] {
+        let cache = Arc::new(Cache::build(key, None).unwrap());
+        let mut library = Vm::new(Table::Light(Arc::clone(&cache))).unwrap();
+        machine.begin(b"0");
+        for input in 0..8_u64 {
+            run_by_steps(&mut machine, |item| dataset.item(&cache, item));
+            let expected = library.hash(input.to_string().as_bytes());
+            assert_eq!(machine.finish_and_begin((input + 1).to_string().as_bytes()), expected);
+        }
+        run_by_steps(&mut machine, |item| dataset.item(&cache, item));
+        assert_eq!(machine.finish(), library.hash(b"8"));
+    }
+}
+
+fn run_by_steps(machine: &mut Machine, mut item: impl FnMut(u64) -> [u64; 8]) {
+    for _ in 0..PROGRAMS {
+        machine.start_program();
+        for _ in 0..PROGRAM_ITERATIONS {
+            let item = item(machine.next_item());
+            machine.step(&item);
+        }
+        machine.end_program();
+    }
+}
+
+#[test]
+fn random_programs_equal_the_model() {
+    let Some(mut bench) = Bench::new() else { return };
+    for seed in 0..1500_u64 {
+        let bytes = random_program(seed);
+        bench.compare(&bytes, 3);
+    }
+    bench.compare_scratchpads();
+}
+
+/// Programs that are half one opcode, with the operands at which something changes.
+#[test]
+fn every_opcode_equals_the_model() {
+    const IMMEDIATES: [u32; 12] =
+        [0, 1, 2, 7, 8, 63, 64, 0x7fff_ffff, 0x8000_0000, 0x8000_0001, 0xffff_fff8, 0xffff_ffff];
+    let Some(mut bench) = Bench::new() else { return };
+    for opcode in 0..=u8::MAX {
+        for variant in 0..6_u64 {
+            let mut bytes = random_program(u64::from(opcode) << 8 | variant);
+            for index in (0..PROGRAM_SIZE).step_by(2) {
+                let instruction = &mut bytes[128 + 8 * index..][..8];
+                instruction[0] = opcode;
+                if instruction[3] & 1 == 0 {
+                    instruction[2] = instruction[1];
+                }
+                if instruction[5] & 1 == 0 {
+                    let immediate = IMMEDIATES[usize::from(instruction[4]) % IMMEDIATES.len()];
+                    instruction[4..].copy_from_slice(&immediate.to_le_bytes());
+                }
+            }
+            bench.compare(&bytes, 2);
+        }
+    }
+    bench.compare_scratchpads();
+}
+
+#[test]
+fn all_rounding_modes_and_all_instructions_occur() {
+    let programs: Vec<_> = (0..100).flat_map(|seed| decode(&random_program(seed))).collect();
+    let kinds: std::collections::HashSet<_> = programs.iter().map(std::mem::discriminant).collect();
+    assert_eq!(kinds.len(), 23);
+    let Some(mut bench) = Bench::new() else { return };
+    let mut modes = [0; 4];
+    for seed in 0..100 {
+        bench.compare(&random_program(seed), 1);
+        modes[bench.model.rounding as usize] += 1;
+    }
+    assert!(modes.iter().all(|&count| count > 5), "{modes:?}");
+}
+
+#[test]
+fn edges_of_the_encoding() {
+    let decode_one = |bytes: [u8; 8]| {
+        let mut program = [0; PROGRAM_BYTES];
+        program[128..136].copy_from_slice(&bytes);
+        decode(&program)[0]
+    };
+    // IMUL_RCP by zero, a power of two, and otherwise.
+    assert_eq!(decode_one([76, 1, 0, 0, 0, 0, 0, 0]), Instruction::Nop);
+    assert_eq!(decode_one([76, 1, 0, 0, 0, 0, 0, 0x80]), Instruction::Nop);
+    let three = Instruction::ImulRcp { dst: 1, reciprocal: 0xaaaa_aaaa_aaaa_aaaa };
+    assert_eq!(decode_one([76, 1, 0, 0, 3, 0, 0, 0]), three);
+    let largest = Instruction::ImulRcp { dst: 1, reciprocal: 0x8000_0000_8000_0000 };
+    assert_eq!(decode_one([76, 1, 0, 0, 0xff, 0xff, 0xff, 0xff]), largest);
+    // A branch's own bit is set and the one below cleared, at both ends of what `mod.cond` selects.
+    let branch = |addend, mask| Instruction::Cbranch { dst: 2, addend, mask, target: 0 };
+    assert_eq!(decode_one([214, 2, 0, 0, 0xff, 0xff, 0xff, 0xff]), branch(!0x80, 0xff00));
+    assert_eq!(decode_one([238, 2, 0, 0xf0, 0, 0, 0, 0]), branch(0x80_0000, 0x7f80_0000));
+}
+
+/// A compiled program and its model, each with a VM of its own that start and stay equal.
+struct Bench {
+    machine: Machine,
+    model: Lane,
+    scratchpad: Vec<Block>,
+}
+
+impl Bench {
+    fn new() -> Option<Self> {
+        let mut machine = Machine::new().unwrap()?;
+        machine.begin(b"any");
+        let scratchpad = machine.scratchpad.to_vec();
+        Some(Self { machine, model: Lane::default(), scratchpad })
+    }
+
+    fn compare(&mut self, bytes: &[u8; PROGRAM_BYTES], iterations: u64) {
+        let (configuration, program) = (Configuration::decode(bytes), decode(bytes));
+        self.machine.lane.start(&configuration);
+        self.machine.compiler.compile(&program, configuration.read);
+        self.model.start(&configuration);
+        let Self { machine, model, scratchpad } = self;
+        let mut interpreter = Interpreter { program: &program, read: configuration.read, lane: model, scratchpad };
+        for iteration in 0..iterations {
+            let item = std::array::from_fn(|index| 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(index as u64 + iteration));
+            machine.step(&item);
+            interpreter.iterate(|_| item);
+            assert_eq!(*machine.lane, *interpreter.lane, "{program:#?}");
+        }
+    }
+
+    fn compare_scratchpads(&self) {
+        assert!(*self.machine.scratchpad == *self.scratchpad);
+    }
+}
+
+/// By the same hash that makes seeds, so that it needs no special processor.
+fn random_program(seed: u64) -> [u8; PROGRAM_BYTES] {
+    let mut blocks = [Block::ZERO; PROGRAM_BYTES / 64];
+    for (index, block) in (0_u64..).zip(&mut blocks) {
+        *block = hash_512(&[seed.to_le_bytes(), index.to_le_bytes()].concat());
+    }
+    *as_bytes(&blocks)
+}
