@@ -1,8 +1,9 @@
-use std::{ffi::c_ulong, num::NonZeroUsize, ptr::NonNull, thread};
+use std::{ffi::c_ulong, num::NonZeroUsize, ptr::NonNull, slice, thread};
 
 use super::{
     cache::Cache,
     ffi::{self, RawDataset},
+    items::Line,
 };
 use crate::{PowError, memory::advise_huge_pages};
 
@@ -21,23 +22,32 @@ unsafe impl Send for Dataset {}
 unsafe impl Sync for Dataset {}
 
 impl Dataset {
-    /// Builds the dataset of `cache` with `threads` threads, some 50 seconds of CPU time, in the memory of `recycled` if
+    /// Builds the dataset of `cache` with `threads` threads, some 5 seconds of CPU time (50 without AVX-512), in the memory of `recycled` if
     /// there is one.
     pub(crate) fn build(cache: &Cache, threads: NonZeroUsize, recycled: Option<Self>) -> Result<Self, PowError> {
-        let dataset = match recycled {
+        let mut dataset = match recycled {
             Some(dataset) => dataset,
             None => Self::allocate()?,
         };
-        thread::scope(|scope| {
-            for (first, count) in parts(item_count(), threads) {
-                let dataset = &dataset;
-                scope.spawn(move || dataset.fill(cache, first, count));
+        thread::scope(|scope| match cache.lockstep() {
+            Some(lockstep) => {
+                let mut rest = dataset.items_mut();
+                for (first, count) in parts(item_count(), threads) {
+                    let part = rest.split_off_mut(..usize::try_from(count).unwrap_or(usize::MAX)).unwrap_or_default();
+                    scope.spawn(move || lockstep.fill(cache.lines(), first, part));
+                }
+            }
+            None => {
+                for (first, count) in parts(item_count(), threads) {
+                    let dataset = &dataset;
+                    scope.spawn(move || dataset.fill_by_library(cache, first, count));
+                }
             }
         });
         Ok(dataset)
     }
 
-    fn allocate() -> Result<Self, PowError> {
+    pub(super) fn allocate() -> Result<Self, PowError> {
         // SAFETY: no flags are needed: huge pages are asked for below, without the privilege that the flag takes.
         let raw = NonNull::new(unsafe { ffi::randomx_alloc_dataset(0) })
             .ok_or(PowError::Memory { what: "RandomX dataset", bytes: RANDOMX_DATASET_BYTES })?;
@@ -48,8 +58,17 @@ impl Dataset {
         Ok(dataset)
     }
 
-    /// Fills a range of items. Private: threads must be given ranges that do not overlap, by `build`.
-    fn fill(&self, cache: &Cache, first: c_ulong, count: c_ulong) {
+    /// All items, in order.
+    pub(super) fn items_mut(&mut self) -> &mut [Line] {
+        let count = usize::try_from(item_count()).unwrap_or(0);
+        // SAFETY: the library documents that so many items lie there, and aligns them to lines of the processor's cache.
+        // The memory came from the system, which fills it with zeroes. `&mut self` is handed on.
+        unsafe { slice::from_raw_parts_mut(ffi::randomx_get_dataset_memory(self.raw.as_ptr()).cast(), count) }
+    }
+
+    /// Fills a range of items by the library. Those who call it from several threads must give them ranges that do not
+    /// overlap.
+    pub(super) fn fill_by_library(&self, cache: &Cache, first: c_ulong, count: c_ulong) {
         // SAFETY: the range lies within the dataset; ranges of other threads are disjoint, as the library demands; the
         // cache is only read.
         unsafe { ffi::randomx_init_dataset(self.raw.as_ptr(), cache.as_ptr(), first, count) };
@@ -94,14 +113,9 @@ impl Dataset {
     }
 
     /// Builds one item, by the library.
-    pub(super) fn item(&mut self, cache: &Cache, item: u64) -> [u64; 8] {
-        assert!(item < item_count());
-        self.fill(cache, item, 1);
-        // SAFETY: the item lies in the dataset and was just written by this thread, which alone uses the dataset.
-        unsafe {
-            let memory = ffi::randomx_get_dataset_memory(self.raw.as_ptr()).cast::<[u64; 8]>();
-            memory.add(usize::try_from(item).unwrap()).read()
-        }
+    pub(super) fn item(&mut self, cache: &Cache, item: u64) -> Line {
+        self.fill_by_library(cache, item, 1);
+        self.items_mut()[usize::try_from(item).unwrap()]
     }
 }
 

@@ -1,12 +1,28 @@
-//! RandomX v1 (`rx/0`) by its reference library, in an own safe wrapper.
+//! RandomX v1 (`rx/0`) by its reference library, in an own safe wrapper, with dataset items of our own ([`items`]).
 //!
 //! A cache (256 MiB, from a key) is enough to hash in light mode; a dataset (2,080 MiB, from a cache) hashes six to ten
 //! times as fast. Both give the same values.
 
+#[expect(clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "at most 64 bytes of 64 are given out")]
+mod blake_generator;
 mod cache;
 mod dataset;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod executable;
 mod ffi;
+#[expect(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "registers and lanes are numbered by constants, lines by a masked index; words wrap by definition"
+)]
+mod items;
 mod published;
+#[expect(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "eight registers numbered below eight; counts and cycles stay below a thousand"
+)]
+mod superscalar;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -14,6 +30,6 @@ mod vm;
 
 pub use cache::RANDOMX_CACHE_BYTES;
 pub use dataset::RANDOMX_DATASET_BYTES;
-pub use published::RandomXOfKey;
+pub use published::{RandomXItemsOfKey, RandomXOfKey};
 pub use tables::RandomXHasher;
 pub(crate) use tables::{DatasetSlot, KeyTables};

@@ -1,9 +1,10 @@
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use bq_primitives::PowHash;
 
 use super::{
     cache::Cache,
+    dataset::Dataset,
     vm::{Table, Vm},
 };
 use crate::PowError;
@@ -27,4 +28,40 @@ impl RandomXOfKey {
     pub fn hash(&mut self, input: &[u8]) -> PowHash {
         self.vm.hash(input)
     }
+}
+
+/// Dataset items under a key of any length, by each of the ways this crate has to compute them, for comparing the two.
+pub struct RandomXItemsOfKey {
+    cache: Cache,
+    /// Filled in no more than what was asked for.
+    dataset: Dataset,
+}
+
+impl RandomXItemsOfKey {
+    /// Builds a cache of its own for `key`, and reserves a dataset's memory.
+    ///
+    /// # Errors
+    /// [`PowError::Memory`].
+    pub fn new(key: &[u8]) -> Result<Self, PowError> {
+        Ok(Self { cache: Cache::build(key, None)?, dataset: Dataset::allocate()? })
+    }
+
+    /// Computes `count` items from number `first` on by the reference library. Nothing if there are not so many.
+    pub fn by_library(&mut self, first: u32, count: u32) -> Option<&[[u64; 8]]> {
+        let range = range(first, count);
+        self.dataset.items_mut().get(range.clone())?;
+        self.dataset.fill_by_library(&self.cache, first.into(), count.into());
+        self.dataset.items_mut().get(range)
+    }
+
+    /// As [`RandomXItemsOfKey::by_library`], by our own code, many side by side. Nothing where this machine cannot.
+    pub fn in_lock_step(&mut self, first: u32, count: u32) -> Option<&[[u64; 8]]> {
+        let items = self.dataset.items_mut().get_mut(range(first, count))?;
+        self.cache.lockstep()?.fill(self.cache.lines(), first.into(), items);
+        Some(items)
+    }
+}
+
+const fn range(first: u32, count: u32) -> Range<usize> {
+    first as usize..(first as usize).saturating_add(count as usize)
 }
