@@ -13,7 +13,7 @@ use crate::{
     PowError, RandomXHasher,
     ethash::EthashDatasets,
     ethash_final, ethash_work_hash,
-    randomx::{DatasetSlot, KeyTables},
+    randomx::{DatasetSlot, KeyTables, LightHashers},
     randomx_blob,
     resident::Resident,
     sha256d, sha256d_work_header,
@@ -81,6 +81,7 @@ pub struct PowCounters {
 pub struct PowVerifier {
     config: PowConfig,
     randomx: Resident<BlockId, KeyTables>,
+    light: LightHashers,
     dataset: DatasetSlot,
     dataset_builds: AtomicU64,
     ethash: Resident<u32, EthashCache>,
@@ -100,6 +101,7 @@ impl PowVerifier {
         Self {
             config,
             randomx: Resident::new(RANDOMX_KEYS_MAX),
+            light: LightHashers::default(),
             dataset: DatasetSlot::default(),
             dataset_builds: AtomicU64::new(0),
             ethash: Resident::new(ETHASH_EPOCHS_MAX),
@@ -187,6 +189,15 @@ impl PowVerifier {
     /// [`PowError::Memory`].
     pub fn randomx_hash(&self, key: &BlockId, input: &[u8]) -> Result<PowHash, PowError> {
         Ok(self.randomx_hasher(key)?.hash(input))
+    }
+
+    /// As [`PowVerifier::randomx_hash`] for many; results in the order of `inputs`. In light mode each takes half the time or less
+    /// from four on, where the processor has AVX-512; eight at a time are nearly as good as any number.
+    ///
+    /// # Errors
+    /// [`PowError::Memory`].
+    pub fn randomx_hash_batch(&self, key: &BlockId, inputs: &[&[u8]]) -> Result<Vec<PowHash>, PowError> {
+        self.randomx_tables(key)?.hash_batch(&self.light, inputs)
     }
 
     /// A RandomX VM to hash many inputs with. Keep it for a slice of work only.

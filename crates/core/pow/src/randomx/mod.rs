@@ -7,6 +7,8 @@
 mod blake_generator;
 mod cache;
 mod dataset;
+#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+mod elsewhere;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod executable;
 mod ffi;
@@ -16,6 +18,9 @@ mod ffi;
     reason = "registers and lanes are numbered by constants, lines by a masked index; words wrap by definition"
 )]
 mod items;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[expect(clippy::indexing_slicing, reason = "as many machines are borrowed as the largest group of inputs has")]
+mod light;
 mod published;
 #[expect(
     clippy::arithmetic_side_effects,
@@ -30,6 +35,10 @@ mod vm;
 
 pub use cache::RANDOMX_CACHE_BYTES;
 pub use dataset::RANDOMX_DATASET_BYTES;
+#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+pub(crate) use elsewhere::LightHashers;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+pub(crate) use light::LightHashers;
 pub use published::{RandomXItemsOfKey, RandomXOfKey};
 pub use tables::RandomXHasher;
 pub(crate) use tables::{DatasetSlot, KeyTables};

@@ -7,6 +7,7 @@ use bq_primitives::{BlockId, PowHash};
 use parking_lot::Mutex;
 
 use super::{
+    LightHashers,
     cache::Cache,
     dataset::Dataset,
     vm::{Table, Vm},
@@ -48,6 +49,24 @@ impl KeyTables {
             (None, None) => Vm::new(Table::Light(Arc::clone(&self.cache)))?,
         };
         Ok(RandomXHasher { vm: Some(vm), begun: false, tables: Arc::clone(self) })
+    }
+
+    /// The value of each blob, in order. Two and more without a dataset are hashed in lock step where this machine can.
+    pub(crate) fn hash_batch(
+        self: &Arc<Self>,
+        light: &LightHashers,
+        blobs: &[&[u8]],
+    ) -> Result<Vec<PowHash>, PowError> {
+        // Alone, a hash is quicker by the library, which computes one item at a time.
+        if blobs.len() > 1
+            && !self.has_dataset()
+            && let Some(lockstep) = self.cache.lockstep()
+            && let Some(values) = light.hash(self.cache.lines(), lockstep, blobs)?
+        {
+            return Ok(values);
+        }
+        let mut hasher = self.hasher()?;
+        Ok(blobs.iter().map(|blob| hasher.hash(blob)).collect())
     }
 
     fn has_dataset(&self) -> bool {

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use bq_api_types::{AcceptedShare, PoolApi};
-use bq_pow::{EthashProof, EthashTask, PowError, PowVerifier, ethash_final, ethash_work_hash};
+use bq_pow::{EthashProof, EthashTask, PowError, PowVerifier, ethash_final, ethash_work_hash, randomx_blob};
 use bq_primitives::{Algorithm, Block, BlockId, PowHash, PowKey, Seal, Target};
 use bq_stratum::{Claim, DuplicateSet, Reject, ShareCandidate, Sighting, Verdict};
 use parking_lot::{Mutex, RwLock};
@@ -78,30 +78,40 @@ impl Judge {
         checks: &mut [Result<(), Reject>],
     ) -> Vec<Result<Proven, Reject>> {
         let ethash = self.evaluate_ethash(candidates, checks);
-        let each = candidates.iter().zip(checks).zip(ethash);
+        let randomx = self.evaluate_randomx(candidates, checks);
+        let each = candidates.iter().zip(checks).zip(ethash.into_iter().zip(randomx));
         each.map(|((candidate, check), evaluated)| {
             (*check)?;
             match evaluated {
-                Some(proof) => ethash_verdict(candidate, proof?),
-                None => self.prove(candidate),
+                (Some(proof), _) => ethash_verdict(candidate, proof?),
+                (_, Some(value)) => little_endian_verdict(candidate, value?),
+                (None, None) => self.prove_sha256d(candidate),
             }
         })
         .collect()
     }
 
-    /// SHA-256d and RandomX, one at a time.
-    fn prove(&self, candidate: &ShareCandidate) -> Result<Proven, Reject> {
-        let (template, seal) = (&candidate.template, candidate.seal);
-        let value = self.verifier.pow_value(&template.header, &seal, &template.key).map_err(|error| refused(&error))?;
-        if let Claim::RandomX(result) = candidate.claim
-            && result != value.0
-        {
-            return Err(Reject::BadProof);
-        }
-        if !candidate.share_target.is_met_by_le(&value) {
-            return Err(Reject::LowDifficulty);
-        }
-        Ok(Proven { seal, value })
+    fn prove_sha256d(&self, candidate: &ShareCandidate) -> Result<Proven, Reject> {
+        let template = &candidate.template;
+        let value = self.verifier.pow_value(&template.header, &candidate.seal, &template.key);
+        little_endian_verdict(candidate, value.map_err(|error| refused(&error))?)
+    }
+
+    /// Evaluates the RandomX candidates, those of one key in lock step; nothing for candidates of other algorithms.
+    fn evaluate_randomx(
+        &self,
+        candidates: &[&ShareCandidate],
+        checks: &[Result<(), Reject>],
+    ) -> Vec<Option<Result<PowHash, Reject>>> {
+        let waiting = candidates.iter().zip(checks).enumerate().filter(|(_, (_, check))| check.is_ok());
+        let waiting = waiting.filter_map(|(index, (candidate, _))| match candidate.template.key {
+            PowKey::RandomX(key) => Some((index, key, randomx_blob_of(candidate)?)),
+            _ => None,
+        });
+        evaluate_by(candidates.len(), waiting.collect(), |key, blobs: &[[u8; 76]]| {
+            let blobs: Vec<&[u8]> = blobs.iter().map(<[u8; 76]>::as_slice).collect();
+            self.verifier.randomx_hash_batch(&key, &blobs)
+        })
     }
 
     /// Evaluates the Ethash candidates that pass the claimed mix's cheap check, those of one epoch in lock step; nothing
@@ -111,7 +121,6 @@ impl Judge {
         candidates: &[&ShareCandidate],
         checks: &mut [Result<(), Reject>],
     ) -> Vec<Option<Result<EthashProof, Reject>>> {
-        let mut evaluated: Vec<Option<Result<EthashProof, Reject>>> = candidates.iter().map(|_| None).collect();
         let mut waiting: Vec<(usize, u32, EthashTask)> = Vec::new();
         for (index, (candidate, check)) in candidates.iter().zip(checks).enumerate() {
             let (PowKey::Ethash(epoch), Some(task)) = (candidate.template.key, ethash_task(candidate)) else {
@@ -124,19 +133,7 @@ impl Judge {
                 waiting.push((index, epoch, task));
             }
         }
-        while let Some((_, epoch, _)) = waiting.first().copied() {
-            let (now, later): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|(_, of, _)| *of == epoch);
-            waiting = later;
-            let tasks: Vec<EthashTask> = now.iter().map(|(_, _, task)| *task).collect();
-            let results: Vec<Result<EthashProof, Reject>> = match self.verifier.ethash_hash_batch(epoch, &tasks) {
-                Ok(proofs) => proofs.into_iter().map(Ok).collect(),
-                Err(error) => now.iter().map(|_| Err(refused(&error))).collect(),
-            };
-            for ((index, ..), result) in now.into_iter().zip(results) {
-                evaluated[index] = Some(result);
-            }
-        }
-        evaluated
+        evaluate_by(candidates.len(), waiting, |epoch, tasks| self.verifier.ethash_hash_batch(epoch, tasks))
     }
 
     /// Enters a proven share once, and books it before the miner hears of it.
@@ -189,6 +186,39 @@ impl Judge {
     }
 }
 
+/// Evaluates tasks `(index, key, task)`, those of one key at once, into `count` places by index. The rest stay empty.
+fn evaluate_by<K: Copy + PartialEq, T, V>(
+    count: usize,
+    mut waiting: Vec<(usize, K, T)>,
+    evaluate: impl Fn(K, &[T]) -> Result<Vec<V>, PowError>,
+) -> Vec<Option<Result<V, Reject>>> {
+    let mut evaluated: Vec<Option<Result<V, Reject>>> = std::iter::repeat_with(|| None).take(count).collect();
+    while let Some((_, key, _)) = waiting.first() {
+        let key = *key;
+        let (now, later): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|(_, of, _)| *of == key);
+        waiting = later;
+        let (indices, tasks): (Vec<usize>, Vec<T>) = now.into_iter().map(|(index, _, task)| (index, task)).unzip();
+        let results: Vec<Result<V, Reject>> = match evaluate(key, &tasks) {
+            Ok(values) => values.into_iter().map(Ok).collect(),
+            Err(error) => indices.iter().map(|_| Err(refused(&error))).collect(),
+        };
+        for (index, result) in indices.into_iter().zip(results) {
+            evaluated[index] = Some(result);
+        }
+    }
+    evaluated
+}
+
+fn randomx_blob_of(candidate: &ShareCandidate) -> Option<[u8; 76]> {
+    let template = &candidate.template;
+    match candidate.seal {
+        Seal::RandomX { extranonce, nonce } => {
+            Some(randomx_blob(&template.header, &template.seal_hash, &extranonce, nonce))
+        }
+        Seal::Sha256d { .. } | Seal::Ethash { .. } => None,
+    }
+}
+
 fn ethash_task(candidate: &ShareCandidate) -> Option<EthashTask> {
     match candidate.seal {
         Seal::Ethash { extranonce, nonce, .. } => {
@@ -217,6 +247,19 @@ fn ethash_verdict(candidate: &ShareCandidate, proof: EthashProof) -> Result<Prov
     }
     let Seal::Ethash { extranonce, nonce, .. } = candidate.seal else { return Err(Reject::BadProof) };
     Ok(Proven { seal: Seal::Ethash { extranonce, nonce, mix: proof.mix }, value: proof.value })
+}
+
+/// SHA-256d and RandomX.
+fn little_endian_verdict(candidate: &ShareCandidate, value: PowHash) -> Result<Proven, Reject> {
+    if let Claim::RandomX(result) = candidate.claim
+        && result != value.0
+    {
+        return Err(Reject::BadProof);
+    }
+    if !candidate.share_target.is_met_by_le(&value) {
+        return Err(Reject::LowDifficulty);
+    }
+    Ok(Proven { seal: candidate.seal, value })
 }
 
 fn meets(target: &Target, algorithm: Algorithm, value: &PowHash) -> bool {

@@ -1,5 +1,6 @@
 use std::{
     io,
+    num::NonZeroUsize,
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -50,7 +51,7 @@ pub(super) struct Lane {
 /// What queue and threads know of each other.
 struct Load {
     algorithm: Algorithm,
-    threads: u64,
+    threads: NonZeroUsize,
     queue_max: usize,
     /// Bound by time; zero for none.
     queue_us: u64,
@@ -59,7 +60,7 @@ struct Load {
     service_us: AtomicU64,
 }
 
-/// Ethash evaluates this many proofs in the time of two or three.
+/// Ethash and RandomX in light mode evaluate this many proofs in the time of two or three.
 const BATCH_MAX: usize = 8;
 /// RandomX in light mode on a slow machine: what the bound by time starts from.
 const RANDOMX_SERVICE_US: u64 = 34_000;
@@ -71,12 +72,12 @@ impl Lane {
         judge: &Arc<Judge>,
         threads: &mut Vec<JoinHandle<()>>,
     ) -> io::Result<Self> {
-        let count = config.threads[algorithm.index()].get();
+        let count = config.threads[algorithm.index()];
         let queue_max = config.queue_max[algorithm.index()].max(1);
         let is_randomx = algorithm == Algorithm::RandomX;
         let load = Arc::new(Load {
             algorithm,
-            threads: u64::try_from(count).unwrap_or(u64::MAX),
+            threads: count,
             queue_max,
             queue_us: if is_randomx { config.randomx_queue_ms.saturating_mul(1000) } else { 0 },
             queued: AtomicUsize::new(0),
@@ -84,7 +85,7 @@ impl Lane {
         });
         let (urgent, urgent_tasks) = bounded(queue_max);
         let (normal, normal_tasks) = bounded(queue_max);
-        for _ in 0..count {
+        for _ in 0..count.get() {
             let worker = Worker {
                 urgent: urgent_tasks.clone(),
                 normal: normal_tasks.clone(),
@@ -119,8 +120,9 @@ impl Load {
             return self.queue_max;
         }
         let service_us = self.service_us.load(Ordering::Relaxed).max(1);
-        let by_time = self.threads.saturating_mul(self.queue_us) / service_us;
-        usize::try_from(by_time.max(self.threads)).unwrap_or(usize::MAX).min(self.queue_max)
+        let threads = u64::try_from(self.threads.get()).unwrap_or(u64::MAX);
+        let by_time = threads.saturating_mul(self.queue_us) / service_us;
+        usize::try_from(by_time.max(threads)).unwrap_or(usize::MAX).min(self.queue_max)
     }
 
     fn served(&self, count: usize, took: Duration) {
@@ -142,11 +144,7 @@ struct Worker {
 
 impl Worker {
     fn run(self) {
-        while let Some(first) = self.next() {
-            let mut tasks = vec![first];
-            if self.load.algorithm == Algorithm::Ethash {
-                tasks.extend(self.normal.try_iter().take(BATCH_MAX - 1));
-            }
+        while let Some(tasks) = self.next() {
             let began = Instant::now();
             let verdicts = self.judge.judge(tasks.iter().map(|task| task.candidate.as_ref()));
             self.load.served(tasks.len(), began.elapsed());
@@ -159,15 +157,30 @@ impl Worker {
         }
     }
 
-    /// The next task, urgent ones first; nothing once the server is gone and the queues are empty.
-    fn next(&self) -> Option<Task> {
+    /// The next tasks, urgent ones first and by themselves; nothing once the server is gone and the queues are empty.
+    fn next(&self) -> Option<Vec<Task>> {
         if let Ok(task) = self.urgent.try_recv() {
-            return Some(task);
+            return Some(self.batch(task, &self.urgent));
         }
-        select! {
-            recv(self.urgent) -> task => task.ok().or_else(|| self.normal.recv().ok()),
-            recv(self.normal) -> task => task.ok().or_else(|| self.urgent.recv().ok()),
+        let (task, queue) = select! {
+            recv(self.urgent) -> task => (task.ok(), &self.urgent),
+            recv(self.normal) -> task => (task.ok(), &self.normal),
+        };
+        match task {
+            Some(task) => Some(self.batch(task, queue)),
+            // One queue is gone and empty; the other may have tasks.
+            None => self.urgent.recv().or_else(|_| self.normal.recv()).ok().map(|task| vec![task]),
         }
+    }
+
+    /// `first` and what can be evaluated along with it: others that wait in the same queue, but only this thread's share of them.
+    fn batch(&self, first: Task, queue: &Receiver<Task>) -> Vec<Task> {
+        let more = match self.load.algorithm {
+            Algorithm::Sha256d => 0,
+            Algorithm::RandomX => (queue.len() / self.load.threads).min(BATCH_MAX - 1),
+            Algorithm::Ethash => BATCH_MAX - 1,
+        };
+        std::iter::once(first).chain(queue.try_iter().take(more)).collect()
     }
 }
 

@@ -3,10 +3,7 @@
 
 use crate::randomx::superscalar::{Instruction, Operation, Program};
 
-/// Vectors side by side: one would leave the processor waiting for results, three have not the registers.
-pub(super) const VECTORS: usize = 2;
-
-/// Register `r` of vector `v` lives in `zmm(r * VECTORS + v)`; these lie above and are free.
+/// Register `r` of vector `v` lives in `zmm(r * vectors + v)`; these lie above the registers of two vectors and are free.
 const SCRATCH: [u8; 5] = [16, 17, 18, 19, 20];
 /// Ones in the lower half of each lane.
 const LOW_HALVES: u8 = 31;
@@ -23,10 +20,10 @@ pub(super) struct Code {
     pub(super) constants: Vec<u64>,
 }
 
-/// Compiles `program`.
-pub(super) fn compile(program: &Program) -> Code {
-    let mut assembler = Assembler { code: Vec::with_capacity(1 << 14), constants: vec![u64::from(u32::MAX)] };
-    let registers = 8 * VECTORS as u8;
+/// Compiles `program` for one or two vectors side by side.
+pub(super) fn compile(program: &Program, vectors: usize) -> Code {
+    let mut assembler = Assembler { vectors, code: Vec::with_capacity(1 << 14), constants: vec![u64::from(u32::MAX)] };
+    let registers = 8 * vectors as u8;
     assembler.broadcast_load(LOW_HALVES, 0);
     for register in 0..registers {
         assembler.load(register, register);
@@ -71,6 +68,7 @@ impl Opcode {
 }
 
 struct Assembler {
+    vectors: usize,
     code: Vec<u8>,
     constants: Vec<u64>,
 }
@@ -84,8 +82,9 @@ impl Assembler {
             }
             _ => 0,
         };
-        for vector in 0..VECTORS {
-            let zmm = |register: usize| (register * VECTORS + vector) as u8;
+        let vectors = self.vectors;
+        for vector in 0..vectors {
+            let zmm = |register: usize| (register * vectors + vector) as u8;
             let dst = zmm(dst);
             match operation {
                 Operation::Subtract { src } => self.registers(Opcode::SUB, dst, dst, zmm(src)),

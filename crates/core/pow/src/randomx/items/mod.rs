@@ -3,8 +3,8 @@
 //! [`item`] is the rule, one item at a time. [`LockStep`] computes sixteen side by side where the processor has the vectors
 //! for it, several times faster.
 
-#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
-mod elsewhere;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod block;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 #[expect(clippy::cast_possible_truncation, reason = "there are 32 vector registers, and at most 512 constants")]
 mod evex;
@@ -12,9 +12,12 @@ mod evex;
 mod lockstep;
 
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
-pub(super) use elsewhere::LockStep;
+pub(super) use super::elsewhere::LockStep;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-pub(super) use lockstep::LockStep;
+pub(super) use {
+    block::{LANES, Words},
+    lockstep::{Compilation, LockStep},
+};
 
 use super::superscalar::{PROGRAMS, Program, Registers};
 

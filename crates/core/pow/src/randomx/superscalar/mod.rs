@@ -13,7 +13,7 @@ pub(super) const PROGRAMS: usize = 8;
 
 /// One program, and which register says where the cache is read next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Program {
+pub(crate) struct Program {
     pub(super) instructions: Vec<Instruction>,
     pub(super) address_register: usize,
 }

@@ -12,5 +12,4 @@ mod machine;
 
 pub(super) use library::{Table, Vm};
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-#[expect(unused_imports, reason = "light lock step and fast mode come to use it")]
 pub(super) use machine::{Machine, PROGRAM_ITERATIONS, PROGRAMS};
