@@ -74,6 +74,12 @@ impl Dataset {
         unsafe { ffi::randomx_init_dataset(self.raw.as_ptr(), cache.as_ptr(), first, count) };
     }
 
+    /// [`RANDOMX_DATASET_BYTES`] bytes.
+    pub(super) fn memory(&self) -> *const u8 {
+        // SAFETY: the dataset is live.
+        unsafe { ffi::randomx_get_dataset_memory(self.raw.as_ptr()).cast_const().cast() }
+    }
+
     pub(super) const fn as_ptr(&self) -> *mut RawDataset {
         self.raw.as_ptr()
     }

@@ -42,3 +42,4 @@ pub(crate) use light::LightHashers;
 pub use published::{RandomXItemsOfKey, RandomXOfKey};
 pub use tables::RandomXHasher;
 pub(crate) use tables::{DatasetSlot, KeyTables};
+pub use vm::{RANDOMX_LANES, RandomXEngine};

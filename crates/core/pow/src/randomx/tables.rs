@@ -10,7 +10,7 @@ use super::{
     LightHashers,
     cache::Cache,
     dataset::Dataset,
-    vm::{Table, Vm},
+    vm::{RandomXEngine, Table, Vm},
 };
 use crate::PowError;
 
@@ -48,7 +48,7 @@ impl KeyTables {
             (None, Some(dataset)) => Vm::new(Table::Fast(dataset))?,
             (None, None) => Vm::new(Table::Light(Arc::clone(&self.cache)))?,
         };
-        Ok(RandomXHasher { vm: Some(vm), begun: false, tables: Arc::clone(self) })
+        Ok(RandomXHasher { vm: Some(vm), tables: Arc::clone(self) })
     }
 
     /// The value of each blob, in order. Two and more without a dataset are hashed in lock step where this machine can.
@@ -81,7 +81,8 @@ impl KeyTables {
         previous
     }
 
-    fn give_back(&self, vm: Vm) {
+    fn give_back(&self, mut vm: Vm) {
+        vm.abandon();
         // Holding this lock orders us against `set_dataset`: no VM of the other mode is kept.
         let dataset = self.dataset.lock();
         let mut idle = self.idle.lock();
@@ -118,12 +119,15 @@ impl DatasetSlot {
     }
 }
 
-/// A few hashes by cache and by dataset. Each reads 16,384 of the dataset's items; it takes a fifth of a second after a build of
+/// A few hashes by cache and, in lanes, by dataset. Each reads 16,384 of the dataset's items; it takes a fifth of a second after a build of
 /// many, and a wrong dataset would make every proof of this machine worthless.
 fn agree(cache: &Arc<Cache>, dataset: &Arc<Dataset>) -> Result<bool, PowError> {
     let mut light = Vm::new(Table::Light(Arc::clone(cache)))?;
     let mut fast = Vm::new(Table::Fast(Arc::clone(dataset)))?;
-    Ok((0..4_u8).all(|input| light.hash(&[input]) == fast.hash(&[input])))
+    let mut values = fast.feed(&[&[0], &[1]]);
+    values.extend(fast.feed(&[&[2], &[3]]));
+    values.extend(fast.drain());
+    Ok((0..4_u8).map(|input| light.hash(&[input])).eq(values))
 }
 
 /// A RandomX virtual machine on loan: goes back to its key's pool when dropped. Keep it for a slice of work only, since
@@ -131,7 +135,6 @@ fn agree(cache: &Arc<Cache>, dataset: &Arc<Dataset>) -> Result<bool, PowError> {
 pub struct RandomXHasher {
     /// Taken only by `drop`.
     vm: Option<Vm>,
-    begun: bool,
     tables: Arc<KeyTables>,
 }
 
@@ -148,6 +151,12 @@ impl RandomXHasher {
         self.vm.as_ref().is_some_and(Vm::is_fast)
     }
 
+    /// Who computes.
+    #[must_use]
+    pub fn engine(&self) -> RandomXEngine {
+        self.vm.as_ref().map_or(RandomXEngine::Library, Vm::engine)
+    }
+
     /// A new hasher would be faster, because the dataset was built meanwhile, or must replace this one, because the dataset
     /// went to another key.
     #[must_use]
@@ -157,24 +166,26 @@ impl RandomXHasher {
 
     /// The value (little-endian) of one blob. Abandons a pipeline that was begun.
     pub fn hash(&mut self, blob: &[u8]) -> PowHash {
-        self.begun = false;
         self.vm().hash(blob)
     }
 
     /// Feeds the pipeline: begins `blob` and returns the value of the blob fed before, if any. A few percent faster than
     /// [`RandomXHasher::hash`] for a long run of blobs.
     pub fn feed(&mut self, blob: &[u8]) -> Option<PowHash> {
-        if std::mem::replace(&mut self.begun, true) {
-            Some(self.vm().finish_and_begin(blob))
-        } else {
-            self.vm().begin(blob);
-            None
-        }
+        self.feed_many(&[blob]).pop()
     }
 
-    /// The value of the blob fed last, if any; empties the pipeline.
-    pub fn drain(&mut self) -> Option<PowHash> {
-        std::mem::replace(&mut self.begun, false).then(|| self.vm().finish())
+    /// Feeds the pipeline [`RANDOMX_LANES`] blobs at a time, and no more: begins them and returns the values of those fed
+    /// before, in order. Each thread then computes one while the other waits for memory: in fast mode the fastest way.
+    ///
+    /// [`RANDOMX_LANES`]: crate::RANDOMX_LANES
+    pub fn feed_many(&mut self, blobs: &[&[u8]]) -> Vec<PowHash> {
+        self.vm().feed(blobs)
+    }
+
+    /// The values of the blobs fed last, in order; empties the pipeline.
+    pub fn drain(&mut self) -> Vec<PowHash> {
+        self.vm().drain()
     }
 
     #[expect(clippy::expect_used, reason = "the VM is taken out in `drop` only, after which there is no `self`")]

@@ -1,17 +1,16 @@
 //! The generators and the fingerprint that RandomX builds from single AES rounds (its specification, chapters 3.2 to 3.4).
 //! All of them work on blocks of 64 bytes: four columns, each with its own AES state.
 
-use std::arch::x86_64::{
-    __m128i, _MM_HINT_T0, _mm_aesdec_si128, _mm_aesenc_si128, _mm_loadu_si128, _mm_prefetch, _mm_storeu_si128,
-};
+use std::arch::x86_64::{__m128i, _mm_aesdec_si128, _mm_aesenc_si128, _mm_loadu_si128, _mm_storeu_si128};
 
 /// 64 bytes in four columns of 16.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(C, align(64))]
 pub(super) struct Block(pub(super) [u8; 64]);
 
-/// A pass over memory asks for this many blocks ahead; the processor's own prefetcher stops at the end of a 4 KiB page.
-const AHEAD_BLOCKS: usize = 64;
+/// Read, then written, while it is in the first-level cache. Measured 4 % faster than block by block, and 20 % faster than with
+/// explicit prefetches.
+const CHUNK_BLOCKS: usize = 64;
 
 /// AesGenerator1R: overwrites `output` and leaves the generator's last state in `state`.
 #[target_feature(enable = "aes")]
@@ -42,12 +41,14 @@ pub(super) fn fingerprint_and_fill(state: &mut Block, memory: &mut [Block]) -> B
     let keys = Columns::of(&FILL_KEYS);
     let mut filling = Columns::of(state);
     let mut hashing = Columns::of(&HASH_STATE);
-    for block in memory {
-        let ahead = (&raw const *block).wrapping_add(AHEAD_BLOCKS);
-        _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
-        hashing = hashing.hash_round(&Columns::of(block));
-        filling = filling.fill_round(&keys);
-        filling.store(block);
+    for chunk in memory.chunks_mut(CHUNK_BLOCKS) {
+        for block in &*chunk {
+            hashing = hashing.hash_round(&Columns::of(block));
+        }
+        for block in chunk {
+            filling = filling.fill_round(&keys);
+            filling.store(block);
+        }
     }
     filling.store(state);
     hashing.hash_end()
@@ -56,7 +57,7 @@ pub(super) fn fingerprint_and_fill(state: &mut Block, memory: &mut [Block]) -> B
 /// AesGenerator4R from `state`: what programs are made of. Nothing needs the generator's last state.
 #[target_feature(enable = "aes")]
 pub(super) fn generate(state: &Block, output: &mut [Block]) {
-    let keys = PROGRAM_KEYS.each_ref().map(|keys| Columns::of(keys));
+    let keys = PROGRAM_KEYS.each_ref().map(Columns::of);
     let mut columns = Columns::of(state);
     for block in output {
         for key in &keys {
@@ -70,7 +71,7 @@ pub(super) fn generate(state: &Block, output: &mut [Block]) {
 struct Columns([__m128i; 4]);
 
 impl Columns {
-    #[target_feature(enable = "aes")]
+    #[inline(always)]
     fn of(block: &Block) -> Self {
         let start = block.0.as_ptr().cast::<__m128i>();
         // SAFETY: four loads of 16 bytes cover exactly the 64 bytes borrowed; none needs alignment.
@@ -84,7 +85,7 @@ impl Columns {
         })
     }
 
-    #[target_feature(enable = "aes")]
+    #[inline(always)]
     fn store(self, block: &mut Block) {
         let start = block.0.as_mut_ptr().cast::<__m128i>();
         let [a, b, c, d] = self.0;
@@ -98,6 +99,7 @@ impl Columns {
     }
 
     /// Columns 0 and 2 are decrypted, 1 and 3 encrypted.
+    #[inline]
     #[target_feature(enable = "aes")]
     fn fill_round(self, keys: &Self) -> Self {
         let ([a, b, c, d], [ka, kb, kc, kd]) = (self.0, keys.0);
@@ -105,12 +107,14 @@ impl Columns {
     }
 
     /// Columns 0 and 2 are encrypted, 1 and 3 decrypted.
+    #[inline]
     #[target_feature(enable = "aes")]
     fn hash_round(self, keys: &Self) -> Self {
         let ([a, b, c, d], [ka, kb, kc, kd]) = (self.0, keys.0);
         Self([_mm_aesenc_si128(a, ka), _mm_aesdec_si128(b, kb), _mm_aesenc_si128(c, kc), _mm_aesdec_si128(d, kd)])
     }
 
+    #[inline]
     #[target_feature(enable = "aes")]
     fn hash_end(mut self) -> Block {
         for key in &HASH_END_KEYS {

@@ -4,7 +4,7 @@ use std::{
 };
 
 /// Bytes of one buffer, whole pages.
-pub(super) const CODE_BYTES: usize = 16 << 10;
+pub(super) const CODE_BYTES: usize = 64 << 10;
 const NAME: &CStr = c"bq-randomx";
 
 /// Memory for generated code that is never writable and executable at one address: the same pages are mapped twice. So no
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn runs_what_was_written_last() {
         let mut memory = CodeMemory::new().unwrap();
-        for value in (0..200_000_u32).chain([u32::MAX]) {
+        for value in (0..20_000_u32).chain([u32::MAX]) {
             // mov eax, value; ret
             let mut code = vec![0xb8];
             code.extend(value.to_le_bytes());

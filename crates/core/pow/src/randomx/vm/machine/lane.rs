@@ -1,4 +1,6 @@
-use super::program::Configuration;
+use std::{ffi::c_void, ptr};
+
+use super::{aes::Block, program::Configuration};
 
 /// Bytes of the scratchpad.
 pub(super) const SCRATCHPAD_BYTES: usize = 2 << 20;
@@ -49,6 +51,28 @@ pub(super) struct Lane {
     pub(super) rounding: u32,
 }
 
+/// A lane and where its program goes. Compiled code finds the fields by their offsets.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub(super) struct Turn {
+    pub(super) scratchpad: *mut Block,
+    /// Where the dataset's address 0 is, the program's own offset added.
+    pub(super) dataset: *const u8,
+    /// Iterations still to do.
+    pub(super) iterations: u64,
+    /// The two lines of the scratchpad that the present iteration reads, and writes at its end.
+    pub(super) lines: [*mut u8; 2],
+    /// The lane's code, for its present rounding mode.
+    pub(super) code: *const c_void,
+    /// The lane's code for the first rounding mode.
+    pub(super) first_code: *const c_void,
+    /// Whose turn it is after an iteration.
+    pub(super) next: *mut Turn,
+    /// In the lane whose last iteration is the last of all: the code that returns to the caller.
+    pub(super) leave: *const c_void,
+    pub(super) lane: Lane,
+}
+
 impl Lane {
     /// Ready for the first iteration of a program. The rounding mode goes on from the program before.
     pub(super) fn start(&mut self, configuration: &Configuration) {
@@ -59,3 +83,23 @@ impl Lane {
         self.scratchpad_address = u64::from(configuration.ma) << 32 | u64::from(configuration.mx);
     }
 }
+
+impl Turn {
+    /// A turn that goes nowhere yet.
+    pub(super) fn idle() -> Self {
+        Self {
+            lane: Lane::default(),
+            scratchpad: ptr::null_mut(),
+            dataset: ptr::null(),
+            iterations: 0,
+            lines: [ptr::null_mut(); 2],
+            code: ptr::null(),
+            first_code: ptr::null(),
+            next: ptr::null_mut(),
+            leave: ptr::null(),
+        }
+    }
+}
+
+// SAFETY: every run sets the pointers before it uses them; between runs they are only numbers.
+unsafe impl Send for Turn {}

@@ -10,18 +10,21 @@ mod program;
 #[cfg(test)]
 mod tests;
 
+use std::ptr;
+
 use blake2::{Blake2b, Blake2b512, Digest, digest::consts::U32};
 use bq_primitives::PowHash;
 
 use self::{
     aes::Block,
-    compiler::Compiler,
-    lane::{DATASET_LINE_MASK, ITERATIONS, Lane, SCRATCHPAD_BYTES},
+    compiler::{Compiler, Switch},
+    lane::{DATASET_LINE_MASK, ITERATIONS, SCRATCHPAD_BYTES, Turn},
     program::{Configuration, PROGRAM_BYTES, decode},
 };
 use crate::{
     PowError,
     memory::{HugeTable, ZeroValid},
+    randomx::dataset::Dataset,
 };
 
 /// Programs in a hash.
@@ -36,10 +39,9 @@ impl ZeroValid for Block {
 /// A VM of our own: compiles each program for this processor. Between two iterations of a program all its state is in memory,
 /// so that several machines can take turns on one thread.
 ///
-/// A hash is `begin`; then `PROGRAMS` times `start_program`, its iterations (`step` or `run`), `end_program`; then `finish`
-/// or `finish_and_begin`. Another order gives meaningless values, and nothing worse.
+/// A hash is `begin`; then its programs, by `run_programs` or `PROGRAMS` times `start_program`, `step` for each iteration, `end_program`; then `finish` or `finish_and_begin`. Another order gives meaningless values, and nothing worse.
 pub(crate) struct Machine {
-    lane: Box<Lane>,
+    turn: Box<Turn>,
     scratchpad: HugeTable<Block>,
     compiler: Compiler,
     /// State of the generator that makes the next program.
@@ -56,8 +58,8 @@ impl Machine {
         }
         let Some(compiler) = Compiler::new() else { return Ok(None) };
         let scratchpad = HugeTable::zeroed(SCRATCHPAD_BYTES / size_of::<Block>(), "RandomX scratchpad")?;
-        let (lane, seed) = (Box::default(), Block::ZERO);
-        Ok(Some(Self { lane, scratchpad, compiler, seed, dataset_offset: 0 }))
+        let (turn, seed) = (Box::new(Turn::idle()), Block::ZERO);
+        Ok(Some(Self { turn, scratchpad, compiler, seed, dataset_offset: 0 }))
     }
 
     /// Begins the hash of `input`: fills the scratchpad.
@@ -65,48 +67,106 @@ impl Machine {
         self.seed = hash_512(input);
         // SAFETY: `new` found the AES instructions.
         unsafe { aes::fill(&mut self.seed, &mut self.scratchpad) };
-        self.lane.rounding = 0;
+        self.turn.lane.rounding = 0;
     }
 
     /// Makes the next program from the seed.
     pub(crate) fn start_program(&mut self) {
+        self.compile(Switch::Never);
+    }
+
+    fn compile(&mut self, switch: Switch) {
         let mut blocks = [Block::ZERO; PROGRAM_BYTES / 64];
         // SAFETY: `new` found the AES instructions.
         unsafe { aes::generate(&self.seed, &mut blocks) };
         let bytes = as_bytes(&blocks);
         let configuration = Configuration::decode(bytes);
-        self.compiler.compile(&decode(bytes), configuration.read);
-        self.lane.start(&configuration);
+        self.compiler.compile(&decode(bytes), configuration.read, switch);
+        self.turn.lane.start(&configuration);
         self.dataset_offset = configuration.dataset_offset;
     }
 
     /// Number of the dataset item that the next [`step`](Self::step) reads.
     pub(crate) fn next_item(&self) -> u64 {
-        u64::from(self.dataset_offset) + u64::from(self.lane.ma & DATASET_LINE_MASK) / 64
+        u64::from(self.dataset_offset) + u64::from(self.turn.lane.ma & DATASET_LINE_MASK) / 64
     }
 
     /// One iteration of the program, given [`next_item`](Self::next_item).
     pub(crate) fn step(&mut self, item: &[u64; 8]) {
         // Code adds to this where the item is said to be.
-        let displacement = (self.lane.ma & DATASET_LINE_MASK) as usize;
+        let displacement = (self.turn.lane.ma & DATASET_LINE_MASK) as usize;
         let dataset = item.as_ptr().cast::<u8>().wrapping_sub(displacement);
         // SAFETY: the only access is at the `displacement` just subtracted, so it reads `item`.
-        unsafe { self.compiler.run(&mut self.lane, &mut self.scratchpad, dataset, 1) };
+        unsafe { self.run(dataset, 1) };
     }
 
-    /// All iterations of the program.
-    ///
+    /// All programs of the hash that was begun.
+    pub(in super::super) fn run_programs(&mut self, dataset: &Dataset) {
+        for _ in 0..PROGRAMS {
+            self.start_program();
+            let start = self.dataset_start(dataset);
+            // SAFETY: programs read the dataset's first 2 GiB and their own offset more, which is the whole dataset.
+            unsafe { self.run(start, ITERATIONS) };
+            self.end_program();
+        }
+    }
+
+    /// All programs of the hashes that were begun. The machines take turns after each iteration: while one computes, the
+    /// other's lines arrive.
+    pub(in super::super) fn run_programs_by_turns(machines: &mut [Self], dataset: &Dataset) {
+        for _ in 0..PROGRAMS {
+            for machine in &mut *machines {
+                machine.compile(Switch::Always);
+                let start = machine.dataset_start(dataset);
+                machine.prepare(start, ITERATIONS);
+            }
+            // SAFETY: as in `run_programs`.
+            unsafe { Self::run_by_turns(machines) };
+            machines.iter_mut().for_each(Self::end_program);
+        }
+    }
+
+    fn dataset_start(&self, dataset: &Dataset) -> *const u8 {
+        dataset.memory().wrapping_add(self.dataset_offset as usize * 64)
+    }
+
     /// # Safety
-    /// `dataset` must be valid for reads of the whole dataset.
-    pub(crate) unsafe fn run(&mut self, dataset: *const u8) {
-        let start = dataset.wrapping_add(self.dataset_offset as usize * 64);
-        // SAFETY: the offset is at most what the dataset has beyond the first 2 GiB.
-        unsafe { self.compiler.run(&mut self.lane, &mut self.scratchpad, start, ITERATIONS) };
+    /// As for [`Compiler::run`], of `dataset`.
+    unsafe fn run(&mut self, dataset: *const u8, iterations: u64) {
+        self.prepare(dataset, iterations);
+        self.turn.next = &raw mut *self.turn;
+        self.turn.leave = self.compiler.leave();
+        // SAFETY: `prepare` set the scratchpad, which is whole; the code leaves after the last iteration; the caller vouches
+        // for the dataset.
+        unsafe { self.compiler.run(&raw mut *self.turn) };
+    }
+
+    /// # Safety
+    /// As for [`Compiler::run`], of the datasets that the machines were prepared for.
+    unsafe fn run_by_turns(machines: &mut [Self]) {
+        let turns: Vec<_> = machines.iter_mut().map(|machine| &raw mut *machine.turn).collect();
+        for (machine, &next) in machines.iter_mut().zip(turns.iter().cycle().skip(1)) {
+            (machine.turn.next, machine.turn.leave) = (next, ptr::null());
+        }
+        if let Some(last) = machines.last_mut() {
+            last.turn.leave = last.compiler.leave();
+        }
+        if let (Some(first), Some(&turn)) = (machines.first(), turns.first()) {
+            // SAFETY: as in `run`, of all machines, which have the same number of iterations; the last one leaves.
+            unsafe { first.compiler.run(turn) };
+        }
+    }
+
+    fn prepare(&mut self, dataset: *const u8, iterations: u64) {
+        self.compiler.prepare(&mut self.turn);
+        self.turn.scratchpad = self.scratchpad.as_mut_ptr();
+        self.turn.dataset = dataset;
+        self.turn.iterations = iterations;
     }
 
     /// Ends a program: its registers are the next one's seed.
     pub(crate) fn end_program(&mut self) {
-        self.seed = hash_512(&self.lane.registers.to_bytes());
+        self.seed = hash_512(&self.turn.lane.registers.to_bytes());
     }
 
     /// The value of the hash whose programs have all run.
@@ -121,12 +181,12 @@ impl Machine {
         self.seed = hash_512(next);
         // SAFETY: `new` found the AES instructions.
         let fingerprint = unsafe { aes::fingerprint_and_fill(&mut self.seed, &mut self.scratchpad) };
-        self.lane.rounding = 0;
+        self.turn.lane.rounding = 0;
         self.value(&fingerprint)
     }
 
     fn value(&self, fingerprint: &Block) -> PowHash {
-        let mut bytes = self.lane.registers.to_bytes();
+        let mut bytes = self.turn.lane.registers.to_bytes();
         bytes[192..].copy_from_slice(&fingerprint.0);
         PowHash(Blake2b::<U32>::digest(bytes).into())
     }

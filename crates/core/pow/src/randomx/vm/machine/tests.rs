@@ -2,13 +2,15 @@ use std::sync::Arc;
 
 use super::{
     interpreter::Interpreter,
+    lane::Lane,
     program::{Instruction, PROGRAM_SIZE},
     *,
 };
 use crate::randomx::{
     cache::Cache,
     dataset::Dataset,
-    vm::{Table, Vm},
+    tests::rounding_probe,
+    vm::{RandomXEngine, Table, Vm},
 };
 
 #[test]
@@ -29,6 +31,48 @@ fn whole_hashes_equal_the_library() {
     }
 }
 
+/// Any bytes do for a dataset: memory that nobody wrote reads as zeroes and takes up nothing.
+#[test]
+fn turns_equal_the_library() {
+    if Machine::new().unwrap().is_none() {
+        return;
+    }
+    let dataset = Arc::new(Dataset::unbuilt());
+    let mut library = Vm::of(RandomXEngine::Library, Table::Fast(Arc::clone(&dataset))).unwrap();
+    let mut own = Vm::of(RandomXEngine::Own, Table::Fast(dataset)).unwrap();
+    assert_eq!([library.engine(), own.engine()], [RandomXEngine::Library, RandomXEngine::Own]);
+    let inputs: Vec<String> = (0..9).map(|input| format!("input {input}")).collect();
+    let inputs: Vec<&[u8]> = inputs.iter().map(String::as_bytes).collect();
+    let expected: Vec<PowHash> = inputs.iter().map(|input| library.hash(input)).collect();
+    let probe = rounding_probe();
+    for vm in [&mut library, &mut own] {
+        // In ones and twos, so that a lane also begins or ends alone.
+        let mut values = vec![];
+        for inputs in [&inputs[..5], &inputs[5..6], &inputs[6..]].iter().flat_map(|inputs| inputs.chunks(2)) {
+            values.extend(vm.feed(inputs));
+            assert_eq!(rounding_probe(), probe);
+        }
+        values.extend(vm.drain());
+        assert_eq!(values, expected);
+        assert_eq!(vm.drain(), []);
+        vm.feed(&inputs[..2]);
+        assert_eq!(vm.hash(inputs[5]), expected[5]);
+        assert_eq!(vm.drain(), []);
+    }
+}
+
+#[test]
+fn programs_read_the_item_that_steps_are_given() {
+    let Some(mut machine) = Machine::new().unwrap() else { return };
+    let dataset = Dataset::unbuilt();
+    for input in 0..50_u8 {
+        machine.begin(&[input]);
+        machine.start_program();
+        let read = machine.dataset_start(&dataset).wrapping_add((machine.turn.lane.ma & DATASET_LINE_MASK) as usize);
+        assert_eq!((read.addr() - dataset.memory().addr()) as u64, machine.next_item() * 64);
+    }
+}
+
 fn run_by_steps(machine: &mut Machine, mut item: impl FnMut(u64) -> [u64; 8]) {
     for _ in 0..PROGRAMS {
         machine.start_program();
@@ -42,12 +86,12 @@ fn run_by_steps(machine: &mut Machine, mut item: impl FnMut(u64) -> [u64; 8]) {
 
 #[test]
 fn random_programs_equal_the_model() {
-    let Some(mut bench) = Bench::new() else { return };
-    for seed in 0..1500_u64 {
-        let bytes = random_program(seed);
-        bench.compare(&bytes, 3);
+    for mut bench in benches() {
+        for seed in 0..1000 {
+            bench.compare(&random_program(seed), 3);
+        }
+        bench.compare_scratchpads();
     }
-    bench.compare_scratchpads();
 }
 
 /// Programs that are half one opcode, with the operands at which something changes.
@@ -55,9 +99,9 @@ fn random_programs_equal_the_model() {
 fn every_opcode_equals_the_model() {
     const IMMEDIATES: [u32; 12] =
         [0, 1, 2, 7, 8, 63, 64, 0x7fff_ffff, 0x8000_0000, 0x8000_0001, 0xffff_fff8, 0xffff_ffff];
-    let Some(mut bench) = Bench::new() else { return };
+    let mut benches = benches();
     for opcode in 0..=u8::MAX {
-        for variant in 0..6_u64 {
+        for variant in 0..5_u64 {
             let mut bytes = random_program(u64::from(opcode) << 8 | variant);
             for index in (0..PROGRAM_SIZE).step_by(2) {
                 let instruction = &mut bytes[128 + 8 * index..][..8];
@@ -70,10 +114,22 @@ fn every_opcode_equals_the_model() {
                     instruction[4..].copy_from_slice(&immediate.to_le_bytes());
                 }
             }
-            bench.compare(&bytes, 2);
+            benches.iter_mut().for_each(|bench| bench.compare(&bytes, 2));
         }
     }
-    bench.compare_scratchpads();
+    benches.iter().for_each(Bench::compare_scratchpads);
+}
+
+/// The longest code there can be fits.
+#[test]
+fn programs_of_one_opcode_compile() {
+    for mut bench in benches() {
+        for opcode in 0..=u8::MAX {
+            let mut bytes = random_program(u64::from(opcode));
+            bytes[128..].iter_mut().step_by(8).for_each(|byte| *byte = opcode);
+            bench.compare(&bytes, 1);
+        }
+    }
 }
 
 #[test]
@@ -81,7 +137,7 @@ fn all_rounding_modes_and_all_instructions_occur() {
     let programs: Vec<_> = (0..100).flat_map(|seed| decode(&random_program(seed))).collect();
     let kinds: std::collections::HashSet<_> = programs.iter().map(std::mem::discriminant).collect();
     assert_eq!(kinds.len(), 23);
-    let Some(mut bench) = Bench::new() else { return };
+    let Some(mut bench) = benches().pop() else { return };
     let mut modes = [0; 4];
     for seed in 0..100 {
         bench.compare(&random_program(seed), 1);
@@ -117,18 +173,24 @@ struct Bench {
     scratchpad: Vec<Block>,
 }
 
-impl Bench {
-    fn new() -> Option<Self> {
-        let mut machine = Machine::new().unwrap()?;
+/// One for each way to round, none where machines cannot run.
+fn benches() -> Vec<Bench> {
+    let (Some(mut own_way), Some(mut controlled)) = (Machine::new().unwrap(), Machine::new().unwrap()) else {
+        return Vec::new();
+    };
+    controlled.compiler.round_controlled();
+    for machine in [&mut own_way, &mut controlled] {
         machine.begin(b"any");
-        let scratchpad = machine.scratchpad.to_vec();
-        Some(Self { machine, model: Lane::default(), scratchpad })
     }
+    let bench = |machine: Machine| Bench { model: Lane::default(), scratchpad: machine.scratchpad.to_vec(), machine };
+    vec![bench(own_way), bench(controlled)]
+}
 
+impl Bench {
     fn compare(&mut self, bytes: &[u8; PROGRAM_BYTES], iterations: u64) {
         let (configuration, program) = (Configuration::decode(bytes), decode(bytes));
-        self.machine.lane.start(&configuration);
-        self.machine.compiler.compile(&program, configuration.read);
+        self.machine.turn.lane.start(&configuration);
+        self.machine.compiler.compile(&program, configuration.read, Switch::Never);
         self.model.start(&configuration);
         let Self { machine, model, scratchpad } = self;
         let mut interpreter = Interpreter { program: &program, read: configuration.read, lane: model, scratchpad };
@@ -136,7 +198,7 @@ impl Bench {
             let item = std::array::from_fn(|index| 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(index as u64 + iteration));
             machine.step(&item);
             interpreter.iterate(|_| item);
-            assert_eq!(*machine.lane, *interpreter.lane, "{program:#?}");
+            assert_eq!(machine.turn.lane, *interpreter.lane, "{program:#?}");
         }
     }
 
