@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use bq_pow::{EthashTask, PowError, PowVerifier, RandomXHasher, Sha256dWork};
+use bq_pow::{EthashTask, PowError, PowVerifier, RANDOMX_LANES, RandomXHasher, Sha256dWork};
 
 use crate::{
     backend::{Backend, Step},
@@ -24,8 +24,8 @@ const BLOB_NONCE: std::ops::Range<usize> = 39..43;
 pub(crate) struct Searcher {
     sha256d: Option<(Arc<Job>, Vec<u8>, Sha256dWork)>,
     randomx: Option<RandomXHasher>,
-    /// The job and nonce that are in the RandomX pipeline.
-    fed: Option<(Arc<Job>, u32)>,
+    /// The job and nonces that are in the RandomX pipeline.
+    fed: Option<(Arc<Job>, Vec<u32>)>,
 }
 
 impl Backend for Searcher {
@@ -67,9 +67,6 @@ impl Searcher {
 
     fn step_randomx(&mut self, job: &Arc<Job>, pow: &PowVerifier) -> Result<Step, PowError> {
         let Work::RandomX { blob, key, is_top_byte_fixed } = &job.work else { return Ok(Step::default()) };
-        let Some(nonce) = randomx_nonce(job.take(1), blob, *is_top_byte_fixed) else {
-            return Ok(Step { exhausted: true, ..Step::default() });
-        };
         let hasher = match self.randomx.take() {
             Some(hasher) if hasher.key() == *key && !hasher.is_outdated() => self.randomx.insert(hasher),
             _ => {
@@ -77,18 +74,33 @@ impl Searcher {
                 self.randomx.insert(pow.randomx_hasher(key)?)
             }
         };
-        let mut blob = blob.clone();
-        if let Some(place) = blob.get_mut(BLOB_NONCE) {
-            place.copy_from_slice(&nonce.to_le_bytes());
+        // Without the dataset lanes gain nothing, and a new job would wait for both.
+        let lanes = if hasher.is_fast() { RANDOMX_LANES } else { 1 };
+        let nonces: Vec<u32> = (0..lanes).map_while(|_| randomx_nonce(job.take(1), blob, *is_top_byte_fixed)).collect();
+        if nonces.is_empty() {
+            return Ok(Step { exhausted: true, ..Step::default() });
         }
-        let value = hasher.feed(&blob);
-        let fed = self.fed.replace((Arc::clone(job), nonce));
-        let (Some(value), Some((of, nonce))) = (value, fed) else { return Ok(Step::default()) };
-        // A hash begun for the job before this one counts as work; as a share it would be late.
-        let is_share = Arc::ptr_eq(&of, job) && job.is_share(&value);
-        let found = is_share.then_some(Found { proof: Proof::RandomX { nonce }, value });
-        Ok(Step { hashes: 1, found: found.into_iter().collect(), exhausted: false })
+        let blobs: Vec<Vec<u8>> = nonces.iter().map(|nonce| with_nonce(blob, *nonce)).collect();
+        let values = hasher.feed(&blobs.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        let hashes = u64::try_from(values.len()).unwrap_or(0);
+        let fed = self.fed.replace((Arc::clone(job), nonces));
+        // Hashes begun for the job before this one count as work; as shares they would be late.
+        let fed = fed.filter(|(of, _)| Arc::ptr_eq(of, job)).map(|(_, nonces)| nonces).unwrap_or_default();
+        let found = fed
+            .into_iter()
+            .zip(values)
+            .filter(|(_, value)| job.is_share(value))
+            .map(|(nonce, value)| Found { proof: Proof::RandomX { nonce }, value });
+        Ok(Step { hashes, found: found.collect(), exhausted: false })
     }
+}
+
+fn with_nonce(blob: &[u8], nonce: u32) -> Vec<u8> {
+    let mut blob = blob.to_vec();
+    if let Some(place) = blob.get_mut(BLOB_NONCE) {
+        place.copy_from_slice(&nonce.to_le_bytes());
+    }
+    blob
 }
 
 /// The `number`th nonce of a blob; nothing past the last.

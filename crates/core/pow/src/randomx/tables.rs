@@ -169,17 +169,12 @@ impl RandomXHasher {
         self.vm().hash(blob)
     }
 
-    /// Feeds the pipeline: begins `blob` and returns the value of the blob fed before, if any. A few percent faster than
-    /// [`RandomXHasher::hash`] for a long run of blobs.
-    pub fn feed(&mut self, blob: &[u8]) -> Option<PowHash> {
-        self.feed_many(&[blob]).pop()
-    }
-
-    /// Feeds the pipeline [`RANDOMX_LANES`] blobs at a time, and no more: begins them and returns the values of those fed
-    /// before, in order. Each thread then computes one while the other waits for memory: in fast mode the fastest way.
+    /// Feeds the pipeline up to [`RANDOMX_LANES`] blobs, and no more: begins them and returns the values of those fed before, in
+    /// order. In fast mode a thread computes one while the other waits for memory; a few percent are gained even by
+    /// feeding one at a time.
     ///
     /// [`RANDOMX_LANES`]: crate::RANDOMX_LANES
-    pub fn feed_many(&mut self, blobs: &[&[u8]]) -> Vec<PowHash> {
+    pub fn feed(&mut self, blobs: &[&[u8]]) -> Vec<PowHash> {
         self.vm().feed(blobs)
     }
 

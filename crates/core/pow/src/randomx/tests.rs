@@ -57,7 +57,7 @@ fn hashing_leaves_the_rounding_mode_alone() {
     let mut hasher = tables.hasher().unwrap();
     let expected = rounding_probe();
     for i in 0..4_u8 {
-        hasher.feed(&[i]);
+        hasher.feed(&[&[i]]);
         assert_eq!(rounding_probe(), expected);
     }
     hasher.drain();
@@ -78,12 +78,12 @@ fn feeding_equals_hashing_and_vms_are_kept() {
     let blobs: Vec<[u8; 76]> = (0..4).map(|i| [i; 76]).collect();
     let mut hasher = tables.hasher().unwrap();
     let expected: Vec<PowHash> = blobs.iter().map(|blob| hasher.hash(blob)).collect();
-    let mut fed: Vec<PowHash> = blobs.iter().filter_map(|blob| hasher.feed(blob)).collect();
+    let mut fed: Vec<PowHash> = blobs.iter().flat_map(|blob| hasher.feed(&[blob])).collect();
     fed.extend(hasher.drain());
     assert_eq!(fed, expected);
     assert_eq!(hasher.drain(), []);
     // `hash` in the middle of a pipeline abandons it.
-    hasher.feed(&blobs[0]);
+    hasher.feed(&[&blobs[0]]);
     assert_eq!(hasher.hash(&blobs[1]), expected[1]);
     assert_eq!(hasher.drain(), []);
     let second = tables.hasher().unwrap();
