@@ -6,7 +6,7 @@ use bq_consensus::{
     check_proof, check_spends,
 };
 use bq_primitives::{Block, BlockId, OutPoint, Timestamp};
-use bq_sync::{ChainTip, ChainView, RawBlock, Verdict, WINDOW_BLOCKS_MAX};
+use bq_sync::{ChainTip, ChainView, RIVAL_BLOCKS_MAX, RIVALS_MAX, RawBlock, Verdict, WINDOW_BLOCKS_MAX};
 
 use super::stand_in::{Tickets, signed};
 
@@ -75,17 +75,19 @@ impl NodeChain {
             best_header: tip(self.tree.best_header()),
             locator: self.tree.locator(),
             missing: self.tree.missing_bodies(WINDOW_BLOCKS_MAX),
+            rivals: self.tree.rival_bodies(RIVALS_MAX, RIVAL_BLOCKS_MAX),
         }
     }
 
     /// Adds headers up to the first that cannot be added.
     pub(super) fn add_headers(&mut self, run: &[SealedHeader], now: Timestamp) -> Verdict {
+        let known = self.headers.len();
         for sealed in run {
             if let Err(verdict) = self.add_header(*sealed, now) {
                 return verdict;
             }
         }
-        Verdict::Accepted
+        if self.headers.len() > known { Verdict::Accepted } else { Verdict::Known }
     }
 
     fn add_header(&mut self, sealed: SealedHeader, now: Timestamp) -> Result<IndexEntry, Verdict> {

@@ -70,10 +70,10 @@ impl World<'_> {
         for (at, on, to) in [(a, keys[0], (b, keys[1])), (b, keys[1], (a, keys[0]))] {
             self.nodes[at].wires.insert(on, to);
         }
-        for (at, on) in [(a, keys[0]), (b, keys[1])] {
-            let actions = self.nodes[at].core.peer_connected(self.now, on);
-            self.act(at, actions);
-        }
+        let actions = self.nodes[a].core.peer_dialed(self.now, keys[0]);
+        self.act(a, actions);
+        let actions = self.nodes[b].core.peer_connected(self.now, keys[1]);
+        self.act(b, actions);
     }
 
     pub(super) fn break_later(&mut self, pair: usize) {

@@ -76,7 +76,7 @@ pub struct CutOff {
 pub struct Healed {
     /// Which one of the plan.
     pub partition: usize,
-    /// From its end to the first moment at which all honest nodes had one tip; nothing if that never came.
+    /// From its end to the first moment at which no honest node had a better tip than another; nothing if that never came.
     pub converged_after_ms: Option<u64>,
     /// Blocks found between its start and its end that did not stay: what the side with less work lost.
     pub lost_blocks: usize,

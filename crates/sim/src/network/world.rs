@@ -5,7 +5,7 @@ use std::{
 
 use bq_chain::ChainChange;
 use bq_primitives::{Algorithm, BlockId};
-use bq_sync::{Action, Message, Moment, PeerKey, RawBlock, RequestId, SealedHeader, Verdict};
+use bq_sync::{Action, Message, Moment, PeerKey, RawBlock, RequestId, SealedHeader, Verdict, proof_cost_us};
 
 use super::{
     explain::{Found, cause},
@@ -325,7 +325,8 @@ impl<'a> World<'a> {
                     None => queue.extend(self.nodes[at].core.request_failed(self.now, peer, id)),
                 },
                 Action::AddHeaders { peer, run } => {
-                    let cost_ms = run.iter().map(|header| proof_us(header.header.algorithm)).sum::<u64>() / 1_000 + 1;
+                    let cost_ms =
+                        run.iter().map(|header| proof_cost_us(header.header.algorithm)).sum::<u64>() / 1_000 + 1;
                     self.later(cost_ms, Event::JudgeHeaders { at, peer, run });
                 }
                 Action::SubmitBlock { peer, block } => self.later(BLOCK_MS, Event::JudgeBlock { at, peer, block }),
@@ -374,24 +375,19 @@ impl<'a> World<'a> {
         honest.iter().all(|node| node.tip() == honest[0].tip())
     }
 
-    /// Notes the first agreement after partitions that ended.
+    /// Notes when nobody has a better tip than others any more, after partitions that ended.
     fn settle(&mut self) {
-        if self.unsettled.is_empty() || self.is_partitioned() || !self.agree() {
+        let honest = &self.nodes[..self.plan.honest];
+        let work = |node: &Node| node.chain.tree().tip().chain_work;
+        // Tips of the same work may differ until the next block: no node can tell which is better.
+        let is_settled = honest.iter().all(|node| work(node) == work(&honest[0]));
+        if self.unsettled.is_empty() || self.is_partitioned() || !is_settled {
             return;
         }
         for partition in std::mem::take(&mut self.unsettled) {
             let ended_ms = self.plan.partitions[partition].to_ms;
             self.run.healed[partition].converged_after_ms = Some(self.now.0 - ended_ms);
         }
-    }
-}
-
-/// What verifying a proof takes, in microseconds (docs/benchmarks.md).
-const fn proof_us(algorithm: Algorithm) -> u64 {
-    match algorithm {
-        Algorithm::Sha256d => 1,
-        Algorithm::RandomX => 24_000,
-        Algorithm::Ethash => 600,
     }
 }
 
