@@ -1,4 +1,4 @@
-use bq_primitives::{Algorithm, Amount, CompactError, CompactTarget, Height, Network, Target, Timestamp, U256};
+use bq_primitives::{Algorithm, Amount, CompactError, CompactTarget, Height, Network, Target, Timestamp, U256, Work};
 
 use crate::{AsertParams, Era, EraAlgorithm, Eras, StartBits, UnitFraction, mul_exp2, schedule_exponent};
 
@@ -19,6 +19,9 @@ pub struct Params {
     pub retarget: bool,
     /// The time in the genesis header.
     pub genesis_time: Timestamp,
+    /// Chain work that the network is known to have. No rule of consensus: a node fetches no block of a header chain that
+    /// does not show it (SPEC 9.2). A release may raise it to what the chain had by then; zero asks for nothing.
+    pub min_chain_work: Work,
 }
 
 /// Constants under which the rules would not hold what they promise (SPEC 1.1).
@@ -124,6 +127,7 @@ impl Params {
             coinbase_maturity: 10,
             retarget: true,
             genesis_time: GENESIS_TIME,
+            min_chain_work: Work::ZERO,
         }
     }
 
@@ -140,6 +144,7 @@ impl Params {
             coinbase_maturity: 10,
             retarget: false,
             genesis_time: GENESIS_TIME,
+            min_chain_work: Work::ZERO,
         }
     }
 
@@ -163,6 +168,7 @@ impl Params {
             coinbase_maturity: 100,
             retarget: true,
             genesis_time: GENESIS_TIME,
+            min_chain_work: Work::ZERO,
         }
     }
 

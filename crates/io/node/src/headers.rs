@@ -1,75 +1,110 @@
-use bq_api_types::{AddHeadersError, HeaderTip, HeadersAdded};
+use std::time::Instant;
+
+use bq_api_types::{AddHeadersError, HeaderSource, HeaderTip, HeadersAdded, NodeError};
 use bq_chain::{BlockState, BlockTree, HeaderRun};
 use bq_consensus::{
     BlockError, Branch, Consequence, ContextualHeader, ProvenHeader, SealedHeader, check_header, check_proof,
 };
-use bq_primitives::BlockId;
+use bq_primitives::{BlockId, Height, PowKey, Work};
 use bq_store::{NewHeader, StoreChange};
 use rayon::prelude::*;
 
 use crate::{
     Node,
+    low_work::LowWorkHeaders,
     node::{broken, store_failed},
 };
 
 /// Proofs verified at a time: enough for every core, few enough that a bad one stops the run early.
 const PROOFS_AT_ONCE: usize = 16;
+/// A branch whose work does not reach that of the best header chain so many blocks ago is far behind (SPEC 9.2).
+const REACH_BLOCKS: u32 = 288;
+
+/// The part of a run that is examined together.
+struct Segment {
+    /// New headers that keep the rules.
+    contextual: Vec<ContextualHeader>,
+    /// Headers of the run that this part covers, known ones included.
+    covered: usize,
+    /// What is wrong with the header after it.
+    failure: Option<AddHeadersError>,
+    /// A table that the headers before it have not shown to be worth building; the part is its first header alone.
+    foreign_key: Option<PowKey>,
+}
 
 impl Node {
-    /// Rules 1-5 for the whole run, then the proofs in order, in small groups; each group is stored when it is proven.
-    pub(crate) fn accept_headers(&self, run: &[SealedHeader]) -> Result<HeadersAdded, AddHeadersError> {
+    /// Rules 1-5 for the whole run, then the proofs in order, in small groups; each group is kept when it is proven.
+    pub(crate) fn accept_headers(
+        &self,
+        source: HeaderSource,
+        run: &[SealedHeader],
+    ) -> Result<HeadersAdded, AddHeadersError> {
         check_linked(run)?;
-        let (contextual, failure) = self.check_run(run)?;
-        let mut new = 0;
-        for group in contextual.chunks(PROOFS_AT_ONCE) {
-            let (proven, failure) = self.prove(group);
-            new += self.store_headers(&proven)?;
+        let (mut new, mut rest) = (0, run);
+        while !rest.is_empty() {
+            let Segment { contextual, covered, failure, foreign_key } = self.check_run(source, rest)?;
+            for group in contextual.chunks(PROOFS_AT_ONCE) {
+                let (proven, failure) = self.prove(group);
+                new += self.keep_headers(&proven)?;
+                if let Some(error) = failure {
+                    return Err(error);
+                }
+            }
             if let Some(error) = failure {
                 return Err(error);
             }
+            if let Some(key) = foreign_key {
+                self.keys.give_back(source, key);
+            }
+            rest = rest.get(covered..).unwrap_or_default();
         }
-        match failure {
-            Some(error) => Err(error),
-            None => Ok(HeadersAdded { new, best: header_tip(&self.tree.read()) }),
-        }
+        Ok(HeadersAdded { new, best: header_tip(&self.tree.read()) })
     }
 
-    /// The headers of a run that are new and keep the rules, and what is wrong with the next one, if there is one.
-    fn check_run(
-        &self,
-        run: &[SealedHeader],
-    ) -> Result<(Vec<ContextualHeader>, Option<AddHeadersError>), AddHeadersError> {
+    /// The headers of a run that are new and keep the rules, up to the first that breaks one or needs a foreign table.
+    fn check_run(&self, source: HeaderSource, run: &[SealedHeader]) -> Result<Segment, AddHeadersError> {
         let tree = self.tree.read();
-        let known = run.iter().take_while(|sealed| tree.state(&sealed.id()).is_some()).count();
+        let low_work = self.low_work.lock();
+        let is_known = |id: &BlockId| tree.state(id).is_some() || low_work.contains(id);
+        let known = run.iter().take_while(|sealed| is_known(&sealed.id())).count();
         for sealed in &run[..known] {
             let id = sealed.id();
             if tree.state(&id) == Some(BlockState::Invalid) {
                 return Err(known_invalid(id));
             }
         }
-        let Some(first) = run.get(known) else { return Ok((Vec::new(), None)) };
-        let parent_id = first.header.parent_id;
-        let branch = tree.branch(&parent_id).ok_or(AddHeadersError::UnknownParent(parent_id))?;
-        if tree.state(&parent_id) == Some(BlockState::Invalid) {
-            return Err(known_invalid(parent_id));
-        }
-        let mut branch = HeaderRun::new(branch);
-        let mut checked: Vec<ContextualHeader> = Vec::new();
+        let done = Segment { contextual: Vec::new(), covered: known, failure: None, foreign_key: None };
+        let Some(first) = run.get(known) else { return Ok(done) };
+        let mut branch = branch_below(&tree, &low_work, first.header.parent_id)?;
+        drop(low_work);
+        let usual_keys = self.usual_keys(&tree, &first.header.parent_id);
+        let Segment { mut contextual, mut covered, .. } = done;
         for sealed in &run[known..] {
-            match check_header(&self.params, &branch, *sealed, self.now()) {
-                Ok(header) if checked.is_empty() && !self.allow_key(&tree, &parent_id, &header) => {
+            let header = match check_header(&self.params, &branch, *sealed, self.now()) {
+                Ok(header) => header,
+                Err(error) => {
+                    let failure = Some(refused(sealed.id(), &error));
+                    return Ok(Segment { contextual, covered, failure, foreign_key: None });
+                }
+            };
+            let key = header.key();
+            if !usual_keys.hold(&key) && !self.keys.is_current(&key) {
+                if !contextual.is_empty() {
+                    // What comes before it is examined first: without that, its table is not worth building.
+                    break;
+                }
+                if !self.keys.take(source, key, Instant::now()) {
                     let what = "too many headers that need tables of long ago".to_owned();
-                    return Err(bq_api_types::NodeError::Request(what).into());
+                    return Err(NodeError::Request(what).into());
                 }
-                Ok(header) => {
-                    branch.push(*header.entry());
-                    checked.push(header);
-                }
-                Err(error) => return Ok((checked, Some(refused(sealed.id(), &error)))),
+                let covered = covered + 1;
+                return Ok(Segment { contextual: vec![header], covered, failure: None, foreign_key: Some(key) });
             }
+            branch.push(*header.entry());
+            contextual.push(header);
+            covered += 1;
         }
-        debug_assert!(run.last().is_some_and(|last| branch.tip().id == last.id()), "the run ends with its last header");
-        Ok((checked, None))
+        Ok(Segment { contextual, covered, failure: None, foreign_key: None })
     }
 
     /// SPEC 7.6 on all cores. The headers before the first bad one count.
@@ -85,32 +120,75 @@ impl Node {
         (proven, None)
     }
 
-    /// How many of them were new.
-    fn store_headers(&self, proven: &[ProvenHeader]) -> Result<usize, AddHeadersError> {
+    /// Stores headers, or keeps them in memory while their branch is far behind. How many of them were new.
+    fn keep_headers(&self, proven: &[ProvenHeader]) -> Result<usize, AddHeadersError> {
         let _writer = self.writer.lock();
         let mut tree = self.tree.write();
-        // Another thread may have added some meanwhile, or found an ancestor invalid.
-        let fresh: Vec<_> = proven.iter().filter(|header| tree.entry(&header.entry().id).is_none()).collect();
-        if let Some(first) = fresh.first()
-            && tree.state(&first.entry().parent_id) == Some(BlockState::Invalid)
-        {
-            return Err(known_invalid(first.entry().parent_id));
+        let mut low_work = self.low_work.lock();
+        let horizon = self.work_horizon(&tree);
+        let mut headers = Vec::new();
+        let mut new = 0;
+        for proven in proven {
+            let (sealed, entry) = (*proven.sealed(), *proven.entry());
+            // Another thread may have added some meanwhile, or found an ancestor invalid.
+            if tree.state(&entry.parent_id) == Some(BlockState::Invalid) {
+                return Err(known_invalid(entry.parent_id));
+            }
+            if tree.entry(&entry.id).is_some() || low_work.contains(&entry.id) {
+                continue;
+            }
+            new += 1;
+            if entry.chain_work >= horizon {
+                headers.extend(low_work.take_branch(&entry.parent_id));
+                headers.push(NewHeader { header: sealed.header, seal: sealed.seal, entry });
+            } else if !low_work.insert(sealed, entry) {
+                return Err(NodeError::Request("too many headers of branches that are far behind".to_owned()).into());
+            }
         }
-        let new_header = |proven: &&ProvenHeader| {
-            let SealedHeader { header, seal } = *proven.sealed();
-            NewHeader { header, seal, entry: *proven.entry() }
-        };
-        let headers: Vec<_> = fresh.iter().map(new_header).collect();
-        if headers.is_empty() {
-            return Ok(0);
+        self.metrics.low_work_headers(low_work.len());
+        headers.retain(|header| tree.entry(&header.entry.id).is_none());
+        if !headers.is_empty() {
+            let change = StoreChange { headers, ..StoreChange::default() };
+            self.store.commit(&change).map_err(|error| store_failed(&error))?;
+            for header in &change.headers {
+                tree.insert(header.entry).map_err(broken)?;
+            }
         }
-        let change = StoreChange { headers, ..StoreChange::default() };
-        self.store.commit(&change).map_err(|error| store_failed(&error))?;
-        for header in &change.headers {
-            tree.insert(header.entry).map_err(broken)?;
-        }
-        Ok(change.headers.len())
+        Ok(new)
     }
+
+    /// Bodies are fetched only for a header chain that shows the work which the network is known to have (SPEC 9.2).
+    pub(crate) fn shows_enough_work(&self, tree: &BlockTree) -> bool {
+        tree.best_header().chain_work >= self.params.min_chain_work
+    }
+
+    /// The work that a branch must show to be stored: that of the best header chain [`REACH_BLOCKS`] ago, and the work that
+    /// the network is known to have, once the best header chain has it.
+    fn work_horizon(&self, tree: &BlockTree) -> Work {
+        let best = tree.best_header();
+        let floor = Height(best.height.0.saturating_sub(REACH_BLOCKS));
+        let branch = tree.branch(&best.id);
+        let reach = branch.and_then(|branch| branch.entry(floor).map(|entry| entry.chain_work)).unwrap_or(Work::ZERO);
+        let known = self.params.min_chain_work;
+        if best.chain_work >= known { reach.max(known) } else { reach }
+    }
+}
+
+/// The branch that ends with `parent_id`, in the tree or among the headers that are far behind.
+fn branch_below<'a>(
+    tree: &'a BlockTree,
+    low_work: &LowWorkHeaders,
+    parent_id: BlockId,
+) -> Result<HeaderRun<'a>, AddHeadersError> {
+    let above = low_work.branch(&parent_id);
+    let base_id = above.first().map_or(parent_id, |lowest| lowest.parent_id);
+    let base = tree.branch(&base_id).ok_or(AddHeadersError::UnknownParent(parent_id))?;
+    if tree.state(&base_id) == Some(BlockState::Invalid) {
+        return Err(known_invalid(base_id));
+    }
+    let mut branch = HeaderRun::new(base);
+    above.into_iter().for_each(|entry| branch.push(entry));
+    Ok(branch)
 }
 
 pub(crate) fn header_tip(tree: &BlockTree) -> HeaderTip {

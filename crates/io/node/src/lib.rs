@@ -18,6 +18,7 @@ mod full_block;
 mod hashrate;
 mod headers;
 mod held;
+mod low_work;
 mod mempool;
 mod metrics;
 mod node;

@@ -19,6 +19,7 @@ const BLOCK_VALIDATION: &str = "bq_block_validation_seconds";
 const POW_CACHE_BUILDS: &str = "bq_pow_cache_builds_total";
 const SIGNATURES_VERIFIED: &str = "bq_signatures_verified_total";
 const SIGNATURES_REMEMBERED: &str = "bq_signatures_remembered_total";
+const LOW_WORK_HEADERS: &str = "bq_low_work_headers";
 
 impl NodeMetrics {
     /// Describes every metric to the recorder, and shows the counters at zero before anything happens.
@@ -33,6 +34,7 @@ impl NodeMetrics {
         describe_counter!(POW_CACHE_BUILDS, "Proof-of-work tables built, by algorithm");
         describe_counter!(SIGNATURES_VERIFIED, "Signatures verified in full");
         describe_counter!(SIGNATURES_REMEMBERED, "Signatures that were known to hold");
+        describe_gauge!(LOW_WORK_HEADERS, "Headers in memory on branches that are far behind");
         for algorithm in Algorithm::ALL {
             counter!(BLOCKS_CONNECTED, "algorithm" => algorithm.name()).absolute(0);
         }
@@ -67,6 +69,10 @@ impl NodeMetrics {
 
     pub(crate) fn pow_cache_builds(self, algorithm: Algorithm, builds: u64) {
         counter!(POW_CACHE_BUILDS, "algorithm" => algorithm.name()).absolute(builds);
+    }
+
+    pub(crate) fn low_work_headers(self, headers: usize) {
+        gauge!(LOW_WORK_HEADERS).set(f64::from(u32::try_from(headers).unwrap_or(u32::MAX)));
     }
 
     pub(crate) fn signatures(self, counts: SignatureCounts) {

@@ -14,8 +14,14 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{broadcast, watch};
 
 use crate::{
-    config::Clock, difficulty::KeptDifficulty, held::HeldBlocks, metrics::NodeMetrics, pow_keys::KeyBudget,
-    signatures::VerifiedSignatures, upkeep::Upkeep,
+    config::Clock,
+    difficulty::KeptDifficulty,
+    held::HeldBlocks,
+    low_work::{LOW_WORK_HEADERS_MAX, LowWorkHeaders},
+    metrics::NodeMetrics,
+    pow_keys::KeyBudget,
+    signatures::VerifiedSignatures,
+    upkeep::Upkeep,
 };
 
 /// Announcements that a slow receiver may fall behind by before it loses the oldest.
@@ -23,7 +29,7 @@ const ANNOUNCEMENTS_MAX: usize = 1024;
 
 /// A node on one network's chain. Made by [`Node::open`]; used through `NodeApi` and `SyncApi`, from any thread.
 ///
-/// Locks are taken in this order: writer, tree, mempool. Signatures and runs of proofs are verified on rayon's pool, so do
+/// Locks are taken in this order: writer, tree, low-work headers, mempool. Signatures and runs of proofs are verified on rayon's pool, so do
 /// not call from one of its threads: while it waits it may pick up a task that wants a lock which it holds.
 pub struct Node {
     pub(crate) params: Arc<Params>,
@@ -36,6 +42,8 @@ pub struct Node {
     pub(crate) writer: Mutex<Writer>,
     /// Written only together with the store, so that a reader of both sees one state.
     pub(crate) tree: RwLock<BlockTree>,
+    /// Headers that are in neither.
+    pub(crate) low_work: Mutex<LowWorkHeaders>,
     pub(crate) mempool: RwLock<Mempool>,
     pub(crate) tip: watch::Sender<TipSummary>,
     pub(crate) announcements: broadcast::Sender<Announcement>,
@@ -78,6 +86,7 @@ impl Node {
             signatures: VerifiedSignatures::default(),
             writer: Mutex::default(),
             tree: RwLock::new(tree),
+            low_work: Mutex::new(LowWorkHeaders::new(LOW_WORK_HEADERS_MAX)),
             mempool: RwLock::new(mempool),
             tip,
             announcements,

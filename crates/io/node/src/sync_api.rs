@@ -1,11 +1,11 @@
 use std::sync::{Arc, atomic::Ordering};
 
-use bq_api_types::{AddHeadersError, Announcement, HeaderTip, HeadersAdded, NodeError, SyncApi};
+use bq_api_types::{AddHeadersError, Announcement, HeaderSource, HeaderTip, HeadersAdded, NodeError, SyncApi};
 use bq_consensus::SealedHeader;
 use bq_primitives::{BlockId, Header, Seal, Transaction, TxId};
 use tokio::sync::broadcast;
 
-use crate::{Node, headers::header_tip, node::store_failed};
+use crate::{Node, headers::header_tip, node::store_failed, pow_keys::OURSELVES};
 
 impl SyncApi for Node {
     fn best_header(&self) -> HeaderTip {
@@ -26,12 +26,26 @@ impl SyncApi for Node {
     }
 
     fn add_headers(&self, headers: &[(Header, Seal)]) -> Result<HeadersAdded, AddHeadersError> {
+        self.add_headers_from(OURSELVES, headers)
+    }
+
+    fn add_headers_from(
+        &self,
+        source: HeaderSource,
+        headers: &[(Header, Seal)],
+    ) -> Result<HeadersAdded, AddHeadersError> {
         let run: Vec<_> = headers.iter().map(|(header, seal)| SealedHeader { header: *header, seal: *seal }).collect();
-        self.accept_headers(&run)
+        self.accept_headers(source, &run)
     }
 
     fn missing_bodies(&self, max: usize) -> Vec<BlockId> {
-        self.tree.read().missing_bodies(max)
+        let tree = self.tree.read();
+        if self.shows_enough_work(&tree) { tree.missing_bodies(max) } else { Vec::new() }
+    }
+
+    fn rival_bodies(&self, branches: usize, max: usize) -> Vec<Vec<BlockId>> {
+        let tree = self.tree.read();
+        if self.shows_enough_work(&tree) { tree.rival_bodies(branches, max) } else { Vec::new() }
     }
 
     fn mempool_transaction(&self, txid: &TxId) -> Option<Arc<Transaction>> {
