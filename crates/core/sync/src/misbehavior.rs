@@ -52,6 +52,13 @@ impl Misbehavior {
         }
     }
 
+    /// What an honest peer does too when the line between us fails: it is cut off and refused for a minute, not for as long as a
+    /// liar. Otherwise both ends of every silent line would shut each other out for an hour (SPEC 10.6).
+    #[must_use]
+    pub const fn is_silence(self) -> bool {
+        matches!(self, Self::NoAnswer(_) | Self::Stalling)
+    }
+
     /// The price. What an honest peer behind a bad line also does is cheap; what only a liar does is not.
     #[must_use]
     pub const fn points(self) -> u32 {
@@ -99,6 +106,18 @@ mod tests {
         for misbehavior in of_kinds.chain(others).chain((0..=100).map(Misbehavior::Refused)) {
             assert_eq!(misbehavior.points(), price(misbehavior), "{misbehavior:?}");
             assert!(misbehavior.points() <= Misbehavior::POINTS_MAX);
+        }
+    }
+
+    #[test]
+    fn only_silence_is_what_a_broken_line_sounds_like() {
+        for kind in Kind::ALL {
+            assert!(Misbehavior::NoAnswer(kind).is_silence());
+            assert!(!Misbehavior::UnexpectedAnswer(kind).is_silence());
+        }
+        assert!(Misbehavior::Stalling.is_silence());
+        for lie in [Misbehavior::Garbage, Misbehavior::Refused(100), Misbehavior::FalseClaim, Misbehavior::Flood] {
+            assert!(!lie.is_silence(), "{lie}");
         }
     }
 }

@@ -1,4 +1,4 @@
-use bq_sync::{DisconnectReason, Misbehavior, PeerKey};
+use bq_sync::{DisconnectReason, PeerKey};
 
 use super::{
     links::BACKOFF_MS,
@@ -96,5 +96,5 @@ impl World<'_> {
 
 /// Whether only a liar does this. Silence is also what a broken line sounds like.
 const fn is_lie(reason: DisconnectReason) -> bool {
-    !matches!(reason, DisconnectReason::Misbehaved(Misbehavior::NoAnswer(_) | Misbehavior::Stalling))
+    !matches!(reason, DisconnectReason::Misbehaved(misbehavior) if misbehavior.is_silence())
 }

@@ -1,6 +1,10 @@
 //! Who is connected, who is refused, and whom to dial.
-use std::time::{Duration, Instant};
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
+use bq_primitives::Timestamp;
 use bq_sync::{DisconnectReason, PeerKey};
 use libp2p::{
     Multiaddr, PeerId,
@@ -8,8 +12,10 @@ use libp2p::{
 };
 
 use super::Driver;
-use crate::{address::ip_of, dialer::Resolved, metrics::Metrics};
+use crate::{address::ip_of, clock::wall, dialer::Resolved, metrics::Metrics};
 
+/// How long an address is refused whose peer went silent, unless liars are refused for less.
+const SILENCE_PAUSE: Duration = Duration::from_secs(60);
 /// A connection that held this long was worth having.
 const USEFUL_AFTER: Duration = Duration::from_secs(30);
 
@@ -58,6 +64,7 @@ impl Driver {
     }
 
     pub(super) fn on_dial_failed(&mut self, connection: ConnectionId, error: &DialError) {
+        eprintln!("DEBUG {error:?}");
         tracing::debug!(%error, "dial failed");
         let is_self = matches!(error, DialError::LocalPeerId { .. });
         self.book_dial_failed(connection, is_self);
@@ -104,10 +111,20 @@ impl Driver {
         match reason {
             DisconnectReason::Misbehaved(misbehavior) => {
                 Metrics::cut_off(misbehavior.name());
-                ip.into_iter().for_each(|ip| self.ban(ip));
+                match ip {
+                    Some(ip) if misbehavior.is_silence() => self.pause(ip),
+                    Some(ip) => self.ban(ip),
+                    None => {}
+                }
             }
             DisconnectReason::WrongNetwork | DisconnectReason::WrongVersion { .. } => self.forget_address(&id),
         }
         let _ = self.swarm.disconnect_peer_id(id);
+    }
+
+    /// Refuses an address for a moment, so that others get their chance.
+    fn pause(&mut self, ip: IpAddr) {
+        let until = Timestamp(wall().0.saturating_add(self.ban.min(SILENCE_PAUSE).as_secs()));
+        self.swarm.behaviour_mut().gate.ban(ip, until);
     }
 }
