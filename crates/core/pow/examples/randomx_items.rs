@@ -1,14 +1,41 @@
-//! Prints what a RandomX dataset item costs, by the reference library and by our own code, alternated:
+//! Prints what RandomX dataset items and light hashes cost, by the reference library and by our own code in lock step, alternated:
 //! `cargo run --release -p bq-pow --example randomx_items`. CPU time of one thread, so that other load matters little.
 
-use bq_pow::RandomXItemsOfKey;
+use bq_pow::{PowVerifier, RandomXItemsOfKey};
+use bq_primitives::BlockId;
 
 const ITEMS: u32 = 200_000;
 const ROUNDS: u32 = 9;
+const DATASET_MILLION_ITEMS: f64 = 34.078_719;
 
 #[expect(clippy::print_stdout, reason = "its output is its purpose")]
 #[expect(clippy::unwrap_used, reason = "nothing to do without memory")]
 fn main() {
+    let (library, ours) = item_costs();
+    println!("items, library       {library:7.3} us, {:5.1} cpu-seconds a dataset", library * DATASET_MILLION_ITEMS);
+    match ours {
+        Some(ours) => {
+            let seconds = ours * DATASET_MILLION_ITEMS;
+            println!(
+                "items, lock step     {ours:7.3} us, {seconds:5.1} cpu-seconds a dataset, ratio {:.2}",
+                library / ours
+            );
+        }
+        None => println!("this machine cannot compute items in lock step: what follows is the library"),
+    }
+    let pow = PowVerifier::default();
+    let inputs: Vec<[u8; 76]> = (0..16).map(|i| [i; 76]).collect();
+    let inputs: Vec<&[u8]> = inputs.iter().map(<[u8; 76]>::as_slice).collect();
+    for count in [1, 2, 4, 8, 16] {
+        let inputs = &inputs[..count];
+        let (one, together) = light_costs(&pow, inputs).unwrap();
+        println!("light hashes, {count:2}     {together:7.3} ms each, ratio {:.2} to one by one", one / together);
+    }
+}
+
+/// Microseconds an item by the library and in lock step.
+#[expect(clippy::unwrap_used, reason = "nothing to do without memory")]
+fn item_costs() -> (f64, Option<f64>) {
     let mut items = RandomXItemsOfKey::new(b"randomx_items").unwrap();
     let (mut library, mut ours) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
@@ -17,26 +44,37 @@ fn main() {
         items.by_library(first, ITEMS).unwrap();
         let (expected, cost) = timed(|| items.by_library(first, ITEMS).unwrap());
         let expected = expected.to_vec();
-        library.push(cost);
+        library.push(cost / f64::from(ITEMS));
         let (computed, cost) = timed(|| items.in_lock_step(first, ITEMS));
-        let Some(computed) = computed else {
-            println!("this machine cannot compute items in lock step");
-            return;
-        };
+        let Some(computed) = computed else { return (median(library), None) };
         assert_eq!(computed, expected);
-        ours.push(cost);
+        ours.push(cost / f64::from(ITEMS));
     }
-    let (library, ours) = (median(library), median(ours));
-    println!("library   {library:6.3} us/item, {:5.1} cpu-seconds a dataset", library * 34.078_719);
-    println!("lock step {ours:6.3} us/item, {:5.1} cpu-seconds a dataset", ours * 34.078_719);
-    println!("ratio     {:6.2}", library / ours);
+    (median(library), Some(median(ours)))
 }
 
-/// Also gives the microseconds per item.
+/// Milliseconds a hash, one by one and all at a time.
+fn light_costs(pow: &PowVerifier, inputs: &[&[u8]]) -> Result<(f64, f64), bq_pow::PowError> {
+    let key = BlockId([7; 32]);
+    pow.randomx_hash_batch(&key, inputs)?;
+    let (mut one, mut together) = (Vec::new(), Vec::new());
+    let count = inputs.len() as f64 * 1000.0;
+    for _ in 0..3 {
+        let (expected, cost) =
+            timed(|| inputs.iter().map(|input| pow.randomx_hash(&key, input)).collect::<Result<Vec<_>, _>>());
+        one.push(cost / count);
+        let (values, cost) = timed(|| pow.randomx_hash_batch(&key, inputs));
+        assert_eq!(values?, expected?);
+        together.push(cost / count);
+    }
+    Ok((median(one), median(together)))
+}
+
+/// Also gives the microseconds it took.
 fn timed<T>(work: impl FnOnce() -> T) -> (T, f64) {
     let before = thread_seconds();
     let value = work();
-    (value, (thread_seconds() - before) * 1e6 / f64::from(ITEMS))
+    (value, (thread_seconds() - before) * 1e6)
 }
 
 fn thread_seconds() -> f64 {

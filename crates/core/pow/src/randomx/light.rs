@@ -2,8 +2,7 @@ use bq_primitives::PowHash;
 use parking_lot::Mutex;
 
 use super::{
-    items::CacheLines,
-    items::{Compilation, LANES, LockStep, Words},
+    items::{CacheLines, Compilation, LANES, LockStep, Words},
     vm::{Machine, PROGRAM_ITERATIONS, PROGRAMS},
 };
 use crate::PowError;
@@ -84,9 +83,7 @@ fn hash_together<const VECTORS: usize>(
                 *number = machine.next_item();
             }
             let items = programs.items(lines, &numbers);
-            for (machine, item) in machines.iter_mut().zip(items.as_flattened()) {
-                machine.step(item);
-            }
+            Machine::step(machines, items.as_flattened());
         }
         machines.iter_mut().for_each(Machine::end_program);
     }

@@ -112,6 +112,11 @@ impl Compiler {
         }
     }
 
+    /// There is a program.
+    pub(super) const fn is_ready(&self) -> bool {
+        self.code.is_some()
+    }
+
     /// The code for [`Turn::leave`].
     pub(super) const fn leave(&self) -> *const c_void {
         self.memory.start()

@@ -91,13 +91,31 @@ impl Machine {
         u64::from(self.dataset_offset) + u64::from(self.turn.lane.ma & DATASET_LINE_MASK) / 64
     }
 
-    /// One iteration of the program, given [`next_item`](Self::next_item).
-    pub(crate) fn step(&mut self, item: &[u64; 8]) {
-        // Code adds to this where the item is said to be.
-        let displacement = (self.turn.lane.ma & DATASET_LINE_MASK) as usize;
-        let dataset = item.as_ptr().cast::<u8>().wrapping_sub(displacement);
-        // SAFETY: the only access is at the `displacement` just subtracted, so it reads `item`.
-        unsafe { self.run(dataset, 1) };
+    /// One iteration of each machine's program, given the [`next_item`](Self::next_item) of each: a machine without one stays as
+    /// it is. They follow one another in compiled code, since entering and leaving it takes as long as half an
+    /// iteration.
+    pub(crate) fn step(machines: &mut [Self], items: &[[u64; 8]]) {
+        if !machines.iter().all(|machine| machine.compiler.is_ready()) {
+            return;
+        }
+        let mut next: *mut Turn = ptr::null_mut();
+        for (machine, item) in machines.iter_mut().zip(items).rev() {
+            // Code adds to this where the item is said to be.
+            let displacement = (machine.turn.lane.ma & DATASET_LINE_MASK) as usize;
+            machine.prepare(item.as_ptr().cast::<u8>().wrapping_sub(displacement), 1);
+            let leave = if next.is_null() { machine.compiler.leave() } else { ptr::null() };
+            let turn = &raw mut *machine.turn;
+            // SAFETY: the turn is the machine's own, and nothing else uses it now.
+            unsafe { ((*turn).next, (*turn).leave) = (if next.is_null() { turn } else { next }, leave) };
+            next = turn;
+        }
+        if let Some(first) = machines.first()
+            && !next.is_null()
+        {
+            // SAFETY: `prepare` set the scratchpads, which are whole; each turn leads to the next one of these machines, and the last
+            // leaves; the only access to the dataset is at the displacement just subtracted, so it reads the item.
+            unsafe { first.compiler.run(next) };
+        }
     }
 
     /// All programs of the hash that was begun.

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{slice, sync::Arc};
 
 use super::{
     interpreter::Interpreter,
@@ -78,7 +78,7 @@ fn run_by_steps(machine: &mut Machine, mut item: impl FnMut(u64) -> [u64; 8]) {
         machine.start_program();
         for _ in 0..PROGRAM_ITERATIONS {
             let item = item(machine.next_item());
-            machine.step(&item);
+            Machine::step(slice::from_mut(machine), &[item]);
         }
         machine.end_program();
     }
@@ -196,7 +196,7 @@ impl Bench {
         let mut interpreter = Interpreter { program: &program, read: configuration.read, lane: model, scratchpad };
         for iteration in 0..iterations {
             let item = std::array::from_fn(|index| 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(index as u64 + iteration));
-            machine.step(&item);
+            Machine::step(slice::from_mut(machine), &[item]);
             interpreter.iterate(|_| item);
             assert_eq!(machine.turn.lane, *interpreter.lane, "{program:#?}");
         }
