@@ -3,6 +3,7 @@
 DATA_DIR ?= ./bq-data
 NETWORK ?= devnet
 RUN_FLAGS ?=
+BENCH_FLAGS ?=
 
 # The gate tries the same cases everywhere, so that a failure can be repeated; plain `cargo test` draws fresh ones.
 FIXED_SEED ?= PROPTEST_RNG_SEED=20260002
@@ -27,7 +28,7 @@ check: deps
 
 bench: deps
 	cargo build --release --locked -p bq
-	./target/release/bq bench all
+	BQ_BENCH_BUILD="$$(rustc --version), commit $$(git describe --always --dirty)" ./target/release/bq bench all $(BENCH_FLAGS)
 
 fuzz: deps
 	fuzz/run.sh $(or $(SECONDS_EACH),20)

@@ -196,27 +196,63 @@ pub(crate) struct StatusArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum BenchCommand {
-    /// Everything, as one table.
-    All {
-        /// Seconds per figure.
-        #[arg(long, default_value_t = 5)]
-        seconds: u64,
-    },
+    /// Everything, as one table, in some three minutes; then `compare`.
+    All(BenchAll),
     /// Hashes per second of one algorithm.
-    Hash {
-        /// sha256d, randomx or ethash.
-        #[arg(long)]
-        algorithm: Algorithm,
-        /// Threads.
-        #[arg(long, default_value_t = 1)]
-        threads: usize,
-        /// How long.
-        #[arg(long, default_value_t = 10)]
+    Hash(BenchHash),
+    /// Ours and public programs in turn, for those whose binary an environment variable names: BQ_BENCH_CPUMINER,
+    /// BQ_BENCH_CPUMINER_OPT, BQ_BENCH_XMRIG, BQ_BENCH_RANDOMX, BQ_BENCH_ETHASH.
+    Compare {
+        /// How long each program hashes in its turn; some print their rate every five seconds only.
+        #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u64).range(1..=3600))]
         seconds: u64,
-        /// From the full dataset: RandomX 2,080 MiB, Ethash 1 GiB.
+        /// Turns of each.
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        rounds: u32,
+        /// Threads of a comparison that uses the whole machine; all if not given.
         #[arg(long)]
-        full_dataset: bool,
+        threads: Option<std::num::NonZeroUsize>,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchAll {
+    /// A minute: a second per figure, no full datasets, nothing compared.
+    #[arg(long, conflicts_with = "exact")]
+    pub(crate) quick: bool,
+    /// Twenty seconds per figure and five turns of each compared program: ten minutes, and an hour for comparing all.
+    #[arg(long)]
+    pub(crate) exact: bool,
+    /// Seconds per figure.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub(crate) seconds: Option<u64>,
+    /// Whether to build the full datasets, of 2,080 and 1,024 MiB, one after the other; auto builds what fits into free memory.
+    #[arg(long, value_enum)]
+    pub(crate) datasets: Option<Datasets>,
+}
+
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+pub(crate) enum Datasets {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchHash {
+    /// sha256d, randomx or ethash.
+    #[arg(long)]
+    pub(crate) algorithm: Algorithm,
+    /// Threads.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) threads: usize,
+    /// How long.
+    #[arg(long, default_value_t = 10)]
+    pub(crate) seconds: u64,
+    /// From the full dataset: RandomX 2,080 MiB, Ethash 1 GiB.
+    #[arg(long)]
+    pub(crate) full_dataset: bool,
 }
 
 #[derive(Debug, Args)]

@@ -12,7 +12,7 @@ use crate::run::BenchSystem;
 const CONNECTIONS: usize = 500;
 const TIPS: usize = 5;
 
-pub(super) fn fanout(table: &mut Table) -> anyhow::Result<()> {
+pub(super) fn fanout(table: &Table) -> anyhow::Result<()> {
     let system = BenchSystem::start(&Algorithm::ALL.map(|algorithm| (algorithm, "207fffff")))?;
     system.prepare_tables()?;
     let port = system.stratum(Algorithm::Sha256d)?;

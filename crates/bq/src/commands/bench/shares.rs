@@ -32,7 +32,7 @@ const fn shares_per_connection(algorithm: Algorithm) -> usize {
     }
 }
 
-pub(super) fn end_to_end(algorithm: Algorithm, table: &mut Table) -> anyhow::Result<()> {
+pub(super) fn end_to_end(algorithm: Algorithm, table: &Table) -> anyhow::Result<()> {
     // Blocks are out of reach, and every hash is a share.
     let system = BenchSystem::start(&[(algorithm, "1b00ffff")])?;
     let port = system.stratum(algorithm)?;
