@@ -92,8 +92,9 @@ impl Controller {
             }
             _ => {
                 self.decided = Some((decision, now));
-                shared.tell(MinerEvent::Chose { choice: choice_of(decision), why: why(decision, &candidates) });
-                tracing::info!(choice = ?choice_of(decision), why = why(decision, &candidates), "auto");
+                let (choice, why) = (choice_of(decision), why(decision, &candidates));
+                tracing::info!(choice = choice.map_or("nothing", Algorithm::name), why, "auto");
+                shared.tell(MinerEvent::Chose { choice, why });
             }
         }
         choice_of(decision)

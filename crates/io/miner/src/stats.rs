@@ -206,7 +206,8 @@ impl LaneStats {
 
 fn hashrates(meter: &HashMeter, now: Duration) -> Hashrates {
     let [secs_10, secs_60, mins_15] = WINDOWS.map(|window| meter.rate(now, window));
-    Hashrates { secs_10, secs_60, mins_15, max: meter.max(), recent: meter.rate_so_far(now, WINDOWS[1]) }
+    let max = meter.max().into_iter().chain(secs_10).reduce(f64::max);
+    Hashrates { secs_10, secs_60, mins_15, max, recent: meter.rate_so_far(now, WINDOWS[1]) }
 }
 
 /// The words that pools have for a share that came too late.

@@ -13,6 +13,7 @@ use tracing::{debug, info};
 use super::{
     dialect::{Dialect, DialectError, Event, FIRST_SUBMIT_ID},
     lines::Lines,
+    pace::Pace,
 };
 use crate::{
     Endpoint, MinerEvent,
@@ -94,6 +95,7 @@ pub(super) async fn run(
         had_work: false,
         prepared: None,
         written: Instant::now(),
+        pace: Pace::new(),
     };
     let ended = connection.serve(&mut Lines::new(reader), shares, settings).await;
     connection.lose_pending();
@@ -124,6 +126,7 @@ struct Connection {
     prepared: Option<PowKey>,
     /// When we last said something.
     written: Instant,
+    pace: Pace,
 }
 
 /// A submit without an answer.
@@ -208,6 +211,10 @@ impl Connection {
         // New work may have come while the share waited here.
         if !self.lane_is_at(&share.job) {
             self.with_stats(LaneStats::stale);
+            return Ok(());
+        }
+        if !share.is_block && !self.pace.take(self.shared.now()) {
+            self.with_stats(LaneStats::lost);
             return Ok(());
         }
         if self.pending.len() >= UNANSWERED_MAX {

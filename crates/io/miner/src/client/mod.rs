@@ -5,6 +5,7 @@ mod dialect;
 mod difficulty;
 mod ethash;
 mod lines;
+mod pace;
 mod pools;
 mod randomx;
 mod sha256d;
