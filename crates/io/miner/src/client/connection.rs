@@ -152,10 +152,14 @@ impl Connection {
             tokio::select! {
                 () = until_unwanted(settings, self.algorithm) => return Ok(()),
                 line = timeout_at(silent_until, lines.next()) => {
-                    let line = line.map_err(|_| ConnectionError::Timeout(patience))??;
+                    match line {
+                        Ok(line) => self.read(&line?).await?,
+                        // Outside its era a pool has nothing to say.
+                        Err(_) if !self.shared.is_active(self.algorithm) => {}
+                        Err(_) => return Err(ConnectionError::Timeout(patience)),
+                    }
                     patience = SILENCE_MAX;
                     silent_until = Instant::now() + patience;
-                    self.read(&line).await?;
                 }
                 Some(share) = shares.recv() => self.submit(share).await?,
                 () = sleep_until(self.written + QUIET_MAX) => self.keep_alive().await?,
