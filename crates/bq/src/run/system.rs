@@ -228,6 +228,7 @@ fn net_config(config: &Config) -> anyhow::Result<NetConfig> {
         listen: Some(config.p2p),
         connect,
         key_file: Some(config.data_dir.join("node-key")),
+        peers_file: Some(config.data_dir.join("peers")),
         ..NetConfig::default()
     })
 }

@@ -334,3 +334,92 @@ impl TransactionError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bq_primitives::{PowHash, Target};
+
+    use super::*;
+
+    /// One of each variant.
+    fn block_errors() -> Vec<BlockError> {
+        let (id, height, amount) = (BlockId::ZERO, Height(1), Amount::ZERO);
+        let (bits, time, root) = (CompactTarget(0), Timestamp(0), MerkleRoot::ZERO);
+        let (algorithm, outpoint) = (Algorithm::RandomX, OutPoint { txid: bq_primitives::TxId::ZERO, index: 0 });
+        vec![
+            BlockError::UnknownParent { parent_id: id },
+            BlockError::HeaderVersion { got: 2, expected: 1 },
+            BlockError::SealAlgorithm { got: algorithm, expected: algorithm },
+            BlockError::Height { got: height, expected: height },
+            BlockError::HeightEnd,
+            BlockError::AlgorithmNotActive { algorithm, height },
+            BlockError::BitsEncoding(CompactError::Zero(bits)),
+            BlockError::BitsOutOfRange { got: bits, hardest: bits, limit: bits },
+            BlockError::TimeOutOfRange { got: time, end: time },
+            BlockError::TimeTooOld { got: time, earliest: time },
+            BlockError::TimeTooEarly { got: time, latest: time },
+            BlockError::Bits { got: bits, expected: bits },
+            BlockError::NoPowKey { algorithm, height },
+            BlockError::ProofOfWork(PowError::AboveTarget { got: PowHash::ZERO, target: Target::MAX }),
+            BlockError::ProofOfWork(PowError::Memory { what: "a table", bytes: 1 }),
+            BlockError::ChainWorkOverflow,
+            BlockError::TxRoot { got: root, expected: root },
+            BlockError::WitnessRoot { got: root, expected: root },
+            BlockError::NoCoinbase,
+            BlockError::SecondCoinbase { position: 1 },
+            BlockError::CoinbaseHeight { got: 1, expected: height },
+            BlockError::SpentTwice { outpoint },
+            BlockError::TooHeavy { got: 2, max: 1 },
+            BlockError::Transaction { position: 1, error: TransactionError::NoInputs },
+            BlockError::FeeSum(AmountError::TooLarge),
+            BlockError::CoinbaseValue { got: amount, max: amount },
+            BlockError::BrokenBranch,
+        ]
+    }
+
+    /// Every variant with its consequence: a new one does not compile until it has a line here.
+    #[test]
+    fn every_error_has_its_consequence_and_its_price() {
+        for error in block_errors() {
+            let consequence = match &error {
+                BlockError::UnknownParent { .. } => Consequence::UnknownParent,
+                BlockError::TimeTooEarly { .. } => Consequence::Hold,
+                BlockError::TxRoot { .. } | BlockError::WitnessRoot { .. } => Consequence::BodyMismatch,
+                BlockError::BrokenBranch => Consequence::Local,
+                BlockError::ProofOfWork(error) => match error {
+                    PowError::AlgorithmMismatch { .. } | PowError::AboveTarget { .. } | PowError::WrongMix { .. } => {
+                        Consequence::Invalid
+                    }
+                    PowError::EpochTooHigh { .. } | PowError::Memory { .. } | PowError::WrongDataset => {
+                        Consequence::Local
+                    }
+                },
+                BlockError::HeaderVersion { .. }
+                | BlockError::SealAlgorithm { .. }
+                | BlockError::Height { .. }
+                | BlockError::HeightEnd
+                | BlockError::AlgorithmNotActive { .. }
+                | BlockError::BitsEncoding(_)
+                | BlockError::BitsOutOfRange { .. }
+                | BlockError::TimeOutOfRange { .. }
+                | BlockError::TimeTooOld { .. }
+                | BlockError::Bits { .. }
+                | BlockError::NoPowKey { .. }
+                | BlockError::ChainWorkOverflow
+                | BlockError::NoCoinbase
+                | BlockError::SecondCoinbase { .. }
+                | BlockError::CoinbaseHeight { .. }
+                | BlockError::SpentTwice { .. }
+                | BlockError::TooHeavy { .. }
+                | BlockError::Transaction { .. }
+                | BlockError::FeeSum(_)
+                | BlockError::CoinbaseValue { .. } => Consequence::Invalid,
+            };
+            let price = match consequence {
+                Consequence::Invalid | Consequence::BodyMismatch => 100,
+                Consequence::Hold | Consequence::UnknownParent | Consequence::Local => 0,
+            };
+            assert_eq!((error.consequence(), error.misbehavior()), (consequence, price), "{error}");
+        }
+    }
+}

@@ -267,3 +267,72 @@ fn blocks(api: &dyn SyncApi, ids: &[BlockId]) -> Result<Message, NodeError> {
     }
     Ok(Message::Blocks { blocks, not_found })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: BlockId = BlockId([1; 32]);
+
+    fn node_error() -> NodeError {
+        NodeError::Closed
+    }
+
+    /// Every variant with its verdict: a new one does not compile until it has a line here.
+    #[test]
+    fn every_refusal_of_headers_has_its_verdict() {
+        let reason = || "a rule".to_owned();
+        let all = [
+            AddHeadersError::UnknownParent(ID),
+            AddHeadersError::NotAChain { position: 1 },
+            AddHeadersError::TooEarly { id: ID, reason: reason() },
+            AddHeadersError::Invalid { id: ID, reason: reason() },
+            AddHeadersError::Node(node_error()),
+        ];
+        for error in all {
+            let expected = match &error {
+                AddHeadersError::UnknownParent(_) => Verdict::UnknownParent,
+                AddHeadersError::NotAChain { .. } | AddHeadersError::Invalid { .. } => Verdict::Refused { points: 100 },
+                AddHeadersError::TooEarly { .. } | AddHeadersError::Node(_) => Verdict::Later,
+            };
+            assert_eq!(judge_headers(&error), expected, "{error}");
+        }
+    }
+
+    #[test]
+    fn every_refusal_of_a_block_has_its_verdict() {
+        let all = [
+            SubmitBlockError::Duplicate,
+            SubmitBlockError::UnknownParent(ID),
+            SubmitBlockError::TooEarly("early".to_owned()),
+            SubmitBlockError::Invalid("a rule".to_owned()),
+            SubmitBlockError::Node(node_error()),
+        ];
+        for error in all {
+            let expected = match &error {
+                SubmitBlockError::Duplicate => Verdict::Accepted,
+                SubmitBlockError::UnknownParent(_) => Verdict::UnknownParent,
+                SubmitBlockError::Invalid(_) => Verdict::Refused { points: 100 },
+                SubmitBlockError::TooEarly(_) | SubmitBlockError::Node(_) => Verdict::Later,
+            };
+            assert_eq!(judge_block(PeerKey(1), &error), expected, "{error}");
+        }
+    }
+
+    #[test]
+    fn every_refusal_of_a_transaction_has_its_price() {
+        let all = [
+            SubmitTransactionError::Duplicate,
+            SubmitTransactionError::Full,
+            SubmitTransactionError::Invalid("a rule".to_owned()),
+            SubmitTransactionError::Node(node_error()),
+        ];
+        for error in all {
+            let expected = match &error {
+                SubmitTransactionError::Invalid(_) => 5,
+                SubmitTransactionError::Duplicate | SubmitTransactionError::Full | SubmitTransactionError::Node(_) => 0,
+            };
+            assert_eq!(error.misbehavior(), expected, "{error}");
+        }
+    }
+}

@@ -1,7 +1,7 @@
 use std::{collections::HashMap, time::Instant};
 
 use bq_api_types::PeerInfo;
-use bq_sync::{PeerKey, PeerReport};
+use bq_sync::{Endpoint, PeerKey, PeerReport};
 use libp2p::{Multiaddr, PeerId};
 
 /// Who is connected. The state machine knows peers by number, libp2p by public key.
@@ -18,8 +18,10 @@ pub(crate) struct Connected {
     pub(crate) key: PeerKey,
     pub(crate) address: Multiaddr,
     pub(crate) is_inbound: bool,
-    /// Its status showed that it follows our chain.
-    pub(crate) is_known: bool,
+    /// When it was asked for addresses last: not before its status showed that it follows our chain.
+    pub(crate) asked_addresses: Option<Instant>,
+    /// Where it says it takes connections itself, if it connected to us.
+    pub(crate) told: Option<Endpoint>,
     pub(crate) agent: String,
     pub(crate) since: Instant,
     /// We closed the connection because of what it did.
@@ -37,8 +39,16 @@ impl Peers {
     pub(crate) fn connect(&mut self, id: PeerId, address: Multiaddr, is_inbound: bool, since: Instant) -> PeerKey {
         let key = PeerKey(self.next_key);
         self.next_key = self.next_key.saturating_add(1);
-        let peer =
-            Connected { key, address, is_inbound, is_known: false, agent: String::new(), since, is_cut_off: false };
+        let peer = Connected {
+            key,
+            address,
+            is_inbound,
+            asked_addresses: None,
+            told: None,
+            agent: String::new(),
+            since,
+            is_cut_off: false,
+        };
         self.by_id.insert(id, peer);
         self.by_key.insert(key, id);
         key

@@ -26,8 +26,9 @@ const FAILURES_MAX: u8 = 3;
 const FAILURES_MAX_ONCE_GOOD: u8 = 10;
 const RETRY_SECS: u64 = 60;
 const RETRY_SECS_MAX: u64 = 86_400;
-/// An answer gives away at most one in this many addresses.
+/// An answer gives away at most one in this many addresses, or so few that it does not matter.
 const SAMPLE_ONE_IN: usize = 4;
+const SAMPLE_MIN: usize = 16;
 /// Random places that are looked at before a search gives up: some find nothing that is acceptable now.
 const LOOKS_MAX: u64 = 128;
 
@@ -186,10 +187,11 @@ impl AddressBook {
         contested.or_else(|| (0..LOOKS_MAX).find_map(|look| random_of(&self.heard, mixed(draw, look)).filter(is_fit)))
     }
 
-    /// What to tell a node that asks: up to `max` random addresses, never more than a quarter of all.
+    /// What to tell a node that asks: up to `max` random addresses, never more than a quarter of all if there are
+    /// many.
     #[must_use]
     pub fn sample(&self, draw: u64, max: usize) -> Vec<Endpoint> {
-        let count = max.min(self.entries.len().div_ceil(SAMPLE_ONE_IN));
+        let count = max.min(self.entries.len().div_ceil(SAMPLE_ONE_IN).max(SAMPLE_MIN));
         let looks = u64::try_from(count).unwrap_or(u64::MAX).saturating_mul(4);
         let mut found = BTreeSet::new();
         for look in 0..looks {
@@ -299,14 +301,17 @@ fn endpoint_bytes(endpoint: &Endpoint) -> Vec<u8> {
     bytes
 }
 
-/// The first address at or above a random place: every bucket has the same chance, full or not, so that a group which
-/// fills its buckets gains nothing by it.
+/// A random address of a random bucket: every bucket has about the same chance, full or not, so that a group which fills
+/// its buckets gains nothing by it.
 fn random_of(table: &BTreeMap<u64, Endpoint>, draw: u64) -> Option<Endpoint> {
-    let places = HEARD.buckets.saturating_mul(BUCKET_PLACES);
     let last = *table.last_key_value()?.0;
-    // Both tables fit into the larger one's range; the remainder is scaled to what is in use.
-    let from = (draw >> 1).checked_rem(places).unwrap_or(0).checked_rem(last.saturating_add(1)).unwrap_or(0);
-    table.range(from..).next().or_else(|| table.first_key_value()).map(|(_, endpoint)| *endpoint)
+    let from = (draw >> 1).checked_rem(last.saturating_add(1)).unwrap_or(0);
+    let (found, _) = table.range(from..).next()?;
+    let start = found.saturating_sub(found.checked_rem(BUCKET_PLACES).unwrap_or(0));
+    let bucket: Vec<_> =
+        table.range(start..start.saturating_add(BUCKET_PLACES)).map(|(_, endpoint)| *endpoint).collect();
+    let chosen = usize::try_from(mixed(draw, 1)).unwrap_or(0).checked_rem(bucket.len()).unwrap_or(0);
+    bucket.get(chosen).copied()
 }
 
 /// The `turn`th number drawn from a seed.
@@ -434,6 +439,19 @@ mod tests {
         book.good(later, rival);
         assert_eq!(book.tried.get(&place), Some(&rival));
         assert!(!book.entries.contains_key(&first));
+    }
+
+    #[test]
+    fn addresses_of_one_bucket_have_the_same_chance() {
+        let mut book = book();
+        let source = NetGroup::V4([20, 0]);
+        let known: Vec<_> = (1..40).map(|d| at(20, 1, 1, d)).filter(|endpoint| book.learn(source, *endpoint)).collect();
+        let picks = (0..4000).filter_map(|draw| book.pick(NOW, mixed(3, draw), |_| true));
+        let mut counts = BTreeMap::new();
+        picks.for_each(|endpoint| *counts.entry(endpoint).or_insert(0) += 1);
+        let fair = 4000 / known.len();
+        assert_eq!(counts.len(), known.len());
+        assert!(counts.values().all(|count| *count > fair / 2 && *count < fair * 2), "{counts:?}");
     }
 
     #[test]

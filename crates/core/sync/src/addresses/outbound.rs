@@ -123,6 +123,11 @@ impl Outbound {
         Some(link.role)
     }
 
+    /// The book has new addresses: no need to wait until it is asked again.
+    pub fn addresses_came(&mut self, now: Moment) {
+        self.next_dial = self.next_dial.min(now);
+    }
+
     /// What an address is connected, or being dialled, for.
     #[must_use]
     pub fn role(&self, endpoint: &Endpoint) -> Option<DialRole> {
@@ -154,7 +159,9 @@ impl Outbound {
         (self.next_probe <= now && !is_probing).then_some(DialRole::Probe)
     }
 
-    fn is_short(&self) -> bool {
+    /// Whether there are fewer connections to keep than wanted.
+    #[must_use]
+    pub fn is_short(&self) -> bool {
         self.links.values().filter(|link| link.role == DialRole::Keep).count() < self.limits.automatic
     }
 
@@ -230,6 +237,6 @@ mod tests {
         assert_eq!(probe.role, DialRole::Probe);
         assert_eq!(outbound.next(later.after_ms(500_000), WALL, 6, &mut book, |_| true), None, "one at a time");
         outbound.closed(&probe.endpoint);
-        assert!(outbound.next(later.after_ms(500_000), WALL, 6, &mut book, |_| true).is_some());
+        assert!(outbound.next(later.after_ms(600_000), WALL, 6, &mut book, |_| true).is_some());
     }
 }

@@ -34,6 +34,8 @@ const SAVE_SOON: Duration = Duration::from_secs(5);
 const SAMPLE_LASTS: Duration = Duration::from_secs(3600);
 /// A sample taken while so few addresses were known is taken again for the next who asks.
 const SAMPLE_SMALL: usize = 64;
+/// Between two questions for addresses to one peer, while places of our own choice are free.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(600);
 /// Our own addresses that were dialled by mistake and are remembered. More are dialled again some day.
 const OWN_MAX: usize = 16;
 
@@ -81,11 +83,16 @@ impl Driver {
         let Known { book, outbound, own, exempt_loopback, .. } = &mut self.known;
         let ours: Vec<_> =
             self.peers.iter().filter(|peer| !peer.is_inbound).filter_map(|peer| endpoint_of(&peer.address)).collect();
+        // Of those who connected to us only the address itself: who crowds in must not keep us from a whole group.
+        let theirs: Vec<_> = self.peers.iter().filter_map(|peer| peer.told).collect();
         let is_usable = |endpoint: &Endpoint| {
             let group = endpoint.group();
             let is_exempt = *exempt_loopback && group == NetGroup::Loopback;
             let is_near = |other: &Endpoint| other == endpoint || (!is_exempt && other.group() == group);
-            !own.contains(endpoint) && !bans.holds(wall, endpoint.ip()) && !ours.iter().any(is_near)
+            !own.contains(endpoint)
+                && !theirs.contains(endpoint)
+                && !bans.holds(wall, endpoint.ip())
+                && !ours.iter().any(is_near)
         };
         let Some(Dial { endpoint, role }) = outbound.next(now, wall, draw(), book, is_usable) else { return };
         Metrics::dialed(match role {
@@ -125,13 +132,16 @@ impl Driver {
     }
 
     /// A peer has said which chain it follows. If it still is connected, that is ours: an address that we dialled is worth
-    /// remembering, a probe is done, and who is to stay is asked for more addresses, once.
+    /// remembering, a probe is done, and who is to stay is asked for more addresses, again only while they are wanted.
     pub(super) fn on_status_seen(&mut self, id: &PeerId) {
-        let Some(peer) = self.peers.get_mut(id).filter(|peer| !peer.is_inbound && !peer.is_cut_off && !peer.is_known)
-        else {
+        let now = Instant::now();
+        let is_short = self.known.outbound.is_short();
+        let Some(peer) = self.peers.get_mut(id).filter(|peer| !peer.is_inbound && !peer.is_cut_off) else { return };
+        let is_due = |asked: Instant| is_short && now.saturating_duration_since(asked) >= ASK_AGAIN_AFTER;
+        if !peer.asked_addresses.is_none_or(is_due) {
             return;
-        };
-        peer.is_known = true;
+        }
+        peer.asked_addresses = Some(now);
         let Some(endpoint) = endpoint_of(&peer.address) else { return };
         self.known.book.good(wall(), endpoint);
         if self.known.outbound.role(&endpoint) == Some(DialRole::Probe) {
@@ -143,8 +153,8 @@ impl Driver {
         self.swarm.behaviour_mut().addresses.send_request(id, Ok(request));
     }
 
-    /// Only somebody that we chose to dial is ever asked, so only such a peer can tell us addresses, once each; the book
-    /// bounds what one network group gets in.
+    /// Only somebody that we chose to dial is ever asked, so only such a peer can tell us addresses; the book bounds what one
+    /// network group gets in.
     pub(super) fn on_addresses(&mut self, id: &PeerId, answer: Frame) {
         let Some(key) = self.peers.key(id) else { return };
         match answer {
@@ -153,6 +163,8 @@ impl Driver {
                 for endpoint in endpoints.into_iter().filter(|endpoint| !self.known.own.contains(endpoint)) {
                     self.known.book.learn(source, endpoint);
                 }
+                let now = self.now();
+                self.known.outbound.addresses_came(now);
             }
             Ok(_) => {}
             Err(error) => {
@@ -165,8 +177,12 @@ impl Driver {
     /// What to tell a peer that asks. We ask whom we dial; who is dialled by us and asks as well is told nothing. Who asks
     /// may tell its own port: it becomes known as an address that its own group told of.
     pub(super) fn addresses_for(&mut self, key: PeerKey, port: u16) -> Vec<Endpoint> {
-        let Some(peer) = self.peers.get(key).filter(|peer| peer.is_inbound) else { return Vec::new() };
-        if let Some(endpoint) = ip_of(&peer.address).and_then(|ip| Endpoint::new(ip, port)) {
+        let id = self.peers.id(key);
+        let peer = id.and_then(|id| self.peers.get_mut(&id)).filter(|peer| peer.is_inbound);
+        let Some(peer) = peer else { return Vec::new() };
+        let told = ip_of(&peer.address).and_then(|ip| Endpoint::new(ip, port));
+        peer.told = told;
+        if let Some(endpoint) = told {
             self.known.book.learn(endpoint.group(), endpoint);
         }
         let now = Instant::now();
@@ -176,7 +192,8 @@ impl Driver {
         if !self.known.sample.as_ref().is_some_and(is_current) {
             self.known.sample = Some((now, self.known.book.sample(draw(), ADDRESSES_MAX)));
         }
-        self.known.sample.as_ref().map(|(_, sample)| sample.clone()).unwrap_or_default()
+        let sample = self.known.sample.as_ref().map(|(_, sample)| sample.as_slice()).unwrap_or_default();
+        sample.iter().copied().filter(|endpoint| Some(*endpoint) != told).collect()
     }
 
     /// The node holds all peers of one network group to one budget.

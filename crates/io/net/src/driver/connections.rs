@@ -64,9 +64,9 @@ impl Driver {
     }
 
     pub(super) fn on_dial_failed(&mut self, connection: ConnectionId, error: &DialError) {
-        eprintln!("DEBUG {error:?}");
         tracing::debug!(%error, "dial failed");
-        let is_self = matches!(error, DialError::LocalPeerId { .. });
+        // An address that we listen on ourselves is not even dialled.
+        let is_self = matches!(error, DialError::LocalPeerId { .. } | DialError::NoAddresses);
         self.book_dial_failed(connection, is_self);
         self.dialer.failed(Instant::now(), connection, is_self);
     }

@@ -18,6 +18,8 @@ pub(crate) struct FakeNode {
     tree: Mutex<Tree>,
     /// While it holds something, headers are not judged until that says so.
     gate: Mutex<Option<mpsc::Receiver<()>>>,
+    /// While it holds something, blocks are not served until that says so.
+    store: Mutex<Option<mpsc::Receiver<()>>>,
     tips: watch::Sender<TipSummary>,
     news: broadcast::Sender<Announcement>,
     waiting: Mutex<BTreeMap<TxId, Arc<Transaction>>>,
@@ -81,6 +83,7 @@ impl FakeNode {
             tips: watch::Sender::new(tree.summary()),
             tree: Mutex::new(tree),
             gate: Mutex::new(None),
+            store: Mutex::new(None),
             news: broadcast::Sender::new(64),
             waiting: Mutex::new(BTreeMap::new()),
             pool: watch::Sender::new(Vec::new()),
@@ -106,6 +109,13 @@ impl FakeNode {
     pub(crate) fn verify_nothing(&self) -> mpsc::Sender<()> {
         let (open, gate) = mpsc::channel();
         *self.gate.lock().unwrap() = Some(gate);
+        open
+    }
+
+    /// The next block that is asked for is not found before the sender is dropped, and nothing else is read meanwhile.
+    pub(crate) fn serve_nothing(&self) -> mpsc::Sender<()> {
+        let (open, store) = mpsc::channel();
+        *self.store.lock().unwrap() = Some(store);
         open
     }
 
@@ -271,6 +281,10 @@ impl NodeApi for FakeNode {
     }
 
     fn block(&self, id: &BlockId) -> Result<Option<Block>, NodeError> {
+        let store = self.store.lock().unwrap().take();
+        if let Some(store) = store {
+            let _ = store.recv();
+        }
         Ok(self.tree().bodies.get(id).cloned())
     }
 

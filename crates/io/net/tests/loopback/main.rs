@@ -1,6 +1,8 @@
 //! Whole network layers talking over loopback, with a node behind each that has no rules.
 #![expect(clippy::unwrap_used, reason = "a broken harness should say where")]
 mod fake;
+mod hostile;
+mod strangers;
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
