@@ -54,8 +54,8 @@ pub use ethash::{
 pub use gpu::{GpuCounters, GpuDevice, GpuError, GpuInfo};
 pub use priority::lower_thread_priority;
 pub use randomx::{
-    RANDOMX_CACHE_BYTES, RANDOMX_DATASET_BYTES, RANDOMX_LANES, RandomXEngine, RandomXHasher, RandomXItemsOfKey,
-    RandomXOfKey,
+    RANDOMX_CACHE_BYTES, RANDOMX_DATASET_BYTES, RANDOMX_LANES, RandomXDatasetOfKey, RandomXEngine, RandomXHasher,
+    RandomXItemsOfKey, RandomXOfKey,
 };
 pub use schedule::{ETHASH_EPOCH_BLOCKS, ethash_epoch, randomx_key_height};
 pub use sha256d::{Sha256dKernel, Sha256dKernelError, Sha256dWork, sha256d};

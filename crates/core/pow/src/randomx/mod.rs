@@ -1,4 +1,5 @@
-//! RandomX v1 (`rx/0`) by its reference library, in an own safe wrapper, with dataset items of our own ([`items`]).
+//! RandomX v1 (`rx/0`): its reference library in an own safe wrapper, and faster ways of our own to compute dataset items
+//! ([`items`]) and to run programs ([`vm`]).
 //!
 //! A cache (256 MiB, from a key) is enough to hash in light mode; a dataset (2,080 MiB, from a cache) hashes six to ten
 //! times as fast. Both give the same values.
@@ -39,7 +40,7 @@ pub use dataset::RANDOMX_DATASET_BYTES;
 pub(crate) use elsewhere::LightHashers;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 pub(crate) use light::LightHashers;
-pub use published::{RandomXItemsOfKey, RandomXOfKey};
+pub use published::{RandomXDatasetOfKey, RandomXItemsOfKey, RandomXOfKey};
 pub use tables::RandomXHasher;
 pub(crate) use tables::{DatasetSlot, KeyTables};
 pub use vm::{RANDOMX_LANES, RandomXEngine};

@@ -1,11 +1,11 @@
-use std::{ops::Range, sync::Arc};
+use std::{num::NonZeroUsize, ops::Range, sync::Arc};
 
 use bq_primitives::PowHash;
 
 use super::{
     cache::Cache,
     dataset::Dataset,
-    vm::{Table, Vm},
+    vm::{RandomXEngine, Table, Vm},
 };
 use crate::PowError;
 
@@ -27,6 +27,41 @@ impl RandomXOfKey {
     /// The value (little-endian) of any input.
     pub fn hash(&mut self, input: &[u8]) -> PowHash {
         self.vm.hash(input)
+    }
+
+    /// As [`crate::RandomXHasher::feed`].
+    pub fn feed(&mut self, inputs: &[&[u8]]) -> Vec<PowHash> {
+        self.vm.feed(inputs)
+    }
+
+    /// Who computes.
+    #[must_use]
+    pub const fn engine(&self) -> RandomXEngine {
+        self.vm.engine()
+    }
+}
+
+/// The dataset of a key of any length, for comparing those who can compute with it.
+pub struct RandomXDatasetOfKey {
+    dataset: Arc<Dataset>,
+}
+
+impl RandomXDatasetOfKey {
+    /// Builds cache and dataset for `key`, 2,336 MiB, with `threads` threads.
+    ///
+    /// # Errors
+    /// [`PowError::Memory`].
+    pub fn new(key: &[u8], threads: NonZeroUsize) -> Result<Self, PowError> {
+        let dataset = Dataset::build(&Cache::build(key, None)?, threads, None)?;
+        Ok(Self { dataset: Arc::new(dataset) })
+    }
+
+    /// What hashes by `engine`, or by the library where that cannot run.
+    ///
+    /// # Errors
+    /// [`PowError::Memory`].
+    pub fn hasher(&self, engine: RandomXEngine) -> Result<RandomXOfKey, PowError> {
+        Ok(RandomXOfKey { vm: Vm::of(engine, Table::Fast(Arc::clone(&self.dataset)))? })
     }
 }
 
