@@ -11,11 +11,11 @@ use std::{
 use anyhow::Context as _;
 use bq_api_types::{MiningControl, MiningMode, NodeApi, PoolApi, PoolViews, SyncApi};
 use bq_http::{HttpHandle, HttpParts, HttpServer, StratumPort};
-use bq_miner::{BlockSource, Miner, MinerConfig, NextBlock};
+use bq_miner::{BlockSource, Miner, MinerConfig, NextBlock, log_huge_pages};
 use bq_net::{Net, NetConfig, NetHandle, PeerAddress};
 use bq_node::{Node, NodeConfig, SystemClock};
 use bq_pool::{Pool, PoolConfig};
-use bq_pow::{PowConfig, PowVerifier, RandomXMode};
+use bq_pow::{PowConfig, PowError, PowVerifier, RandomXMode};
 use bq_primitives::{Algorithm, PowKey};
 use bq_rpc::{RpcHandle, RpcServer, RpcServices};
 use bq_runtime::Config;
@@ -177,7 +177,13 @@ async fn keep_dataset(pow: Arc<PowVerifier>, pool: Arc<Pool>) {
             templates.borrow_and_update().as_ref().and_then(|template| Some(template.work(Algorithm::RandomX)?.key));
         let Some(key @ PowKey::RandomX(_)) = key.filter(|key| built != Some(*key)) else { continue };
         let pow = Arc::clone(&pow);
-        match tokio::task::spawn_blocking(move || pow.prepare_fast(&key)).await {
+        let build = move || {
+            if pow.prepare_fast(&key)? {
+                log_huge_pages(&pow, &key);
+            }
+            Ok::<_, PowError>(())
+        };
+        match tokio::task::spawn_blocking(build).await {
             Ok(Ok(())) => built = Some(key),
             Ok(Err(error)) => tracing::warn!(%error, "no RandomX dataset: verification stays in light mode"),
             Err(_) => return,

@@ -52,6 +52,7 @@ pub use ethash::{
     ethash_final, ethash_seed, keccak256, keccak512,
 };
 pub use gpu::{GpuCounters, GpuDevice, GpuError, GpuInfo};
+pub use memory::huge_page_bytes;
 pub use priority::lower_thread_priority;
 pub use randomx::{
     RANDOMX_CACHE_BYTES, RANDOMX_DATASET_BYTES, RANDOMX_LANES, RandomXDatasetOfKey, RandomXEngine, RandomXHasher,

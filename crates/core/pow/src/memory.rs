@@ -2,7 +2,7 @@
 
 use std::{
     alloc::{Layout, alloc, dealloc},
-    ops::{Deref, DerefMut},
+    ops::{Deref, DerefMut, Range},
     ptr::NonNull,
 };
 
@@ -27,6 +27,30 @@ pub(crate) unsafe fn advise_huge_pages(start: *mut u8, bytes: usize) {
     unsafe {
         libc::madvise(start.add(skipped).cast(), usable, libc::MADV_HUGEPAGE);
     }
+}
+
+/// Bytes of `memory`, a range of addresses, that are in huge pages according to `smaps`, the text of Linux's
+/// `/proc/self/smaps`. Where part of a mapping lies outside, all huge pages are counted that may lie inside.
+#[must_use]
+pub fn huge_page_bytes(smaps: &str, memory: &Range<usize>) -> usize {
+    let mut bytes = 0_usize;
+    let mut inside = 0_usize;
+    for line in smaps.lines() {
+        if let Some(mapping) = mapping(line) {
+            let (start, end) = (mapping.start.max(memory.start), mapping.end.min(memory.end));
+            inside = end.saturating_sub(start);
+        } else if let Some(size) = line.strip_prefix("AnonHugePages:") {
+            let kib = size.trim().strip_suffix(" kB").and_then(|kib| kib.parse::<usize>().ok()).unwrap_or(0);
+            bytes = bytes.saturating_add(kib.saturating_mul(1024).min(inside));
+        }
+    }
+    bytes
+}
+
+/// The addresses at the start of a line about a mapping; nothing from lines about its properties.
+fn mapping(line: &str) -> Option<Range<usize>> {
+    let (start, end) = line.split_whitespace().next()?.split_once('-')?;
+    Some(usize::from_str_radix(start, 16).ok()?..usize::from_str_radix(end, 16).ok()?)
 }
 
 /// A value that is valid when all its bytes are zero and that has no destructor.
@@ -148,6 +172,33 @@ mod tests {
         assert_eq!(*table, *[vec![7; 10], vec![0; 1490]].concat());
         assert!(table.resized(1501).is_none());
         assert!(HugeTable::<u64>::zeroed(3, "test").unwrap().resized(0).is_none());
+    }
+
+    #[test]
+    fn huge_pages_are_counted_inside_the_range() {
+        let smaps = "7f0000000000-7f0000600000 rw-p 00000000 00:00 0 \n\
+                     Size:               6144 kB\n\
+                     AnonHugePages:      4096 kB\n\
+                     VmFlags: rd wr mr mw me ac sd hg \n\
+                     7f0000600000-7f0000800000 rw-p 00000000 00:00 0 [heap]\n\
+                     AnonHugePages:      2048 kB\n";
+        let count = |memory| huge_page_bytes(smaps, &memory);
+        assert_eq!(count(0x7f00_0000_0000..0x7f00_0060_0000), 4096 << 10);
+        assert_eq!(count(0x7f00_0000_0000..0x7f00_0080_0000), 6144 << 10);
+        assert_eq!(count(0x7f00_0000_0000..0x7f00_0000_1000), 4096);
+        assert_eq!(count(0x7f00_0080_0000..0x7f00_0090_0000), 0);
+        assert_eq!(huge_page_bytes("no smaps\nAnonHugePages: x", &(0..usize::MAX)), 0);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_system_says_what_we_understand() {
+        let table = HugeTable::<u64>::zeroed(1 << 20, "test").unwrap();
+        let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let mapped = smaps.lines().filter_map(mapping).any(|mapping| mapping.contains(&table.as_ptr().addr()));
+        assert!(mapped);
+        let start = table.as_ptr().addr();
+        assert!(huge_page_bytes(&smaps, &(start..start + (8 << 20))) <= 8 << 20);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 use std::{
     num::NonZeroUsize,
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -169,18 +170,25 @@ impl PowVerifier {
 
     /// As [`PowVerifier::prepare`], and in fast mode builds the RandomX dataset of `key`, taking it from the key that has it:
     /// some 5 seconds of CPU time over `build_threads` (50 without AVX-512). Give it the key of the next block, not of a later
-    /// one.
+    /// one. True if it built a dataset.
     ///
     /// # Errors
     /// As [`PowVerifier::prepare`], and [`PowError::WrongDataset`].
-    pub fn prepare_fast(&self, key: &PowKey) -> Result<(), PowError> {
+    pub fn prepare_fast(&self, key: &PowKey) -> Result<bool, PowError> {
         self.prepare(key)?;
-        if let (PowKey::RandomX(key), RandomXMode::Fast) = (key, self.config.randomx_mode)
-            && self.dataset.build_for(&self.randomx_tables(key)?, self.config.build_threads)?
-        {
-            self.dataset_builds.fetch_add(1, Ordering::Relaxed);
-        }
-        Ok(())
+        let (PowKey::RandomX(key), RandomXMode::Fast) = (key, self.config.randomx_mode) else { return Ok(false) };
+        let built = self.dataset.build_for(&self.randomx_tables(key)?, self.config.build_threads)?;
+        self.dataset_builds.fetch_add(u64::from(built), Ordering::Relaxed);
+        Ok(built)
+    }
+
+    /// The addresses of the dataset of `key`, if there is one, for asking the system how it is backed:
+    /// [`huge_page_bytes`](crate::huge_page_bytes). They mean nothing any more once the dataset goes to another key.
+    ///
+    /// # Errors
+    /// [`PowError::Memory`].
+    pub fn randomx_dataset_memory(&self, key: &BlockId) -> Result<Option<Range<usize>>, PowError> {
+        Ok(self.randomx_tables(key)?.dataset_memory())
     }
 
     /// RandomX of any input under `key` (little-endian value).

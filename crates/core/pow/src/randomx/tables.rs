@@ -1,5 +1,6 @@
 use std::{
     num::NonZeroUsize,
+    ops::Range,
     sync::{Arc, Weak},
 };
 
@@ -9,7 +10,7 @@ use parking_lot::Mutex;
 use super::{
     LightHashers,
     cache::Cache,
-    dataset::Dataset,
+    dataset::{Dataset, RANDOMX_DATASET_BYTES},
     vm::{RandomXEngine, Table, Vm},
 };
 use crate::PowError;
@@ -67,6 +68,12 @@ impl KeyTables {
         }
         let mut hasher = self.hasher()?;
         Ok(blobs.iter().map(|blob| hasher.hash(blob)).collect())
+    }
+
+    /// Where the dataset lies, if there is one.
+    pub(crate) fn dataset_memory(&self) -> Option<Range<usize>> {
+        let start = self.dataset.lock().as_ref()?.memory().addr();
+        Some(start..start.saturating_add(usize::try_from(RANDOMX_DATASET_BYTES).unwrap_or(0)))
     }
 
     fn has_dataset(&self) -> bool {

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     Endpoint, MinerEvent,
+    huge_pages::log_huge_pages,
     job::Job,
     shared::{FoundShare, Lane, Settings, Shared},
     stats::LaneStats,
@@ -284,8 +285,12 @@ fn build_tables(shared: &Shared, lane: &Lane, key: &PowKey) {
     if built.is_ok() {
         lane.set_tables(*key, false);
         shared.announce_news();
-        built = pow.prepare_fast(key).and_then(|()| match key {
+        built = pow.prepare_fast(key).and_then(|is_new| match key {
             PowKey::Ethash(epoch) if shared.ethash_dataset => pow.prepare_ethash_dataset(*epoch),
+            PowKey::RandomX(_) if is_new => {
+                log_huge_pages(pow, key);
+                Ok(())
+            }
             PowKey::Sha256d | PowKey::RandomX(_) | PowKey::Ethash(_) => Ok(()),
         });
     }
