@@ -28,7 +28,7 @@ const ETHASH_EPOCHS_MAX: usize = 2;
 /// How much memory RandomX may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RandomXMode {
-    /// 256 MiB for each of at most two keys; some 30 hashes per second and core.
+    /// 256 MiB for each of at most two keys; some 40 hashes per second and core one by one, 125 in lock step.
     Light,
     /// As light, and 2,080 MiB for the key given to [`PowVerifier::prepare_fast`]; some 280 hashes per second and core.
     Fast,

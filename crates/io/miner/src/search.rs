@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use bq_pow::{EthashTask, PowError, PowVerifier, RANDOMX_LANES, RandomXHasher, Sha256dWork};
+use bq_primitives::PowHash;
 
 use crate::{
     backend::{Backend, Step},
@@ -75,24 +76,31 @@ impl Searcher {
             }
         };
         // Without the dataset lanes gain nothing, and a new job would wait for both.
-        let lanes = if hasher.is_fast() { RANDOMX_LANES } else { 1 };
+        let lanes = if hasher.is_fast() { RANDOMX_LANES } else { hasher.batch() };
         let nonces: Vec<u32> = (0..lanes).map_while(|_| randomx_nonce(job.take(1), blob, *is_top_byte_fixed)).collect();
         if nonces.is_empty() {
             return Ok(Step { exhausted: true, ..Step::default() });
         }
         let blobs: Vec<Vec<u8>> = nonces.iter().map(|nonce| with_nonce(blob, *nonce)).collect();
-        let values = hasher.feed(&blobs.iter().map(Vec::as_slice).collect::<Vec<_>>());
-        let hashes = u64::try_from(values.len()).unwrap_or(0);
+        let blobs: Vec<&[u8]> = blobs.iter().map(Vec::as_slice).collect();
+        if hasher.batch() > 1 {
+            let values = pow.randomx_hash_batch(key, &blobs)?;
+            return Ok(randomx_step(job, &nonces, values));
+        }
+        let values = hasher.feed(&blobs);
         let fed = self.fed.replace((Arc::clone(job), nonces));
         // Hashes begun for the job before this one count as work; as shares they would be late.
         let fed = fed.filter(|(of, _)| Arc::ptr_eq(of, job)).map(|(_, nonces)| nonces).unwrap_or_default();
-        let found = fed
-            .into_iter()
-            .zip(values)
-            .filter(|(_, value)| job.is_share(value))
-            .map(|(nonce, value)| Found { proof: Proof::RandomX { nonce }, value });
-        Ok(Step { hashes, found: found.collect(), exhausted: false })
+        Ok(randomx_step(job, &fed, values))
     }
+}
+
+/// What came of a step that gave `values`; those of `nonces`, if any, may be shares of `job`.
+fn randomx_step(job: &Job, nonces: &[u32], values: Vec<PowHash>) -> Step {
+    let hashes = u64::try_from(values.len()).unwrap_or(0);
+    let shares = nonces.iter().zip(values).filter(|(_, value)| job.is_share(value));
+    let found = shares.map(|(nonce, value)| Found { proof: Proof::RandomX { nonce: *nonce }, value });
+    Step { hashes, found: found.collect(), exhausted: false }
 }
 
 fn with_nonce(blob: &[u8], nonce: u32) -> Vec<u8> {
@@ -209,17 +217,26 @@ mod tests {
         let key = BlockId([1; 32]);
         let work = Work::RandomX { blob: vec![0x10; 76], key, is_top_byte_fixed: false };
         let job = Arc::new(Job::new("1".to_owned(), Target::MAX, work.clone()));
-        assert_eq!(searcher.step(&job, &pow).unwrap(), Step::default(), "fills the pipeline");
-        for expected in 0..2_u32 {
-            let step = searcher.step(&job, &pow).unwrap();
+        let is_pipelined = pow.randomx_hasher(&key).unwrap().batch() == 1;
+        if is_pipelined {
+            assert_eq!(searcher.step(&job, &pow).unwrap(), Step::default(), "fills the pipeline");
+        }
+        let step = searcher.step(&job, &pow).unwrap();
+        assert_eq!(step.hashes, if is_pipelined { 1 } else { 8 });
+        assert_eq!(step.found.len(), usize::try_from(step.hashes).unwrap());
+        for (expected, found) in (0..).zip(&step.found) {
             let mut blob = vec![0x10; 76];
-            blob[39..43].copy_from_slice(&expected.to_le_bytes());
+            blob[39..43].copy_from_slice(&u32::to_le_bytes(expected));
             let value = pow.randomx_hash(&key, &blob).unwrap();
-            assert_eq!(step.found, [Found { proof: Proof::RandomX { nonce: expected }, value }]);
+            assert_eq!(*found, Found { proof: Proof::RandomX { nonce: expected }, value });
         }
         let newer = Arc::new(Job::new("2".to_owned(), Target::MAX, work));
         let late = searcher.step(&newer, &pow).unwrap();
-        assert_eq!(late, Step { hashes: 1, found: Vec::new(), exhausted: false });
+        if is_pipelined {
+            assert_eq!(late, Step { hashes: 1, found: Vec::new(), exhausted: false });
+        } else {
+            assert_eq!(late, step, "the same nonces of the same work");
+        }
         job.take(1 << 32);
         assert!(searcher.step(&job, &pow).unwrap().exhausted);
     }

@@ -15,6 +15,9 @@ use super::{
 };
 use crate::PowError;
 
+/// Hashes in lock step that are soonest done; twice as many save little more.
+const BATCH: usize = 8;
+
 /// Everything resident for one RandomX key: its cache, its dataset if it has the one there may be, and idle VMs.
 pub(crate) struct KeyTables {
     key: BlockId,
@@ -162,6 +165,15 @@ impl RandomXHasher {
     #[must_use]
     pub fn engine(&self) -> RandomXEngine {
         self.vm.as_ref().map_or(RandomXEngine::Library, Vm::engine)
+    }
+
+    /// How many blobs to give [`PowVerifier::randomx_hash_batch`] at a time rather than feeding this hasher: several in light mode
+    /// where this machine hashes in lock step, else one.
+    ///
+    /// [`PowVerifier::randomx_hash_batch`]: crate::PowVerifier::randomx_hash_batch
+    #[must_use]
+    pub fn batch(&self) -> usize {
+        if self.is_fast() || self.tables.cache.lockstep().is_none() { 1 } else { BATCH }
     }
 
     /// A new hasher would be faster, because the dataset was built meanwhile, or must replace this one, because the dataset
