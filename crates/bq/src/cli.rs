@@ -101,6 +101,13 @@ pub(crate) struct MinerArgs {
     /// Mine from the full dataset (RandomX 2,080 MiB, Ethash 1 GiB and more): many times faster, after a minute of building.
     #[arg(long)]
     pub(crate) full_dataset: bool,
+    /// With --full-dataset, keep Ethash datasets in this directory (1 GiB and more each, this epoch's and the next one's), so
+    /// that a start reads instead of computing.
+    #[arg(long, value_name = "DIR", requires = "full_dataset")]
+    pub(crate) dataset_dir: Option<PathBuf>,
+    /// Do not prepare the next epoch's Ethash dataset in the background.
+    #[arg(long, requires = "full_dataset")]
+    pub(crate) no_dataset_ahead: bool,
     /// JSON-RPC address of a bq node: of several algorithms mine the one with the highest expected reward, by this machine's
     /// measured rates and the node's targets. Without it they take turns.
     #[arg(long, value_name = "ADDR")]

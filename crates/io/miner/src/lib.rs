@@ -12,6 +12,7 @@ mod bench;
 mod client;
 mod config;
 mod controller;
+mod dataset;
 mod events;
 mod huge_pages;
 mod job;

@@ -81,6 +81,9 @@ impl Miner {
 
     fn end(&self) {
         self.shared.settings.send_modify(|settings| settings.stopped = true);
+        if let Some(datasets) = &self.shared.ethash_datasets {
+            datasets.end();
+        }
         self.shared.announce_news();
     }
 

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use bq_pow::{EthashTask, PowError, PowVerifier, RANDOMX_LANES, RandomXHasher, Sha256dWork};
+use bq_pow::{EthashProof, PowError, PowVerifier, RANDOMX_LANES, RandomXHasher, Sha256dWork};
 use bq_primitives::PowHash;
 
 use crate::{
@@ -14,9 +14,9 @@ const SHA256D_STEP: u64 = 1 << 18;
 /// Steps until the 32-bit nonce of a work header is used up.
 const SHA256D_STEPS_PER_HEADER: u64 = (1 << 32) / SHA256D_STEP;
 /// Nonces of one Ethash step: one round of lock-step evaluation, some 4 milliseconds.
-const ETHASH_LIGHT_STEP: u64 = 8;
-/// The same with a full dataset: some 5 milliseconds.
-const ETHASH_FULL_STEP: u64 = 2048;
+const ETHASH_LIGHT_STEP: u64 = 32;
+/// The same with a full dataset: some 4 milliseconds.
+const ETHASH_FULL_STEP: u64 = 8192;
 /// Where the nonce lies in a RandomX blob.
 const BLOB_NONCE: std::ops::Range<usize> = 39..43;
 
@@ -128,14 +128,15 @@ fn step_ethash(job: &Job, pow: &PowVerifier) -> Result<Step, PowError> {
     let first = job.take(count);
     let ours = u64::MAX.checked_shr(64_u32.saturating_sub(*nonce_bits)).unwrap_or(0);
     let nonce = |number: u64| first_nonce & !ours | first_nonce.wrapping_add(first.wrapping_add(number)) & ours;
-    let tasks: Vec<EthashTask> =
-        (0..count).map(|number| EthashTask { work_hash: *work_hash, nonce: nonce(number) }).collect();
-    let proofs = hasher.hash_batch(&tasks);
-    let found = tasks
-        .iter()
-        .zip(proofs)
-        .filter(|(_, proof)| job.is_share(&proof.value))
-        .map(|(task, proof)| Found { proof: Proof::Ethash { nonce: task.nonce, mix: proof.mix }, value: proof.value });
+    let (mut found, mut done) = (Vec::new(), 0);
+    while done < count {
+        // A step may run past the last nonce that is ours, and then goes on at the first.
+        let run = (ours - (nonce(done) & ours)).saturating_add(1).min(count - done);
+        found.extend(hasher.search(work_hash, nonce(done), u32::try_from(run).unwrap_or(u32::MAX), &job.target));
+        done += run;
+    }
+    let found = found.into_iter();
+    let found = found.map(|(nonce, EthashProof { mix, value })| Found { proof: Proof::Ethash { nonce, mix }, value });
     Ok(Step { hashes: count, found: found.collect(), exhausted: false })
 }
 
@@ -248,13 +249,13 @@ mod tests {
         let work = Work::Ethash { work_hash, epoch: 0, first_nonce: u64::MAX - 2, nonce_bits: 64 };
         let job = Arc::new(Job::new("1".to_owned(), one_in(1), work));
         let step = searcher.step(&job, &pow).unwrap();
-        let expected: Vec<Found> = (0..8)
+        let expected: Vec<Found> = (0..32)
             .map(|offset| (u64::MAX - 2).wrapping_add(offset))
             .map(|nonce| (nonce, pow.ethash_hash(0, &work_hash, nonce).unwrap()))
             .filter(|(_, proof)| proof.value.0[0] < 0x80)
             .map(|(nonce, proof)| Found { proof: Proof::Ethash { nonce, mix: proof.mix }, value: proof.value })
             .collect();
-        assert_eq!(step, Step { hashes: 8, found: expected, exhausted: false });
+        assert_eq!(step, Step { hashes: 32, found: expected, exhausted: false });
     }
 
     #[test]

@@ -15,6 +15,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use crate::{
     BlockSource, MinerConfig, MinerEvent, NextBlock,
     affinity::Affinity,
+    dataset::{DatasetKeeper, VerifierBuild},
     job::{Found, Job, is_met},
     stats::{LaneStats, WorkerStats},
 };
@@ -76,7 +77,8 @@ pub(crate) struct Shared {
     pub(crate) rotate: Duration,
     pub(crate) priority: Option<u8>,
     pub(crate) affinity: Affinity,
-    pub(crate) ethash_dataset: bool,
+    /// Builds full Ethash datasets, if they are to be mined from.
+    pub(crate) ethash_datasets: Option<Arc<DatasetKeeper<VerifierBuild>>>,
     blocks: Option<BlockSource>,
     started: Instant,
     /// Threads that hash, or are about to look whether they should.
@@ -145,6 +147,11 @@ impl Shared {
             choice: None,
             stopped: false,
         };
+        let ethash_datasets = config.ethash_dataset.then(|| {
+            let (directory, low_priority) = (config.ethash_dataset_dir.clone(), config.cpu_priority == Some(0));
+            let build = VerifierBuild { pow: Arc::clone(&pow), directory, low_priority };
+            Arc::new(DatasetKeeper::new(build, config.ethash_dataset_ahead))
+        });
         let shared = Self {
             pow,
             settings: watch::Sender::new(settings),
@@ -154,7 +161,7 @@ impl Shared {
             rotate: config.rotate,
             priority: config.cpu_priority,
             affinity: config.affinity.clone(),
-            ethash_dataset: config.ethash_dataset,
+            ethash_datasets,
             blocks: config.blocks.clone(),
             started: Instant::now(),
             hashing: AtomicUsize::new(0),

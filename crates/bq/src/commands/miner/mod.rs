@@ -82,6 +82,8 @@ fn config(args: &MinerArgs) -> anyhow::Result<MinerConfig> {
         cpu_priority: args.cpu_priority,
         affinity,
         ethash_dataset: args.full_dataset,
+        ethash_dataset_dir: args.dataset_dir.clone(),
+        ethash_dataset_ahead: !args.no_dataset_ahead,
         blocks,
         ..MinerConfig::new(endpoints, args.user.clone())
     })

@@ -285,14 +285,14 @@ fn build_tables(shared: &Shared, lane: &Lane, key: &PowKey) {
     if built.is_ok() {
         lane.set_tables(*key, false);
         shared.announce_news();
-        built = pow.prepare_fast(key).and_then(|is_new| match key {
-            PowKey::Ethash(epoch) if shared.ethash_dataset => pow.prepare_ethash_dataset(*epoch),
-            PowKey::RandomX(_) if is_new => {
+        built = pow.prepare_fast(key).map(|is_new| {
+            if let (PowKey::RandomX(_), true) = (key, is_new) {
                 log_huge_pages(pow, key);
-                Ok(())
             }
-            PowKey::Sha256d | PowKey::RandomX(_) | PowKey::Ethash(_) => Ok(()),
         });
+        if let (PowKey::Ethash(epoch), Some(datasets)) = (key, &shared.ethash_datasets) {
+            datasets.want(*epoch);
+        }
     }
     lane.set_tables(*key, true);
     shared.announce_news();
