@@ -12,6 +12,7 @@ const CONNECTIONS: &str = "bq_connections";
 const REFUSED: &str = "bq_connections_refused_total";
 const CLOSED: &str = "bq_connections_closed_total";
 const QUEUE_DEPTH: &str = "bq_verify_queue_depth";
+const WAIT: &str = "bq_verify_queue_seconds";
 const VERIFY: &str = "bq_verify_seconds";
 const NOTIFY: &str = "bq_notify_seconds";
 const JOBS: &str = "bq_jobs_sent_total";
@@ -32,6 +33,7 @@ pub(crate) struct AlgorithmMetrics {
     pub(crate) connections: Gauge,
     /// Shares that wait for a verification thread.
     pub(crate) queue_depth: Gauge,
+    wait: Histogram,
     verify: Histogram,
     notify: Histogram,
     /// Jobs written.
@@ -49,6 +51,7 @@ impl StratumMetrics {
         describe_counter!(REFUSED, "Connections refused at the door, by reason");
         describe_counter!(CLOSED, "Connections ended, by reason");
         describe_gauge!(QUEUE_DEPTH, "Shares waiting for verification, by algorithm");
+        describe_histogram!(WAIT, "Seconds that a share waited for a verification thread, by algorithm");
         describe_histogram!(VERIFY, "Seconds from a submit to its verdict, by algorithm");
         describe_histogram!(NOTIFY, "Seconds from a new template to its job being written, by algorithm");
         describe_counter!(JOBS, "Jobs sent, by algorithm");
@@ -89,6 +92,7 @@ impl AlgorithmMetrics {
             work: counter!(SHARE_WORK, "algorithm" => name),
             connections: gauge!(CONNECTIONS, "algorithm" => name),
             queue_depth: gauge!(QUEUE_DEPTH, "algorithm" => name),
+            wait: histogram!(WAIT, "algorithm" => name),
             verify: histogram!(VERIFY, "algorithm" => name),
             notify: histogram!(NOTIFY, "algorithm" => name),
             jobs: counter!(JOBS, "algorithm" => name),
@@ -105,6 +109,10 @@ impl AlgorithmMetrics {
         if let Some(index) = ShareReject::ALL.iter().position(|known| *known == reason) {
             self.rejected[index].increment(1);
         }
+    }
+
+    pub(crate) fn waited(&self, time: Duration) {
+        self.wait.record(time.as_secs_f64());
     }
 
     pub(crate) fn verified(&self, took: Duration) {

@@ -60,8 +60,11 @@ struct Load {
     service_us: AtomicU64,
 }
 
-/// Ethash and RandomX in light mode evaluate this many proofs in the time of two or three.
-const BATCH_MAX: usize = 8;
+/// RandomX in light mode evaluates this many proofs in the time of two or three.
+const RANDOMX_BATCH_MAX: usize = 8;
+/// Ethash evaluates eight proofs in the time of one, and this many in the time of one and a half: the longer the queue, the more
+/// a thread gets through.
+const ETHASH_BATCH_MAX: usize = 32;
 /// RandomX in light mode on a slow machine: what the bound by time starts from.
 const RANDOMX_SERVICE_US: u64 = 34_000;
 
@@ -146,9 +149,10 @@ impl Worker {
     fn run(self) {
         while let Some(tasks) = self.next() {
             let began = Instant::now();
+            let metrics = self.judge.metrics.of(self.load.algorithm);
+            tasks.iter().for_each(|task| metrics.waited(began.saturating_duration_since(task.received)));
             let verdicts = self.judge.judge(tasks.iter().map(|task| task.candidate.as_ref()));
             self.load.served(tasks.len(), began.elapsed());
-            let metrics = self.judge.metrics.of(self.load.algorithm);
             metrics.queue_depth.set(depth(self.load.queued.load(Ordering::Relaxed)));
             for (task, verdict) in tasks.into_iter().zip(verdicts) {
                 metrics.verified(task.received.elapsed());
@@ -177,8 +181,8 @@ impl Worker {
     fn batch(&self, first: Task, queue: &Receiver<Task>) -> Vec<Task> {
         let more = match self.load.algorithm {
             Algorithm::Sha256d => 0,
-            Algorithm::RandomX => (queue.len() / self.load.threads).min(BATCH_MAX - 1),
-            Algorithm::Ethash => BATCH_MAX - 1,
+            Algorithm::RandomX => (queue.len() / self.load.threads).min(RANDOMX_BATCH_MAX - 1),
+            Algorithm::Ethash => ETHASH_BATCH_MAX - 1,
         };
         std::iter::once(first).chain(queue.try_iter().take(more)).collect()
     }
