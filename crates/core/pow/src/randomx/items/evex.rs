@@ -56,8 +56,8 @@ impl Opcode {
     const MULTIPLY_LOW_HALVES: Self = Self::in_0f(0xf4);
     const SHIFT: Self = Self::in_0f(0x73);
     const ROTATE: Self = Self::in_0f(0x72);
-    const LOAD: Self = Self::in_0f(0x6f);
-    const STORE: Self = Self::in_0f(0x7f);
+    const LOAD: Self = Self { map: 1, prefix: 2, byte: 0x6f };
+    const STORE: Self = Self { map: 1, prefix: 2, byte: 0x7f };
     const MULTIPLY: Self = Self { map: 2, prefix: 1, byte: 0x40 };
     const BROADCAST: Self = Self { map: 2, prefix: 1, byte: 0x59 };
     const SIGNS: Self = Self { map: 2, prefix: 2, byte: 0x39 };

@@ -153,8 +153,56 @@ fn numbers_from<const VECTORS: usize>(first: u64) -> Words<VECTORS> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::randomx::cache::Cache;
+    use crate::randomx::{
+        cache::Cache,
+        superscalar::{Instruction, Operation},
+    };
     use proptest::prelude::*;
+
+    /// Any instruction, also those that no program has, such as a product of a register with itself.
+    fn instruction() -> impl Strategy<Value = Instruction> {
+        (0..8_usize, 0..10_u8, 0..8_usize, any::<u64>()).prop_map(|(dst, operation, src, value)| {
+            let operation = match operation {
+                0 => Operation::Subtract { src },
+                1 => Operation::Xor { src },
+                2 => Operation::AddShifted { src, shift: u8::try_from(value % 4).unwrap() },
+                3 => Operation::Multiply { src },
+                4 => Operation::MultiplyHigh { src },
+                5 => Operation::MultiplyHighSigned { src },
+                6 => Operation::RotateRight { bits: u8::try_from(value % 63 + 1).unwrap() },
+                7 => Operation::AddConstant(value),
+                8 => Operation::XorConstant(value),
+                _ => Operation::MultiplyConstant(value),
+            };
+            Instruction { dst, operation }
+        })
+    }
+
+    fn compare<const VECTORS: usize>(programs: &[Program; PROGRAMS], before: [Words<VECTORS>; 8]) {
+        let Some(compilation) = Compilation::<VECTORS>::new(programs) else { return };
+        let mut after = before;
+        compilation.programs[0].run(&mut after);
+        for (vector, lane) in (0..VECTORS).flat_map(|vector| (0..LANES).map(move |lane| (vector, lane))) {
+            let mut expected = before.map(|register| register[vector][lane]);
+            programs[0].run(&mut expected);
+            assert_eq!(after.map(|register| register[vector][lane]), expected);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        /// Up to twice as many constants as a byte can reach.
+        #[test]
+        fn compiled_instructions_equal_plain_ones(
+            instructions in prop::collection::vec(instruction(), 0..1000), registers: [[[u64; LANES]; 2]; 8],
+        ) {
+            let program = Program { instructions, address_register: 0 };
+            let programs = std::array::from_fn(|_| program.clone());
+            compare::<1>(&programs, registers.map(|[first, _]| [first]));
+            compare::<2>(&programs, registers);
+        }
+    }
 
     #[test]
     fn lock_step_is_the_rule() {
