@@ -13,6 +13,13 @@ use crate::{
 const SHA256D_STEP: u64 = 1 << 18;
 /// Steps until the 32-bit nonce of a work header is used up.
 const SHA256D_STEPS_PER_HEADER: u64 = (1 << 32) / SHA256D_STEP;
+/// The whole step at once.
+const SHA256D_PORTION: u32 = 1 << 18;
+/// Where shares are easier than this, a step ends with so many: a quarter of a million hits would take minutes to look at,
+/// and no pool takes them.
+const EASY_HASHES: f64 = 4096.0;
+const EASY_PORTION: u32 = 1 << 8;
+const FOUND_MAX: usize = 64;
 /// Nonces of one Ethash step: one round of lock-step evaluation, some 4 milliseconds.
 const ETHASH_LIGHT_STEP: u64 = 32;
 /// The same with a full dataset: some 4 milliseconds.
@@ -20,7 +27,7 @@ const ETHASH_FULL_STEP: u64 = 8192;
 /// Where the nonce lies in a RandomX blob.
 const BLOB_NONCE: std::ops::Range<usize> = 39..43;
 
-/// The processor as a [`Backend`]: one thread's hashing state: what it would otherwise set up anew for each step.
+/// The processor as a [`Backend`]: one thread's state, which it would otherwise set up anew for each step.
 #[derive(Default)]
 pub(crate) struct Searcher {
     sha256d: Option<(Arc<Job>, Vec<u8>, Sha256dWork)>,
@@ -61,9 +68,15 @@ impl Searcher {
                 self.sha256d.insert((Arc::clone(job), extranonce2.clone(), work))
             }
         };
-        let hits = work.search(first, u32::try_from(SHA256D_STEP).unwrap_or(u32::MAX));
+        let portion = if job.share_hashes() < EASY_HASHES { EASY_PORTION } else { SHA256D_PORTION };
         let found = |(nonce, value)| Found { proof: Proof::Sha256d { extranonce2: extranonce2.clone(), nonce }, value };
-        Step { hashes: SHA256D_STEP, found: hits.into_iter().map(found).collect(), exhausted: false }
+        let mut step = Step::default();
+        while step.hashes < SHA256D_STEP && step.found.len() < FOUND_MAX {
+            let first = first.wrapping_add(u32::try_from(step.hashes).unwrap_or(0));
+            step.found.extend(work.search(first, portion).into_iter().map(found));
+            step.hashes += u64::from(portion);
+        }
+        step
     }
 
     fn step_randomx(&mut self, job: &Arc<Job>, pow: &PowVerifier) -> Result<Step, PowError> {
@@ -182,6 +195,26 @@ mod tests {
         }
         job.take(255 * SHA256D_STEPS_PER_HEADER);
         assert_eq!(searcher.step(&job, &pow).unwrap(), Step { exhausted: true, ..Step::default() });
+    }
+
+    #[test]
+    fn a_step_ends_early_where_every_hash_is_a_share() {
+        let template = Sha256dTemplate {
+            version: 1,
+            prev_hash: [0; 32],
+            coinbase_head: vec![1; 55],
+            extranonce2_bytes: 8,
+            coinbase_tail: vec![2; 52],
+            branches: Vec::new(),
+            ntime: 5,
+            bits: 6,
+        };
+        let job = Arc::new(Job::new("1".to_owned(), Target::MAX, Work::Sha256d(template)));
+        let (mut searcher, pow) = (Searcher::default(), PowVerifier::default());
+        for _ in 0..2 {
+            let step = searcher.step(&job, &pow).unwrap();
+            assert_eq!((step.hashes, step.found.len()), (256, 256));
+        }
     }
 
     #[test]
