@@ -135,7 +135,8 @@ pub(super) fn compare(setting: &Setting) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs both in turn and prints the verdict. The only error is an interruption: there is no sense in going on.
+/// Runs both in turn and prints the verdict, on the rounds before a failure if there is one. The only error is an
+/// interruption: there is no sense in going on.
 fn play(pair: &Match, rounds: u32, processes: &Processes) -> anyhow::Result<()> {
     let mut verdict = Verdict::default();
     for _ in 0..rounds {
@@ -152,9 +153,7 @@ fn play(pair: &Match, rounds: u32, processes: &Processes) -> anyhow::Result<()> 
                 }
             }
         };
-        let (Some(ours), Some(theirs)) = (turn(&pair.ours, "ours")?, turn(&pair.theirs, "theirs")?) else {
-            return Ok(());
-        };
+        let (Some(ours), Some(theirs)) = (turn(&pair.ours, "ours")?, turn(&pair.theirs, "theirs")?) else { break };
         verdict.add(Round { ours, theirs });
     }
     verdict.print(pair);
