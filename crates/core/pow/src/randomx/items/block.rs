@@ -1,5 +1,5 @@
 use std::arch::x86_64::{
-    __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_loadu_si512, _mm512_shuffle_i64x2, _mm512_storeu_si512,
+    __m512i, _MM_HINT_NTA, _mm_prefetch, _mm512_loadu_si512, _mm512_shuffle_i64x2, _mm512_storeu_si512,
     _mm512_unpackhi_epi64, _mm512_unpacklo_epi64, _mm512_xor_si512,
 };
 
@@ -59,12 +59,13 @@ impl<const VECTORS: usize> Block<VECTORS> {
     }
 }
 
-/// Lets the memory system fetch lines meanwhile.
+/// Lets the memory system fetch lines meanwhile. Each is read once, so they need not displace code and scratchpads from the second-level
+/// cache.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn announce(cache: &CacheLines, lines: &[[u64; LANES]]) {
     for line in lines.as_flattened() {
-        _mm_prefetch::<_MM_HINT_T0>((&raw const cache[line_index(*line)]).cast());
+        _mm_prefetch::<_MM_HINT_NTA>((&raw const cache[line_index(*line)]).cast());
     }
 }
 
