@@ -1,8 +1,11 @@
 //! Programs as x86-64 code.
 //!
 //! While compiled code runs, r0 to r7 are in R8 to R15, f0 to f3 in XMM0 to 3, e0 to e3 in XMM4 to 7, a0 to a3 in XMM8 to 11.
-//! RDI points to the [`Turn`], RSI to the scratchpad; RBP holds `ma` in its low and `mx` in its high
-//! half; XMM13 to 15 hold constants; RAX, RCX, RDX and XMM12 hold what one instruction needs.
+//! RDI points to the [`Turn`], RSI to the scratchpad; RBP holds `ma` in its low and `mx` in its high half; XMM13 to 15 and K1
+//! hold constants; RAX, RCX, RDX and XMM12 hold what one instruction needs.
+//!
+//! The memory holds, in this order: the return to the caller, the function that is called, and the turn (one iteration, or all),
+//! which is repeated for each rounding mode if instructions say themselves how they round.
 
 use std::{ffi::c_void, mem::offset_of};
 

@@ -10,7 +10,7 @@ mod program;
 #[cfg(test)]
 mod tests;
 
-use std::ptr;
+use std::{ptr, slice};
 
 use blake2::{Blake2b, Blake2b512, Digest, digest::consts::U32};
 use bq_primitives::PowHash;
@@ -39,7 +39,8 @@ impl ZeroValid for Block {
 /// A VM of our own: compiles each program for this processor. Between two iterations of a program all its state is in memory,
 /// so that several machines can take turns on one thread.
 ///
-/// A hash is `begin`; then its programs, by `run_programs` or `PROGRAMS` times `start_program`, `step` for each iteration, `end_program`; then `finish` or `finish_and_begin`. Another order gives meaningless values, and nothing worse.
+/// A hash is `begin`; then its programs, by `run_programs` or by [`PROGRAMS`] times `start_program`, `step` for each iteration,
+/// `end_program`; then `finish` or `finish_and_begin`. Another order gives meaningless values, and nothing worse.
 pub(crate) struct Machine {
     turn: Box<Turn>,
     scratchpad: HugeTable<Block>,
@@ -95,51 +96,36 @@ impl Machine {
     /// it is. They follow one another in compiled code, since entering and leaving it takes as long as half an
     /// iteration.
     pub(crate) fn step(machines: &mut [Self], items: &[[u64; 8]]) {
-        if !machines.iter().all(|machine| machine.compiler.is_ready()) {
-            return;
-        }
-        let mut next: *mut Turn = ptr::null_mut();
-        for (machine, item) in machines.iter_mut().zip(items).rev() {
+        let count = machines.len().min(items.len());
+        let machines = &mut machines[..count];
+        for (machine, item) in machines.iter_mut().zip(items) {
             // Code adds to this where the item is said to be.
             let displacement = (machine.turn.lane.ma & DATASET_LINE_MASK) as usize;
             machine.prepare(item.as_ptr().cast::<u8>().wrapping_sub(displacement), 1);
-            let leave = if next.is_null() { machine.compiler.leave() } else { ptr::null() };
-            let turn = &raw mut *machine.turn;
-            // SAFETY: the turn is the machine's own, and nothing else uses it now.
-            unsafe { ((*turn).next, (*turn).leave) = (if next.is_null() { turn } else { next }, leave) };
-            next = turn;
         }
-        if let Some(first) = machines.first()
-            && !next.is_null()
-        {
-            // SAFETY: `prepare` set the scratchpads, which are whole; each turn leads to the next one of these machines, and the last
-            // leaves; the only access to the dataset is at the displacement just subtracted, so it reads the item.
-            unsafe { first.compiler.run(next) };
-        }
+        // SAFETY: the only access of each is at the `displacement` just subtracted, so it reads the item.
+        unsafe { Self::take_turns(machines) };
     }
 
     /// All programs of the hash that was begun.
     pub(in super::super) fn run_programs(&mut self, dataset: &Dataset) {
-        for _ in 0..PROGRAMS {
-            self.start_program();
-            let start = self.dataset_start(dataset);
-            // SAFETY: programs read the dataset's first 2 GiB and their own offset more, which is the whole dataset.
-            unsafe { self.run(start, ITERATIONS) };
-            self.end_program();
-        }
+        Self::run_all_programs(slice::from_mut(self), Switch::Never, dataset);
     }
 
     /// All programs of the hashes that were begun. The machines take turns after each iteration: while one computes, the
     /// other's lines arrive.
     pub(in super::super) fn run_programs_by_turns(machines: &mut [Self], dataset: &Dataset) {
+        Self::run_all_programs(machines, Switch::Always, dataset);
+    }
+
+    fn run_all_programs(machines: &mut [Self], switch: Switch, dataset: &Dataset) {
         for _ in 0..PROGRAMS {
             for machine in &mut *machines {
-                machine.compile(Switch::Always);
-                let start = machine.dataset_start(dataset);
-                machine.prepare(start, ITERATIONS);
+                machine.compile(switch);
+                machine.prepare(machine.dataset_start(dataset), ITERATIONS);
             }
-            // SAFETY: as in `run_programs`.
-            unsafe { Self::run_by_turns(machines) };
+            // SAFETY: programs read the dataset's first 2 GiB and their own offset more, which is the whole dataset.
+            unsafe { Self::take_turns(machines) };
             machines.iter_mut().for_each(Self::end_program);
         }
     }
@@ -148,38 +134,35 @@ impl Machine {
         dataset.memory().wrapping_add(self.dataset_offset as usize * 64)
     }
 
-    /// # Safety
-    /// As for [`Compiler::run`], of `dataset`.
-    unsafe fn run(&mut self, dataset: *const u8, iterations: u64) {
-        self.prepare(dataset, iterations);
-        self.turn.next = &raw mut *self.turn;
-        self.turn.leave = self.compiler.leave();
-        // SAFETY: `prepare` set the scratchpad, which is whole; the code leaves after the last iteration; the caller vouches
-        // for the dataset.
-        unsafe { self.compiler.run(&raw mut *self.turn) };
-    }
-
-    /// # Safety
-    /// As for [`Compiler::run`], of the datasets that the machines were prepared for.
-    unsafe fn run_by_turns(machines: &mut [Self]) {
-        let turns: Vec<_> = machines.iter_mut().map(|machine| &raw mut *machine.turn).collect();
-        for (machine, &next) in machines.iter_mut().zip(turns.iter().cycle().skip(1)) {
-            (machine.turn.next, machine.turn.leave) = (next, ptr::null());
-        }
-        if let Some(last) = machines.last_mut() {
-            last.turn.leave = last.compiler.leave();
-        }
-        if let (Some(first), Some(&turn)) = (machines.first(), turns.first()) {
-            // SAFETY: as in `run`, of all machines, which have the same number of iterations; the last one leaves.
-            unsafe { first.compiler.run(turn) };
-        }
-    }
-
     fn prepare(&mut self, dataset: *const u8, iterations: u64) {
         self.compiler.prepare(&mut self.turn);
         self.turn.scratchpad = self.scratchpad.as_mut_ptr();
         self.turn.dataset = dataset;
         self.turn.iterations = iterations;
+    }
+
+    /// Runs the programs of machines that were prepared for the same number of iterations.
+    ///
+    /// # Safety
+    /// As for [`Compiler::run`], of the datasets that they were prepared for.
+    unsafe fn take_turns(machines: &mut [Self]) {
+        if !machines.iter().all(|machine| machine.compiler.is_ready()) {
+            return;
+        }
+        let (mut first, mut last): (*mut Turn, *mut Turn) = (ptr::null_mut(), ptr::null_mut());
+        for machine in machines.iter_mut().rev() {
+            let leave = if last.is_null() { machine.compiler.leave() } else { ptr::null() };
+            let turn = &raw mut *machine.turn;
+            last = if last.is_null() { turn } else { last };
+            // SAFETY: the turns are the machines' own, and nothing else uses them now. The last one leads back to the first.
+            unsafe { ((*turn).next, (*turn).leave, (*last).next) = (first, leave, turn) };
+            first = turn;
+        }
+        if let Some(machine) = machines.first() {
+            // SAFETY: `prepare` set the scratchpads, which are whole; each turn leads to the next one of these machines, of which
+            // the last leaves; the caller vouches for the dataset.
+            unsafe { machine.compiler.run(first) };
+        }
     }
 
     /// Ends a program: its registers are the next one's seed.
