@@ -34,11 +34,12 @@ use crate::{
 /// How often the speed is printed: seldom where people can ask for it.
 const REPORT_ON_TERMINAL: Duration = Duration::from_secs(60);
 const REPORT: Duration = Duration::from_secs(10);
+/// On a terminal the view tells what happens; only what it does not know of may interrupt it. Lost connections it knows.
+const LOG_ON_TERMINAL: &str = "warn,bq_miner::client=error,bq_miner::client::connection=warn,bq_miner::huge_pages=info";
 
 pub(crate) fn mine(args: &MinerArgs) -> anyhow::Result<()> {
     let terminal = std::io::stdout().is_terminal();
-    // On a terminal the view tells what happens; only what it does not know of may interrupt it.
-    let level = if terminal { "warn,bq_miner::client=error" } else { "info" };
+    let level = if terminal { LOG_ON_TERMINAL } else { "info" };
     init_logging(&LogConfig { format: LogFormat::Text, level: level.to_owned() })?;
     let config = config(args)?;
     config.check().map_err(|error| UsageError(format!("--{}: {error}", error.field())))?;
