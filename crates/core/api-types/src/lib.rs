@@ -24,6 +24,6 @@ pub use node::{
     BlockSummary, Coin, MiningInfo, NodeApi, NodeError, SubmitBlockError, SubmitTransactionError, Template,
     TemplateRequest, TemplateWork, TipSummary, TransactionStatus,
 };
-pub use peers::{AddNodeError, PeerInfo, PeerNetwork};
+pub use peers::{AddNodeError, PeerInfo, PeerKind, PeerNetwork};
 pub use pool::{AcceptedShare, AuthorizeError, PoolApi, PoolViews, RecordShareError, ShareReject, ViewError};
 pub use sync::{AddHeadersError, Announcement, HeaderSource, HeaderTip, HeadersAdded, SyncApi};

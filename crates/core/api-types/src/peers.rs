@@ -21,6 +21,8 @@ pub struct PeerInfo {
     pub address: String,
     /// It connected to us.
     pub is_inbound: bool,
+    /// Who wanted the connection.
+    pub kind: PeerKind,
     /// The program it says it runs; empty until it said so.
     pub agent: String,
     /// Seconds since it connected.
@@ -29,6 +31,32 @@ pub struct PeerInfo {
     pub height: Option<Height>,
     /// Points of misbehaviour, 0 to 99.
     pub misbehavior: u32,
+}
+
+/// Who wanted a connection, and what for (SPEC 9.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerKind {
+    /// The peer did.
+    Inbound,
+    /// The configuration, or `addnode`.
+    Manual,
+    /// We chose it among the addresses that we know.
+    Automatic,
+    /// We are finding out whether a node is there.
+    Probe,
+}
+
+impl PeerKind {
+    /// The name used in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Inbound => "inbound",
+            Self::Manual => "manual",
+            Self::Automatic => "automatic",
+            Self::Probe => "probe",
+        }
+    }
 }
 
 /// An address was not taken.

@@ -11,8 +11,10 @@ use std::{
 };
 
 pub(crate) use addresses::Known;
-use bq_api_types::{Announcement, SyncApi};
-use bq_sync::{Action, ChainView, Message, Moment, PeerKey, RequestId, SealedHeader, SyncConfig, SyncCore, Verdict};
+use bq_api_types::{Announcement, PeerKind, SyncApi};
+use bq_sync::{
+    Action, ChainView, DialRole, Message, Moment, PeerKey, RequestId, SealedHeader, SyncConfig, SyncCore, Verdict,
+};
 use libp2p::{
     PeerId, Swarm,
     futures::StreamExt,
@@ -195,7 +197,13 @@ impl Driver {
                 let role = self.book_dial_connected(connection_id);
                 if num_established.get() == 1 {
                     let address = endpoint.get_remote_address().clone();
-                    self.on_connected(peer_id, address, endpoint.is_listener());
+                    let kind = match role {
+                        _ if endpoint.is_listener() => PeerKind::Inbound,
+                        Some(DialRole::Keep) => PeerKind::Automatic,
+                        Some(DialRole::Probe) => PeerKind::Probe,
+                        None => PeerKind::Manual,
+                    };
+                    self.on_connected(peer_id, address, kind);
                 } else if role.is_some() {
                     // Connected already, from the other side or by another address: nothing more to learn here.
                     self.swarm.close_connection(connection_id);

@@ -1,6 +1,6 @@
 use std::{collections::HashMap, time::Instant};
 
-use bq_api_types::PeerInfo;
+use bq_api_types::{PeerInfo, PeerKind};
 use bq_sync::{Endpoint, PeerKey, PeerReport};
 use libp2p::{Multiaddr, PeerId};
 
@@ -18,6 +18,7 @@ pub(crate) struct Connected {
     pub(crate) key: PeerKey,
     pub(crate) address: Multiaddr,
     pub(crate) is_inbound: bool,
+    pub(crate) kind: PeerKind,
     /// When it was asked for addresses last: not before its status showed that it follows our chain.
     pub(crate) asked_addresses: Option<Instant>,
     /// Where it says it takes connections itself, if it connected to us.
@@ -36,13 +37,14 @@ pub(crate) struct PeerSnapshot {
 }
 
 impl Peers {
-    pub(crate) fn connect(&mut self, id: PeerId, address: Multiaddr, is_inbound: bool, since: Instant) -> PeerKey {
+    pub(crate) fn connect(&mut self, id: PeerId, address: Multiaddr, kind: PeerKind, since: Instant) -> PeerKey {
         let key = PeerKey(self.next_key);
         self.next_key = self.next_key.saturating_add(1);
         let peer = Connected {
             key,
             address,
-            is_inbound,
+            is_inbound: kind == PeerKind::Inbound,
+            kind,
             asked_addresses: None,
             told: None,
             agent: String::new(),
@@ -102,6 +104,7 @@ impl Peers {
                 id: id.to_string(),
                 address: peer.address.to_string(),
                 is_inbound: peer.is_inbound,
+                kind: peer.kind,
                 agent: peer.agent.clone(),
                 connected_secs: 0,
                 height: report.tip.map(|tip| tip.height),

@@ -470,6 +470,8 @@ pub struct PeerShape {
     pub addr: String,
     /// It connected to us.
     pub inbound: bool,
+    /// Who wanted the connection: `inbound`, `manual`, `automatic` or `probe`.
+    pub connection_type: String,
     /// What it says it runs.
     pub subver: String,
     /// Seconds since it connected.
@@ -486,6 +488,7 @@ impl From<PeerInfo> for PeerShape {
             id: peer.id,
             addr: peer.address,
             inbound: peer.is_inbound,
+            connection_type: peer.kind.name().to_owned(),
             subver: peer.agent,
             conntime: peer.connected_secs,
             synced_blocks: peer.height.map_or(-1, |height| i64::from(height.0)),

@@ -140,4 +140,23 @@ mod tests {
             assert!(PeerMemory::from_bytes(&bytes[..at], Scope::Routable).is_err(), "cut at {at}");
         }
     }
+
+    proptest::proptest! {
+        /// Whatever lies behind a right checksum: it is read or refused, and what was read is written the same again.
+        #[test]
+        fn any_content_is_read_or_refused(content: Vec<u8>, is_book: bool) {
+            let mut bytes = MAGIC.to_vec();
+            if is_book {
+                // An empty book, so that the rest is reached.
+                bytes.extend([0; 33]);
+            }
+            bytes.extend(content);
+            let sum = double_sha256(&bytes);
+            bytes.extend(&sum[..CHECKSUM_BYTES]);
+            if let Ok(memory) = PeerMemory::from_bytes(&bytes, Scope::Any) {
+                let again = PeerMemory::from_bytes(&memory.to_bytes(), Scope::Any).unwrap();
+                proptest::prop_assert_eq!(again.to_bytes(), memory.to_bytes());
+            }
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bq_api_types::PeerKind;
 use bq_primitives::Timestamp;
 use bq_sync::{DisconnectReason, PeerKey};
 use libp2p::{
@@ -20,16 +21,17 @@ const SILENCE_PAUSE: Duration = Duration::from_secs(60);
 const USEFUL_AFTER: Duration = Duration::from_secs(30);
 
 impl Driver {
-    pub(super) fn on_connected(&mut self, peer: PeerId, address: Multiaddr, is_inbound: bool) {
+    pub(super) fn on_connected(&mut self, peer: PeerId, address: Multiaddr, kind: PeerKind) {
         let now = Instant::now();
+        let is_inbound = kind == PeerKind::Inbound;
         // The gate has seen those who connect to us.
         if !is_inbound && ip_of(&address).is_some_and(|ip| self.is_banned(ip)) {
             tracing::debug!(%peer, %address, "refused: it misbehaved before");
             let _ = self.swarm.disconnect_peer_id(peer);
             return;
         }
-        tracing::info!(%peer, %address, is_inbound, "peer connected");
-        let key = self.peers.connect(peer, address, is_inbound, now);
+        tracing::info!(%peer, %address, kind = kind.name(), "peer connected");
+        let key = self.peers.connect(peer, address, kind, now);
         let now = self.now();
         let actions = if is_inbound { self.core.peer_connected(now, key) } else { self.core.peer_dialed(now, key) };
         self.act(actions);

@@ -1,6 +1,7 @@
 //! Nodes that find each other.
 use std::{path::Path, sync::Arc};
 
+use bq_api_types::PeerKind;
 use bq_net::{Net, NetConfig, NetHandle};
 use bq_sync::Scope;
 
@@ -38,7 +39,7 @@ async fn a_newcomer_that_knows_one_node_finds_the_others_and_finds_them_again() 
     // Nobody is configured now: anchors and addresses are enough.
     let handle = join(&newcomer, Some(&memory), &[]).await;
     within(handle.wait_for_peers(2)).await;
-    assert!(handle.peers().iter().any(|peer| !peer.is_inbound));
+    assert!(handle.peers().iter().any(|peer| peer.kind == PeerKind::Automatic));
     for handle in [handle, third, second, first] {
         within(handle.shutdown()).await;
     }

@@ -7,8 +7,8 @@ use std::{
 use bq_api_types::{
     AddHeadersError, AddNodeError, AlgorithmDifficultyView, AlgorithmMining, Announcement, BlockSummary, Coin,
     DifficultyForecastView, DifficultyView, HeaderTip, HeadersAdded, MiningChange, MiningControl, MiningControlError,
-    MiningInfo, MiningStatus, NodeApi, NodeError, PeerInfo, PeerNetwork, SubmitBlockError, SubmitTransactionError,
-    SyncApi, Template, TemplateRequest, TemplateWork, TipSummary, TransactionStatus,
+    MiningInfo, MiningStatus, NodeApi, NodeError, PeerInfo, PeerKind, PeerNetwork, SubmitBlockError,
+    SubmitTransactionError, SyncApi, Template, TemplateRequest, TemplateWork, TipSummary, TransactionStatus,
 };
 use bq_primitives::{
     Algorithm, Amount, Block, BlockId, CompactTarget, ExtraNonce, Header, Height, KeyHash, MerkleRoot, Network,
@@ -348,6 +348,7 @@ impl PeerNetwork for FakePeers {
             id: "12D3KooW".to_owned(),
             address: "/ip4/192.0.2.1/tcp/8333".to_owned(),
             is_inbound: false,
+            kind: PeerKind::Automatic,
             agent: "bq/0.1.0".to_owned(),
             connected_secs: 60,
             height: Some(Height(2)),

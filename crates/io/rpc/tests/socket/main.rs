@@ -328,8 +328,8 @@ async fn peers_are_told_and_added() {
     assert_eq!(
         peers[0],
         json!({
-            "id": "12D3KooW", "addr": "/ip4/192.0.2.1/tcp/8333", "inbound": false, "subver": "bq/0.1.0", "conntime": 60,
-            "synced_blocks": 2, "banscore": 5,
+            "id": "12D3KooW", "addr": "/ip4/192.0.2.1/tcp/8333", "inbound": false, "connection_type": "automatic",
+            "subver": "bq/0.1.0", "conntime": 60, "synced_blocks": 2, "banscore": 5,
         })
     );
     assert_eq!(peers[1]["synced_blocks"], -1);
