@@ -108,6 +108,9 @@ pub(crate) struct MinerArgs {
     /// Do not prepare the next epoch's Ethash dataset in the background.
     #[arg(long, requires = "full_dataset")]
     pub(crate) no_dataset_ahead: bool,
+    /// Mine SHA-256d and Ethash on every CUDA GPU too; with --threads 0 on nothing else.
+    #[arg(long)]
+    pub(crate) gpu: bool,
     /// JSON-RPC address of a bq node: of several algorithms mine the one with the highest expected reward, by this machine's
     /// measured rates and the node's targets. Without it they take turns.
     #[arg(long, value_name = "ADDR")]
@@ -205,6 +208,12 @@ pub(crate) struct StatusArgs {
 pub(crate) enum BenchCommand {
     /// Everything, as one table, in some three minutes; then `compare`.
     All(BenchAll),
+    /// Hashes per second of every CUDA GPU, or why there is none.
+    Gpu {
+        /// Seconds per figure.
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
+        seconds: u64,
+    },
     /// Hashes per second of one algorithm.
     Hash(BenchHash),
     /// Ours and public programs in turn, for those whose binary an environment variable names: BQ_BENCH_CPUMINER,

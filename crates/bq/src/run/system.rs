@@ -254,6 +254,7 @@ fn start_miner(
         enabled: config.miner.threads > 0,
         algorithms: config.miner.algorithms.clone(),
         mode: if config.miner.is_auto { MiningMode::Auto } else { MiningMode::Turns },
+        gpu: config.miner.gpu,
         blocks: Some(next_blocks(pool)),
         ..MinerConfig::new(endpoints, format!("{address}.builtin"))
     };

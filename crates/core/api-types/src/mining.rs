@@ -78,6 +78,8 @@ pub struct MiningStatus {
     pub details: Vec<AlgorithmMining>,
     /// The SHA-256d kernel in use; nothing before SHA-256d was mined.
     pub sha256d_kernel: Option<&'static str>,
+    /// Per GPU, what it is and what became of it, in words; or one line on why there is none. Empty if none was asked for.
+    pub gpus: Vec<String>,
 }
 
 /// What the built-in miner knows of one algorithm.

@@ -54,6 +54,8 @@ pub struct MinerConfig {
     pub ethash_dataset_dir: Option<PathBuf>,
     /// Prepare the next epoch's dataset in the background: in that directory, else in memory if there is room.
     pub ethash_dataset_ahead: bool,
+    /// Mine SHA-256d and Ethash on every CUDA GPU too, beside the threads and whatever [`MiningMode`] they follow.
+    pub gpu: bool,
     /// Tells of the next block, if the caller has a chain: to count blocks, to rest algorithms that may not seal one, and for
     /// [`MiningMode::Auto`], which cannot do without.
     pub blocks: Option<BlockSource>,
@@ -77,6 +79,7 @@ impl MinerConfig {
             ethash_dataset: false,
             ethash_dataset_dir: None,
             ethash_dataset_ahead: true,
+            gpu: false,
             blocks: None,
         }
     }

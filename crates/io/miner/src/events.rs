@@ -61,6 +61,11 @@ pub enum MinerEvent {
         /// How long that took.
         took: Duration,
     },
+    /// A GPU was found, works, or is given up; or there is none.
+    Gpu {
+        /// Which and what, for people.
+        text: String,
+    },
     /// `auto` goes on with another algorithm, or with none.
     Chose {
         /// Which.

@@ -14,6 +14,7 @@ mod config;
 mod controller;
 mod dataset;
 mod events;
+mod gpu;
 mod huge_pages;
 mod job;
 mod kernel;

@@ -11,6 +11,8 @@ const EXPECTED_REWARD: &str = "bq_miner_expected_reward_atoms_per_second";
 const CHOSEN: &str = "bq_miner_chosen";
 const THREADS: &str = "bq_miner_threads";
 const PAUSED: &str = "bq_miner_paused";
+const GPUS: &str = "bq_miner_gpus";
+const GPU_BAD_HITS: &str = "bq_miner_gpu_bad_hits_total";
 const KERNEL: &str = "bq_miner_sha256d_kernel";
 
 /// What the built-in miner counts for one algorithm.
@@ -93,6 +95,18 @@ pub(crate) fn threads(count: usize) {
 
 pub(crate) fn paused(paused: bool) {
     gauge!(PAUSED).set(flag(paused));
+}
+
+/// Tells how many GPUs work, where GPUs are asked for.
+pub(crate) fn gpus(count: usize) {
+    describe_gauge!(GPUS, "GPUs that the built-in miner uses");
+    describe_counter!(GPU_BAD_HITS, "Hits of GPUs that the processor found to be none; a sound GPU has no such hits");
+    gauge!(GPUS).set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
+    counter!(GPU_BAD_HITS).increment(0);
+}
+
+pub(crate) fn gpu_bad_hits(count: u64) {
+    counter!(GPU_BAD_HITS).increment(count);
 }
 
 pub(crate) fn kernel(kernel: Sha256dKernel) {

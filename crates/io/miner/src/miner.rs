@@ -12,7 +12,7 @@ use tokio::{runtime::Handle, sync::broadcast};
 use crate::{
     Endpoint, MinerConfig, MinerConfigError, MinerEvent, MinerStats, client,
     config::{check_algorithms, check_mode, check_threads},
-    controller, metrics,
+    controller, gpu, metrics,
     search::Searcher,
     sha256d_kernel,
     shared::{Lane, Shared},
@@ -24,6 +24,8 @@ pub struct Miner {
     shared: Arc<Shared>,
     /// Worker threads, some of which may have ended.
     workers: Mutex<Vec<JoinHandle<()>>>,
+    /// The thread that looks for GPUs and waits for those that feed them, if they are asked for.
+    gpus: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Miner {
@@ -44,7 +46,8 @@ impl Miner {
             runtime.spawn(client::run(Arc::clone(&shared), lane, pools, login, shares));
         }
         runtime.spawn(controller::run(Arc::clone(&shared)));
-        let miner = Self { shared, workers: Mutex::new(Vec::new()) };
+        let gpus = config.gpu.then(|| gpu::start(Arc::clone(&shared))).flatten();
+        let miner = Self { shared, workers: Mutex::new(Vec::new()), gpus: Mutex::new(gpus) };
         miner.match_threads();
         Ok(miner)
     }
@@ -59,6 +62,7 @@ impl Miner {
             threads_hashing: self.shared.threads_hashing(),
             paused: settings.paused,
             algorithms: self.shared.lanes.iter().map(|lane| lane.stats.snapshot(now)).collect(),
+            gpus: self.shared.gpus.read().clone(),
             workers: workers.iter().take(settings.threads).map(|worker| worker.snapshot(now)).collect(),
         }
     }
@@ -73,7 +77,8 @@ impl Miner {
     /// built. Blocks: not for an async worker thread.
     pub fn stop(&self) {
         self.end();
-        for worker in std::mem::take(&mut *self.workers.lock()) {
+        let gpus = self.gpus.lock().take();
+        for worker in std::mem::take(&mut *self.workers.lock()).into_iter().chain(gpus) {
             // A worker that panicked has ended too.
             drop(worker.join());
         }
@@ -148,6 +153,7 @@ impl MiningControl for Miner {
             hashrate,
             blocks_found: lanes.iter().map(|lane| lane.blocks_found).sum(),
             details: self.shared.lanes.iter().map(|lane| self.detail(lane, settings.threads)).collect(),
+            gpus: self.shared.gpus.read().clone(),
             sha256d_kernel: sha256d_kernel().map(bq_pow::Sha256dKernel::name),
             algorithms: settings.algorithms,
         }

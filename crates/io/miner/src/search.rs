@@ -10,9 +10,9 @@ use crate::{
 };
 
 /// Nonces of one SHA-256d step: 4 to 25 milliseconds on one core, so that a new job is taken up at once.
-const SHA256D_STEP: u64 = 1 << 18;
+pub(crate) const SHA256D_STEP: u64 = 1 << 18;
 /// Steps until the 32-bit nonce of a work header is used up.
-const SHA256D_STEPS_PER_HEADER: u64 = (1 << 32) / SHA256D_STEP;
+pub(crate) const SHA256D_STEPS_PER_HEADER: u64 = (1 << 32) / SHA256D_STEP;
 /// The whole step at once.
 const SHA256D_PORTION: u32 = 1 << 18;
 /// Where shares are easier than this, a step ends with so many: a quarter of a million hits would take minutes to look at,
@@ -37,6 +37,8 @@ pub(crate) struct Searcher {
 }
 
 impl Backend for Searcher {
+    type Error = PowError;
+
     fn step(&mut self, job: &Arc<Job>, pow: &PowVerifier) -> Result<Step, PowError> {
         match &job.work {
             Work::Sha256d(template) => Ok(self.step_sha256d(job, template)),

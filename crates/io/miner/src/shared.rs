@@ -40,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) mode: MiningMode,
     /// What `auto` chose; nothing before it did, or where nothing may be mined.
     pub(crate) choice: Option<Algorithm>,
+    /// GPUs that hash beside the threads.
+    pub(crate) gpus_working: usize,
     /// Final: everything ends.
     pub(crate) stopped: bool,
 }
@@ -47,7 +49,11 @@ pub(crate) struct Settings {
 impl Settings {
     /// Connections of `algorithm` have a purpose.
     pub(crate) fn wants(&self, algorithm: Algorithm) -> bool {
-        self.enabled && !self.stopped && self.threads > 0 && self.algorithms.contains(&algorithm)
+        self.enabled && !self.stopped && self.hashers() > 0 && self.algorithms.contains(&algorithm)
+    }
+
+    const fn hashers(&self) -> usize {
+        self.threads.saturating_add(self.gpus_working)
     }
 
     /// Threads may hash.
@@ -73,6 +79,8 @@ pub(crate) struct Shared {
     pub(crate) lanes: Vec<Lane>,
     /// By index of the thread, those that ended included.
     pub(crate) workers: RwLock<Vec<Arc<WorkerStats>>>,
+    /// What became of the GPUs, by number, in words; the reason if there are none.
+    pub(crate) gpus: RwLock<Vec<String>>,
     pub(crate) events: broadcast::Sender<MinerEvent>,
     pub(crate) rotate: Duration,
     pub(crate) priority: Option<u8>,
@@ -145,6 +153,7 @@ impl Shared {
             algorithms: config.algorithms.clone(),
             mode: config.mode,
             choice: None,
+            gpus_working: 0,
             stopped: false,
         };
         let ethash_datasets = config.ethash_dataset.then(|| {
@@ -157,6 +166,7 @@ impl Shared {
             settings: watch::Sender::new(settings),
             lanes,
             workers: RwLock::new(Vec::new()),
+            gpus: RwLock::new(Vec::new()),
             events: broadcast::Sender::new(EVENTS_WAITING_MAX),
             rotate: config.rotate,
             priority: config.cpu_priority,
@@ -188,10 +198,15 @@ impl Shared {
     /// The lane whose turn it is for worker `index`, and its job. Workers are spread over the lanes that have work, and all
     /// move on by one after each `rotate`.
     pub(crate) fn turn(&self, index: usize, settings: &Settings) -> Option<(&Lane, Arc<Job>)> {
+        self.turn_among(index, |algorithm| settings.mines(algorithm))
+    }
+
+    /// As [`Shared::turn`], among the algorithms that the caller mines.
+    pub(crate) fn turn_among(&self, index: usize, mines: impl Fn(Algorithm) -> bool) -> Option<(&Lane, Arc<Job>)> {
         let ready: Vec<_> = self
             .lanes
             .iter()
-            .filter(|lane| settings.mines(lane.algorithm) && self.is_active(lane.algorithm))
+            .filter(|lane| mines(lane.algorithm) && self.is_active(lane.algorithm))
             .filter_map(|lane| Some((lane, lane.workable_job()?)))
             .collect();
         let slices = self.started.elapsed().as_nanos() / self.rotate.as_nanos().max(1);

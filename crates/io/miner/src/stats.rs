@@ -25,6 +25,9 @@ pub struct MinerStats {
     pub algorithms: Vec<AlgorithmStats>,
     /// Per worker thread, what it hashes.
     pub workers: Vec<Vec<(Algorithm, Hashrates)>>,
+    /// Per GPU, what it is and what became of it, in words; or one line on why there is none. Empty if none was asked for,
+    /// or the search for them is not over.
+    pub gpus: Vec<String>,
 }
 
 /// Hashes per second, turns of other algorithms and pauses included.
@@ -73,7 +76,9 @@ pub(crate) struct LaneStats {
     metrics: MinerMetrics,
     connected: AtomicBool,
     hashes: AtomicU64,
-    /// Time that threads spent on them, in nanoseconds.
+    /// Those of them that worker threads made, not GPUs.
+    thread_hashes: AtomicU64,
+    /// Time that worker threads spent on these, in nanoseconds.
     busy_ns: AtomicU64,
     accepted: AtomicU64,
     rejected: AtomicU64,
@@ -116,6 +121,7 @@ impl LaneStats {
             metrics: MinerMetrics::register(algorithm),
             connected: AtomicBool::new(false),
             hashes: AtomicU64::new(0),
+            thread_hashes: AtomicU64::new(0),
             busy_ns: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
@@ -131,8 +137,14 @@ impl LaneStats {
     /// A thread hashed from `began` to `ended`.
     pub(crate) fn hashed(&self, began: Duration, ended: Duration, count: u64) {
         let busy = ended.saturating_sub(began);
-        self.hashes.fetch_add(count, Ordering::Relaxed);
+        self.thread_hashes.fetch_add(count, Ordering::Relaxed);
         self.busy_ns.fetch_add(u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.hashed_by_gpu(began, ended, count);
+    }
+
+    /// A GPU did, which says nothing about the speed of threads.
+    pub(crate) fn hashed_by_gpu(&self, began: Duration, ended: Duration, count: u64) {
+        self.hashes.fetch_add(count, Ordering::Relaxed);
         self.metrics.hashed(count);
         self.meter.lock().record(began, ended, count);
     }
@@ -173,9 +185,9 @@ impl LaneStats {
         *self.last_error.lock() = Some(error);
     }
 
-    /// Hashes since start, and the time that threads spent on them.
+    /// Hashes of threads since start, and the time that they spent on them.
     pub(crate) fn work(&self) -> (u64, Duration) {
-        (self.hashes.load(Ordering::Relaxed), Duration::from_nanos(self.busy_ns.load(Ordering::Relaxed)))
+        (self.thread_hashes.load(Ordering::Relaxed), Duration::from_nanos(self.busy_ns.load(Ordering::Relaxed)))
     }
 
     /// Changes what is known of the speed of one thread.
@@ -240,6 +252,7 @@ mod tests {
             lane.hashed(began, ended, 500);
             worker.hashed(Algorithm::Ethash, began, ended, 500);
         }
+        lane.hashed_by_gpu(secs(39), secs(40), 0);
         assert_eq!(lane.work(), (4000, secs(40)));
         assert_eq!(lane.snapshot(secs(40)).hashrate.secs_10, Some(100.0));
         for worker in workers {

@@ -1,5 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
+use bq_pow::PowError;
 use bq_primitives::Algorithm;
 use tracing::warn;
 
@@ -15,7 +16,7 @@ const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// A worker thread: searches in steps of some milliseconds, and before each looks again at what to do, so that a new job, a
 /// change of settings or the end takes effect at once. Ends when the miner stops or needs fewer threads.
-pub(crate) fn run(shared: &Arc<Shared>, index: usize, mut backend: impl Backend) {
+pub(crate) fn run(shared: &Arc<Shared>, index: usize, mut backend: impl Backend<Error = PowError>) {
     if let Some(level) = shared.priority {
         affinity::set_priority(level);
     }
@@ -59,7 +60,7 @@ pub(crate) fn run(shared: &Arc<Shared>, index: usize, mut backend: impl Backend)
     }
 }
 
-fn failed(shared: &Shared, lane: &Lane, error: &bq_pow::PowError) {
+fn failed(shared: &Shared, lane: &Lane, error: &PowError) {
     warn!(algorithm = lane.algorithm.name(), %error, "mining step failed");
     lane.stats.failed(error.to_string());
     shared.wait_for_news(AFTER_FAILURE);

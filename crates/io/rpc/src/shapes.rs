@@ -406,6 +406,8 @@ pub struct MiningConfigShape {
     pub details: BTreeMap<String, AlgorithmMiningShape>,
     /// The SHA-256d kernel in use.
     pub sha256dkernel: Option<String>,
+    /// Per GPU, what it is and what became of it; or one line on why there is none. Empty if none was asked for.
+    pub gpus: Vec<String>,
 }
 
 /// What the built-in miner knows of one algorithm.
@@ -457,6 +459,7 @@ impl From<MiningStatus> for MiningConfigShape {
             choice: status.choice.map(|algorithm| algorithm.name().to_owned()),
             details: by_name(status.details.into_iter().map(|mining| (mining.algorithm, mining.into()))),
             sha256dkernel: status.sha256d_kernel.map(str::to_owned),
+            gpus: status.gpus,
         }
     }
 }

@@ -4,6 +4,7 @@ mod block;
 mod client;
 mod compare;
 mod fanout;
+mod gpu;
 mod machine;
 mod mining;
 mod relay;
@@ -31,6 +32,10 @@ use crate::{
 pub(crate) fn bench(command: &BenchCommand) -> anyhow::Result<()> {
     match command {
         BenchCommand::All(args) => all(args),
+        BenchCommand::Gpu { seconds } => {
+            gpu::gpu(Duration::from_secs(*seconds));
+            Ok(())
+        }
         BenchCommand::Hash(args) => hash(args),
         BenchCommand::Compare { seconds, rounds, threads } => {
             let threads = threads.or_else(|| available_parallelism().ok()).map_or(1, NonZeroUsize::get);
@@ -83,6 +88,8 @@ fn all(args: &BenchAll) -> anyhow::Result<()> {
         shares::end_to_end(algorithm, &table)?;
     }
     fanout::fanout(&table)?;
+    say("");
+    gpu::gpu(time);
     if args.quick {
         return Ok(());
     }

@@ -85,6 +85,7 @@ fn config(args: &MinerArgs) -> anyhow::Result<MinerConfig> {
         ethash_dataset: args.full_dataset,
         ethash_dataset_dir: args.dataset_dir.clone(),
         ethash_dataset_ahead: !args.no_dataset_ahead,
+        gpu: args.gpu,
         blocks,
         ..MinerConfig::new(endpoints, args.user.clone())
     })

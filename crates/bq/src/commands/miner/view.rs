@@ -55,6 +55,7 @@ impl View {
             MinerEvent::TablesReady { algorithm, took } => {
                 ("cpu", format!("{algorithm} tables ready after {:.1} s", took.as_secs_f64()))
             }
+            MinerEvent::Gpu { text } => ("gpu", text.clone()),
             MinerEvent::Chose { choice, why } => {
                 let choice = choice.map_or("nothing", Algorithm::name);
                 ("auto", format!("mines {choice}: {why}"))
@@ -209,7 +210,7 @@ mod tests {
             last_error: None,
         };
         let workers = vec![vec![(Algorithm::Ethash, hashrate)]];
-        MinerStats { threads: 1, threads_hashing: 1, paused, algorithms: vec![lane], workers }
+        MinerStats { threads: 1, threads_hashing: 1, paused, algorithms: vec![lane], workers, gpus: Vec::new() }
     }
 
     #[test]

@@ -316,6 +316,7 @@ impl FakeMiner {
                 lost: 0,
             }],
             sha256d_kernel: Some("avx2"),
+            gpus: vec!["none: no CUDA driver (libcuda.so.1 not found)".to_owned()],
             ..MiningStatus::default()
         })))
     }

@@ -305,6 +305,7 @@ async fn mining_is_told_and_steered() {
         json!({
             "enabled": true, "threads": 1, "algorithms": ["randomx"], "hashrate": { "randomx": 321.5 }, "blocksfound": 9,
             "paused": false, "mode": "turns", "choice": null, "sha256dkernel": "avx2",
+            "gpus": ["none: no CUDA driver (libcuda.so.1 not found)"],
             "details": { "randomx": {
                 "active": true, "hashrates": [320.0, 321.5, null], "measured": 322.0, "expectedreward": 1000.5,
                 "accepted": 5, "rejected": 1, "stale": 2, "lost": 0,

@@ -131,7 +131,13 @@ impl Reader<'_> {
             None => None,
         };
         let is_auto = self.required::<String>("miner.mode")? == "auto";
-        Ok(MinerConfig { threads: if enabled { asked } else { 0 }, algorithms, is_auto, address })
+        Ok(MinerConfig {
+            threads: if enabled { asked } else { 0 },
+            algorithms,
+            is_auto,
+            gpu: self.required("miner.gpu")?,
+            address,
+        })
     }
 
     fn randomx(&self) -> Result<RandomXConfig, ConfigError> {

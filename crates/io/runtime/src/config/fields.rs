@@ -50,7 +50,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 35] = [
+pub static FIELDS: [Field; 36] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -138,6 +138,12 @@ pub static FIELDS: [Field; 35] = [
         Kind::Choice(&["turns", "auto"]),
         "How its threads choose: each algorithm in turn, or whichever promises the highest reward per second.",
         ""
+    ),
+    field!(
+        "miner.gpu",
+        Kind::Flag,
+        "Whether the built-in miner also mines SHA-256d and Ethash on the CUDA GPUs of this machine.",
+        "The kernels have never run on a real GPU; whatever one finds is checked on the processor."
     ),
     field!(
         "miner.address",
@@ -273,6 +279,7 @@ fn default_value(name: &str, network: Network) -> Option<Value> {
         "miner.threads" => 1.into(),
         "miner.algorithms" => Algorithm::ALL.map(|algorithm| Value::from(algorithm.name())).to_vec().into(),
         "miner.mode" => "turns".into(),
+        "miner.gpu" => false.into(),
         "randomx.mode" => "auto".into(),
         "randomx.memory_budget_mib" => 512.into(),
         "log.format" => "text".into(),

@@ -61,6 +61,7 @@ pub struct RawMiner {
     pub threads: Option<i64>,
     pub algorithms: Option<Vec<String>>,
     pub mode: Option<String>,
+    pub gpu: Option<bool>,
     pub address: Option<String>,
 }
 

@@ -77,6 +77,8 @@ pub struct MinerConfig {
     pub algorithms: Vec<Algorithm>,
     /// Threads mine what promises the highest reward per second, instead of taking turns.
     pub is_auto: bool,
+    /// It also mines on CUDA GPUs.
+    pub gpu: bool,
     /// Whom its shares pay; nothing = a key of its own in the data directory.
     pub address: Option<Address>,
 }
