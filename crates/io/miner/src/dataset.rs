@@ -42,6 +42,8 @@ struct State {
     running: Option<u32>,
     /// A thread is in [`DatasetKeeper::want`] and will look at `wanted`.
     is_busy: bool,
+    /// The epoch that was wished for last.
+    wished: Option<u32>,
     /// The epoch that was built last.
     held: Option<u32>,
     budget: Budget,
@@ -51,7 +53,8 @@ struct State {
 impl<B: Build + 'static> DatasetKeeper<B> {
     pub(crate) fn new(build: B, is_ahead: bool) -> Self {
         let budget = Budget { tokens: FOREIGN_BUILDS_MAX, refilled: Instant::now() };
-        let state = State { wanted: None, running: None, is_busy: false, held: None, budget, has_ended: false };
+        let state =
+            State { wanted: None, running: None, is_busy: false, wished: None, held: None, budget, has_ended: false };
         Self {
             build,
             is_ahead,
@@ -88,14 +91,15 @@ impl<B: Build + 'static> DatasetKeeper<B> {
     fn wish(&self, epoch: u32) -> bool {
         let mut state = self.state.lock();
         if state.running == Some(epoch) {
-            state.wanted = None;
+            // If it was told to give way to another, it is begun again.
+            state.wanted = state.wanted.map(|_| epoch);
             return false;
         }
         if !state.allows(epoch, Instant::now()) {
             tracing::warn!(epoch, "too many Ethash epochs asked for; mining this one from its light cache");
             return false;
         }
-        state.wanted = Some(epoch);
+        (state.wished, state.wanted) = (Some(epoch), Some(epoch));
         self.stop.store(true, Ordering::Relaxed);
         !std::mem::replace(&mut state.is_busy, true)
     }
@@ -146,11 +150,11 @@ impl<B: Build + 'static> DatasetKeeper<B> {
 }
 
 impl State {
-    /// The first epoch, the one in memory and the next are in turn; others cost a token.
+    /// The first epoch, the same again and the next are in turn; others cost a token.
     fn allows(&mut self, epoch: u32, now: Instant) -> bool {
-        match self.held {
+        match self.wished {
             None => true,
-            Some(held) if [held, held.saturating_add(1)].contains(&epoch) => true,
+            Some(wished) if [wished, wished.saturating_add(1)].contains(&epoch) => true,
             Some(_) => self.budget.take(now),
         }
     }
@@ -258,7 +262,6 @@ mod tests {
         thread::scope(|scope| {
             scope.spawn(|| keeper.want(7));
             begun.recv().unwrap();
-            // Nothing is held yet, so this is in turn.
             keeper.want(8);
             begun.recv().unwrap();
             go.send(()).unwrap();
@@ -268,6 +271,18 @@ mod tests {
         keeper.end();
         keeper.want(8);
         assert_eq!(calls(&keeper).len(), 3);
+    }
+
+    #[test]
+    fn a_build_that_was_given_up_and_is_wanted_after_all_is_begun_again() {
+        let (keeper, _begun, _go) = keeper(false);
+        assert!(keeper.wish(7));
+        assert_eq!(keeper.next(), Some(7));
+        assert!(!keeper.wish(8) && keeper.stop.load(Ordering::Relaxed));
+        assert!(!keeper.wish(7));
+        assert_eq!(keeper.next(), Some(7));
+        assert!(!keeper.stop.load(Ordering::Relaxed));
+        assert_eq!(keeper.next(), None);
     }
 
     #[test]
