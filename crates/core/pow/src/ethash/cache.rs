@@ -67,7 +67,7 @@ pub struct EthashCache {
 }
 
 impl EthashCache {
-    /// Builds the cache of `epoch`: one thread, about half a second at epoch 0, growing by 0.8 % an epoch.
+    /// Builds the cache of `epoch`: one thread, about a quarter of a second at epoch 0, growing by 0.8 % an epoch.
     ///
     /// # Errors
     /// [`PowError::EpochTooHigh`], [`PowError::Memory`].
