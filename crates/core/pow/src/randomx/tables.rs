@@ -11,7 +11,7 @@ use super::{
     LightHashers,
     cache::Cache,
     dataset::{Dataset, RANDOMX_DATASET_BYTES},
-    vm::{RandomXEngine, Table, Vm},
+    vm::{RANDOMX_LANES, RandomXEngine, Table, Vm},
 };
 use crate::PowError;
 
@@ -70,7 +70,9 @@ impl KeyTables {
             return Ok(values);
         }
         let mut hasher = self.hasher()?;
-        Ok(blobs.iter().map(|blob| hasher.hash(blob)).collect())
+        let mut values: Vec<PowHash> = blobs.chunks(RANDOMX_LANES).flat_map(|blobs| hasher.feed(blobs)).collect();
+        values.extend(hasher.drain());
+        Ok(values)
     }
 
     /// Where the dataset lies, if there is one.
