@@ -23,6 +23,9 @@ const CONNECTIONS: usize = 16;
 /// Shares of one connection on their way at a time; the server takes a connection with hundreds for a flood.
 const WINDOW: usize = 64;
 
+/// The id of every submit.
+const SUBMIT_ID: u64 = 4;
+
 /// Shares that each connection submits; the cost of a proof differs by five powers of ten.
 const fn shares_per_connection(algorithm: Algorithm) -> usize {
     match algorithm {
@@ -102,7 +105,8 @@ impl Miner {
                 return Ok(start.elapsed());
             }
             let message = self.client.receive()?;
-            if message["method"].is_string() {
+            // Anything else is new work, which one dialect sends as an answer to nothing.
+            if message["id"] != json!(SUBMIT_ID) {
                 continue;
             }
             let result = &message["result"];
@@ -120,7 +124,7 @@ fn sha256d_submits(client: &mut Client, user: &str, count: usize) -> anyhow::Res
     let job = client.notification("mining.notify", seen)?;
     let (id, ntime) = (&job[0], &job[7]);
     Ok((0..count)
-        .map(|index| json!({ "id": 4, "method": "mining.submit", "params": [user, id, format!("{index:016x}"), ntime, "00000000"] }))
+        .map(|index| json!({ "id": SUBMIT_ID, "method": "mining.submit", "params": [user, id, format!("{index:016x}"), ntime, "00000000"] }))
         .collect())
 }
 
@@ -137,7 +141,7 @@ fn randomx_submits(client: &mut Client, user: &str, count: usize, pow: &PowVerif
         let params = json!({
             "id": session, "job_id": job["job_id"], "nonce": hex::encode(nonce.to_le_bytes()), "result": hash.to_string(),
         });
-        submits.push(json!({ "id": 4, "method": "submit", "params": params }));
+        submits.push(json!({ "id": SUBMIT_ID, "method": "submit", "params": params }));
     }
     Ok(submits)
 }
@@ -154,7 +158,7 @@ fn ethash_submits(client: &mut Client, user: &str, count: usize, pow: &PowVerifi
             format!("0x{}", hex::encode(work_hash.0)),
             format!("0x{}", hex::encode(proof.mix)),
         ]);
-        submits.push(json!({ "id": 4, "method": "eth_submitWork", "params": params }));
+        submits.push(json!({ "id": SUBMIT_ID, "method": "eth_submitWork", "params": params }));
     }
     Ok(submits)
 }

@@ -19,17 +19,17 @@ pub(super) struct Verdict(Vec<Round>);
 
 pub(super) fn head() {
     row(["work", "against", "threads", "theirs", "ours", "ours to theirs", "processor: theirs, ours"]);
-    say(&format!("|{:-<18}|{:-<28}|{:-<9}|{:-<13}|{:-<13}|{:-<22}|{:-<25}|", "", "", "", "", "", "", ""));
+    say(&format!("|{:-<21}|{:-<28}|{:-<9}|{:-<13}|{:-<13}|{:-<22}|{:-<25}|", "", "", "", "", "", "", ""));
 }
 
 /// A row that has no figures but says why.
 pub(super) fn remark(work: &str, against: &str, text: &str) {
-    say(&format!("| {work:<16} | {against:<26} | {text} |"));
+    say(&format!("| {work:<19} | {against:<26} | {text} |"));
 }
 
 fn row([work, against, threads, theirs, ours, ratio, share]: [&str; 7]) {
     say(&format!(
-        "| {work:<16} | {against:<26} | {threads:>7} | {theirs:>11} | {ours:>11} | {ratio:>20} | {share:>23} |"
+        "| {work:<19} | {against:<26} | {threads:>7} | {theirs:>11} | {ours:>11} | {ratio:>20} | {share:>23} |"
     ));
 }
 
