@@ -1,5 +1,4 @@
 //! What must hold for every legal choice of times and algorithms, honest or not (SPEC 3.6).
-#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 mod random_chain;
 
