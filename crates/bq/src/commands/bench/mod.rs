@@ -87,6 +87,7 @@ fn all(args: &BenchAll) -> anyhow::Result<()> {
     for algorithm in Algorithm::ALL {
         shares::end_to_end(algorithm, &table)?;
     }
+    shares::paced(Algorithm::Ethash, &table)?;
     fanout::fanout(&table)?;
     say("");
     gpu::gpu(time);

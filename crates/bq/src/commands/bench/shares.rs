@@ -23,6 +23,10 @@ const CONNECTIONS: usize = 16;
 /// Shares of one connection on their way at a time; the server takes a connection with hundreds for a flood.
 const WINDOW: usize = 64;
 
+/// Shares a second of all connections together, and shares of each, where the wait for an answer is measured.
+const PACE: u32 = 2_000;
+const PACED_SHARES: usize = 500;
+
 /// The id of every submit.
 const SUBMIT_ID: u64 = 4;
 
@@ -35,28 +39,11 @@ const fn shares_per_connection(algorithm: Algorithm) -> usize {
     }
 }
 
+/// As many as the server takes.
 pub(super) fn end_to_end(algorithm: Algorithm, table: &Table) -> anyhow::Result<()> {
-    // Blocks are out of reach, and every hash is a share.
-    let system = BenchSystem::start(&[(algorithm, "1b00ffff")])?;
-    let port = system.stratum(algorithm)?;
-    let pow = PowVerifier::new(PowConfig {
-        randomx_mode: RandomXMode::Light,
-        build_threads: NonZeroUsize::MIN,
-        idle_vms_max: CONNECTIONS,
-    });
-    let user = system.address();
-    let mut miners = (0..CONNECTIONS)
-        .map(|_| Miner::prepare(algorithm, port, &user, shares_per_connection(algorithm), &pow))
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    drop(pow);
+    let (system, mut miners) = ready(algorithm, shares_per_connection(algorithm))?;
     let start = Instant::now();
-    let took: Vec<Duration> = thread::scope(|scope| {
-        let running: Vec<_> = miners.iter_mut().map(|miner| scope.spawn(move || miner.submit_all(start))).collect();
-        running
-            .into_iter()
-            .map(|thread| thread.join().map_err(|_| anyhow::anyhow!("a client thread panicked"))?)
-            .collect::<anyhow::Result<_>>()
-    })?;
+    let took = all_at_once(&mut miners, |_, miner| miner.submit_all(start))?;
     let slowest = took.into_iter().max().context("no client ran")?;
     let shares = u32::try_from(CONNECTIONS * shares_per_connection(algorithm))?;
     table.rate(
@@ -65,6 +52,55 @@ pub(super) fn end_to_end(algorithm: Algorithm, table: &Table) -> anyhow::Result<
         "1/s",
     );
     system.stop()
+}
+
+/// How long a share waits for its answer while shares come evenly, [`PACE`] a second in all.
+pub(super) fn paced(algorithm: Algorithm, table: &Table) -> anyhow::Result<()> {
+    let (system, mut miners) = ready(algorithm, PACED_SHARES)?;
+    let connections = u32::try_from(CONNECTIONS)?;
+    let interval = Duration::from_secs(1) * connections / PACE;
+    let start = Instant::now();
+    let waits = all_at_once(&mut miners, |index, miner| {
+        miner.submit_paced(start + interval * u32::try_from(index)? / connections, interval)
+    })?
+    .concat();
+    let what = format!("{algorithm} shares, {PACE} a second, until answered");
+    let mean = waits.iter().sum::<f64>() / f64::from(u32::try_from(waits.len())?);
+    table.rate(&format!("{what}, mean"), mean, "ms");
+    table.percentiles(&what, waits);
+    system.stop()
+}
+
+/// A system with one algorithm whose blocks are out of reach and whose every hash is a share, and miners with their submits ready.
+fn ready(algorithm: Algorithm, shares: usize) -> anyhow::Result<(BenchSystem, Vec<Miner>)> {
+    let system = BenchSystem::start(&[(algorithm, "1b00ffff")])?;
+    let port = system.stratum(algorithm)?;
+    let pow = PowVerifier::new(PowConfig {
+        randomx_mode: RandomXMode::Light,
+        build_threads: NonZeroUsize::MIN,
+        idle_vms_max: CONNECTIONS,
+    });
+    let user = system.address();
+    let miners = (0..CONNECTIONS)
+        .map(|_| Miner::prepare(algorithm, port, &user, shares, &pow))
+        .collect::<anyhow::Result<_>>()?;
+    Ok((system, miners))
+}
+
+/// What each miner gives, all working at the same time.
+fn all_at_once<T: Send>(
+    miners: &mut [Miner],
+    work: impl Fn(usize, &mut Miner) -> anyhow::Result<T> + Sync,
+) -> anyhow::Result<Vec<T>> {
+    let work = &work;
+    thread::scope(|scope| {
+        let running: Vec<_> =
+            miners.iter_mut().enumerate().map(|(index, miner)| scope.spawn(move || work(index, miner))).collect();
+        running
+            .into_iter()
+            .map(|thread| thread.join().map_err(|_| anyhow::anyhow!("a client thread panicked"))?)
+            .collect()
+    })
 }
 
 /// One logged-in connection and the submits it will send.
@@ -104,17 +140,40 @@ impl Miner {
             if waiting == 0 {
                 return Ok(start.elapsed());
             }
-            let message = self.client.receive()?;
-            // Anything else is new work, which one dialect sends as an answer to nothing.
-            if message["id"] != json!(SUBMIT_ID) {
-                continue;
-            }
-            let result = &message["result"];
-            if *result != json!(true) && result["status"] != "OK" {
-                bail!("a share was refused: {message}");
-            }
+            accepted(&mut self.client)?;
             waiting -= 1;
         }
+    }
+
+    /// Sends one share per interval and tells how many milliseconds after its time each was answered. A share that could not
+    /// be sent in time, because the one before was still out, has waited since then all the same.
+    fn submit_paced(&mut self, start: Instant, interval: Duration) -> anyhow::Result<Vec<f64>> {
+        let mut due = start;
+        let mut waits = Vec::with_capacity(self.submits.len());
+        for submit in &self.submits {
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            self.client.send(submit)?;
+            accepted(&mut self.client)?;
+            waits.push(due.elapsed().as_secs_f64() * 1e3);
+            due += interval;
+        }
+        Ok(waits)
+    }
+}
+
+/// Waits until a share is accepted.
+fn accepted(client: &mut Client) -> anyhow::Result<()> {
+    loop {
+        let message = client.receive()?;
+        // Anything else is new work, which one dialect sends as an answer to nothing.
+        if message["id"] != json!(SUBMIT_ID) {
+            continue;
+        }
+        let result = &message["result"];
+        if *result != json!(true) && result["status"] != "OK" {
+            bail!("a share was refused: {message}");
+        }
+        return Ok(());
     }
 }
 
