@@ -9,6 +9,7 @@ use bq_sync::{
 use crate::{
     chain::{ModelChain, extend, genesis},
     harness::{Conduct, Network},
+    honest_and_silent_source,
 };
 
 const ALL_THE_WORK: Work = Work(U256::MAX);
@@ -142,14 +143,7 @@ fn those_who_connect_to_us_cannot_hold_up_those_we_connected_to() {
 
 #[test]
 fn a_slow_source_of_headers_is_replaced_after_five_seconds() {
-    let mut net = Network::new(3);
-    let tip = net.node(0).chain.grow(genesis().id(), 100, 1);
-    let mut chain = net.node(0).chain.clone();
-    chain.grow(tip, 5, 9);
-    net.node(1).set_chain(chain);
-    net.node(1).conduct = Conduct::SilentOnHeaders;
-    net.connect(2, 1);
-    net.connect(2, 0);
+    let (mut net, tip) = honest_and_silent_source();
     net.run_until(8_000, |net| net.node(2).chain.tip() == tip);
 }
 

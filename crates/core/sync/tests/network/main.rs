@@ -91,14 +91,7 @@ fn a_stalling_peer_is_replaced_and_loses_points() {
 
 #[test]
 fn a_peer_that_is_silent_on_headers_does_not_hold_up_the_others() {
-    let mut net = Network::new(3);
-    let tip = net.node(0).chain.grow(genesis().id(), 100, 1);
-    let mut chain = net.node(0).chain.clone();
-    chain.grow(tip, 5, 9);
-    net.node(1).set_chain(chain);
-    net.node(1).conduct = Conduct::SilentOnHeaders;
-    net.connect(2, 1);
-    net.connect(2, 0);
+    let (mut net, tip) = honest_and_silent_source();
     net.run_until(40_000, |net| net.node(2).chain.tip() == tip);
     net.run_until(300_000, |net| !net.cut_off.is_empty());
     assert!(matches!(net.cut_off[0], (2, 1, DisconnectReason::Misbehaved(Misbehavior::NoAnswer(_)))));
@@ -209,4 +202,17 @@ fn stray_reports_are_ignored() {
     }
     assert_eq!(core.peer_disconnected(now, PeerKey(77)), []);
     assert_eq!(core.peers().len(), 1);
+}
+
+/// Node 2, just connected to node 1, which claims the most work and never answers for headers, and to node 0, whose tip this is.
+fn honest_and_silent_source() -> (Network, BlockId) {
+    let mut net = Network::new(3);
+    let tip = net.node(0).chain.grow(genesis().id(), 100, 1);
+    let mut chain = net.node(0).chain.clone();
+    chain.grow(tip, 5, 9);
+    net.node(1).set_chain(chain);
+    net.node(1).conduct = Conduct::SilentOnHeaders;
+    net.connect(2, 1);
+    net.connect(2, 0);
+    (net, tip)
 }

@@ -9,18 +9,34 @@ use super::{Contender, End, Match, Reading, Rival, SETUP_MAX, Setting, ours::Our
 pub(super) const RIVAL: Rival = Rival { name: "cpuminer", variable: "BQ_BENCH_CPUMINER", matches };
 
 fn matches(program: &Path, setting: &Setting) -> Vec<Match> {
-    let pair = |threads: usize| Match {
-        work: "sha256d",
-        against: RIVAL.name.to_owned(),
-        ours: Ours { algorithm: Algorithm::Sha256d, threads, time: setting.time, full_dataset: false }.contender(),
-        theirs: Contender {
-            program: program.to_owned(),
-            arguments: ["--benchmark", "-a", "sha256d", "-t", &threads.to_string()].map(str::to_owned).into(),
-            threads,
-            read,
-            setup_max: SETUP_MAX,
-            end: End::After(setting.time),
-        },
+    benchmark(&RIVAL, program, setting, &[], Ours::contender, read)
+}
+
+/// SHA-256d at every thread count by a program with cpuminer's command line, `options` beside the usual ones.
+pub(super) fn benchmark(
+    rival: &Rival,
+    program: &Path,
+    setting: &Setting,
+    options: &[&str],
+    ours: fn(&Ours) -> Contender,
+    read: fn(&str) -> Option<Reading>,
+) -> Vec<Match> {
+    let pair = |threads: usize| {
+        let count = threads.to_string();
+        let arguments = ["--benchmark", "-a", "sha256d", "-t", &count].into_iter().chain(options.iter().copied());
+        Match {
+            work: "sha256d",
+            against: rival.name.to_owned(),
+            ours: ours(&Ours { algorithm: Algorithm::Sha256d, threads, time: setting.time, full_dataset: false }),
+            theirs: Contender {
+                program: program.to_owned(),
+                arguments: arguments.map(str::to_owned).collect(),
+                threads,
+                read,
+                setup_max: SETUP_MAX,
+                end: End::After(setting.time),
+            },
+        }
     };
     setting.thread_counts().into_iter().map(pair).collect()
 }

@@ -2,9 +2,7 @@
 
 use std::path::Path;
 
-use bq_primitives::Algorithm;
-
-use super::{Contender, End, Match, Reading, Rival, SETUP_MAX, Setting, ours::Ours};
+use super::{Match, Reading, Rival, Setting, cpuminer, ours::Ours};
 
 pub(super) const RIVAL: Rival = Rival { name: "cpuminer-opt", variable: "BQ_BENCH_CPUMINER_OPT", matches };
 
@@ -13,24 +11,8 @@ const PRIORITY: &str = "5";
 const NICENESS: i8 = -15;
 
 fn matches(program: &Path, setting: &Setting) -> Vec<Match> {
-    let pair = |threads: usize| {
-        let arguments = ["--benchmark", "-a", "sha256d", "-t", &threads.to_string(), "--cpu-priority", PRIORITY];
-        Match {
-            work: "sha256d",
-            against: RIVAL.name.to_owned(),
-            ours: Ours { algorithm: Algorithm::Sha256d, threads, time: setting.time, full_dataset: false }
-                .contender_at_niceness(NICENESS),
-            theirs: Contender {
-                program: program.to_owned(),
-                arguments: arguments.map(str::to_owned).into(),
-                threads,
-                read,
-                setup_max: SETUP_MAX,
-                end: End::After(setting.time),
-            },
-        }
-    };
-    setting.thread_counts().into_iter().map(pair).collect()
+    let ours = |ours: &Ours| ours.contender_at_niceness(NICENESS);
+    cpuminer::benchmark(&RIVAL, program, setting, &["--cpu-priority", PRIORITY], ours, read)
 }
 
 /// The sum of its threads' latest rates, which it prints every five seconds, coloured.
