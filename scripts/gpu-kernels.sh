@@ -21,7 +21,7 @@ fi
 packages=$(echo "$venv"/lib/python3*/site-packages/nvidia)
 export LD_LIBRARY_PATH="$packages/cuda_nvrtc/lib"
 
-kernels=crates/core/pow/src/gpu/kernels
+kernels=crates/pow/src/gpu/kernels
 for source in "$kernels"/*.cu; do
     "$venv/bin/python" -B scripts/gpu-kernels.py "$nvrtc" "$source"
     for gpu in 70 75 80 86 89 90 100 120; do

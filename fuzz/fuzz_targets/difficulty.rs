@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 
-#[path = "../../crates/core/consensus/tests/random_chain/mod.rs"]
+#[path = "../../crates/chain/consensus/tests/random_chain/mod.rs"]
 #[allow(dead_code, reason = "the property tests use more of it")]
 mod random_chain;
 
