@@ -35,8 +35,7 @@ mod tests {
 
     #[test]
     fn randomx_key_heights_of_the_vectors() {
-        let vectors: serde_json::Value =
-            serde_json::from_str(include_str!("../../../vectors/randomx.json")).unwrap();
+        let vectors: serde_json::Value = serde_json::from_str(include_str!("../../../vectors/randomx.json")).unwrap();
         let cases = vectors["seed_height"]["cases"].as_array().unwrap();
         assert_eq!(cases.len(), 18);
         for case in cases {

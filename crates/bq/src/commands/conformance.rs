@@ -1,6 +1,9 @@
 //! `bq conformance FILE...`.
 
-use anyhow::bail;
+use std::{fs::File, path::Path};
+
+use anyhow::{Context as _, bail};
+use bq_conformance::Report;
 
 use crate::{cli::ConformanceArgs, exit::say};
 
@@ -8,11 +11,11 @@ use crate::{cli::ConformanceArgs, exit::say};
 pub(crate) fn conformance(args: &ConformanceArgs) -> anyhow::Result<()> {
     let mut failures = 0_usize;
     for path in &args.files {
-        match bq_conformance::run_file(path) {
+        match run(path) {
             Ok(report) => say(report.to_string().trim_end()),
             Err(error) => {
                 failures += 1;
-                say(&format!("{}: FAILED: {error}", path.display()));
+                say(&format!("{}: FAILED: {error:#}", path.display()));
             }
         }
     }
@@ -20,4 +23,9 @@ pub(crate) fn conformance(args: &ConformanceArgs) -> anyhow::Result<()> {
         bail!("{failures} of {} files do not conform", args.files.len());
     }
     Ok(())
+}
+
+fn run(path: &Path) -> anyhow::Result<Report> {
+    let file = File::open(path).context("cannot be opened")?;
+    Ok(bq_conformance::run_reader(&path.display().to_string(), file)?)
 }

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::Context as _;
-use bq_api_types::{NodeApi as _, Template, TemplateRequest};
+use bq_chain_api::{NodeApi as _, Template, TemplateRequest};
 use bq_primitives::{Algorithm, ExtraNonce, KeyHash, Seal};
 use bq_runtime::{Config, Layers, load};
 use tokio::runtime::Runtime;

@@ -8,8 +8,10 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use bq_api_types::{AtomsView, BlockStateView, BlockView, Event, NodeApi, PoolView, PoolViews};
+use bq_chain_api::AtomsView;
+use bq_chain_api::NodeApi;
 use bq_primitives::{Algorithm, Amount, Height};
+use bq_views::{BlockStateView, BlockView, Event, PoolView, PoolViews};
 use tokio::sync::broadcast;
 
 /// Everything the view reads; it changes nothing.

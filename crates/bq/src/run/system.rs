@@ -9,9 +9,10 @@ use std::{
 };
 
 use anyhow::Context as _;
-use bq_api_types::{MiningControl, MiningMode, NodeApi, PoolApi, PoolViews, SyncApi};
+use bq_chain_api::{NodeApi, SyncApi};
 use bq_http::{HttpHandle, HttpParts, HttpServer, StratumPort};
 use bq_miner::{BlockSource, Miner, MinerConfig, NextBlock, log_huge_pages};
+use bq_mining_message::{MiningControl, MiningMode, PoolApi};
 use bq_net::{Net, NetConfig, NetHandle, PeerAddress};
 use bq_node::{Node, NodeConfig, SystemClock};
 use bq_pool::{Pool, PoolConfig};
@@ -20,6 +21,7 @@ use bq_primitives::{Algorithm, PowKey};
 use bq_rpc::{RpcHandle, RpcServer, RpcServices};
 use bq_runtime::Config;
 use bq_stratum_server::{SessionPolicy, StratumConfig, StratumHandle, StratumServer, VardiffPolicy, VerifyConfig};
+use bq_views::PoolViews;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::runtime::Handle;
 

@@ -1,13 +1,13 @@
-use std::{fmt, path::PathBuf};
+use std::fmt;
 
 /// Why a vector file did not pass.
 #[derive(Debug, thiserror::Error)]
 pub enum ConformanceError {
     /// The file could not be read.
-    #[error("{}: {source}", path.display())]
+    #[error("{file}: {source}")]
     Read {
         /// The file.
-        path: PathBuf,
+        file: String,
         /// What the system said.
         source: std::io::Error,
     },

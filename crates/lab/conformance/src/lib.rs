@@ -1,6 +1,6 @@
 //! Runs vector files through the real rules: what `bq conformance FILE...` does.
 //!
-//! A vector file holds sections of cases. [`run_file`] finds the sections it knows by their names, runs every case
+//! A vector file holds sections of cases. [`run_reader`] finds the sections it knows by their names, runs every case
 //! through the same functions that validate blocks, and stops at the first case that gives something else: there is no
 //! second implementation here, except one public-standard ASERT (16.16 fixed point, cubic) that shares the 256-bit
 //! arithmetic and the compact encoding with the real rule and proves those against other chains' data.
@@ -30,4 +30,4 @@ mod values;
 pub use cubic_asert::{CubicAsert, HeightCount};
 pub use error::{ConformanceError, Mismatch, Place};
 pub use report::{Report, SectionReport};
-pub use run::{run_bytes, run_file};
+pub use run::{run_bytes, run_reader};

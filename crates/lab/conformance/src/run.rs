@@ -1,4 +1,4 @@
-use std::{fs::File, io::Read, path::Path};
+use std::io::Read;
 
 use serde_json::{Map, Value};
 
@@ -12,27 +12,23 @@ use crate::{
 /// The largest shared file has a quarter of a megabyte.
 const FILE_BYTES_MAX: u64 = 256 << 20;
 
-/// Reads a vector file and runs every case in it.
+/// Reads a vector file to its end and runs every case in it; `name` is for messages.
 ///
 /// # Errors
 /// The file cannot be read, is malformed, holds nothing known, or does not agree: [`ConformanceError`] names the place.
-pub fn run_file(path: impl AsRef<Path>) -> Result<Report, ConformanceError> {
-    let path = path.as_ref();
-    let name = path.display().to_string();
-    let read = || {
-        let mut bytes = Vec::new();
-        // One byte more than allowed, so that a file that is too long shows.
-        File::open(path)?.take(FILE_BYTES_MAX.saturating_add(1)).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let bytes = read().map_err(|source| ConformanceError::Read { path: path.to_owned(), source })?;
-    run_bytes(&name, &bytes)
+pub fn run_reader(name: &str, file: impl Read) -> Result<Report, ConformanceError> {
+    let mut bytes = Vec::new();
+    // One byte more than allowed, so that a file that is too long shows.
+    file.take(FILE_BYTES_MAX.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(|source| ConformanceError::Read { file: name.to_owned(), source })?;
+    run_bytes(name, &bytes)
 }
 
 /// Runs every case of a vector file that is in memory; `name` is for messages.
 ///
 /// # Errors
-/// As [`run_file`], less reading.
+/// As [`run_reader`], less reading.
 pub fn run_bytes(name: &str, bytes: &[u8]) -> Result<Report, ConformanceError> {
     let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     if length > FILE_BYTES_MAX {

@@ -1,6 +1,6 @@
 //! What is wrong is named; what is malformed is an error; nothing panics.
 
-use bq_conformance::{ConformanceError, Mismatch, run_bytes, run_file};
+use bq_conformance::{ConformanceError, Mismatch, run_bytes, run_reader};
 use serde_json::{Value, json};
 
 const MODEL: &str = include_str!("../../../../vectors/bqip0002_model.json");
@@ -158,11 +158,17 @@ fn files_that_are_no_vector_files() {
         let error = result.expect_err("not a vector file");
         assert!(!matches!(error, ConformanceError::Mismatch(_)), "{error}");
     }
-    assert!(matches!(run_file("/nowhere/at/all"), Err(ConformanceError::Read { .. })));
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("file.json");
-    std::fs::write(&path, COMPACT).expect("written");
-    assert_eq!(run_file(&path).expect("passes").cases(), 59 + 82 + 9);
+    assert!(matches!(run_reader("x", Unreadable), Err(ConformanceError::Read { .. })));
+    assert_eq!(run_reader("x", COMPACT.as_bytes()).expect("passes").cases(), 59 + 82 + 9);
+}
+
+/// A file on a disk that fails.
+struct Unreadable;
+
+impl std::io::Read for Unreadable {
+    fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+        Err(std::io::Error::other("the disk fails"))
+    }
 }
 
 /// Every string and number of a small file, replaced by things it should not be: an error or a pass, never a panic.

@@ -93,8 +93,7 @@ mod tests {
     /// All published proofs whose caches are small enough for a quick test; the rest by their final value.
     #[test]
     fn proofs_of_the_vectors() {
-        let vectors: serde_json::Value =
-            serde_json::from_str(include_str!("../../../../vectors/ethash.json")).unwrap();
+        let vectors: serde_json::Value = serde_json::from_str(include_str!("../../../../vectors/ethash.json")).unwrap();
         let cases: Vec<_> =
             ["hashimoto", "poc9_testnet_blocks"].iter().flat_map(|name| vectors[name].as_array().unwrap()).collect();
         assert_eq!(cases.len(), 10);
@@ -125,8 +124,7 @@ mod tests {
     #[test]
     fn boundaries_of_the_vectors() {
         // A boundary is floor(2^256 / d); difficulties 0 and 1 are the easiest there is.
-        let vectors: serde_json::Value =
-            serde_json::from_str(include_str!("../../../../vectors/ethash.json")).unwrap();
+        let vectors: serde_json::Value = serde_json::from_str(include_str!("../../../../vectors/ethash.json")).unwrap();
         let cases = vectors["difficulty_to_boundary"].as_array().unwrap();
         assert_eq!(cases.len(), 31);
         for case in cases {

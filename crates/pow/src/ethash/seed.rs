@@ -28,8 +28,7 @@ mod tests {
 
     #[test]
     fn seeds_of_the_vectors() {
-        let vectors: serde_json::Value =
-            serde_json::from_str(include_str!("../../../../vectors/ethash.json")).unwrap();
+        let vectors: serde_json::Value = serde_json::from_str(include_str!("../../../../vectors/ethash.json")).unwrap();
         let cases = vectors["epoch_seeds"].as_array().unwrap();
         assert_eq!(cases.len(), 8);
         for case in cases {

@@ -40,8 +40,7 @@ mod tests {
 
     #[test]
     fn sizes_of_the_vectors() {
-        let vectors: serde_json::Value =
-            serde_json::from_str(include_str!("../../../../vectors/ethash.json")).unwrap();
+        let vectors: serde_json::Value = serde_json::from_str(include_str!("../../../../vectors/ethash.json")).unwrap();
         let cases = vectors["dataset_sizes"].as_array().unwrap();
         assert_eq!(cases.len(), 54);
         for case in cases {

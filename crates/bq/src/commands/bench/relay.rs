@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use bq_api_types::{NodeApi as _, SyncApi, TemplateRequest};
+use bq_chain_api::{NodeApi as _, SyncApi, TemplateRequest};
 use bq_net::{Net, NetConfig, NetHandle, PeerAddress};
 use bq_node::{FullBlock, Node, NodeConfig, SystemClock};
 use bq_pow::PowVerifier;

@@ -3,7 +3,7 @@
 use std::{sync::Arc, thread, time::Duration};
 
 use anyhow::Context as _;
-use bq_api_types::{NodeApi as _, Template, TemplateRequest};
+use bq_chain_api::{NodeApi as _, Template, TemplateRequest};
 use bq_miner::{BlockSource, NextBlock};
 use bq_primitives::{Address, Algorithm};
 use bq_rpc::RpcClient;

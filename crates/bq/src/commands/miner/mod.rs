@@ -12,8 +12,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use bq_api_types::{MiningChange, MiningControl as _, MiningMode};
 use bq_miner::{Affinity, Endpoint, Miner, MinerConfig, fastest_sha256d_kernel};
+use bq_mining_message::{MiningChange, MiningControl as _, MiningMode};
 use bq_pow::{PowConfig, PowVerifier, RandomXMode};
 use bq_primitives::Algorithm;
 use bq_runtime::{LogConfig, LogFormat, Shutdown, init_logging, on_signals};

@@ -11,7 +11,7 @@ use std::{
 };
 
 pub(crate) use addresses::Known;
-use bq_api_types::{Announcement, PeerKind, SyncApi};
+use bq_chain_api::{Announcement, PeerKind, SyncApi};
 use bq_sync::{
     Action, ChainView, DialRole, Message, Moment, PeerKey, RequestId, SealedHeader, SyncConfig, SyncCore, Verdict,
 };

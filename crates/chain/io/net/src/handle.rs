@@ -4,7 +4,7 @@ use std::{
     time::Instant,
 };
 
-use bq_api_types::{AddNodeError, PeerInfo, PeerNetwork, SyncApi};
+use bq_chain_api::{AddNodeError, PeerInfo, PeerNetwork, SyncApi};
 use bq_sync::Bans;
 use libp2p::{
     Multiaddr, SwarmBuilder,

@@ -1,7 +1,7 @@
 //! The node's slow calls, each kind on a thread of its own behind a bounded queue.
 use std::{io, sync::Arc, thread, thread::JoinHandle};
 
-use bq_api_types::{
+use bq_chain_api::{
     AddHeadersError, HeaderSource, HeadersAdded, NodeError, SubmitBlockError, SubmitTransactionError, SyncApi,
 };
 use bq_primitives::{Block, BlockId, Header, Seal, Transaction, TxId};

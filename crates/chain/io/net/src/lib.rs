@@ -1,6 +1,6 @@
 //! Peer-to-peer transport: libp2p connections (TCP, Noise, Yamux) that drive the state machine of `bq-sync`.
 //!
-//! What is decided lives in `bq-sync`; what is valid lives behind [`bq_api_types::SyncApi`]. This crate moves messages,
+//! What is decided lives in `bq-sync`; what is valid lives behind [`bq_chain_api::SyncApi`]. This crate moves messages,
 //! keeps connections and the clock, and runs the node's slow calls on threads of their own, so that verifying proofs of
 //! work never holds up the event loop. Every queue between them is bounded; a full one means that the peer is told
 //! "busy" or that its message is dropped. Read [`Net::start`] and `driver.rs` first.

@@ -1,6 +1,6 @@
 use std::{collections::HashMap, time::Instant};
 
-use bq_api_types::{PeerInfo, PeerKind};
+use bq_chain_api::{PeerInfo, PeerKind};
 use bq_sync::{Endpoint, PeerKey, PeerReport};
 use libp2p::{Multiaddr, PeerId};
 

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bq_api_types::NodeApi as _;
+use bq_chain_api::NodeApi as _;
 use bq_mempool::MempoolLimits;
 use bq_node::{Clock, FullBlock, Node, NodeConfig};
 use bq_primitives::Timestamp;

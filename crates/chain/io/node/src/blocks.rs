@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Instant};
 
-use bq_api_types::{NodeError, SubmitBlockError};
 use bq_chain::BlockState;
+use bq_chain_api::{NodeError, SubmitBlockError};
 use bq_consensus::{
     BlockError, Consequence, ContextualHeader, IndexEntry, ProvenHeader, SealedHeader, WellFormedBlock, check_body,
     check_header, check_proof,

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use bq_api_types::{Announcement, NodeError, SubmitBlockError};
 use bq_chain::{BlockUndo, ChainChange, CoinOverlay};
+use bq_chain_api::{Announcement, NodeError, SubmitBlockError};
 use bq_consensus::{
     BlockError, IndexEntry, ProvenHeader, SealedHeader, ValidBlock, WellFormedBlock, check_body, check_spends,
 };

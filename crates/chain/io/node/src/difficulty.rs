@@ -1,5 +1,5 @@
-use bq_api_types::{AlgorithmDifficultyView, DifficultyForecastView, DifficultyView};
 use bq_chain::BlockTree;
+use bq_chain_api::{AlgorithmDifficultyView, DifficultyForecastView, DifficultyView};
 use bq_consensus::{
     Branch, DifficultyReport, ForecastPoint, Guard, Hashrate, Params, difficulty_reports, forecast, hashrates,
 };

@@ -1,7 +1,7 @@
 use std::time::Instant;
 
-use bq_api_types::{AddHeadersError, HeaderSource, HeaderTip, HeadersAdded, NodeError};
 use bq_chain::{BlockState, BlockTree, HeaderRun};
+use bq_chain_api::{AddHeadersError, HeaderSource, HeaderTip, HeadersAdded, NodeError};
 use bq_consensus::{
     BlockError, Branch, Consequence, ContextualHeader, ProvenHeader, SealedHeader, check_header, check_proof,
 };

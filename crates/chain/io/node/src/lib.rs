@@ -2,7 +2,7 @@
 //!
 //! [`Node`] ties the pure parts together: rules from `bq-consensus`, fork choice from `bq-chain`, waiting transactions
 //! from `bq-mempool`, templates from `bq-template`, disk from `bq-store`. Others see it through
-//! `bq_api_types::{NodeApi, SyncApi}`. It knows no socket and no miner. Read [`Node`] and [`NodeConfig`] first.
+//! `bq_chain_api::{NodeApi, SyncApi}`. It knows no socket and no miner. Read [`Node`] and [`NodeConfig`] first.
 //!
 //! One writer: every change of the chain or the mempool happens under one lock. Proofs of work are verified before it is
 //! taken, signatures once per transaction. A change of the best chain is one transaction of the store, made while readers

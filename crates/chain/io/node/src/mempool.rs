@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
-use bq_api_types::{Announcement, SubmitTransactionError};
+use bq_chain_api::{Announcement, SubmitTransactionError};
 use bq_consensus::{
     Coin, CoinView, SpendContext, TransactionError, check_transaction, check_transaction_coins,
     check_transaction_signatures,

@@ -3,8 +3,8 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use bq_api_types::{Announcement, NodeError, TipSummary};
 use bq_chain::BlockTree;
+use bq_chain_api::{Announcement, NodeError, TipSummary};
 use bq_consensus::{Branch, Params, required_bits};
 use bq_mempool::Mempool;
 use bq_pow::PowVerifier;

@@ -1,6 +1,6 @@
 use std::sync::{Arc, atomic::Ordering};
 
-use bq_api_types::{AddHeadersError, Announcement, HeaderSource, HeaderTip, HeadersAdded, NodeError, SyncApi};
+use bq_chain_api::{AddHeadersError, Announcement, HeaderSource, HeaderTip, HeadersAdded, NodeError, SyncApi};
 use bq_consensus::SealedHeader;
 use bq_primitives::{BlockId, Header, Seal, Transaction, TxId};
 use tokio::sync::broadcast;

@@ -1,5 +1,5 @@
-use bq_api_types::{NodeError, Template, TemplateRequest, TemplateWork};
 use bq_chain::BlockTree;
+use bq_chain_api::{NodeError, Template, TemplateRequest, TemplateWork};
 use bq_consensus::{BlockError, ProvenHeader, SealedHeader, check_body, check_header, check_spends};
 use bq_mempool::PooledTransaction;
 use bq_primitives::Seal;

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use bq_api_types::{AtomsView, Coin, NodeApi, NodeError, SubmitTransactionError};
+use bq_chain_api::AtomsView;
+use bq_chain_api::{Coin, NodeApi, NodeError, SubmitTransactionError};
+
 use bq_primitives::{Address, Amount, KeyHash, Network, TxOut};
 use serde::Serialize;
 

@@ -3,7 +3,7 @@
 //! A key file holds the 32-byte seed of an ML-DSA-65 key pair, encrypted under a password. The pool signs payouts with
 //! it, and `bq wallet` makes one, tells its address and balance, and sends coins.
 //!
-//! What this crate is not: it keeps no history and no coins (it asks a [`bq_api_types::NodeApi`]), and prints nothing:
+//! What this crate is not: it keeps no history and no coins (it asks a [`bq_chain_api::NodeApi`]), and prints nothing:
 //! every function returns values. Read [`Wallet`] and [`SpendPlan`] first.
 
 mod commands;

@@ -1,4 +1,4 @@
-use bq_api_types::Coin;
+use bq_chain_api::Coin;
 use bq_primitives::{Amount, BlockWeight, Height, KeyHash, OutPoint, Transaction, TxOut};
 
 /// A fee rate in atoms per thousand weight units.

@@ -2,7 +2,7 @@
 
 use std::{fs, sync::Mutex};
 
-use bq_api_types::{
+use bq_chain_api::{
     BlockSummary, Coin, MiningInfo, NodeApi, NodeError, SubmitBlockError, SubmitTransactionError, Template,
     TemplateRequest, TipSummary, TransactionStatus,
 };

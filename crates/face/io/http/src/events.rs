@@ -9,7 +9,7 @@ use axum::{
         sse::{Event as SseEvent, KeepAlive},
     },
 };
-use bq_api_types::Event;
+use bq_views::Event;
 use futures::{Stream, StreamExt as _, stream};
 use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
 

@@ -1,7 +1,7 @@
 //! The HTTP side of the pool: dashboard, `/api/v1`, live events, metrics and health on one address.
 //!
-//! What this crate is not: it holds no state of its own and knows no rule. It asks [`bq_api_types::NodeApi`] and
-//! [`bq_api_types::PoolViews`], never a database, and everything it answers is public: there is no login and nothing to
+//! What this crate is not: it holds no state of its own and knows no rule. It asks [`bq_chain_api::NodeApi`] and
+//! [`bq_views::PoolViews`], never a database, and everything it answers is public: there is no login and nothing to
 //! write. The dashboard uses the same API as everybody else. Read [`HttpServer`] and [`HttpParts`] first.
 
 mod api;

@@ -15,7 +15,8 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{MethodRouter, get},
 };
-use bq_api_types::{Event, NodeApi, NodeError, PoolViews, Template, ViewError};
+use bq_chain_api::{NodeApi, NodeError, Template};
+use bq_views::{Event, PoolViews, ViewError};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{Mutex, Semaphore, broadcast, watch};
 

@@ -1,7 +1,8 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
-use bq_api_types::{Event, NodeApi, PoolViews, Template};
+use bq_chain_api::{NodeApi, Template};
+use bq_views::{Event, PoolViews};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -37,7 +38,7 @@ pub struct HttpParts {
     pub node: Arc<dyn NodeApi>,
     /// The pool.
     pub views: Arc<dyn PoolViews>,
-    /// The pool's newest template, from [`bq_api_types::PoolApi::templates`]: without one the server is not ready.
+    /// The pool's newest template, from [`bq_mining_message::PoolApi::templates`]: without one the server is not ready.
     pub templates: watch::Receiver<Option<Arc<Template>>>,
     /// The live feed; every client subscribes. Its capacity is how far a client may fall behind.
     pub events: broadcast::Sender<Event>,

@@ -8,8 +8,9 @@ use std::{
     time::Duration,
 };
 
-use bq_api_types::{BlocksView, DifficultyView, Event, MinerView, PoolView};
+use bq_chain_api::DifficultyView;
 use bq_primitives::Network;
+use bq_views::{BlocksView, Event, MinerView, PoolView};
 use common::{PATIENCE, ShelfPool, address_of, atoms, block, site, template};
 
 #[tokio::test]

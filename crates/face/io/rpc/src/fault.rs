@@ -1,4 +1,5 @@
-use bq_api_types::{AddNodeError, MiningControlError, NodeError, SubmitBlockError, SubmitTransactionError};
+use bq_chain_api::{AddNodeError, NodeError, SubmitBlockError, SubmitTransactionError};
+use bq_mining_message::MiningControlError;
 use jsonrpsee::types::ErrorObjectOwned;
 use serde::{Deserialize, Serialize};
 

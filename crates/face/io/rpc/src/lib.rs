@@ -1,4 +1,4 @@
-//! JSON-RPC 2.0 over HTTP: the server that `docs/rpc.md` describes, and a client that is a [`bq_api_types::NodeApi`].
+//! JSON-RPC 2.0 over HTTP: the server that `docs/rpc.md` describes, and a client that is a [`bq_chain_api::NodeApi`].
 //!
 //! Methods have the names and shapes of Bitcoin's where those exist. Hashes are hex in the order they are hashed, never
 //! reversed; amounts are decimal strings. This crate holds no rule: it turns text into calls of the node's traits and

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
-use bq_api_types::{MiningControl, NodeApi, PeerNetwork, SyncApi};
+use bq_chain_api::{NodeApi, PeerNetwork, SyncApi};
+use bq_mining_message::MiningControl;
 use tokio::sync::watch;
 
 /// Who answers the methods. What is missing makes its methods answer that this process does not have it.

@@ -1,7 +1,8 @@
 //! The JSON of every answer. `docs/rpc.md` shows an example of each.
 use std::collections::BTreeMap;
 
-use bq_api_types::{AlgorithmMining, BlockSummary, Coin, MiningStatus, PeerInfo, TransactionStatus};
+use bq_chain_api::{BlockSummary, Coin, PeerInfo, TransactionStatus};
+use bq_mining_message::{AlgorithmMining, MiningStatus};
 use bq_primitives::{Address, Algorithm, Amount, Block, CompactTarget, Network, PowKey, Transaction};
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,7 @@
 use std::{sync::Arc, time::Instant};
 
-use bq_api_types::{PoolApi, Template};
+use bq_chain_api::Template;
+use bq_mining_message::PoolApi;
 use bq_primitives::Algorithm;
 use bq_stratum::JobTemplate;
 use tokio::sync::watch;

@@ -2,7 +2,7 @@
 //!
 //! One listener per algorithm, one small task per connection, and proof-of-work verification on threads of its own behind
 //! bounded queues: nothing is hashed on an async worker. What a session wants (a login checked, a share verified) goes to
-//! the pool through [`bq_api_types::PoolApi`]; this crate knows neither accounts nor chain.
+//! the pool through [`bq_mining_message::PoolApi`]; this crate knows neither accounts nor chain.
 //!
 //! Everything that a stranger can make grow has a limit in [`StratumConfig`], and a full queue answers "busy" instead of
 //! waiting. Read [`StratumServer::start`] and [`StratumConfig`] first.

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use bq_api_types::ShareReject;
+use bq_mining_message::ShareReject;
 use bq_primitives::Algorithm;
 use metrics::{
     Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,

@@ -1,6 +1,6 @@
 use std::{io, net::SocketAddr, sync::Arc, thread::JoinHandle};
 
-use bq_api_types::PoolApi;
+use bq_mining_message::PoolApi;
 use bq_pow::PowVerifier;
 use bq_primitives::Algorithm;
 use tokio::{

@@ -6,7 +6,7 @@ use std::{
     },
 };
 
-use bq_api_types::{AuthorizeError, PoolApi, ShareReject};
+use bq_mining_message::{AuthorizeError, PoolApi, ShareReject};
 use bq_primitives::{AccountId, Algorithm, WorkerName, tagged_hash};
 use bq_stratum::{
     ExtranonceAllocator, ExtranoncePrefix, LoginOutcome, LoginTicket, Reject, SessionPolicy, SessionSeed, ShareTicket,

@@ -1,6 +1,6 @@
 use std::{fmt, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
-use bq_api_types::MiningMode;
+use bq_mining_message::MiningMode;
 use bq_primitives::{Algorithm, Target};
 
 use crate::Affinity;

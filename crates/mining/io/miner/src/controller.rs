@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use bq_api_types::MiningMode;
+use bq_mining_message::MiningMode;
 use bq_primitives::{Algorithm, Work};
 
 use crate::{

@@ -3,7 +3,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use bq_api_types::{AlgorithmMining, MiningChange, MiningControl, MiningControlError, MiningStatus};
+use bq_mining_message::{AlgorithmMining, MiningChange, MiningControl, MiningControlError, MiningStatus};
 use bq_pow::PowVerifier;
 use bq_primitives::Algorithm;
 use parking_lot::Mutex;

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bq_api_types::MiningMode;
+use bq_mining_message::MiningMode;
 use bq_pow::PowVerifier;
 use bq_primitives::{Algorithm, PowKey};
 use parking_lot::{Condvar, Mutex, RwLock};

@@ -9,8 +9,8 @@ use std::sync::{
     atomic::{AtomicU8, Ordering},
 };
 
-use bq_api_types::{MiningChange, MiningControl, MiningMode};
 use bq_miner::{BlockSource, MinerConfig, MinerEvent, NextBlock};
+use bq_mining_message::{MiningChange, MiningControl, MiningMode};
 use bq_pow::PowVerifier;
 use bq_primitives::{Algorithm, Target, U256};
 use pool::{Connection, Pool, config, eventually, start, stats, stop};

@@ -5,8 +5,8 @@ mod pool;
 
 use std::{path::Path, process::Command, sync::Arc};
 
-use bq_api_types::MiningControl as _;
 use bq_miner::MinerConfig;
+use bq_mining_message::MiningControl as _;
 use bq_pow::{GpuDevice, PowVerifier};
 use bq_primitives::Algorithm;
 use pool::{Pool, config, eventually, start, stats, stop};

@@ -5,8 +5,8 @@ mod pool;
 
 use std::{sync::Arc, time::Duration};
 
-use bq_api_types::{MiningChange, MiningControl};
 use bq_miner::{MinerConfig, NextBlock};
+use bq_mining_message::{MiningChange, MiningControl};
 use bq_pow::PowVerifier;
 use bq_primitives::{Algorithm, Target, U256};
 use pool::{Pool, config, eventually, start, stats, stop};

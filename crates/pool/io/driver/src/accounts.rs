@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use bq_api_types::AuthorizeError;
+use bq_mining_message::AuthorizeError;
 use bq_primitives::{AccountId, Address, KeyHash};
 
 use crate::{clock::Clock, core::Core};

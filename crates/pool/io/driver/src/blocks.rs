@@ -1,7 +1,8 @@
-use bq_api_types::{Event, SubmitBlockError};
+use bq_chain_api::SubmitBlockError;
 use bq_ledger::ShareSequence;
 use bq_pool_store::{BlockState, PoolBlock};
 use bq_primitives::{Block, BlockId, Height};
+use bq_views::Event;
 
 use crate::{PoolError, clock::Clock, core::Core};
 

@@ -1,10 +1,11 @@
 use std::{collections::HashSet, sync::Arc, time::Instant};
 
-use bq_api_types::{Event, NodeApi, NodeError, Template, TipSummary};
+use bq_chain_api::{NodeApi, NodeError, Template, TipSummary};
 use bq_ledger::ShareSequence;
 use bq_pool_store::{Candidate, LedgerStore, Scheme, SqliteLedger};
 use bq_primitives::{Algorithm, Amount, BlockId, KeyHash};
 use bq_share_log::{LogOptions, ShareLog};
+use bq_views::Event;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, broadcast, watch};
 

@@ -1,4 +1,4 @@
-use bq_api_types::NodeError;
+use bq_chain_api::NodeError;
 use bq_ledger::ShareSequence;
 use bq_pool_store::StoreError;
 use bq_primitives::{AccountId, Network};

@@ -1,12 +1,12 @@
 //! The pool: takes verified shares and blocks from the Stratum server, keeps the share log and the ledger, and pays.
 //!
-//! [`Pool`] implements [`bq_api_types::PoolApi`] and [`bq_api_types::PoolViews`]. Two threads work for it: one keeps the
+//! [`Pool`] implements [`bq_mining_message::PoolApi`] and [`bq_views::PoolViews`]. Two threads work for it: one keeps the
 //! block template fresh, one settles: on every new tip it moves pool blocks between their states, compares the books
 //! with the chain to the atom, and drives payouts. Only the chain decides what a block or a payout is; nothing is decided
 //! by time or by a reply that did not come.
 //!
 //! What this crate is not: it speaks no Stratum and hashes nothing, it reaches the chain only through
-//! [`bq_api_types::NodeApi`], and it holds no key: a [`PayoutSigner`] does. Read [`Pool`] and [`PoolConfig`] first.
+//! [`bq_chain_api::NodeApi`], and it holds no key: a [`PayoutSigner`] does. Read [`Pool`] and [`PoolConfig`] first.
 
 mod config;
 mod error;

@@ -3,10 +3,11 @@
 
 use std::{cmp::Reverse, collections::HashSet, time::Instant};
 
-use bq_api_types::{Coin, Event, SubmitTransactionError, TransactionStatus};
+use bq_chain_api::{Coin, SubmitTransactionError, TransactionStatus};
 use bq_ledger::{LedgerError, PayoutPlan, PayoutTerms};
 use bq_pool_store::{NewPayout, Payout, PayoutInput, PayoutState};
 use bq_primitives::{AccountId, Amount, BlockWeight, Decoder, Height, OutPoint, Transaction, TxOut};
+use bq_views::Event;
 
 use crate::{PoolError, clock::Clock, core::Core, reconcile::Reconciliation};
 

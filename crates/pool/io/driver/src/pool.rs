@@ -7,11 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bq_api_types::{
-    AcceptedShare, AuthorizeError, BlocksView, Event, MinerView, NodeApi, PoolApi, PoolView, PoolViews,
-    RecordShareError, ShareReject, Template, ViewError,
-};
+use bq_chain_api::{NodeApi, Template};
+use bq_mining_message::{AcceptedShare, AuthorizeError, PoolApi, RecordShareError, ShareReject};
 use bq_primitives::{AccountId, Algorithm, Block, WorkerName};
+use bq_views::{BlocksView, Event, MinerView, PoolView, PoolViews, ViewError};
 use parking_lot::Mutex;
 use tokio::{
     sync::{broadcast, watch},

@@ -1,4 +1,4 @@
-use bq_api_types::{Coin, TransactionStatus};
+use bq_chain_api::{Coin, TransactionStatus};
 use bq_pool_store::{BlockState, PayoutState};
 use bq_primitives::{Amount, BlockId, Height};
 

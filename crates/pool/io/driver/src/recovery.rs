@@ -1,7 +1,7 @@
 //! What happens at start: windows are read back, and what a crash left half-done is finished.
 
-use bq_api_types::AcceptedShare;
 use bq_ledger::{ShareSequence, Window, WindowUnits};
+use bq_mining_message::AcceptedShare;
 use bq_pool_store::Candidate;
 use bq_primitives::{AccountId, Algorithm, Height};
 use bq_share_log::ShareRecord;

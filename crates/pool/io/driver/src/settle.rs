@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use bq_api_types::Event;
+use bq_views::Event;
 
 use crate::{PoolError, core::Core};
 

@@ -1,5 +1,6 @@
-use bq_api_types::{AcceptedShare, RecordShareError, SubmitBlockError};
+use bq_chain_api::SubmitBlockError;
 use bq_ledger::{ShareSequence, ShareWeight};
+use bq_mining_message::{AcceptedShare, RecordShareError};
 use bq_pool_store::{Candidate, CandidateShare};
 use bq_primitives::{Block, BlockId};
 use bq_share_log::{AppendError, NewShare};

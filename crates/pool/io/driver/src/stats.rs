@@ -1,7 +1,8 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use bq_api_types::{AcceptedShare, ShareCountsView, ShareReject};
+use bq_mining_message::{AcceptedShare, ShareReject};
 use bq_primitives::{AccountId, Algorithm, WorkerName};
+use bq_views::ShareCountsView;
 
 /// The window of every hashrate, in seconds.
 const WINDOW_SECS: u64 = 600;

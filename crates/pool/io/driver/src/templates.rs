@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use bq_api_types::TemplateRequest;
+use bq_chain_api::TemplateRequest;
 
 use crate::{PoolError, core::Core};
 

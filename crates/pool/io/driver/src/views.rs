@@ -1,12 +1,14 @@
 use std::collections::BTreeMap;
 
-use bq_api_types::{
-    AlgorithmView, AtomsView, BlockStateView, BlockView, BlocksView, MinerView, MiningInfo, PayoutView, PoolView,
-    ShareCountsView, ViewError, WorkerView,
-};
+use bq_chain_api::AtomsView;
+use bq_chain_api::MiningInfo;
 use bq_ledger::ShareWeight;
 use bq_pool_store::{BlockCounts, BlockState, PoolBlock};
 use bq_primitives::{AccountId, Address, Algorithm, BlockId, Target, Work};
+use bq_views::{
+    AlgorithmView, BlockStateView, BlockView, BlocksView, MinerView, PayoutView, PoolView, ShareCountsView, ViewError,
+    WorkerView,
+};
 
 use crate::{
     PoolError,

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bq_api_types::HeaderSource;
+use bq_chain_api::HeaderSource;
 use bq_primitives::Timestamp;
 use bq_sync::{
     ADDRESSES_MAX, ANCHORS_MAX, AddressBook, Dial, DialRole, Endpoint, Message, Moment, NetGroup, Outbound, PeerKey,

@@ -4,7 +4,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bq_api_types::PeerKind;
+use bq_chain_api::PeerKind;
 use bq_primitives::Timestamp;
 use bq_sync::{DisconnectReason, PeerKey};
 use libp2p::{

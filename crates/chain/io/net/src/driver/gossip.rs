@@ -1,5 +1,5 @@
 //! What is told to everybody: new blocks and transactions.
-use bq_api_types::SubmitTransactionError;
+use bq_chain_api::SubmitTransactionError;
 use bq_primitives::Transaction;
 use bq_sync::{Message, Misbehavior, PeerKey};
 use libp2p::{

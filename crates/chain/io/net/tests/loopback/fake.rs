@@ -4,7 +4,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, mpsc},
 };
 
-use bq_api_types::{
+use bq_chain_api::{
     AddHeadersError, Announcement, BlockSummary, Coin, HeaderTip, HeadersAdded, MiningInfo, NodeApi, NodeError,
     SubmitBlockError, SubmitTransactionError, SyncApi, Template, TemplateRequest, TipSummary, TransactionStatus,
 };

@@ -6,7 +6,7 @@ mod strangers;
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
-use bq_api_types::{AddNodeError, NodeApi};
+use bq_chain_api::{AddNodeError, NodeApi};
 use bq_net::{Net, NetConfig, NetError, NetHandle};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 

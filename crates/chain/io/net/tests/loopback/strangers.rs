@@ -1,7 +1,7 @@
 //! Nodes that find each other.
 use std::{path::Path, sync::Arc};
 
-use bq_api_types::PeerKind;
+use bq_chain_api::PeerKind;
 use bq_net::{Net, NetConfig, NetHandle};
 use bq_sync::Scope;
 

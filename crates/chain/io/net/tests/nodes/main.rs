@@ -4,7 +4,7 @@ mod rig;
 
 use std::{future::Future, time::Duration};
 
-use bq_api_types::{NodeApi, SyncApi, TransactionStatus};
+use bq_chain_api::{NodeApi, SyncApi, TransactionStatus};
 use bq_primitives::{Algorithm, Height};
 
 use crate::rig::{Rig, clock, key};

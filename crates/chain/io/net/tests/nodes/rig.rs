@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use bq_api_types::{NodeApi, SyncApi, Template, TemplateRequest};
+use bq_chain_api::{NodeApi, SyncApi, Template, TemplateRequest};
 use bq_consensus::{Era, EraAlgorithm, Eras, Params, StartBits};
 use bq_mempool::MempoolLimits;
 use bq_net::{Net, NetConfig, NetHandle};

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use bq_api_types::{NodeApi, SubmitBlockError, SyncApi, TemplateRequest};
+use bq_chain_api::{NodeApi, SubmitBlockError, SyncApi, TemplateRequest};
 use bq_consensus::Params;
 use bq_primitives::{Algorithm, Amount, BlockId, Height};
 
@@ -126,7 +126,7 @@ fn a_new_tip_is_announced() {
     let mut announcements = rig.node.announcements();
     let block = rig.grow(Algorithm::Sha256d, &key(1));
     match announcements.try_recv().unwrap() {
-        bq_api_types::Announcement::Block(sealed) => assert_eq!(*sealed, (block.header, block.seal)),
-        transaction @ bq_api_types::Announcement::Transaction(_) => panic!("{transaction:?}"),
+        bq_chain_api::Announcement::Block(sealed) => assert_eq!(*sealed, (block.header, block.seal)),
+        transaction @ bq_chain_api::Announcement::Transaction(_) => panic!("{transaction:?}"),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use bq_api_types::{NodeApi, SubmitBlockError, SubmitTransactionError};
+use bq_chain_api::{NodeApi, SubmitBlockError, SubmitTransactionError};
 use bq_consensus::{BlockError, TransactionError, block_weight};
 use bq_primitives::{Algorithm, Amount, Transaction, TxOut};
 

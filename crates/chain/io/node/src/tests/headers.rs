@@ -1,4 +1,4 @@
-use bq_api_types::{AddHeadersError, NodeApi, SyncApi};
+use bq_chain_api::{AddHeadersError, NodeApi, SyncApi};
 use bq_consensus::{Branch, Era, Params};
 use bq_primitives::{Algorithm, Block, CompactTarget, Header, Height, PowKey, Seal, U256, Work};
 

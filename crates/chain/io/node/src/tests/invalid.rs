@@ -1,4 +1,4 @@
-use bq_api_types::{NodeApi, SubmitBlockError, SyncApi};
+use bq_chain_api::{NodeApi, SubmitBlockError, SyncApi};
 use bq_primitives::{Algorithm, Amount, Block};
 
 use super::rig::{Rig, first_coin, key, reseal, sha256d_params, spend, state};

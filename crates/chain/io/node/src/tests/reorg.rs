@@ -1,4 +1,4 @@
-use bq_api_types::{NodeApi, TransactionStatus};
+use bq_chain_api::{NodeApi, TransactionStatus};
 use bq_primitives::{Algorithm, Amount};
 use bq_signature::KeyPair;
 use proptest::prelude::*;
@@ -116,7 +116,7 @@ proptest! {
                 let known = shuffled.node.block_summary(&block.header.parent_id).unwrap().is_some();
                 if known {
                     match shuffled.node.submit_block(block) {
-                        Ok(_) | Err(bq_api_types::SubmitBlockError::Duplicate) => {}
+                        Ok(_) | Err(bq_chain_api::SubmitBlockError::Duplicate) => {}
                         Err(error) => prop_assert!(false, "{error}"),
                     }
                 } else {

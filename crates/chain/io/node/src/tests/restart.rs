@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use bq_api_types::NodeApi;
+use bq_chain_api::NodeApi;
 use bq_consensus::Params;
 use bq_primitives::{Algorithm, Amount};
 use bq_store::{STORE_FILE, StoreError};

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use bq_api_types::{NodeApi, Template, TemplateRequest};
+use bq_chain_api::{NodeApi, Template, TemplateRequest};
 use bq_consensus::{Era, EraAlgorithm, Eras, Params, StartBits};
 use bq_mempool::MempoolLimits;
 use bq_pow::{PowVerifier, ethash_work_hash};
@@ -241,7 +241,7 @@ pub(super) fn output_of(transaction: &Transaction, index: u32) -> (OutPoint, TxO
 }
 
 /// What two nodes must agree on.
-pub(super) fn state(node: &Node, keys: &[KeyPair]) -> (BlockId, Vec<BlockId>, Vec<Vec<bq_api_types::Coin>>) {
+pub(super) fn state(node: &Node, keys: &[KeyPair]) -> (BlockId, Vec<BlockId>, Vec<Vec<bq_chain_api::Coin>>) {
     let tip = node.tip();
     let ids = (0..=tip.height.0).map(|height| node.block_id_at(Height(height)).unwrap().unwrap()).collect();
     let coins = keys.iter().map(|key| node.coins_of(&key.key_hash()).unwrap()).collect();

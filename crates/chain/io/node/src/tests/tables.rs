@@ -36,7 +36,7 @@ fn a_table_is_ready_before_the_block_that_needs_it() {
     wait_for(2);
     let template = rig.template(&owner);
     assert_eq!(template.height, Height(KEY_CHANGE));
-    let key_block = bq_api_types::NodeApi::block_id_at(rig.node.as_ref(), Height(2048)).unwrap().unwrap();
+    let key_block = bq_chain_api::NodeApi::block_id_at(rig.node.as_ref(), Height(2048)).unwrap().unwrap();
     assert_eq!(template.work(Algorithm::RandomX).unwrap().key, PowKey::RandomX(key_block));
     rig.grow(Algorithm::RandomX, &owner);
     assert_eq!((builds(), pow.counters().randomx_cache_evictions), (2, 0));

@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use bq_api_types::{NodeApi, SubmitBlockError, SyncApi, TransactionStatus};
+use bq_chain_api::{NodeApi, SubmitBlockError, SyncApi, TransactionStatus};
 use bq_consensus::Params;
 use bq_pow::PowVerifier;
 use bq_primitives::{Algorithm, Amount, Height, Network};

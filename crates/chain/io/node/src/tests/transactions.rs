@@ -1,4 +1,4 @@
-use bq_api_types::{Announcement, NodeApi, SubmitTransactionError, SyncApi, TransactionStatus};
+use bq_chain_api::{Announcement, NodeApi, SubmitTransactionError, SyncApi, TransactionStatus};
 use bq_primitives::{Algorithm, Amount, Height};
 
 use super::rig::{Rig, first_coin, key, output_of, sha256d_params, spend};

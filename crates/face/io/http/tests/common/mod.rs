@@ -10,14 +10,18 @@ use std::{
     time::Duration,
 };
 
-use bq_api_types::{
-    AlgorithmView, AtomsView, BlockStateView, BlockSummary, BlockView, BlocksView, Coin, DifficultyView, Event,
-    MinerView, MiningInfo, NodeApi, NodeError, PayoutView, PoolView, PoolViews, ShareCountsView, SubmitBlockError,
-    SubmitTransactionError, Template, TemplateRequest, TipSummary, TransactionStatus, ViewError, WorkerView,
+use bq_chain_api::AtomsView;
+use bq_chain_api::{
+    BlockSummary, Coin, DifficultyView, MiningInfo, NodeApi, NodeError, SubmitBlockError, SubmitTransactionError,
+    Template, TemplateRequest, TipSummary, TransactionStatus,
 };
 use bq_http::{HttpHandle, HttpParts, HttpServer, StratumPort, install_metrics};
 use bq_primitives::{
     Address, Algorithm, Amount, Block, BlockId, Height, KeyHash, Network, OutPoint, Timestamp, Transaction, TxId, Work,
+};
+use bq_views::{
+    AlgorithmView, BlockStateView, BlockView, BlocksView, Event, MinerView, PayoutView, PoolView, PoolViews,
+    ShareCountsView, ViewError, WorkerView,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use bq_api_types::{NodeError, TipSummary};
+use bq_chain_api::{NodeError, TipSummary};
 use bq_primitives::{BlockId, Network};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Calls a node's JSON-RPC server and waits for the answer: for command-line tools, never on an async worker thread.
-/// It is a [`bq_api_types::NodeApi`].
+/// It is a [`bq_chain_api::NodeApi`].
 #[derive(Debug)]
 pub struct RpcClient {
     url: String,

@@ -1,4 +1,4 @@
-use bq_api_types::{
+use bq_chain_api::{
     BlockSummary, Coin, DifficultyView, MiningInfo, NodeApi, NodeError, SubmitBlockError, SubmitTransactionError,
     Template, TemplateRequest, TipSummary, TransactionStatus,
 };

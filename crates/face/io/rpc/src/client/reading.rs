@@ -2,7 +2,7 @@
 //! method answered what.
 use std::str::FromStr;
 
-use bq_api_types::{BlockSummary, Coin, MiningInfo, Template, TemplateWork, TipSummary, TransactionStatus};
+use bq_chain_api::{BlockSummary, Coin, MiningInfo, Template, TemplateWork, TipSummary, TransactionStatus};
 use bq_primitives::{
     Algorithm, Amount, BlockId, CompactTarget, Decoder, Header, Height, OutPoint, PowKey, Seal, Timestamp, Transaction,
     TxId, TxOut, U256, Work,

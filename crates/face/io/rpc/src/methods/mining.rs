@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use bq_api_types::{MiningChange, MiningControl, MiningMode};
+use bq_mining_message::{MiningChange, MiningControl, MiningMode};
 use bq_primitives::Algorithm;
 
 use super::{Answer, chain::difficulty, json};

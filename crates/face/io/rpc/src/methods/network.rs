@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use bq_api_types::PeerNetwork;
+use bq_chain_api::PeerNetwork;
 use serde_json::Value;
 
 use super::{Answer, json};

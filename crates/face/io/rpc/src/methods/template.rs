@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use bq_api_types::{Template, TemplateRequest};
+use bq_chain_api::{Template, TemplateRequest};
 use bq_primitives::{Address, BlockId, COINBASE_DATA_BYTES_MAX};
 use jsonrpsee::types::Params;
 use serde::Deserialize;

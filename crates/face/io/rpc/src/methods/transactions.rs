@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use bq_api_types::{SyncApi, TransactionStatus};
+use bq_chain_api::{SyncApi, TransactionStatus};
 use bq_primitives::{Address, Amount, Block, Decoder, OutPoint, Transaction, TxId};
 use serde_json::json as literal;
 

@@ -1,5 +1,5 @@
 //! The client is the node, as far as anyone can tell.
-use bq_api_types::{NodeApi, NodeError, SubmitBlockError, SubmitTransactionError, TemplateRequest};
+use bq_chain_api::{NodeApi, NodeError, SubmitBlockError, SubmitTransactionError, TemplateRequest};
 use bq_primitives::{Algorithm, BlockId, Height, KeyHash, TxId};
 use bq_rpc::{RpcClient, RpcClientError, RpcServer, RpcServices};
 

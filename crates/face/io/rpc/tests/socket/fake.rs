@@ -4,12 +4,13 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use bq_api_types::{
-    AddHeadersError, AddNodeError, AlgorithmDifficultyView, AlgorithmMining, Announcement, BlockSummary, Coin,
-    DifficultyForecastView, DifficultyView, HeaderTip, HeadersAdded, MiningChange, MiningControl, MiningControlError,
-    MiningInfo, MiningStatus, NodeApi, NodeError, PeerInfo, PeerKind, PeerNetwork, SubmitBlockError,
-    SubmitTransactionError, SyncApi, Template, TemplateRequest, TemplateWork, TipSummary, TransactionStatus,
+use bq_chain_api::{
+    AddHeadersError, AddNodeError, AlgorithmDifficultyView, Announcement, BlockSummary, Coin, DifficultyForecastView,
+    DifficultyView, HeaderTip, HeadersAdded, MiningInfo, NodeApi, NodeError, PeerInfo, PeerKind, PeerNetwork,
+    SubmitBlockError, SubmitTransactionError, SyncApi, Template, TemplateRequest, TemplateWork, TipSummary,
+    TransactionStatus,
 };
+use bq_mining_message::{AlgorithmMining, MiningChange, MiningControl, MiningControlError, MiningStatus};
 use bq_primitives::{
     Algorithm, Amount, Block, BlockId, CompactTarget, ExtraNonce, Header, Height, KeyHash, MerkleRoot, Network,
     OutPoint, PUBLIC_KEY_BYTES, PowKey, SIGNATURE_BYTES, Seal, Timestamp, Transaction, TxId, TxOut, U256, Witness,

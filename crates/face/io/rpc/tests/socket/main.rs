@@ -5,7 +5,7 @@ mod fake;
 
 use std::{net::SocketAddr, sync::Arc};
 
-use bq_api_types::{NodeError, SubmitBlockError, SubmitTransactionError};
+use bq_chain_api::{NodeError, SubmitBlockError, SubmitTransactionError};
 use bq_primitives::{Address, BlockId, Height, Network, TxId};
 use bq_rpc::{RpcHandle, RpcServer, RpcServices};
 use serde_json::{Value, json};
@@ -402,7 +402,7 @@ async fn a_taken_address_is_an_error() {
 
 impl FakeNode {
     fn tip_id(&self) -> String {
-        use bq_api_types::NodeApi;
+        use bq_chain_api::NodeApi;
         assert_eq!(self.tip().height, Height(2));
         self.tip().id.to_string()
     }

@@ -7,7 +7,7 @@ mod pool;
 
 use std::{sync::Arc, time::Duration};
 
-use bq_api_types::ShareReject;
+use bq_mining_message::ShareReject;
 use bq_pow::PowVerifier;
 use bq_primitives::{Algorithm, BlockId, ShareDifficulty, Target, U256};
 use bq_stratum_server::{SessionPolicy, StratumConfig, StratumHandle, StratumServer, VardiffPolicy};

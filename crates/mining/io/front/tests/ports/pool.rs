@@ -3,7 +3,8 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use bq_api_types::{AcceptedShare, AuthorizeError, PoolApi, RecordShareError, ShareReject, Template, TemplateWork};
+use bq_chain_api::{Template, TemplateWork};
+use bq_mining_message::{AcceptedShare, AuthorizeError, PoolApi, RecordShareError, ShareReject};
 use bq_primitives::{
     AccountId, Algorithm, Amount, Block, BlockId, CompactTarget, Header, Height, MerkleRoot, PowKey, Target, Timestamp,
     Transaction, WorkerName,

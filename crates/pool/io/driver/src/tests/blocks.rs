@@ -1,6 +1,6 @@
 //! Only the chain moves a block.
 
-use bq_api_types::NodeApi;
+use bq_chain_api::NodeApi;
 use bq_ledger::LedgerAccount;
 use bq_pool_store::BlockState;
 use bq_primitives::{Block, BlockId};
@@ -81,7 +81,7 @@ fn a_block_that_never_was_on_the_best_chain_pays_nobody() {
     assert_eq!(state(&world, &ours), (BlockState::Orphaned, 0));
     assert_eq!(world.core().store.journal_head().expect("readable"), bq_ledger::JournalHash::default());
     let view = world.core().blocks_view(10).expect("readable").blocks.remove(0);
-    assert_eq!((view.state, view.confirmations), (bq_api_types::BlockStateView::Orphaned, 0));
+    assert_eq!((view.state, view.confirmations), (bq_views::BlockStateView::Orphaned, 0));
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn two_blocks_of_one_template_are_two_blocks_and_one_of_them_pays() {
     let world = World::new();
     world.mine_share(1, 1000);
     let request =
-        bq_api_types::TemplateRequest { payout: super::POOL_KEY, coinbase_data: world.config.pool_tag.clone() };
+        bq_chain_api::TemplateRequest { payout: super::POOL_KEY, coinbase_data: world.config.pool_tag.clone() };
     let template = world.node.template(&request).expect("a template");
     let twins = [1, 2].map(|miner| {
         let block = world.node.seal(&template, LANE);
@@ -138,7 +138,7 @@ fn a_block_that_breaks_a_rule_is_rejected_and_its_share_counts_all_the_same() {
     let world = World::new();
     let template = world
         .node
-        .template(&bq_api_types::TemplateRequest { payout: super::POOL_KEY, coinbase_data: vec![] })
+        .template(&bq_chain_api::TemplateRequest { payout: super::POOL_KEY, coinbase_data: vec![] })
         .expect("a template");
     let mut block: Block = world.node.seal(&template, LANE);
     block.header.version = 0;
@@ -163,7 +163,7 @@ fn a_block_on_the_chain_with_our_tag_is_adopted_at_start() {
     world.node.submit_block(tagged.clone()).expect("valid");
     world.settle();
     assert!(world.core().store.pool_block(&tagged.id()).expect("readable").is_none());
-    let request = bq_api_types::TemplateRequest { payout: super::POOL_KEY, coinbase_data: b"/other/".to_vec() };
+    let request = bq_chain_api::TemplateRequest { payout: super::POOL_KEY, coinbase_data: b"/other/".to_vec() };
     let untagged = world.node.seal(&world.node.template(&request).expect("a template"), LANE);
     world.node.submit_block(untagged.clone()).expect("valid");
 

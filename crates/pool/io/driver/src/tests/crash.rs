@@ -3,7 +3,7 @@
 
 use std::{io, path::Path, sync::Arc};
 
-use bq_api_types::{
+use bq_chain_api::{
     BlockSummary, Coin, MiningInfo, NodeApi, NodeError, SubmitBlockError, SubmitTransactionError, Template,
     TemplateRequest, TipSummary, TransactionStatus,
 };

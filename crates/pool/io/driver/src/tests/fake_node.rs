@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use bq_api_types::{
+use bq_chain_api::{
     BlockSummary, Coin, MiningInfo, NodeApi, NodeError, SubmitBlockError, SubmitTransactionError, Template,
     TemplateRequest, TemplateWork, TipSummary, TransactionStatus,
 };

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use bq_api_types::{NodeApi, RecordShareError, TransactionStatus};
+use bq_chain_api::{NodeApi, TransactionStatus};
 use bq_ledger::LedgerAccount;
+use bq_mining_message::RecordShareError;
 use bq_pool_store::{BlockState, PayoutState, StoreError};
 use bq_primitives::{Amount, Network};
 
@@ -155,7 +156,7 @@ fn a_full_disk_refuses_shares_and_resumes_by_itself() {
         assert!(matches!(core.record(share(), None), Err(RecordShareError::Log(_))));
     }
     let login = core.authorize(&address(2).to_string());
-    assert!(matches!(login, Err(bq_api_types::AuthorizeError::Unavailable(_))), "{login:?}");
+    assert!(matches!(login, Err(bq_mining_message::AuthorizeError::Unavailable(_))), "{login:?}");
     assert_eq!(core.authorize(&address(1).to_string()).expect("known accounts need no disk"), account);
     core.refresh_template().expect("jobs keep flowing");
     let reason = core.share_log_failure().expect("operators and load balancers must know");
@@ -178,7 +179,7 @@ fn a_block_found_while_nothing_can_be_written_is_not_lost() {
         let core = pool_on_a_small_disk(&mut world, &death);
         death.strike();
         let request =
-            bq_api_types::TemplateRequest { payout: super::POOL_KEY, coinbase_data: world.config.pool_tag.clone() };
+            bq_chain_api::TemplateRequest { payout: super::POOL_KEY, coinbase_data: world.config.pool_tag.clone() };
         let block = world.node.seal(&world.node.template(&request).expect("a template"), LANE);
         let id = block.id();
         assert!(matches!(core.record(share_of(account, 100), Some(block)), Err(RecordShareError::Log(_))));
@@ -258,7 +259,7 @@ fn a_login_must_be_an_address_of_this_network() {
     assert_eq!(world.account(1), account);
     for login in ["", "x", "bq1qqqq", &format!("{}x", address(1))] {
         let refused = world.core().authorize(login);
-        assert!(matches!(refused, Err(bq_api_types::AuthorizeError::Address(_))), "{login}");
+        assert!(matches!(refused, Err(bq_mining_message::AuthorizeError::Address(_))), "{login}");
     }
     let foreign = bq_primitives::Address { network: Network::Mainnet, ..address(1) };
     assert!(world.core().authorize(&foreign.to_string()).is_err());

@@ -1,7 +1,7 @@
-use bq_api_types::Event;
 use bq_ledger::{LedgerAccount, ShareSequence, ShareWeight, Window, WindowUnits};
 use bq_pool_store::PayoutState;
 use bq_primitives::{Algorithm, NetworkDifficulty, ShareDifficulty};
+use bq_views::Event;
 
 use super::{
     POOL_KEY, atoms,

@@ -2,8 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bq_api_types::{BlockStateView, Event, NodeApi, PoolApi, PoolViews, RecordShareError, ShareReject};
+use bq_chain_api::NodeApi;
+use bq_mining_message::{PoolApi, RecordShareError, ShareReject};
 use bq_primitives::WorkerName;
+use bq_views::{BlockStateView, Event, PoolViews};
 use tokio::{sync::broadcast, time::timeout};
 
 use super::{
@@ -55,7 +57,7 @@ async fn from_login_to_payment() {
     assert_eq!(first.transactions[0].outputs[0].key_hash, POOL_KEY);
     assert!(first.transactions[0].coinbase_data.starts_with(b"/bq/"));
     node.mine();
-    let is_new = |template: &Option<Arc<bq_api_types::Template>>| {
+    let is_new = |template: &Option<Arc<bq_chain_api::Template>>| {
         template.as_ref().is_some_and(|template| template.parent_id == node.tip().id)
     };
     let template = timeout(PATIENCE, templates.wait_for(is_new))

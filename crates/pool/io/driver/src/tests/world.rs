@@ -5,8 +5,9 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
-use bq_api_types::{AcceptedShare, NodeApi, RecordShareError, TemplateRequest};
+use bq_chain_api::{NodeApi, TemplateRequest};
 use bq_ledger::{LedgerAccount, ShareSequence};
+use bq_mining_message::{AcceptedShare, RecordShareError};
 use bq_pool_store::{LedgerStore, SqliteLedger};
 use bq_primitives::{AccountId, Algorithm, BlockId, NetworkDifficulty, ShareDifficulty, WorkerName};
 use bq_share_log::{LogOptions, RealDisk, ShareLog};

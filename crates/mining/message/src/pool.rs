@@ -1,8 +1,8 @@
+use std::sync::Arc;
+
+use bq_chain_api::Template;
 use bq_primitives::{AccountId, Algorithm, Block, BlockId, Height, NetworkDifficulty, ShareDifficulty, WorkerName};
 use tokio::sync::watch;
-
-use crate::{BlocksView, MinerView, PoolView, Template};
-use std::sync::Arc;
 
 /// What a Stratum server needs of the pool behind it.
 pub trait PoolApi: Send + Sync + 'static {
@@ -24,38 +24,6 @@ pub trait PoolApi: Send + Sync + 'static {
 
     /// Counts a share that was refused. Cheap.
     fn note_rejected(&self, account: AccountId, worker: &WorkerName, algorithm: Algorithm, reason: ShareReject);
-}
-
-/// What the HTTP API and the status line need of the pool. Every call reads memory or the database's read side.
-pub trait PoolViews: Send + Sync + 'static {
-    /// The pool at a glance.
-    ///
-    /// # Errors
-    /// The ledger cannot be read.
-    fn pool(&self) -> Result<PoolView, ViewError>;
-
-    /// The newest pool blocks, newest first.
-    ///
-    /// # Errors
-    /// The ledger cannot be read.
-    fn blocks(&self, limit: usize) -> Result<BlocksView, ViewError>;
-
-    /// One miner by payout address; nothing when it never mined here.
-    ///
-    /// # Errors
-    /// The ledger cannot be read.
-    fn miner(&self, address: &str) -> Result<Option<MinerView>, ViewError>;
-
-    /// Sum of debits less sum of credits over the whole ledger, in atoms: 0 or the books are wrong.
-    ///
-    /// # Errors
-    /// The ledger cannot be read.
-    fn ledger_imbalance_atoms(&self) -> Result<i128, ViewError>;
-
-    /// Why shares cannot be booked now, in words that anybody may read; nothing when they can. Blocks on disk.
-    fn share_log_failure(&self) -> Option<String> {
-        None
-    }
 }
 
 /// A share whose proof of work was verified in full. Difficulties are those frozen in the job record.
@@ -150,8 +118,3 @@ pub enum RecordShareError {
     #[error("the pool is shutting down")]
     Closed,
 }
-
-/// The ledger could not be read.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("ledger: {0}")]
-pub struct ViewError(pub String);

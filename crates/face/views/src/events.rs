@@ -1,6 +1,8 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{AtomsView, BlockView};
+use bq_chain_api::AtomsView;
+
+use crate::BlockView;
 
 /// Something that just happened, as the live feed tells it (`GET /api/v1/events`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
