@@ -1,7 +1,7 @@
 //! Bytes of a socket, cut into lines.
 #![no_main]
 
-use bq_stratum::{LINE_BYTES_MAX, LineBuffer};
+use bq_stratum_v1::{LINE_BYTES_MAX, LineBuffer};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (u16, &[u8])| {

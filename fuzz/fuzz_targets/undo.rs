@@ -1,7 +1,7 @@
 //! An undo record from the store.
 #![no_main]
 
-use bq_chain::BlockUndo;
+use bq_tree::BlockUndo;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

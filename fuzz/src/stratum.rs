@@ -3,7 +3,7 @@ use std::sync::Arc;
 use bq_primitives::{
     AccountId, Algorithm, BlockId, CompactTarget, Header, Height, MerkleRoot, PowKey, ShareDifficulty, Timestamp,
 };
-use bq_stratum::{
+use bq_stratum_v1::{
     Claim, ExtranoncePrefix, JobTemplate, LINE_BYTES_MAX, LoginOutcome, Output, Session, SessionPolicy, SessionSeed,
     TimeMs, VardiffPolicy, Verdict,
 };

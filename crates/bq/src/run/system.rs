@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::Context as _;
 use bq_chain_api::{NodeApi, SyncApi};
+use bq_front::{SessionPolicy, StratumConfig, StratumHandle, StratumServer, VardiffPolicy, VerifyConfig};
 use bq_http::{HttpHandle, HttpParts, HttpServer, StratumPort};
 use bq_miner::{BlockSource, Miner, MinerConfig, NextBlock, log_huge_pages};
 use bq_mining_message::{MiningControl, MiningMode, PoolApi};
@@ -20,7 +21,6 @@ use bq_pow::{PowConfig, PowError, PowVerifier, RandomXMode};
 use bq_primitives::{Algorithm, PowKey};
 use bq_rpc::{RpcHandle, RpcServer, RpcServices};
 use bq_runtime::Config;
-use bq_stratum_server::{SessionPolicy, StratumConfig, StratumHandle, StratumServer, VardiffPolicy, VerifyConfig};
 use bq_views::PoolViews;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::runtime::Handle;

@@ -1,5 +1,5 @@
 //! A network of whole nodes in virtual time: the real peer-to-peer state machine (`bq-sync`), block tree and coins
-//! (`bq-chain`) and rules (`bq-consensus`), with links that are slow, break, and fall apart into parts.
+//! (`bq-tree`) and rules (`bq-consensus`), with links that are slow, break, and fall apart into parts.
 //!
 //! What stands in: a proof of work is a ticket that only the lottery of mining hands out, a signature is its message, and
 //! the shell (`bq-net`, `bq-node`) is a short model of itself: links, dialing, refusals, times for verification. Read

@@ -1,6 +1,5 @@
 use std::{sync::Arc, time::Instant};
 
-use bq_chain::BlockState;
 use bq_chain_api::{NodeError, SubmitBlockError};
 use bq_consensus::{
     BlockError, Consequence, ContextualHeader, IndexEntry, ProvenHeader, SealedHeader, WellFormedBlock, check_body,
@@ -8,6 +7,7 @@ use bq_consensus::{
 };
 use bq_primitives::{Block, BlockId, Timestamp};
 use bq_store::{NewHeader, StoreChange};
+use bq_tree::BlockState;
 
 use crate::{
     Node,

@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
-use bq_chain::{BlockUndo, ChainChange, CoinOverlay};
 use bq_chain_api::{Announcement, NodeError, SubmitBlockError};
 use bq_consensus::{
     BlockError, IndexEntry, ProvenHeader, SealedHeader, ValidBlock, WellFormedBlock, check_body, check_spends,
 };
 use bq_primitives::{Algorithm, Block, BlockId, Work};
 use bq_store::{ChainStep, ChainUpdate, NewHeader, StoreChange};
+use bq_tree::{BlockUndo, ChainChange, CoinOverlay};
 
 use crate::{
     Node,

@@ -1,9 +1,9 @@
-use bq_chain::BlockTree;
 use bq_chain_api::{AlgorithmDifficultyView, DifficultyForecastView, DifficultyView};
 use bq_consensus::{
     Branch, DifficultyReport, ForecastPoint, Guard, Hashrate, Params, difficulty_reports, forecast, hashrates,
 };
 use bq_primitives::{Algorithm, BlockId, Target, U256, Work};
+use bq_tree::BlockTree;
 use parking_lot::Mutex;
 
 use crate::hashrate::per_second;

@@ -1,12 +1,12 @@
 use std::time::Instant;
 
-use bq_chain::{BlockState, BlockTree, HeaderRun};
 use bq_chain_api::{AddHeadersError, HeaderSource, HeaderTip, HeadersAdded, NodeError};
 use bq_consensus::{
     BlockError, Branch, Consequence, ContextualHeader, ProvenHeader, SealedHeader, check_header, check_proof,
 };
 use bq_primitives::{BlockId, Height, PowKey, Work};
 use bq_store::{NewHeader, StoreChange};
+use bq_tree::{BlockState, BlockTree, HeaderRun};
 use rayon::prelude::*;
 
 use crate::{

@@ -1,6 +1,6 @@
 //! The node: one chain, one mempool, and everything that changes them.
 //!
-//! [`Node`] ties the pure parts together: rules from `bq-consensus`, fork choice from `bq-chain`, waiting transactions
+//! [`Node`] ties the pure parts together: rules from `bq-consensus`, fork choice from `bq-tree`, waiting transactions
 //! from `bq-mempool`, templates from `bq-template`, disk from `bq-store`. Others see it through
 //! `bq_chain_api::{NodeApi, SyncApi}`. It knows no socket and no miner. Read [`Node`] and [`NodeConfig`] first.
 //!

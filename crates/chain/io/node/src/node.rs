@@ -3,13 +3,13 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use bq_chain::BlockTree;
 use bq_chain_api::{Announcement, NodeError, TipSummary};
 use bq_consensus::{Branch, Params, required_bits};
 use bq_mempool::Mempool;
 use bq_pow::PowVerifier;
 use bq_primitives::{Algorithm, BlockId, Timestamp, Work};
 use bq_store::{ChainStore, StoreError};
+use bq_tree::BlockTree;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{broadcast, watch};
 

@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
-use bq_chain::{BlockTree, ChainChange};
 use bq_consensus::{Params, ParamsError};
 use bq_mempool::Mempool;
 use bq_pow::PowVerifier;
 use bq_store::{ChainStore, RedbStore, StoreError, StoreIdentity};
+use bq_tree::{BlockTree, ChainChange};
 
 use crate::{Node, NodeConfig, node::Parts, upkeep::Upkeep};
 

@@ -3,11 +3,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bq_chain::BlockTree;
 use bq_chain_api::HeaderSource;
 use bq_consensus::{Branch, ContextualHeader, pow_key};
 use bq_pow::{ethash_epoch, randomx_key_height};
 use bq_primitives::{Algorithm, BlockId, Height, PowKey};
+use bq_tree::BlockTree;
 use parking_lot::Mutex;
 
 use crate::Node;

@@ -1,9 +1,9 @@
-use bq_chain::BlockTree;
 use bq_chain_api::{NodeError, Template, TemplateRequest, TemplateWork};
 use bq_consensus::{BlockError, ProvenHeader, SealedHeader, check_body, check_header, check_spends};
 use bq_mempool::PooledTransaction;
 use bq_primitives::Seal;
 use bq_template::{BlockTemplate, ParentFacts, TemplateError, assemble, room_for_transactions};
+use bq_tree::BlockTree;
 
 use crate::{
     Node,

@@ -1,6 +1,6 @@
-use bq_chain::BlockUndo;
 use bq_consensus::{Coin, IndexEntry};
 use bq_primitives::{Block, BlockId, Header, Height, KeyHash, OutPoint, Seal, TxId};
+use bq_tree::BlockUndo;
 
 use crate::{StoreChange, StoreError};
 

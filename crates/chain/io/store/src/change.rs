@@ -1,8 +1,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
-use bq_chain::BlockUndo;
 use bq_consensus::{Coin, IndexEntry};
 use bq_primitives::{BlockId, Header, OutPoint, Seal, Transaction};
+use bq_tree::BlockUndo;
 
 /// All that one transaction of the store writes. Every part may be empty.
 #[derive(Clone, Debug, Default)]

@@ -1,9 +1,9 @@
-use bq_chain::{decode_coin, put_coin};
 use bq_consensus::{Coin, IndexEntry};
 use bq_primitives::{
     Algorithm, Block, BlockId, CompactTarget, DecodeError, Decoder, Header, Height, KeyHash, OutPoint, Seal, Timestamp,
     Transaction, TxId, U256, Work, put_compact_size,
 };
+use bq_tree::{decode_coin, put_coin};
 
 use crate::NewHeader;
 

@@ -1,8 +1,8 @@
 use std::{path::Path, sync::Arc};
 
-use bq_chain::BlockUndo;
 use bq_consensus::IndexEntry;
 use bq_primitives::{Block, BlockId, Network};
+use bq_tree::BlockUndo;
 use redb::WriteTransaction;
 
 use crate::{

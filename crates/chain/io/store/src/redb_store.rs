@@ -3,9 +3,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bq_chain::BlockUndo;
 use bq_consensus::Coin;
 use bq_primitives::{Block, BlockId, Header, KeyHash, OutPoint, Seal, TxId};
+use bq_tree::BlockUndo;
 use redb::{Builder, Database, DatabaseError, Durability, ReadableDatabase, StorageError, WriteTransaction};
 
 use crate::{

@@ -1,12 +1,12 @@
 use std::{collections::BTreeMap, sync::Arc};
 
-use bq_chain::{BlockState, BlockTree, BlockUndo, ChainChange, CoinOverlay};
 use bq_consensus::{
     BlockError, Coin, CoinView, Consequence, IndexEntry, Params, ProvenHeader, SealedHeader, check_body, check_header,
     check_proof, check_spends,
 };
 use bq_primitives::{Block, BlockId, OutPoint, Timestamp};
 use bq_sync::{ChainTip, ChainView, RIVAL_BLOCKS_MAX, RIVALS_MAX, RawBlock, Verdict, WINDOW_BLOCKS_MAX};
+use bq_tree::{BlockState, BlockTree, BlockUndo, ChainChange, CoinOverlay};
 
 use super::stand_in::{Tickets, signed};
 

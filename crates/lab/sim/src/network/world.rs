@@ -3,9 +3,9 @@ use std::{
     sync::Arc,
 };
 
-use bq_chain::ChainChange;
 use bq_primitives::{Algorithm, BlockId};
 use bq_sync::{Action, Message, Moment, PeerKey, RawBlock, RequestId, SealedHeader, Verdict, proof_cost_us};
+use bq_tree::ChainChange;
 
 use super::{
     explain::{Found, cause},

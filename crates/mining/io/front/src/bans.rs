@@ -3,7 +3,7 @@ use std::{
     net::{IpAddr, Ipv6Addr},
 };
 
-use bq_stratum::TimeMs;
+use bq_stratum_v1::TimeMs;
 
 /// Who a limit or a strike is counted for: an IPv4 address, or the /56 that an IPv6 user is usually given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

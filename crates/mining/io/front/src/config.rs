@@ -1,7 +1,7 @@
 use std::{net::SocketAddr, num::NonZeroUsize};
 
 use bq_primitives::{Algorithm, ShareDifficulty};
-use bq_stratum::{SessionPolicy, VardiffPolicy};
+use bq_stratum_v1::{SessionPolicy, VardiffPolicy};
 
 /// What the operator decides about the Stratum server.
 #[derive(Clone, Debug)]

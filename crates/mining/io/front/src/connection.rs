@@ -5,7 +5,9 @@ use std::{
 };
 
 use bq_primitives::{Algorithm, WorkerName};
-use bq_stratum::{CloseReason, LineBuffer, LineTooLong, LoginOutcome, LoginTicket, Output, Reject, Session, Verdict};
+use bq_stratum_v1::{
+    CloseReason, LineBuffer, LineTooLong, LoginOutcome, LoginTicket, Output, Reject, Session, Verdict,
+};
 use tokio::{
     io::Interest,
     net::TcpStream,

@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Instant};
 use bq_chain_api::Template;
 use bq_mining_message::PoolApi;
 use bq_primitives::Algorithm;
-use bq_stratum::JobTemplate;
+use bq_stratum_v1::JobTemplate;
 use tokio::sync::watch;
 
 use crate::verify::Judge;

@@ -1,4 +1,4 @@
-//! The Stratum ports: sockets and threads around the sessions of `bq-stratum`.
+//! The Stratum ports: sockets and threads around the sessions of `bq-stratum-v1`.
 //!
 //! One listener per algorithm, one small task per connection, and proof-of-work verification on threads of its own behind
 //! bounded queues: nothing is hashed on an async worker. What a session wants (a login checked, a share verified) goes to
@@ -21,6 +21,6 @@ mod server;
 mod shared;
 mod verify;
 
-pub use bq_stratum::{SessionPolicy, VardiffPolicy};
+pub use bq_stratum_v1::{SessionPolicy, VardiffPolicy};
 pub use config::{StratumConfig, VerifyConfig};
 pub use server::{StartError, StratumHandle, StratumServer};

@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
-use bq_stratum::TimeMs;
+use bq_stratum_v1::TimeMs;
 use parking_lot::Mutex;
 
 use crate::bans::Peer;

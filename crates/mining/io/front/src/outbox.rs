@@ -4,7 +4,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bq_stratum::{Frame, FrameKind};
+use bq_stratum_v1::{Frame, FrameKind};
 use tokio::net::TcpStream;
 
 /// What waits to be written to one miner. A newer job replaces one that waits; everything else is kept, up to a limit.

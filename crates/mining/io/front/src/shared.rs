@@ -8,7 +8,7 @@ use std::{
 
 use bq_mining_message::{AuthorizeError, PoolApi, ShareReject};
 use bq_primitives::{AccountId, Algorithm, WorkerName, tagged_hash};
-use bq_stratum::{
+use bq_stratum_v1::{
     ExtranonceAllocator, ExtranoncePrefix, LoginOutcome, LoginTicket, Reject, SessionPolicy, SessionSeed, ShareTicket,
     Verdict,
 };

@@ -4,7 +4,7 @@ mod lane;
 use std::{io, sync::Arc, thread::JoinHandle};
 
 use bq_primitives::Algorithm;
-use bq_stratum::{Reject, ShareCandidate};
+use bq_stratum_v1::{Reject, ShareCandidate};
 use tokio::sync::mpsc;
 
 pub(crate) use self::judge::Judge;

@@ -3,12 +3,12 @@
 use std::{collections::HashMap, path::Path, sync::Arc};
 
 use crate::{ChainStep, ChainStore, ChainUpdate, NewHeader, RedbStore, StoreChange, StoreIdentity};
-use bq_chain::{BlockUndo, CoinOverlay};
 use bq_consensus::{Coin, CoinView, IndexEntry};
 use bq_primitives::{
     Algorithm, Amount, Block, BlockId, CompactTarget, ExtraNonce, Header, Height, KeyHash, MerkleRoot, Network,
     OutPoint, Seal, Timestamp, Transaction, TxId, TxOut, U256, Work,
 };
+use bq_tree::{BlockUndo, CoinOverlay};
 use proptest::prelude::*;
 
 pub(super) fn key(number: u8) -> KeyHash {

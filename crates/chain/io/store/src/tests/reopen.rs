@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use bq_chain::BlockUndo;
 use bq_primitives::{BlockId, Network};
+use bq_tree::BlockUndo;
 use proptest::prelude::*;
 
 use super::model::{Model, block, chain_change, entry, identity, open, step};

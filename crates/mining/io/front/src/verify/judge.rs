@@ -3,7 +3,7 @@ use std::sync::Arc;
 use bq_mining_message::{AcceptedShare, PoolApi};
 use bq_pow::{EthashProof, EthashTask, PowError, PowVerifier, ethash_final, ethash_work_hash, randomx_blob};
 use bq_primitives::{Algorithm, Block, BlockId, PowHash, PowKey, Seal, Target};
-use bq_stratum::{Claim, DuplicateSet, Reject, ShareCandidate, Sighting, Verdict};
+use bq_stratum_v1::{Claim, DuplicateSet, Reject, ShareCandidate, Sighting, Verdict};
 use parking_lot::{Mutex, RwLock};
 
 use crate::{clock::Clock, metrics::StratumMetrics};

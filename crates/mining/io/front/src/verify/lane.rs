@@ -10,7 +10,7 @@ use std::{
 };
 
 use bq_primitives::{Algorithm, PowHash};
-use bq_stratum::{Claim, ShareCandidate, Verdict};
+use bq_stratum_v1::{Claim, ShareCandidate, Verdict};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select};
 use tokio::sync::mpsc;
 

@@ -7,10 +7,10 @@ mod pool;
 
 use std::{sync::Arc, time::Duration};
 
+use bq_front::{SessionPolicy, StratumConfig, StratumHandle, StratumServer, VardiffPolicy};
 use bq_mining_message::ShareReject;
 use bq_pow::PowVerifier;
 use bq_primitives::{Algorithm, BlockId, ShareDifficulty, Target, U256};
-use bq_stratum_server::{SessionPolicy, StratumConfig, StratumHandle, StratumServer, VardiffPolicy};
 
 use crate::{
     miner::{Client, EthashJob, RandomXJob, Sha256dJob},
