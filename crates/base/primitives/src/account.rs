@@ -1,7 +1,7 @@
 use std::fmt;
 
 /// A party that the pool pays: a small number that stands for one payout address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct AccountId(pub u32);
 
 impl fmt::Display for AccountId {

@@ -1,7 +1,7 @@
 use std::{fmt, str::FromStr};
 
 /// A proof-of-work algorithm that may seal a block (SPEC 2.1). The discriminant is the header's algorithm id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[repr(u8)]
 pub enum Algorithm {
     /// Double SHA-256 over an 80-byte Bitcoin-shaped work header.

@@ -1,7 +1,8 @@
 use std::fmt;
 
 /// A sum of money in atoms, between 0 and 2^53 - 1 (SPEC 6.3): every amount fits a JSON number exactly.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "u64", into = "u64")]
 pub struct Amount(u64);
 
 /// An amount left the range 0..=2^53 - 1.
@@ -18,6 +19,20 @@ pub enum AmountError {
         /// What was subtracted.
         right: u64,
     },
+}
+
+impl TryFrom<u64> for Amount {
+    type Error = AmountError;
+
+    fn try_from(atoms: u64) -> Result<Self, AmountError> {
+        Self::from_atoms(atoms)
+    }
+}
+
+impl From<Amount> for u64 {
+    fn from(amount: Amount) -> Self {
+        amount.atoms()
+    }
 }
 
 impl Amount {

@@ -1,7 +1,7 @@
 use std::fmt;
 
 /// A block's distance from genesis, which has height 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Height(pub u32);
 
 impl Height {

@@ -1,7 +1,7 @@
 use std::{fmt, str::FromStr};
 
 /// Which chain this is. Everything that differs between networks is data chosen by this value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Network {
     /// The chain with real value.
     Mainnet,

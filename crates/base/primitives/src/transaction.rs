@@ -14,7 +14,7 @@ const OUTPOINT_BYTES: usize = 36;
 const OUTPUT_BYTES: usize = 40;
 
 /// Names one output of an earlier transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct OutPoint {
     /// The transaction that made the output. Zero in a coinbase input.
     pub txid: TxId,
@@ -23,7 +23,7 @@ pub struct OutPoint {
 }
 
 /// An amount and the key that may spend it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct TxOut {
     /// How much.
     pub amount: Amount,

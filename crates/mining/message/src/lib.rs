@@ -1,12 +1,19 @@
 //! What passes between a pool and those who mine for it: shares and verdicts through [`PoolApi`], and the controls of the
-//! built-in miner.
+//! built-in miner. [`Share`] is the one value that travels from the judge to the books, [`FrameHeader`] what binds a run of them.
 //!
 //! No rule lives here and nothing here does IO.
 
 mod control;
+mod frame;
 mod pool;
+mod share;
+
+#[cfg(test)]
+mod tests;
 
 pub use control::{
     AlgorithmMining, MiningChange, MiningControl, MiningControlError, MiningMode, MiningModeError, MiningStatus,
 };
+pub use frame::{FRAME_SHARES_MAX, FrameDigest, FrameHeader};
 pub use pool::{AcceptedShare, AuthorizeError, PoolApi, RecordShareError, ShareReject};
+pub use share::{BootEpoch, FrontEndId, MessageError, Share, SharePosition, ShareSequence};
