@@ -180,7 +180,8 @@ impl Auditor {
             Cause::BlockMatured { .. } => raise(&mut self.carry_bounds, facts.lane, facts.payees),
             Cause::BlockLost { .. } => facts.on_chain = false,
             Cause::BlockRegained { .. } => facts.on_chain = true,
-            Cause::PayoutReserved { .. } | Cause::PayoutFinal { .. } | Cause::PayoutVoid { .. } => {}
+            // Not about a block: answered above.
+            _ => {}
         }
     }
 
@@ -221,6 +222,6 @@ const fn block_of(cause: Cause) -> Option<BlockId> {
         | Cause::BlockOrphaned { block, .. }
         | Cause::BlockLost { block, .. }
         | Cause::BlockRegained { block, .. } => Some(block),
-        Cause::PayoutReserved { .. } | Cause::PayoutFinal { .. } | Cause::PayoutVoid { .. } => None,
+        _ => None,
     }
 }

@@ -3,12 +3,24 @@ use std::collections::BTreeMap;
 use crate::{LedgerAccount, LedgerError, Side, Transfer};
 
 /// The balance of every account: what a journal folds to. Balances never go below zero.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Books {
     balances: BTreeMap<LedgerAccount, u64>,
 }
 
 impl Books {
+    /// Books that hold these balances.
+    ///
+    /// # Errors
+    /// [`LedgerError::Imbalance`] unless debits and credits are equal.
+    pub fn from_balances(balances: impl IntoIterator<Item = (LedgerAccount, u64)>) -> Result<Self, LedgerError> {
+        let books = Self { balances: balances.into_iter().filter(|(_, balance)| *balance > 0).collect() };
+        match books.imbalance() {
+            0 => Ok(books),
+            off => Err(LedgerError::Imbalance(off)),
+        }
+    }
+
     /// Atoms on the account's own side.
     #[must_use]
     pub fn balance(&self, account: LedgerAccount) -> u64 {

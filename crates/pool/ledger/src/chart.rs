@@ -3,7 +3,7 @@ use std::{fmt, str::FromStr};
 use bq_primitives::{AccountId, Algorithm, BlockId};
 
 /// One account of the books (SPEC 8.4). What a miner calls its account is three of these: immature, payable, in flight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum LedgerAccount {
     /// Asset: rewards of credited blocks that may not be spent yet, per lane.
     ChainImmature(Algorithm),
@@ -35,6 +35,14 @@ pub enum LedgerAccount {
     OrphanLoss,
     /// Liability: what is not explained yet.
     Suspense,
+    /// Liability: fees and gifts that the operator is being sent, not final.
+    WithdrawalInFlight,
+    /// Income: coins that somebody sent to the pool's key.
+    GiftIncome,
+    /// Asset, in name only: coins that were spent outside the books, until a person says what that was.
+    Missing,
+    /// Expense: missing coins that a person gave up.
+    WriteOff,
 }
 
 /// The side on which an account grows.
@@ -60,7 +68,9 @@ impl LedgerAccount {
             | Self::ChainSpendable
             | Self::ChainInFlight
             | Self::NetFeeExpense
-            | Self::OrphanLoss => Side::Debit,
+            | Self::OrphanLoss
+            | Self::Missing
+            | Self::WriteOff => Side::Debit,
             Self::MinerImmature(_)
             | Self::MinerPayable(_)
             | Self::MinerInFlight(_)
@@ -70,7 +80,9 @@ impl LedgerAccount {
             | Self::Seed(_)
             | Self::PpsImmature
             | Self::PpsReserve
-            | Self::Suspense => Side::Credit,
+            | Self::Suspense
+            | Self::WithdrawalInFlight
+            | Self::GiftIncome => Side::Credit,
         }
     }
 
@@ -91,6 +103,10 @@ impl LedgerAccount {
             Self::NetFeeExpense => "net_fee_expense",
             Self::OrphanLoss => "orphan_loss",
             Self::Suspense => "suspense",
+            Self::WithdrawalInFlight => "withdrawal_in_flight",
+            Self::GiftIncome => "gift_income",
+            Self::Missing => "missing",
+            Self::WriteOff => "write_off",
         }
     }
 }
@@ -113,7 +129,11 @@ impl fmt::Display for LedgerAccount {
             | Self::PpsReserve
             | Self::NetFeeExpense
             | Self::OrphanLoss
-            | Self::Suspense => f.write_str(kind),
+            | Self::Suspense
+            | Self::WithdrawalInFlight
+            | Self::GiftIncome
+            | Self::Missing
+            | Self::WriteOff => f.write_str(kind),
         }
     }
 }
@@ -132,6 +152,10 @@ impl FromStr for LedgerAccount {
                 Self::NetFeeExpense,
                 Self::OrphanLoss,
                 Self::Suspense,
+                Self::WithdrawalInFlight,
+                Self::GiftIncome,
+                Self::Missing,
+                Self::WriteOff,
             ]
             .into_iter()
             .find(|account| account.kind() == text)

@@ -3,8 +3,23 @@ use bq_primitives::{AccountId, Amount};
 use crate::{LedgerError, Window};
 
 /// The pool's fee in hundredths of a percent, 0 to 10,000.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "u16", into = "u16")]
 pub struct FeeBasisPoints(u16);
+
+impl TryFrom<u16> for FeeBasisPoints {
+    type Error = FeeError;
+
+    fn try_from(basis_points: u16) -> Result<Self, FeeError> {
+        Self::new(basis_points)
+    }
+}
+
+impl From<FeeBasisPoints> for u16 {
+    fn from(fee: FeeBasisPoints) -> Self {
+        fee.get()
+    }
+}
 
 /// A fee above 100 %.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -16,6 +16,9 @@ pub enum LedgerError {
     /// A sum or product left its range.
     #[error("arithmetic left its range")]
     Overflow,
+    /// Debits less credits are not zero.
+    #[error("debits less credits are {0} atoms")]
+    Imbalance(i128),
     /// An amount left its range.
     #[error(transparent)]
     Amount(#[from] AmountError),

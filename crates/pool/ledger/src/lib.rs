@@ -26,6 +26,7 @@ mod chart;
 mod transfer;
 
 mod block_transfers;
+mod loss;
 mod payout;
 
 mod audit;
@@ -43,8 +44,9 @@ pub use chart::{LedgerAccount, ParseAccountError, Side};
 pub use distribution::{Distribution, FeeBasisPoints, FeeError, distribute, solo};
 pub use error::LedgerError;
 pub use journal::{Journal, Posted};
+pub use loss::lost_block;
 pub use payout::{Payee, PayoutPlan, PayoutTerms};
 pub use sequence::ShareSequence;
 pub use transfer::{Cause, ChainedTransfer, JournalHash, Transfer, TransferCode, TransferKey};
 pub use weight::ShareWeight;
-pub use window::{Window, WindowUnits};
+pub use window::{Head, Window, WindowFold, WindowUnits, WindowUnitsError};

@@ -14,7 +14,7 @@ pub struct PayoutTerms {
 }
 
 /// One account's part of a payout.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Payee {
     /// Who.
     pub account: AccountId,
@@ -27,7 +27,7 @@ pub struct Payee {
 }
 
 /// Who is paid how much by one transaction. `sum of nets + network fee = sum of gross amounts`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PayoutPlan {
     /// In increasing account id; outputs of the transaction are in this order.
     pub payees: Vec<Payee>,

@@ -72,9 +72,41 @@ pub enum Cause {
         /// Number of the payout.
         payout: u64,
     },
+    /// T33: a final payout left the best chain; it is open again.
+    PayoutReturned {
+        /// Number of the payout.
+        payout: u64,
+        /// How often it was final before.
+        generation: u32,
+    },
+    /// T34: a payout that these books did not know was found on the chain.
+    PayoutAdopted {
+        /// Number that it was given.
+        payout: u64,
+    },
+    /// T40: coins that somebody sent to the pool's key are buried.
+    GiftBooked {
+        /// The event of the pool's log that buried them.
+        event: u64,
+    },
+    /// T41: coins of the pool were spent by a transaction that no payout explains.
+    SpentOutside {
+        /// The event of the pool's log that told it.
+        event: u64,
+    },
+    /// T42: that transaction, or a gift, left the best chain again.
+    OutsideUndone {
+        /// The event of the pool's log that told it.
+        event: u64,
+    },
+    /// T90: a person decided.
+    Operator {
+        /// The event of the pool's log that holds the decision.
+        event: u64,
+    },
 }
 
-/// The number of a [`Cause`] in the journal. 20, 21 (PPS) and 90 (manual correction) are taken.
+/// The number of a [`Cause`] in the journal. 20 and 21 (PPS) are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TransferCode(pub u8);
 
@@ -177,6 +209,12 @@ impl Cause {
             Self::PayoutReserved { .. } => 30,
             Self::PayoutFinal { .. } => 31,
             Self::PayoutVoid { .. } => 32,
+            Self::PayoutReturned { .. } => 33,
+            Self::PayoutAdopted { .. } => 34,
+            Self::GiftBooked { .. } => 40,
+            Self::SpentOutside { .. } => 41,
+            Self::OutsideUndone { .. } => 42,
+            Self::Operator { .. } => 90,
         })
     }
 
@@ -184,22 +222,28 @@ impl Cause {
     #[must_use]
     pub fn from_parts(code: TransferCode, subject: &str, generation: u32) -> Option<Self> {
         let block = || subject.parse::<BlockId>().ok();
-        let payout = || if generation == 0 { subject.parse::<u64>().ok() } else { None };
+        let number = || if generation == 0 { subject.parse::<u64>().ok() } else { None };
         let cause = match code.0 {
             10 => Self::BlockCredited { block: block()?, generation },
             11 => Self::BlockMatured { block: block()?, generation },
             12 => Self::BlockOrphaned { block: block()?, generation },
             13 => Self::BlockLost { block: block()?, generation },
             14 => Self::BlockRegained { block: block()?, generation },
-            30 => Self::PayoutReserved { payout: payout()? },
-            31 => Self::PayoutFinal { payout: payout()? },
-            32 => Self::PayoutVoid { payout: payout()? },
+            30 => Self::PayoutReserved { payout: number()? },
+            31 => Self::PayoutFinal { payout: number()? },
+            32 => Self::PayoutVoid { payout: number()? },
+            33 => Self::PayoutReturned { payout: subject.parse().ok()?, generation },
+            34 => Self::PayoutAdopted { payout: number()? },
+            40 => Self::GiftBooked { event: number()? },
+            41 => Self::SpentOutside { event: number()? },
+            42 => Self::OutsideUndone { event: number()? },
+            90 => Self::Operator { event: number()? },
             _ => return None,
         };
         if cause.subject() == subject { Some(cause) } else { None }
     }
 
-    /// What the event is about: a block id or a payout number.
+    /// What the event is about: a block id, a payout number or the number of an event.
     #[must_use]
     pub fn subject(&self) -> String {
         match self {
@@ -208,9 +252,15 @@ impl Cause {
             | Self::BlockOrphaned { block, .. }
             | Self::BlockLost { block, .. }
             | Self::BlockRegained { block, .. } => block.to_string(),
-            Self::PayoutReserved { payout } | Self::PayoutFinal { payout } | Self::PayoutVoid { payout } => {
-                payout.to_string()
-            }
+            Self::PayoutReserved { payout }
+            | Self::PayoutFinal { payout }
+            | Self::PayoutVoid { payout }
+            | Self::PayoutReturned { payout, .. }
+            | Self::PayoutAdopted { payout } => payout.to_string(),
+            Self::GiftBooked { event }
+            | Self::SpentOutside { event }
+            | Self::OutsideUndone { event }
+            | Self::Operator { event } => event.to_string(),
         }
     }
 
@@ -222,8 +272,16 @@ impl Cause {
             | Self::BlockMatured { generation, .. }
             | Self::BlockOrphaned { generation, .. }
             | Self::BlockLost { generation, .. }
-            | Self::BlockRegained { generation, .. } => *generation,
-            Self::PayoutReserved { .. } | Self::PayoutFinal { .. } | Self::PayoutVoid { .. } => 0,
+            | Self::BlockRegained { generation, .. }
+            | Self::PayoutReturned { generation, .. } => *generation,
+            Self::PayoutReserved { .. }
+            | Self::PayoutFinal { .. }
+            | Self::PayoutVoid { .. }
+            | Self::PayoutAdopted { .. }
+            | Self::GiftBooked { .. }
+            | Self::SpentOutside { .. }
+            | Self::OutsideUndone { .. }
+            | Self::Operator { .. } => 0,
         }
     }
 }

@@ -1,12 +1,32 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::ControlFlow};
 
 use bq_primitives::AccountId;
 
 use crate::{LedgerError, ShareWeight};
 
 /// Length of a PPLNS window in units: expected work of that many blocks, 1 to 64 (SPEC 8.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
 pub struct WindowUnits(u8);
+
+/// A length outside 1 to 64 units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a window of {0} units is not 1 to 64")]
+pub struct WindowUnitsError(pub u8);
+
+impl TryFrom<u8> for WindowUnits {
+    type Error = WindowUnitsError;
+
+    fn try_from(units: u8) -> Result<Self, WindowUnitsError> {
+        Self::new(units).ok_or(WindowUnitsError(units))
+    }
+}
+
+impl From<WindowUnits> for u8 {
+    fn from(units: WindowUnits) -> Self {
+        units.units()
+    }
+}
 
 impl WindowUnits {
     /// The usual window.
@@ -53,21 +73,14 @@ impl Window {
         units: WindowUnits,
         newest_first: impl IntoIterator<Item = Result<(AccountId, ShareWeight), E>>,
     ) -> Result<Self, E> {
-        let mut need = units.parts();
-        let mut weights = BTreeMap::new();
-        for (position, share) in newest_first.into_iter().enumerate() {
+        let mut fold = WindowFold::new(units, Head::Half);
+        for share in newest_first {
             let (account, weight) = share?;
-            let counted = if position == 0 { weight.half() } else { weight };
-            let taken = need.min(u128::from(counted.parts()));
-            need = need.saturating_sub(taken);
-            let sum: &mut u128 = weights.entry(account).or_default();
-            *sum = sum.saturating_add(taken);
-            if need == 0 {
+            if fold.add(account, weight).is_break() {
                 break;
             }
         }
-        weights.retain(|_, weight| *weight > 0);
-        Ok(Self { units, weights, seed: need })
+        Ok(fold.finish())
     }
 
     /// A window with known parts.
@@ -118,5 +131,57 @@ impl Window {
     pub fn payees(&self) -> u32 {
         let accounts = u32::try_from(self.weights.len()).unwrap_or(u32::MAX);
         accounts.saturating_add(u32::from(self.seed > 0))
+    }
+}
+
+/// How the newest share of a window counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Head {
+    /// It is the block's own share.
+    Half,
+    /// It only precedes the block.
+    Whole,
+}
+
+/// A window being filled, newest share first, for readers that do not return an iterator. Accounts are small numbers, so
+/// the sums lie in a table: a window of millions of shares costs one addition each.
+#[derive(Clone, Debug)]
+pub struct WindowFold {
+    units: WindowUnits,
+    need: u128,
+    head: Head,
+    sums: Vec<u128>,
+}
+
+impl WindowFold {
+    /// An empty window.
+    #[must_use]
+    pub fn new(units: WindowUnits, head: Head) -> Self {
+        Self { units, need: units.parts(), head, sums: Vec::new() }
+    }
+
+    /// The next older share. Breaks when the window is full.
+    pub fn add(&mut self, account: AccountId, weight: ShareWeight) -> ControlFlow<()> {
+        let counted = match std::mem::replace(&mut self.head, Head::Whole) {
+            Head::Half => weight.half(),
+            Head::Whole => weight,
+        };
+        let taken = self.need.min(u128::from(counted.parts()));
+        self.need = self.need.saturating_sub(taken);
+        let index = usize::try_from(account.0).unwrap_or(usize::MAX);
+        if index >= self.sums.len() {
+            self.sums.resize(index.saturating_add(1), 0);
+        }
+        if let Some(sum) = self.sums.get_mut(index) {
+            *sum = sum.saturating_add(taken);
+        }
+        if self.need == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    /// The window; what was not filled belongs to the seed account.
+    #[must_use]
+    pub fn finish(self) -> Window {
+        let numbered = (0_u32..).map(AccountId).zip(self.sums);
+        Window { units: self.units, weights: numbered.filter(|(_, sum)| *sum > 0).collect(), seed: self.need }
     }
 }

@@ -82,6 +82,10 @@ fn account_names_round_trip() {
         LedgerAccount::NetFeeExpense,
         LedgerAccount::OrphanLoss,
         LedgerAccount::Suspense,
+        LedgerAccount::WithdrawalInFlight,
+        LedgerAccount::GiftIncome,
+        LedgerAccount::Missing,
+        LedgerAccount::WriteOff,
     ];
     for account in accounts {
         assert_eq!(account.to_string().parse(), Ok(account));
@@ -104,11 +108,17 @@ fn causes_round_trip() {
         Cause::PayoutReserved { payout: 1 },
         Cause::PayoutFinal { payout: u64::MAX },
         Cause::PayoutVoid { payout: 2 },
+        Cause::PayoutReturned { payout: 2, generation: 1 },
+        Cause::PayoutAdopted { payout: 3 },
+        Cause::GiftBooked { event: 4 },
+        Cause::SpentOutside { event: 5 },
+        Cause::OutsideUndone { event: 6 },
+        Cause::Operator { event: 7 },
     ];
     for cause in causes {
         assert_eq!(Cause::from_parts(cause.code(), &cause.subject(), cause.generation()), Some(cause));
     }
-    assert_eq!(Cause::from_parts(crate::TransferCode(90), "1", 0), None);
+    assert_eq!(Cause::from_parts(crate::TransferCode(90), "1", 1), None);
     assert_eq!(Cause::from_parts(crate::TransferCode(30), "01", 0), None);
 }
 

@@ -1,0 +1,215 @@
+//! What happens to money when a block joins, matures or leaves (SPEC 8.3, 8.4).
+
+use bq_ledger::{
+    BlockCredit, Cause, Head, LedgerAccount, Transfer, Window, WindowFold, distribute, lost_block, mature,
+    reverse_credit,
+};
+use bq_primitives::{Algorithm, Amount, BlockId, Height, OutPoint};
+
+use super::Step;
+use crate::{BlockState, Candidate, Fault, LaneTerms, Line, Origin, PoolBlock, PoolCoin, Scheme, State, Winning};
+
+impl State {
+    /// A block is on the best chain: T10, or T14 when it had matured before it was lost.
+    pub(super) fn join(&mut self, step: &mut Step<'_>, id: &BlockId) -> Result<(), Fault> {
+        let block = self.blocks.get(id).cloned().ok_or(Fault::UnknownBlock(*id))?;
+        match block.state {
+            BlockState::Found | BlockState::Orphaned => self.credit(step, block)?,
+            BlockState::Lost => self.regain(step, block)?,
+            BlockState::Immature | BlockState::Matured => {
+                let height = block.candidate.height;
+                return Err(Fault::BlockPlace { block: *id, height, reason: "it is on the chain already" });
+            }
+        }
+        step.applied.blocks.insert(*id);
+        Ok(())
+    }
+
+    /// T10.
+    fn credit(&mut self, step: &mut Step<'_>, mut block: PoolBlock) -> Result<(), Fault> {
+        let lines = match self.window_of(step, &block.candidate)? {
+            Some((window, terms)) => self.split(&block, &window, &terms)?,
+            None => vec![Transfer {
+                cause: credited(&block),
+                debit: LedgerAccount::ChainImmature(block.candidate.algorithm),
+                credit: LedgerAccount::Suspense,
+                amount: block.candidate.reward()?,
+            }],
+        };
+        block.lines = lines.iter().map(Line::from).collect();
+        block.state = BlockState::Immature;
+        self.put_on_chain(block);
+        step.book(self, lines)
+    }
+
+    fn split(&self, block: &PoolBlock, window: &Window, terms: &LaneTerms) -> Result<Vec<Transfer>, Fault> {
+        let Candidate { id, algorithm, .. } = block.candidate;
+        let carry_in = Amount::from_atoms(self.books.balance(LedgerAccount::Carry(algorithm)))?;
+        let reward = block.candidate.reward()?;
+        let distribution = distribute(reward, terms.fee, carry_in, window)?;
+        let generation = block.generation;
+        let credit = BlockCredit { block: id, generation, algorithm, reward, carry_in, distribution: &distribution };
+        Ok(credit.transfers()?)
+    }
+
+    /// The shares that a block pays, and the terms that held for its own; nothing when its shares are lost.
+    fn window_of(&self, step: &Step<'_>, candidate: &Candidate) -> Result<Option<(Window, LaneTerms)>, Fault> {
+        let (from, head) = match candidate.winning {
+            Winning::Share(share) => (Some(share), Head::Half),
+            Winning::After(share) => (Some(share), Head::Whole),
+            Winning::NoShares => (None, Head::Whole),
+            Winning::Lost => return Ok(None),
+        };
+        let terms = from.map_or_else(|| self.terms(), |share| self.terms_of(share));
+        let no_terms = Fault::Terms { field: "terms", reason: "none are in force" };
+        let terms = *terms.ok_or(no_terms)?.lane(candidate.algorithm);
+        let Scheme::Pplns { window } = terms.scheme;
+        let mut fold = WindowFold::new(window, head);
+        if let Some(from) = from {
+            let mut each = |account, weight| fold.add(account, weight);
+            step.shares.walk_back(candidate.algorithm, from, &self.accounts, &mut each)?;
+        }
+        Ok(Some((fold.finish(), terms)))
+    }
+
+    /// T14: every T13 line backwards.
+    fn regain(&mut self, step: &mut Step<'_>, mut block: PoolBlock) -> Result<(), Fault> {
+        let cause = Cause::BlockRegained { block: block.candidate.id, generation: block.generation };
+        let lost = std::mem::take(&mut block.lines);
+        block.state = BlockState::Matured;
+        block.generation = block.generation.saturating_add(1);
+        let coins: Vec<(OutPoint, Amount)> = block.candidate.coins().collect();
+        self.put_on_chain(block);
+        // The coin may meanwhile be the input of another payout, or of none: its account is looked up, not remembered.
+        let mut lines = Vec::new();
+        let mut bearers = lost.into_iter().map(|line| (line.debit, line.amount));
+        let mut bearer = bearers.next();
+        for (outpoint, amount) in coins {
+            let debit = self.account_of(&outpoint)?;
+            let mut left = amount;
+            while left > Amount::ZERO {
+                let Some((credit, able)) = bearer else { break };
+                let part = left.min(able);
+                lines.push(Transfer { cause, debit, credit, amount: part });
+                left = left.checked_sub(part)?;
+                let rest = able.checked_sub(part)?;
+                bearer = if rest > Amount::ZERO { Some((credit, rest)) } else { bearers.next() };
+            }
+        }
+        step.book(self, merged(lines)?)
+    }
+
+    /// A block is not on the best chain any more: T12, or T13 once it had matured.
+    pub(super) fn leave(&mut self, step: &mut Step<'_>, id: &BlockId) -> Result<(), Fault> {
+        let mut block = self.blocks.get(id).cloned().ok_or(Fault::UnknownBlock(*id))?;
+        let generation = block.generation;
+        let lines = match block.state {
+            BlockState::Immature => {
+                let credited = block.transfers(credited(&block));
+                block.lines.clear();
+                block.state = BlockState::Orphaned;
+                block.generation = generation.saturating_add(1);
+                reverse_credit(*id, generation, &credited)
+            }
+            BlockState::Matured => {
+                let lines = self.loss(&block)?;
+                block.lines = lines.iter().map(Line::from).collect();
+                block.state = BlockState::Lost;
+                lines
+            }
+            BlockState::Found | BlockState::Orphaned | BlockState::Lost => return Ok(()),
+        };
+        for (outpoint, _) in block.candidate.coins() {
+            self.coins.remove(&outpoint);
+        }
+        self.blocks.insert(*id, block);
+        step.applied.blocks.insert(*id);
+        step.book(self, lines)
+    }
+
+    /// T13: the reserve bears it, then what the pool earned, then it is shown as a loss.
+    fn loss(&self, block: &PoolBlock) -> Result<Vec<Transfer>, Fault> {
+        let own = block.candidate.algorithm;
+        let others = Algorithm::ALL.into_iter().filter(|lane| *lane != own);
+        let fees = [own].into_iter().chain(others).map(|lane| (LedgerAccount::FeeIncome(lane), self.earned_fees(lane)));
+        let reserve = (LedgerAccount::PpsReserve, self.books.balance(LedgerAccount::PpsReserve));
+        let mut bearers: Vec<(LedgerAccount, u64)> = [reserve].into_iter().chain(fees).collect();
+        let mut lines = Vec::new();
+        for (outpoint, amount) in block.candidate.coins() {
+            let coin = self.account_of(&outpoint)?;
+            let able = bearers.iter().map(|(account, able)| Ok((*account, Amount::from_atoms(*able)?)));
+            let able = able.collect::<Result<Vec<_>, Fault>>()?;
+            let part = lost_block(block.candidate.id, block.generation, amount, &able, coin)?;
+            for line in &part {
+                for (account, able) in &mut bearers {
+                    if *account == line.debit {
+                        *able = able.saturating_sub(line.amount.atoms());
+                    }
+                }
+            }
+            lines.extend(part);
+        }
+        merged(lines)
+    }
+
+    /// T11 for every block whose reward may be spent in the block after `height` (SPEC 6.6).
+    pub(super) fn mature_blocks(&mut self, step: &mut Step<'_>, height: Height) -> Result<(), Fault> {
+        let maturity = self.opened.map_or(u32::MAX, |opened| opened.maturity);
+        let is_deep = |block: &&PoolBlock| {
+            let confirmations = height.above(block.candidate.height).map(|above| above.saturating_add(1));
+            block.state == BlockState::Immature && confirmations.is_some_and(|depth| depth >= maturity)
+        };
+        let mut deep: Vec<(Height, BlockId)> =
+            self.blocks.values().filter(is_deep).map(|block| (block.candidate.height, block.candidate.id)).collect();
+        deep.sort_unstable();
+        for (_, id) in deep {
+            let Some(block) = self.blocks.get_mut(&id) else { continue };
+            let credited = block.transfers(credited(block));
+            block.state = BlockState::Matured;
+            block.lines.clear();
+            let mut lines = mature(id, block.generation, &credited)?;
+            // A coin that was made several outputs is one sum for the books; suspense stays what it is.
+            lines.retain(|line| line.amount > Amount::ZERO);
+            step.applied.blocks.insert(id);
+            step.book(self, lines)?;
+        }
+        Ok(())
+    }
+
+    fn put_on_chain(&mut self, block: PoolBlock) {
+        let id = block.candidate.id;
+        let coins: Vec<(OutPoint, Amount)> = block.candidate.coins().collect();
+        self.blocks.insert(id, block);
+        for (outpoint, amount) in coins {
+            self.add_block_coin(&id, outpoint, amount);
+        }
+    }
+
+    pub(super) fn add_block_coin(&mut self, id: &BlockId, outpoint: OutPoint, amount: Amount) {
+        let Some(height) = self.blocks.get(id).map(|block| block.candidate.height) else { return };
+        let payout = self.reserved_by(&outpoint);
+        let coin = PoolCoin { amount, height, origin: Origin::Block(*id), payout, spent: None, suspect: false };
+        self.coins.insert(outpoint, coin);
+    }
+
+    fn account_of(&self, outpoint: &OutPoint) -> Result<LedgerAccount, Fault> {
+        let coin = self.coins.get(outpoint).ok_or(Fault::Coin(*outpoint))?;
+        self.books_as(coin).ok_or(Fault::Coin(*outpoint))
+    }
+}
+
+const fn credited(block: &PoolBlock) -> Cause {
+    Cause::BlockCredited { block: block.candidate.id, generation: block.generation }
+}
+
+/// One line per pair of accounts: two coins of a block may be lost from one account to another.
+fn merged(lines: Vec<Transfer>) -> Result<Vec<Transfer>, Fault> {
+    let mut sums: Vec<Transfer> = Vec::with_capacity(lines.len());
+    for line in lines {
+        match sums.iter_mut().find(|sum| sum.key() == line.key()) {
+            Some(sum) => sum.amount = sum.amount.checked_add(line.amount)?,
+            None => sums.push(line),
+        }
+    }
+    Ok(sums)
+}

@@ -1,0 +1,206 @@
+//! The best chain has a new end: what joined, left, matured, arrived, was spent or buried follows from it, one height after
+//! the other. Cutting a way into several events changes nothing of what it comes to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bq_primitives::{BlockId, Height, OutPoint};
+
+use super::Step;
+use crate::{BlockState, ChainBase, ChainEvent, ChainWay, Fault, Origin, Received, Spent, State, Tip};
+
+impl State {
+    pub(super) fn chain(&mut self, step: &mut Step<'_>, event: &ChainEvent) -> Result<(), Fault> {
+        match event {
+            ChainEvent::Way(way) => self.follow(step, way)?,
+            ChainEvent::Base(base) => self.rebase(step, base)?,
+        }
+        self.end_recovery();
+        self.forget();
+        Ok(())
+    }
+
+    fn follow(&mut self, step: &mut Step<'_>, way: &ChainWay) -> Result<(), Fault> {
+        let old = self.tip.ok_or(Fault::WayStart { got: way.fork.id, expected: None })?;
+        self.check_way(old, way)?;
+        self.take_back(step, way.fork.height)?;
+        for height in (way.fork.height.0.saturating_add(1)..=way.tip.height.0).map(Height) {
+            self.mature_blocks(step, height)?;
+            for received in way.received.iter().filter(|received| received.height == height) {
+                self.receive(step, received);
+            }
+            for (outpoint, spent) in way.spent.iter().filter(|(_, spent)| spent.height == height) {
+                self.spend(step, *outpoint, *spent)?;
+            }
+            for id in self.at_height(&way.joined, height) {
+                self.join(step, &id)?;
+            }
+            self.bury(step, height)?;
+        }
+        self.tip = Some(way.tip);
+        Ok(())
+    }
+
+    fn check_way(&self, old: Tip, way: &ChainWay) -> Result<(), Fault> {
+        let is_forward = way.fork.height == old.height;
+        if way.fork.height > old.height || (is_forward && way.fork.id != old.id) {
+            return Err(Fault::WayStart { got: way.fork.id, expected: Some(old.id) });
+        }
+        if way.tip.height < way.fork.height {
+            return Err(Fault::Way("it ends below its fork"));
+        }
+        let horizon = self.opened.map_or(0, |opened| opened.horizon);
+        let kept = Height(old.height.0.saturating_sub(horizon));
+        if way.fork.height < kept {
+            return Err(Fault::WayTooDeep { fork: way.fork.height, kept });
+        }
+        let is_new = |height: Height| height > way.fork.height && height <= way.tip.height;
+        for id in &way.joined {
+            let block = self.blocks.get(id).ok_or(Fault::UnknownBlock(*id))?;
+            if !is_new(block.candidate.height) {
+                let (block, height) = (*id, block.candidate.height);
+                return Err(Fault::BlockPlace { block, height, reason: "it does not lie on the new part" });
+            }
+        }
+        let heights = way.received.iter().map(|received| received.height);
+        let mut heights = heights.chain(way.spent.iter().map(|(_, spent)| spent.height));
+        if heights.all(is_new) { Ok(()) } else { Err(Fault::Way("a coin does not lie on the new part")) }
+    }
+
+    /// Undoes everything above `fork`: spends first, so that every coin is there when its block goes.
+    fn take_back(&mut self, step: &mut Step<'_>, fork: Height) -> Result<(), Fault> {
+        let gone = |spent: &Spent| spent.height > fork;
+        let spends: Vec<OutPoint> = self.coins_where(|coin| coin.spent.as_ref().is_some_and(gone));
+        for outpoint in spends {
+            self.unspend(step, outpoint)?;
+        }
+        let mut leaving: Vec<(Height, BlockId)> = self.on_chain().filter(|(height, _)| *height > fork).collect();
+        leaving.sort_unstable();
+        for (_, id) in leaving.into_iter().rev() {
+            self.leave(step, &id)?;
+        }
+        for outpoint in self.coins_where(|coin| coin.height > fork) {
+            self.vanish(step, outpoint)?;
+        }
+        Ok(())
+    }
+
+    /// The chain as a whole: what differs from the books is moved, and nothing else.
+    fn rebase(&mut self, step: &mut Step<'_>, base: &ChainBase) -> Result<(), Fault> {
+        for id in &base.joined {
+            let block = self.blocks.get(id).ok_or(Fault::UnknownBlock(*id))?;
+            if block.candidate.height > base.tip.height {
+                let (block, height) = (*id, block.candidate.height);
+                return Err(Fault::BlockPlace { block, height, reason: "it lies above the tip" });
+            }
+        }
+        let joined: BTreeSet<BlockId> = base.joined.iter().copied().collect();
+        let spent: BTreeMap<OutPoint, Spent> = base.spent.iter().copied().collect();
+        let unspent: BTreeMap<OutPoint, &Received> =
+            base.received.iter().map(|received| (received.outpoint, received)).collect();
+        self.take_back_differences(step, &joined, &spent, &unspent)?;
+        for received in &base.received {
+            self.receive(step, received);
+        }
+        let mut rising: Vec<(Height, BlockId)> = joined
+            .iter()
+            .filter_map(|id| self.blocks.get(id))
+            .map(|block| (block.candidate.height, block.candidate.id))
+            .collect();
+        rising.sort_unstable();
+        for (_, id) in rising {
+            if !self.blocks.get(&id).is_some_and(crate::PoolBlock::is_on_chain) {
+                self.join(step, &id)?;
+            }
+            self.keep_coins(&id, &unspent, &spent);
+        }
+        self.mature_blocks(step, base.tip.height)?;
+        for (outpoint, spent) in &base.spent {
+            if self.coins.get(outpoint).is_some_and(|coin| coin.spent.is_none()) {
+                self.spend(step, *outpoint, *spent)?;
+            }
+        }
+        self.bury(step, base.tip.height)?;
+        self.tip = Some(base.tip);
+        Ok(())
+    }
+
+    fn take_back_differences(
+        &mut self,
+        step: &mut Step<'_>,
+        joined: &BTreeSet<BlockId>,
+        spent: &BTreeMap<OutPoint, Spent>,
+        unspent: &BTreeMap<OutPoint, &Received>,
+    ) -> Result<(), Fault> {
+        let known: Vec<(OutPoint, Spent)> =
+            self.coins.iter().filter_map(|(outpoint, coin)| Some((*outpoint, coin.spent?))).collect();
+        for (outpoint, old) in known {
+            // A spend that the base does not name is kept unless the coin is shown unspent: it may be long buried.
+            let is_other = spent.get(&outpoint).is_some_and(|new| new.by != old.by);
+            if unspent.contains_key(&outpoint) || is_other {
+                self.unspend(step, outpoint)?;
+            }
+        }
+        let mut leaving: Vec<(Height, BlockId)> = self.on_chain().filter(|(_, id)| !joined.contains(id)).collect();
+        leaving.sort_unstable();
+        for (_, id) in leaving.into_iter().rev() {
+            self.leave(step, &id)?;
+        }
+        let is_there = |outpoint: &OutPoint| unspent.contains_key(outpoint) || spent.contains_key(outpoint);
+        let gone: Vec<OutPoint> = self
+            .coins
+            .iter()
+            .filter(|(outpoint, coin)| coin.spent.is_none() && !is_there(outpoint))
+            .filter(|(_, coin)| !matches!(coin.origin, Origin::Block(_)))
+            .map(|(outpoint, _)| *outpoint)
+            .collect();
+        for outpoint in gone {
+            self.vanish(step, outpoint)?;
+        }
+        Ok(())
+    }
+
+    /// The coins of a block as the base has them: one that is neither unspent nor named as spent was spent long ago.
+    fn keep_coins(&mut self, id: &BlockId, unspent: &BTreeMap<OutPoint, &Received>, spent: &BTreeMap<OutPoint, Spent>) {
+        let Some(block) = self.blocks.get(id) else { return };
+        let coins: Vec<_> = block.candidate.coins().collect();
+        for (outpoint, amount) in coins {
+            let is_known = unspent.contains_key(&outpoint) || spent.contains_key(&outpoint);
+            match self.coins.get(&outpoint) {
+                None if is_known => self.add_block_coin(id, outpoint, amount),
+                Some(coin) if !is_known && coin.spent.is_none() => {
+                    self.coins.remove(&outpoint);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Ids of `joined` at a height.
+    fn at_height(&self, joined: &[BlockId], height: Height) -> Vec<BlockId> {
+        let is_there = |id: &&BlockId| self.blocks.get(id).is_some_and(|block| block.candidate.height == height);
+        joined.iter().filter(is_there).copied().collect()
+    }
+
+    fn on_chain(&self) -> impl Iterator<Item = (Height, BlockId)> + '_ {
+        let blocks = self.blocks.values().filter(|block| block.is_on_chain());
+        blocks.map(|block| (block.candidate.height, block.candidate.id))
+    }
+
+    fn coins_where(&self, wanted: impl Fn(&crate::PoolCoin) -> bool) -> Vec<OutPoint> {
+        self.coins.iter().filter(|(_, coin)| wanted(coin)).map(|(outpoint, _)| *outpoint).collect()
+    }
+
+    /// Drops what no way within the horizon can move any more: the state must not grow with the pool's age.
+    fn forget(&mut self) {
+        let (Some(opened), Some(tip)) = (self.opened, self.tip) else { return };
+        let is_old = |height: Height| tip.height.above(height).is_some_and(|above| above > opened.horizon);
+        self.blocks.retain(|_, block| block.state == BlockState::Immature || !is_old(block.candidate.height));
+        let is_buried = |height: Option<Height>| height.is_some_and(is_old);
+        self.coins.retain(|_, coin| !is_buried(coin.spent.map(|spent| spent.height)));
+        self.payouts.retain(|_, payout| match payout.state {
+            crate::PayoutState::Final => !is_buried(payout.confirmed),
+            crate::PayoutState::Void => !is_buried(payout.voided),
+            crate::PayoutState::Planned | crate::PayoutState::Signed => true,
+        });
+    }
+}

@@ -1,0 +1,154 @@
+//! Coins of the pool's key that arrive, are spent, are buried, or are gone again.
+
+use bq_ledger::{Cause, LedgerAccount, Transfer};
+use bq_primitives::{Amount, Height, OutPoint};
+
+use super::Step;
+use crate::{Fault, Origin, PayoutId, PayoutState, PoolCoin, Received, Spent, State};
+
+impl State {
+    /// An output to the pool's key: change of a payout, or something that somebody sent. What costs more to spend than it is
+    /// worth is left alone.
+    pub(super) fn receive(&mut self, step: &mut Step<'_>, received: &Received) {
+        let Received { outpoint, amount, height, coinbase } = *received;
+        let is_block_coin = self.blocks.values().any(|block| block.candidate.coinbase == outpoint.txid);
+        if is_block_coin || self.coins.contains_key(&outpoint) {
+            return;
+        }
+        let change = self.payouts.values().find(|payout| payout.planned.change_outpoint() == Some(outpoint));
+        let origin = match change {
+            Some(payout) => Origin::Change(payout.planned.id),
+            None => Origin::Stranger { coinbase, booked: false, trusted: false },
+        };
+        let gift_min = self.terms().map_or(Amount::ZERO, |terms| terms.payouts.gift_min);
+        if matches!(origin, Origin::Stranger { .. }) && amount < gift_min {
+            return;
+        }
+        let payout = self.reserved_by(&outpoint);
+        if let Some(id) = payout {
+            step.applied.payouts.insert(id);
+        }
+        self.coins.insert(outpoint, PoolCoin { amount, height, origin, payout, spent: None, suspect: false });
+    }
+
+    /// A coin is spent: by its payout, or by something that the books do not know (T41).
+    pub(super) fn spend(&mut self, step: &mut Step<'_>, outpoint: OutPoint, spent: Spent) -> Result<(), Fault> {
+        let coin = self.coins.get(&outpoint).copied().filter(|coin| coin.spent.is_none());
+        let coin = coin.ok_or(Fault::Coin(outpoint))?;
+        match self.payout_of(&coin, &spent) {
+            Some(payout) => {
+                if let Some(payout) = self.payouts.get_mut(&payout) {
+                    payout.confirmed = Some(spent.height);
+                    step.applied.payouts.insert(payout.planned.id);
+                }
+            }
+            None => {
+                if let Some(credit) = self.books_as(&coin) {
+                    let cause = Cause::SpentOutside { event: step.number.0 };
+                    let line = Transfer { cause, debit: LedgerAccount::Missing, credit, amount: coin.amount };
+                    step.book(self, vec![line])?;
+                }
+            }
+        }
+        self.coins.insert(outpoint, PoolCoin { spent: Some(Spent { explained: false, ..spent }), ..coin });
+        Ok(())
+    }
+
+    /// The spend of a coin left the best chain: a payout is open again (T33), or missing coins are back (T42).
+    pub(super) fn unspend(&mut self, step: &mut Step<'_>, outpoint: OutPoint) -> Result<(), Fault> {
+        let Some(coin) = self.coins.get(&outpoint).copied() else { return Ok(()) };
+        let Some(spent) = coin.spent else { return Ok(()) };
+        let coin = PoolCoin { spent: None, ..coin };
+        match self.payout_of(&coin, &spent) {
+            Some(payout) => self.unconfirm(step, payout)?,
+            None => {
+                if let Some(debit) = self.books_as(&coin) {
+                    self.undo_missing(step, debit, coin.amount, spent.explained)?;
+                }
+            }
+        }
+        self.coins.insert(outpoint, coin);
+        Ok(())
+    }
+
+    /// T42: as far as a person did not explain the coins meanwhile; beyond that they are a gift.
+    fn undo_missing(
+        &mut self,
+        step: &mut Step<'_>,
+        debit: LedgerAccount,
+        amount: Amount,
+        explained: bool,
+    ) -> Result<(), Fault> {
+        let cause = Cause::OutsideUndone { event: step.number.0 };
+        let missing = if explained { 0 } else { self.books.balance(LedgerAccount::Missing) };
+        let missing = Amount::from_atoms(missing)?.min(amount);
+        let parts = [(LedgerAccount::Missing, missing), (LedgerAccount::GiftIncome, amount.checked_sub(missing)?)];
+        let lines = parts.into_iter().filter(|(_, amount)| *amount > Amount::ZERO);
+        let lines = lines.map(|(credit, amount)| Transfer { cause, debit, credit, amount }).collect();
+        step.book(self, lines)
+    }
+
+    /// A coin that no block of the pool made is gone with its transaction. Change goes without a line: its payout is open
+    /// again and holds it in flight.
+    pub(super) fn vanish(&mut self, step: &mut Step<'_>, outpoint: OutPoint) -> Result<(), Fault> {
+        let Some(coin) = self.coins.get(&outpoint).copied() else { return Ok(()) };
+        if let (Origin::Stranger { booked: true, .. }, Some(credit)) = (coin.origin, self.books_as(&coin)) {
+            let cause = Cause::OutsideUndone { event: step.number.0 };
+            let gift = Amount::from_atoms(self.books.balance(LedgerAccount::GiftIncome))?.min(coin.amount);
+            let parts =
+                [(LedgerAccount::GiftIncome, gift), (LedgerAccount::OrphanLoss, coin.amount.checked_sub(gift)?)];
+            let lines = parts.into_iter().filter(|(_, amount)| *amount > Amount::ZERO);
+            let lines = lines.map(|(debit, amount)| Transfer { cause, debit, credit, amount }).collect();
+            step.book(self, lines)?;
+        }
+        self.coins.remove(&outpoint);
+        Ok(())
+    }
+
+    /// Payouts and gifts that are deep enough once `height` is the tip: T31 and T40.
+    pub(super) fn bury(&mut self, step: &mut Step<'_>, height: Height) -> Result<(), Fault> {
+        let final_depth = self.terms().map_or(u32::MAX, |terms| terms.payouts.final_depth);
+        let depth = |from: Height| height.above(from).map_or(0, |above| above.saturating_add(1));
+        let deep = self.payouts.values().filter(|payout| payout.is_open());
+        let deep = deep.filter(|payout| payout.confirmed.is_some_and(|from| depth(from) >= final_depth));
+        let deep: Vec<PayoutId> = deep.map(|payout| payout.planned.id).collect();
+        for payout in deep {
+            self.finalize(step, payout)?;
+        }
+        let maturity = self.opened.map_or(u32::MAX, |opened| opened.maturity);
+        let is_gift =
+            |coin: &PoolCoin| matches!(coin.origin, Origin::Stranger { booked: false, .. }) && coin.spent.is_none();
+        let gifts = self.coins.iter().filter(|(_, coin)| is_gift(coin) && depth(coin.height) >= maturity);
+        let gifts: Vec<OutPoint> = gifts.map(|(outpoint, _)| *outpoint).collect();
+        for outpoint in gifts {
+            self.book_gift(step, &outpoint)?;
+        }
+        Ok(())
+    }
+
+    /// T40.
+    fn book_gift(&mut self, step: &mut Step<'_>, outpoint: &OutPoint) -> Result<(), Fault> {
+        let Some(coin) = self.coins.get_mut(outpoint) else { return Ok(()) };
+        if let Origin::Stranger { booked, .. } = &mut coin.origin {
+            *booked = true;
+        }
+        let cause = Cause::GiftBooked { event: step.number.0 };
+        let (debit, credit) = (LedgerAccount::ChainSpendable, LedgerAccount::GiftIncome);
+        let line = Transfer { cause, debit, credit, amount: coin.amount };
+        step.book(self, vec![line])
+    }
+
+    /// The payout that this spend of a coin is.
+    fn payout_of(&self, coin: &PoolCoin, spent: &Spent) -> Option<PayoutId> {
+        let payout = self.payouts.get(&coin.payout?)?;
+        (payout.planned.txid == spent.by).then_some(payout.planned.id)
+    }
+
+    /// The payout that has this coin as an input and is not void.
+    pub(super) fn reserved_by(&self, outpoint: &OutPoint) -> Option<PayoutId> {
+        let spends = |payout: &&crate::Payout| {
+            payout.state != PayoutState::Void && payout.planned.inputs.iter().any(|input| input.outpoint == *outpoint)
+        };
+        self.payouts.values().find(spends).map(|payout| payout.planned.id)
+    }
+}

@@ -1,0 +1,52 @@
+//! Shares and the blocks they turn out to be.
+
+use bq_mining_message::{FRAME_SHARES_MAX, FrameHeader, SharePosition, ShareSequence};
+use bq_primitives::Amount;
+
+use super::Step;
+use crate::{Candidate, Fault, FrontEndHead, PoolBlock, State, Winning};
+
+impl State {
+    /// A front end's shares come whole, once and in order. A PPLNS window reads them when a block is credited; a scheme that
+    /// pays per share books here.
+    pub(super) fn frame(&mut self, frame: &FrameHeader) -> Result<(), Fault> {
+        if frame.count == 0 || usize::from(frame.count) > FRAME_SHARES_MAX {
+            return Err(Fault::FrameCount(frame.count));
+        }
+        let head = self.front_ends.get(&frame.front_end).copied();
+        let expected = head.map_or(ShareSequence::FIRST, |head| head.next);
+        if frame.first != expected {
+            return Err(Fault::FrameOrder { front_end: frame.front_end, got: frame.first, expected });
+        }
+        if head.is_some_and(|head| frame.epoch < head.epoch) {
+            return Err(Fault::FrameEpoch(frame.front_end));
+        }
+        self.front_ends.insert(frame.front_end, FrontEndHead { epoch: frame.epoch, next: frame.end() });
+        Ok(())
+    }
+
+    /// A block is told before the chain event that joins it.
+    pub(super) fn candidate(&mut self, step: &mut Step<'_>, candidate: &Candidate) -> Result<(), Fault> {
+        let block = candidate.id;
+        if self.blocks.contains_key(&block) {
+            return Err(Fault::BlockKnown(block));
+        }
+        if candidate.reward()? == Amount::ZERO {
+            return Err(Fault::BlockPaysNothing(block));
+        }
+        if let Winning::Share(share) | Winning::After(share) = candidate.winning
+            && !self.has_share(share)
+        {
+            let SharePosition { front_end, sequence } = share;
+            return Err(Fault::WinningShare { block, front_end, sequence });
+        }
+        self.blocks.insert(block, PoolBlock::new(candidate.clone()));
+        step.applied.blocks.insert(block);
+        Ok(())
+    }
+
+    fn has_share(&self, share: SharePosition) -> bool {
+        let head = self.front_ends.get(&share.front_end);
+        share.sequence >= ShareSequence::FIRST && head.is_some_and(|head| share.sequence < head.next)
+    }
+}

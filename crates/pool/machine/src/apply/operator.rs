@@ -1,0 +1,284 @@
+//! Decisions of people. Each is checked whole before it changes anything.
+
+use bq_ledger::{Cause, LedgerAccount, Transfer};
+use bq_mining_message::{FrontEndId, ShareSequence};
+use bq_primitives::{Algorithm, Amount, Height, KeyHash, TxId};
+
+use super::Step;
+use crate::{
+    Act, BlockState, Fault, LogHead, Operator, Origin, Paused, Payout, PayoutId, PayoutKind, PayoutState,
+    PlannedPayout, Recovery, State,
+};
+
+impl State {
+    pub(super) fn operator(&mut self, step: &mut Step<'_>, operator: &Operator) -> Result<(), Fault> {
+        match &operator.act {
+            Act::Pause => self.pause(operator),
+            Act::Resume => self.resume(),
+            Act::AdoptWithdrawal { txid } => self.adopt_withdrawal(step, txid),
+            Act::AdoptRefill { txid } => self.adopt_refill(step, txid),
+            Act::AdoptPayout(payout) => self.adopt_payout(step, payout),
+            Act::WriteOff { amount } => self.write_off(step, *amount),
+            Act::Recover { seen } => self.recover(step, *seen),
+            Act::Forfeit { front_end, first, end } => self.forfeit(*front_end, *first, *end),
+            Act::ReleaseSuspense { amount } => self.release_suspense(step, *amount),
+            Act::NewKey { key } => self.new_key(step, *key),
+        }
+    }
+
+    fn pause(&mut self, operator: &Operator) -> Result<(), Fault> {
+        if self.paused.is_some() {
+            return Err(Fault::Operator("payouts are paused already"));
+        }
+        self.paused = Some(Paused { reason: operator.reason.clone(), since_ms: operator.time_ms });
+        Ok(())
+    }
+
+    fn resume(&mut self) -> Result<(), Fault> {
+        self.paused.take().map(|_| ()).ok_or(Fault::Operator("payouts are not paused"))
+    }
+
+    /// Missing coins less what came back are taken from what the pool earned.
+    fn adopt_withdrawal(&mut self, step: &mut Step<'_>, txid: &TxId) -> Result<(), Fault> {
+        let gone = self.missing_by(txid)?;
+        let kept = self.sent_by(txid, true)?;
+        let cost = gone.checked_sub(kept).map_err(|_| Fault::Operator("it sent the pool more than it took"))?;
+        let sources = self.withdrawable();
+        // What came back is a gift in the books already and must not pay for its own withdrawal.
+        let sources: Vec<_> = sources
+            .into_iter()
+            .map(|(account, able)| match account {
+                LedgerAccount::GiftIncome => (account, able.saturating_sub(kept.atoms())),
+                _ => (account, able),
+            })
+            .collect();
+        let has = sources.iter().fold(0_u64, |sum, (_, able)| sum.saturating_add(*able));
+        let not_covered = Fault::NotCovered { account: LedgerAccount::Missing, has, needed: cost.atoms() };
+        let mut parts = crate::state::take(&sources, cost).ok_or(not_covered)?;
+        parts.push((LedgerAccount::GiftIncome, kept));
+        self.make_good(step, &parts)?;
+        self.trust(txid);
+        self.explain(txid);
+        Ok(())
+    }
+
+    fn adopt_refill(&mut self, step: &mut Step<'_>, txid: &TxId) -> Result<(), Fault> {
+        let sent = self.sent_by(txid, false)?;
+        if sent == Amount::ZERO {
+            return Err(Fault::Operator("that transaction sent the pool no coin that is buried"));
+        }
+        let missing = Amount::from_atoms(self.books.balance(LedgerAccount::Missing))?;
+        if missing == Amount::ZERO {
+            return Err(Fault::Operator("no coin is missing"));
+        }
+        self.make_good(step, &[(LedgerAccount::GiftIncome, sent.min(missing))])?;
+        self.trust(txid);
+        Ok(())
+    }
+
+    /// A payout that a copy of the log forgot, as it lies on the chain: it is a payout from now on. Whom it paid was owed
+    /// that; what is not owed any more stays missing.
+    fn adopt_payout(&mut self, step: &mut Step<'_>, planned: &PlannedPayout) -> Result<(), Fault> {
+        if self.recovery.is_none() {
+            return Err(Fault::Operator("only a recovered log forgets payouts"));
+        }
+        let confirmed = self.check_adopted(planned)?;
+        let id = planned.id;
+        let cause = Cause::PayoutAdopted { payout: id.0 };
+        let mut lines = Vec::new();
+        if let PayoutKind::Miners(plan) = &planned.kind {
+            for payee in &plan.payees {
+                let (debit, credit) =
+                    (LedgerAccount::MinerPayable(payee.account), LedgerAccount::MinerInFlight(payee.account));
+                let owed = payee.gross.min(Amount::from_atoms(self.books.balance(debit))?);
+                lines.push(Transfer { cause, debit, credit, amount: owed });
+                let amount = payee.gross.checked_sub(owed)?;
+                lines.push(Transfer { cause, debit: LedgerAccount::Missing, credit, amount });
+            }
+        }
+        let (debit, credit) = (LedgerAccount::ChainInFlight, LedgerAccount::Missing);
+        lines.push(Transfer { cause, debit, credit, amount: planned.spent()? });
+        lines.retain(|line| line.amount > Amount::ZERO);
+        step.book(self, lines)?;
+        for input in &planned.inputs {
+            if let Some(coin) = self.coins.get_mut(&input.outpoint) {
+                coin.payout = Some(id);
+            }
+        }
+        if let Some(coin) = planned.change_outpoint().and_then(|outpoint| self.coins.get_mut(&outpoint)) {
+            coin.origin = Origin::Change(id);
+        }
+        let payout = Payout {
+            planned: planned.clone(),
+            state: PayoutState::Signed,
+            sources: Vec::new(),
+            signed: None,
+            confirmed: Some(confirmed),
+            voided: None,
+            returned: 0,
+        };
+        self.payouts.insert(id, payout);
+        self.newest_payout = id;
+        step.applied.payouts.insert(id);
+        Ok(())
+    }
+
+    /// Height of the block that holds it, if it is a transaction of this pool that nothing explains.
+    fn check_adopted(&self, planned: &PlannedPayout) -> Result<Height, Fault> {
+        let expected = PayoutId(self.newest_payout.0.saturating_add(1));
+        if planned.id != expected {
+            return Err(Fault::PayoutOrder { got: planned.id, expected });
+        }
+        if matches!(planned.kind, PayoutKind::Withdrawal { .. }) {
+            return Err(Fault::Operator("a forgotten withdrawal is adopted as a withdrawal"));
+        }
+        let transaction = planned.transaction(&self.accounts, self.key()?);
+        if transaction.is_none_or(|transaction| transaction.txid() != planned.txid) {
+            return Err(Fault::Payout { payout: planned.id, reason: "its transaction is another one" });
+        }
+        if self.missing_by(&planned.txid)? != planned.spent()? {
+            return Err(Fault::Payout { payout: planned.id, reason: "its inputs are not the coins that are missing" });
+        }
+        let change = planned.change_outpoint().and_then(|outpoint| self.coins.get(&outpoint));
+        if matches!(change.map(|coin| coin.origin), Some(Origin::Stranger { booked: true, .. })) {
+            return Err(Fault::Operator("its change is booked as a gift"));
+        }
+        let spent = self.coins.values().filter_map(|coin| coin.spent).find(|spent| spent.by == planned.txid);
+        spent.map(|spent| spent.height).ok_or(Fault::UnknownPayout(planned.id))
+    }
+
+    fn write_off(&mut self, step: &mut Step<'_>, amount: Amount) -> Result<(), Fault> {
+        let (account, needed) = (LedgerAccount::Missing, amount.atoms());
+        let has = self.books.balance(account);
+        if needed == 0 || has < needed {
+            return Err(Fault::NotCovered { account, has, needed });
+        }
+        self.make_good(step, &[(LedgerAccount::WriteOff, amount)])
+    }
+
+    /// Every coin of now may be spent by a payout that was signed after the copy was made.
+    fn recover(&mut self, step: &Step<'_>, seen: LogHead) -> Result<(), Fault> {
+        if seen.number <= self.head.number && self.recovery.is_some_and(|recovery| recovery.seen == seen) {
+            return Err(Fault::Operator("the log is recovered from that already"));
+        }
+        for coin in self.coins.values_mut() {
+            coin.suspect = coin.spent.is_none();
+        }
+        self.recovery = Some(Recovery { event: step.number, seen, open: true });
+        Ok(())
+    }
+
+    /// Nothing moves: blocks that were credited keep what they paid, and later windows do not find the shares.
+    fn forfeit(&self, front_end: FrontEndId, first: ShareSequence, end: ShareSequence) -> Result<(), Fault> {
+        let next = self.front_ends.get(&front_end).map(|head| head.next);
+        match next {
+            Some(next) if first < end && end <= next => Ok(()),
+            _ => Err(Fault::Operator("the log holds no such shares")),
+        }
+    }
+
+    fn release_suspense(&mut self, step: &mut Step<'_>, amount: Amount) -> Result<(), Fault> {
+        let account = LedgerAccount::Suspense;
+        let held = self.blocks.values().filter(|block| block.state == BlockState::Immature);
+        let held = held.flat_map(|block| &block.lines).filter(|line| line.credit == account);
+        let immature = held.fold(0_u64, |sum, line| sum.saturating_add(line.amount.atoms()));
+        let (has, needed) = (self.books.balance(account).saturating_sub(immature), amount.atoms());
+        if needed == 0 || has < needed {
+            return Err(Fault::NotCovered { account, has, needed });
+        }
+        let cause = Cause::Operator { event: step.number.0 };
+        let credit = LedgerAccount::Seed(Algorithm::Sha256d);
+        step.book(self, vec![Transfer { cause, debit: account, credit, amount }])
+    }
+
+    /// What the old key holds cannot be spent any more.
+    fn new_key(&mut self, step: &mut Step<'_>, key: KeyHash) -> Result<(), Fault> {
+        let opened = self.opened.ok_or(Fault::NotOpened)?;
+        if opened.key == key {
+            return Err(Fault::Operator("that is the key already"));
+        }
+        if self.accounts.find(&key).is_some() {
+            return Err(Fault::Operator("that key is a miner's"));
+        }
+        if self.payouts.values().any(Payout::is_open) {
+            return Err(Fault::Operator("a payout of the old key is open: wait until it is final"));
+        }
+        if self.blocks.values().any(|block| block.state == BlockState::Immature) {
+            return Err(Fault::Operator("a reward of the old key is immature: wait until it matured"));
+        }
+        let cause = Cause::Operator { event: step.number.0 };
+        let amount = Amount::from_atoms(self.books.balance(LedgerAccount::ChainSpendable))?;
+        if amount > Amount::ZERO {
+            let (debit, credit) = (LedgerAccount::Missing, LedgerAccount::ChainSpendable);
+            step.book(self, vec![Transfer { cause, debit, credit, amount }])?;
+        }
+        self.coins.clear();
+        self.blocks.retain(|_, block| !block.is_on_chain());
+        self.opened = Some(crate::Opened { key, ..opened });
+        Ok(())
+    }
+
+    /// Debits `parts` and lets as many coins be missing no more.
+    fn make_good(&mut self, step: &mut Step<'_>, parts: &[(LedgerAccount, Amount)]) -> Result<(), Fault> {
+        let cause = Cause::Operator { event: step.number.0 };
+        let credit = LedgerAccount::Missing;
+        let parts = parts.iter().filter(|(_, amount)| *amount > Amount::ZERO);
+        let lines = parts.map(|(debit, amount)| Transfer { cause, debit: *debit, credit, amount: *amount }).collect();
+        step.book(self, lines)
+    }
+
+    /// The coins that a transaction outside the books spent.
+    fn missing_by(&self, txid: &TxId) -> Result<Amount, Fault> {
+        let is_payout = |coin: &crate::PoolCoin| {
+            coin.payout.and_then(|id| self.payouts.get(&id)).is_some_and(|payout| payout.planned.txid == *txid)
+        };
+        let by = |coin: &&crate::PoolCoin| coin.spent.is_some_and(|spent| spent.by == *txid && !spent.explained);
+        let spent = self.coins.values().filter(by).filter(|coin| !is_payout(coin));
+        let gone = Amount::sum(spent.map(|coin| coin.amount))?;
+        if gone == Amount::ZERO {
+            return Err(Fault::Operator("that transaction spent no coin that is missing"));
+        }
+        let missing = self.books.balance(LedgerAccount::Missing);
+        if missing < gone.atoms() {
+            return Err(Fault::Operator("those coins are explained already"));
+        }
+        Ok(gone)
+    }
+
+    /// What a stranger's transaction sent the pool. Refused while some of it is not buried, if `whole`.
+    fn sent_by(&self, txid: &TxId, whole: bool) -> Result<Amount, Fault> {
+        let mut sum = Amount::ZERO;
+        for (outpoint, coin) in &self.coins {
+            match coin.origin {
+                Origin::Stranger { booked, trusted: false, .. } if outpoint.txid == *txid => {
+                    if booked {
+                        sum = sum.checked_add(coin.amount)?;
+                    } else if whole {
+                        return Err(Fault::Operator("what it sent back is not buried yet: wait"));
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(sum)
+    }
+
+    fn trust(&mut self, txid: &TxId) {
+        for (outpoint, coin) in &mut self.coins {
+            if let Origin::Stranger { trusted, .. } = &mut coin.origin
+                && outpoint.txid == *txid
+            {
+                *trusted = true;
+            }
+        }
+    }
+
+    /// The coins that a transaction spent are explained: they are not asked for again.
+    fn explain(&mut self, txid: &TxId) {
+        for coin in self.coins.values_mut() {
+            if let Some(spent) = coin.spent.as_mut().filter(|spent| spent.by == *txid) {
+                spent.explained = true;
+            }
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! Payouts (SPEC 8.5): what may be planned, and what is booked when one is set aside, buried, back again or void.
+
+use std::collections::BTreeSet;
+
+use bq_ledger::{Cause, LedgerAccount, PayoutPlan, Transfer};
+use bq_primitives::{AccountId, Amount, BlockId, Height, OutPoint};
+
+use super::Step;
+use crate::{
+    BlockState, Fault, Origin, Payout, PayoutEvent, PayoutId, PayoutKind, PayoutRound, PayoutState, PlannedPayout,
+    State, VoidProof, state::take,
+};
+
+impl State {
+    pub(super) fn payout_event(&mut self, step: &mut Step<'_>, event: &PayoutEvent) -> Result<(), Fault> {
+        match event {
+            PayoutEvent::Planned(planned) => self.reserve(step, planned),
+            PayoutEvent::Signed { payout, digest } => self.signed(step, *payout, *digest),
+            PayoutEvent::Void { payout, proof } => self.void(step, *payout, *proof),
+        }
+    }
+
+    /// T30.
+    fn reserve(&mut self, step: &mut Step<'_>, planned: &PlannedPayout) -> Result<(), Fault> {
+        let sources = self.check_plan(planned)?;
+        let id = planned.id;
+        let payout = Payout {
+            planned: planned.clone(),
+            state: PayoutState::Planned,
+            sources,
+            signed: None,
+            confirmed: None,
+            voided: None,
+            returned: 0,
+        };
+        let cause = Cause::PayoutReserved { payout: id.0 };
+        let mut lines = set_aside(&payout, cause);
+        let (debit, credit) = (LedgerAccount::ChainInFlight, LedgerAccount::ChainSpendable);
+        lines.push(Transfer { cause, debit, credit, amount: planned.spent()? });
+        step.book(self, lines)?;
+        for input in &planned.inputs {
+            if let Some(coin) = self.coins.get_mut(&input.outpoint) {
+                coin.payout = Some(id);
+            }
+        }
+        // Who is paid, in part too, goes to the end of the queue.
+        if let PayoutKind::Miners(plan) = &planned.kind {
+            for payee in &plan.payees {
+                self.due_since.remove(&payee.account);
+                self.note_due(step.number, payee.account);
+            }
+        }
+        self.newest_payout = id;
+        self.note_round(planned.time_ms);
+        self.payouts.insert(id, payout);
+        step.applied.payouts.insert(id);
+        Ok(())
+    }
+
+    fn note_round(&mut self, time_ms: u64) {
+        let interval = self.terms().map_or(0, |terms| terms.payouts.interval_ms);
+        let is_new = self.round.payouts == 0 || time_ms.saturating_sub(self.round.started_ms) >= interval;
+        if is_new {
+            self.round = PayoutRound { started_ms: time_ms, payouts: 1 };
+        } else {
+            self.round.payouts = self.round.payouts.saturating_add(1);
+        }
+    }
+
+    /// What a withdrawal is taken from, if the plan is one that these books allow.
+    fn check_plan(&self, planned: &PlannedPayout) -> Result<Vec<(LedgerAccount, Amount)>, Fault> {
+        let payout = planned.id;
+        let expected = PayoutId(self.newest_payout.0.saturating_add(1));
+        if payout != expected {
+            return Err(Fault::PayoutOrder { got: payout, expected });
+        }
+        self.check_inputs(planned)?;
+        let refuse = |reason| Err(Fault::Payout { payout, reason });
+        let (cost, sources) = match &planned.kind {
+            PayoutKind::Miners(plan) => (self.check_payees(planned, plan)?, Vec::new()),
+            PayoutKind::Withdrawal { to, gross } => {
+                if *to == self.key()? {
+                    return Err(Fault::OwnKey(*to));
+                }
+                if *gross <= planned.network_fee {
+                    return refuse("the network fee eats it");
+                }
+                let sources = self.withdrawable();
+                let has = sources.iter().fold(0_u64, |sum, (_, amount)| sum.saturating_add(*amount));
+                let (account, needed) = (LedgerAccount::WithdrawalInFlight, gross.atoms());
+                (*gross, take(&sources, *gross).ok_or(Fault::NotCovered { account, has, needed })?)
+            }
+            PayoutKind::Fence => (planned.network_fee, Vec::new()),
+        };
+        if planned.spent()? != cost.checked_add(planned.change)? {
+            return refuse("inputs are not payments, fee and change");
+        }
+        let transaction = planned.transaction(&self.accounts, self.key()?);
+        match transaction {
+            Some(transaction) if transaction.txid() == planned.txid => Ok(sources),
+            _ => refuse("its transaction is another one"),
+        }
+    }
+
+    fn check_inputs(&self, planned: &PlannedPayout) -> Result<(), Fault> {
+        let refuse = |reason| Err(Fault::Payout { payout: planned.id, reason });
+        let is_fencing = self.recovery.is_some_and(|recovery| recovery.open);
+        let is_fence = matches!(planned.kind, PayoutKind::Fence);
+        if is_fencing != is_fence {
+            return refuse(if is_fence { "nothing is to be fenced" } else { "the log is being recovered" });
+        }
+        let mut seen: BTreeSet<OutPoint> = BTreeSet::new();
+        for input in &planned.inputs {
+            let coin = self.coins.get(&input.outpoint).ok_or(Fault::Coin(input.outpoint))?;
+            if !seen.insert(input.outpoint) || coin.amount != input.amount || !self.is_input(coin, &planned.kind) {
+                return Err(Fault::Coin(input.outpoint));
+            }
+        }
+        if seen.is_empty() { refuse("it spends nothing") } else { Ok(()) }
+    }
+
+    /// Whether a coin may be an input of such a payout. Miners are not paid with what a stranger sent: a reorganisation could
+    /// take it back and hold up everybody in the same transaction.
+    #[must_use]
+    pub(crate) fn is_input(&self, coin: &crate::PoolCoin, kind: &PayoutKind) -> bool {
+        let fits = match kind {
+            PayoutKind::Miners(_) => !matches!(coin.origin, Origin::Stranger { trusted: false, .. }),
+            PayoutKind::Withdrawal { .. } => true,
+            PayoutKind::Fence => coin.suspect,
+        };
+        fits && self.is_spendable(coin)
+    }
+
+    fn check_payees(&self, planned: &PlannedPayout, plan: &PayoutPlan) -> Result<Amount, Fault> {
+        let payout = planned.id;
+        let dues: Vec<(AccountId, Amount)> = plan.payees.iter().map(|payee| (payee.account, payee.gross)).collect();
+        if PayoutPlan::new(dues, planned.network_fee)? != *plan {
+            return Err(Fault::Payout { payout, reason: "the network fee is not split by the rule" });
+        }
+        let mut accounts: BTreeSet<AccountId> = BTreeSet::new();
+        for payee in &plan.payees {
+            let key = self.accounts.key(payee.account).ok_or(Fault::UnknownAccount(payee.account))?;
+            if key == self.key()? {
+                return Err(Fault::OwnKey(key));
+            }
+            let account = LedgerAccount::MinerPayable(payee.account);
+            let (has, needed) = (self.books.balance(account), payee.gross.atoms());
+            if has < needed || !accounts.insert(payee.account) {
+                return Err(Fault::NotCovered { account, has, needed });
+            }
+        }
+        Ok(plan.total()?)
+    }
+
+    fn signed(&mut self, step: &mut Step<'_>, id: PayoutId, digest: [u8; 32]) -> Result<(), Fault> {
+        let payout = self.payouts.get_mut(&id).ok_or(Fault::UnknownPayout(id))?;
+        if payout.state != PayoutState::Planned {
+            return Err(Fault::Payout { payout: id, reason: "it is signed already" });
+        }
+        payout.state = PayoutState::Signed;
+        payout.signed = Some(digest);
+        step.applied.payouts.insert(id);
+        Ok(())
+    }
+
+    /// T31.
+    pub(super) fn finalize(&mut self, step: &mut Step<'_>, id: PayoutId) -> Result<(), Fault> {
+        let payout = self.payouts.get_mut(&id).ok_or(Fault::UnknownPayout(id))?;
+        payout.state = PayoutState::Final;
+        let payout = payout.clone();
+        let mut lines = paid(&payout, Cause::PayoutFinal { payout: id.0 });
+        lines.extend(self.change_line(&payout, Cause::PayoutFinal { payout: id.0 }));
+        if let PayoutKind::Miners(plan) = &payout.planned.kind {
+            for payee in &plan.payees {
+                let sum = self.paid.entry(payee.account).or_default();
+                *sum = sum.saturating_add(payee.net.atoms());
+            }
+        }
+        step.applied.payouts.insert(id);
+        step.book(self, lines)
+    }
+
+    /// The transaction of a payout is not on the best chain any more; T33 if the books had closed it.
+    pub(super) fn unconfirm(&mut self, step: &mut Step<'_>, id: PayoutId) -> Result<(), Fault> {
+        let Some(payout) = self.payouts.get_mut(&id) else { return Ok(()) };
+        payout.confirmed = None;
+        step.applied.payouts.insert(id);
+        if payout.state != PayoutState::Final {
+            return Ok(());
+        }
+        let cause = Cause::PayoutReturned { payout: id.0, generation: payout.returned };
+        payout.returned = payout.returned.saturating_add(1);
+        let closed = payout.clone();
+        let mut lines: Vec<Transfer> = paid(&closed, cause).iter().map(|line| line.reversed(cause)).collect();
+        lines.extend(self.change_line(&closed, cause).map(|line| line.reversed(cause)));
+        if let Some(payout) = self.payouts.get_mut(&id) {
+            payout.state = PayoutState::Signed;
+        }
+        if let PayoutKind::Miners(plan) = &closed.planned.kind {
+            for payee in &plan.payees {
+                let sum = self.paid.entry(payee.account).or_default();
+                *sum = sum.saturating_sub(payee.net.atoms());
+            }
+        }
+        step.book(self, lines)
+    }
+
+    /// What a payout leaves over becomes a coin of its own; nothing while another payout has that coin in flight already.
+    fn change_line(&self, payout: &Payout, cause: Cause) -> Option<Transfer> {
+        let is_in_flight = self.reserved_by(&payout.planned.change_outpoint()?).is_some();
+        let (debit, credit) = (LedgerAccount::ChainSpendable, LedgerAccount::ChainInFlight);
+        (!is_in_flight).then_some(Transfer { cause, debit, credit, amount: payout.planned.change })
+    }
+
+    /// T32: T30 backwards, less the coins that are gone.
+    fn void(&mut self, step: &mut Step<'_>, id: PayoutId, proof: VoidProof) -> Result<(), Fault> {
+        let payout = self.payouts.get(&id).cloned().ok_or(Fault::UnknownPayout(id))?;
+        if !payout.is_open() {
+            return Err(Fault::Payout { payout: id, reason: "it is not open" });
+        }
+        if !self.is_void(&payout, proof) {
+            return Err(Fault::Payout { payout: id, reason: "it may still confirm" });
+        }
+        let cause = Cause::PayoutVoid { payout: id.0 };
+        let mut lines: Vec<Transfer> = set_aside(&payout, cause).iter().map(|line| line.reversed(cause)).collect();
+        let held = payout.planned.inputs.iter().filter(|input| self.is_in_flight(&payout, &input.outpoint));
+        let free = Amount::sum(held.map(|input| input.amount))?;
+        if free > Amount::ZERO {
+            let (debit, credit) = (LedgerAccount::ChainSpendable, LedgerAccount::ChainInFlight);
+            lines.push(Transfer { cause, debit, credit, amount: free });
+        }
+        step.book(self, lines)?;
+        for input in &payout.planned.inputs {
+            if let Some(coin) = self.coins.get_mut(&input.outpoint) {
+                coin.payout = None;
+            }
+        }
+        self.payouts.insert(id, Payout { state: PayoutState::Void, voided: self.tip.map(|tip| tip.height), ..payout });
+        step.applied.payouts.insert(id);
+        Ok(())
+    }
+
+    /// Whether a proof holds: only the chain can prove that a payout never confirms.
+    #[must_use]
+    pub fn is_void(&self, payout: &Payout, proof: VoidProof) -> bool {
+        let (VoidProof::SpentElsewhere(outpoint)
+        | VoidProof::InputOrphaned(outpoint)
+        | VoidProof::ParentVoid(outpoint)) = proof;
+        if payout.is_confirmed() || !payout.planned.inputs.iter().any(|input| input.outpoint == outpoint) {
+            return false;
+        }
+        let (Some(tip), Some(opened), Some(terms)) = (self.tip, self.opened, self.terms()) else { return false };
+        let buried =
+            |from: Height, depth: u32| tip.height.above(from).is_some_and(|above| above.saturating_add(1) >= depth);
+        match proof {
+            VoidProof::SpentElsewhere(outpoint) => {
+                let spent = self.coins.get(&outpoint).and_then(|coin| coin.spent);
+                spent.is_some_and(|spent| {
+                    spent.by != payout.planned.txid && buried(spent.height, terms.payouts.final_depth)
+                })
+            }
+            // Blocks of one template share the coin: none of them may be on the chain.
+            VoidProof::InputOrphaned(outpoint) => {
+                let mut makers =
+                    self.blocks.values().filter(|block| block.candidate.coinbase == outpoint.txid).peekable();
+                let deep = opened.maturity.max(terms.payouts.final_depth);
+                makers.peek().is_some()
+                    && makers.all(|block| block.state == BlockState::Lost && buried(block.candidate.height, deep))
+            }
+            VoidProof::ParentVoid(outpoint) => {
+                let mut parents = self.payouts.values().filter(|other| other.planned.txid == outpoint.txid);
+                parents.any(|other| other.state == PayoutState::Void)
+            }
+        }
+    }
+
+    /// A proof that an open payout is void, if there is one.
+    #[must_use]
+    pub fn void_proof(&self, payout: &Payout) -> Option<VoidProof> {
+        let proofs = payout.planned.inputs.iter().flat_map(|input| {
+            let outpoint = input.outpoint;
+            [VoidProof::SpentElsewhere(outpoint), VoidProof::InputOrphaned(outpoint), VoidProof::ParentVoid(outpoint)]
+        });
+        if payout.is_open() { proofs.into_iter().find(|proof| self.is_void(payout, *proof)) } else { None }
+    }
+
+    /// A recovery is over when no coin is left that a forgotten payout may spend and every fence is buried.
+    pub(super) fn end_recovery(&mut self) {
+        let has_suspect = self.coins.values().any(|coin| coin.suspect && coin.spent.is_none());
+        let has_fence =
+            self.payouts.values().any(|payout| matches!(payout.planned.kind, PayoutKind::Fence) && payout.is_open());
+        if let Some(recovery) = &mut self.recovery
+            && recovery.open
+            && !has_suspect
+            && !has_fence
+        {
+            recovery.open = false;
+        }
+    }
+
+    /// The block that made an input, if a block of the pool did.
+    #[must_use]
+    pub fn maker(&self, outpoint: &OutPoint) -> Option<BlockId> {
+        match self.coins.get(outpoint)?.origin {
+            Origin::Block(id) => Some(id),
+            Origin::Change(_) | Origin::Stranger { .. } => None,
+        }
+    }
+}
+
+/// The payees' side of T30.
+fn set_aside(payout: &Payout, cause: Cause) -> Vec<Transfer> {
+    match &payout.planned.kind {
+        PayoutKind::Miners(plan) => plan
+            .payees
+            .iter()
+            .map(|payee| Transfer {
+                cause,
+                debit: LedgerAccount::MinerPayable(payee.account),
+                credit: LedgerAccount::MinerInFlight(payee.account),
+                amount: payee.gross,
+            })
+            .collect(),
+        PayoutKind::Withdrawal { .. } => payout
+            .sources
+            .iter()
+            .map(|(debit, amount)| Transfer {
+                cause,
+                debit: *debit,
+                credit: LedgerAccount::WithdrawalInFlight,
+                amount: *amount,
+            })
+            .collect(),
+        PayoutKind::Fence => Vec::new(),
+    }
+}
+
+/// The payees' side of T31.
+fn paid(payout: &Payout, cause: Cause) -> Vec<Transfer> {
+    let credit = LedgerAccount::ChainInFlight;
+    match &payout.planned.kind {
+        PayoutKind::Miners(plan) => {
+            let payees = plan.payees.iter();
+            let line = |payee: &bq_ledger::Payee| Transfer {
+                cause,
+                debit: LedgerAccount::MinerInFlight(payee.account),
+                credit,
+                amount: payee.gross,
+            };
+            payees.map(line).collect()
+        }
+        PayoutKind::Withdrawal { gross, .. } => {
+            vec![Transfer { cause, debit: LedgerAccount::WithdrawalInFlight, credit, amount: *gross }]
+        }
+        PayoutKind::Fence => {
+            vec![Transfer { cause, debit: LedgerAccount::NetFeeExpense, credit, amount: payout.planned.network_fee }]
+        }
+    }
+}

@@ -1,0 +1,207 @@
+use bq_ledger::LedgerAccount;
+use bq_primitives::Amount;
+
+use crate::{CommitmentCheck, Outside, PayoutKind, State};
+
+/// A state of the pool that a person should know: every stop has one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// Which.
+    pub name: ConditionName,
+    /// Why, and what ends it, in words that anybody may read.
+    pub reason: String,
+}
+
+/// The conditions of the books.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ConditionName {
+    /// The node's chain and the log's do not end at the same block.
+    NodeOutOfStep,
+    /// The node has other coins of the pool's key than the books.
+    CoinsDiffer,
+    /// The chain knows a longer or another log.
+    LogBehindChain,
+    /// A recovered log waits until forgotten payouts are found or impossible.
+    Recovering,
+    /// Coins were spent outside the books.
+    CoinsMissing,
+    /// A person stopped payouts.
+    Paused,
+    /// A payout has lost a coin and waits for the proof that it is void.
+    PayoutBlocked,
+    /// A payout that was final left the chain and is sent again.
+    PayoutReturned,
+    /// Rewards were lost beyond maturity and what was earned did not cover them.
+    OrphanLoss,
+    /// What could not be known is held back.
+    Suspense,
+    /// Miners are owed more than the pool's coins are worth.
+    Short,
+}
+
+impl ConditionName {
+    /// Every name.
+    pub const ALL: [Self; 11] = [
+        Self::NodeOutOfStep,
+        Self::CoinsDiffer,
+        Self::LogBehindChain,
+        Self::Recovering,
+        Self::CoinsMissing,
+        Self::Paused,
+        Self::PayoutBlocked,
+        Self::PayoutReturned,
+        Self::OrphanLoss,
+        Self::Suspense,
+        Self::Short,
+    ];
+
+    /// The name in health, metrics, the API and on the page.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NodeOutOfStep => "node_out_of_step",
+            Self::CoinsDiffer => "coins_differ",
+            Self::LogBehindChain => "log_behind_chain",
+            Self::Recovering => "recovering",
+            Self::CoinsMissing => "coins_missing",
+            Self::Paused => "paused",
+            Self::PayoutBlocked => "payout_blocked",
+            Self::PayoutReturned => "payout_returned",
+            Self::OrphanLoss => "orphan_loss",
+            Self::Suspense => "suspense",
+            Self::Short => "short_of_coins",
+        }
+    }
+
+    /// Whether no payout is planned while it lasts.
+    #[must_use]
+    pub const fn stops_payouts(self) -> bool {
+        match self {
+            Self::NodeOutOfStep
+            | Self::CoinsDiffer
+            | Self::LogBehindChain
+            | Self::Recovering
+            | Self::CoinsMissing
+            | Self::Paused => true,
+            Self::PayoutBlocked | Self::PayoutReturned | Self::OrphanLoss | Self::Suspense | Self::Short => false,
+        }
+    }
+}
+
+/// What holds now, most serious first.
+#[must_use]
+pub fn conditions(state: &State, outside: &Outside) -> Vec<Condition> {
+    let all = [
+        outside_conditions(state, outside),
+        missing_coins(state).into_iter().collect(),
+        decisions(state),
+        payouts(state),
+        balances(state),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+fn outside_conditions(state: &State, outside: &Outside) -> Vec<Condition> {
+    let mut found = Vec::new();
+    if !outside.in_step {
+        let reason = "the node's best chain does not end where the books do; it is followed or waited for".to_owned();
+        found.push(Condition { name: ConditionName::NodeOutOfStep, reason });
+    }
+    if !outside.coins_match {
+        let reason = "the node has other coins of the pool's key than the books; see bq pool status".to_owned();
+        found.push(Condition { name: ConditionName::CoinsDiffer, reason });
+    }
+    let ours = state.head().number;
+    let reason = match outside.commitment {
+        CommitmentCheck::Fine => None,
+        CommitmentCheck::Behind { seen } => Some(format!(
+            "the chain knows event {} of this pool, its log ends at {ours}; see bq pool recover",
+            seen.number
+        )),
+        CommitmentCheck::Differs { seen } => Some(format!(
+            "the chain knows another event {} of this pool than its log; see bq pool recover",
+            seen.number
+        )),
+    };
+    found.extend(reason.map(|reason| Condition { name: ConditionName::LogBehindChain, reason }));
+    found
+}
+
+fn missing_coins(state: &State) -> Option<Condition> {
+    let missing = state.books().balance(LedgerAccount::Missing);
+    if missing == 0 {
+        return None;
+    }
+    let foreign = state.coins().filter_map(|(_, coin)| {
+        let spent = coin.spent.filter(|spent| !spent.explained)?;
+        let is_ours = coin.payout.and_then(|id| state.payout(id)).is_some_and(|payout| payout.planned.txid == spent.by);
+        (!is_ours).then_some(spent.by)
+    });
+    let by = foreign.last().map_or_else(String::new, |txid| format!(" by transaction {txid}"));
+    let reason = format!("{} coins were spent outside the books{by}; see bq pool adopt", coins(missing));
+    Some(Condition { name: ConditionName::CoinsMissing, reason })
+}
+
+fn decisions(state: &State) -> Vec<Condition> {
+    let mut found = Vec::new();
+    if let Some(recovery) = state.recovery().filter(|recovery| recovery.open) {
+        let reason = format!(
+            "the log lost its events up to {}; nobody is paid until every payout it may have forgotten is found or void",
+            recovery.seen.number
+        );
+        found.push(Condition { name: ConditionName::Recovering, reason });
+    }
+    if let Some(paused) = state.paused() {
+        let reason = format!("payouts are paused: {}; see bq pool resume", paused.reason);
+        found.push(Condition { name: ConditionName::Paused, reason });
+    }
+    found
+}
+
+fn payouts(state: &State) -> Vec<Condition> {
+    let mut found = Vec::new();
+    for payout in state.payouts().filter(|payout| payout.is_open()) {
+        let (id, txid) = (payout.planned.id, payout.planned.txid);
+        let is_there =
+            |outpoint| state.coin(outpoint).is_some_and(|coin| coin.spent.is_none_or(|spent| spent.by == txid));
+        let lost = payout.planned.inputs.iter().find(|input| !is_there(&input.outpoint));
+        if let Some(input) = lost {
+            let reason = format!(
+                "payout {id} lost its coin {}:{}; it is void and paid again once that is buried",
+                input.outpoint.txid, input.outpoint.index
+            );
+            found.push(Condition { name: ConditionName::PayoutBlocked, reason });
+        } else if payout.returned > 0 && !payout.is_confirmed() && !matches!(payout.planned.kind, PayoutKind::Fence) {
+            let reason = format!("payout {id} was final and left the chain; the same transaction {txid} is sent again");
+            found.push(Condition { name: ConditionName::PayoutReturned, reason });
+        }
+    }
+    found
+}
+
+fn balances(state: &State) -> Vec<Condition> {
+    let mut found = Vec::new();
+    let loss = state.books().balance(LedgerAccount::OrphanLoss);
+    if loss > 0 {
+        let reason = format!("{} coins of matured rewards were lost in reorganisations", coins(loss));
+        found.push(Condition { name: ConditionName::OrphanLoss, reason });
+    }
+    let suspense = state.books().balance(LedgerAccount::Suspense);
+    if suspense > 0 {
+        let reason =
+            format!("{} coins are held because their shares are not known; see bq pool status", coins(suspense));
+        found.push(Condition { name: ConditionName::Suspense, reason });
+    }
+    let owed = state.books().balances().filter(|(account, _)| matches!(account, LedgerAccount::MinerPayable(_)));
+    let owed = owed.fold(0_u64, |sum, (_, amount)| sum.saturating_add(amount));
+    let held = state.books().balance(LedgerAccount::ChainSpendable);
+    if owed > held {
+        let reason = format!("miners are owed {} coins, {} can be spent", coins(owed), coins(held));
+        found.push(Condition { name: ConditionName::Short, reason });
+    }
+    found
+}
+
+fn coins(atoms: u64) -> Amount {
+    Amount::from_atoms(atoms).unwrap_or(Amount::MAX)
+}

@@ -1,0 +1,61 @@
+//! The whole pool as one state machine (SPEC 8.6): [`Event`]s are facts, [`State::apply`] is the only way to change the books,
+//! [`next`] says what is to be done. The same events give the same state, byte for byte, wherever and whenever they are
+//! applied.
+//!
+//! What this crate is not: it knows no database, no socket, no clock, no key and no node. A driver appends events, carries
+//! out [`Command`]s and asks the chain; it decides nothing about money. Read [`Event`] and [`State`] first.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic
+    )
+)]
+
+mod event;
+mod log;
+
+mod state;
+
+mod accounts;
+mod block;
+mod coin;
+mod payout;
+mod terms;
+
+mod apply;
+mod shares;
+
+mod check;
+mod condition;
+mod next;
+mod plan;
+
+mod commitment;
+
+mod fault;
+
+#[cfg(test)]
+mod tests;
+
+pub use accounts::Accounts;
+pub use apply::Applied;
+pub use block::{BlockState, Candidate, Line, PoolBlock, Winning};
+pub use coin::{Origin, PoolCoin, Spent};
+pub use commitment::{COMMITMENT_BYTES, Commitment, CommitmentCheck};
+pub use condition::{Condition, ConditionName, conditions};
+pub use event::{
+    Act, ChainBase, ChainEvent, ChainWay, Event, EventError, Import, NewAccount, Opened, Operator, PayoutEvent,
+    Received, Tip,
+};
+pub use fault::Fault;
+pub use log::{LogHash, LogHead, LogNumber};
+pub use next::{Command, Outside, next};
+pub use payout::{Payout, PayoutId, PayoutInput, PayoutKind, PayoutState, PlannedPayout, VoidProof};
+pub use plan::{plan_fence, plan_payout, plan_withdrawal};
+pub use shares::{Shares, SharesError};
+pub use state::{FrontEndHead, Paused, PayoutRound, Recovery, State, StateDigest};
+pub use terms::{LaneTerms, PayoutTerms, Scheme, Terms, TermsFrom};

@@ -1,0 +1,93 @@
+use bq_ledger::LedgerAccount;
+use bq_primitives::BlockId;
+
+use crate::{
+    BlockState, CommitmentCheck, Event, Fault, PayoutEvent, PayoutId, PayoutState, State, plan_fence, plan_payout,
+};
+
+/// What is to be done. Every command follows from the state, so a crash forgets none, and none is repeated with another
+/// content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Hand a block to the node again: it is on no chain that the log was told of.
+    Submit(BlockId),
+    /// Append an event.
+    Append(Event),
+    /// Sign the transaction of a payout, store the bytes and append that it is signed.
+    Sign(PayoutId),
+    /// Send the stored bytes of a payout (again).
+    Send(PayoutId),
+}
+
+/// What the state cannot know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outside {
+    /// Milliseconds since 1970.
+    pub now_ms: u64,
+    /// The node's best chain ends where the log's does.
+    pub in_step: bool,
+    /// The node's coins of the pool's key are the state's.
+    pub coins_match: bool,
+    /// The worst that a commitment on the chain says of the log.
+    pub commitment: CommitmentCheck,
+}
+
+/// What is to be done now, most urgent first. After an [`Command::Append`] the rest is out of date: ask again.
+///
+/// # Errors
+/// The books contradict themselves.
+pub fn next(state: &State, outside: &Outside) -> Result<Vec<Command>, Fault> {
+    let mut commands: Vec<Command> = state
+        .blocks()
+        .filter(|block| block.state == BlockState::Found && !is_past(state, block))
+        .map(|block| Command::Submit(block.candidate.id))
+        .collect();
+    for payout in state.payouts() {
+        let id = payout.planned.id;
+        if let Some(proof) = state.void_proof(payout) {
+            commands.push(Command::Append(Event::Payout(PayoutEvent::Void { payout: id, proof })));
+        } else if payout.state == PayoutState::Planned {
+            commands.push(Command::Sign(id));
+        } else if payout.state == PayoutState::Signed && !payout.is_confirmed() {
+            commands.push(Command::Send(id));
+        }
+    }
+    if let Some(planned) = plan(state, outside)? {
+        commands.push(Command::Append(Event::Payout(PayoutEvent::Planned(planned))));
+    }
+    Ok(commands)
+}
+
+/// The next payout, if nothing forbids one.
+fn plan(state: &State, outside: &Outside) -> Result<Option<crate::PlannedPayout>, Fault> {
+    if !outside.in_step || !outside.coins_match {
+        return Ok(None);
+    }
+    // Fences are no payment to anybody: they end a recovery, also of a pool that is paused.
+    if state.recovery().is_some_and(|recovery| recovery.open) {
+        return plan_fence(state, outside.now_ms);
+    }
+    let is_stopped = state.paused().is_some()
+        || outside.commitment != CommitmentCheck::Fine
+        || state.books().balance(LedgerAccount::Missing) > 0;
+    if is_stopped || !round_has_room(state, outside.now_ms) {
+        return Ok(None);
+    }
+    plan_payout(state, outside.now_ms)
+}
+
+/// A round began less than the interval ago and has transactions left, or the next one may begin.
+fn round_has_room(state: &State, now_ms: u64) -> bool {
+    let Some(terms) = state.terms().map(|terms| terms.payouts) else { return false };
+    let round = state.round();
+    // A clock that went back must not stop payouts until it caught up.
+    let elapsed = now_ms.checked_sub(round.started_ms);
+    let is_over = elapsed.is_none_or(|elapsed| elapsed >= terms.interval_ms);
+    round.payouts == 0 || is_over || round.payouts < terms.round_payouts_max
+}
+
+/// The chain has moved so far past a block that it cannot join any more.
+fn is_past(state: &State, block: &crate::PoolBlock) -> bool {
+    let (Some(tip), Some(opened)) = (state.tip(), state.opened()) else { return false };
+    tip.height.above(block.candidate.height).is_some_and(|above| above > opened.maturity)
+}

@@ -1,0 +1,155 @@
+//! Which payout comes next (SPEC 8.5): who has waited longest, out of the fewest coins.
+
+use std::{cmp::Reverse, collections::BTreeSet};
+
+use bq_ledger::{LedgerAccount, LedgerError, PayoutPlan};
+use bq_primitives::{AccountId, Amount, BlockWeight, KeyHash, OutPoint, TxId};
+
+use crate::{Fault, PayoutId, PayoutInput, PayoutKind, PayoutTerms, PlannedPayout, State};
+
+/// The next payout to miners; nothing when nobody is due or no coin is free.
+///
+/// # Errors
+/// Amounts leave their range, which books that balance cannot cause.
+pub fn plan_payout(state: &State, now_ms: u64) -> Result<Option<PlannedPayout>, Fault> {
+    let Some(terms) = state.terms().map(|terms| terms.payouts) else { return Ok(None) };
+    let none = PayoutKind::Miners(PayoutPlan { payees: Vec::new(), network_fee: Amount::ZERO });
+    let coins = free_coins(state, &none, terms.inputs_max);
+    let mut due = select(state, &terms, sum(&coins)?)?;
+    while !due.is_empty() {
+        let total = Amount::sum(due.iter().map(|(_, amount)| *amount))?;
+        let inputs = fewest(&coins, total)?;
+        let change = sum(&inputs)?.checked_sub(total)?;
+        // The weight depends on how many outputs there are, not on what they hold.
+        let sketch = PayoutPlan::new(due.clone(), Amount::ZERO)?;
+        let draft = draft(state, PayoutKind::Miners(sketch), inputs, change, now_ms);
+        let fee = network_fee(state, &draft, &terms)?;
+        match PayoutPlan::new(due.clone(), fee) {
+            Ok(plan) => {
+                return finish(state, PlannedPayout { kind: PayoutKind::Miners(plan), network_fee: fee, ..draft })
+                    .map(Some);
+            }
+            Err(LedgerError::FeeAboveAmount { account, .. }) => due.retain(|(other, _)| *other != account),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(None)
+}
+
+/// A payment of `gross` atoms, network fee included, to the operator's key.
+///
+/// # Errors
+/// [`Fault::NotCovered`] when the pool has not earned that much or has no such coins free; a fee above it.
+pub fn plan_withdrawal(state: &State, to: KeyHash, gross: Amount, now_ms: u64) -> Result<PlannedPayout, Fault> {
+    let terms = state.terms().map(|terms| terms.payouts).ok_or(Fault::NotOpened)?;
+    let kind = PayoutKind::Withdrawal { to, gross };
+    let coins = free_coins(state, &kind, terms.inputs_max);
+    let has = sum(&coins)?.atoms();
+    if has < gross.atoms() {
+        return Err(Fault::NotCovered { account: LedgerAccount::ChainSpendable, has, needed: gross.atoms() });
+    }
+    let inputs = fewest(&coins, gross)?;
+    let change = sum(&inputs)?.checked_sub(gross)?;
+    let draft = draft(state, kind, inputs, change, now_ms);
+    let fee = network_fee(state, &draft, &terms)?;
+    if fee >= gross {
+        return Err(Fault::Payout { payout: draft.id, reason: "the network fee eats it" });
+    }
+    finish(state, PlannedPayout { network_fee: fee, ..draft })
+}
+
+/// The next payment to ourselves of coins that a forgotten payout may spend; nothing when there are none, or they are worth
+/// less than it costs.
+///
+/// # Errors
+/// As [`plan_payout`].
+pub fn plan_fence(state: &State, now_ms: u64) -> Result<Option<PlannedPayout>, Fault> {
+    let Some(terms) = state.terms().map(|terms| terms.payouts) else { return Ok(None) };
+    let inputs = free_coins(state, &PayoutKind::Fence, terms.inputs_max);
+    if inputs.is_empty() {
+        return Ok(None);
+    }
+    let worth = sum(&inputs)?;
+    let draft = draft(state, PayoutKind::Fence, inputs, worth, now_ms);
+    let fee = network_fee(state, &draft, &terms)?;
+    match worth.checked_sub(fee) {
+        Ok(change) if change > Amount::ZERO => {
+            finish(state, PlannedPayout { network_fee: fee, change, ..draft }).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Who is paid out of `available`: those due longest first, each whole. Who does not fit is passed over, so that one large
+/// balance does not hold up small ones; the one who has waited longest takes all there is instead, so that no balance is too
+/// large to be paid.
+fn select(state: &State, terms: &PayoutTerms, available: Amount) -> Result<Vec<(AccountId, Amount)>, Fault> {
+    let mut queue: Vec<_> = state.due().map(|(account, since)| (since, account)).collect();
+    queue.sort_unstable();
+    let payees_max = usize::try_from(terms.payees_max).unwrap_or(usize::MAX);
+    let mut left = available;
+    let mut due = Vec::new();
+    for (_, account) in queue {
+        if due.len() >= payees_max || left < terms.payout_min {
+            break;
+        }
+        let payable = Amount::from_atoms(state.books().balance(LedgerAccount::MinerPayable(account)))?;
+        let gross = if due.is_empty() { payable.min(left) } else { payable };
+        if gross <= left {
+            left = left.checked_sub(gross)?;
+            due.push((account, gross));
+        }
+    }
+    due.sort_unstable_by_key(|(account, _)| *account);
+    Ok(due)
+}
+
+/// Coins that such a payout may spend, largest first, at most `max`.
+fn free_coins(state: &State, kind: &PayoutKind, max: u32) -> Vec<PayoutInput> {
+    let coins = state.coins().filter(|(_, coin)| state.is_input(coin, kind));
+    let mut coins: Vec<PayoutInput> =
+        coins.map(|(outpoint, coin)| PayoutInput { outpoint, amount: coin.amount }).collect();
+    coins.sort_unstable_by_key(|coin| (Reverse(coin.amount), coin.outpoint));
+    coins.truncate(usize::try_from(max).unwrap_or(usize::MAX));
+    coins
+}
+
+/// As many of `coins`, largest first, as reach `total`.
+fn fewest(coins: &[PayoutInput], total: Amount) -> Result<Vec<PayoutInput>, Fault> {
+    let mut worth = Amount::ZERO;
+    let mut inputs = Vec::new();
+    for coin in coins {
+        if worth >= total {
+            break;
+        }
+        worth = worth.checked_add(coin.amount)?;
+        inputs.push(*coin);
+    }
+    Ok(inputs)
+}
+
+fn draft(state: &State, kind: PayoutKind, inputs: Vec<PayoutInput>, change: Amount, time_ms: u64) -> PlannedPayout {
+    let id = PayoutId(state.newest_payout.0.saturating_add(1));
+    PlannedPayout { id, kind, inputs, change, network_fee: Amount::ZERO, txid: TxId::ZERO, time_ms }
+}
+
+/// Rate times weight, rounded up.
+fn network_fee(state: &State, draft: &PlannedPayout, terms: &PayoutTerms) -> Result<Amount, Fault> {
+    let refuse = |reason| Fault::Payout { payout: draft.id, reason };
+    let transaction = draft.transaction(state.accounts(), state.key()?).ok_or(refuse("a payee has no key"))?;
+    let weight = BlockWeight::of(transaction.base_len(), transaction.inputs.len());
+    let weight = weight.map_err(|_| refuse("its weight leaves the range"))?;
+    let thousandths = weight.units().checked_mul(terms.fee_rate).ok_or(refuse("its fee leaves the range"))?;
+    Ok(Amount::from_atoms(thousandths.div_ceil(1000))?)
+}
+
+fn finish(state: &State, planned: PlannedPayout) -> Result<PlannedPayout, Fault> {
+    let refuse = Fault::Payout { payout: planned.id, reason: "a payee has no key" };
+    let transaction = planned.transaction(state.accounts(), state.key()?).ok_or(refuse)?;
+    Ok(PlannedPayout { txid: transaction.txid(), ..planned })
+}
+
+fn sum(coins: &[PayoutInput]) -> Result<Amount, Fault> {
+    debug_assert_eq!(coins.iter().map(|coin| coin.outpoint).collect::<BTreeSet<OutPoint>>().len(), coins.len());
+    Ok(Amount::sum(coins.iter().map(|coin| coin.amount))?)
+}

@@ -1,0 +1,344 @@
+use std::{collections::BTreeMap, fmt};
+
+use bq_ledger::{Books, LedgerAccount, Transfer};
+use bq_mining_message::{BootEpoch, FrontEndId, SharePosition, ShareSequence};
+use bq_primitives::{AccountId, Algorithm, Amount, BlockId, KeyHash, OutPoint, tagged_hash};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Accounts, BlockState, Fault, LogHead, LogNumber, Opened, Origin, Payout, PayoutId, PoolBlock, PoolCoin, Terms,
+    TermsFrom, Tip,
+};
+
+/// All that the events of a log come to. Only [`State::apply`] changes it; everything else is read from it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    pub(crate) head: LogHead,
+    pub(crate) opened: Option<Opened>,
+    pub(crate) tip: Option<Tip>,
+    pub(crate) terms: Vec<TermsFrom>,
+    pub(crate) accounts: Accounts,
+    pub(crate) books: Books,
+    pub(crate) paid: BTreeMap<AccountId, u64>,
+    pub(crate) due_since: BTreeMap<AccountId, LogNumber>,
+    pub(crate) front_ends: BTreeMap<FrontEndId, FrontEndHead>,
+    pub(crate) blocks: BTreeMap<BlockId, PoolBlock>,
+    pub(crate) coins: BTreeMap<OutPoint, PoolCoin>,
+    pub(crate) payouts: BTreeMap<PayoutId, Payout>,
+    pub(crate) newest_payout: PayoutId,
+    pub(crate) round: PayoutRound,
+    pub(crate) paused: Option<Paused>,
+    pub(crate) recovery: Option<Recovery>,
+}
+
+/// How far a front end's shares are in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FrontEndHead {
+    /// The start that cut its newest frame.
+    pub epoch: BootEpoch,
+    /// Position after its newest share.
+    pub next: ShareSequence,
+}
+
+/// The payouts that were planned together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PayoutRound {
+    /// When it began, in milliseconds since 1970.
+    pub started_ms: u64,
+    /// How many transactions it has so far.
+    pub payouts: u32,
+}
+
+/// A person stopped payouts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paused {
+    /// Why.
+    pub reason: String,
+    /// When, in milliseconds since 1970.
+    pub since_ms: u64,
+}
+
+/// The log lost its end and goes on all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recovery {
+    /// The event that began it.
+    pub event: LogNumber,
+    /// The newest commitment of the lost end: commitments up to it explain nothing and alarm nobody any more.
+    pub seen: LogHead,
+    /// Coins that a forgotten payout may spend are left, or their fence is not final.
+    pub open: bool,
+}
+
+/// `T("BQIP0002/pool-state", state)`: equal states and only those have equal digests.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateDigest(pub [u8; 32]);
+
+impl State {
+    /// The newest event that was applied.
+    #[must_use]
+    pub const fn head(&self) -> LogHead {
+        self.head
+    }
+
+    /// What the log belongs to; nothing before its first event.
+    #[must_use]
+    pub const fn opened(&self) -> Option<&Opened> {
+        self.opened.as_ref()
+    }
+
+    /// The end of the chain as far as the log was told.
+    #[must_use]
+    pub const fn tip(&self) -> Option<Tip> {
+        self.tip
+    }
+
+    /// The terms in force; nothing before the first were set.
+    #[must_use]
+    pub fn terms(&self) -> Option<&Terms> {
+        self.terms.last().map(|from| &from.terms)
+    }
+
+    /// The terms that held for a share.
+    #[must_use]
+    pub fn terms_of(&self, share: SharePosition) -> Option<&Terms> {
+        let held = self.terms.iter().rev().find(|from| from.covers(share));
+        held.or_else(|| self.terms.first()).map(|from| &from.terms)
+    }
+
+    /// Who is credited.
+    #[must_use]
+    pub const fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
+    /// Every balance.
+    #[must_use]
+    pub const fn books(&self) -> &Books {
+        &self.books
+    }
+
+    /// What an account was ever sent.
+    #[must_use]
+    pub fn paid(&self, account: AccountId) -> u64 {
+        self.paid.get(&account).copied().unwrap_or(0)
+    }
+
+    /// What all accounts were ever sent.
+    #[must_use]
+    pub fn paid_in_all(&self) -> u64 {
+        self.paid.values().fold(0, |sum, paid| sum.saturating_add(*paid))
+    }
+
+    /// Accounts that have reached the minimum, and the event that made them.
+    pub fn due(&self) -> impl Iterator<Item = (AccountId, LogNumber)> + '_ {
+        self.due_since.iter().map(|(account, since)| (*account, *since))
+    }
+
+    /// How far a front end's shares are in the log; nothing for one that sent none.
+    #[must_use]
+    pub fn front_end(&self, id: FrontEndId) -> Option<FrontEndHead> {
+        self.front_ends.get(&id).copied()
+    }
+
+    /// One pool block, while it is kept.
+    #[must_use]
+    pub fn block(&self, id: &BlockId) -> Option<&PoolBlock> {
+        self.blocks.get(id)
+    }
+
+    /// Pool blocks that the chain may still move.
+    pub fn blocks(&self) -> impl Iterator<Item = &PoolBlock> + '_ {
+        self.blocks.values()
+    }
+
+    /// The pool's coins on the best chain, spent ones too while they are kept.
+    pub fn coins(&self) -> impl Iterator<Item = (OutPoint, &PoolCoin)> + '_ {
+        self.coins.iter().map(|(outpoint, coin)| (*outpoint, coin))
+    }
+
+    /// One coin.
+    #[must_use]
+    pub fn coin(&self, outpoint: &OutPoint) -> Option<&PoolCoin> {
+        self.coins.get(outpoint)
+    }
+
+    /// One payout, while it is kept.
+    #[must_use]
+    pub fn payout(&self, id: PayoutId) -> Option<&Payout> {
+        self.payouts.get(&id)
+    }
+
+    /// Payouts, oldest first: open ones, and others while they are kept.
+    pub fn payouts(&self) -> impl Iterator<Item = &Payout> + '_ {
+        self.payouts.values()
+    }
+
+    /// The payouts that were planned last.
+    #[must_use]
+    pub const fn round(&self) -> PayoutRound {
+        self.round
+    }
+
+    /// Why a person stopped payouts, if one did.
+    #[must_use]
+    pub const fn paused(&self) -> Option<&Paused> {
+        self.paused.as_ref()
+    }
+
+    /// The lost end of the log, if it ever lost one.
+    #[must_use]
+    pub const fn recovery(&self) -> Option<&Recovery> {
+        self.recovery.as_ref()
+    }
+
+    /// The fee income that no reorganisation short of maturity can take away.
+    #[must_use]
+    pub fn earned_fees(&self, lane: Algorithm) -> u64 {
+        let account = LedgerAccount::FeeIncome(lane);
+        let immature = self.immature(account);
+        self.books.balance(account).saturating_sub(immature)
+    }
+
+    /// What the seed holds beyond one full window at the reward of the lane's newest block: what the pool itself may take.
+    #[must_use]
+    pub fn seed_surplus(&self, lane: Algorithm) -> u64 {
+        let account = LedgerAccount::Seed(lane);
+        let of_lane = self.blocks.values().filter(|block| block.candidate.algorithm == lane);
+        let newest = of_lane.max_by_key(|block| block.candidate.height).and_then(|block| block.candidate.reward().ok());
+        let units = match self.terms().map(|terms| terms.lane(lane).scheme) {
+            Some(crate::Scheme::Pplns { window }) => u64::from(window.units()),
+            None => 0,
+        };
+        // Without a block to measure by, nothing is a surplus.
+        let reserve = newest.map_or(u64::MAX, |reward| reward.atoms().saturating_mul(units));
+        self.books.balance(account).saturating_sub(self.immature(account)).saturating_sub(reserve)
+    }
+
+    /// What the operator may take out: earned fees, gifts and what the seeds hold beyond their purpose.
+    #[must_use]
+    pub fn withdrawable(&self) -> Vec<(LedgerAccount, u64)> {
+        let fees = Algorithm::ALL.map(|lane| (LedgerAccount::FeeIncome(lane), self.earned_fees(lane)));
+        let gifts = (LedgerAccount::GiftIncome, self.books.balance(LedgerAccount::GiftIncome));
+        let seeds = Algorithm::ALL.map(|lane| (LedgerAccount::Seed(lane), self.seed_surplus(lane)));
+        let all = fees.into_iter().chain([gifts]).chain(seeds);
+        all.filter(|(_, amount)| *amount > 0).collect()
+    }
+
+    /// Whether a coin may be the input of a payout.
+    #[must_use]
+    pub fn is_spendable(&self, coin: &PoolCoin) -> bool {
+        let is_free = coin.payout.is_none() && coin.spent.is_none();
+        is_free && self.books_as(coin) == Some(LedgerAccount::ChainSpendable)
+    }
+
+    /// The digest of all of it.
+    ///
+    /// # Errors
+    /// None in practice: every state can be written.
+    pub fn digest(&self) -> Result<StateDigest, Fault> {
+        Ok(StateDigest(tagged_hash("BQIP0002/pool-state", &[&self.to_bytes()?])))
+    }
+
+    /// The state in bytes, for a checkpoint.
+    ///
+    /// # Errors
+    /// None in practice: every state can be written.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, Fault> {
+        postcard::to_stdvec(self).map_err(|error| crate::EventError::Content(error.to_string()).into())
+    }
+
+    /// A state of [`State::to_bytes`]. The caller compares its digest with the log's.
+    ///
+    /// # Errors
+    /// The bytes are no state.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Fault> {
+        postcard::from_bytes(bytes).map_err(|error| crate::EventError::Content(error.to_string()).into())
+    }
+
+    /// The chain account in which the books hold a coin; nothing for one that they do not hold (yet).
+    pub(crate) fn books_as(&self, coin: &PoolCoin) -> Option<LedgerAccount> {
+        let free = match coin.origin {
+            Origin::Block(id) => {
+                let block = self.blocks.get(&id);
+                match block.map(|block| (block.state, block.candidate.algorithm)) {
+                    Some((BlockState::Immature, lane)) => return Some(LedgerAccount::ChainImmature(lane)),
+                    // A matured block is forgotten before its unspent coin is.
+                    Some((BlockState::Matured, _)) | None => true,
+                    Some((BlockState::Found | BlockState::Orphaned | BlockState::Lost, _)) => false,
+                }
+            }
+            // While the payout is open, its inputs are in flight whole and the change is part of them.
+            Origin::Change(payout) => self.payouts.get(&payout).is_none_or(|payout| !payout.is_open()),
+            Origin::Stranger { booked, .. } => booked,
+        };
+        match coin.payout {
+            _ if !free => None,
+            Some(_) => Some(LedgerAccount::ChainInFlight),
+            None => Some(LedgerAccount::ChainSpendable),
+        }
+    }
+
+    pub(crate) fn key(&self) -> Result<KeyHash, Fault> {
+        self.opened.map(|opened| opened.key).ok_or(Fault::NotOpened)
+    }
+
+    /// Books a batch and keeps the queue of due accounts.
+    pub(crate) fn post(&mut self, number: LogNumber, lines: &[Transfer]) -> Result<(), Fault> {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        self.books.apply(lines)?;
+        for line in lines {
+            for account in [line.debit, line.credit] {
+                if let LedgerAccount::MinerPayable(miner) = account {
+                    self.note_due(number, miner);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// An account keeps its place in the queue while it stays above the minimum. The pool's own key never has one.
+    pub(crate) fn note_due(&mut self, number: LogNumber, account: AccountId) {
+        let payout_min = self.terms().map_or(u64::MAX, |terms| terms.payouts.payout_min.atoms());
+        let is_own = self.accounts.key(account) == self.opened.map(|opened| opened.key);
+        if !is_own && self.books.balance(LedgerAccount::MinerPayable(account)) >= payout_min {
+            self.due_since.entry(account).or_insert(number);
+        } else {
+            self.due_since.remove(&account);
+        }
+    }
+
+    /// The part of an income that blocks brought which have not matured.
+    fn immature(&self, account: LedgerAccount) -> u64 {
+        let immature = self.blocks.values().filter(|block| block.state == BlockState::Immature);
+        let lines = immature.flat_map(|block| &block.lines).filter(|line| line.credit == account);
+        lines.fold(0, |sum, line| sum.saturating_add(line.amount.atoms()))
+    }
+}
+
+/// `amount` out of `sources`, in their order; nothing when they do not hold that much.
+pub(crate) fn take(sources: &[(LedgerAccount, u64)], amount: Amount) -> Option<Vec<(LedgerAccount, Amount)>> {
+    let mut left = amount.atoms();
+    let mut taken = Vec::new();
+    for (account, able) in sources {
+        let part = left.min(*able);
+        if part > 0 {
+            left = left.saturating_sub(part);
+            taken.push((*account, Amount::from_atoms(part).ok()?));
+        }
+    }
+    (left == 0).then_some(taken)
+}
+
+impl fmt::Display for StateDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for StateDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StateDigest({self})")
+    }
+}

@@ -1,0 +1,7 @@
+mod bad_input;
+mod chain;
+mod events;
+mod recovery;
+mod stops;
+mod storms;
+mod world;

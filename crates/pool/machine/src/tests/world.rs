@@ -1,0 +1,386 @@
+//! A pool, its shares and a toy chain, driven as a driver would: facts in, commands out.
+
+use std::{collections::BTreeMap, ops::ControlFlow};
+
+use bq_ledger::{FeeBasisPoints, LedgerAccount, ShareWeight, WindowUnits};
+use bq_mining_message::{BootEpoch, FrameDigest, FrameHeader, FrontEndId, Share, SharePosition, ShareSequence};
+use bq_primitives::{
+    AccountId, Algorithm, Amount, BlockId, Height, KeyHash, Network, NetworkDifficulty, OutPoint, ShareDifficulty,
+    Transaction, TxOut, WorkerName,
+};
+
+use super::chain::ToyChain;
+use crate::{
+    Accounts, Act, Applied, BlockState, Candidate, ChainEvent, Command, CommitmentCheck, Event, Fault, LaneTerms,
+    NewAccount, Opened, Operator, Outside, PayoutEvent, PayoutId, PayoutTerms, Scheme, Shares, SharesError, State,
+    Terms, Winning, next,
+};
+
+pub(super) const POOL: KeyHash = KeyHash([0xee; 32]);
+pub(super) const STRANGER: KeyHash = KeyHash([0x77; 32]);
+pub(super) const MATURITY: u32 = 10;
+pub(super) const FINAL_DEPTH: u32 = 6;
+pub(super) const REWARD: u64 = 5_000_000_000;
+pub(super) const LANE: Algorithm = Algorithm::Sha256d;
+const FRONT_END: FrontEndId = FrontEndId(0);
+
+pub(super) fn miner(number: u8) -> KeyHash {
+    KeyHash([number; 32])
+}
+
+pub(super) fn atoms(amount: u64) -> Amount {
+    Amount::from_atoms(amount).expect("small")
+}
+
+/// Shares in the order of the log.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ShareList(pub(super) Vec<Share>);
+
+impl Shares for ShareList {
+    fn walk_back(
+        &self,
+        algorithm: Algorithm,
+        from: SharePosition,
+        accounts: &Accounts,
+        each: &mut dyn FnMut(AccountId, ShareWeight) -> ControlFlow<()>,
+    ) -> Result<(), SharesError> {
+        let count = usize::try_from(from.sequence.0).expect("small");
+        for share in self.0[..count].iter().rev().filter(|share| share.algorithm == algorithm) {
+            let account = accounts.find(&share.payee).ok_or(SharesError::UnknownKey(share.payee))?;
+            if each(account, ShareWeight::of(share.difficulty, share.network_difficulty)).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct World {
+    pub(super) chain: ToyChain,
+    pub(super) shares: ShareList,
+    pub(super) state: State,
+    pub(super) log: Vec<Event>,
+    /// Signed transactions, as a driver stores them beside the log.
+    pub(super) signed: BTreeMap<PayoutId, Transaction>,
+    /// Blocks of the pool that were found, by id.
+    pub(super) candidates: BTreeMap<BlockId, Candidate>,
+    pub(super) now_ms: u64,
+    pub(super) commitment: CommitmentCheck,
+    pub(super) framed: u64,
+    /// Signing works.
+    pub(super) signs: bool,
+}
+
+pub(super) fn terms() -> Terms {
+    let lane = LaneTerms {
+        scheme: Scheme::Pplns { window: WindowUnits::DEFAULT },
+        fee: FeeBasisPoints::new(100).expect("1 %"),
+    };
+    let payouts = PayoutTerms {
+        payout_min: atoms(100_000_000),
+        payees_max: 3,
+        inputs_max: 4,
+        round_payouts_max: 2,
+        interval_ms: 10_000,
+        fee_rate: 1000,
+        final_depth: FINAL_DEPTH,
+        gift_min: atoms(50_000),
+    };
+    Terms { lanes: [lane; 3], payouts }
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        let mut world = Self {
+            chain: ToyChain::new(MATURITY),
+            shares: ShareList::default(),
+            state: State::default(),
+            log: Vec::new(),
+            signed: BTreeMap::new(),
+            candidates: BTreeMap::new(),
+            now_ms: 1_000_000,
+            commitment: CommitmentCheck::Fine,
+            framed: 0,
+            signs: true,
+        };
+        let genesis = BlockId([0; 32]);
+        let opened = Opened { network: Network::Regtest, genesis, key: POOL, maturity: MATURITY, horizon: 200 };
+        world.append(Event::Opened(opened));
+        world.append(Event::Terms(terms()));
+        let base = world.chain.base(POOL, &[], &[]);
+        world.append(Event::Chain(ChainEvent::Base(base)));
+        world
+    }
+
+    /// Appends an event that must be taken, and checks all that must hold.
+    #[track_caller]
+    pub(super) fn append(&mut self, event: Event) -> Applied {
+        self.try_append(event).unwrap_or_else(|fault| panic!("{fault}"))
+    }
+
+    pub(super) fn try_append(&mut self, event: Event) -> Result<Applied, Fault> {
+        let applied = self.state.apply(&event, &self.shares)?;
+        if let Err(fault) = self.state.check() {
+            let coins: Vec<_> = self.state.coins().collect();
+            let payouts: Vec<_> = self.state.payouts().collect();
+            panic!("{fault}\n{event:#?}\n{:#?}\ncoins {coins:#?} payouts {payouts:#?}", applied.lines);
+        }
+        self.log.push(event);
+        Ok(applied)
+    }
+
+    /// A share worth 1/`parts` of a block.
+    pub(super) fn share(&mut self, number: u8, parts: u64) {
+        self.share_on(LANE, number, parts);
+    }
+
+    pub(super) fn share_on(&mut self, algorithm: Algorithm, number: u8, parts: u64) {
+        self.shares.0.push(Share {
+            algorithm,
+            payee: miner(number),
+            worker: WorkerName::default(),
+            difficulty: ShareDifficulty::from_hashes(1_000_000 / parts),
+            network_difficulty: NetworkDifficulty::from_hashes(1_000_000),
+            height: Height(1),
+            time_ms: self.now_ms,
+            block_id: None,
+        });
+    }
+
+    /// Tells the log of every share so far.
+    pub(super) fn frame(&mut self) {
+        let all = u64::try_from(self.shares.0.len()).expect("small");
+        while self.framed < all {
+            let count = (all - self.framed).min(256);
+            let from = usize::try_from(self.framed).expect("small");
+            let shares = self.shares.0[from..from + usize::try_from(count).expect("small")].to_vec();
+            for share in &shares {
+                if self.state.accounts().find(&share.payee).is_none() {
+                    let account = self.state.accounts().next().expect("numbers left");
+                    self.append(Event::Account(NewAccount { account, key: share.payee }));
+                }
+            }
+            self.append(Event::Frame(FrameHeader {
+                front_end: FRONT_END,
+                epoch: BootEpoch(1),
+                first: ShareSequence(self.framed + 1),
+                count: u16::try_from(count).expect("256"),
+                digest: FrameDigest::of(&shares),
+            }));
+            self.framed += count;
+        }
+    }
+
+    /// The newest share is a block of the pool on `parent`.
+    pub(super) fn find_block(&mut self, parent: BlockId, takes: bool) -> BlockId {
+        self.frame();
+        let id = self.chain.mine_on(parent, (POOL, atoms(REWARD)), takes);
+        let winning = match self.framed {
+            0 => Winning::NoShares,
+            newest => Winning::Share(SharePosition { front_end: FRONT_END, sequence: ShareSequence(newest) }),
+        };
+        let candidate = Candidate {
+            id,
+            height: self.chain.blocks[&id].height,
+            algorithm: LANE,
+            coinbase: self.chain.blocks[&id].transactions[0].txid(),
+            outputs: vec![(0, atoms(REWARD))],
+            winning,
+            time: 0,
+        };
+        self.append(Event::Candidate(candidate.clone()));
+        self.candidates.insert(id, candidate);
+        id
+    }
+
+    /// One block on the tip, ours or not.
+    pub(super) fn mine(&mut self, ours: bool) {
+        let tip = self.chain.tip;
+        self.chain.tip = if ours { self.find_block(tip, true) } else { self.foreign_block(tip, true) };
+        self.prune_mempool();
+    }
+
+    pub(super) fn foreign_block(&mut self, parent: BlockId, takes: bool) -> BlockId {
+        self.chain.mine_on(parent, (STRANGER, atoms(REWARD)), takes)
+    }
+
+    fn prune_mempool(&mut self) {
+        let best: Vec<_> = self.chain.best().iter().flat_map(|block| block.transactions.clone()).collect();
+        self.chain.mempool.retain(|transaction| !best.contains(transaction));
+    }
+
+    /// The best chain becomes one that leaves it `depth` blocks down and is one block longer; `ours` says which of the new
+    /// blocks are the pool's.
+    pub(super) fn reorg(&mut self, depth: usize, ours: impl Fn(usize) -> bool, takes: bool) {
+        let best: Vec<BlockId> = self.chain.best().iter().map(|block| block.id).collect();
+        let depth = depth.min(best.len() - 1);
+        let mut parent = best[best.len() - 1 - depth];
+        for position in 0..=depth {
+            parent = if ours(position) { self.find_block(parent, takes) } else { self.foreign_block(parent, takes) };
+        }
+        let dropped: Vec<Transaction> =
+            self.chain.best()[best.len() - depth..].iter().flat_map(|block| block.transactions[1..].to_vec()).collect();
+        self.chain.tip = parent;
+        self.chain.mempool.extend(dropped);
+        self.prune_mempool();
+    }
+
+    /// Tells the log how the chain changed.
+    pub(super) fn follow(&mut self) {
+        let from = self.state.tip().expect("based");
+        if from == self.chain.tip() {
+            return;
+        }
+        let (joined, known) = self.known();
+        let way = self.chain.way(from.id, POOL, &joined, &known);
+        self.append(Event::Chain(ChainEvent::Way(way)));
+        self.compare();
+    }
+
+    pub(super) fn known(&self) -> (Vec<BlockId>, Vec<OutPoint>) {
+        let joined = self.state.blocks().map(|block| block.candidate.id).collect();
+        (joined, self.state.coins().map(|(outpoint, _)| outpoint).collect())
+    }
+
+    /// The books have the coins that the chain has.
+    #[track_caller]
+    pub(super) fn compare(&self) {
+        let unspent = self.chain.unspent(self.chain.tip);
+        let min = terms().payouts.gift_min;
+        let is_counted = |output: &TxOut| output.key_hash == POOL && output.amount >= min;
+        let on_chain: Vec<OutPoint> =
+            unspent.iter().filter(|(_, (output, _, _))| is_counted(output)).map(|(outpoint, _)| *outpoint).collect();
+        let in_books: Vec<OutPoint> = self
+            .state
+            .coins()
+            .filter(|(_, coin)| coin.spent.is_none() && coin.amount >= min)
+            .map(|(outpoint, _)| outpoint)
+            .collect();
+        assert_eq!(in_books, on_chain);
+    }
+
+    pub(super) fn outside(&self) -> Outside {
+        Outside {
+            now_ms: self.now_ms,
+            in_step: self.state.tip() == Some(self.chain.tip()),
+            coins_match: true,
+            commitment: self.commitment,
+        }
+    }
+
+    /// Carries out commands until only waiting is left.
+    pub(super) fn settle(&mut self) {
+        self.follow();
+        loop {
+            let commands = next(&self.state, &self.outside()).expect("sound books");
+            let mut appended = false;
+            for command in commands {
+                match command {
+                    Command::Append(event) => {
+                        self.append(event);
+                        appended = true;
+                    }
+                    Command::Sign(payout) if self.signs => {
+                        self.sign(payout);
+                        appended = true;
+                    }
+                    Command::Send(payout) => {
+                        if let Some(transaction) = self.signed.get(&payout).cloned() {
+                            self.chain.send(&transaction);
+                        }
+                    }
+                    Command::Sign(_) | Command::Submit(_) => {}
+                }
+                if appended {
+                    break;
+                }
+            }
+            if !appended {
+                return;
+            }
+        }
+    }
+
+    fn sign(&mut self, payout: PayoutId) {
+        let planned = &self.state.payout(payout).expect("open").planned;
+        let transaction = planned.transaction(self.state.accounts(), POOL).expect("keys");
+        self.signed.insert(payout, transaction);
+        self.append(Event::Payout(PayoutEvent::Signed { payout, digest: [1; 32] }));
+    }
+
+    pub(super) fn decide(&mut self, act: Act) -> Result<Applied, Fault> {
+        let (who, reason) = ("a person".to_owned(), "a test".to_owned());
+        self.try_append(Event::Operator(Operator { act, who, reason, time_ms: self.now_ms }))
+    }
+
+    /// Somebody spends unspent coins of the pool outside the books: `kept` comes back, the rest goes away.
+    pub(super) fn steal(&mut self, outpoints: &[OutPoint], kept: u64) -> Transaction {
+        let coins = self.chain.unspent(self.chain.tip);
+        let worth: u64 = outpoints.iter().map(|outpoint| coins[outpoint].0.amount.atoms()).sum();
+        let mut outputs = vec![TxOut { amount: atoms(worth - kept), key_hash: STRANGER }];
+        if kept > 0 {
+            outputs.push(TxOut { amount: atoms(kept), key_hash: POOL });
+        }
+        let transaction = plain(outpoints.to_vec(), outputs);
+        // It gets into the next block before whatever the pool sent.
+        self.chain.mempool.insert(0, transaction.clone());
+        transaction
+    }
+
+    /// A stranger sends the pool coins.
+    pub(super) fn gift(&mut self, amount: u64) -> Option<Transaction> {
+        let coins = self.chain.unspent(self.chain.tip);
+        let height = self.chain.tip().height.0 + 1;
+        let taken = |outpoint: &OutPoint| self.chain.mempool.iter().any(|other| other.inputs.contains(outpoint));
+        let (outpoint, (output, _, _)) = coins.iter().find(|(outpoint, (output, made, is_coinbase))| {
+            output.key_hash == STRANGER && !taken(outpoint) && (!is_coinbase || height - made.0 >= MATURITY)
+        })?;
+        let rest = output.amount.atoms().checked_sub(amount)?;
+        let outputs =
+            vec![TxOut { amount: atoms(amount), key_hash: POOL }, TxOut { amount: atoms(rest), key_hash: STRANGER }];
+        let transaction = plain(vec![*outpoint], outputs);
+        self.chain.mempool.push(transaction.clone());
+        Some(transaction)
+    }
+
+    pub(super) fn balance(&self, account: LedgerAccount) -> u64 {
+        self.state.books().balance(account)
+    }
+
+    pub(super) fn payable(&self, number: u8) -> u64 {
+        let account = self.state.accounts().find(&miner(number)).expect("known");
+        self.balance(LedgerAccount::MinerPayable(account))
+    }
+
+    /// What miners have on the best chain.
+    pub(super) fn received_by(&self, number: u8) -> u64 {
+        let outputs = self.chain.best().into_iter().flat_map(|block| &block.transactions).flat_map(|tx| &tx.outputs);
+        outputs.filter(|output| output.key_hash == miner(number)).map(|output| output.amount.atoms()).sum()
+    }
+
+    /// Quiet blocks of strangers, time passing, until nothing is to be done any more.
+    pub(super) fn calm_down(&mut self) {
+        for _ in 0..60 {
+            self.now_ms += 60_000;
+            self.settle();
+            self.mine(false);
+        }
+        self.settle();
+    }
+
+    pub(super) fn blocks_in(&self, state: BlockState) -> usize {
+        self.state.blocks().filter(|block| block.state == state).count()
+    }
+}
+
+pub(super) fn plain(inputs: Vec<OutPoint>, outputs: Vec<TxOut>) -> Transaction {
+    Transaction {
+        version: 1,
+        inputs,
+        outputs,
+        lock_height: Height(0),
+        coinbase_data: Vec::new(),
+        witnesses: Vec::new(),
+    }
+}
