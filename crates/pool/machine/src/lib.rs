@@ -55,7 +55,7 @@ pub use fault::Fault;
 pub use log::{LogHash, LogHead, LogNumber};
 pub use next::{Command, Outside, next};
 pub use payout::{Payout, PayoutId, PayoutInput, PayoutKind, PayoutState, PlannedPayout, VoidProof};
-pub use plan::{plan_fence, plan_payout, plan_withdrawal};
+pub use plan::{plan_fence, plan_payout, plan_withdrawal, recognise};
 pub use shares::{Shares, SharesError};
 pub use state::{FrontEndHead, Paused, PayoutRound, Recovery, State, StateDigest};
 pub use terms::{LaneTerms, PayoutTerms, Scheme, Terms, TermsFrom};

@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, collections::BTreeSet};
 
 use bq_ledger::{LedgerAccount, LedgerError, PayoutPlan};
-use bq_primitives::{AccountId, Amount, BlockWeight, KeyHash, OutPoint, TxId};
+use bq_primitives::{AccountId, Amount, BlockWeight, KeyHash, OutPoint, Transaction, TxId};
 
 use crate::{Fault, PayoutId, PayoutInput, PayoutKind, PayoutTerms, PlannedPayout, State};
 
@@ -78,6 +78,43 @@ pub fn plan_fence(state: &State, now_ms: u64) -> Result<Option<PlannedPayout>, F
         }
         _ => Ok(None),
     }
+}
+
+/// What a transaction of this pool was planned as, read back from the chain after the log forgot it; nothing if it is none,
+/// or pays a key that has no account.
+#[must_use]
+pub fn recognise(state: &State, transaction: &Transaction, time_ms: u64) -> Option<PlannedPayout> {
+    let key = state.key().ok()?;
+    let inputs = transaction.inputs.iter().map(|outpoint| {
+        let amount = state.coin(outpoint)?.amount;
+        Some(PayoutInput { outpoint: *outpoint, amount })
+    });
+    let inputs = inputs.collect::<Option<Vec<_>>>()?;
+    let (change, payments) = match transaction.outputs.split_last() {
+        Some((last, payments)) if last.key_hash == key => (last.amount, payments),
+        _ => (Amount::ZERO, transaction.outputs.as_slice()),
+    };
+    let paid = Amount::sum(payments.iter().map(|output| output.amount)).ok()?;
+    let network_fee = sum(&inputs).ok()?.checked_sub(paid).ok()?.checked_sub(change).ok()?;
+    let accounts = payments.iter().map(|output| Some((state.accounts().find(&output.key_hash)?, output.amount)));
+    let kind = match accounts.collect::<Option<Vec<_>>>()? {
+        none if none.is_empty() => PayoutKind::Fence,
+        nets => PayoutKind::Miners(plan_of(&nets, network_fee)?),
+    };
+    let draft = PlannedPayout { network_fee, ..draft(state, kind, inputs, change, time_ms) };
+    finish(state, draft).ok().filter(|planned| planned.txid == transaction.txid())
+}
+
+/// The plan that pays exactly this: each payee was debited its payment and its part of the fee.
+fn plan_of(nets: &[(AccountId, Amount)], network_fee: Amount) -> Option<PayoutPlan> {
+    // The split of the fee depends on the number of payees alone, so it is asked with amounts that bear any fee.
+    let bearable = nets.iter().map(|(account, _)| (*account, Amount::MAX)).collect();
+    let split = PayoutPlan::new(bearable, network_fee).ok()?;
+    let gross = nets
+        .iter()
+        .zip(&split.payees)
+        .map(|((account, net), payee)| Some((*account, net.checked_add(payee.fee).ok()?)));
+    PayoutPlan::new(gross.collect::<Option<Vec<_>>>()?, network_fee).ok()
 }
 
 /// Who is paid out of `available`: those due longest first, each whole. Who does not fit is passed over, so that one large

@@ -68,9 +68,11 @@ impl State {
 
     /// Undoes everything above `fork`: spends first, so that every coin is there when its block goes.
     fn take_back(&mut self, step: &mut Step<'_>, fork: Height) -> Result<(), Fault> {
-        let gone = |spent: &Spent| spent.height > fork;
-        let spends: Vec<OutPoint> = self.coins_where(|coin| coin.spent.as_ref().is_some_and(gone));
-        for outpoint in spends {
+        let spends = self.coins.iter().filter_map(|(outpoint, coin)| Some((coin.spent?.height, *outpoint)));
+        let mut spends: Vec<(Height, OutPoint)> = spends.filter(|(height, _)| *height > fork).collect();
+        spends.sort_unstable();
+        // The newest first: what spends the change of a payout goes before that payout does.
+        for (_, outpoint) in spends.into_iter().rev() {
             self.unspend(step, outpoint)?;
         }
         let mut leaving: Vec<(Height, BlockId)> = self.on_chain().filter(|(height, _)| *height > fork).collect();
@@ -131,9 +133,10 @@ impl State {
         spent: &BTreeMap<OutPoint, Spent>,
         unspent: &BTreeMap<OutPoint, &Received>,
     ) -> Result<(), Fault> {
-        let known: Vec<(OutPoint, Spent)> =
-            self.coins.iter().filter_map(|(outpoint, coin)| Some((*outpoint, coin.spent?))).collect();
-        for (outpoint, old) in known {
+        let known = self.coins.iter().filter_map(|(outpoint, coin)| Some((coin.spent?.height, *outpoint, coin.spent?)));
+        let mut known: Vec<(Height, OutPoint, Spent)> = known.collect();
+        known.sort_unstable_by_key(|(height, outpoint, _)| (*height, *outpoint));
+        for (_, outpoint, old) in known.into_iter().rev() {
             // A spend that the base does not name is kept unless the coin is shown unspent: it may be long buried.
             let is_other = spent.get(&outpoint).is_some_and(|new| new.by != old.by);
             if unspent.contains_key(&outpoint) || is_other {

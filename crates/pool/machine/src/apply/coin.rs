@@ -107,14 +107,13 @@ impl State {
 
     /// Payouts and gifts that are deep enough once `height` is the tip: T31 and T40.
     pub(super) fn bury(&mut self, step: &mut Step<'_>, height: Height) -> Result<(), Fault> {
-        let final_depth = self.terms().map_or(u32::MAX, |terms| terms.payouts.final_depth);
-        let depth = |from: Height| height.above(from).map_or(0, |above| above.saturating_add(1));
         let deep = self.payouts.values().filter(|payout| payout.is_open());
-        let deep = deep.filter(|payout| payout.confirmed.is_some_and(|from| depth(from) >= final_depth));
+        let deep = deep.filter(|payout| payout.confirmed.is_some_and(|from| self.is_final_at(from, height)));
         let deep: Vec<PayoutId> = deep.map(|payout| payout.planned.id).collect();
         for payout in deep {
             self.finalize(step, payout)?;
         }
+        let depth = |from: Height| height.above(from).map_or(0, |above| above.saturating_add(1));
         let maturity = self.opened.map_or(u32::MAX, |opened| opened.maturity);
         let is_gift =
             |coin: &PoolCoin| matches!(coin.origin, Origin::Stranger { booked: false, .. }) && coin.spent.is_none();
@@ -124,6 +123,12 @@ impl State {
             self.book_gift(step, &outpoint)?;
         }
         Ok(())
+    }
+
+    /// Whether a payout in the block at `from` is final once `tip` is the tip.
+    pub(super) fn is_final_at(&self, from: Height, tip: Height) -> bool {
+        let final_depth = self.terms().map_or(u32::MAX, |terms| terms.payouts.final_depth);
+        tip.above(from).is_some_and(|above| above.saturating_add(1) >= final_depth)
     }
 
     /// T40.

@@ -2,13 +2,17 @@
 
 use bq_ledger::{Cause, LedgerAccount, Transfer};
 use bq_mining_message::{FrontEndId, ShareSequence};
-use bq_primitives::{Algorithm, Amount, Height, KeyHash, TxId};
+use bq_primitives::{Algorithm, Amount, Height, KeyHash, OutPoint, TxId};
 
 use super::Step;
 use crate::{
     Act, BlockState, Fault, LogHead, Operator, Origin, Paused, Payout, PayoutId, PayoutKind, PayoutState,
-    PlannedPayout, Recovery, State,
+    PlannedPayout, PoolCoin, Recovery, State,
 };
+
+/// What a payee may have been paid beyond what the books now owe without anybody having to look: residues fall to other
+/// blocks when a log did not see a reorganisation that its lost end saw, less than an atom a block and payee.
+const ROUNDING_ATOMS_MAX: u64 = 1000;
 
 impl State {
     pub(super) fn operator(&mut self, step: &mut Step<'_>, operator: &Operator) -> Result<(), Fault> {
@@ -93,11 +97,13 @@ impl State {
                 let owed = payee.gross.min(Amount::from_atoms(self.books.balance(debit))?);
                 lines.push(Transfer { cause, debit, credit, amount: owed });
                 let amount = payee.gross.checked_sub(owed)?;
-                lines.push(Transfer { cause, debit: LedgerAccount::Missing, credit, amount });
+                let is_rounding = amount.atoms() <= ROUNDING_ATOMS_MAX;
+                let debit = if is_rounding { LedgerAccount::WriteOff } else { LedgerAccount::Missing };
+                lines.push(Transfer { cause, debit, credit, amount });
             }
         }
         let (debit, credit) = (LedgerAccount::ChainInFlight, LedgerAccount::Missing);
-        lines.push(Transfer { cause, debit, credit, amount: planned.spent()? });
+        lines.push(Transfer { cause, debit, credit, amount: self.missing_by(&planned.txid)? });
         lines.retain(|line| line.amount > Amount::ZERO);
         step.book(self, lines)?;
         for input in &planned.inputs {
@@ -105,8 +111,8 @@ impl State {
                 coin.payout = Some(id);
             }
         }
-        if let Some(coin) = planned.change_outpoint().and_then(|outpoint| self.coins.get_mut(&outpoint)) {
-            coin.origin = Origin::Change(id);
+        if let Some(outpoint) = planned.change_outpoint() {
+            self.adopt_change(step, outpoint, id, planned.change, confirmed)?;
         }
         let payout = Payout {
             planned: planned.clone(),
@@ -120,6 +126,36 @@ impl State {
         self.payouts.insert(id, payout);
         self.newest_payout = id;
         step.applied.payouts.insert(id);
+        // One whose change was spent by a buried payout is at least as deep.
+        let tip = self.tip.map(|tip| tip.height).unwrap_or_default();
+        if self.is_final_at(confirmed, tip) { self.finalize(step, id) } else { Ok(()) }
+    }
+
+    /// What looked like a gift is the payout's change, and in flight with it.
+    fn adopt_change(
+        &mut self,
+        step: &mut Step<'_>,
+        outpoint: OutPoint,
+        payout: PayoutId,
+        amount: Amount,
+        height: Height,
+    ) -> Result<(), Fault> {
+        let origin = Origin::Change(payout);
+        // Change of less than a gift is worth was left alone when it arrived.
+        let none = PoolCoin { amount, height, origin, payout: None, spent: None, suspect: true };
+        let coin = self.coins.get(&outpoint).copied().unwrap_or(none);
+        if let (Origin::Stranger { booked: true, .. }, Some(_)) = (coin.origin, self.books_as(&coin)) {
+            // It was booked as spendable when it was buried. Since then it is in flight with a payout of its own, or missing.
+            let credit = match (coin.payout, coin.spent) {
+                (Some(_), _) => LedgerAccount::ChainInFlight,
+                (None, Some(_)) => LedgerAccount::Missing,
+                (None, None) => LedgerAccount::ChainSpendable,
+            };
+            let cause = Cause::PayoutAdopted { payout: payout.0 };
+            let line = Transfer { cause, debit: LedgerAccount::GiftIncome, credit, amount: coin.amount };
+            step.book(self, vec![line])?;
+        }
+        self.coins.insert(outpoint, PoolCoin { origin, ..coin });
         Ok(())
     }
 
@@ -136,12 +172,19 @@ impl State {
         if transaction.is_none_or(|transaction| transaction.txid() != planned.txid) {
             return Err(Fault::Payout { payout: planned.id, reason: "its transaction is another one" });
         }
-        if self.missing_by(&planned.txid)? != planned.spent()? {
-            return Err(Fault::Payout { payout: planned.id, reason: "its inputs are not the coins that are missing" });
-        }
-        let change = planned.change_outpoint().and_then(|outpoint| self.coins.get(&outpoint));
-        if matches!(change.map(|coin| coin.origin), Some(Origin::Stranger { booked: true, .. })) {
-            return Err(Fault::Operator("its change is booked as a gift"));
+        self.missing_by(&planned.txid)?;
+        for input in &planned.inputs {
+            let coin = self.coins.get(&input.outpoint).ok_or(Fault::Coin(input.outpoint))?;
+            let is_spent = coin.payout.is_none() && coin.spent.is_some_and(|spent| spent.by == planned.txid);
+            let is_booked = self.books_as(coin).is_some() || matches!(coin.origin, Origin::Change(_));
+            if !is_spent || !is_booked || coin.amount != input.amount {
+                return Err(Fault::Coin(input.outpoint));
+            }
+            let is_forgotten_too =
+                matches!(coin.origin, Origin::Stranger { .. }) && self.spent_by(&input.outpoint.txid);
+            if is_forgotten_too {
+                return Err(Fault::Operator("it spends the change of a forgotten payout: adopt that one first"));
+            }
         }
         let spent = self.coins.values().filter_map(|coin| coin.spent).find(|spent| spent.by == planned.txid);
         spent.map(|spent| spent.height).ok_or(Fault::UnknownPayout(planned.id))
@@ -229,11 +272,13 @@ impl State {
 
     /// The coins that a transaction outside the books spent.
     fn missing_by(&self, txid: &TxId) -> Result<Amount, Fault> {
-        let is_payout = |coin: &crate::PoolCoin| {
+        let is_payout = |coin: &PoolCoin| {
             coin.payout.and_then(|id| self.payouts.get(&id)).is_some_and(|payout| payout.planned.txid == *txid)
         };
-        let by = |coin: &&crate::PoolCoin| coin.spent.is_some_and(|spent| spent.by == *txid && !spent.explained);
-        let spent = self.coins.values().filter(by).filter(|coin| !is_payout(coin));
+        let by = |coin: &&PoolCoin| coin.spent.is_some_and(|spent| spent.by == *txid && !spent.explained);
+        // Change of a payout that is still open is missing only once that one is final.
+        let is_booked = |coin: &&PoolCoin| self.books_as(coin).is_some();
+        let spent = self.coins.values().filter(by).filter(|coin| !is_payout(coin)).filter(is_booked);
         let gone = Amount::sum(spent.map(|coin| coin.amount))?;
         if gone == Amount::ZERO {
             return Err(Fault::Operator("that transaction spent no coin that is missing"));
@@ -243,6 +288,11 @@ impl State {
             return Err(Fault::Operator("those coins are explained already"));
         }
         Ok(gone)
+    }
+
+    /// Whether a transaction spent a coin of the pool.
+    fn spent_by(&self, txid: &TxId) -> bool {
+        self.coins.values().any(|coin| coin.spent.is_some_and(|spent| spent.by == *txid))
     }
 
     /// What a stranger's transaction sent the pool. Refused while some of it is not buried, if `whole`.

@@ -170,6 +170,7 @@ impl State {
         let payout = payout.clone();
         let mut lines = paid(&payout, Cause::PayoutFinal { payout: id.0 });
         lines.extend(self.change_line(&payout, Cause::PayoutFinal { payout: id.0 }));
+        lines.extend(self.missing_change(step, &payout));
         if let PayoutKind::Miners(plan) = &payout.planned.kind {
             for payee in &plan.payees {
                 let sum = self.paid.entry(payee.account).or_default();
@@ -210,6 +211,16 @@ impl State {
         let is_in_flight = self.reserved_by(&payout.planned.change_outpoint()?).is_some();
         let (debit, credit) = (LedgerAccount::ChainSpendable, LedgerAccount::ChainInFlight);
         (!is_in_flight).then_some(Transfer { cause, debit, credit, amount: payout.planned.change })
+    }
+
+    /// T41 for change that became a coin of the books only now, and that something outside them spent before: after a
+    /// recovery.
+    fn missing_change(&self, step: &Step<'_>, payout: &Payout) -> Option<Transfer> {
+        let coin = self.coins.get(&payout.planned.change_outpoint()?)?;
+        let is_foreign = coin.spent.is_some() && coin.payout.is_none();
+        let cause = Cause::SpentOutside { event: step.number.0 };
+        let (debit, credit) = (LedgerAccount::Missing, LedgerAccount::ChainSpendable);
+        is_foreign.then_some(Transfer { cause, debit, credit, amount: coin.amount })
     }
 
     /// T32: T30 backwards, less the coins that are gone.

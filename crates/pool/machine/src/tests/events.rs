@@ -1,1 +1,89 @@
+//! Events as bytes, and what the chain says of the log.
 
+use bq_primitives::BlockId;
+
+use super::{
+    storms::storm,
+    world::{POOL, World},
+};
+use crate::{Commitment, CommitmentCheck, Event, EventError, LogHash, LogHead, LogNumber, Recovery, State};
+
+#[test]
+fn every_byte_of_an_event_counts() {
+    let world = storm(7, 80);
+    let mut flips = 0;
+    for event in &world.log {
+        let bytes = event.to_bytes().expect("encodes");
+        for index in 0..bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[index] ^= 1 << (index % 8);
+            match Event::from_bytes(&flipped) {
+                Ok(other) => assert_ne!(other, *event),
+                Err(EventError::Version(version)) => assert_ne!(version, 1),
+                Err(_) => {}
+            }
+            flips += 1;
+        }
+        for length in 0..bytes.len() {
+            assert!(Event::from_bytes(&bytes[..length]).is_err());
+        }
+        let longer = [bytes.as_slice(), &[0]].concat();
+        assert!(Event::from_bytes(&longer).is_err(), "{}", event.name());
+    }
+    assert!(flips > 5000);
+}
+
+#[test]
+fn a_log_with_a_hole_a_swap_or_another_event_ends_elsewhere() {
+    let world = storm(8, 60);
+    let head = |events: &[Event]| {
+        events.iter().fold(LogHead::default(), |head, event| head.after(&event.to_bytes().expect("encodes")))
+    };
+    let whole = head(&world.log);
+    assert_eq!(whole, world.state.head());
+    for index in 1..world.log.len() - 1 {
+        let mut hole = world.log.clone();
+        hole.remove(index);
+        assert_ne!(head(&hole), whole);
+        let mut swapped = world.log.clone();
+        swapped.swap(index, index + 1);
+        assert_eq!(head(&swapped) == whole, swapped == world.log);
+    }
+}
+
+#[test]
+fn a_checkpoint_of_another_state_is_refused() {
+    let mut world = World::new();
+    let digest = world.state.digest().expect("encodes");
+    let other = crate::StateDigest([1; 32]);
+    assert!(matches!(world.try_append(Event::Checkpoint(other)), Err(crate::Fault::Checkpoint(..))));
+    world.append(Event::Checkpoint(digest));
+    assert!(State::from_bytes(&[0xff; 40]).is_err());
+}
+
+#[test]
+fn a_commitment_is_read_only_with_its_key_and_says_how_far_the_log_had_come() {
+    let key = [7; 32];
+    let head = LogHead { number: LogNumber(41), hash: LogHash([9; 32]) };
+    let bytes = Commitment(head).to_bytes(&key);
+    let data = [b"/bq/".as_slice(), &bytes].concat();
+    assert_eq!(Commitment::read(&data, b"/bq/", &key), Some(Commitment(head)));
+    for index in 0..data.len() {
+        let mut forged = data.clone();
+        forged[index] ^= 1;
+        assert_eq!(Commitment::read(&forged, b"/bq/", &key), None, "byte {index}");
+    }
+    assert_eq!(Commitment::read(&data, b"/bq/", &[8; 32]), None);
+    assert_eq!(Commitment::read(&data[..50], b"/bq/", &key), None);
+    let (same, other) = (Some(head.hash), Some(LogHash([1; 32])));
+    let recovery =
+        |number| Recovery { event: LogNumber(3), seen: LogHead { number: LogNumber(number), ..head }, open: false };
+    let check = |ours, recovery: Option<Recovery>| Commitment(head).check(recovery.as_ref(), |_| ours);
+    assert_eq!(check(same, None), CommitmentCheck::Fine);
+    assert_eq!(check(None, None), CommitmentCheck::Behind { seen: head });
+    assert_eq!(check(other, None), CommitmentCheck::Differs { seen: head });
+    assert_eq!(check(other, Some(recovery(41))), CommitmentCheck::Fine);
+    assert_eq!(check(other, Some(recovery(40))), CommitmentCheck::Differs { seen: head });
+    assert_eq!(POOL, World::new().state.opened().expect("opened").key);
+    assert_eq!(BlockId([0; 32]), World::new().state.opened().expect("opened").genesis);
+}

@@ -1,1 +1,281 @@
+//! Every stop that the books know, and its way out (SPEC 8.7).
 
+use bq_ledger::LedgerAccount;
+use bq_primitives::{Algorithm, OutPoint};
+
+use super::world::{POOL, REWARD, STRANGER, World, atoms, miner, terms};
+use crate::{
+    Act, BlockState, CommitmentCheck, ConditionName, Event, Fault, LogHash, LogHead, LogNumber, PayoutEvent,
+    PayoutState, Terms, conditions, plan_withdrawal,
+};
+
+impl World {
+    fn names(&self) -> Vec<ConditionName> {
+        conditions(&self.state, &self.outside()).into_iter().map(|condition| condition.name).collect()
+    }
+
+    /// `count` blocks of miner 1, all matured, nothing paid yet.
+    fn with_blocks(count: usize) -> Self {
+        let mut world = Self::new();
+        world.decide(Act::Pause).expect("not paused");
+        for _ in 0..count {
+            world.share(1, 1);
+            world.mine(true);
+        }
+        for _ in 0..20 {
+            world.mine(false);
+        }
+        world.settle();
+        world.decide(Act::Resume).expect("paused");
+        world
+    }
+
+    fn block_coin(&self) -> OutPoint {
+        let free = self.state.coins().find(|(_, coin)| self.state.is_spendable(coin));
+        free.expect("a coin").0
+    }
+}
+
+#[test]
+fn coins_spent_outside_stop_payouts_until_a_person_says_what_that_was() {
+    let mut world = World::with_blocks(3);
+    let taken = world.steal(&[world.block_coin()], REWARD - 60_000_000);
+    world.mine(false);
+    world.settle();
+    assert_eq!(world.names(), [ConditionName::CoinsMissing]);
+    assert!(world.state.payouts().next().is_none(), "nobody is paid");
+    let txid = taken.txid();
+    let early = world.decide(Act::AdoptWithdrawal { txid });
+    assert!(matches!(early, Err(Fault::Operator(_))), "what came back is not buried: {early:?}");
+    for _ in 0..10 {
+        world.mine(false);
+    }
+    world.settle();
+    let fees: u64 = Algorithm::ALL.into_iter().map(|lane| world.state.earned_fees(lane)).sum();
+    assert_eq!(fees, 150_000_000);
+    world.decide(Act::AdoptWithdrawal { txid }).expect("it took less than the pool earned");
+    assert_eq!(world.balance(LedgerAccount::Missing), 0);
+    assert!(world.decide(Act::AdoptWithdrawal { txid }).is_err(), "once");
+    let fees: u64 = Algorithm::ALL.into_iter().map(|lane| world.state.earned_fees(lane)).sum();
+    assert_eq!(fees, 90_000_000);
+    world.calm_down();
+    assert!(world.received_by(1) > 0 && world.payable(1) == 0);
+}
+
+#[test]
+fn more_than_was_earned_is_no_withdrawal_and_can_be_made_good_or_written_off() {
+    let mut world = World::with_blocks(2);
+    let taken = world.steal(&[world.block_coin()], 0);
+    world.mine(false);
+    world.settle();
+    let refused = world.decide(Act::AdoptWithdrawal { txid: taken.txid() });
+    assert!(matches!(refused, Err(Fault::NotCovered { has: 100_000_000, .. })), "{refused:?}");
+    let gift = world.gift(3_000_000_000).expect("a stranger has coins");
+    assert!(world.decide(Act::AdoptRefill { txid: gift.txid() }).is_err(), "not there yet");
+    for _ in 0..11 {
+        world.mine(false);
+    }
+    world.settle();
+    world.decide(Act::AdoptRefill { txid: gift.txid() }).expect("buried");
+    assert_eq!(world.balance(LedgerAccount::Missing), 2_000_000_000);
+    assert!(matches!(world.decide(Act::WriteOff { amount: atoms(2_000_000_001) }), Err(Fault::NotCovered { .. })));
+    assert!(world.decide(Act::WriteOff { amount: atoms(0) }).is_err());
+    world.decide(Act::WriteOff { amount: atoms(2_000_000_000) }).expect("missing");
+    assert!(!world.names().contains(&ConditionName::CoinsMissing));
+    world.calm_down();
+    assert_eq!(world.names(), []);
+    assert!(world.received_by(1) > 0 && world.payable(1) == 0);
+}
+
+#[test]
+fn gifts_are_income_once_buried_and_never_a_fault() {
+    let mut world = World::with_blocks(1);
+    world.gift(49_999);
+    world.mine(false);
+    world.gift(70_000);
+    world.mine(false);
+    let parent = world.chain.tip;
+    world.chain.tip = world.chain.mine_on(parent, (POOL, atoms(REWARD)), true);
+    for _ in 0..8 {
+        world.mine(false);
+    }
+    world.settle();
+    assert_eq!(world.balance(LedgerAccount::GiftIncome), 70_000, "the dust is left alone, the coinbase is not buried");
+    world.mine(false);
+    world.settle();
+    assert_eq!(world.balance(LedgerAccount::GiftIncome), 70_000 + REWARD);
+    assert_eq!(world.names(), []);
+    world.calm_down();
+    assert_eq!(world.payable(1), 0);
+    let spends_gift = world.signed.values().flat_map(|transaction| &transaction.inputs);
+    let gifts: Vec<_> =
+        world.state.coins().filter(|(_, coin)| coin.amount == atoms(70_000)).map(|(name, _)| name).collect();
+    assert_eq!(spends_gift.filter(|input| gifts.contains(input)).count(), 0, "miners are not paid with gifts");
+}
+
+#[test]
+fn the_operator_takes_what_was_earned_and_not_an_atom_more() {
+    let mut world = World::with_blocks(3);
+    world.share(2, 1);
+    world.mine(true); // its fee is not earned before it matures
+    world.settle();
+    let over = plan_withdrawal(&world.state, STRANGER, atoms(150_000_001), world.now_ms).expect("coins are free");
+    let refused = world.try_append(Event::Payout(PayoutEvent::Planned(over)));
+    assert!(matches!(refused, Err(Fault::NotCovered { has: 150_000_000, needed: 150_000_001, .. })), "{refused:?}");
+    let own = plan_withdrawal(&world.state, POOL, atoms(1_000_000), world.now_ms).expect("coins are free");
+    assert_eq!(world.try_append(Event::Payout(PayoutEvent::Planned(own))), Err(Fault::OwnKey(POOL)));
+    let all = plan_withdrawal(&world.state, STRANGER, atoms(150_000_000), world.now_ms).expect("coins are free");
+    let fee = all.network_fee.atoms();
+    world.append(Event::Payout(PayoutEvent::Planned(all)));
+    world.calm_down();
+    let sent = world.signed.values().flat_map(|transaction| &transaction.outputs);
+    let sent: u64 = sent.filter(|output| output.key_hash == STRANGER).map(|output| output.amount.atoms()).sum();
+    assert_eq!(sent, 150_000_000 - fee);
+    assert_eq!(world.balance(LedgerAccount::WithdrawalInFlight), 0);
+    assert_eq!(world.state.earned_fees(Algorithm::Sha256d), 50_000_000, "the last block's");
+    assert_eq!(world.payable(2), 0);
+}
+
+#[test]
+fn a_payout_that_lost_its_coin_is_void_once_that_is_buried_and_others_go_on() {
+    let mut world = World::new();
+    world.share(1, 1);
+    world.mine(true);
+    let first = world.chain.tip;
+    for _ in 0..9 {
+        world.mine(false);
+    }
+    world.settle();
+    assert_eq!(world.state.payouts().next().map(|payout| payout.state), Some(PayoutState::Signed));
+    world.reorg(10, |_| false, false);
+    world.follow();
+    assert_eq!(world.blocks_in(BlockState::Lost), 1);
+    assert!(world.names().contains(&ConditionName::PayoutBlocked));
+    assert!(world.names().contains(&ConditionName::OrphanLoss), "one block had earned too little to bear it");
+    world.chain.mempool.clear();
+    for _ in 0..4 {
+        world.share(2, 1);
+        world.mine(true);
+    }
+    for _ in 0..12 {
+        world.mine(false);
+        world.now_ms += 10_000;
+        world.settle();
+    }
+    let lost = world.state.payouts().next().expect("kept");
+    assert_eq!(lost.state, PayoutState::Void);
+    world.calm_down();
+    assert!(world.received_by(2) > 0, "everybody else is paid");
+    assert!(!world.names().contains(&ConditionName::PayoutBlocked));
+    // The block comes back: the loss is undone.
+    world.chain.tip = first;
+    for _ in 0..100 {
+        world.mine(false);
+    }
+    world.settle();
+    assert_eq!(world.state.block(&first).map(|block| block.state), Some(BlockState::Matured));
+    assert_eq!(world.blocks_in(BlockState::Lost), 4, "now the others are gone");
+}
+
+#[test]
+fn a_final_payout_that_left_the_chain_is_sent_again_as_it_was() {
+    let mut world = World::with_blocks(1);
+    world.settle();
+    for _ in 0..7 {
+        world.mine(false);
+    }
+    world.settle();
+    assert_eq!(world.state.payouts().next().map(|payout| payout.state), Some(PayoutState::Final));
+    let sent = world.signed.clone();
+    world.reorg(9, |_| false, false);
+    world.chain.mempool.clear();
+    world.follow();
+    assert_eq!(world.state.payouts().next().map(|payout| payout.state), Some(PayoutState::Signed));
+    assert!(world.names().contains(&ConditionName::PayoutReturned));
+    assert_eq!(world.state.paid_in_all(), 0);
+    world.calm_down();
+    assert_eq!(world.signed, sent, "the same transaction and no other");
+    assert_eq!(world.state.payouts().next().map(|payout| payout.state), Some(PayoutState::Final));
+    assert_eq!(world.state.paid_in_all(), world.received_by(1));
+}
+
+#[test]
+fn a_log_that_the_chain_knows_longer_pays_nobody() {
+    let mut world = World::with_blocks(1);
+    let seen = LogHead { number: LogNumber(99), hash: LogHash([1; 32]) };
+    for commitment in [CommitmentCheck::Behind { seen }, CommitmentCheck::Differs { seen }] {
+        world.commitment = commitment;
+        world.now_ms += 100_000;
+        world.settle();
+        assert_eq!(world.names(), [ConditionName::LogBehindChain]);
+        assert_eq!(world.state.payouts().count(), 0);
+    }
+}
+
+#[test]
+fn all_who_are_due_are_paid_oldest_first_in_as_many_rounds_as_it_takes() {
+    let mut world = World::new();
+    world.decide(Act::Pause).expect("not paused");
+    for number in 1..=40 {
+        world.share(number, 1);
+        world.mine(true);
+    }
+    for _ in 0..30 {
+        world.mine(false);
+    }
+    world.settle();
+    assert_eq!(world.state.due().count(), 40);
+    let order: Vec<_> = {
+        let mut queue: Vec<_> = world.state.due().map(|(account, since)| (since, account)).collect();
+        queue.sort_unstable();
+        queue.into_iter().map(|(_, account)| account).collect()
+    };
+    world.decide(Act::Resume).expect("paused");
+    let mut paid = Vec::new();
+    for round in 1..=7 {
+        world.settle();
+        let payouts: Vec<_> = world.state.payouts().skip(paid.len()).cloned().collect();
+        assert_eq!(payouts.len(), 2, "round {round}");
+        paid.extend(payouts);
+        world.settle();
+        assert_eq!(world.state.payouts().count(), paid.len(), "a round ends until its interval is over");
+        world.now_ms += 10_000;
+    }
+    let accounts: Vec<_> = paid
+        .iter()
+        .flat_map(|payout| match &payout.planned.kind {
+            crate::PayoutKind::Miners(plan) => plan.payees.iter().map(|payee| payee.account).collect(),
+            _ => Vec::new(),
+        })
+        .collect();
+    assert_eq!(accounts.len(), 40);
+    for (chunk, expected) in accounts.chunks(3).zip(order.chunks(3)) {
+        let mut expected = expected.to_vec();
+        expected.sort_unstable();
+        assert_eq!(chunk, expected, "those due longest come first");
+    }
+    assert_eq!(world.state.due().count(), 0);
+}
+
+#[test]
+fn terms_hold_for_shares_after_them() {
+    let mut world = World::new();
+    world.share(1, 1);
+    world.frame();
+    let mut dear = terms();
+    dear.lanes[0].fee = bq_ledger::FeeBasisPoints::new(5000).expect("half");
+    let before = world.chain.tip;
+    let free = Terms { payouts: crate::PayoutTerms { payout_min: atoms(0), ..dear.payouts }, ..dear.clone() };
+    assert!(matches!(world.try_append(Event::Terms(free)), Err(Fault::Terms { field: "payout_min", .. })));
+    // The block of the old share is found after the change.
+    let old = world.find_block(before, true);
+    world.append(Event::Terms(dear));
+    world.chain.tip = old;
+    world.settle();
+    assert_eq!(world.balance(LedgerAccount::FeeIncome(Algorithm::Sha256d)), REWARD / 100);
+    world.share(1, 1);
+    world.mine(true);
+    world.settle();
+    assert_eq!(world.balance(LedgerAccount::FeeIncome(Algorithm::Sha256d)), REWARD / 100 + REWARD / 2);
+    assert_eq!(world.state.accounts().find(&miner(1)).map(|account| account.0), Some(1));
+}

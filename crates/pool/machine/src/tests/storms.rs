@@ -31,7 +31,7 @@ fn size(number: u64) -> usize {
 }
 
 /// One thing that happens to a pool.
-fn happen(world: &mut World, draw: &mut Draw) {
+pub(super) fn happen(world: &mut World, draw: &mut Draw) {
     match draw.below(20) {
         0..=5 => {
             for _ in 0..=draw.below(5) {
@@ -60,7 +60,7 @@ fn happen(world: &mut World, draw: &mut Draw) {
     }
 }
 
-fn storm(seed: u64, steps: usize) -> World {
+pub(super) fn storm(seed: u64, steps: usize) -> World {
     let mut world = World::new();
     let mut draw = Draw::new(seed);
     for _ in 0..steps {
