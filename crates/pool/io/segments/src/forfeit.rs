@@ -1,0 +1,168 @@
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use bq_mining_message::ShareSequence;
+
+use crate::{
+    Disk, ForfeitError, LogIdentity, OpenError,
+    header::{FileHash, HEADER_BYTES, SegmentHeader, parse_segment_name, segment_name},
+    manifest::{Gone, Manifest, Why},
+    record::SHARE_BYTES,
+    scan::{Content, ScanEnd},
+};
+
+/// What was given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forfeited {
+    /// The shares, as a hole in the log. Of the newest segment these are as many as can have been in it.
+    pub shares: Range<ShareSequence>,
+    /// Where the damaged file lies now; nothing if it was missing.
+    pub kept: Option<PathBuf>,
+}
+
+/// Gives a damaged or missing segment up, by its name, so that the log can be opened without its shares. The file is kept under
+/// another name. `at_least` is what [`crate::ShareLog::open`] is given: numbers that the log had reached are never used again.
+/// The log must not be open.
+///
+/// # Errors
+/// [`ForfeitError`].
+pub fn forfeit(
+    disk: &dyn Disk,
+    folder: &Path,
+    identity: LogIdentity,
+    name: &str,
+    at_least: ShareSequence,
+) -> Result<Forfeited, ForfeitError> {
+    let lock = disk.lock(folder).map_err(|error| OpenError::io(folder, error))?;
+    let _lock = lock.ok_or_else(|| OpenError::InUse(folder.to_owned()))?;
+    let first = parse_segment_name(name).ok_or_else(|| ForfeitError::Name(name.to_owned()))?;
+    let mut manifest = Manifest::load(disk, folder, identity)?;
+    if manifest.covering(first).is_some() {
+        return Err(ForfeitError::Gone(name.to_owned()));
+    }
+    let place = Place { disk, folder, identity, manifest: &manifest, files: segments(disk, folder)?, first };
+    let (gone, kept) = if place.files.contains(&first) {
+        (place.damaged(at_least)?, Some(folder.join(format!("{name}.forfeited"))))
+    } else {
+        (place.missing(at_least)?.ok_or_else(|| ForfeitError::Unknown(name.to_owned()))?, None)
+    };
+    // The file goes first: a crash in between leaves a missing segment, which is forfeited in the same way.
+    if let Some(kept) = &kept {
+        let path = folder.join(name);
+        let moved = disk.rename(&path, kept).and_then(|()| disk.sync_folder(folder));
+        moved.map_err(|error| OpenError::io(&path, error))?;
+    }
+    if gone.first < gone.end {
+        manifest.insert(gone);
+        manifest.store(disk, folder, identity).map_err(|(path, error)| OpenError::Io { path, error })?;
+    }
+    Ok(Forfeited { shares: gone.first..gone.end, kept })
+}
+
+/// A segment that is given up, and those around it.
+struct Place<'a> {
+    disk: &'a dyn Disk,
+    folder: &'a Path,
+    identity: LogIdentity,
+    manifest: &'a Manifest,
+    files: Vec<ShareSequence>,
+    first: ShareSequence,
+}
+
+impl Place<'_> {
+    /// A file that is there.
+    fn damaged(&self, at_least: ShareSequence) -> Result<Gone, OpenError> {
+        let bytes = self.read(self.first)?;
+        let newest = || (at_least.max(self.first.after(shares_max(&bytes))), FileHash::of(&bytes));
+        let (end, hash) = self.following()?.unwrap_or_else(newest);
+        let previous = match self.preceding() {
+            Preceding::File(file) => FileHash::of(&self.read(file)?),
+            Preceding::Gone { hash, .. } => hash,
+        };
+        Ok(Gone { why: Why::Forfeited, first: self.first, end, previous, hash })
+    }
+
+    /// A file that is not there, or the end of the one before it; nothing if no share is missing here.
+    fn missing(&self, at_least: ShareSequence) -> Result<Option<Gone>, OpenError> {
+        let (end, hash) = self.following()?.unwrap_or((at_least, FileHash::NONE));
+        let (start, previous) = match self.preceding() {
+            Preceding::Gone { end, hash } => (end, hash),
+            Preceding::File(file) => self.close(file)?,
+        };
+        let gone = Gone { why: Why::Forfeited, first: self.first, end, previous, hash };
+        Ok((start == self.first && self.first < end).then_some(gone))
+    }
+
+    /// Cuts the torn tail of the file before the place, which nothing follows any more. Returns its end and hash.
+    fn close(&self, first: ShareSequence) -> Result<(ShareSequence, FileHash), OpenError> {
+        let path = self.folder.join(segment_name(first));
+        let mut bytes = self.read(first)?;
+        let header = SegmentHeader::read(&path, &bytes, self.identity, first)?;
+        let mut content = Content::default();
+        let found = content.scan(&bytes, header);
+        let length = u64::try_from(found.length).unwrap_or(u64::MAX);
+        match found.end {
+            ScanEnd::Whole => {}
+            ScanEnd::Torn(_) => {
+                bytes.truncate(found.length);
+                let cut = self.disk.open(&path).and_then(|file| file.set_len(length).and_then(|()| file.sync()));
+                cut.map_err(|error| OpenError::io(&path, error))?;
+            }
+            ScanEnd::Corrupt(fault) => return Err(OpenError::corrupt(&path, length, fault.to_string())),
+        }
+        Ok((first.after(content.count()), FileHash::of(&bytes)))
+    }
+
+    /// Where the segment behind the place starts, and what it names as the one before it.
+    fn following(&self) -> Result<Option<(ShareSequence, FileHash)>, OpenError> {
+        let file = self.files.iter().copied().filter(|file| *file > self.first).min();
+        let gone = self.manifest.entries.iter().find(|gone| gone.first > self.first);
+        if let Some(gone) = gone.filter(|gone| file.is_none_or(|file| gone.first < file)) {
+            return Ok(Some((gone.first, gone.previous)));
+        }
+        let Some(file) = file else { return Ok(None) };
+        let path = self.folder.join(segment_name(file));
+        let header = SegmentHeader::read(&path, &self.read(file)?, self.identity, file)?;
+        Ok(Some((file, header.previous)))
+    }
+
+    fn preceding(&self) -> Preceding {
+        let file = self.files.iter().copied().filter(|file| *file < self.first).max();
+        let gone = self.manifest.entries.iter().rev().find(|gone| gone.first < self.first);
+        match (file, gone) {
+            (Some(file), gone) if gone.is_none_or(|gone| gone.first < file) => Preceding::File(file),
+            (_, Some(gone)) => Preceding::Gone { end: gone.end, hash: gone.hash },
+            (_, None) => Preceding::Gone { end: ShareSequence::FIRST, hash: FileHash::NONE },
+        }
+    }
+
+    fn read(&self, first: ShareSequence) -> Result<Vec<u8>, OpenError> {
+        let path = self.folder.join(segment_name(first));
+        let mut bytes = Vec::new();
+        self.disk.read(&path, u64::MAX, &mut bytes).map_err(|error| OpenError::io(&path, error))?;
+        Ok(bytes)
+    }
+}
+
+/// What stands before the place.
+enum Preceding {
+    File(ShareSequence),
+    /// Something that is not there any more, or the beginning of the log.
+    Gone {
+        end: ShareSequence,
+        hash: FileHash,
+    },
+}
+
+fn segments(disk: &dyn Disk, folder: &Path) -> Result<Vec<ShareSequence>, OpenError> {
+    let names = disk.list(folder).map_err(|error| OpenError::io(folder, error))?;
+    Ok(names.iter().filter_map(|name| parse_segment_name(name)).collect())
+}
+
+/// As many shares as a file of this length can have held. A hole that is too large costs numbers, one that is too small uses
+/// numbers twice.
+fn shares_max(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len().saturating_sub(HEADER_BYTES).div_ceil(SHARE_BYTES)).unwrap_or(u64::MAX)
+}
