@@ -44,8 +44,8 @@ mod open;
 mod prune;
 
 mod audit;
+mod backwards;
 mod cursor;
-mod fold;
 mod frames;
 
 pub mod v1;
@@ -54,10 +54,10 @@ pub mod v1;
 mod tests;
 
 pub use audit::{FrameFault, UnprovenFrame};
+pub use backwards::{Backwards, Piece};
 pub use cursor::Forwards;
 pub use disk::{Disk, FolderLock, RealDisk, SegmentFile};
 pub use error::{AppendError, ForfeitError, OpenError, PruneError, ReadError};
-pub use fold::Piece;
 pub use forfeit::{Forfeited, forfeit};
 pub use frames::Frames;
 pub use header::{LogIdentity, segment_name};

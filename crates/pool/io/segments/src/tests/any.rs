@@ -94,14 +94,9 @@ proptest! {
         let (_, log) = written(&shares, 7, options);
         let algorithm = Algorithm::ALL[lane];
         let units = WindowUnits::new(units).expect("in range");
-        let mut newest_first = Vec::new();
-        log.fold_back(log.next(), |payee| AccountId(payee.0[0].into()), |piece| {
-            if piece.algorithm == algorithm {
-                newest_first.push(Ok::<_, ()>((piece.payee, piece.weight)));
-            }
-            ControlFlow::Continue(())
-        }).expect("readable");
-        let got = Window::walk(units, newest_first).expect("no errors");
+        let newest_first = log.backwards(log.next(), |payee| AccountId(payee.0[0].into())).map(|piece| piece.expect("readable"));
+        let in_lane = newest_first.filter(|piece| piece.algorithm == algorithm);
+        let got = Window::walk(units, in_lane.map(|piece| Ok::<_, ()>((piece.payee, piece.weight)))).expect("no errors");
 
         // The definition in words: newest first, the first one half, each at most what is left.
         let mut left = u128::from(units.units()) << 60;

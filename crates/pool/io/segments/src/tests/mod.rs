@@ -10,7 +10,7 @@ mod round_trip;
 mod v1;
 
 use std::{
-    ops::{ControlFlow, RangeInclusive},
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -86,13 +86,7 @@ fn numbered(numbers: impl IntoIterator<Item = u32>) -> Vec<(ShareSequence, Share
 
 /// Everything before a share, newest first.
 fn folded(log: &ShareLog, before: ShareSequence) -> Result<Vec<Piece<KeyHash>>, ReadError> {
-    let mut pieces = Vec::new();
-    let mut keep = |piece| {
-        pieces.push(piece);
-        ControlFlow::Continue(())
-    };
-    log.fold_back(before, |payee| *payee, &mut keep)?;
-    Ok(pieces)
+    log.backwards(before, |payee| *payee).collect()
 }
 
 fn path_of(first: u32) -> PathBuf {

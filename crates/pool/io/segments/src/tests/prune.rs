@@ -45,16 +45,13 @@ fn what_is_pruned_is_said_so() {
     assert!(log.find_block(&BlockId([5; 32]), sequence(1)).is_err_and(|error| is_pruned(&error)));
     assert_eq!(log.find_block(&BlockId([5; 32]), sequence(7)).expect("nothing pruned is asked for"), None);
     // A window that is full before it comes there does not mind.
-    let mut count = 0;
-    let full = log.fold_back(
-        sequence(11),
-        |_| (),
-        |_| {
-            count += 1;
-            if count == 4 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        },
+    assert!(log.backwards(sequence(11), |_| ()).take(4).all(|piece| piece.is_ok()));
+    // And after an error there is nothing more.
+    assert_eq!(
+        log.backwards(sequence(11), |_| ()).map(|piece| piece.is_ok()).collect::<Vec<_>>(),
+        [true, true, true, true, false]
     );
-    full.expect("full");
+    assert_eq!(log.backwards(sequence(1), |_| ()).count(), 0, "nothing is wanted");
 }
 
 #[test]
