@@ -9,9 +9,9 @@ use bq_mining_message::{Share, ShareSequence};
 use crate::{
     Disk, ReadError, ShareLog,
     header::{SegmentHeader, segment_name},
-    log::Shared,
     record::RecordFault,
     scan::{Content, ScanEnd, position_in},
+    state::Shared,
 };
 
 impl ShareLog {

@@ -1,4 +1,5 @@
 use std::{
+    io,
     ops::Range,
     path::{Path, PathBuf},
 };
@@ -23,7 +24,8 @@ pub struct Forfeited {
 }
 
 /// Gives a damaged or missing segment up, by its name, so that the log can be opened without its shares. The file is kept under
-/// another name. `at_least` is what [`crate::ShareLog::open`] is given: numbers that the log had reached are never used again.
+/// another name. Where only the end of the newest segment is bad, the name that a segment from there on would have gives up that end
+/// and no more; the refusal to open says which name that is. `at_least` is what [`crate::ShareLog::open`] is given: numbers that the log had reached are never used again.
 /// The log must not be open.
 ///
 /// # Errors
@@ -44,7 +46,7 @@ pub fn forfeit(
     }
     let place = Place { disk, folder, identity, manifest: &manifest, files: segments(disk, folder)?, first };
     let (gone, kept) = if place.files.contains(&first) {
-        (place.damaged(at_least)?, Some(folder.join(format!("{name}.forfeited"))))
+        (place.damaged(at_least)?, Some(kept_path(&folder.join(name))))
     } else {
         (place.missing(at_least)?.ok_or_else(|| ForfeitError::Unknown(name.to_owned()))?, None)
     };
@@ -75,7 +77,8 @@ impl Place<'_> {
     /// A file that is there.
     fn damaged(&self, at_least: ShareSequence) -> Result<Gone, OpenError> {
         let bytes = self.read(self.first)?;
-        let newest = || (at_least.max(self.first.after(shares_max(&bytes))), FileHash::of(&bytes));
+        let lost = shares_max(bytes.len().saturating_sub(HEADER_BYTES));
+        let newest = || (at_least.max(self.first.after(lost)), FileHash::of(&bytes));
         let (end, hash) = self.following()?.unwrap_or_else(newest);
         let previous = match self.preceding() {
             Preceding::File(file) => FileHash::of(&self.read(file)?),
@@ -84,35 +87,53 @@ impl Place<'_> {
         Ok(Gone { why: Why::Forfeited, first: self.first, end, previous, hash })
     }
 
-    /// A file that is not there, or the end of the one before it; nothing if no share is missing here.
+    /// A file that is not there, or the bad end of the newest one; nothing if no share is missing here.
     fn missing(&self, at_least: ShareSequence) -> Result<Option<Gone>, OpenError> {
-        let (end, hash) = self.following()?.unwrap_or((at_least, FileHash::NONE));
-        let (start, previous) = match self.preceding() {
-            Preceding::Gone { end, hash } => (end, hash),
-            Preceding::File(file) => self.close(file)?,
+        let following = self.following()?;
+        let (start, previous, lost) = match self.preceding() {
+            Preceding::Gone { end, hash } => (end, hash, 0),
+            Preceding::File(file) => self.close(file, following.is_none())?,
         };
+        let (end, hash) = following.unwrap_or_else(|| (at_least.max(self.first.after(lost)), FileHash::NONE));
         let gone = Gone { why: Why::Forfeited, first: self.first, end, previous, hash };
         Ok((start == self.first && self.first < end).then_some(gone))
     }
 
-    /// Cuts the torn tail of the file before the place, which nothing follows any more. Returns its end and hash.
-    fn close(&self, first: ShareSequence) -> Result<(ShareSequence, FileHash), OpenError> {
+    /// Cuts the bad end off the file before the place, if nothing follows it and the place is that end. Returns where it ends, its hash,
+    /// and how many shares can have been behind that.
+    fn close(&self, first: ShareSequence, is_newest: bool) -> Result<(ShareSequence, FileHash, u64), OpenError> {
         let path = self.folder.join(segment_name(first));
         let mut bytes = self.read(first)?;
         let header = SegmentHeader::read(&path, &bytes, self.identity, first)?;
         let mut content = Content::default();
         let found = content.scan(&bytes, header);
+        let end = first.after(content.count());
         let length = u64::try_from(found.length).unwrap_or(u64::MAX);
-        match found.end {
-            ScanEnd::Whole => {}
-            ScanEnd::Torn(_) => {
-                bytes.truncate(found.length);
-                let cut = self.disk.open(&path).and_then(|file| file.set_len(length).and_then(|()| file.sync()));
-                cut.map_err(|error| OpenError::io(&path, error))?;
+        let lost = match found.end {
+            ScanEnd::Whole => 0,
+            // Nothing whole is behind it: the caller knows best how far the log had come.
+            ScanEnd::Torn(_) if is_newest => 0,
+            ScanEnd::Corrupt(_) if is_newest => shares_max(bytes.len() - found.length),
+            ScanEnd::Torn(fault) | ScanEnd::Corrupt(fault) => {
+                return Err(OpenError::corrupt(&path, length, fault.to_string()));
             }
-            ScanEnd::Corrupt(fault) => return Err(OpenError::corrupt(&path, length, fault.to_string())),
+        };
+        if end == self.first && found.end != ScanEnd::Whole {
+            self.cut(&path, &bytes, length).map_err(|error| OpenError::io(&path, error))?;
+            bytes.truncate(found.length);
         }
-        Ok((first.after(content.count()), FileHash::of(&bytes)))
+        Ok((end, FileHash::of(&bytes), lost))
+    }
+
+    /// Shortens a file and keeps all of it under another name.
+    fn cut(&self, path: &Path, bytes: &[u8], length: u64) -> io::Result<()> {
+        let copy = self.disk.create(&kept_path(path))?;
+        copy.write_at(0, bytes)?;
+        copy.sync()?;
+        self.disk.sync_folder(self.folder)?;
+        let file = self.disk.open(path)?;
+        file.set_len(length)?;
+        file.sync()
     }
 
     /// Where the segment behind the place starts, and what it names as the one before it.
@@ -161,8 +182,13 @@ fn segments(disk: &dyn Disk, folder: &Path) -> Result<Vec<ShareSequence>, OpenEr
     Ok(names.iter().filter_map(|name| parse_segment_name(name)).collect())
 }
 
-/// As many shares as a file of this length can have held. A hole that is too large costs numbers, one that is too small uses
-/// numbers twice.
-fn shares_max(bytes: &[u8]) -> u64 {
-    u64::try_from(bytes.len().saturating_sub(HEADER_BYTES).div_ceil(SHARE_BYTES)).unwrap_or(u64::MAX)
+/// As many shares as so many bytes can have held. A hole that is too large costs numbers, one that is too small uses numbers twice.
+fn shares_max(bytes: usize) -> u64 {
+    u64::try_from(bytes.div_ceil(SHARE_BYTES)).unwrap_or(u64::MAX)
+}
+
+fn kept_path(path: &Path) -> PathBuf {
+    let mut kept = path.as_os_str().to_owned();
+    kept.push(".forfeited");
+    kept.into()
 }

@@ -35,6 +35,7 @@ mod scan;
 mod definitions;
 mod leaves;
 mod log;
+mod state;
 mod syncer;
 mod writer;
 

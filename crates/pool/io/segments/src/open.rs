@@ -7,9 +7,9 @@ use crate::{
     Disk, LogIdentity, OpenError,
     definitions::Definitions,
     header::{FileHash, HEADER_BYTES, SegmentHeader, parse_segment_name, segment_name},
-    log::Segment,
     manifest::{self, Gone, Manifest, Why},
     scan::{Content, ScanEnd},
+    state::Segment,
     writer::Writer,
 };
 
@@ -229,7 +229,9 @@ impl Newest {
         let found = content.scan(bytes, header);
         let length = u64::try_from(found.length).unwrap_or(u64::MAX);
         if let ScanEnd::Corrupt(fault) = found.end {
-            return Err(OpenError::corrupt(&path, length, fault.to_string()));
+            let rest = segment_name(header.first.after(content.count()));
+            let reason = format!("{fault}; forfeiting {rest} keeps the shares before it");
+            return Err(OpenError::corrupt(&path, length, reason));
         }
         let (whole, torn) = bytes.split_at(found.length);
         Ok(Self {

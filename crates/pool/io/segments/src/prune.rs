@@ -3,8 +3,8 @@ use bq_mining_message::ShareSequence;
 use crate::{
     PruneError, ShareLog,
     header::segment_name,
-    log::Segment,
     manifest::{Gone, Why},
+    state::Segment,
 };
 
 impl ShareLog {

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::log::Shared;
+use crate::state::Shared;
 
 /// The thread that syncs what was appended. Stops, after a last sync, when it is dropped.
 pub(crate) struct Syncer {

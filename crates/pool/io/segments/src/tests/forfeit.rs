@@ -103,6 +103,24 @@ fn of_a_segment_that_was_cut_off_the_rest_is_kept() {
     }
 }
 
+/// One bad record costs the newest segment what is behind it, and no more.
+#[test]
+fn of_a_newest_segment_with_a_bad_record_what_is_before_it_is_kept() {
+    let disk = MemoryDisk::default();
+    fill(&open_with(&disk, 1, LogOptions { segment_shares_max: 7, ..options() }).expect("empty"), 1..=10);
+    let whole = disk.get(&path_of(8));
+    // In share 9: share 10 brought its miner and its job and is a block.
+    disk.flip(&path_of(8), whole.len() - (102 + 22 + 53) - 10, 2);
+    let error = refused(&disk, 9);
+    assert!(error.to_string().contains(&segment_name(sequence(9))), "{error}");
+    assert!(matches!(give_up(&disk, 10, 9), Err(ForfeitError::Unknown(_))), "the hole begins earlier");
+    give_up(&disk, 9, 9).expect("given up");
+    assert!(disk.files().into_values().any(|bytes| bytes.len() == whole.len()), "all of it is kept aside");
+    let log = open_with(&disk, 11, small()).expect("with a hole");
+    assert!(log.next() > sequence(10), "numbers that can have been given are not used again");
+    assert_eq!(all(&log), numbered(1..=8));
+}
+
 #[test]
 fn several_can_be_given_up_and_all_of_them() {
     for order in [[1, 4, 7, 10], [10, 7, 4, 1], [4, 1, 10, 7]] {

@@ -5,6 +5,7 @@ mod disk;
 mod forfeit;
 mod frames;
 mod full_disk;
+mod power;
 mod prune;
 mod round_trip;
 mod v1;
