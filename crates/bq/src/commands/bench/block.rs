@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bq_node::FullBlock;
+use bq_fixtures::FullBlock;
 
 use super::table::Table;
 

@@ -14,8 +14,8 @@ mod verifying;
 
 use std::{num::NonZeroUsize, thread::available_parallelism, time::Duration};
 
+use bq_fixtures::FullBlock;
 use bq_miner::Bench;
-use bq_node::FullBlock;
 use bq_pow::RandomXMode;
 use bq_primitives::Algorithm;
 

@@ -8,8 +8,9 @@ use std::{
 
 use anyhow::Context as _;
 use bq_chain_api::{NodeApi as _, SyncApi, TemplateRequest};
+use bq_fixtures::FullBlock;
 use bq_net::{Net, NetConfig, NetHandle, PeerAddress};
-use bq_node::{FullBlock, Node, NodeConfig, SystemClock};
+use bq_node::{Node, NodeConfig, SystemClock};
 use bq_pow::PowVerifier;
 use bq_primitives::{Algorithm, BlockId, ExtraNonce, KeyHash, Seal};
 use tokio::runtime::Runtime;

@@ -14,7 +14,6 @@ mod chain_change;
 mod coins;
 mod config;
 mod difficulty;
-mod full_block;
 mod hashrate;
 mod headers;
 mod held;
@@ -33,7 +32,6 @@ mod upkeep;
 mod tests;
 
 pub use config::{Clock, NodeConfig, SystemClock};
-pub use full_block::{FullBlock, FullBlockError, FullBlockTimes};
 pub use node::Node;
 pub use open::NodeOpenError;
 pub use signatures::{SignatureCounts, VerifiedSignatures};

@@ -4,10 +4,11 @@ use std::sync::{Arc, LazyLock};
 
 use bq_chain_api::{NodeApi, SubmitBlockError, SubmitTransactionError};
 use bq_consensus::{BlockError, TransactionError, block_weight};
+use bq_fixtures::FullBlock;
 use bq_primitives::{Algorithm, Amount, Transaction, TxOut};
 
 use super::rig::{Rig, first_coin, key, reseal, sha256d_params, spend};
-use crate::{FullBlock, SignatureCounts, VerifiedSignatures};
+use crate::{SignatureCounts, VerifiedSignatures};
 
 /// Signing takes seconds: one for all tests.
 static FULL: LazyLock<Arc<FullBlock>> = LazyLock::new(|| Arc::new(FullBlock::new(usize::MAX).unwrap()));
