@@ -247,9 +247,8 @@ pub(crate) struct BenchAll {
     pub(crate) datasets: Option<Datasets>,
 }
 
-#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub(crate) enum Datasets {
-    #[default]
     Auto,
     Always,
     Never,

@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context as _, bail};
-use bq_views::PoolView;
+use bq_views::{PoolView, hashrate_text};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::{Request, body::Bytes};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::{cli::StatusArgs, exit::say, run::hashrate};
+use crate::{cli::StatusArgs, exit::say};
 
 /// Longest answer that is read.
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -33,8 +33,8 @@ pub(crate) fn status(args: &StatusArgs) -> anyhow::Result<()> {
         let rejected: u64 = algorithm.shares.rejected.values().sum();
         say(&format!(
             "{name:<8} pool {:>11}  network {:>11}  difficulty {:>14}  shares {}/{rejected}  effort {:.0}%  blocks {}",
-            hashrate(algorithm.pool_hashrate),
-            hashrate(algorithm.network_hashrate),
+            hashrate_text(algorithm.pool_hashrate),
+            hashrate_text(algorithm.network_hashrate),
             algorithm.network_difficulty,
             algorithm.shares.accepted,
             algorithm.effort * 100.0,

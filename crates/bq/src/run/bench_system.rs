@@ -9,9 +9,9 @@ use bq_runtime::{Config, Layers, load};
 use tokio::runtime::Runtime;
 
 use super::system::System;
+use crate::commands::bench::SystemUnderTest;
 
-/// A regtest system with one algorithm per entry, each at fixed bits, no built-in miner, shares at difficulty one and no limit
-/// per connection.
+/// See [`Host::start_system`](crate::commands::bench::Host::start_system).
 pub(crate) struct BenchSystem {
     runtime: Runtime,
     system: System,
@@ -30,30 +30,30 @@ impl BenchSystem {
         Ok(Self { runtime, system, data_dir })
     }
 
-    pub(crate) fn stratum(&self, algorithm: Algorithm) -> anyhow::Result<SocketAddr> {
+    fn template(&self) -> anyhow::Result<Template> {
+        let request = TemplateRequest { payout: KeyHash::ZERO, coinbase_data: Vec::new() };
+        Ok(self.system.node.template(&request)?)
+    }
+}
+
+impl SystemUnderTest for BenchSystem {
+    fn stratum(&self, algorithm: Algorithm) -> anyhow::Result<SocketAddr> {
         self.system.stratum.address(algorithm).context("the port is not open")
     }
 
-    /// Whom the shares pay.
-    pub(crate) fn address(&self) -> String {
+    fn address(&self) -> String {
         self.system.miner_address.clone()
     }
 
-    /// Builds the tables that verification needs now, as a busy pool has them.
-    pub(crate) fn prepare_tables(&self) -> anyhow::Result<()> {
+    fn prepare_tables(&self) -> anyhow::Result<()> {
         for work in self.template()?.works {
             self.system.pow.prepare(&work.key)?;
         }
         Ok(())
     }
 
-    fn template(&self) -> anyhow::Result<Template> {
-        let request = TemplateRequest { payout: KeyHash::ZERO, coinbase_data: Vec::new() };
-        Ok(self.system.node.template(&request)?)
-    }
-
-    /// Puts one SHA-256d block on the tip; at the easiest bits it takes two hashes.
-    pub(crate) fn mine_block(&self) -> anyhow::Result<()> {
+    /// At the easiest bits it takes two hashes.
+    fn mine_block(&self) -> anyhow::Result<()> {
         let template = self.template()?;
         let work = template.work(Algorithm::Sha256d).context("SHA-256d is not active")?;
         let sealed = (0_u32..1 << 20).find_map(|nonce| {
@@ -65,7 +65,7 @@ impl BenchSystem {
         Ok(())
     }
 
-    pub(crate) fn stop(self) -> anyhow::Result<()> {
+    fn stop(self: Box<Self>) -> anyhow::Result<()> {
         self.runtime.block_on(self.system.stop());
         drop(self.runtime);
         Ok(std::fs::remove_dir_all(&self.data_dir)?)

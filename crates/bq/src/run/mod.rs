@@ -23,7 +23,7 @@ use crate::{
     exit::{UsageError, say},
 };
 
-pub(crate) use self::{bench_system::BenchSystem, flags::layers, status::hashrate};
+pub(crate) use self::{bench_system::BenchSystem, flags::layers};
 
 /// Runs until Ctrl-C or SIGTERM.
 ///

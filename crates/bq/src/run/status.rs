@@ -11,7 +11,7 @@ use std::{
 use bq_chain_api::AtomsView;
 use bq_chain_api::NodeApi;
 use bq_primitives::{Algorithm, Amount, Height};
-use bq_views::{BlockStateView, BlockView, Event, PoolView, PoolViews};
+use bq_views::{BlockStateView, BlockView, Event, PoolView, PoolViews, hashrate_text};
 use tokio::sync::broadcast;
 
 /// Everything the view reads; it changes nothing.
@@ -97,8 +97,8 @@ fn frame(node: &dyn NodeApi, pool: &dyn PoolViews, up: Duration) -> Vec<String> 
         format!(
             "{:<9} {:>11} {:>11} {:>12} {:>9} {:>9} {:>6.0}% {:>7}",
             name,
-            hashrate(algorithm.pool_hashrate),
-            hashrate(algorithm.network_hashrate),
+            hashrate_text(algorithm.pool_hashrate),
+            hashrate_text(algorithm.network_hashrate),
             algorithm.network_difficulty,
             algorithm.shares.accepted,
             rejected,
@@ -178,21 +178,6 @@ fn coins(atoms: &AtomsView) -> String {
     amount.map_or_else(|| format!("{} atoms", atoms.0), |amount| amount.to_string())
 }
 
-/// Hashes per second with a unit: `12.3 MH/s`.
-pub(crate) fn hashrate(hashes_per_second: f64) -> String {
-    const UNITS: [&str; 5] = ["H/s", "kH/s", "MH/s", "GH/s", "TH/s"];
-    let mut value = hashes_per_second;
-    let mut unit = UNITS[0];
-    for next in &UNITS[1..] {
-        if value < 1000.0 {
-            break;
-        }
-        value /= 1000.0;
-        unit = next;
-    }
-    format!("{value:.1} {unit}")
-}
-
 fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
@@ -225,14 +210,6 @@ fn redraw(lines: &[String], lines_drawn: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn hashrates_carry_the_largest_unit_that_keeps_them_above_one() {
-        assert_eq!(hashrate(0.0), "0.0 H/s");
-        assert_eq!(hashrate(999.9), "999.9 H/s");
-        assert_eq!(hashrate(32_800_000.0), "32.8 MH/s");
-        assert_eq!(hashrate(5e15), "5000.0 TH/s");
-    }
 
     #[test]
     fn every_algorithm_has_a_line_to_paste() {

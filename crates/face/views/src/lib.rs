@@ -3,10 +3,12 @@
 //! No rule lives here and nothing here does IO.
 
 mod events;
+mod hashrate;
 mod json;
 mod pool;
 
 pub use events::Event;
+pub use hashrate::hashrate_text;
 pub use json::{
     AlgorithmView, BlockStateView, BlockView, BlocksView, MinerView, PayoutView, PoolView, ShareCountsView, WorkerView,
 };

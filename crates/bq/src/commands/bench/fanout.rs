@@ -6,14 +6,13 @@ use anyhow::Context as _;
 use bq_primitives::Algorithm;
 use serde_json::json;
 
-use super::{client::Client, table::Table};
-use crate::run::BenchSystem;
+use super::{client::Client, host::Host, table::Table};
 
 const CONNECTIONS: usize = 500;
 const TIPS: usize = 5;
 
-pub(super) fn fanout(table: &Table) -> anyhow::Result<()> {
-    let system = BenchSystem::start(&Algorithm::ALL.map(|algorithm| (algorithm, "207fffff")))?;
+pub(super) fn fanout(host: &dyn Host, table: &Table<'_>) -> anyhow::Result<()> {
+    let system = host.start_system(&Algorithm::ALL.map(|algorithm| (algorithm, "207fffff")))?;
     system.prepare_tables()?;
     let port = system.stratum(Algorithm::Sha256d)?;
     let user = system.address();

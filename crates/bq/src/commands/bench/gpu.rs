@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bq_pow::{EthashCache, EthashWorkHash, GpuDevice, GpuError, GpuInfo, Sha256dWork, ethash_dataset_bytes};
 use bq_primitives::{Target, U256};
 
-use crate::exit::say;
+use super::host::Host;
 
 /// No hash meets it, so that nothing but searching is timed.
 const IMPOSSIBLE: Target = Target(U256::ZERO);
@@ -15,32 +15,32 @@ const ETHASH_BYTES_PER_HASH: f64 = 8192.0;
 const STEP: Duration = Duration::from_millis(200);
 
 /// Measures every GPU, each algorithm for `time`. A machine without any is no failure.
-pub(super) fn gpu(time: Duration) {
+pub(super) fn gpu(host: &dyn Host, time: Duration) {
     match GpuDevice::list() {
-        Err(error) => say(&format!("GPU: none: {error}")),
+        Err(error) => host.say(&format!("GPU: none: {error}")),
         Ok(devices) => devices.iter().for_each(|info| {
-            say(&format!("GPU {info}"));
-            if let Err(error) = measure(info, time) {
-                say(&format!("  not measured: {error}"));
+            host.say(&format!("GPU {info}"));
+            if let Err(error) = measure(host, info, time) {
+                host.say(&format!("  not measured: {error}"));
             }
         }),
     }
 }
 
-fn measure(info: &GpuInfo, time: Duration) -> Result<(), GpuError> {
+fn measure(host: &dyn Host, info: &GpuInfo, time: Duration) -> Result<(), GpuError> {
     let started = Instant::now();
     let mut device = GpuDevice::open(info.index)?;
-    say(&format!("  kernels compiled and tested in {:.2} s", started.elapsed().as_secs_f64()));
+    host.say(&format!("  kernels compiled and tested in {:.2} s", started.elapsed().as_secs_f64()));
 
     let work = Sha256dWork::new(&[0x5a; 80], IMPOSSIBLE);
     let rate = hashrate(time, |count| device.search_sha256d(&work, 0, count).map(drop))?;
-    say(&format!("  {}, sha256d: {:.1} MH/s", info.name, rate / 1e6));
+    host.say(&format!("  {}, sha256d: {:.1} MH/s", info.name, rate / 1e6));
 
     let started = Instant::now();
     let cache = EthashCache::build(0)?;
     let cache_time = started.elapsed();
     device.prepare_ethash(&cache)?;
-    say(&format!(
+    host.say(&format!(
         "  {}, ethash dataset of {} MiB in {:.2} s, after its cache in {:.2} s",
         info.name,
         ethash_dataset_bytes(0) >> 20,
@@ -49,7 +49,7 @@ fn measure(info: &GpuInfo, time: Duration) -> Result<(), GpuError> {
     ));
     let work_hash = EthashWorkHash([0x5a; 32]);
     let rate = hashrate(time, |count| device.search_ethash(&cache, &work_hash, IMPOSSIBLE, 0, count).map(drop))?;
-    say(&format!("  {}, ethash: {:.2} MH/s{}", info.name, rate / 1e6, bandwidth_share(info, rate)));
+    host.say(&format!("  {}, ethash: {:.2} MH/s{}", info.name, rate / 1e6, bandwidth_share(info, rate)));
     Ok(())
 }
 

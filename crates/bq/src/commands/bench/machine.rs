@@ -4,13 +4,13 @@ use std::fs;
 
 use bq_miner::fastest_sha256d_kernel;
 
-use crate::exit::say;
+use super::host::Host;
 
 /// Instructions that decide which code runs.
 const FLAGS: [&str; 9] = ["sha_ni", "avx2", "avx512f", "avx512bw", "avx512vl", "aes", "vaes", "bmi2", "hypervisor"];
 
 /// Prints everything that a reader needs to judge or repeat the figures.
-pub(super) fn machine() {
+pub(super) fn machine(host: &dyn Host) {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let cpu_field = |name| field(&cpu, name).unwrap_or("unknown");
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
@@ -19,23 +19,23 @@ pub(super) fn machine() {
     let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let memory = |name| field(&meminfo, name).unwrap_or("unknown");
     let built = std::env::var("BQ_BENCH_BUILD").unwrap_or_else(|_| "compiler and commit not given".to_owned());
-    say(&format!("bq {}, {built}", env!("CARGO_PKG_VERSION")));
-    say(&format!(
+    host.say(&format!("bq {}, {built}", env!("CARGO_PKG_VERSION")));
+    host.say(&format!(
         "{} (family {}, model {}), {cores} threads; {}",
         cpu_field("model name"),
         cpu_field("cpu family"),
         cpu_field("model"),
         flags.join(" ")
     ));
-    say(&format!("Linux {}, load average {}", text("/proc/sys/kernel/osrelease"), text("/proc/loadavg")));
-    say(&format!("memory {}, {} available", memory("MemTotal"), memory("MemAvailable")));
-    say(&format!(
+    host.say(&format!("Linux {}, load average {}", text("/proc/sys/kernel/osrelease"), text("/proc/loadavg")));
+    host.say(&format!("memory {}, {} available", memory("MemTotal"), memory("MemAvailable")));
+    host.say(&format!(
         "huge pages {}, reserved {}, of these free {}",
         text("/sys/kernel/mm/transparent_hugepage/enabled"),
         memory("HugePages_Total"),
         memory("HugePages_Free")
     ));
-    say(&format!("SHA-256d kernel chosen: {}", fastest_sha256d_kernel().name()));
+    host.say(&format!("SHA-256d kernel chosen: {}", fastest_sha256d_kernel().name()));
 }
 
 /// Memory that programs could have now.

@@ -11,11 +11,10 @@ use bq_miner::{Bench, fastest_sha256d_kernel};
 use bq_pow::{RandomXMode, Sha256dKernel, Sha256dWork};
 use bq_primitives::{Algorithm, Target, U256};
 
-use super::{machine::available_bytes, table::Table};
-use crate::cli::Datasets;
+use super::{Datasets, machine::available_bytes, table::Table};
 
 /// Without full datasets.
-pub(super) fn light(time: Duration, table: &Table) -> anyhow::Result<()> {
+pub(super) fn light(time: Duration, table: &Table<'_>) -> anyhow::Result<()> {
     for algorithm in Algorithm::ALL {
         let mode = if algorithm == Algorithm::Sha256d { "" } else { ", light" };
         let bench = Bench::prepare(algorithm, RandomXMode::Light, all_threads())?;
@@ -29,7 +28,7 @@ const RANDOMX_BYTES: u64 = 3 << 30;
 const ETHASH_BYTES: u64 = 3 << 29;
 
 /// From full datasets, whose building is a figure too.
-pub(super) fn full_datasets(datasets: Datasets, time: Duration, table: &Table) -> anyhow::Result<()> {
+pub(super) fn full_datasets(datasets: Datasets, time: Duration, table: &Table<'_>) -> anyhow::Result<()> {
     for (algorithm, bytes) in [(Algorithm::RandomX, RANDOMX_BYTES), (Algorithm::Ethash, ETHASH_BYTES)] {
         let what = format!("{algorithm} mining, full dataset");
         let enough = available_bytes().is_none_or(|available| available >= bytes);
@@ -48,7 +47,7 @@ pub(super) fn full_datasets(datasets: Datasets, time: Duration, table: &Table) -
 }
 
 /// One thread with each kernel that this processor can run.
-pub(super) fn sha256d_kernels(time: Duration, table: &Table) {
+pub(super) fn sha256d_kernels(time: Duration, table: &Table<'_>) {
     for kernel in Sha256dKernel::supported() {
         let chosen = if kernel == fastest_sha256d_kernel() { " (chosen)" } else { "" };
         let name = format!("sha256d kernel {}{chosen}, 1 thread", kernel.name());
@@ -73,7 +72,7 @@ fn kernel_rate(kernel: Sha256dKernel, time: Duration) -> f64 {
 }
 
 /// A row for one thread, and one for all if there are more.
-fn rates(bench: &Bench, what: &str, time: Duration, table: &Table) -> anyhow::Result<()> {
+fn rates(bench: &Bench, what: &str, time: Duration, table: &Table<'_>) -> anyhow::Result<()> {
     let mut counts = vec![NonZeroUsize::MIN, all_threads()];
     counts.dedup();
     for threads in counts {

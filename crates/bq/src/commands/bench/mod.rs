@@ -1,10 +1,11 @@
-//! `bq bench`: measures this machine and prints one table, then what public programs do in the same minutes.
+//! Measures this machine and prints one table, then what public programs do in the same minutes.
 
 mod block;
 mod client;
 mod compare;
 mod fanout;
 mod gpu;
+mod host;
 mod machine;
 mod mining;
 mod relay;
@@ -19,59 +20,97 @@ use bq_miner::Bench;
 use bq_pow::RandomXMode;
 use bq_primitives::Algorithm;
 
-use self::{
-    compare::{Setting, compare},
-    machine::machine,
-    table::Table,
-};
-use crate::{
-    cli::{BenchAll, BenchCommand, BenchHash, Datasets},
-    exit::{UsageError, say},
+use self::{compare::compare, machine::machine, table::Table};
+
+pub(crate) use self::{
+    compare::Setting,
+    host::{Host, Interruption, SystemUnderTest},
 };
 
-pub(crate) fn bench(command: &BenchCommand) -> anyhow::Result<()> {
-    match command {
-        BenchCommand::All(args) => all(args),
-        BenchCommand::Gpu { seconds } => {
-            gpu::gpu(Duration::from_secs(*seconds));
+/// What to measure.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Measurement {
+    /// Everything, as one table.
+    All(Extent),
+    /// Each CUDA GPU, for so long per figure.
+    Gpu(Duration),
+    /// Hashes per second of one algorithm, in lines that another process can read.
+    Hash(Hash),
+    /// Ours and public programs in turn.
+    Compare(Setting),
+}
+
+/// How much of everything.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extent {
+    /// Time per figure.
+    pub(crate) time: Duration,
+    /// Which full datasets to build.
+    pub(crate) datasets: Datasets,
+    /// Turns of each compared program; none compares nothing.
+    pub(crate) rounds: Option<u32>,
+}
+
+/// Whether to build the full datasets, of 2,080 and 1,024 MiB.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Datasets {
+    /// What fits into free memory.
+    Auto,
+    /// Both.
+    Always,
+    /// None.
+    Never,
+}
+
+/// One algorithm's rate.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hash {
+    /// Of which algorithm.
+    pub(crate) algorithm: Algorithm,
+    /// Threads that hash.
+    pub(crate) threads: NonZeroUsize,
+    /// How long they hash.
+    pub(crate) time: Duration,
+    /// From the full dataset of RandomX or Ethash, not in light mode.
+    pub(crate) full_dataset: bool,
+}
+
+/// Measures, and prints figures as they come.
+///
+/// # Errors
+/// The first thing that could not be measured, in words for people.
+pub(crate) fn bench(host: &dyn Host, what: &Measurement) -> anyhow::Result<()> {
+    match what {
+        Measurement::All(extent) => everything(host, extent),
+        Measurement::Gpu(time) => {
+            gpu::gpu(host, *time);
             Ok(())
         }
-        BenchCommand::Hash(args) => hash(args),
-        BenchCommand::Compare { seconds, rounds, threads } => {
-            let threads = threads.or_else(|| available_parallelism().ok()).map_or(1, NonZeroUsize::get);
-            machine();
-            compare(&Setting { time: Duration::from_secs(*seconds), rounds: *rounds, threads })
+        Measurement::Hash(what) => hash(host, what),
+        Measurement::Compare(setting) => {
+            machine(host);
+            compare(host, setting)
         }
     }
 }
 
-/// One rate, in lines that another process can read.
-fn hash(args: &BenchHash) -> anyhow::Result<()> {
-    let threads = NonZeroUsize::new(args.threads).ok_or_else(|| UsageError("--threads: at least 1".to_owned()))?;
-    let mode = if args.full_dataset { RandomXMode::Fast } else { RandomXMode::Light };
-    let bench = Bench::prepare(args.algorithm, mode, threads)?;
-    say(&format!("tables built in {:.2} s", bench.prepared_in().as_secs_f64()));
-    say("hashing");
-    say(&format!("{:.1} H/s", bench.hashrate(threads, Duration::from_secs(args.seconds))?));
+fn hash(host: &dyn Host, what: &Hash) -> anyhow::Result<()> {
+    let mode = if what.full_dataset { RandomXMode::Fast } else { RandomXMode::Light };
+    let hashing = Bench::prepare(what.algorithm, mode, what.threads)?;
+    host.say(&format!("tables built in {:.2} s", hashing.prepared_in().as_secs_f64()));
+    host.say("hashing");
+    host.say(&format!("{:.1} H/s", hashing.hashrate(what.threads, what.time)?));
     Ok(())
 }
 
 /// The shortest turn of a compared program: some print their rate every five seconds only.
-const TURN_SECONDS_MIN: u64 = 12;
+const TURN_MIN: Duration = Duration::from_secs(12);
 
-fn all(args: &BenchAll) -> anyhow::Result<()> {
-    let (seconds, rounds) = match (args.quick, args.exact) {
-        (true, _) => (1, 1),
-        (_, true) => (20, 5),
-        _ => (3, 3),
-    };
-    let seconds = args.seconds.unwrap_or(seconds);
-    let time = Duration::from_secs(seconds);
-    let datasets =
-        if args.quick { args.datasets.unwrap_or(Datasets::Never) } else { args.datasets.unwrap_or_default() };
-    machine();
-    say("");
-    let table = Table::new();
+fn everything(host: &dyn Host, extent: &Extent) -> anyhow::Result<()> {
+    let Extent { time, datasets, rounds } = *extent;
+    machine(host);
+    host.say("");
+    let table = Table::new(host);
     mining::light(time, &table)?;
     mining::sha256d_kernels(time, &table);
     mining::full_datasets(datasets, time, &table)?;
@@ -85,15 +124,13 @@ fn all(args: &BenchAll) -> anyhow::Result<()> {
     relay::relay(&full, &table)?;
     drop(full);
     for algorithm in Algorithm::ALL {
-        shares::end_to_end(algorithm, &table)?;
+        shares::end_to_end(host, algorithm, &table)?;
     }
-    shares::paced(Algorithm::Ethash, &table)?;
-    fanout::fanout(&table)?;
-    say("");
-    gpu::gpu(time);
-    if args.quick {
-        return Ok(());
-    }
-    let turn = Duration::from_secs(seconds.max(TURN_SECONDS_MIN));
-    compare(&Setting { time: turn, rounds, threads: available_parallelism().map_or(1, NonZeroUsize::get) })
+    shares::paced(host, Algorithm::Ethash, &table)?;
+    fanout::fanout(host, &table)?;
+    host.say("");
+    gpu::gpu(host, time);
+    let Some(rounds) = rounds else { return Ok(()) };
+    let threads = available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    compare(host, &Setting { time: time.max(TURN_MIN), rounds, threads: threads.get() })
 }

@@ -22,7 +22,7 @@ const SMALL_BLOCKS: u32 = 500;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A fresh node catches up with one that has the full block, then with one that has many small ones.
-pub(super) fn relay(full: &FullBlock, table: &Table) -> anyhow::Result<()> {
+pub(super) fn relay(full: &FullBlock, table: &Table<'_>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let old = Site::open("old", full)?;
     old.node.submit_block(full.funding.clone())?;

@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 
 use super::{
     client::{Client, hex_field},
+    host::{Host, SystemUnderTest},
     table::Table,
 };
-use crate::run::BenchSystem;
 
 const CONNECTIONS: usize = 16;
 /// Shares of one connection on their way at a time; the server takes a connection with hundreds for a flood.
@@ -40,8 +40,8 @@ const fn shares_per_connection(algorithm: Algorithm) -> usize {
 }
 
 /// As many as the server takes.
-pub(super) fn end_to_end(algorithm: Algorithm, table: &Table) -> anyhow::Result<()> {
-    let (system, mut miners) = ready(algorithm, shares_per_connection(algorithm))?;
+pub(super) fn end_to_end(host: &dyn Host, algorithm: Algorithm, table: &Table<'_>) -> anyhow::Result<()> {
+    let (system, mut miners) = ready(host, algorithm, shares_per_connection(algorithm))?;
     let start = Instant::now();
     let took = all_at_once(&mut miners, |_, miner| miner.submit_all(start))?;
     let slowest = took.into_iter().max().context("no client ran")?;
@@ -55,8 +55,8 @@ pub(super) fn end_to_end(algorithm: Algorithm, table: &Table) -> anyhow::Result<
 }
 
 /// How long a share waits for its answer while shares come evenly, [`PACE`] a second in all.
-pub(super) fn paced(algorithm: Algorithm, table: &Table) -> anyhow::Result<()> {
-    let (system, mut miners) = ready(algorithm, PACED_SHARES)?;
+pub(super) fn paced(host: &dyn Host, algorithm: Algorithm, table: &Table<'_>) -> anyhow::Result<()> {
+    let (system, mut miners) = ready(host, algorithm, PACED_SHARES)?;
     let connections = u32::try_from(CONNECTIONS)?;
     let interval = Duration::from_secs(1) * connections / PACE;
     let start = Instant::now();
@@ -72,8 +72,12 @@ pub(super) fn paced(algorithm: Algorithm, table: &Table) -> anyhow::Result<()> {
 }
 
 /// A system with one algorithm whose blocks are out of reach and whose every hash is a share, and miners with their submits ready.
-fn ready(algorithm: Algorithm, shares: usize) -> anyhow::Result<(BenchSystem, Vec<Miner>)> {
-    let system = BenchSystem::start(&[(algorithm, "1b00ffff")])?;
+fn ready(
+    host: &dyn Host,
+    algorithm: Algorithm,
+    shares: usize,
+) -> anyhow::Result<(Box<dyn SystemUnderTest>, Vec<Miner>)> {
+    let system = host.start_system(&[(algorithm, "1b00ffff")])?;
     let port = system.stratum(algorithm)?;
     let pow = PowVerifier::new(PowConfig {
         randomx_mode: RandomXMode::Light,

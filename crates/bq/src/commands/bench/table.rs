@@ -1,15 +1,17 @@
 //! The one table that a benchmark run prints, row by row as the figures come.
 
-use crate::exit::say;
+use super::host::Host;
 
-pub(super) struct Table;
+pub(super) struct Table<'a> {
+    host: &'a dyn Host,
+}
 
-impl Table {
+impl<'a> Table<'a> {
     /// Prints the head.
-    pub(super) fn new() -> Self {
-        let table = Self;
+    pub(super) fn new(host: &'a dyn Host) -> Self {
+        let table = Self { host };
         table.row("what", "figure", "unit");
-        say(&format!("|{:-<52}|{:->16}|{:-<12}|", "", "", ""));
+        host.say(&format!("|{:-<52}|{:->16}|{:-<12}|", "", "", ""));
         table
     }
 
@@ -46,6 +48,6 @@ impl Table {
     }
 
     fn row(&self, what: &str, figure: &str, unit: &str) {
-        say(&format!("| {what:<50} | {figure:>14} | {unit:<10} |"));
+        self.host.say(&format!("| {what:<50} | {figure:>14} | {unit:<10} |"));
     }
 }

@@ -16,7 +16,7 @@ use bq_signature::{KeyPair, SEED_BYTES};
 use super::table::Table;
 
 /// Rate and latency of full verifications on one thread.
-pub(super) fn proofs(algorithm: Algorithm, time: Duration, table: &Table) -> anyhow::Result<()> {
+pub(super) fn proofs(algorithm: Algorithm, time: Duration, table: &Table<'_>) -> anyhow::Result<()> {
     let pow = verifier();
     let key = key(algorithm);
     pow.prepare(&key)?;
@@ -42,7 +42,7 @@ pub(super) fn proofs(algorithm: Algorithm, time: Duration, table: &Table) -> any
 const SHARES: u8 = 8;
 
 /// As the Stratum server judges under load: eight shares at a time.
-pub(super) fn in_lock_step(time: Duration, table: &Table) -> anyhow::Result<()> {
+pub(super) fn in_lock_step(time: Duration, table: &Table<'_>) -> anyhow::Result<()> {
     let pow = verifier();
     let shares = f64::from(SHARES);
     let randomx_key = BlockId([7; 32]);
@@ -69,7 +69,7 @@ pub(super) fn in_lock_step(time: Duration, table: &Table) -> anyhow::Result<()> 
 }
 
 /// ML-DSA-65 signatures on one thread, each by another key over another message, as most of a block's are.
-pub(super) fn signatures(time: Duration, table: &Table) -> anyhow::Result<()> {
+pub(super) fn signatures(time: Duration, table: &Table<'_>) -> anyhow::Result<()> {
     let signed = (0..16_u8)
         .map(|index| {
             let (key, message) = (KeyPair::from_seed(&[index; SEED_BYTES])?, SigHash([index; 32]));

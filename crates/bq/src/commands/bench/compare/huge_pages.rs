@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path};
 
-use crate::exit::say;
+use crate::commands::bench::host::Host;
 
 const RESERVE: &str = "/proc/sys/vm/nr_hugepages";
 
@@ -16,12 +16,12 @@ impl HugePages {
     }
 
     /// Sets the reserve back if it changed since.
-    pub(super) fn restore(&self) {
+    pub(super) fn restore(&self, host: &dyn Host) {
         let Some(before) = &self.0 else { return };
         if Self::now().0.is_some_and(|now| now != *before)
             && let Err(error) = fs::write(Path::new(RESERVE), before)
         {
-            say(&format!(
+            host.say(&format!(
                 "The reserve of huge pages was {}, was changed, and could not be set back: {error}",
                 before.trim()
             ));

@@ -25,17 +25,17 @@ use self::{
     report::{Round, Verdict},
     tally::Outcome,
 };
-use crate::exit::say;
+use super::host::Host;
 
 /// How much to compare.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Setting {
+pub(crate) struct Setting {
     /// How long each program hashes in its turn.
-    pub(super) time: Duration,
+    pub(crate) time: Duration,
     /// Turns of each.
-    pub(super) rounds: u32,
+    pub(crate) rounds: u32,
     /// Threads of a comparison that uses the whole machine.
-    pub(super) threads: usize,
+    pub(crate) threads: usize,
 }
 
 impl Setting {
@@ -112,22 +112,22 @@ enum Reading {
 }
 
 /// Prints one table. A program that is missing, fails or prints nothing that makes sense has a row that says so.
-pub(super) fn compare(setting: &Setting) -> anyhow::Result<()> {
-    say("");
-    say(&format!(
+pub(super) fn compare(host: &dyn Host, setting: &Setting) -> anyhow::Result<()> {
+    host.say("");
+    host.say(&format!(
         "Side by side: {} turns each of {} s, ours first, median (min..max) of the ratios of one round; above 1 ours is faster.",
         setting.rounds,
         setting.time.as_secs()
     ));
-    say("");
-    report::head();
-    let processes = Processes::new()?;
+    host.say("");
+    report::head(host);
+    let processes = Processes::new(host.interruption()?);
     for rival in &RIVALS {
         match std::env::var_os(rival.variable).filter(|path| !path.is_empty()) {
-            None => report::remark("", rival.name, &format!("not given: {}", rival.variable)),
+            None => report::remark(host, "", rival.name, &format!("not given: {}", rival.variable)),
             Some(path) => {
                 for pair in (rival.matches)(Path::new(&path), setting) {
-                    play(&pair, setting.rounds, &processes)?;
+                    play(host, &pair, setting.rounds, &processes)?;
                 }
             }
         }
@@ -137,18 +137,18 @@ pub(super) fn compare(setting: &Setting) -> anyhow::Result<()> {
 
 /// Runs both in turn and prints the verdict, on the rounds before a failure if there is one. The only error is an
 /// interruption: there is no sense in going on.
-fn play(pair: &Match, rounds: u32, processes: &Processes) -> anyhow::Result<()> {
+fn play(host: &dyn Host, pair: &Match, rounds: u32, processes: &Processes) -> anyhow::Result<()> {
     let mut verdict = Verdict::default();
     for _ in 0..rounds {
         let turn = |contender: &Contender, whose: &str| -> anyhow::Result<Option<Outcome>> {
             let pages = HugePages::now();
             let outcome = processes.run(contender);
-            pages.restore();
+            pages.restore(host);
             match outcome {
                 Ok(outcome) => Ok(Some(outcome)),
                 Err(Failure::Interrupted) => Err(Failure::Interrupted.into()),
                 Err(failure) => {
-                    report::remark(pair.work, &pair.against, &format!("{whose} failed: {failure}"));
+                    report::remark(host, pair.work, &pair.against, &format!("{whose} failed: {failure}"));
                     Ok(None)
                 }
             }
@@ -156,6 +156,6 @@ fn play(pair: &Match, rounds: u32, processes: &Processes) -> anyhow::Result<()> 
         let (Some(ours), Some(theirs)) = (turn(&pair.ours, "ours")?, turn(&pair.theirs, "theirs")?) else { break };
         verdict.add(Round { ours, theirs });
     }
-    verdict.print(pair);
+    verdict.print(host, pair);
     Ok(())
 }

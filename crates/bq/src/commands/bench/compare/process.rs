@@ -8,13 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bq_runtime::{Shutdown, on_signals};
-use tokio::runtime::Runtime;
-
 use super::{
     Contender, End,
     tally::{Outcome, Tally},
 };
+use crate::commands::bench::host::Interruption;
 
 /// How often to look for Ctrl-C and the end of a turn.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -47,18 +45,13 @@ pub(super) enum Failure {
 
 /// Runs programs, one at a time.
 pub(super) struct Processes {
-    shutdown: Shutdown,
-    /// Listens for signals.
-    _runtime: Runtime,
+    is_interrupted: Interruption,
 }
 
 impl Processes {
-    /// From now on, Ctrl-C and SIGTERM end the program that runs, and then only this process.
-    pub(super) fn new() -> anyhow::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        let (trigger, shutdown) = Shutdown::new();
-        runtime.block_on(async { on_signals(trigger) })?;
-        Ok(Self { shutdown, _runtime: runtime })
+    /// An interruption ends the program that runs, and then only this process.
+    pub(super) const fn new(is_interrupted: Interruption) -> Self {
+        Self { is_interrupted }
     }
 
     /// Runs a program for its turn.
@@ -87,7 +80,7 @@ impl Processes {
                     };
                 }
             }
-            if self.shutdown.is_requested() {
+            if (self.is_interrupted)() {
                 return Err(Failure::Interrupted);
             }
             if start.elapsed() >= limit {
@@ -173,6 +166,11 @@ fn cpu_time(stat: &str) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    };
+
     use super::*;
     use crate::commands::bench::compare::Reading;
 
@@ -193,7 +191,7 @@ mod tests {
     }
 
     fn run(script: &str, end: End) -> Result<Outcome, Failure> {
-        Processes::new().unwrap().run(&shell(script, end))
+        Processes::new(Box::new(|| false)).run(&shell(script, end))
     }
 
     const BY_ITSELF: End = End::ByItself(Duration::from_secs(1));
@@ -218,7 +216,7 @@ mod tests {
     #[test]
     fn every_failure_is_named() {
         let missing = Contender { program: "/nonexistent/miner".into(), ..shell("", BY_ITSELF) };
-        assert!(matches!(Processes::new().unwrap().run(&missing), Err(Failure::NotStarted(_))));
+        assert!(matches!(Processes::new(Box::new(|| false)).run(&missing), Err(Failure::NotStarted(_))));
         let failed = run("echo rate 5; echo out of memory >&2; exit 3", BY_ITSELF).unwrap_err();
         let Failure::Ended { status, last } = &failed else { panic!("{failed}") };
         assert_eq!(status.code(), Some(3));
@@ -235,16 +233,19 @@ mod tests {
         assert!((outcome.rate - 5.0).abs() < 1e-9);
         let zeroes = shell("exec cat /dev/zero", End::After(Duration::from_millis(300)));
         let zeroes = Contender { setup_max: Duration::from_millis(300), ..zeroes };
-        let failure = Processes::new().unwrap().run(&zeroes).unwrap_err();
+        let failure = Processes::new(Box::new(|| false)).run(&zeroes).unwrap_err();
         assert!(matches!(failure, Failure::TooLong { .. }), "{failure}");
     }
 
     #[test]
     fn an_interruption_ends_the_program() {
-        let (trigger, shutdown) = Shutdown::new();
-        let processes = Processes { shutdown, ..Processes::new().unwrap() };
+        let interrupted = Arc::new(AtomicBool::new(false));
+        let processes = Processes::new(Box::new({
+            let interrupted = Arc::clone(&interrupted);
+            move || interrupted.load(Ordering::Relaxed)
+        }));
         let ended = thread::spawn(move || processes.run(&shell("exec sleep 1000", End::After(Duration::MAX))));
-        trigger.request();
+        interrupted.store(true, Ordering::Relaxed);
         assert!(matches!(ended.join().unwrap(), Err(Failure::Interrupted)));
     }
 

@@ -1,10 +1,12 @@
 //! The table of ratios.
 
+use bq_views::hashrate_text;
+
 use super::{
     Match,
     tally::{Outcome, median},
 };
-use crate::{exit::say, run::hashrate};
+use crate::commands::bench::host::Host;
 
 /// One turn of each, one after the other.
 #[derive(Clone, Copy, Debug)]
@@ -17,18 +19,18 @@ pub(super) struct Round {
 #[derive(Debug, Default)]
 pub(super) struct Verdict(Vec<Round>);
 
-pub(super) fn head() {
-    row(["work", "against", "threads", "theirs", "ours", "ours to theirs", "processor: theirs, ours"]);
-    say(&format!("|{:-<21}|{:-<28}|{:-<9}|{:-<13}|{:-<13}|{:-<22}|{:-<25}|", "", "", "", "", "", "", ""));
+pub(super) fn head(host: &dyn Host) {
+    row(host, ["work", "against", "threads", "theirs", "ours", "ours to theirs", "processor: theirs, ours"]);
+    host.say(&format!("|{:-<21}|{:-<28}|{:-<9}|{:-<13}|{:-<13}|{:-<22}|{:-<25}|", "", "", "", "", "", "", ""));
 }
 
 /// A row that has no figures but says why.
-pub(super) fn remark(work: &str, against: &str, text: &str) {
-    say(&format!("| {work:<19} | {against:<26} | {text} |"));
+pub(super) fn remark(host: &dyn Host, work: &str, against: &str, text: &str) {
+    host.say(&format!("| {work:<19} | {against:<26} | {text} |"));
 }
 
-fn row([work, against, threads, theirs, ours, ratio, share]: [&str; 7]) {
-    say(&format!(
+fn row(host: &dyn Host, [work, against, threads, theirs, ours, ratio, share]: [&str; 7]) {
+    host.say(&format!(
         "| {work:<19} | {against:<26} | {threads:>7} | {theirs:>11} | {ours:>11} | {ratio:>20} | {share:>23} |"
     ));
 }
@@ -38,7 +40,7 @@ impl Verdict {
         self.0.push(round);
     }
 
-    pub(super) fn print(&self, pair: &Match) {
+    pub(super) fn print(&self, host: &dyn Host, pair: &Match) {
         let Match { work, against, .. } = pair;
         let threads = pair.ours.threads.to_string();
         let share = |side: fn(&Round) -> &Outcome| {
@@ -46,10 +48,10 @@ impl Verdict {
             middle.map_or("-".to_owned(), |share| format!("{:.0} %", share * 100.0))
         };
         let shares = format!("{}, {}", share(|round| &round.theirs), share(|round| &round.ours));
-        let rate = |side: fn(&Round) -> &Outcome| self.median_of(|round| Some(side(round).rate)).map(hashrate);
+        let rate = |side: fn(&Round) -> &Outcome| self.median_of(|round| Some(side(round).rate)).map(hashrate_text);
         if let (Some(theirs), Some(ours)) = (rate(|round| &round.theirs), rate(|round| &round.ours)) {
             let ratio = self.ratio(|round| Some(round.ours.rate / round.theirs.rate));
-            row([work, against, &threads, &theirs, &ours, &ratio, &shares]);
+            row(host, [work, against, &threads, &theirs, &ours, &ratio, &shares]);
         }
         let built = |side: fn(&Round) -> &Outcome| self.median_of(|round| side(round).built_secs);
         // Caches are built in a fraction of a second; only datasets are worth a row.
@@ -58,7 +60,7 @@ impl Verdict {
         {
             let ratio = self.ratio(|round| Some(round.theirs.built_secs? / round.ours.built_secs?));
             let [theirs, ours] = [theirs, ours].map(|secs| format!("{secs:.1} s"));
-            row([&format!("{work}, built"), against, "all", &theirs, &ours, &ratio, "-"]);
+            row(host, [&format!("{work}, built"), against, "all", &theirs, &ours, &ratio, "-"]);
         }
     }
 

@@ -1,0 +1,57 @@
+//! What benchmarks ask of the program around them.
+
+use std::net::SocketAddr;
+
+use bq_primitives::Algorithm;
+
+/// The program that runs benchmarks: it has a terminal, hears signals, and knows how a whole system is joined.
+pub(crate) trait Host {
+    /// Prints one line for people.
+    fn say(&self, line: &str);
+
+    /// Starts a throw-away regtest system with one algorithm per entry, each at fixed bits, no built-in miner, shares at
+    /// difficulty one and no limit per connection.
+    ///
+    /// # Errors
+    /// The first part that cannot start.
+    fn start_system(&self, algorithms: &[(Algorithm, &str)]) -> anyhow::Result<Box<dyn SystemUnderTest>>;
+
+    /// From now on Ctrl-C and SIGTERM no longer end the process; what comes back says whether one arrived.
+    ///
+    /// # Errors
+    /// The system lets no handler be set.
+    fn interruption(&self) -> anyhow::Result<Interruption>;
+}
+
+/// Whether somebody wants everything to stop.
+pub(crate) type Interruption = Box<dyn Fn() -> bool + Send>;
+
+/// Node, pool and Stratum ports in this process, measured from outside.
+pub(crate) trait SystemUnderTest {
+    /// Where miners of `algorithm` connect.
+    ///
+    /// # Errors
+    /// The port is not open.
+    fn stratum(&self, algorithm: Algorithm) -> anyhow::Result<SocketAddr>;
+
+    /// Whom the shares pay.
+    fn address(&self) -> String;
+
+    /// Builds the tables that verification needs now, as a busy pool has them.
+    ///
+    /// # Errors
+    /// A table could not be built.
+    fn prepare_tables(&self) -> anyhow::Result<()>;
+
+    /// Puts one SHA-256d block on the tip.
+    ///
+    /// # Errors
+    /// The bits are too hard, or the node refused the block.
+    fn mine_block(&self) -> anyhow::Result<()>;
+
+    /// Stops everything and removes what it wrote.
+    ///
+    /// # Errors
+    /// The files could not be removed.
+    fn stop(self: Box<Self>) -> anyhow::Result<()>;
+}
