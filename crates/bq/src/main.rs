@@ -19,7 +19,7 @@ fn main() -> ExitCode {
         Command::Miner(args) => commands::miner::mine(&args),
         Command::Wallet(command) => commands::wallet::wallet(command),
         Command::Status(args) => commands::status::status(&args),
-        Command::Bench(command) => commands::bench_host::bench(&command),
+        Command::Bench(command) => commands::bench::bench(&command),
         Command::Sim(args) => commands::sim::sim(&args),
         Command::Conformance(args) => commands::conformance::conformance(&args),
         Command::Config(command) => commands::config::config(command),

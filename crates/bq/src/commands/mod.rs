@@ -1,7 +1,6 @@
 //! One file per subcommand other than `run`.
 
 pub(crate) mod bench;
-pub(crate) mod bench_host;
 pub(crate) mod config;
 pub(crate) mod conformance;
 pub(crate) mod miner;

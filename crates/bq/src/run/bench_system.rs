@@ -9,9 +9,9 @@ use bq_runtime::{Config, Layers, load};
 use tokio::runtime::Runtime;
 
 use super::system::System;
-use crate::commands::bench::SystemUnderTest;
+use bq_bench::SystemUnderTest;
 
-/// See [`Host::start_system`](crate::commands::bench::Host::start_system).
+/// See [`Host::start_system`](bq_bench::Host::start_system).
 pub(crate) struct BenchSystem {
     runtime: Runtime,
     system: System,

@@ -6,7 +6,7 @@ use super::{
     Match,
     tally::{Outcome, median},
 };
-use crate::commands::bench::host::Host;
+use crate::host::Host;
 
 /// One turn of each, one after the other.
 #[derive(Clone, Copy, Debug)]

@@ -12,7 +12,7 @@ use super::{
     Contender, End,
     tally::{Outcome, Tally},
 };
-use crate::commands::bench::host::Interruption;
+use crate::host::Interruption;
 
 /// How often to look for Ctrl-C and the end of a turn.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -172,7 +172,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::commands::bench::compare::Reading;
+    use crate::compare::Reading;
 
     fn shell(script: &str, end: End) -> Contender {
         Contender {

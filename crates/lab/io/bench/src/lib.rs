@@ -22,14 +22,14 @@ use bq_primitives::Algorithm;
 
 use self::{compare::compare, machine::machine, table::Table};
 
-pub(crate) use self::{
+pub use self::{
     compare::Setting,
     host::{Host, Interruption, SystemUnderTest},
 };
 
 /// What to measure.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Measurement {
+pub enum Measurement {
     /// Everything, as one table.
     All(Extent),
     /// Each CUDA GPU, for so long per figure.
@@ -42,18 +42,18 @@ pub(crate) enum Measurement {
 
 /// How much of everything.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Extent {
+pub struct Extent {
     /// Time per figure.
-    pub(crate) time: Duration,
+    pub time: Duration,
     /// Which full datasets to build.
-    pub(crate) datasets: Datasets,
+    pub datasets: Datasets,
     /// Turns of each compared program; none compares nothing.
-    pub(crate) rounds: Option<u32>,
+    pub rounds: Option<u32>,
 }
 
 /// Whether to build the full datasets, of 2,080 and 1,024 MiB.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Datasets {
+pub enum Datasets {
     /// What fits into free memory.
     Auto,
     /// Both.
@@ -64,22 +64,22 @@ pub(crate) enum Datasets {
 
 /// One algorithm's rate.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Hash {
+pub struct Hash {
     /// Of which algorithm.
-    pub(crate) algorithm: Algorithm,
+    pub algorithm: Algorithm,
     /// Threads that hash.
-    pub(crate) threads: NonZeroUsize,
+    pub threads: NonZeroUsize,
     /// How long they hash.
-    pub(crate) time: Duration,
+    pub time: Duration,
     /// From the full dataset of RandomX or Ethash, not in light mode.
-    pub(crate) full_dataset: bool,
+    pub full_dataset: bool,
 }
 
 /// Measures, and prints figures as they come.
 ///
 /// # Errors
 /// The first thing that could not be measured, in words for people.
-pub(crate) fn bench(host: &dyn Host, what: &Measurement) -> anyhow::Result<()> {
+pub fn bench(host: &dyn Host, what: &Measurement) -> anyhow::Result<()> {
     match what {
         Measurement::All(extent) => everything(host, extent),
         Measurement::Gpu(time) => {

@@ -29,13 +29,13 @@ use super::host::Host;
 
 /// How much to compare.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Setting {
+pub struct Setting {
     /// How long each program hashes in its turn.
-    pub(crate) time: Duration,
+    pub time: Duration,
     /// Turns of each.
-    pub(crate) rounds: u32,
+    pub rounds: u32,
     /// Threads of a comparison that uses the whole machine.
-    pub(crate) threads: usize,
+    pub threads: usize,
 }
 
 impl Setting {

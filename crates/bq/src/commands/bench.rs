@@ -5,15 +5,15 @@ use std::{num::NonZeroUsize, thread::available_parallelism, time::Duration};
 use bq_primitives::Algorithm;
 use bq_runtime::{Shutdown, on_signals};
 
-use super::bench::{self, Extent, Host, Interruption, Measurement, Setting, SystemUnderTest};
 use crate::{
     cli::{BenchAll, BenchCommand, BenchHash, Datasets},
     exit::{UsageError, say},
     run::BenchSystem,
 };
+use bq_bench::{Extent, Host, Interruption, Measurement, Setting, SystemUnderTest};
 
 pub(crate) fn bench(command: &BenchCommand) -> anyhow::Result<()> {
-    bench::bench(&Bq, &measurement(command)?)
+    bq_bench::bench(&Bq, &measurement(command)?)
 }
 
 fn measurement(command: &BenchCommand) -> Result<Measurement, UsageError> {
@@ -38,16 +38,16 @@ fn extent(args: &BenchAll) -> Extent {
     Extent {
         time: Duration::from_secs(args.seconds.unwrap_or(seconds)),
         datasets: match args.datasets.unwrap_or(unasked) {
-            Datasets::Auto => bench::Datasets::Auto,
-            Datasets::Always => bench::Datasets::Always,
-            Datasets::Never => bench::Datasets::Never,
+            Datasets::Auto => bq_bench::Datasets::Auto,
+            Datasets::Always => bq_bench::Datasets::Always,
+            Datasets::Never => bq_bench::Datasets::Never,
         },
         rounds,
     }
 }
 
-fn hash(args: &BenchHash) -> Result<bench::Hash, UsageError> {
-    Ok(bench::Hash {
+fn hash(args: &BenchHash) -> Result<bq_bench::Hash, UsageError> {
+    Ok(bq_bench::Hash {
         algorithm: args.algorithm,
         threads: NonZeroUsize::new(args.threads).ok_or_else(|| UsageError("--threads: at least 1".to_owned()))?,
         time: Duration::from_secs(args.seconds),
@@ -96,9 +96,9 @@ mod tests {
     fn quick_measures_little_and_compares_nothing() {
         let Ok(Measurement::All(Extent { time, datasets, rounds })) = asked(&["all", "--quick"]) else { panic!() };
         assert_eq!((time, rounds), (Duration::from_secs(1), None));
-        assert!(matches!(datasets, bench::Datasets::Never));
+        assert!(matches!(datasets, bq_bench::Datasets::Never));
         let Ok(Measurement::All(quick)) = asked(&["all", "--quick", "--datasets", "always"]) else { panic!() };
-        assert!(matches!(quick.datasets, bench::Datasets::Always), "asked for, so built");
+        assert!(matches!(quick.datasets, bq_bench::Datasets::Always), "asked for, so built");
     }
 
     #[test]
@@ -109,7 +109,7 @@ mod tests {
         assert_eq!((told.time, told.rounds), (Duration::from_secs(7), Some(5)));
         let Ok(Measurement::All(usual)) = asked(&["all"]) else { panic!() };
         assert_eq!((usual.time, usual.rounds), (Duration::from_secs(3), Some(3)));
-        assert!(matches!(usual.datasets, bench::Datasets::Auto));
+        assert!(matches!(usual.datasets, bq_bench::Datasets::Auto));
     }
 
     #[test]

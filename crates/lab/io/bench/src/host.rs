@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use bq_primitives::Algorithm;
 
 /// The program that runs benchmarks: it has a terminal, hears signals, and knows how a whole system is joined.
-pub(crate) trait Host {
+pub trait Host {
     /// Prints one line for people.
     fn say(&self, line: &str);
 
@@ -24,10 +24,10 @@ pub(crate) trait Host {
 }
 
 /// Whether somebody wants everything to stop.
-pub(crate) type Interruption = Box<dyn Fn() -> bool + Send>;
+pub type Interruption = Box<dyn Fn() -> bool + Send>;
 
 /// Node, pool and Stratum ports in this process, measured from outside.
-pub(crate) trait SystemUnderTest {
+pub trait SystemUnderTest {
     /// Where miners of `algorithm` connect.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path};
 
-use crate::commands::bench::host::Host;
+use crate::host::Host;
 
 const RESERVE: &str = "/proc/sys/vm/nr_hugepages";
 
