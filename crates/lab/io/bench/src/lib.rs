@@ -1,4 +1,9 @@
-//! Measures this machine and prints one table, then what public programs do in the same minutes.
+//! Measures this machine and prints one table, then what public programs do in the same minutes: what `bq bench` does.
+//!
+//! It runs the code that a node, a pool and a miner run, and has no second version of any of it. It prints and hears signals
+//! through a [`Host`], which also starts whole systems for it, so that it knows nothing of configurations and wiring. Its
+//! errors end one run of a tool and are read by a person; they are the only ones outside the binary that have no type.
+//! Read [`Measurement`] and [`Host`] first.
 
 mod block;
 mod client;
@@ -23,6 +28,7 @@ use bq_primitives::Algorithm;
 use self::{compare::compare, machine::machine, table::Table};
 
 pub use self::{
+    block::FullBlockTimes,
     compare::Setting,
     host::{Host, Interruption, SystemUnderTest},
 };
