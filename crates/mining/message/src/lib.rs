@@ -2,6 +2,16 @@
 //! built-in miner. [`Share`] is the one value that travels from the judge to the books, [`FrameHeader`] what binds a run of them.
 //!
 //! No rule lives here and nothing here does IO.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic
+    )
+)]
 
 mod control;
 mod frame;
