@@ -7,6 +7,38 @@
 //!
 //! [`difficulty_reports`] and [`forecast`] explain the difficulty rule to people and run it ahead; no rule reads them.
 //!
+//! What the next block needs, after a history that came five times too fast:
+//!
+//! ```
+//! use bq_consensus::{Branch as _, HEADER_VERSION, LinearBranch, Params, extend, required_bits};
+//! use bq_primitives::{BlockId, Header, MerkleRoot, Timestamp};
+//!
+//! let params = Params::mainnet();
+//! let mut branch = LinearBranch::new(params.genesis_entry());
+//! let start = required_bits(&params, &branch);
+//! for number in 1..=60 {
+//!     let tip = *branch.tip();
+//!     // The algorithms take turns, each with exactly the bits that it must carry.
+//!     let required = required_bits(&params, &branch);
+//!     let next = required[usize::from(number) % required.len()];
+//!     let header = Header {
+//!         version: HEADER_VERSION,
+//!         parent_id: tip.id,
+//!         tx_root: MerkleRoot::default(),
+//!         witness_root: MerkleRoot::default(),
+//!         time: Timestamp(tip.time.0 + 120),
+//!         height: tip.height.next().ok_or("the chain ends")?,
+//!         bits: next.bits,
+//!         algorithm: next.algorithm,
+//!     };
+//!     branch.push(extend(&params, &branch, &header, BlockId([number; 32]))?);
+//! }
+//! for (now, then) in required_bits(&params, &branch).iter().zip(&start) {
+//!     assert!(now.target < then.target, "{} is harder", now.algorithm);
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! Read [`Params`] (one value per network) and [`validate_block`] (the rule list) first. Section numbers cite `docs/spec/`.
 #![cfg_attr(
     not(test),

@@ -27,6 +27,19 @@ pub fn run_reader(name: &str, file: impl Read) -> Result<Report, ConformanceErro
 
 /// Runs every case of a vector file that is in memory; `name` is for messages.
 ///
+/// ```
+/// use bq_conformance::{ConformanceError, run_bytes};
+///
+/// let vectors = r#"{ "decode": [{ "bits": "1d00ffff", "valid_for_pow": true, "reencode": "1d00ffff" }] }"#;
+/// assert_eq!(run_bytes("mine.json", vectors.as_bytes())?.cases(), 1);
+///
+/// // An implementation that takes a negative target would not conform.
+/// let vectors = r#"{ "decode": [{ "bits": "04923456", "valid_for_pow": true }] }"#;
+/// let error = run_bytes("mine.json", vectors.as_bytes()).unwrap_err();
+/// assert!(matches!(error, ConformanceError::Mismatch { .. }), "{error}");
+/// # Ok::<(), ConformanceError>(())
+/// ```
+///
 /// # Errors
 /// As [`run_reader`], less reading.
 pub fn run_bytes(name: &str, bytes: &[u8]) -> Result<Report, ConformanceError> {

@@ -5,6 +5,24 @@
 //! [`Session::poll_output`]: lines to send, a login to check, a share to verify, a reason to close. Proofs of work are
 //! verified by the caller, which answers with a [`Verdict`].
 //!
+//! Lines in, lines out:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use bq_primitives::Algorithm;
+//! use bq_stratum_v1::{ExtranoncePrefix, Output, Session, SessionPolicy, SessionSeed, TimeMs};
+//!
+//! let now = TimeMs(1_800_000_000_000);
+//! let seed = SessionSeed { session_id: 1, first_job_id: 1, prefix: ExtranoncePrefix([0, 1, 0, 0, 0, 0, 0, 7]) };
+//! let mut session = Session::new(now, Algorithm::Sha256d, Arc::new(SessionPolicy::default()), seed);
+//!
+//! session.handle_line(now, br#"{"id":1,"method":"mining.subscribe","params":["cpuminer"]}"#);
+//! let Some(Output::Send(reply)) = session.poll_output() else { panic!("a request has its answer") };
+//! assert!(String::from_utf8(reply.bytes)?.contains("0001000000000007"), "the extranonce1 of this connection");
+//! # Ok::<(), std::string::FromUtf8Error>(())
+//! ```
+//!
 //! Read [`Session`] and [`ShareCandidate`] first, then [`JobTemplate`] and [`Vardiff`].
 #![cfg_attr(
     not(test),

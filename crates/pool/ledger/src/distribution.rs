@@ -70,6 +70,23 @@ pub struct Distribution {
 
 /// Splits `reward` and the lane's matured residue `carry_in` over a window (SPEC 8.3): one floor per account.
 ///
+/// ```
+/// use bq_ledger::{FeeBasisPoints, Window, WindowUnits, distribute};
+/// use bq_primitives::{AccountId, Amount};
+///
+/// // Three miners fill a window of two units, each unit a weight of 2^60.
+/// let weights = [1_152_921_504_606_846_976, 691_752_902_764_108_185, 461_168_601_842_738_791];
+/// let window = Window::from_parts(WindowUnits::DEFAULT, (1..).map(AccountId).zip(weights), 0)?;
+/// let split = distribute(Amount::from_atoms(5_000_000_000)?, FeeBasisPoints::new(100)?, Amount::ZERO, &window)?;
+///
+/// assert_eq!(split.fee.atoms(), 50_000_000);
+/// let credits: Vec<_> = split.credits.iter().map(|(_, credit)| credit.atoms()).collect();
+/// assert_eq!(credits, [2_475_000_000, 1_484_999_999, 990_000_000]);
+/// // Not lost: the next block of the lane splits it too.
+/// assert_eq!(split.carry.atoms(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// [`LedgerError::Amount`] when reward and residue together leave the range of amounts.
 pub fn distribute(
