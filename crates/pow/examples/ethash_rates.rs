@@ -6,7 +6,7 @@
 //! and 2 GiB of memory.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "its output is its purpose, and nobody depends on it")]
 #![expect(clippy::cast_precision_loss, reason = "rates for people")]
-#![expect(clippy::disallowed_methods, reason = "the example is no part of the core, and has to read clocks")]
+#![expect(clippy::disallowed_methods, reason = "the example is no part of the crate, and has to read clocks")]
 
 use std::{
     collections::BTreeMap,

@@ -2,6 +2,7 @@
 //! time, alternated: `cargo run --release -p bq-pow --example randomx_hashrate -- [THREADS]`. Needs 2.4 GiB.
 //!
 //! Rates are per second of the threads' CPU time, because other programs take their share of the clock's.
+#![expect(clippy::disallowed_methods, reason = "the example is no part of the crate, and hashes on several threads")]
 
 use std::{num::NonZeroUsize, sync::Barrier, thread};
 

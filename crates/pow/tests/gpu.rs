@@ -21,6 +21,7 @@ struct Emulation {
 }
 
 /// Builds and loads the stand-in before anything asks for a driver: the name in it makes the loader take it for `libcuda.so`.
+#[expect(clippy::disallowed_methods, reason = "the test compiles its stand-in and loads it")]
 fn emulation() -> &'static Emulation {
     static LOADED: OnceLock<Emulation> = OnceLock::new();
     LOADED.get_or_init(|| {

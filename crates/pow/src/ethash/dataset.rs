@@ -136,6 +136,10 @@ enum Source {
 }
 
 /// Lets threads take one chunk after another, with its index, until there are no more.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a gigabyte of table on one thread takes minutes: hashing is the IO of this crate"
+)]
 fn each_chunk<C: Send>(
     build: &EthashBuild<'_>,
     chunks: impl Iterator<Item = C> + Send,

@@ -24,6 +24,10 @@ unsafe impl Sync for Dataset {}
 impl Dataset {
     /// Builds the dataset of `cache` with `threads` threads, some 5 seconds of CPU time (50 without AVX-512), in the memory of `recycled` if
     /// there is one.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "two gigabytes of table on one thread take minutes: hashing is the IO of this crate"
+    )]
     pub(crate) fn build(cache: &Cache, threads: NonZeroUsize, recycled: Option<Self>) -> Result<Self, PowError> {
         let mut dataset = match recycled {
             Some(dataset) => dataset,

@@ -37,6 +37,7 @@ fn test_14_the_rule_gives_the_published_figures() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a test reads its vectors")]
 fn test_14_control_rounding_toward_zero_is_noticed() {
     let text = std::fs::read_to_string(vectors().join("bqip0002_model.json")).unwrap();
     let model: Value = serde_json::from_str(&text).unwrap();
