@@ -1,7 +1,17 @@
 #!/usr/bin/env bash
 # Installs what a build needs beyond Rust, git, make and a C/C++ compiler; with the argument "proofs", what proofs/run.sh
-# needs too. On Debian and its kin with the rights to install it does so; elsewhere it names the packages and stops.
+# needs too; with "deny", what `make check` needs too. On Debian and its kin with the rights to install it does so;
+# elsewhere it names the packages and stops.
 set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# Built without optimisation: it runs for seconds, and optimised it would take minutes more to build.
+install_deny() {
+    local version=0.20.2 root=target/cargo-deny
+    if [ "$("$root/bin/cargo-deny" --version 2>/dev/null)" != "cargo-deny $version" ]; then
+        cargo install --locked --debug --quiet --root "$root" "cargo-deny@$version"
+    fi
+}
 
 missing=()
 command -v cmake >/dev/null || missing+=(cmake)
@@ -15,6 +25,7 @@ command -v cargo >/dev/null || {
     echo "Rust is missing: install the toolchain that rust-version in Cargo.toml names." >&2
     exit 1
 }
+[ "${1:-}" = deny ] && install_deny
 [ "${#missing[@]}" -eq 0 ] && exit 0
 
 as_root=()
