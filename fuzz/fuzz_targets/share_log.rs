@@ -14,7 +14,7 @@ fuzz_target!(|input: (bool, Vec<u8>)| {
     if mend {
         mend_checksums(&mut records);
     }
-    let folder = tempfile::tempdir_in(scratch()).expect("a scratch folder");
+    let folder = tempfile::tempdir_in(bq_fuzz::scratch()).expect("a scratch folder");
     let first = ShareSequence::FIRST;
     let path = folder.path().join(format!("shares-{:020}.seg", first.0));
     std::fs::write(&path, [header(first), records].concat()).expect("a scratch file");
@@ -28,11 +28,6 @@ fuzz_target!(|input: (bool, Vec<u8>)| {
     assert!(again.torn_tail().is_none(), "a tail is cut once");
     assert_eq!(again.status().next, next);
 });
-
-/// Memory where there is any: thousands of files a second.
-fn scratch() -> &'static str {
-    if std::path::Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" }
-}
 
 /// Magic, version, genesis, first sequence, hash of the previous header (none), CRC-32C.
 fn header(first: ShareSequence) -> Vec<u8> {
