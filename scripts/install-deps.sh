@@ -21,12 +21,22 @@ command -v c++ >/dev/null || missing+=(g++)
 if [ "${1:-}" = proofs ] && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
     missing+=(python3-venv)
 fi
+if [ "${1:-}" = deny ] && ! command -v python3 >/dev/null; then
+    missing+=(python3)
+fi
 command -v cargo >/dev/null || {
     echo "Rust is missing: install the toolchain that rust-version in Cargo.toml names." >&2
     exit 1
 }
-[ "${1:-}" = deny ] && install_deny
-[ "${#missing[@]}" -eq 0 ] && exit 0
+finish() {
+    if [ "${1:-}" = deny ]; then
+        install_deny
+    fi
+}
+if [ "${#missing[@]}" -eq 0 ]; then
+    finish "$@"
+    exit 0
+fi
 
 as_root=()
 if [ "$(id -u)" -ne 0 ]; then
@@ -44,3 +54,4 @@ command -v apt-get >/dev/null || {
 echo "Installing ${missing[*]} ..."
 "${as_root[@]}" apt-get update -qq
 DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq "${missing[@]}"
+finish "$@"
