@@ -23,7 +23,7 @@ pub fn fuzz_session(algorithm: Algorithm, data: &[u8]) {
         line_burst: 100_000,
         ..SessionPolicy::default()
     };
-    let seed = SessionSeed { session_id: 7, first_job_id: 1, prefix: ExtranoncePrefix([0, 1, 0, 0, 0, 0, 0, 7]) };
+    let seed = SessionSeed { session_id: 7, first_job_id: 1, prefix: ExtranoncePrefix { server_id: 1, connection: 7 } };
     let mut session = Session::new(now, algorithm, Arc::new(policy), seed);
     session.handle_template(now, template(algorithm, 1));
     let mut refuse = false;

@@ -65,7 +65,7 @@ impl Dialect for Sha256dMiner {
         ensure!(reply["id"] == 1 && reply["error"].is_null(), "subscribe: {reply}");
         self.extranonce1 = hex::decode(reply["result"][1].as_str().context("extranonce1")?)?;
         self.extranonce2_len = usize::try_from(reply["result"][2].as_u64().context("extranonce2 size")?)?;
-        ensure!(self.extranonce1.len() == 8 && self.extranonce2_len == 8, "extranonce sizes: {reply}");
+        ensure!(self.extranonce1.len() == 4 && self.extranonce2_len == 8, "extranonce sizes: {reply}");
         client.send(&json!({ "id": 2, "method": "mining.authorize", "params": [self.login, self.password] }))?;
         let reply = client.expect(LIMIT)?;
         ensure!(reply["id"] == 2 && reply["result"] == true && reply["error"].is_null(), "authorize: {reply}");

@@ -40,6 +40,15 @@ pub(crate) fn parse_hashes(text: &str) -> Option<ShareDifficulty> {
     (hashes > 0).then(|| ShareDifficulty::from_hashes(hashes))
 }
 
+/// The largest value that is a share (SPEC 11.3): exactly `floor(2^256 / d)` values are, so a hash earns no more than 1 in
+/// expectation. That is one value less than miners are told to submit, which none of them will ever find.
+pub(crate) fn share_target(difficulty: ShareDifficulty) -> Target {
+    if difficulty == ShareDifficulty::MIN {
+        return Target::MAX;
+    }
+    Target(difficulty.target().0.saturating_sub(U256::ONE))
+}
+
 /// The 64-bit bound that xmrig is given: it wants the top 8 bytes of the hash strictly below.
 pub(crate) fn randomx_target64(difficulty: ShareDifficulty) -> u64 {
     u64::MAX.checked_div(difficulty.hashes()).unwrap_or(u64::MAX)

@@ -1,53 +1,71 @@
 use std::collections::BTreeSet;
 
-/// The 8 bytes of extranonce that belong to one connection and to no other: server id (2 bytes), then a counter
-/// (6 bytes), big-endian.
+/// What no other live connection of any front end has (SPEC 11.2): the front end's id and the connection's number there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ExtranoncePrefix(pub [u8; 8]);
+pub struct ExtranoncePrefix {
+    /// Which of several front ends before one pool.
+    pub server_id: u16,
+    /// Which connection of it.
+    pub connection: u32,
+}
+
+impl ExtranoncePrefix {
+    /// The part of X that a SHA-256d miner is told at `mining.subscribe` and that stays for the life of the connection.
+    #[must_use]
+    pub const fn extranonce1(self) -> [u8; 4] {
+        self.connection.to_be_bytes()
+    }
+
+    /// The part of X in front of that, which makes the work of job `job_id` its own: it lies in `coinb1`, so a hash found
+    /// for one job is no share of another (SPEC 11.2).
+    pub(crate) const fn of_job(self, job_id: u32) -> [u8; 4] {
+        let ([server_high, server_low], [_, _, job_high, job_low]) =
+            (self.server_id.to_be_bytes(), job_id.to_be_bytes());
+        [server_high, server_low, job_high, job_low]
+    }
+}
 
 /// Hands out prefixes so that no two live connections of any server share one. It counts and never draws at random: four
 /// random bytes would collide with even odds at 77,000 connections.
 #[derive(Debug)]
 pub struct ExtranonceAllocator {
     server_id: u16,
-    next: u64,
-    counters: u64,
-    live: BTreeSet<u64>,
+    next: u32,
+    /// The highest number, after which counting starts over.
+    last: u32,
+    live: BTreeSet<u32>,
 }
 
 impl ExtranonceAllocator {
-    const COUNTERS: u64 = 1 << 48;
-
     /// An allocator for one server; servers in front of one pool need different ids. `first` is where it starts to count:
     /// a start that differs per boot keeps prefixes of the last run from coming back at once.
     #[must_use]
-    pub fn new(server_id: u16, first: u64) -> Self {
-        Self::with_counters(server_id, first, Self::COUNTERS)
+    pub fn new(server_id: u16, first: u32) -> Self {
+        Self::up_to(server_id, first, u32::MAX)
     }
 
-    fn with_counters(server_id: u16, first: u64, counters: u64) -> Self {
-        Self { server_id, next: first.checked_rem(counters).unwrap_or(0), counters, live: BTreeSet::new() }
+    fn up_to(server_id: u16, first: u32, last: u32) -> Self {
+        Self { server_id, next: first.min(last), last, live: BTreeSet::new() }
     }
 
     /// A prefix that no live connection has; nothing when every one is taken, and then the connection must be refused.
     pub fn allocate(&mut self) -> Option<ExtranoncePrefix> {
-        if self.live() >= self.counters {
+        if self.live() > u64::from(self.last) {
             return None;
         }
         while self.live.contains(&self.next) {
             self.advance();
         }
-        let counter = self.next;
-        self.live.insert(counter);
+        let connection = self.next;
+        self.live.insert(connection);
         self.advance();
-        Some(self.prefix(counter))
+        Some(ExtranoncePrefix { server_id: self.server_id, connection })
     }
 
     /// Takes a prefix back. It is handed out again only after all others were.
     pub fn release(&mut self, prefix: ExtranoncePrefix) {
-        let counter = u64::from_be_bytes(prefix.0) & Self::COUNTERS.saturating_sub(1);
-        if self.prefix(counter) == prefix {
-            self.live.remove(&counter);
+        if prefix.server_id == self.server_id {
+            self.live.remove(&prefix.connection);
         }
     }
 
@@ -58,11 +76,7 @@ impl ExtranonceAllocator {
     }
 
     fn advance(&mut self) {
-        self.next = self.next.saturating_add(1).checked_rem(self.counters).unwrap_or(0);
-    }
-
-    fn prefix(&self, counter: u64) -> ExtranoncePrefix {
-        ExtranoncePrefix(((u64::from(self.server_id) << 48) | counter).to_be_bytes())
+        self.next = if self.next == self.last { 0 } else { self.next.saturating_add(1) };
     }
 }
 
@@ -71,17 +85,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_prefix_is_server_then_counter() {
+    fn extranonce1_is_the_connection_and_the_job_lies_before_it() {
         let mut allocator = ExtranonceAllocator::new(1, 7);
-        assert_eq!(allocator.allocate(), Some(ExtranoncePrefix([0, 1, 0, 0, 0, 0, 0, 7])));
-        assert_eq!(allocator.allocate(), Some(ExtranoncePrefix([0, 1, 0, 0, 0, 0, 0, 8])));
+        let prefix = allocator.allocate().unwrap();
+        assert_eq!(prefix, ExtranoncePrefix { server_id: 1, connection: 7 });
+        assert_eq!(prefix.extranonce1(), [0, 0, 0, 7]);
+        assert_eq!(prefix.of_job(0xaabb_ccdd), [0, 1, 0xcc, 0xdd]);
+        assert_eq!(allocator.allocate().unwrap().connection, 8);
     }
 
     #[test]
     fn many_allocations_over_eight_servers_never_collide() {
         let mut seen = BTreeSet::new();
         for server in 0..8 {
-            let mut allocator = ExtranonceAllocator::new(server, u64::from(server) * 1000);
+            let mut allocator = ExtranonceAllocator::new(server, u32::from(server) * 1000);
             for _ in 0..20_000 {
                 assert!(seen.insert(allocator.allocate().unwrap()));
             }
@@ -90,10 +107,10 @@ mod tests {
 
     #[test]
     fn exhaustion_refuses_and_release_helps() {
-        let mut allocator = ExtranonceAllocator::with_counters(3, 2, 4);
+        let mut allocator = ExtranonceAllocator::up_to(3, 2, 3);
         let taken: Vec<_> = (0..4).map(|_| allocator.allocate().unwrap()).collect();
         assert_eq!(allocator.allocate(), None);
-        allocator.release(ExtranoncePrefix([0, 4, 0, 0, 0, 0, 0, 1])); // another server's
+        allocator.release(ExtranoncePrefix { server_id: 4, connection: 1 });
         assert_eq!(allocator.allocate(), None);
         allocator.release(taken[1]);
         assert_eq!(allocator.allocate(), Some(taken[1]));

@@ -6,6 +6,8 @@ use bq_primitives::{
     Target, Transaction, WorkerName,
 };
 
+use crate::ExtranoncePrefix;
+
 /// One unsealed block of one algorithm, ready to become jobs: made once and shared by every session.
 #[derive(Clone, Debug)]
 pub struct JobTemplate {
@@ -113,11 +115,13 @@ pub(crate) struct Job {
     pub(crate) work: JobWork,
 }
 
-/// The part of a job's content that no other job has.
+/// The part of a job's content that no other job has (SPEC 11.2): whatever a miner rolls, a hash found for one job is of
+/// no use for another, so that no difficulty can be chosen after hashing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JobWork {
-    /// The coinbase differs by connection and template; between two jobs on one template the starting time does.
+    /// The first half of X is the job's own; the miner rolls the second.
     Sha256d {
+        head: [u8; 8],
         ntime: u32,
     },
     RandomX {
@@ -170,15 +174,16 @@ impl JobBook {
     }
 }
 
-/// X for a job of an algorithm whose miners roll none of it: the connection's prefix, then a counter.
-pub(crate) fn counted_extranonce(prefix: [u8; 8], counter: u64) -> ExtraNonce {
-    joined_extranonce(prefix, counter.to_be_bytes())
+/// The first half of X: the front end, the job, the connection (SPEC 11.2).
+pub(crate) const fn extranonce_head(prefix: ExtranoncePrefix, job_id: u32) -> [u8; 8] {
+    let ([a, b, c, d], [e, f, g, h]) = (prefix.of_job(job_id), prefix.extranonce1());
+    [a, b, c, d, e, f, g, h]
 }
 
 /// X from its two halves.
-pub(crate) fn joined_extranonce(prefix: [u8; 8], suffix: [u8; 8]) -> ExtraNonce {
+pub(crate) fn joined_extranonce(head: [u8; 8], rest: [u8; 8]) -> ExtraNonce {
     let mut bytes = [0; 16];
-    for (byte, value) in bytes.iter_mut().zip(prefix.into_iter().chain(suffix)) {
+    for (byte, value) in bytes.iter_mut().zip(head.into_iter().chain(rest)) {
         *byte = value;
     }
     ExtraNonce(bytes)

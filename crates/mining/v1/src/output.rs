@@ -86,6 +86,8 @@ pub enum CloseReason {
     Unavailable,
     /// Repeatedly claimed results that the work does not have.
     ForgedShares,
+    /// The connection had as many jobs as differ from each other.
+    WorkExhausted,
     /// The miner said goodbye.
     Goodbye,
 }
@@ -104,6 +106,7 @@ impl CloseReason {
             Self::Refused => "refused",
             Self::Unavailable => "unavailable",
             Self::ForgedShares => "forged_shares",
+            Self::WorkExhausted => "work_exhausted",
             Self::Goodbye => "goodbye",
         }
     }

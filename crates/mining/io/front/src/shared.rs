@@ -80,8 +80,9 @@ impl Shared {
             accepts: Mutex::new(AcceptRate::new(config.accepts_per_second)),
             logins: Arc::new(Semaphore::new(config.logins_at_once.max(1))),
             bans: Mutex::new(Bans::new(config.bans_max)),
-            // Above 2^32 nothing of the last run can come back within the life of a tip.
-            extranonces: Mutex::new(ExtranonceAllocator::new(config.server_id, u64::from(first) << 16)),
+            // A start of its own per run: together with the first job id, which is drawn too, and the template's time, what
+            // the last run gave out does not come back within the life of a tip.
+            extranonces: Mutex::new(ExtranonceAllocator::new(config.server_id, first)),
             remembered: Mutex::new(Remembered::new(REMEMBERED_MAX)),
             sessions: AtomicU64::new(0),
             config,

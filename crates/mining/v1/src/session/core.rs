@@ -84,7 +84,6 @@ pub(super) struct Core {
     outputs: VecDeque<Output>,
     tickets: u64,
     jobs_made: u64,
-    last_ntime: u32,
     last_job: Option<TimeMs>,
     /// Something about the job changed.
     job_wanted: bool,
@@ -122,7 +121,6 @@ impl Core {
             outputs: VecDeque::new(),
             tickets: 0,
             jobs_made: 0,
-            last_ntime: 0,
             last_job: None,
             job_wanted: false,
             opened: now,

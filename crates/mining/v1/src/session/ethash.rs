@@ -6,7 +6,7 @@ use self::wire::Mode;
 use super::core::{Core, Dialect, PendingLogin, Submit, decoded};
 use crate::{
     Claim, CloseReason, FrameKind, Reject, TimeMs, Verdict,
-    difficulty::{NICEHASH_HASHES_MAX, NICEHASH_HASHES_MIN, parse_hashes},
+    difficulty::{NICEHASH_HASHES_MAX, NICEHASH_HASHES_MIN, parse_hashes, share_target},
     job::{Job, JobWork},
     login::password_difficulty,
     request::{Request, RequestId, hex_bytes, hex_bytes_0x},
@@ -150,7 +150,7 @@ fn decode_submit(core: &Core, request: &Request, mode: Mode) -> Result<Submit, R
     let JobWork::Ethash { extranonce, .. } = fields.job.work else { return Err(Reject::UnknownJob) };
     let claim = fields.mix.map_or(Claim::None, Claim::EthashMix);
     let seal = Seal::Ethash { extranonce, nonce: fields.nonce, mix: fields.mix.unwrap_or_default() };
-    let share = decoded(seal, claim, fields.job.difficulty.target());
+    let share = decoded(seal, claim, share_target(fields.job.difficulty));
     Ok(Submit { job: fields.job, share, miner: fields.miner })
 }
 
@@ -210,6 +210,6 @@ fn prefixed_fields(core: &Core, request: &Request, mode: Mode) -> Result<Fields,
 
 /// The first bytes of every nonce in 1.0.0 and 2.0.0.
 fn nonce_prefix(core: &Core) -> [u8; NONCE_PREFIX_BYTES] {
-    let [.., high, low] = core.seed.prefix.0;
+    let [.., high, low] = core.seed.prefix.extranonce1();
     [high, low]
 }

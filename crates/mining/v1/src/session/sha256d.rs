@@ -4,7 +4,7 @@ use serde_json::Value;
 use super::core::{Core, Dialect, PendingLogin, Submit, decoded};
 use crate::{
     Claim, FrameKind, Reject, TimeMs, Verdict,
-    difficulty::{from_units, of_target, parse_units, units_of},
+    difficulty::{from_units, of_target, parse_units, share_target, units_of},
     job::{Job, JobWork, WireParts, joined_extranonce},
     login::password_difficulty,
     request::{Request, RequestId, hex_bytes},
@@ -22,7 +22,7 @@ pub(super) struct Sha256d {
 
 /// Zeros where miners roll: some submit the rolled bits XORed with the job's.
 const JOB_VERSION: u32 = 0x2000_0000;
-/// Bytes of X that the miner rolls; the rest is the connection's prefix.
+/// Bytes of X that the miner rolls; the rest is the job's.
 const EXTRANONCE2_BYTES: usize = 8;
 /// How far a miner may roll time ahead of its job, in seconds.
 const NTIME_ROLL_MAX: u32 = 7_200;
@@ -148,14 +148,14 @@ impl Sha256d {
         };
         let miner = core.miner_named(text(0)?, None, true).ok_or(Reject::Unauthorized)?;
         let job = core.jobs.by_id(text(1)?).ok_or(Reject::UnknownJob)?.clone();
-        let JobWork::Sha256d { ntime: start } = job.work else { return Err(Reject::UnknownJob) };
+        let JobWork::Sha256d { head, ntime: start } = job.work else { return Err(Reject::UnknownJob) };
         if ntime < start || ntime.saturating_sub(start) > NTIME_ROLL_MAX {
             return Err(Reject::Malformed("ntime out of range"));
         }
         let version = version_of(rolled, self.version_mask).ok_or_else(malformed("version bits outside the mask"))?;
-        let extranonce = joined_extranonce(core.seed.prefix.0, extranonce2);
+        let extranonce = joined_extranonce(head, extranonce2);
         let seal = Seal::Sha256d { extranonce, version, ntime, nonce };
-        let share = decoded(seal, Claim::None, job.difficulty.target());
+        let share = decoded(seal, Claim::None, share_target(job.difficulty));
         Ok(Submit { job, share, miner })
     }
 }
@@ -182,22 +182,23 @@ fn authorize(core: &mut Core, request: &Request) {
 }
 
 fn subscription(core: &Core) -> String {
-    let prefix = hex::encode(core.seed.prefix.0);
+    let prefix = hex::encode(core.seed.prefix.extranonce1());
     let session = core.seed.session_id;
     format!(
         "[[[\"mining.set_difficulty\",\"1\"],[\"mining.notify\",\"{session:08x}\"]],\"{prefix}\",{EXTRANONCE2_BYTES}]"
     )
 }
 
+/// The four bytes of X before extranonce1 are the end of `coinb1` (SPEC 11.2).
 fn notify(job: &Job, clean: bool) -> Option<String> {
-    let (WireParts::Sha256d { parent, prefix, suffix, bits }, JobWork::Sha256d { ntime }) =
+    let (WireParts::Sha256d { parent, prefix, suffix, bits }, JobWork::Sha256d { head: [a, b, c, d, ..], ntime }) =
         (&job.template.wire, job.work)
     else {
         return None;
     };
-    let id = job.id_hex();
+    let (id, own) = (job.id_hex(), hex::encode([a, b, c, d]));
     Some(format!(
-        "{{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"{id}\",\"{parent}\",\"{prefix}\",\"{suffix}\",[],\
+        "{{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"{id}\",\"{parent}\",\"{prefix}{own}\",\"{suffix}\",[],\
          \"{JOB_VERSION:08x}\",\"{bits}\",\"{ntime:08x}\",{clean}]}}\n"
     ))
 }

@@ -1,4 +1,5 @@
 mod conversations;
+mod credit;
 mod properties;
 mod vectors;
 
@@ -15,8 +16,11 @@ use crate::{
     TimeMs, VardiffPolicy, Verdict,
 };
 
-pub(super) const SEED: SessionSeed =
-    SessionSeed { session_id: 0xc0ff_ee01, first_job_id: 0x1f, prefix: ExtranoncePrefix([0, 1, 0, 0, 0, 0, 0, 7]) };
+pub(super) const SEED: SessionSeed = SessionSeed {
+    session_id: 0xc0ff_ee01,
+    first_job_id: 0x1f,
+    prefix: ExtranoncePrefix { server_id: 1, connection: 7 },
+};
 
 /// A template whose parent is `tip` repeated and whose body is told by `body`.
 pub(super) fn template(algorithm: Algorithm, tip: u8, body: u8) -> JobTemplate {
@@ -58,9 +62,13 @@ pub(super) struct Rig {
 
 impl Rig {
     pub(super) fn new(algorithm: Algorithm, policy: SessionPolicy) -> Self {
+        Self::with_seed(algorithm, policy, SEED)
+    }
+
+    pub(super) fn with_seed(algorithm: Algorithm, policy: SessionPolicy, seed: SessionSeed) -> Self {
         let now = TimeMs(1_778_384_896_000); // ntime 6a000000
         Self {
-            session: Session::new(now, algorithm, Arc::new(policy), SEED),
+            session: Session::new(now, algorithm, Arc::new(policy), seed),
             now,
             sent: Vec::new(),
             shares: Vec::new(),

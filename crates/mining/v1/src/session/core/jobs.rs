@@ -6,9 +6,18 @@ use bq_primitives::{Algorithm, ShareDifficulty};
 
 use super::Core;
 use crate::{
-    JobTemplate, TimeMs,
-    job::{Job, JobWork, counted_extranonce, ethash_work},
+    CloseReason, JobTemplate, TimeMs,
+    job::{Job, JobWork, ethash_work, extranonce_head, joined_extranonce},
 };
+
+/// Jobs of one connection that differ (SPEC 11.2): 16 bits of the id are in a SHA-256d job's work, three weeks' worth at one
+/// job per 30 s. Of the others the whole count is.
+const fn jobs_max(algorithm: Algorithm) -> u64 {
+    match algorithm {
+        Algorithm::Sha256d => 1 << 16,
+        Algorithm::RandomX | Algorithm::Ethash => 1 << 32,
+    }
+}
 
 /// A miner may suggest a difficulty once per this many milliseconds.
 const SUGGESTION_GAP_MS: u64 = 60_000;
@@ -40,19 +49,20 @@ impl Core {
         parent.is_some() && self.jobs.newest().map(|job| job.template.parent_id()) != parent
     }
 
-    /// Makes a job with a fresh id and fresh content, and remembers it.
+    /// Makes a job with a fresh id and fresh content, and remembers it. Ends the connection when there is no fresh content
+    /// left: the miner comes back and has another number.
     pub(in crate::session) fn make_job(&mut self, now: TimeMs) -> Option<Job> {
         let template = self.template.clone()?;
         let miner = self.miners.first().cloned()?;
-        self.vardiff.start(now);
-        let work = self.fresh_work(now, &template);
-        let job = Job {
-            id: self.seed.first_job_id.wrapping_add(u32::try_from(self.jobs_made & u64::from(u32::MAX)).unwrap_or(0)),
-            difficulty: self.effective_difficulty(&template),
-            template,
-            miner,
-            work,
+        let Some(number) = u32::try_from(self.jobs_made).ok().filter(|_| self.jobs_made < jobs_max(self.algorithm))
+        else {
+            self.close(CloseReason::WorkExhausted);
+            return None;
         };
+        self.vardiff.start(now);
+        let id = self.seed.first_job_id.wrapping_add(number);
+        let difficulty = self.effective_difficulty(&template);
+        let job = Job { id, difficulty, work: self.work_of(now, &template, id), template, miner };
         self.jobs_made = self.jobs_made.saturating_add(1);
         self.last_job = Some(now);
         self.job_wanted = false;
@@ -60,16 +70,12 @@ impl Core {
         Some(job)
     }
 
-    fn fresh_work(&mut self, now: TimeMs, template: &JobTemplate) -> JobWork {
-        let extranonce = counted_extranonce(self.seed.prefix.0, self.jobs_made);
+    /// SPEC 11.2.
+    fn work_of(&self, now: TimeMs, template: &JobTemplate, id: u32) -> JobWork {
+        let head = extranonce_head(self.seed.prefix, id);
+        let extranonce = joined_extranonce(head, self.jobs_made.to_be_bytes());
         match self.algorithm {
-            Algorithm::Sha256d => {
-                // Miners restart their extranonce with every job, so the starting time must differ between two jobs on
-                // one template. Consensus gives it no meaning.
-                let seconds = u32::try_from(now.0 / 1000).unwrap_or(u32::MAX);
-                self.last_ntime = seconds.max(self.last_ntime.saturating_add(1));
-                JobWork::Sha256d { ntime: self.last_ntime }
-            }
+            Algorithm::Sha256d => JobWork::Sha256d { head, ntime: u32::try_from(now.0 / 1000).unwrap_or(u32::MAX) },
             Algorithm::RandomX => JobWork::RandomX { extranonce },
             Algorithm::Ethash => ethash_work(template, extranonce),
         }

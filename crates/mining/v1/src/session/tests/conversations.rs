@@ -36,7 +36,7 @@ fn sha256d_handshake_in_the_order_of_bitaxe() {
     );
     rig.check(
         r#"{"id":2,"method":"mining.subscribe","params":["bitaxe"]}"#,
-        &[r#"{"id":2,"result":[[["mining.set_difficulty","1"],["mining.notify","c0ffee01"]],"0001000000000007",8],"error":null}"#],
+        &[r#"{"id":2,"result":[[["mining.set_difficulty","1"],["mining.notify","c0ffee01"]],"00000007",8],"error":null}"#],
     );
     rig.line(r#"{"id":"auth","method":"mining.authorize","params":["wallet.rig1","d=0.5"]}"#);
     let lines = rig.take();
@@ -268,7 +268,7 @@ fn randomx_submits() {
     match rig.shares[0].seal {
         Seal::RandomX { extranonce, nonce } => {
             assert_eq!(nonce, 0x4000_03d0);
-            assert_eq!(hex::encode(extranonce.0), "00010000000000070000000000000000");
+            assert_eq!(hex::encode(extranonce.0), "0001001f000000070000000000000000");
         }
         other => panic!("{other:?}"),
     }

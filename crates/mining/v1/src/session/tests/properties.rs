@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::difficulty::parse_units;
+use crate::difficulty::{parse_units, share_target};
 
 /// Something that happens to a session.
 #[derive(Clone, Debug)]
@@ -127,7 +127,7 @@ proptest! {
                     rig.line(&format!(r#"{{"id":4,"method":"mining.submit","params":["wallet.rig1","{id}","0000000000000000","{ntime}","{nonce:08x}"]}}"#));
                     if let Some(share) = rig.shares.last() {
                         prop_assert_eq!(share.difficulty, *difficulty);
-                        prop_assert_eq!(share.share_target, difficulty.target());
+                        prop_assert_eq!(share.share_target, share_target(*difficulty));
                         prop_assert_eq!(share.account, AccountId(7));
                         rig.verdict(Verdict::Accepted { block: false });
                     }

@@ -17,26 +17,27 @@ fn sha256d_bytes_from_notify_to_hash() {
     let target = header.bits.decode().unwrap();
     let example = JobTemplate::with_seal_hash(header, seal_hash, target, PowKey::Sha256d, Arc::default()).unwrap();
 
-    let mut rig = Rig::new(Algorithm::Sha256d, policy(16));
+    let seed = SessionSeed { first_job_id: 0x1_0000, ..SEED };
+    let mut rig = Rig::with_seed(Algorithm::Sha256d, policy(16), seed);
     rig.template(&example);
     rig.line(r#"{"id":2,"method":"mining.subscribe","params":["cpuminer/2.5.1","abcd0007"]}"#);
     rig.line(r#"{"id":3,"method":"mining.authorize","params":["wallet.rig1","x"]}"#);
     assert_eq!(
         rig.take(),
         [
-            r#"{"id":2,"result":[[["mining.set_difficulty","1"],["mining.notify","c0ffee01"]],"0001000000000007",8],"error":null}"#,
+            r#"{"id":2,"result":[[["mining.set_difficulty","1"],["mining.notify","c0ffee01"]],"00000007",8],"error":null}"#,
             r#"{"id":3,"result":true,"error":null}"#,
             r#"{"id":null,"method":"mining.set_difficulty","params":[0.000000003725290298461914]}"#,
             concat!(
-                r#"{"id":null,"method":"mining.notify","params":["0000001f","#,
+                r#"{"id":null,"method":"mining.notify","params":["00010000","#,
                 r#""43424140474645444b4a49484f4e4d4c53525150575655545b5a59585f5e5d5c","#,
-                r#""01000000010000000000000000000000000000000000000000000000000000000000000000ffffffff150370110110","#,
+                r#""01000000010000000000000000000000000000000000000000000000000000000000000000ffffffff15037011011000010000","#,
                 r#""ffffffff010000000000000000226a20a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebf00000000","#,
                 r#"[],"20000000","1d00ffff","6a000000",true]}"#,
             ),
         ]
     );
-    rig.line(r#"{"id":4,"method":"mining.submit","params":["wallet.rig1","0000001F","0000000000000000","6a000000","12345678"]}"#);
+    rig.line(r#"{"id":4,"method":"mining.submit","params":["wallet.rig1","00010000","0000000000000000","6a000000","12345678"]}"#);
     let share = &rig.shares[0];
     let Seal::Sha256d { extranonce, version, ntime, nonce } = share.seal else { panic!("{:?}", share.seal) };
     let work = sha256d_work_header(&example.header, &example.seal_hash, &extranonce, version, ntime, nonce);
