@@ -7,7 +7,7 @@ use std::{
     },
 };
 
-use bq_primitives::{BlockId, Header, PowHash, PowKey, Seal, Target};
+use bq_primitives::{Algorithm, BlockId, Header, PowHash, PowKey, PowValue, Seal, Target};
 
 use crate::{
     EthashBuild, EthashBuilt, EthashCache, EthashHasher, EthashProof, EthashTask, EthashWorkHash, NoChunkStore,
@@ -118,16 +118,16 @@ impl PowVerifier {
     pub fn verify(&self, header: &Header, seal: &Seal, key: &PowKey, target: &Target) -> Result<PowHash, PowError> {
         if let Seal::Ethash { extranonce, nonce, mix } = seal {
             let claimed = ethash_final(&ethash_work_hash(&header.seal_hash(), extranonce), *nonce, mix);
-            if !target.is_met_by_be(&claimed) {
+            if !PowValue::of(Algorithm::Ethash, &claimed).meets(target) {
                 return Err(PowError::AboveTarget { got: claimed, target: *target });
             }
         }
         let value = self.pow_value(header, seal, key)?;
-        let met = match seal {
-            Seal::Sha256d { .. } | Seal::RandomX { .. } => target.is_met_by_le(&value),
-            Seal::Ethash { .. } => target.is_met_by_be(&value),
-        };
-        if met { Ok(value) } else { Err(PowError::AboveTarget { got: value, target: *target }) }
+        if PowValue::of(seal.algorithm(), &value).meets(target) {
+            Ok(value)
+        } else {
+            Err(PowError::AboveTarget { got: value, target: *target })
+        }
     }
 
     /// The proof-of-work value of a sealed header, whatever the target: little-endian for SHA-256d and RandomX, big-endian

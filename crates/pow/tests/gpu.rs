@@ -11,7 +11,7 @@ use std::{
 };
 
 use bq_pow::{EthashCache, EthashProof, EthashTask, EthashWorkHash, GpuDevice, GpuError, Sha256dWork};
-use bq_primitives::{Target, U256};
+use bq_primitives::{Algorithm, PowValue, Target, U256};
 use proptest::prelude::*;
 
 /// The stand-in, in this process for good.
@@ -94,7 +94,7 @@ fn model(
     (0..count)
         .map(|offset| first.wrapping_add(offset.into()))
         .map(|nonce| (nonce, cache.hash_batch(&[EthashTask { work_hash, nonce }])[0]))
-        .filter(|(_, proof)| target.is_met_by_be(&proof.value))
+        .filter(|(_, proof)| PowValue::of(Algorithm::Ethash, &proof.value).meets(&target))
         .collect()
 }
 

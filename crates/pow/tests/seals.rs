@@ -5,7 +5,7 @@ use bq_pow::{
     EthashTask, PowConfig, PowError, PowVerifier, ethash_final, ethash_work_hash, randomx_blob, work_coinbase,
     work_header,
 };
-use bq_primitives::{Algorithm, BlockId, Decoder, Header, PowKey, Seal, Target};
+use bq_primitives::{Algorithm, BlockId, Decoder, Header, PowKey, PowValue, Seal, Target};
 use serde_json::Value;
 
 struct Case {
@@ -94,7 +94,7 @@ fn tampering_is_refused(verifier: &PowVerifier, cases: &[Case]) {
         let work_hash = ethash_work_hash(&case.header.seal_hash(), &extranonce);
         let wrong = (0..=u8::MAX)
             .map(|byte| [byte; 32])
-            .find(|wrong| !case.target.is_met_by_be(&ethash_final(&work_hash, nonce, wrong)))
+            .find(|wrong| !PowValue::of(Algorithm::Ethash, &ethash_final(&work_hash, nonce, wrong)).meets(&case.target))
             .unwrap();
         let forged = Seal::Ethash { extranonce, nonce, mix: wrong };
         let builds = verifier.counters();

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::{PowHash, U256};
+use crate::U256;
 
 /// The 256-bit bound that a proof-of-work value must not exceed. Smaller is harder.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,18 +41,6 @@ const SIGN: u32 = 0x0080_0000;
 impl Target {
     /// The easiest target: every hash meets it.
     pub const MAX: Self = Self(U256::MAX);
-
-    /// A little-endian proof-of-work value (SHA-256d, RandomX) meets this target.
-    #[must_use]
-    pub fn is_met_by_le(&self, hash: &PowHash) -> bool {
-        U256::from_le_bytes(hash.0) <= self.0
-    }
-
-    /// A big-endian proof-of-work value (Ethash) meets this target.
-    #[must_use]
-    pub fn is_met_by_be(&self, hash: &PowHash) -> bool {
-        U256::from_be_bytes(hash.0) <= self.0
-    }
 
     /// The compact form, truncated: it never decodes to an easier target (SPEC 3.1).
     #[must_use]

@@ -2,7 +2,7 @@
 
 use bq_primitives::{
     Address, AddressError, Algorithm, Amount, AmountError, BlockId, Height, KeyHash, MerkleRoot, Network,
-    NetworkDifficulty, PowHash, ShareDifficulty, Target, U256, Work, WorkerName, merkle_root, tagged_hash,
+    NetworkDifficulty, PowHash, PowValue, ShareDifficulty, Target, U256, Work, WorkerName, merkle_root, tagged_hash,
 };
 use proptest::prelude::*;
 
@@ -189,9 +189,12 @@ fn byte_order_of_proofs() {
     let mut hash = PowHash::ZERO;
     hash.0[31] = 1;
     let small = Target(U256::from(1));
-    assert!(small.is_met_by_be(&hash), "the last byte is the least of a big-endian value");
-    assert!(!small.is_met_by_le(&hash), "and the greatest of a little-endian one");
-    assert!(Target::MAX.is_met_by_le(&PowHash([0xff; 32])) && Target::MAX.is_met_by_be(&PowHash([0xff; 32])));
+    assert!(PowValue::of(Algorithm::Ethash, &hash).meets(&small), "the last byte is the least of a big-endian value");
+    assert!(!PowValue::of(Algorithm::Sha256d, &hash).meets(&small), "and the greatest of a little-endian one");
+    assert_eq!(PowValue::of(Algorithm::RandomX, &hash), PowValue::of(Algorithm::Sha256d, &hash));
+    for algorithm in Algorithm::ALL {
+        assert!(PowValue::of(algorithm, &PowHash([0xff; 32])).meets(&Target::MAX));
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use bq_primitives::Target;
+use bq_primitives::{Algorithm, PowValue, Target};
 
 use super::{EthashCache, EthashDataset, EthashProof, EthashTask, full};
 use crate::EthashWorkHash;
@@ -65,7 +65,7 @@ impl EthashHasher {
     ) -> Vec<(u64, EthashProof)> {
         let mut found = Vec::new();
         let mut take = |task: EthashTask, proof: EthashProof| {
-            if target.is_met_by_be(&proof.value) {
+            if PowValue::of(Algorithm::Ethash, &proof.value).meets(target) {
                 found.push((task.nonce, proof));
             }
         };
@@ -99,7 +99,7 @@ mod tests {
         let expected: Vec<_> = (0..150)
             .map(|offset| EthashTask { work_hash, nonce: first.wrapping_add(offset) })
             .map(|task| (task.nonce, cache.model_hash(&task)))
-            .filter(|(_, proof)| target.is_met_by_be(&proof.value))
+            .filter(|(_, proof)| PowValue::of(Algorithm::Ethash, &proof.value).meets(&target))
             .collect();
         assert!((10..70).contains(&expected.len()));
         for hasher in [EthashHasher::light(cache), EthashHasher::full(Arc::new(dataset))] {

@@ -84,7 +84,7 @@ pub(super) fn fnv_node(node: &mut Node, other: &Node) {
 mod tests {
     use super::super::{cache::EthashCache, lockstep::EthashTask};
     use super::*;
-    use bq_primitives::{Target, U256};
+    use bq_primitives::{Algorithm, PowValue, Target, U256};
 
     fn array<const N: usize>(text: &serde_json::Value) -> [u8; N] {
         hex::decode(text.as_str().unwrap()).unwrap().try_into().unwrap()
@@ -130,9 +130,10 @@ mod tests {
         for case in cases {
             let boundary = array(&case["boundary"]);
             let target = Target(U256::from_be_bytes(boundary));
-            assert!(target.is_met_by_be(&PowHash(boundary)));
+            let meets = |hash| PowValue::of(Algorithm::Ethash, &PowHash(hash)).meets(&target);
+            assert!(meets(boundary));
             if target != Target::MAX {
-                assert!(!target.is_met_by_be(&PowHash((target.0 + U256::from(1)).to_be_bytes())));
+                assert!(!meets((target.0 + U256::from(1)).to_be_bytes()));
             }
         }
     }

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use bq_primitives::{PowHash, Target};
+use bq_primitives::{Algorithm, PowHash, PowValue, Target};
 use cudarc::driver::sys::CUdevice_attribute as Attribute;
 
 use super::{
@@ -137,7 +137,7 @@ impl GpuDevice {
             let value = work.hash(nonce);
             if !parts.may_meet(&value) {
                 self.counters.bad_hits += 1;
-            } else if work.target().is_met_by_le(&value) {
+            } else if PowValue::of(Algorithm::Sha256d, &value).meets(work.target()) {
                 found.push((nonce, value));
             }
         }
@@ -194,7 +194,7 @@ impl GpuDevice {
         for (task, proof) in tasks.iter().zip(cache.hash_batch(&tasks)) {
             if top_be(&proof.value.0) > top_max {
                 self.counters.bad_hits += 1;
-            } else if target.is_met_by_be(&proof.value) {
+            } else if PowValue::of(Algorithm::Ethash, &proof.value).meets(&target) {
                 found.push((task.nonce, proof));
             }
         }

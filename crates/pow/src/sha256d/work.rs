@@ -1,4 +1,4 @@
-use bq_primitives::{PowHash, Target};
+use bq_primitives::{Algorithm, PowHash, PowValue, Target};
 
 use super::{INITIAL, Sha256dKernel, portable, sha256d};
 
@@ -79,7 +79,7 @@ impl Sha256dWork {
         candidates
             .into_iter()
             .map(|nonce| (nonce, self.hash(nonce)))
-            .filter(|(_, hash)| self.target.is_met_by_le(hash))
+            .filter(|(_, hash)| PowValue::of(Algorithm::Sha256d, hash).meets(&self.target))
             .collect()
     }
 
@@ -106,7 +106,7 @@ mod tests {
                 header[76..].copy_from_slice(&nonce.to_le_bytes());
                 (nonce, sha256d(&header))
             })
-            .filter(|(_, hash)| target.is_met_by_le(hash))
+            .filter(|(_, hash)| PowValue::of(Algorithm::Sha256d, hash).meets(&target))
             .collect()
     }
 

@@ -2,7 +2,7 @@
 
 use bq_consensus::U512;
 use bq_pow::sha256d;
-use bq_primitives::{Decoder, PowHash, Target, U256, Work};
+use bq_primitives::{Algorithm, Decoder, PowHash, PowValue, Target, U256, Work};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -64,7 +64,7 @@ impl HeaderCase {
         same("target", target, self.target.map_or(target, |target| Target(target.0)))?;
         let work = Work::of_target(target);
         same("work", work, self.work.map_or(work, |work| Work(work.0)))?;
-        same("hash meets target", target.is_met_by_le(&hash), true)?;
+        same("hash meets target", PowValue::of(Algorithm::Sha256d, &hash).meets(&target), true)?;
         if let (true, Some(previous)) = (self.linked_to_previous_entry, previous) {
             same_bytes("prev of the linked entry", &parent, &previous.0)?;
         }

@@ -4,7 +4,7 @@ use bq_pow::{
     EthashCache, EthashWorkHash, ethash_cache_bytes, ethash_dataset_bytes, ethash_final, ethash_seed, keccak256,
     keccak512,
 };
-use bq_primitives::{ShareDifficulty, Target, U256};
+use bq_primitives::{Algorithm, PowValue, ShareDifficulty, Target, U256};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -54,7 +54,7 @@ impl Case for Hashimoto {
         same_bytes("final_hash", &proof.value.0, &self.final_hash.0)?;
         if let Some(difficulty) = self.difficulty {
             let target = ShareDifficulty::from_hashes(difficulty).target();
-            same("final hash meets difficulty", target.is_met_by_be(&proof.value), true)?;
+            same("final hash meets difficulty", PowValue::of(Algorithm::Ethash, &proof.value).meets(&target), true)?;
         }
         Ok(Outcome::Ran)
     }

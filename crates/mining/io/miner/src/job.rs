@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bq_pow::EthashWorkHash;
-use bq_primitives::{Algorithm, BlockId, PowHash, PowKey, Target, Work as BlockWork, double_sha256};
+use bq_primitives::{Algorithm, BlockId, PowHash, PowKey, PowValue, Target, Work as BlockWork, double_sha256};
 
 /// One piece of work from a pool. Threads share it and take turns at its nonces.
 #[derive(Debug)]
@@ -92,15 +92,7 @@ impl Job {
 
     /// A hash meets the share target.
     pub(crate) fn is_share(&self, value: &PowHash) -> bool {
-        is_met(self.work.algorithm(), &self.target, value)
-    }
-}
-
-/// `value` meets `target` in the byte order of `algorithm`.
-pub(crate) fn is_met(algorithm: Algorithm, target: &Target, value: &PowHash) -> bool {
-    match algorithm {
-        Algorithm::Sha256d | Algorithm::RandomX => target.is_met_by_le(value),
-        Algorithm::Ethash => target.is_met_by_be(value),
+        PowValue::of(self.work.algorithm(), value).meets(&self.target)
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use bq_mining_message::MiningMode;
 use bq_pow::PowVerifier;
-use bq_primitives::{Algorithm, PowKey};
+use bq_primitives::{Algorithm, PowKey, PowValue};
 use parking_lot::{Condvar, Mutex, RwLock};
 use tokio::sync::{broadcast, mpsc, watch};
 
@@ -16,7 +16,7 @@ use crate::{
     BlockSource, MinerConfig, MinerEvent, NextBlock,
     affinity::Affinity,
     dataset::{DatasetKeeper, VerifierBuild},
-    job::{Found, Job, is_met},
+    job::{Found, Job},
     stats::{LaneStats, WorkerStats},
 };
 
@@ -266,7 +266,8 @@ impl Shared {
             return;
         }
         let target = self.next_block(lane.algorithm).map(|block| block.target);
-        let is_block = |found: &Found| target.is_some_and(|target| is_met(lane.algorithm, &target, &found.value));
+        let is_block =
+            |found: &Found| target.is_some_and(|target| PowValue::of(lane.algorithm, &found.value).meets(&target));
         let (blocks, shares): (Vec<Found>, Vec<Found>) = found.into_iter().partition(is_block);
         let has_block = !blocks.is_empty();
         let shares = shares.into_iter().map(|found| (found, false));

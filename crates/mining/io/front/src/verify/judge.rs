@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use bq_mining_message::{AcceptedShare, PoolApi};
 use bq_pow::{EthashProof, EthashTask, PowError, PowVerifier, ethash_final, ethash_work_hash, randomx_blob};
-use bq_primitives::{Algorithm, Block, BlockId, PowHash, PowKey, Seal, Target};
+use bq_primitives::{Algorithm, Block, BlockId, PowHash, PowKey, PowValue, Seal, Target};
 use bq_stratum_v1::{Claim, DuplicateSet, Reject, ShareCandidate, Sighting, Verdict};
 use parking_lot::{Mutex, RwLock};
 
@@ -231,7 +231,9 @@ fn ethash_task(candidate: &ShareCandidate) -> Option<EthashTask> {
 /// Two Keccaks tell whether the claimed mix would be a share; true where none is claimed.
 fn claimed_mix_meets(candidate: &ShareCandidate, task: &EthashTask) -> bool {
     match candidate.claim {
-        Claim::EthashMix(mix) => candidate.share_target.is_met_by_be(&ethash_final(&task.work_hash, task.nonce, &mix)),
+        Claim::EthashMix(mix) => {
+            meets(&candidate.share_target, Algorithm::Ethash, &ethash_final(&task.work_hash, task.nonce, &mix))
+        }
         Claim::None | Claim::RandomX(_) => true,
     }
 }
@@ -242,7 +244,7 @@ fn ethash_verdict(candidate: &ShareCandidate, proof: EthashProof) -> Result<Prov
     {
         return Err(Reject::BadProof);
     }
-    if !candidate.share_target.is_met_by_be(&proof.value) {
+    if !meets(&candidate.share_target, Algorithm::Ethash, &proof.value) {
         return Err(Reject::LowDifficulty);
     }
     let Seal::Ethash { extranonce, nonce, .. } = candidate.seal else { return Err(Reject::BadProof) };
@@ -256,17 +258,14 @@ fn little_endian_verdict(candidate: &ShareCandidate, value: PowHash) -> Result<P
     {
         return Err(Reject::BadProof);
     }
-    if !candidate.share_target.is_met_by_le(&value) {
+    if !meets(&candidate.share_target, candidate.template.algorithm(), &value) {
         return Err(Reject::LowDifficulty);
     }
     Ok(Proven { seal: candidate.seal, value })
 }
 
 fn meets(target: &Target, algorithm: Algorithm, value: &PowHash) -> bool {
-    match algorithm {
-        Algorithm::Sha256d | Algorithm::RandomX => target.is_met_by_le(value),
-        Algorithm::Ethash => target.is_met_by_be(value),
-    }
+    PowValue::of(algorithm, value).meets(target)
 }
 
 /// A proof that could not be examined is our trouble, not the miner's.

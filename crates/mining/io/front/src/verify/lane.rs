@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bq_primitives::{Algorithm, PowHash};
+use bq_primitives::{Algorithm, PowHash, PowValue};
 use bq_stratum_v1::{Claim, ShareCandidate, Verdict};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select};
 use tokio::sync::mpsc;
@@ -32,7 +32,9 @@ impl Task {
     /// The miner claims a result that would be a block: it must not wait behind shares.
     fn is_urgent(&self) -> bool {
         match self.candidate.claim {
-            Claim::RandomX(result) => self.candidate.template.target.is_met_by_le(&PowHash(result)),
+            Claim::RandomX(result) => {
+                PowValue::of(Algorithm::RandomX, &PowHash(result)).meets(&self.candidate.template.target)
+            }
             Claim::None | Claim::EthashMix(_) => false,
         }
     }

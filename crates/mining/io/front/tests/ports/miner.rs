@@ -1,7 +1,7 @@
 use std::net::SocketAddr;
 
 use bq_pow::{EthashWorkHash, PowVerifier};
-use bq_primitives::{BlockId, PowHash, ShareDifficulty, double_sha256};
+use bq_primitives::{Algorithm, BlockId, PowHash, PowValue, ShareDifficulty, double_sha256};
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -189,7 +189,7 @@ impl Sha256dJob {
 }
 
 fn met(difficulty: u64, hash: &PowHash) -> bool {
-    ShareDifficulty::from_hashes(difficulty).target().is_met_by_le(hash)
+    PowValue::of(Algorithm::Sha256d, hash).meets(&ShareDifficulty::from_hashes(difficulty).target())
 }
 
 /// A RandomX job, and after a search what to submit.
@@ -240,7 +240,11 @@ impl EthashJob {
             .map(|rest: u64| (u64::from(prefix) << 48) | rest)
             .find_map(|nonce| {
                 let proof = verifier.ethash_hash(0, &EthashWorkHash(header), nonce).unwrap();
-                target.is_met_by_be(&proof.value).then_some(EthashFound { nonce, mix: proof.mix, header })
+                PowValue::of(Algorithm::Ethash, &proof.value).meets(&target).then_some(EthashFound {
+                    nonce,
+                    mix: proof.mix,
+                    header,
+                })
             })
             .unwrap()
     }
@@ -266,7 +270,10 @@ impl EthashFound {
         let nonce = self.nonce + 1;
         let mix = (0_u8..)
             .map(|byte| [byte; 32])
-            .find(|mix| target.is_met_by_be(&bq_pow::ethash_final(&EthashWorkHash(self.header), nonce, mix)))
+            .find(|mix| {
+                PowValue::of(Algorithm::Ethash, &bq_pow::ethash_final(&EthashWorkHash(self.header), nonce, mix))
+                    .meets(&target)
+            })
             .unwrap();
         Self { nonce, mix, header: self.header }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bq_primitives::PowHash;
+use bq_primitives::{PowHash, PowValue};
 
 use super::{Core, InFlight, Submit};
 use crate::{
@@ -44,7 +44,7 @@ impl Core {
             return Err(Reject::Duplicate);
         }
         if let Claim::RandomX(result) = submit.share.claim
-            && !submit.share.share_target.is_met_by_le(&PowHash(result))
+            && !PowValue::of(self.algorithm, &PowHash(result)).meets(&submit.share.share_target)
         {
             return Err(Reject::LowDifficulty);
         }

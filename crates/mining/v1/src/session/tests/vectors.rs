@@ -1,5 +1,5 @@
 use bq_pow::{EthashWorkHash, PowVerifier, ethash_seed, randomx_blob, sha256d_work_header};
-use bq_primitives::{PowHash, Seal, SealHash, double_sha256};
+use bq_primitives::{PowHash, PowValue, Seal, SealHash, double_sha256};
 
 use super::*;
 use crate::difficulty::parse_units;
@@ -44,8 +44,11 @@ fn sha256d_bytes_from_notify_to_hash() {
     let hash = double_sha256(&work);
     let printed: Vec<u8> = hash.iter().rev().copied().collect();
     assert_eq!(hex::encode(printed), "0fb0ceca545ec3c20a37234513806deffeb8ab83a6b5486fb07e5ed1fbd34ecf");
-    assert!(share.share_target.is_met_by_le(&PowHash(hash)));
-    assert!(!ShareDifficulty::from_hashes(17).target().is_met_by_le(&PowHash(hash)), "0x0fb0.. * 17 > 2^256");
+    assert!(PowValue::of(Algorithm::Sha256d, &PowHash(hash)).meets(&share.share_target));
+    assert!(
+        !PowValue::of(Algorithm::Sha256d, &PowHash(hash)).meets(&ShareDifficulty::from_hashes(17).target()),
+        "0x0fb0.. * 17 > 2^256"
+    );
 }
 
 /// Every sealed RandomX case: the blob of the job is the one that was hashed, except for the nonce.
@@ -79,7 +82,8 @@ fn the_nicehash_example_has_its_difficulty() {
         hex::decode("fc12eb20c58158071c956316cdcd12a22dd8bf126ac4aee559f0ffe4df11f279").unwrap().try_into().unwrap();
     let nonce = u64::from_str_radix("a2eea0cfae7df760", 16).unwrap();
     let proof = PowVerifier::default().ethash_hash(50, &EthashWorkHash(work_hash), nonce).unwrap();
-    let is_share = |units: &str| parse_units(units).unwrap().target().is_met_by_be(&proof.value);
+    let is_share =
+        |units: &str| PowValue::of(Algorithm::Ethash, &proof.value).meets(&parse_units(units).unwrap().target());
     assert!(is_share("1.863"));
     assert!(!is_share("1.864"));
 }
