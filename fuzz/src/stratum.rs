@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
 use bq_primitives::{
-    AccountId, Algorithm, BlockId, CompactTarget, Header, Height, MerkleRoot, PowKey, ShareDifficulty, Timestamp,
+    Algorithm, BlockId, CompactTarget, Header, Height, KeyHash, MerkleRoot, PowKey, ShareDifficulty, Timestamp,
 };
+use bq_share::{Claim, ExtranoncePrefix, TimeMs, Verdict};
 use bq_stratum_v1::{
-    Claim, ExtranoncePrefix, JobTemplate, LINE_BYTES_MAX, LoginOutcome, Output, Session, SessionPolicy, SessionSeed,
-    TimeMs, VardiffPolicy, Verdict,
+    JobTemplate, LINE_BYTES_MAX, LoginOutcome, Output, Session, SessionPolicy, SessionSeed, VardiffPolicy,
 };
 
 /// Bytes that the script of a session gives a meaning instead of sending them to the miner's line.
@@ -55,7 +55,7 @@ fn carry_out(session: &mut Session, now: TimeMs, refuse: bool) {
                 assert!(std::str::from_utf8(&frame.bytes).is_ok());
             }
             Some(Output::Authorize { ticket, .. }) => {
-                let granted = LoginOutcome::Granted { account: AccountId(1), remembered: None };
+                let granted = LoginOutcome::Granted { payee: KeyHash([1; 32]), remembered: None };
                 let outcome = if refuse { LoginOutcome::Refused("no".to_owned()) } else { granted };
                 session.handle_login(now, ticket, outcome);
             }

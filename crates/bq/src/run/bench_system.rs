@@ -78,8 +78,8 @@ async fn start(config: &Config) -> anyhow::Result<System> {
         for session in &mut stratum.sessions {
             session.lines_per_second = 10_000_000;
             session.line_burst = 10_000_000;
-            session.shares_in_flight_max = 1 << 10;
-            session.unproven_in_flight_max = 1 << 10;
+            session.judge.shares_in_flight_max = 1 << 10;
+            session.judge.unproven_in_flight_max = 1 << 10;
             session.vardiff.cap_divisor = u64::MAX;
         }
         stratum.verify.queue_max = [1 << 17; Algorithm::COUNT];

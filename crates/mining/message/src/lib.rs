@@ -25,5 +25,5 @@ pub use control::{
     AlgorithmMining, MiningChange, MiningControl, MiningControlError, MiningMode, MiningModeError, MiningStatus,
 };
 pub use frame::{FRAME_SHARES_MAX, FrameDigest, FrameHeader};
-pub use pool::{AcceptedShare, AuthorizeError, PoolApi, RecordShareError, ShareReject};
+pub use pool::{AuthorizeError, PoolApi, RecordShareError, ShareReject};
 pub use share::{BootEpoch, FrontEndId, MessageError, Share, SharePosition, ShareSequence};

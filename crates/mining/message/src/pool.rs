@@ -1,50 +1,32 @@
 use std::sync::Arc;
 
 use bq_chain_api::Template;
-use bq_primitives::{AccountId, Algorithm, Block, BlockId, Height, NetworkDifficulty, ShareDifficulty, WorkerName};
+use bq_primitives::{Algorithm, Block, KeyHash, WorkerName};
 use tokio::sync::watch;
+
+use crate::Share;
 
 /// What a Stratum server needs of the pool behind it.
 pub trait PoolApi: Send + Sync + 'static {
-    /// The account of a payout address, made on first sight. Cheap after the first time.
+    /// The key that an address pays to. Creates nothing and never waits: who has not mined has no account.
     ///
     /// # Errors
-    /// Not an address of this network, or the ledger cannot be written.
-    fn authorize(&self, address: &str) -> Result<AccountId, AuthorizeError>;
+    /// Not an address of this network, or one that nobody may mine to.
+    fn authorize(&self, address: &str) -> Result<KeyHash, AuthorizeError>;
 
     /// The newest template; wakes on every tip change and on every refresh. Nothing until the node has one.
     fn templates(&self) -> watch::Receiver<Option<Arc<Template>>>;
 
-    /// Books a share that was verified in full, and hands `block` to the node first if it is one. Returns once the share
-    /// is written (not yet synced) to the share log: only then may the miner be told. Blocks on disk.
+    /// Books a share that was verified in full, and hands `block` to the node first if it is one: also when the share cannot be
+    /// booked. Returns once the share is written (not yet synced) to the share log: only then may the miner be told. Blocks on
+    /// disk.
     ///
     /// # Errors
     /// The log cannot take the share now; it was not booked.
-    fn record_share(&self, share: AcceptedShare, block: Option<Block>) -> Result<(), RecordShareError>;
+    fn record_share(&self, share: Share, block: Option<Block>) -> Result<(), RecordShareError>;
 
     /// Counts a share that was refused. Cheap.
-    fn note_rejected(&self, account: AccountId, worker: &WorkerName, algorithm: Algorithm, reason: ShareReject);
-}
-
-/// A share whose proof of work was verified in full. Difficulties are those frozen in the job record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AcceptedShare {
-    /// The lane.
-    pub algorithm: Algorithm,
-    /// Who is credited: from the connection's authorisation, never from the submit alone.
-    pub account: AccountId,
-    /// Which machine.
-    pub worker: WorkerName,
-    /// What the share was worth when its job was sent.
-    pub difficulty: ShareDifficulty,
-    /// What a block was worth then.
-    pub network_difficulty: NetworkDifficulty,
-    /// Height of the job.
-    pub height: Height,
-    /// When it was accepted, in milliseconds since 1970; informational.
-    pub time_ms: u64,
-    /// The block's id when the share is one.
-    pub block_id: Option<BlockId>,
+    fn note_rejected(&self, payee: KeyHash, worker: &WorkerName, algorithm: Algorithm, reason: ShareReject);
 }
 
 /// Why a share earns nothing.
@@ -103,7 +85,10 @@ pub enum AuthorizeError {
     /// The login is not an address of this network; the text says why.
     #[error("{0}")]
     Address(String),
-    /// The ledger cannot take a new account now. Close the connection rather than answer no.
+    /// The address is the pool's own: what it would be credited is nobody's.
+    #[error("this is the pool's own address: mine to an address of yours")]
+    OwnAddress,
+    /// The pool cannot tell now. Close the connection rather than answer no.
     #[error("pool is not ready: {0}")]
     Unavailable(String),
 }

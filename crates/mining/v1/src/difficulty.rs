@@ -1,8 +1,8 @@
-//! Each dialect's own way to write a share difficulty, and the target that goes with it.
+//! Each dialect's own way to write a share difficulty.
 //!
 //! Inside, a difficulty is an integer number of hashes. What is accepted is never harder than what the miner was told.
 
-use bq_primitives::{ShareDifficulty, Target, U256};
+use bq_primitives::{ShareDifficulty, U256};
 
 /// Hashes of difficulty 1 in Bitcoin's unit, without the factor 65536/65535 on which miners disagree: the easier reading.
 const HASHES_PER_UNIT: f64 = 4_294_967_296.0;
@@ -38,26 +38,6 @@ pub(crate) fn parse_units(text: &str) -> Option<ShareDifficulty> {
 pub(crate) fn parse_hashes(text: &str) -> Option<ShareDifficulty> {
     let hashes: u64 = text.parse().ok()?;
     (hashes > 0).then(|| ShareDifficulty::from_hashes(hashes))
-}
-
-/// The largest value that is a share (SPEC 11.3): exactly `floor(2^256 / d)` values are, so a hash earns no more than 1 in
-/// expectation. That is one value less than miners are told to submit, which none of them will ever find.
-pub(crate) fn share_target(difficulty: ShareDifficulty) -> Target {
-    if difficulty == ShareDifficulty::MIN {
-        return Target::MAX;
-    }
-    Target(difficulty.target().0.saturating_sub(U256::ONE))
-}
-
-/// The 64-bit bound that xmrig is given: it wants the top 8 bytes of the hash strictly below.
-pub(crate) fn randomx_target64(difficulty: ShareDifficulty) -> u64 {
-    u64::MAX.checked_div(difficulty.hashes()).unwrap_or(u64::MAX)
-}
-
-/// The largest RandomX value below the 64-bit bound.
-pub(crate) fn randomx_target(difficulty: ShareDifficulty) -> Target {
-    let bound: U256 = U256::from(randomx_target64(difficulty)).wrapping_shl(192);
-    Target(bound.saturating_sub(U256::ONE))
 }
 
 /// The difficulty of a target that a miner asked for.
@@ -103,17 +83,6 @@ mod tests {
         assert_eq!(target.0, U256::ONE.wrapping_shl(224));
         // floor(2^224 / d)
         assert_eq!(ShareDifficulty::from_hashes(512 << 32).target().0, U256::ONE.wrapping_shl(215));
-    }
-
-    #[test]
-    fn randomx_is_judged_by_the_miners_own_bound() {
-        assert_eq!(randomx_target64(ShareDifficulty::from_hashes(1)), u64::MAX);
-        assert_eq!(randomx_target64(ShareDifficulty::from_hashes(10_000)), 1_844_674_407_370_955);
-        assert_eq!(randomx_target64(ShareDifficulty::from_hashes(u64::MAX)), 1, "never zero: xmrig divides by it");
-        let target = randomx_target(ShareDifficulty::from_hashes(10_000));
-        let bound = U256::from(1_844_674_407_370_955_u64);
-        assert_eq!(target.0, bound.wrapping_shl(192) - U256::ONE);
-        assert!(target <= ShareDifficulty::from_hashes(10_000).target());
     }
 
     #[test]

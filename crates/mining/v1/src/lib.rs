@@ -1,9 +1,10 @@
-//! Stratum sessions for stock miners of all three algorithms: bytes in, lines and share candidates out.
+//! Stratum sessions for stock miners of all three algorithms: bytes in, lines and share candidates out. Dialects alone live
+//! here: what a share must prove is decided by [`bq_share::Judge`].
 //!
 //! Everything here is a value that is driven from outside: no socket, no clock (milliseconds are an argument), no
 //! account database, no chain. A [`Session`] speaks one connection's dialect; what it wants done comes out of
 //! [`Session::poll_output`]: lines to send, a login to check, a share to verify, a reason to close. Proofs of work are
-//! verified by the caller, which answers with a [`Verdict`].
+//! verified by the caller, which answers with a [`bq_share::Verdict`].
 //!
 //! Lines in, lines out:
 //!
@@ -23,7 +24,7 @@
 //! # Ok::<(), std::string::FromUtf8Error>(())
 //! ```
 //!
-//! Read [`Session`] and [`ShareCandidate`] first, then [`JobTemplate`] and [`Vardiff`].
+//! Read [`Session`] first, then [`JobTemplate`] and [`Vardiff`].
 #![cfg_attr(
     not(test),
     deny(
@@ -36,8 +37,6 @@
 )]
 
 mod difficulty;
-mod duplicates;
-mod extranonce;
 mod job;
 mod line;
 mod login;
@@ -46,18 +45,12 @@ mod policy;
 mod replies;
 mod request;
 mod session;
-mod share;
-mod time;
 mod vardiff;
 
-pub use duplicates::{DuplicateSet, Sighting};
-pub use extranonce::{ExtranonceAllocator, ExtranoncePrefix};
 pub use job::JobTemplate;
 pub use line::{LINE_BYTES_MAX, LineBuffer, LineTooLong};
 pub use login::{Login, LoginError, LoginTicket};
 pub use output::{CloseReason, Frame, FrameKind, LoginOutcome, Output};
 pub use policy::SessionPolicy;
 pub use session::{Session, SessionSeed};
-pub use share::{Claim, Reject, ShareCandidate, ShareKey, ShareTicket, Verdict};
-pub use time::TimeMs;
 pub use vardiff::{Vardiff, VardiffPolicy};

@@ -1,6 +1,7 @@
-use bq_primitives::{AccountId, ShareDifficulty, WorkerName};
+use bq_primitives::{KeyHash, ShareDifficulty, WorkerName};
+use bq_share::{Reject, ShareCandidate, Strike};
 
-use crate::{LoginTicket, Reject, ShareCandidate};
+use crate::LoginTicket;
 
 /// What a session wants done. Carry it out in order.
 #[derive(Debug)]
@@ -21,9 +22,11 @@ pub enum Output {
     /// A submit was refused; for the counters. The miner has its answer.
     Rejected {
         /// Nothing when the connection had not logged in.
-        miner: Option<(AccountId, WorkerName)>,
+        miner: Option<(KeyHash, WorkerName)>,
         /// Why.
         reason: Reject,
+        /// What that costs the peer, if it costs.
+        strike: Option<Strike>,
     },
     /// Write what is queued, then end the connection. Nothing follows.
     Close(CloseReason),
@@ -55,7 +58,7 @@ pub enum LoginOutcome {
     /// It may mine.
     Granted {
         /// Who is credited.
-        account: AccountId,
+        payee: KeyHash,
         /// Where this worker's difficulty stood when it was last here.
         remembered: Option<ShareDifficulty>,
     },
@@ -76,10 +79,10 @@ pub enum CloseReason {
     FirstLineTimeout,
     /// No accepted login in time.
     AuthorizeTimeout,
+    /// The dialect cannot express a difficulty as low as this network's blocks need.
+    Inexpressible,
     /// No line for a long time.
     IdleTimeout,
-    /// Far more lines than the rate limit allows.
-    Flood,
     /// The login was refused.
     Refused,
     /// The pool is not ready.
@@ -102,10 +105,10 @@ impl CloseReason {
             Self::FirstLineTimeout => "first_line_timeout",
             Self::AuthorizeTimeout => "authorize_timeout",
             Self::IdleTimeout => "idle_timeout",
-            Self::Flood => "flood",
             Self::Refused => "refused",
             Self::Unavailable => "unavailable",
             Self::ForgedShares => "forged_shares",
+            Self::Inexpressible => "inexpressible",
             Self::WorkExhausted => "work_exhausted",
             Self::Goodbye => "goodbye",
         }
@@ -114,6 +117,6 @@ impl CloseReason {
     /// The peer did this on purpose or is badly broken: it counts against its address.
     #[must_use]
     pub const fn is_misbehavior(self) -> bool {
-        matches!(self, Self::Flood | Self::ForgedShares | Self::NotStratum | Self::Malformed)
+        matches!(self, Self::ForgedShares | Self::NotStratum | Self::Malformed)
     }
 }

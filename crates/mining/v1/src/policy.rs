@@ -1,3 +1,5 @@
+use bq_share::JudgePolicy;
+
 use crate::VardiffPolicy;
 
 /// What the operator decides about every session of one algorithm. Shared by all of them.
@@ -16,17 +18,12 @@ pub struct SessionPolicy {
     pub authorize_ms: u64,
     /// A connection that sends no line for this many milliseconds is closed.
     pub idle_ms: u64,
-    /// Lines per second, sustained. Submits above it are answered "busy" unread; four bursts above it closes.
+    /// Lines per second, sustained, empty ones too. Above it the connection is read more slowly: nothing is lost.
     pub lines_per_second: u64,
     /// Lines that may come at once.
     pub line_burst: u64,
-    /// Shares of one connection in verification at a time; more are answered "busy".
-    pub shares_in_flight_max: usize,
-    /// Of these, how many a connection has that proved nothing yet; each accepted share adds one. What a stranger can make
-    /// a costly verifier do for nothing.
-    pub unproven_in_flight_max: usize,
-    /// Shares whose claimed result was forged before the connection is closed.
-    pub forged_shares_max: u32,
+    /// What a connection's judge allows it.
+    pub judge: JudgePolicy,
     /// Version bits that SHA-256d miners may roll (BIP-0320 by default).
     pub version_mask: u32,
 }
@@ -42,9 +39,7 @@ impl Default for SessionPolicy {
             idle_ms: 600_000,
             lines_per_second: 100,
             line_burst: 400,
-            shares_in_flight_max: 32,
-            unproven_in_flight_max: 32,
-            forged_shares_max: 3,
+            judge: JudgePolicy::default(),
             version_mask: 0x1fff_e000,
         }
     }

@@ -1,3 +1,4 @@
+use bq_share::JobId;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -120,6 +121,11 @@ pub(crate) fn hex_bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
 /// As [`hex_bytes`], with or without `0x`.
 pub(crate) fn hex_bytes_0x<const N: usize>(text: &str) -> Option<[u8; N]> {
     hex_bytes(text.strip_prefix("0x").unwrap_or(text))
+}
+
+/// A job's id as the miner wrote it; nothing if no job has such an id.
+pub(crate) fn job_id(text: &str) -> Option<JobId> {
+    hex_bytes(text).map(u32::from_be_bytes).map(JobId)
 }
 
 #[cfg(test)]

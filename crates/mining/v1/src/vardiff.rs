@@ -1,6 +1,5 @@
 use bq_primitives::{NetworkDifficulty, ShareDifficulty};
-
-use crate::TimeMs;
+use bq_share::TimeMs;
 
 /// Share difficulty of one algorithm: where it starts and between which bounds it moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use bq_stratum_v1::TimeMs;
+use bq_share::TimeMs;
 
 /// Wall time that never jumps: read once at start, then counted by the monotonic clock.
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,7 @@
 use std::{net::SocketAddr, num::NonZeroUsize};
 
 use bq_primitives::{Algorithm, ShareDifficulty};
+use bq_share::{BanPolicy, JudgePolicy};
 use bq_stratum_v1::{SessionPolicy, VardiffPolicy};
 
 /// What the operator decides about the Stratum server.
@@ -20,14 +21,10 @@ pub struct StratumConfig {
     pub connections_per_peer_max: usize,
     /// New connections per second from one peer, sustained; ten seconds' worth may come at once.
     pub accepts_per_second: u32,
-    /// Logins that ask the pool at a time; others wait their turn.
-    pub logins_at_once: usize,
     /// This machine's own connections count neither against the limit per peer nor towards bans.
     pub trust_loopback: bool,
-    /// Addresses with strikes that are remembered at a time.
-    pub bans_max: usize,
-    /// Proven shares remembered per algorithm and parent, against being paid twice. Full means "busy" until the tip moves.
-    pub duplicates_max: usize,
+    /// When strikes become a ban.
+    pub bans: BanPolicy,
     /// Bytes that may wait for a miner that does not read; more ends the connection.
     pub outbox_bytes_max: usize,
     /// A miner that reads nothing for this many milliseconds while something waits is cut off.
@@ -41,7 +38,9 @@ pub struct StratumConfig {
 pub struct VerifyConfig {
     /// Threads per algorithm, by [`Algorithm::index`].
     pub threads: [NonZeroUsize; Algorithm::COUNT],
-    /// Shares that may wait, by [`Algorithm::index`].
+    /// Threads that book blocks and hand them to the node, so that hashing goes on meanwhile.
+    pub block_threads: NonZeroUsize,
+    /// Shares that may wait, by [`Algorithm::index`]; claimed blocks come on top.
     pub queue_max: [usize; Algorithm::COUNT],
     /// RandomX shares wait at most about this many milliseconds: the queue is shorter where hashing is slow.
     pub randomx_queue_ms: u64,
@@ -52,6 +51,7 @@ impl Default for VerifyConfig {
         let two = NonZeroUsize::MIN.saturating_add(1);
         Self {
             threads: [NonZeroUsize::MIN, two, NonZeroUsize::MIN],
+            block_threads: two,
             queue_max: [4096, 1024, 512],
             randomx_queue_ms: 1_000,
         }
@@ -69,10 +69,8 @@ impl Default for StratumConfig {
             connections_max: 12_000,
             connections_per_peer_max: 64,
             accepts_per_second: 20,
-            logins_at_once: 16,
             trust_loopback: true,
-            bans_max: 65_536,
-            duplicates_max: 1 << 20,
+            bans: BanPolicy::default(),
             outbox_bytes_max: 64 * 1024,
             write_stall_ms: 30_000,
             verify: VerifyConfig::default(),
@@ -109,5 +107,6 @@ fn default_session(algorithm: Algorithm) -> SessionPolicy {
         Algorithm::RandomX => (4, 32),
         Algorithm::Ethash => (32, 32),
     };
-    SessionPolicy { vardiff, unproven_in_flight_max, shares_in_flight_max, ..SessionPolicy::default() }
+    let judge = JudgePolicy { unproven_in_flight_max, shares_in_flight_max, ..JudgePolicy::default() };
+    SessionPolicy { vardiff, judge, ..SessionPolicy::default() }
 }

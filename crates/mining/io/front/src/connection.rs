@@ -4,10 +4,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bq_primitives::{Algorithm, WorkerName};
-use bq_stratum_v1::{
-    CloseReason, LineBuffer, LineTooLong, LoginOutcome, LoginTicket, Output, Reject, Session, Verdict,
-};
+use bq_primitives::Algorithm;
+use bq_share::{Reject, ShareCandidate, Strike, Verdict};
+use bq_stratum_v1::{CloseReason, LineBuffer, LineTooLong, Output, Session};
 use tokio::{
     io::Interest,
     net::TcpStream,
@@ -16,10 +15,10 @@ use tokio::{
 };
 
 use crate::{
-    bans::Strike,
     jobs::Work,
     outbox::Outbox,
-    shared::{Admission, Event, Shared},
+    shared::{Admission, Answer, Shared},
+    verify::Full,
 };
 
 /// One miner: carries bytes between its socket and its session, and the session's wishes to pool and verifier.
@@ -31,8 +30,12 @@ pub(crate) struct Connection {
     session: Session,
     lines: LineBuffer,
     outbox: Outbox,
-    answers: mpsc::Sender<Event>,
-    events: mpsc::Receiver<Event>,
+    /// Every line that came was handed to the session: only then more is read.
+    lines_are_done: bool,
+    /// A share that may be a block and waits for room at the verifier; nothing else is carried out before it.
+    held: Option<Box<ShareCandidate>>,
+    answers: mpsc::Sender<Answer>,
+    verdicts: mpsc::Receiver<Answer>,
     work: watch::Receiver<Work>,
     /// When the template came whose job is not written yet.
     notify_since: Option<Instant>,
@@ -44,13 +47,11 @@ type Ended = &'static str;
 const CHUNK_BYTES: usize = 4096;
 /// What is queued when a connection ends may take this long to go out.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// Room for logins beside the shares in flight.
-const LOGIN_EVENTS: usize = 8;
 
 impl Connection {
     pub(crate) fn new(shared: &Arc<Shared>, algorithm: Algorithm, stream: TcpStream, admission: Admission) -> Self {
         let policy = shared.policy(algorithm);
-        let (answers, events) = mpsc::channel(policy.shares_in_flight_max + LOGIN_EVENTS);
+        let (answers, verdicts) = mpsc::channel(policy.judge.shares_in_flight_max.max(1));
         shared.metrics.of(algorithm).connections.increment(1.0);
         Self {
             session: Session::new(shared.clock.now(), algorithm, policy, admission.seed),
@@ -61,8 +62,10 @@ impl Connection {
             algorithm,
             stream,
             admission,
+            lines_are_done: true,
+            held: None,
             answers,
-            events,
+            verdicts,
             notify_since: None,
         }
     }
@@ -83,9 +86,12 @@ impl Connection {
         self.finish(ended).await;
     }
 
-    /// Carries out what the session wants and writes what the socket takes.
+    /// Hands over the lines that may be read, carries out what the session wants, and writes what the socket takes.
     fn settle(&mut self) -> Result<(), Ended> {
-        let wanted = self.carry_out();
+        let mut wanted = self.carry_out();
+        while wanted.is_ok() && self.held.is_none() && self.take_line() {
+            wanted = self.carry_out();
+        }
         let jobs = self.outbox.write_to(&self.stream).map_err(|_| "peer_gone")?;
         if jobs > 0 {
             let metrics = self.shared.metrics.of(self.algorithm);
@@ -100,20 +106,48 @@ impl Connection {
         wanted
     }
 
+    /// Hands the session one line, if there is one and it takes one now.
+    fn take_line(&mut self) -> bool {
+        let now = self.shared.clock.now();
+        if self.session.reads_at().is_none_or(|at| now < at) {
+            return false;
+        }
+        match self.lines.next_line() {
+            Ok(Some(line)) => self.session.handle_line(now, line),
+            Ok(None) => {
+                self.lines_are_done = true;
+                return false;
+            }
+            Err(LineTooLong) => self.session.handle_oversize_line(),
+        }
+        true
+    }
+
     /// Waits for the next thing to happen and tells the session.
     async fn wait(&mut self, stop: &mut watch::Receiver<bool>) -> Result<(), Ended> {
-        let interest =
-            if self.outbox.is_empty() { Interest::READABLE } else { Interest::READABLE | Interest::WRITABLE };
+        let reads = self.lines_are_done && self.held.is_none();
+        let interest = match (reads, self.outbox.is_empty()) {
+            (true, true) => Some(Interest::READABLE),
+            (true, false) => Some(Interest::READABLE | Interest::WRITABLE),
+            (false, true) => None,
+            (false, false) => Some(Interest::WRITABLE),
+        };
         let give_up_at = self.outbox.give_up_at(Duration::from_millis(self.shared.config.write_stall_ms));
-        let timeout_at = self.shared.clock.instant(self.session.next_timeout());
-        let wake_at = give_up_at.map_or(timeout_at, |at| at.min(timeout_at));
+        let wake_at = give_up_at.map_or(self.session_wakes_at(), |at| at.min(self.session_wakes_at()));
+        let room = self.shared.verify.room(self.algorithm);
         tokio::select! {
-            ready = self.stream.ready(interest) => {
+            ready = self.stream.ready(interest.unwrap_or(Interest::READABLE)), if interest.is_some() => {
                 let readable = ready.map_err(|_| "peer_gone")?.is_readable();
-                if readable { self.read() } else { Ok(()) }
+                if readable && reads { self.read() } else { Ok(()) }
             }
-            Some(event) = self.events.recv() => {
-                self.take_event(event);
+            Some(answer) = self.verdicts.recv() => {
+                self.session.handle_verdict(self.shared.clock.now(), answer.ticket, answer.verdict);
+                Ok(())
+            }
+            Ok(room) = room.acquire_owned(), if self.held.is_some() => {
+                if let Some(candidate) = self.held.take() {
+                    self.shared.verify.submit_with(candidate, &self.answers, room);
+                }
                 Ok(())
             }
             Ok(()) = self.work.changed() => {
@@ -134,27 +168,25 @@ impl Connection {
         }
     }
 
+    /// When the session has something to do by itself, or may be handed a line that is here.
+    fn session_wakes_at(&self) -> Instant {
+        let timeout = self.session.next_timeout();
+        let line = if self.lines_are_done { None } else { self.session.reads_at() };
+        self.shared.clock.instant(line.map_or(timeout, |at| at.min(timeout)))
+    }
+
     /// One chunk at a time, so that what the session wants is carried out before more comes in.
     fn read(&mut self) -> Result<(), Ended> {
         let mut chunk = [0; CHUNK_BYTES];
         match self.stream.try_read(&mut chunk) {
-            Ok(0) => return Err("peer_closed"),
-            Ok(count) => self.lines.push(&chunk[..count]),
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
-                return Ok(());
+            Ok(0) => Err("peer_closed"),
+            Ok(count) => {
+                self.lines.push(&chunk[..count]);
+                self.lines_are_done = false;
+                Ok(())
             }
-            Err(_) => return Err("peer_gone"),
-        }
-        let now = self.shared.clock.now();
-        loop {
-            match self.lines.next_line() {
-                Ok(Some(line)) => self.session.handle_line(now, line),
-                Ok(None) => return Ok(()),
-                Err(LineTooLong) => {
-                    self.session.handle_oversize_line();
-                    return Ok(());
-                }
-            }
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(()),
+            Err(_) => Err("peer_gone"),
         }
     }
 
@@ -164,48 +196,39 @@ impl Connection {
         self.session.handle_template(self.shared.clock.now(), work.template);
     }
 
-    fn take_event(&mut self, event: Event) {
-        let now = self.shared.clock.now();
-        match event {
-            Event::Login(ticket, outcome) => self.session.handle_login(now, ticket, outcome),
-            Event::Verdict(ticket, verdict) => {
-                if verdict == Verdict::Rejected(Reject::BadProof) {
-                    self.shared.strike(self.admission.peer, Strike::ForgedShare);
-                }
-                self.session.handle_verdict(now, ticket, verdict);
-            }
-        }
-    }
-
     fn carry_out(&mut self) -> Result<(), Ended> {
-        while let Some(output) = self.session.poll_output() {
+        while self.held.is_none()
+            && let Some(output) = self.session.poll_output()
+        {
             match output {
                 Output::Send(frame) => self.outbox.push(frame).map_err(|_| "slow_reader")?,
-                Output::Authorize { ticket, address, worker } => self.authorize(ticket, address, worker),
-                Output::Share(candidate) => {
-                    let ticket = candidate.ticket;
-                    if let Err(reason) = self.shared.verify.submit(candidate, &self.answers) {
-                        let now = self.shared.clock.now();
-                        self.session.handle_verdict(now, ticket, Verdict::Rejected(reason));
-                    }
+                Output::Authorize { ticket, address, worker } => {
+                    let outcome = self.shared.authorize(self.algorithm, &address, &worker);
+                    self.session.handle_login(self.shared.clock.now(), ticket, outcome);
                 }
-                Output::Rejected { miner, reason } => self.shared.note_rejected(self.algorithm, miner, reason),
+                Output::Share(candidate) => self.verify(candidate),
+                Output::Rejected { miner, reason, strike } => {
+                    if let Some(strike) = strike {
+                        self.shared.strike(self.admission.peer, strike);
+                    }
+                    self.shared.note_rejected(self.algorithm, miner, reason);
+                }
                 Output::Close(reason) => return Err(self.close(reason)),
             }
         }
         Ok(())
     }
 
-    /// The pool's answer may wait for a disk, so it is asked on a blocking thread.
-    fn authorize(&self, ticket: LoginTicket, address: String, worker: WorkerName) {
-        let (shared, algorithm, answers) = (Arc::clone(&self.shared), self.algorithm, self.answers.clone());
-        tokio::spawn(async move {
-            // A whole farm logs in at once after a power cut: a few at a time is faster than hundreds of threads.
-            let Ok(_turn) = Arc::clone(&shared.logins).acquire_owned().await else { return };
-            let asked = tokio::task::spawn_blocking(move || shared.authorize(algorithm, &address, &worker));
-            let outcome = asked.await.unwrap_or(LoginOutcome::Unavailable);
-            let _gone = answers.try_send(Event::Login(ticket, outcome));
-        });
+    fn verify(&mut self, candidate: Box<ShareCandidate>) {
+        let ticket = candidate.ticket;
+        match self.shared.verify.submit(candidate, &self.answers) {
+            Ok(()) => {}
+            Err(Full::Wait(candidate)) => self.held = Some(candidate),
+            Err(Full::Refused) => {
+                let now = self.shared.clock.now();
+                self.session.handle_verdict(now, ticket, Verdict::Rejected(Reject::Busy));
+            }
+        }
     }
 
     fn close(&self, reason: CloseReason) -> Ended {
@@ -216,11 +239,15 @@ impl Connection {
     }
 
     async fn finish(mut self, ended: Ended) {
+        if let Some(candidate) = self.held.take() {
+            // It may be a block: nobody waits for the verdict any more, but the books and the node do.
+            self.shared.verify.submit_at_once(candidate, &self.answers);
+        }
         let metrics = &self.shared.metrics;
         metrics.closed(ended);
         metrics.of(self.algorithm).connections.decrement(1.0);
-        if let (Some((account, worker)), Some(difficulty)) = (self.session.miner(), self.session.settled_difficulty()) {
-            self.shared.remember(self.algorithm, (account, worker.clone()), difficulty);
+        if let (Some((payee, worker)), Some(difficulty)) = (self.session.miner(), self.session.settled_difficulty()) {
+            self.shared.remember(self.algorithm, (payee, worker.clone()), difficulty);
         }
         tracing::debug!(algorithm = %self.algorithm, ended, "connection ended");
         let last_words = async {

@@ -6,8 +6,6 @@ use bq_primitives::Algorithm;
 use bq_stratum_v1::JobTemplate;
 use tokio::sync::watch;
 
-use crate::verify::Judge;
-
 /// The newest work of one algorithm, as every connection of it watches it.
 #[derive(Clone, Debug)]
 pub(crate) struct Work {
@@ -26,14 +24,13 @@ impl Default for Work {
 /// Turns the pool's templates into each algorithm's work until the pool or the server ends.
 pub(crate) async fn feed(
     pool: Arc<dyn PoolApi>,
-    judge: Arc<Judge>,
     work: [watch::Sender<Work>; Algorithm::COUNT],
     mut stop: watch::Receiver<bool>,
 ) {
     let mut templates = pool.templates();
     loop {
         let template = templates.borrow_and_update().clone();
-        hand_out(&judge, &work, template.as_deref());
+        hand_out(&work, template.as_deref());
         tokio::select! {
             changed = templates.changed() => if changed.is_err() { break },
             _ = stop.changed() => break,
@@ -41,16 +38,12 @@ pub(crate) async fn feed(
     }
 }
 
-/// The tip first: from here on shares for the old one are stale, also those already queued.
-fn hand_out(judge: &Judge, work: &[watch::Sender<Work>; Algorithm::COUNT], template: Option<&Template>) {
-    if let Some(template) = template {
-        judge.set_tip(template.parent_id);
-    }
+fn hand_out(work: &[watch::Sender<Work>; Algorithm::COUNT], template: Option<&Template>) {
     for (algorithm, sender) in Algorithm::ALL.into_iter().zip(work) {
         let since = Instant::now();
         let next = template.and_then(|template| job_template(template, algorithm)).map(Arc::new);
         sender.send_if_modified(|work| {
-            let header = |template: &Option<Arc<JobTemplate>>| template.as_ref().map(|template| template.header);
+            let header = |template: &Option<Arc<JobTemplate>>| template.as_ref().map(|template| template.work.header);
             let changed = header(&work.template) != header(&next);
             if changed {
                 *work = Work { template: next, since };

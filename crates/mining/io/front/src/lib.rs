@@ -4,11 +4,11 @@
 //! bounded queues: nothing is hashed on an async worker. What a session wants (a login checked, a share verified) goes to
 //! the pool through [`bq_mining_message::PoolApi`]; this crate knows neither accounts nor chain.
 //!
-//! Everything that a stranger can make grow has a limit in [`StratumConfig`], and a full queue answers "busy" instead of
-//! waiting. Read [`StratumServer::start`] and [`StratumConfig`] first.
+//! Everything that a stranger can make grow has a limit in [`StratumConfig`]. A full queue answers "busy" to what says itself
+//! that it is no block; anything else waits in its sender's socket, so no block is ever lost to a limit (SPEC 11.5). Read [`StratumServer::start`] and [`StratumConfig`] first.
 
-mod bans;
 mod clock;
+mod conditions;
 mod config;
 mod connection;
 mod jobs;
@@ -21,6 +21,8 @@ mod server;
 mod shared;
 mod verify;
 
+pub use bq_share::{BanPolicy, JudgePolicy};
 pub use bq_stratum_v1::{SessionPolicy, VardiffPolicy};
+pub use conditions::Condition;
 pub use config::{StratumConfig, VerifyConfig};
 pub use server::{StartError, StratumHandle, StratumServer};

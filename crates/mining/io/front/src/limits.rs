@@ -1,9 +1,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
-use bq_stratum_v1::TimeMs;
+use bq_share::{Peer, TimeMs};
 use parking_lot::Mutex;
-
-use crate::bans::Peer;
 
 /// Counts open connections, in all and by peer.
 #[derive(Debug)]

@@ -17,6 +17,7 @@ const VERIFY: &str = "bq_verify_seconds";
 const NOTIFY: &str = "bq_notify_seconds";
 const JOBS: &str = "bq_jobs_sent_total";
 const BANS: &str = "bq_bans_total";
+const PANICS: &str = "bq_verify_panics_total";
 const BLOCK_CANDIDATES: &str = "bq_block_candidates_total";
 
 /// What the Stratum server counts. Labels are algorithm, result and reason only: never anything a miner chose.
@@ -57,7 +58,9 @@ impl StratumMetrics {
         describe_counter!(JOBS, "Jobs sent, by algorithm");
         describe_counter!(BANS, "Bans begun");
         describe_counter!(BLOCK_CANDIDATES, "Shares that met the network target, by algorithm");
+        describe_counter!(PANICS, "Times that a verification thread panicked and was restarted");
         counter!(BANS).absolute(0);
+        counter!(PANICS).absolute(0);
         Self { by_algorithm: Algorithm::ALL.map(AlgorithmMetrics::register) }
     }
 
@@ -71,6 +74,10 @@ impl StratumMetrics {
 
     pub(crate) fn closed(&self, reason: &'static str) {
         counter!(CLOSED, "reason" => reason).increment(1);
+    }
+
+    pub(crate) fn panicked(&self) {
+        counter!(PANICS).increment(1);
     }
 
     pub(crate) fn banned(&self) {

@@ -11,11 +11,12 @@ use tokio::{
 use crate::{
     StratumConfig,
     clock::Clock,
+    conditions::{Condition, Conditions},
     jobs::{Work, feed},
     listener::listen,
     metrics::StratumMetrics,
     shared::Shared,
-    verify::{Judge, VerifyPool},
+    verify::{Prover, VerifyPool},
 };
 
 /// The Stratum ports of a pool.
@@ -30,6 +31,7 @@ pub struct StratumHandle {
     /// Closed once no task of the server is left.
     tasks: mpsc::Receiver<()>,
     threads: Vec<JoinHandle<()>>,
+    conditions: Arc<Conditions>,
 }
 
 /// The server could not start.
@@ -62,9 +64,9 @@ impl StratumServer {
     ) -> Result<StratumHandle, StartError> {
         let listeners = bind(&config).await?;
         let (clock, metrics) = (Clock::start(), Arc::new(StratumMetrics::register()));
-        let judge =
-            Arc::new(Judge::new(Arc::clone(&pool), verifier, clock, Arc::clone(&metrics), config.duplicates_max));
-        let (verify, threads) = VerifyPool::start(&config.verify, &judge).map_err(StartError::Thread)?;
+        let conditions = Arc::new(Conditions::default());
+        let prover = Prover::new(Arc::clone(&pool), verifier, clock, Arc::clone(&metrics), Arc::clone(&conditions));
+        let (verify, threads) = VerifyPool::start(&config.verify, &Arc::new(prover)).map_err(StartError::Thread)?;
         let senders = Algorithm::ALL.map(|_| watch::channel(Work::default()).0);
         let work = [senders[0].subscribe(), senders[1].subscribe(), senders[2].subscribe()];
         let shared = Arc::new(Shared::new(config, Arc::clone(&pool), metrics, clock, verify, work));
@@ -74,7 +76,7 @@ impl StratumServer {
         let feeder = alive.clone();
         let stop_feed = stopped.clone();
         tokio::spawn(async move {
-            feed(pool, judge, senders, stop_feed).await;
+            feed(pool, senders, stop_feed).await;
             drop(feeder);
         });
         let mut addresses = [None; Algorithm::COUNT];
@@ -83,7 +85,7 @@ impl StratumServer {
             tracing::info!(%algorithm, %address, "stratum port is open");
             tokio::spawn(listen(Arc::clone(&shared), algorithm, listener, stopped.clone(), alive.clone()));
         }
-        Ok(StratumHandle { addresses, shared, stop, tasks, threads })
+        Ok(StratumHandle { addresses, shared, stop, tasks, threads, conditions })
     }
 }
 
@@ -105,6 +107,19 @@ impl StratumHandle {
     pub fn connection_counter(&self) -> Arc<dyn Fn() -> u64 + Send + Sync> {
         let shared = Arc::downgrade(&self.shared);
         Arc::new(move || shared.upgrade().map_or(0, |shared| u64::try_from(shared.connections()).unwrap_or(u64::MAX)))
+    }
+
+    /// What is not as it should be: a verification thread that panicked in the last ten minutes, shares that cannot be booked.
+    #[must_use]
+    pub fn conditions(&self) -> Vec<Condition> {
+        self.conditions.active(self.shared.clock.now())
+    }
+
+    /// A way to read [`StratumHandle::conditions`] that outlives the handle's borrow, for health and views.
+    #[must_use]
+    pub fn condition_reader(&self) -> Arc<dyn Fn() -> Vec<Condition> + Send + Sync> {
+        let (conditions, clock) = (Arc::clone(&self.conditions), self.shared.clock);
+        Arc::new(move || conditions.active(clock.now()))
     }
 
     /// Closes the ports and every connection, and waits until each share already taken was verified and booked.

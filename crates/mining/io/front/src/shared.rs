@@ -7,17 +7,14 @@ use std::{
 };
 
 use bq_mining_message::{AuthorizeError, PoolApi, ShareReject};
-use bq_primitives::{AccountId, Algorithm, WorkerName, tagged_hash};
-use bq_stratum_v1::{
-    ExtranonceAllocator, ExtranoncePrefix, LoginOutcome, LoginTicket, Reject, SessionPolicy, SessionSeed, ShareTicket,
-    Verdict,
-};
+use bq_primitives::{Algorithm, KeyHash, WorkerName, tagged_hash};
+use bq_share::{Bans, ExtranonceAllocator, ExtranoncePrefix, Peer, Reject, ShareTicket, Strike, Verdict};
+use bq_stratum_v1::{LoginOutcome, SessionPolicy, SessionSeed};
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use crate::{
     StratumConfig,
-    bans::{Bans, Peer, Strike},
     clock::Clock,
     jobs::Work,
     limits::{AcceptRate, Full, Limits, Place},
@@ -38,18 +35,17 @@ pub(crate) struct Shared {
     policies: [Arc<SessionPolicy>; Algorithm::COUNT],
     limits: Arc<Limits>,
     accepts: Mutex<AcceptRate>,
-    pub(crate) logins: Arc<Semaphore>,
     bans: Mutex<Bans>,
     extranonces: Mutex<ExtranonceAllocator>,
     remembered: Mutex<Remembered>,
     sessions: AtomicU64,
 }
 
-/// An answer on its way to a connection.
-#[derive(Debug)]
-pub(crate) enum Event {
-    Login(LoginTicket, LoginOutcome),
-    Verdict(ShareTicket, Verdict),
+/// A verdict on its way to a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answer {
+    pub(crate) ticket: ShareTicket,
+    pub(crate) verdict: Verdict,
 }
 
 /// What a connection holds while it is open; given back when dropped.
@@ -78,8 +74,7 @@ impl Shared {
             policies: config.sessions.clone().map(Arc::new),
             limits: Arc::new(Limits::new(config.connections_max, config.connections_per_peer_max)),
             accepts: Mutex::new(AcceptRate::new(config.accepts_per_second)),
-            logins: Arc::new(Semaphore::new(config.logins_at_once.max(1))),
-            bans: Mutex::new(Bans::new(config.bans_max)),
+            bans: Mutex::new(Bans::new(config.bans)),
             // A start of its own per run: together with the first job id, which is drawn too, and the template's time, what
             // the last run gave out does not come back within the life of a tip.
             extranonces: Mutex::new(ExtranonceAllocator::new(config.server_id, first)),
@@ -134,13 +129,15 @@ impl Shared {
         }
     }
 
-    /// Asks the pool about a login. Blocks on disk.
+    /// Asks the pool about a login.
     pub(crate) fn authorize(&self, algorithm: Algorithm, address: &str, worker: &WorkerName) -> LoginOutcome {
         match self.pool.authorize(address) {
-            Ok(account) => {
-                LoginOutcome::Granted { account, remembered: self.remembered.lock().get(algorithm, account, worker) }
+            Ok(payee) => {
+                LoginOutcome::Granted { payee, remembered: self.remembered.lock().get(algorithm, payee, worker) }
             }
-            Err(AuthorizeError::Address(text)) => LoginOutcome::Refused(text),
+            Err(refusal @ (AuthorizeError::Address(_) | AuthorizeError::OwnAddress)) => {
+                LoginOutcome::Refused(refusal.to_string())
+            }
             Err(AuthorizeError::Unavailable(error)) => {
                 tracing::error!(error, "the pool cannot authorize miners");
                 LoginOutcome::Unavailable
@@ -151,18 +148,18 @@ impl Shared {
     pub(crate) fn remember(
         &self,
         algorithm: Algorithm,
-        (account, worker): (AccountId, WorkerName),
+        (payee, worker): (KeyHash, WorkerName),
         difficulty: bq_primitives::ShareDifficulty,
     ) {
-        self.remembered.lock().put(algorithm, account, worker, difficulty);
+        self.remembered.lock().put(algorithm, payee, worker, difficulty);
     }
 
     /// Counts a refused share, here and in the pool.
-    pub(crate) fn note_rejected(&self, algorithm: Algorithm, miner: Option<(AccountId, WorkerName)>, reason: Reject) {
+    pub(crate) fn note_rejected(&self, algorithm: Algorithm, miner: Option<(KeyHash, WorkerName)>, reason: Reject) {
         let reason = api_reason(reason);
         self.metrics.of(algorithm).rejected(reason);
-        if let Some((account, worker)) = miner {
-            self.pool.note_rejected(account, &worker, algorithm, reason);
+        if let Some((payee, worker)) = miner {
+            self.pool.note_rejected(payee, &worker, algorithm, reason);
         }
     }
 

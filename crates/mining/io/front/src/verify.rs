@@ -1,35 +1,77 @@
-mod judge;
-mod lane;
+mod prover;
+mod queue;
+mod supervised;
+mod worker;
 
 use std::{io, sync::Arc, thread::JoinHandle};
 
 use bq_primitives::Algorithm;
-use bq_stratum_v1::{Reject, ShareCandidate};
-use tokio::sync::mpsc;
+use bq_share::ShareCandidate;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-pub(crate) use self::judge::Judge;
-use self::lane::{Lane, Task};
-use crate::{VerifyConfig, shared::Event};
+pub(crate) use self::prover::Prover;
+pub(crate) use self::queue::Full;
+use self::{
+    queue::{Queue, Task},
+    worker::{BlockTask, Worker, book_blocks},
+};
+use crate::{VerifyConfig, shared::Answer};
 
 /// Verification threads behind one bounded queue per algorithm. Threads end when this is dropped and the queues are empty.
 pub(crate) struct VerifyPool {
-    judge: Arc<Judge>,
-    lanes: [Lane; Algorithm::COUNT],
+    queues: [Queue; Algorithm::COUNT],
 }
 
 impl VerifyPool {
-    /// Starts the threads.
-    pub(crate) fn start(config: &VerifyConfig, judge: &Arc<Judge>) -> io::Result<(Self, Vec<JoinHandle<()>>)> {
+    /// Starts the threads, those for blocks first: none is started when a block is found.
+    pub(crate) fn start(config: &VerifyConfig, prover: &Arc<Prover>) -> io::Result<(Self, Vec<JoinHandle<()>>)> {
         let mut threads = Vec::new();
-        let mut start = |algorithm| Lane::start(algorithm, config, judge, &mut threads);
-        let lanes = [start(Algorithm::Sha256d)?, start(Algorithm::RandomX)?, start(Algorithm::Ethash)?];
-        Ok((Self { judge: Arc::clone(judge), lanes }, threads))
+        let (blocks, found) = crossbeam_channel::unbounded::<BlockTask>();
+        for _ in 0..config.block_threads.get() {
+            let (prover, found) = (Arc::clone(prover), found.clone());
+            threads.push(supervised::spawn("block", prover.watch(), move || book_blocks(&prover, &found))?);
+        }
+        let mut start = |algorithm: Algorithm| -> io::Result<Queue> {
+            let queue = Queue::new(algorithm, config);
+            for _ in 0..config.threads[algorithm.index()].get() {
+                let worker = Worker::new(&queue, Arc::clone(prover), blocks.clone());
+                let watch = prover.watch();
+                threads.push(supervised::spawn(worker.thread_name(), watch, move || worker.run())?);
+            }
+            Ok(queue)
+        };
+        let queues = [start(Algorithm::Sha256d)?, start(Algorithm::RandomX)?, start(Algorithm::Ethash)?];
+        Ok((Self { queues }, threads))
     }
 
-    /// Queues a candidate; the verdict comes back as an event. Refuses at once what needs no verification.
-    pub(crate) fn submit(&self, candidate: Box<ShareCandidate>, reply: &mpsc::Sender<Event>) -> Result<(), Reject> {
-        self.judge.check_cheaply(&candidate)?;
-        let lane = &self.lanes[candidate.template.algorithm().index()];
-        lane.push(Task::new(candidate, reply.clone())).map_err(|_| Reject::Busy)
+    /// Queues a candidate; the verdict comes back as an answer.
+    pub(crate) fn submit(&self, candidate: Box<ShareCandidate>, reply: &mpsc::Sender<Answer>) -> Result<(), Full> {
+        self.of(&candidate).push(candidate, reply)
+    }
+
+    /// Queues a candidate that waited for room.
+    pub(crate) fn submit_with(
+        &self,
+        candidate: Box<ShareCandidate>,
+        reply: &mpsc::Sender<Answer>,
+        room: OwnedSemaphorePermit,
+    ) {
+        let queue = self.of(&candidate);
+        queue.send(Task::new(candidate, reply.clone(), Some(room)));
+    }
+
+    /// Queues a candidate whose connection ends, room or not: there is at most one per connection.
+    pub(crate) fn submit_at_once(&self, candidate: Box<ShareCandidate>, reply: &mpsc::Sender<Answer>) {
+        let queue = self.of(&candidate);
+        queue.send(Task::new(candidate, reply.clone(), None));
+    }
+
+    /// Room for one more candidate of an algorithm, in turn with everybody else who waits.
+    pub(crate) fn room(&self, algorithm: Algorithm) -> Arc<Semaphore> {
+        self.queues[algorithm.index()].room()
+    }
+
+    fn of(&self, candidate: &ShareCandidate) -> &Queue {
+        &self.queues[candidate.template.algorithm().index()]
     }
 }

@@ -4,15 +4,13 @@ mod shares;
 
 use std::{collections::VecDeque, sync::Arc};
 
-use bq_primitives::{Algorithm, Seal, ShareDifficulty, Target, WorkerName};
+use bq_primitives::{Algorithm, ShareDifficulty, WorkerName};
+use bq_share::{Judge, ShareTicket, TimeMs, Verdict};
 
-use super::{
-    SessionSeed,
-    rate::{LineRate, Pace},
-};
+use super::{SessionSeed, rate::LineRate};
 use crate::{
-    Claim, CloseReason, Frame, FrameKind, JobTemplate, Output, SessionPolicy, ShareKey, TimeMs, Vardiff, Verdict,
-    job::{DecodedShare, Job, JobBook, Miner},
+    CloseReason, Frame, FrameKind, JobTemplate, Output, SessionPolicy, Vardiff,
+    job::{Miner, WireJob},
     replies::ReplyQueue,
     request::{Request, RequestId},
 };
@@ -51,19 +49,10 @@ pub(super) struct PendingLogin {
     difficulty: Option<ShareDifficulty>,
 }
 
-/// A submit that was decoded and whose job was found.
-pub(super) struct Submit {
-    pub(super) job: Job,
-    pub(super) share: DecodedShare,
-    pub(super) miner: Arc<Miner>,
-}
-
-struct InFlight {
-    ticket: u64,
+/// A submit that waits for its verdict.
+struct Unanswered {
+    ticket: ShareTicket,
     id: RequestId,
-    key: ShareKey,
-    difficulty: ShareDifficulty,
-    miner: Arc<Miner>,
 }
 
 /// What every dialect shares: jobs, difficulty, logins, shares in flight, order of replies, limits.
@@ -71,7 +60,9 @@ pub(super) struct Core {
     pub(super) algorithm: Algorithm,
     pub(super) policy: Arc<SessionPolicy>,
     pub(super) seed: SessionSeed,
-    pub(super) jobs: JobBook,
+    /// Jobs handed out, what they earned, and what may still be in verification.
+    pub(super) judge: Judge,
+    newest: Option<WireJob>,
     template: Option<Arc<JobTemplate>>,
     vardiff: Vardiff,
     /// Difficulties that the dialect can express.
@@ -79,7 +70,7 @@ pub(super) struct Core {
     /// All of one account; the first is who jobs are for.
     miners: Vec<Arc<Miner>>,
     logins: Vec<PendingLogin>,
-    in_flight: Vec<InFlight>,
+    unanswered: Vec<Unanswered>,
     replies: ReplyQueue,
     outputs: VecDeque<Output>,
     tickets: u64,
@@ -92,15 +83,11 @@ pub(super) struct Core {
     last_tick: TimeMs,
     last_suggestion: Option<TimeMs>,
     rate: LineRate,
-    over_rate: bool,
     unreadable: u32,
-    forged: u32,
-    /// Accepted shares since the last forged one.
-    proven: usize,
     closed: bool,
 }
 
-/// Replies that may wait behind a verdict.
+/// Replies that may wait behind a verdict; above that nothing more is read.
 const REPLIES_WAITING_MAX: usize = 256;
 
 impl Core {
@@ -109,14 +96,15 @@ impl Core {
         Self {
             algorithm,
             vardiff: Vardiff::new(policy.vardiff),
+            judge: Judge::new(policy.judge),
             policy,
             seed,
-            jobs: JobBook::default(),
+            newest: None,
             template: None,
             expressible: (1, u64::MAX),
             miners: Vec::new(),
             logins: Vec::new(),
-            in_flight: Vec::new(),
+            unanswered: Vec::new(),
             replies: ReplyQueue::default(),
             outputs: VecDeque::new(),
             tickets: 0,
@@ -128,22 +116,25 @@ impl Core {
             last_tick: now,
             last_suggestion: None,
             rate,
-            over_rate: false,
             unreadable: 0,
-            forged: 0,
-            proven: 0,
             closed: false,
         }
     }
 
-    /// Counts a line against the rate; true for the first one.
+    /// Counts a line against the rate, also one that says nothing.
+    pub(super) fn spend_line(&mut self, now: TimeMs) {
+        self.rate.spend(now);
+    }
+
+    /// A line that says something came; true for the first one.
     pub(super) fn note_line(&mut self, now: TimeMs) -> bool {
-        let pace = self.rate.spend(now);
-        self.over_rate = pace != Pace::Fine;
-        if pace == Pace::Flood || self.replies.len() > REPLIES_WAITING_MAX {
-            self.close(CloseReason::Flood);
-        }
         self.last_line.replace(now).is_none()
+    }
+
+    /// When the next line may be read; nothing while it has to wait for an answer of the pool.
+    pub(super) fn reads_at(&self) -> Option<TimeMs> {
+        let has_room = self.replies.len() < REPLIES_WAITING_MAX && self.judge.has_room();
+        has_room.then(|| self.rate.ready_at())
     }
 
     pub(super) fn note_unreadable(&mut self) -> u32 {
@@ -233,9 +224,4 @@ impl Core {
         }
         next
     }
-}
-
-/// A seal as the dialects build it.
-pub(super) const fn decoded(seal: Seal, claim: Claim, share_target: Target) -> DecodedShare {
-    DecodedShare { seal, claim, share_target }
 }

@@ -1,15 +1,14 @@
 mod wire;
 
-use bq_primitives::Seal;
+use bq_share::{Claim, JobId, JobWork, Reject, Rolled, Submit, TimeMs, Verdict};
 
 use self::wire::Mode;
-use super::core::{Core, Dialect, PendingLogin, Submit, decoded};
+use super::core::{Core, Dialect, PendingLogin};
 use crate::{
-    Claim, CloseReason, FrameKind, Reject, TimeMs, Verdict,
-    difficulty::{NICEHASH_HASHES_MAX, NICEHASH_HASHES_MIN, parse_hashes, share_target},
-    job::{Job, JobWork},
+    CloseReason, FrameKind,
+    difficulty::{NICEHASH_HASHES_MAX, NICEHASH_HASHES_MIN, parse_hashes},
     login::password_difficulty,
-    request::{Request, RequestId, hex_bytes, hex_bytes_0x},
+    request::{Request, RequestId, hex_bytes, hex_bytes_0x, job_id},
 };
 
 /// The four dialects of Ethash miners on one port, told apart by the first line.
@@ -26,6 +25,7 @@ pub(super) struct Ethash {
 
 /// Bytes of the nonce that 1.0.0 and 2.0.0 want assigned. The work hash is the connection's own anyway.
 const NONCE_PREFIX_BYTES: usize = 2;
+const INEXPRESSIBLE: &str = "Blocks of this network are easier than EthereumStratum/1.0.0 can say: use stratum1+tcp, stratum+tcp or stratum3+tcp";
 const LOG_IN_FIRST: &str = "Log in first";
 const NONCE_REST_BYTES: usize = 8 - NONCE_PREFIX_BYTES;
 
@@ -85,6 +85,10 @@ impl Dialect for Ethash {
 
     fn login_granted(&mut self, core: &mut Core, login: &PendingLogin) {
         let Some(mode) = self.mode else { return };
+        if !core.expresses_difficulty() {
+            core.resolve(login.ticket, wire::error(mode, &login.id, 20, INEXPRESSIBLE));
+            return core.close(CloseReason::Inexpressible);
+        }
         core.resolve(login.ticket, wire::login_reply(mode, &login.id, core.seed.session_id));
         // An EthProxy miner asks for its first job; one more by itself would be dropped or waste the first.
         self.ready |= mode != Mode::EthProxy || self.asked_early.is_some();
@@ -129,7 +133,7 @@ impl Ethash {
             return core.reply(wire::error(Mode::EthProxy, &request.id, 24, LOG_IN_FIRST));
         }
         self.ready = true;
-        let job = match core.jobs.newest() {
+        let job = match core.newest_job() {
             Some(job) if !core.tip_moved() => Some(job.clone()),
             _ => core.make_job(now),
         };
@@ -140,23 +144,24 @@ impl Ethash {
     }
 }
 
-/// Format, login, job.
+/// Format, login, job where the dialect names it by its work.
 fn decode_submit(core: &Core, request: &Request, mode: Mode) -> Result<Submit, Reject> {
     let fields = match mode {
         Mode::EthProxy => eth_proxy_fields(core, request)?,
         Mode::Plain => plain_fields(core, request)?,
         Mode::NiceHash | Mode::Ethereum2 => prefixed_fields(core, request, mode)?,
     };
-    let JobWork::Ethash { extranonce, .. } = fields.job.work else { return Err(Reject::UnknownJob) };
-    let claim = fields.mix.map_or(Claim::None, Claim::EthashMix);
-    let seal = Seal::Ethash { extranonce, nonce: fields.nonce, mix: fields.mix.unwrap_or_default() };
-    let share = decoded(seal, claim, share_target(fields.job.difficulty));
-    Ok(Submit { job: fields.job, share, miner: fields.miner })
+    Ok(Submit {
+        job: fields.job,
+        rolled: Rolled::Ethash { nonce: fields.nonce },
+        claim: fields.mix.map_or(Claim::None, Claim::EthashMix),
+        worker: fields.miner.worker.clone(),
+    })
 }
 
 struct Fields {
     miner: std::sync::Arc<crate::job::Miner>,
-    job: Job,
+    job: JobId,
     nonce: u64,
     mix: Option<[u8; 32]>,
 }
@@ -173,7 +178,7 @@ fn eth_proxy_fields(core: &Core, request: &Request) -> Result<Fields, Reject> {
     let mix = hex_bytes_0x(text(2)?).ok_or(BAD_HASH)?;
     let first = core.first_miner().ok_or(Reject::Unauthorized)?;
     let named = request.worker.as_deref().and_then(|worker| core.miner_named(&first.address, Some(worker), false));
-    let job = core.jobs.by_work_hash(&header).ok_or(Reject::UnknownJob)?.clone();
+    let job = core.judge.job_of_work(&header).ok_or(Reject::UnknownJob)?.id;
     Ok(Fields { miner: named.unwrap_or_else(|| first.clone()), job, nonce, mix: Some(mix) })
 }
 
@@ -184,9 +189,9 @@ fn plain_fields(core: &Core, request: &Request) -> Result<Fields, Reject> {
     let header: [u8; 32] = hex_bytes_0x(text(3)?).ok_or(BAD_HASH)?;
     let mix = hex_bytes_0x(text(4)?).ok_or(BAD_HASH)?;
     let miner = core.miner_named(text(0)?, request.worker.as_deref(), false).ok_or(Reject::Unauthorized)?;
-    let job = core.jobs.by_id(text(1)?).ok_or(Reject::UnknownJob)?.clone();
-    match job.work {
-        JobWork::Ethash { work_hash, .. } if work_hash == header => {}
+    let job = job_id(text(1)?).ok_or(Reject::UnknownJob)?;
+    match core.judge.job(job).map(|job| job.work) {
+        Some(JobWork::Ethash { work_hash, .. }) if work_hash == header => {}
         _ => return Err(Reject::UnknownJob),
     }
     Ok(Fields { miner, job, nonce, mix: Some(mix) })
@@ -203,7 +208,7 @@ fn prefixed_fields(core: &Core, request: &Request, mode: Mode) -> Result<Fields,
         core.first_miner().filter(|_| request.text(2) == Some(&wire::worker_id(core.seed.session_id))).cloned()
     };
     let miner = miner.ok_or(Reject::Unauthorized)?;
-    let job = core.jobs.by_id(job).ok_or(Reject::UnknownJob)?.clone();
+    let job = job_id(job).ok_or(Reject::UnknownJob)?;
     let nonce = nonce_prefix(core).into_iter().chain(rest).fold(0_u64, |nonce, byte| (nonce << 8) | u64::from(byte));
     Ok(Fields { miner, job, nonce, mix: None })
 }

@@ -8,12 +8,12 @@ mod tests;
 
 use std::sync::Arc;
 
-use bq_primitives::{AccountId, Algorithm, ShareDifficulty, WorkerName};
+use bq_primitives::{Algorithm, KeyHash, ShareDifficulty, WorkerName};
+use bq_share::{ExtranoncePrefix, ShareTicket, TimeMs, Verdict};
 
 use self::core::{Core, Dialect};
 use crate::{
-    CloseReason, ExtranoncePrefix, JobTemplate, LoginOutcome, LoginTicket, Output, SessionPolicy, ShareTicket, TimeMs,
-    Verdict,
+    CloseReason, JobTemplate, LoginOutcome, LoginTicket, Output, SessionPolicy,
     request::{Request, RequestId, Unreadable},
 };
 
@@ -53,9 +53,20 @@ impl Session {
         Self { core: Core::new(now, algorithm, policy, seed), dialect }
     }
 
+    /// When the next line may be handed in: later than now for a miner that sends too many, and nothing while it has as much in
+    /// verification as it may. Until then it waits unread, so that no share is lost for a limit (SPEC 11.5).
+    #[must_use]
+    pub fn reads_at(&self) -> Option<TimeMs> {
+        self.core.reads_at()
+    }
+
     /// A line from the miner, without its end.
     pub fn handle_line(&mut self, now: TimeMs, line: &[u8]) {
-        if self.core.is_closed() || line.is_empty() {
+        if self.core.is_closed() {
+            return;
+        }
+        self.core.spend_line(now);
+        if line.is_empty() {
             return;
         }
         let first = self.core.note_line(now);
@@ -129,8 +140,8 @@ impl Session {
 
     /// Who is credited for jobs of this connection, once it has logged in.
     #[must_use]
-    pub fn miner(&self) -> Option<(AccountId, &WorkerName)> {
-        self.core.first_miner().map(|miner| (miner.account, &miner.worker))
+    pub fn miner(&self) -> Option<(KeyHash, &WorkerName)> {
+        self.core.first_miner().map(|miner| (miner.payee, &miner.worker))
     }
 
     /// The difficulty worth remembering for this worker's next visit.

@@ -1,14 +1,14 @@
 use bq_pow::randomx_blob;
-use bq_primitives::Seal;
+use bq_share::{Claim, JobWork, Reject, Rolled, Submit, TimeMs, Verdict, randomx_bound};
 use serde_json::Value;
 
-use super::core::{Core, Dialect, PendingLogin, Submit, decoded};
+use super::core::{Core, Dialect, PendingLogin};
 use crate::{
-    Claim, CloseReason, FrameKind, Reject, TimeMs, Verdict,
-    difficulty::{parse_hashes, randomx_target, randomx_target64},
-    job::{Job, JobWork, WireParts},
+    CloseReason, FrameKind,
+    difficulty::parse_hashes,
+    job::{WireJob, WireParts},
     login::password_difficulty,
-    request::{Request, RequestId, hex_bytes},
+    request::{Request, RequestId, hex_bytes, job_id},
 };
 
 /// The login/job/submit dialect of xmrig and its proxies: results and errors are objects.
@@ -127,28 +127,26 @@ fn unserved(request: &Request) -> Option<&'static str> {
     useless.then_some("This port needs algorithm rx/0")
 }
 
-/// Format, session, job.
+/// Format, then session.
 fn decode_submit(core: &Core, request: &Request) -> Result<Submit, Reject> {
     let text = |name| request.named(name).ok_or(Reject::Malformed("Malformed share"));
     let nonce = hex_bytes(text("nonce")?).ok_or(Reject::Malformed("Malformed nonce"))?;
     let result: [u8; 32] = hex_bytes(text("result")?).ok_or(Reject::Malformed("Malformed result"))?;
     let session = hex_bytes(text("id")?).map(u32::from_be_bytes);
     let miner = core.first_miner().filter(|_| session == Some(core.seed.session_id));
-    let miner = miner.ok_or(Reject::Unauthorized)?.clone();
-    let job = core.jobs.by_id(text("job_id")?).ok_or(Reject::UnknownJob)?.clone();
-    let JobWork::RandomX { extranonce } = job.work else { return Err(Reject::UnknownJob) };
-    let seal = Seal::RandomX { extranonce, nonce: u32::from_le_bytes(nonce) };
-    let share = decoded(seal, Claim::RandomX(result), randomx_target(job.difficulty));
-    Ok(Submit { job, share, miner })
+    let worker = miner.ok_or(Reject::Unauthorized)?.worker.clone();
+    let job = job_id(text("job_id")?).ok_or(Reject::UnknownJob)?;
+    let rolled = Rolled::RandomX { nonce: u32::from_le_bytes(nonce) };
+    Ok(Submit { job, rolled, claim: Claim::RandomX(result), worker })
 }
 
-fn job_json(job: &Job) -> Option<String> {
-    let (WireParts::RandomX { seed }, JobWork::RandomX { extranonce }) = (&job.template.wire, job.work) else {
+fn job_json(job: &WireJob) -> Option<String> {
+    let (WireParts::RandomX { seed }, JobWork::RandomX { extranonce }) = (&job.template.wire, job.job.work) else {
         return None;
     };
-    let template = &job.template;
+    let template = &job.job.template;
     let blob = hex::encode(randomx_blob(&template.header, &template.seal_hash, &extranonce, 0));
-    let target = hex::encode(randomx_target64(job.difficulty).to_le_bytes());
+    let target = hex::encode(randomx_bound(job.job.difficulty).to_le_bytes());
     let (id, height) = (job.id_hex(), template.header.height);
     Some(format!(
         "{{\"blob\":\"{blob}\",\"job_id\":\"{id}\",\"target\":\"{target}\",\"algo\":\"rx/0\",\"height\":{height},\

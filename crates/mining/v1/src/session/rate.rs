@@ -1,6 +1,6 @@
-use crate::TimeMs;
+use bq_share::TimeMs;
 
-/// A token bucket that may go into debt: a little above the limit is answered politely, far above ends the connection.
+/// How fast lines are read: a token bucket. A miner above the rate waits in its own socket, so nothing it sent is lost.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LineRate {
     per_second: u64,
@@ -10,18 +10,7 @@ pub(super) struct LineRate {
     at: TimeMs,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pace {
-    Fine,
-    /// Above the limit.
-    Over,
-    /// So far above that no confusion explains it.
-    Flood,
-}
-
 const LINE_MILLI: u64 = 1000;
-/// Bursts of debt before it counts as a flood.
-const FLOOD_BURSTS: u64 = 5;
 
 impl LineRate {
     pub(super) const fn new(now: TimeMs, per_second: u64, burst: u64) -> Self {
@@ -29,19 +18,18 @@ impl LineRate {
     }
 
     /// Counts one line.
-    pub(super) fn spend(&mut self, now: TimeMs) -> Pace {
+    pub(super) fn spend(&mut self, now: TimeMs) {
         // A line per second is a thousandth of a line per millisecond.
         let earned = now.since(self.at).saturating_mul(self.per_second);
         self.at = now;
         self.spent_milli = self.spent_milli.saturating_sub(earned).saturating_add(LINE_MILLI);
-        let burst_milli = self.burst.saturating_mul(LINE_MILLI);
-        if self.spent_milli > burst_milli.saturating_mul(FLOOD_BURSTS) {
-            Pace::Flood
-        } else if self.spent_milli > burst_milli {
-            Pace::Over
-        } else {
-            Pace::Fine
-        }
+    }
+
+    /// When the next line may be read.
+    pub(super) fn ready_at(&self) -> TimeMs {
+        let room_milli = self.burst.max(1).saturating_sub(1).saturating_mul(LINE_MILLI);
+        let over_milli = self.spent_milli.saturating_sub(room_milli);
+        self.at.after(over_milli.div_ceil(self.per_second.max(1)))
     }
 }
 
@@ -50,13 +38,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_burst_passes_then_debt_then_flood_and_time_forgives() {
+    fn a_burst_passes_and_then_the_rate() {
         let mut rate = LineRate::new(TimeMs(0), 10, 20);
-        let paces: Vec<Pace> = (0..101).map(|_| rate.spend(TimeMs(0))).collect();
-        assert!(paces[..20].iter().all(|pace| *pace == Pace::Fine));
-        assert!(paces[20..100].iter().all(|pace| *pace == Pace::Over));
-        assert_eq!(paces[100], Pace::Flood);
-        assert_eq!(rate.spend(TimeMs(5_000)), Pace::Over);
-        assert_eq!(rate.spend(TimeMs(20_000)), Pace::Fine);
+        let mut at = TimeMs(0);
+        let mut times = Vec::new();
+        for _ in 0..23 {
+            at = at.after(rate.ready_at().since(at));
+            times.push(at.0);
+            rate.spend(at);
+        }
+        assert!(times[..20].iter().all(|at| *at == 0));
+        assert_eq!(times[20..], [100, 200, 300]);
+        assert_eq!(rate.ready_at(), TimeMs(400));
     }
 }

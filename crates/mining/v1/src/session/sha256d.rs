@@ -1,13 +1,13 @@
-use bq_primitives::Seal;
+use bq_share::{Claim, JobWork, Reject, Rolled, Submit, TimeMs, Verdict};
 use serde_json::Value;
 
-use super::core::{Core, Dialect, PendingLogin, Submit, decoded};
+use super::core::{Core, Dialect, PendingLogin};
 use crate::{
-    Claim, FrameKind, Reject, TimeMs, Verdict,
-    difficulty::{from_units, of_target, parse_units, share_target, units_of},
-    job::{Job, JobWork, WireParts, joined_extranonce},
+    FrameKind,
+    difficulty::{from_units, of_target, parse_units, units_of},
+    job::{WireJob, WireParts},
     login::password_difficulty,
-    request::{Request, RequestId, hex_bytes},
+    request::{Request, RequestId, hex_bytes, job_id},
 };
 
 /// Stratum v1 as SHA-256d miners speak it: `mining.*`, errors are arrays.
@@ -24,8 +24,6 @@ pub(super) struct Sha256d {
 const JOB_VERSION: u32 = 0x2000_0000;
 /// Bytes of X that the miner rolls; the rest is the job's.
 const EXTRANONCE2_BYTES: usize = 8;
-/// How far a miner may roll time ahead of its job, in seconds.
-const NTIME_ROLL_MAX: u32 = 7_200;
 
 impl Dialect for Sha256d {
     fn handle(&mut self, core: &mut Core, now: TimeMs, request: &Request) {
@@ -71,7 +69,7 @@ impl Dialect for Sha256d {
     fn send_job(&mut self, core: &mut Core, now: TimeMs) {
         let clean = core.tip_moved();
         let Some(job) = core.make_job(now) else { return };
-        let difficulty = units_of(job.difficulty);
+        let difficulty = units_of(job.job.difficulty);
         if self.difficulty_told.as_ref() != Some(&difficulty) {
             let line = format!("{{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[{difficulty}]}}\n");
             core.send(FrameKind::Control, line.into_bytes());
@@ -130,7 +128,7 @@ impl Sha256d {
         format!("{{{}}}", answers.join(","))
     }
 
-    /// Format, login, job, then the fields that the miner varies.
+    /// Format, then login.
     fn decode_submit(&self, core: &Core, request: &Request) -> Result<Submit, Reject> {
         let malformed = |what| move || Reject::Malformed(what);
         if !matches!(request.count(), 5 | 6) {
@@ -146,17 +144,11 @@ impl Sha256d {
             6 => Some(field(5)?.ok_or_else(malformed("version bits are 8 hex digits"))?),
             _ => None,
         };
-        let miner = core.miner_named(text(0)?, None, true).ok_or(Reject::Unauthorized)?;
-        let job = core.jobs.by_id(text(1)?).ok_or(Reject::UnknownJob)?.clone();
-        let JobWork::Sha256d { head, ntime: start } = job.work else { return Err(Reject::UnknownJob) };
-        if ntime < start || ntime.saturating_sub(start) > NTIME_ROLL_MAX {
-            return Err(Reject::Malformed("ntime out of range"));
-        }
         let version = version_of(rolled, self.version_mask).ok_or_else(malformed("version bits outside the mask"))?;
-        let extranonce = joined_extranonce(head, extranonce2);
-        let seal = Seal::Sha256d { extranonce, version, ntime, nonce };
-        let share = decoded(seal, Claim::None, share_target(job.difficulty));
-        Ok(Submit { job, share, miner })
+        let miner = core.miner_named(text(0)?, None, true).ok_or(Reject::Unauthorized)?;
+        let job = job_id(text(1)?).ok_or(Reject::UnknownJob)?;
+        let rolled = Rolled::Sha256d { extranonce2, version, ntime, nonce };
+        Ok(Submit { job, rolled, claim: Claim::None, worker: miner.worker.clone() })
     }
 }
 
@@ -190,9 +182,9 @@ fn subscription(core: &Core) -> String {
 }
 
 /// The four bytes of X before extranonce1 are the end of `coinb1` (SPEC 11.2).
-fn notify(job: &Job, clean: bool) -> Option<String> {
+fn notify(job: &WireJob, clean: bool) -> Option<String> {
     let (WireParts::Sha256d { parent, prefix, suffix, bits }, JobWork::Sha256d { head: [a, b, c, d, ..], ntime }) =
-        (&job.template.wire, job.work)
+        (&job.template.wire, job.job.work)
     else {
         return None;
     };

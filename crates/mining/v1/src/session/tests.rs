@@ -6,15 +6,15 @@ mod vectors;
 use std::sync::Arc;
 
 use bq_primitives::{
-    AccountId, Algorithm, BlockId, CompactTarget, Header, Height, MerkleRoot, PowKey, ShareDifficulty, Target,
-    Timestamp, U256,
+    Algorithm, BlockId, CompactTarget, Header, Height, KeyHash, MerkleRoot, PowKey, ShareDifficulty, Target, Timestamp,
+    U256,
 };
+use bq_share::{ExtranoncePrefix, JudgePolicy, Reject, ShareCandidate, TimeMs, Verdict};
 
 use super::{Session, SessionSeed};
-use crate::{
-    CloseReason, ExtranoncePrefix, FrameKind, JobTemplate, LoginOutcome, Output, Reject, SessionPolicy, ShareCandidate,
-    TimeMs, VardiffPolicy, Verdict,
-};
+use crate::{CloseReason, FrameKind, JobTemplate, LoginOutcome, Output, SessionPolicy, VardiffPolicy};
+
+pub(super) const PAYEE: KeyHash = KeyHash([7; 32]);
 
 pub(super) const SEED: SessionSeed = SessionSeed {
     session_id: 0xc0ff_ee01,
@@ -74,7 +74,7 @@ impl Rig {
             shares: Vec::new(),
             rejected: Vec::new(),
             closed: None,
-            login: LoginOutcome::Granted { account: AccountId(7), remembered: None },
+            login: LoginOutcome::Granted { payee: PAYEE, remembered: None },
             logins: Vec::new(),
         }
     }

@@ -8,8 +8,8 @@ use std::{
 };
 
 use bq_chain_api::{NodeApi, Template};
-use bq_mining_message::{AcceptedShare, AuthorizeError, PoolApi, RecordShareError, ShareReject};
-use bq_primitives::{AccountId, Algorithm, Block, WorkerName};
+use bq_mining_message::{AuthorizeError, PoolApi, RecordShareError, Share, ShareReject};
+use bq_primitives::{Algorithm, Block, KeyHash, WorkerName};
 use bq_views::{BlocksView, Event, MinerView, PoolView, PoolViews, ViewError};
 use parking_lot::Mutex;
 use tokio::{
@@ -17,7 +17,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{PayoutSigner, PoolConfig, PoolError, core::Core};
+use crate::{PayoutSigner, PoolConfig, PoolError, core::Core, shares::AcceptedShare};
 
 /// How soon a template is asked for again after the node had none.
 const TEMPLATE_RETRY: Duration = Duration::from_secs(1);
@@ -148,7 +148,7 @@ async fn keep_settling(core: Arc<Core>, mut stopped: watch::Receiver<bool>) {
 }
 
 impl PoolApi for Pool {
-    fn authorize(&self, address: &str) -> Result<AccountId, AuthorizeError> {
+    fn authorize(&self, address: &str) -> Result<KeyHash, AuthorizeError> {
         self.core.authorize(address)
     }
 
@@ -156,14 +156,22 @@ impl PoolApi for Pool {
         self.core.template.subscribe()
     }
 
-    fn record_share(&self, share: AcceptedShare, block: Option<Block>) -> Result<(), RecordShareError> {
+    fn record_share(&self, share: Share, block: Option<Block>) -> Result<(), RecordShareError> {
         if self.is_stopped() {
+            self.core.submit_unbooked(block);
             return Err(RecordShareError::Closed);
         }
-        self.core.record(share, block)
+        match self.core.account_of(share.payee) {
+            Ok(account) => self.core.record(AcceptedShare::of(share, account), block),
+            Err(error) => {
+                self.core.submit_unbooked(block);
+                Err(RecordShareError::Log(error.to_string()))
+            }
+        }
     }
 
-    fn note_rejected(&self, account: AccountId, worker: &WorkerName, algorithm: Algorithm, reason: ShareReject) {
+    fn note_rejected(&self, payee: KeyHash, worker: &WorkerName, algorithm: Algorithm, reason: ShareReject) {
+        let account = self.core.known_account(&payee);
         self.core.stats.lock().reject(account, worker, algorithm, reason);
     }
 }

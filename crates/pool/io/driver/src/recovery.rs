@@ -1,12 +1,11 @@
 //! What happens at start: windows are read back, and what a crash left half-done is finished.
 
 use bq_ledger::{ShareSequence, Window, WindowUnits};
-use bq_mining_message::AcceptedShare;
 use bq_pool_store::Candidate;
 use bq_primitives::{AccountId, Algorithm, Height};
 use bq_share_log::ShareRecord;
 
-use crate::{PoolError, core::Core};
+use crate::{PoolError, core::Core, shares::AcceptedShare};
 
 /// Shares whose job is this much lower than a block cannot be the block's own share.
 const SEARCH_HEIGHTS: u32 = 100;

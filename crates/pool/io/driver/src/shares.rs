@@ -1,11 +1,31 @@
 use bq_chain_api::SubmitBlockError;
 use bq_ledger::{ShareSequence, ShareWeight};
-use bq_mining_message::{AcceptedShare, RecordShareError};
+use bq_mining_message::{RecordShareError, Share};
 use bq_pool_store::{Candidate, CandidateShare};
-use bq_primitives::{Block, BlockId};
+use bq_primitives::{AccountId, Algorithm, Block, BlockId, Height, NetworkDifficulty, ShareDifficulty, WorkerName};
 use bq_share_log::{AppendError, NewShare};
 
 use crate::{PoolError, core::Core};
+
+/// A share with the account that its payee has in these books.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AcceptedShare {
+    pub(crate) algorithm: Algorithm,
+    pub(crate) account: AccountId,
+    pub(crate) worker: WorkerName,
+    pub(crate) difficulty: ShareDifficulty,
+    pub(crate) network_difficulty: NetworkDifficulty,
+    pub(crate) height: Height,
+    pub(crate) time_ms: u64,
+    pub(crate) block_id: Option<BlockId>,
+}
+
+impl AcceptedShare {
+    pub(crate) fn of(share: Share, account: AccountId) -> Self {
+        let Share { algorithm, payee: _, worker, difficulty, network_difficulty, height, time_ms, block_id } = share;
+        Self { algorithm, account, worker, difficulty, network_difficulty, height, time_ms, block_id }
+    }
+}
 
 /// Blocks kept for storing later at most; more than these are found again on the chain at the next start.
 const UNSTORED_MAX: usize = 64;
@@ -24,6 +44,14 @@ impl Core {
                 other => RecordShareError::Log(other.to_string()),
             }
         })
+    }
+
+    /// Gives the node a block whose share cannot be booked now: it is found on the chain at the next start.
+    pub(crate) fn submit_unbooked(&self, block: Option<Block>) {
+        if let Some(block) = block {
+            let id = block.id();
+            note_verdict(&id, self.node.submit_block(block));
+        }
     }
 
     /// The share is acknowledged when this returns.
@@ -58,14 +86,21 @@ impl Core {
         };
         let candidate = self.candidate(&block, Some(&share));
         // A block must reach the network at once, and must be stored before its share is acknowledged: both at a time.
+        let slot = parking_lot::Mutex::new(Some(block));
+        let submit = || slot.lock().take().map(|block| self.node.submit_block(block));
         let submitted = std::thread::scope(|scope| {
-            let submission = scope.spawn(|| self.node.submit_block(block));
+            let thread = std::thread::Builder::new().name("submit-block".to_owned());
+            // Without a thread, because the system gives no more, one after the other: the node first.
+            let submission = thread.spawn_scoped(scope, submit).map_err(|_| submit());
             self.keep_candidate(candidate);
-            submission.join()
+            match submission {
+                Ok(thread) => thread.join(),
+                Err(verdict) => Ok(verdict),
+            }
         });
         let is_invalid = match submitted {
-            Ok(verdict) => note_verdict(&id, verdict),
-            Err(_) => {
+            Ok(Some(verdict)) => note_verdict(&id, verdict),
+            Ok(None) | Err(_) => {
                 tracing::error!(block = %id, "submitting the block panicked; it is submitted again");
                 false
             }

@@ -1,8 +1,10 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use bq_mining_message::{AcceptedShare, ShareReject};
+use bq_mining_message::ShareReject;
 use bq_primitives::{AccountId, Algorithm, WorkerName};
 use bq_views::ShareCountsView;
+
+use crate::shares::AcceptedShare;
 
 /// The window of every hashrate, in seconds.
 const WINDOW_SECS: u64 = 600;
@@ -93,9 +95,15 @@ impl Stats {
     }
 
     /// A refused share. Only workers with an accepted share are counted one by one: a name costs work.
-    pub(crate) fn reject(&mut self, account: AccountId, worker: &WorkerName, lane: Algorithm, reason: ShareReject) {
+    pub(crate) fn reject(
+        &mut self,
+        account: Option<AccountId>,
+        worker: &WorkerName,
+        lane: Algorithm,
+        reason: ShareReject,
+    ) {
         *self.lanes[lane.index()].rejected.entry(reason).or_default() += 1;
-        let index = self.by_key.get(&(account, lane, worker.clone()));
+        let index = account.and_then(|account| self.by_key.get(&(account, lane, worker.clone())));
         if let Some(worker) = index.and_then(|index| self.workers.get_mut(*index)) {
             *worker.tally.rejected.entry(reason).or_default() += 1;
         }
@@ -277,8 +285,8 @@ mod tests {
         let mut stats = Stats::default();
         stats.accept(1, share(1, "a", 1));
         let (known, unknown) = (WorkerName::new("a").expect("plain"), WorkerName::new("b").expect("plain"));
-        stats.reject(AccountId(1), &known, Algorithm::Ethash, ShareReject::Stale);
-        stats.reject(AccountId(1), &unknown, Algorithm::Ethash, ShareReject::Stale);
+        stats.reject(Some(AccountId(1)), &known, Algorithm::Ethash, ShareReject::Stale);
+        stats.reject(Some(AccountId(1)), &unknown, Algorithm::Ethash, ShareReject::Stale);
         assert_eq!(stats.lane_counts(Algorithm::Ethash).rejected.get("stale"), Some(&2));
         let workers = stats.workers_of(1, AccountId(1));
         assert_eq!(workers.len(), 1);

@@ -7,7 +7,7 @@ mod pool;
 
 use std::{sync::Arc, time::Duration};
 
-use bq_front::{SessionPolicy, StratumConfig, StratumHandle, StratumServer, VardiffPolicy};
+use bq_front::{JudgePolicy, SessionPolicy, StratumConfig, StratumHandle, StratumServer, VardiffPolicy};
 use bq_mining_message::ShareReject;
 use bq_pow::PowVerifier;
 use bq_primitives::{Algorithm, BlockId, ShareDifficulty, Target, U256};
@@ -160,6 +160,101 @@ async fn an_unbooked_share_is_not_confirmed_and_may_come_again() {
     assert_eq!(bench.pool.rejected(), [ShareReject::Busy]);
 }
 
+/// SPEC 11.5.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_block_passes_every_bound_and_a_newer_tip() {
+    let bench = Bench::start(4, 64, |config| {
+        let session = &mut config.sessions[Algorithm::Sha256d.index()];
+        session.judge = JudgePolicy { shares_per_job_max: 1, ..session.judge };
+        session.job_gap_ms = 3_600_000;
+        config.verify.queue_max[Algorithm::Sha256d.index()] = 1;
+    })
+    .await;
+    let (mut client, job) = bench.sha256d("addr1.rig1").await;
+    assert_eq!(client.submit(&job.find(4, 64)).await, "true");
+    assert_eq!(client.submit(&job.find_other(4, 64)).await, "20", "the job has earned all it can");
+    assert_eq!(client.submit(&job.find_block(64)).await, "true");
+    bench.pool.set_tip(2, 0);
+    let next = client.next_sha256d_job(&job).await;
+    assert_eq!(client.submit(&job.find_other(4, 64)).await, "21");
+    assert_eq!(client.submit(&job.find_other_block(64)).await, "true", "a late block may still win");
+    assert_eq!(client.submit(&next.find(16, 64)).await, "true", "being busy doubled the difficulty");
+    let blocks = bench.pool.shares().into_iter().filter_map(|(_, block)| block).map(|block| block.header.parent_id);
+    assert_eq!(blocks.collect::<Vec<_>>(), [BlockId([1; 32]), BlockId([1; 32])]);
+    assert_eq!(bench.pool.rejected(), [ShareReject::Busy, ShareReject::Stale]);
+}
+
+/// Fifty miners before a queue of one: whoever finds no room waits, and nobody is refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_queue_keeps_miners_waiting_and_loses_nothing() {
+    let bench = Bench::start(4, 1 << 40, |config| config.verify.queue_max[0] = 1).await;
+    let mut miners = Vec::new();
+    for n in 0..50 {
+        miners.push(bench.sha256d(&format!("addr1.rig{n}")).await);
+    }
+    let submits = miners.into_iter().map(|(mut client, job)| {
+        tokio::spawn(async move {
+            let shares = [job.find(4, 1 << 40), job.find_other(4, 1 << 40)];
+            for share in &shares {
+                assert_eq!(client.submit(share).await, "true");
+            }
+        })
+    });
+    for submit in submits.collect::<Vec<_>>() {
+        submit.await.unwrap();
+    }
+    assert_eq!(bench.pool.shares().len(), 100);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thread_that_panics_goes_on_and_people_can_see_it() {
+    let bench = Bench::start(16, 1 << 40, |_| ()).await;
+    let (mut client, job) = bench.sha256d("addr1.rig1").await;
+    let share = job.find(16, 1 << 40);
+    assert!(bench.server.conditions().is_empty());
+    bench.pool.panic_once();
+    assert_eq!(client.submit(&share).await, "20", "the share was not booked");
+    assert_eq!(client.submit(&share).await, "true", "by the same thread");
+    let conditions = bench.server.conditions();
+    assert_eq!(conditions.len(), 1);
+    assert_eq!(conditions[0].name, "verify_thread_panicked");
+    assert_eq!(conditions[0].reason, "verify-sha256d panicked and was restarted: the books fell over");
+    bench.pool.fail_records(true);
+    assert_eq!(client.submit(&job.find_other(16, 1 << 40)).await, "20");
+    let names = |conditions: Vec<bq_front::Condition>| conditions.into_iter().map(|c| c.name).collect::<Vec<_>>();
+    assert_eq!(names(bench.server.conditions()), ["shares_not_booked", "verify_thread_panicked"]);
+    bench.pool.fail_records(false);
+    assert_eq!(client.submit(&job.find_other(16, 1 << 40)).await, "true");
+    assert_eq!(names(bench.server.condition_reader()()), ["verify_thread_panicked"]);
+    bench.server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_pools_own_address_is_refused_with_the_reason_in_every_dialect() {
+    let bench = Bench::start(16, 1 << 40, |_| ()).await;
+    let authorize = r#"{"id":7,"method":"mining.authorize","params":["own.rig","x"]}"#;
+    let subscribe = r#"{"id":1,"method":"mining.subscribe","params":[]}"#;
+    let dialects: [(Algorithm, &[&str]); 6] = [
+        (Algorithm::Sha256d, &[subscribe, authorize]),
+        (Algorithm::RandomX, &[r#"{"id":7,"method":"login","params":{"login":"own.rig"}}"#]),
+        (Algorithm::Ethash, &[subscribe, authorize]),
+        (Algorithm::Ethash, &[r#"{"id":7,"method":"eth_submitLogin","params":["own"]}"#]),
+        (
+            Algorithm::Ethash,
+            &[r#"{"id":1,"method":"mining.subscribe","params":["m","EthereumStratum/1.0.0"]}"#, authorize],
+        ),
+        (Algorithm::Ethash, &[r#"{"id":1,"method":"mining.hello","params":{}}"#, authorize]),
+    ];
+    for (algorithm, lines) in dialects {
+        let mut client = bench.connect(algorithm).await;
+        let mut reply = serde_json::Value::Null;
+        for line in lines {
+            reply = client.request(line).await;
+        }
+        assert!(reply["error"].to_string().contains("the pool's own address"), "{algorithm}: {reply}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn randomx_shares_are_recomputed() {
     let bench = Bench::start(2, 1 << 40, |_| ()).await;
@@ -192,7 +287,7 @@ async fn randomx_shares_are_recomputed() {
     bench.pool.set_tip(2, 0);
     assert_eq!(client.line().await["method"], "job");
     let stale = client.request(&submit(&nonce, &result, &id)).await;
-    assert_eq!(stale["error"]["message"], "Stale share");
+    assert_eq!(stale["error"]["message"], "Duplicate share");
     assert_eq!(bench.pool.shares().len(), 1);
     assert_eq!(bench.pool.shares()[0].0.difficulty.hashes(), 2);
     assert_eq!(bench.verifier.counters().randomx_cache_builds, 1);
@@ -216,18 +311,18 @@ async fn ethash_shares_with_and_without_a_mix() {
     let reply = proxy.request(&forged).await;
     assert_eq!((reply["result"].clone(), reply["error"]["code"].clone()), (false.into(), 20.into()), "{reply}");
     assert_eq!(proxy.request(&good).await["error"]["code"], 22);
-    // EthereumStratum/1.0.0 does not: the block's mix is the server's.
-    let mut nicehash = bench.connect(Algorithm::Ethash).await;
-    let (prefix, job) = nicehash.log_in_nicehash("addr1.rig2").await;
+    // EthereumStratum/2.0.0 does not: the block's mix is the server's.
+    let mut mixless = bench.connect(Algorithm::Ethash).await;
+    let (prefix, worker, job) = mixless.log_in_ethereum_2("addr1.rig2").await;
     let verifier = Arc::clone(&bench.verifier);
     let header = job.header.clone();
     let found = tokio::task::spawn_blocking(move || EthashJob::find(&verifier, &header, prefix)).await.unwrap();
     let line = format!(
-        r#"{{"id":9,"method":"mining.submit","params":["addr1.rig2","{}","{}"]}}"#,
+        r#"{{"id":9,"method":"mining.submit","params":["{}","{}","{worker}"]}}"#,
         job.id,
         &found.nonce_hex()[4..]
     );
-    assert_eq!(nicehash.request(&line).await["result"], true);
+    assert_eq!(mixless.request(&line).await["result"], true);
     let shares = bench.pool.shares();
     assert_eq!(shares.len(), 2);
     for (share, block) in shares {

@@ -134,19 +134,22 @@ impl Client {
         EthashJob { id: String::new(), header: work["result"][0].as_str().unwrap()[2..].to_owned() }
     }
 
-    pub(crate) async fn log_in_nicehash(&mut self, user: &str) -> (u16, EthashJob) {
-        let reply =
-            self.request(r#"{"id":1,"method":"mining.subscribe","params":["t","EthereumStratum/1.0.0"]}"#).await;
-        let prefix = u16::from_str_radix(reply["result"][1].as_str().unwrap(), 16).unwrap();
-        assert_eq!(
-            self.request(&format!(r#"{{"id":2,"method":"mining.authorize","params":["{user}","x"]}}"#)).await["result"],
-            true
-        );
+    /// EthereumStratum/2.0.0: the nonce's prefix, the name that submits use, and the first job.
+    pub(crate) async fn log_in_ethereum_2(&mut self, user: &str) -> (u16, String, EthashJob) {
+        self.request(r#"{"id":1,"method":"mining.hello","params":{}}"#).await;
+        self.request(r#"{"id":2,"method":"mining.subscribe","params":[]}"#).await;
+        let authorize = format!(r#"{{"id":3,"method":"mining.authorize","params":["{user}","x"]}}"#);
+        let worker = self.request(&authorize).await["result"].as_str().unwrap().to_owned();
+        let mut prefix = 0;
         loop {
             let line = self.line().await;
-            if line["method"] == "mining.notify" {
-                let text = |index: usize| line["params"][index].as_str().unwrap().to_owned();
-                return (prefix, EthashJob { id: text(0), header: text(2) });
+            let text = |index: usize| line["params"][index].as_str().unwrap().to_owned();
+            match line["method"].as_str() {
+                Some("mining.set") => {
+                    prefix = u16::from_str_radix(line["params"]["extranonce"].as_str().unwrap(), 16).unwrap();
+                }
+                Some("mining.notify") => return (prefix, worker, EthashJob { id: text(0), header: text(2) }),
+                _ => {}
             }
         }
     }
@@ -155,22 +158,31 @@ impl Client {
 impl Sha256dJob {
     /// The parameters of a submit that meets `share` but is no block at `network`.
     pub(crate) fn find(&self, share: u64, network: u64) -> String {
-        self.search(|hash| met(share, hash) && !met(network, hash))
+        self.search("00000000000000ab", |hash| met(share, hash) && !met(network, hash))
+    }
+
+    /// Another one.
+    pub(crate) fn find_other(&self, share: u64, network: u64) -> String {
+        self.search("00000000000000cd", |hash| met(share, hash) && !met(network, hash))
+    }
+
+    /// Another block.
+    pub(crate) fn find_other_block(&self, network: u64) -> String {
+        self.search("00000000000000cd", |hash| met(network, hash))
     }
 
     /// One that is a block at `network`.
     pub(crate) fn find_block(&self, network: u64) -> String {
-        self.search(|hash| met(network, hash))
+        self.search("00000000000000ab", |hash| met(network, hash))
     }
 
     /// One that misses `share`.
     pub(crate) fn find_worse(&self, share: u64) -> String {
-        self.search(|hash| !met(share, hash))
+        self.search("00000000000000ab", |hash| !met(share, hash))
     }
 
     /// Hashes exactly what the wire says, independently of the server's own shapes.
-    fn search(&self, wanted: impl Fn(&PowHash) -> bool) -> String {
-        let extranonce2 = "00000000000000ab";
+    fn search(&self, extranonce2: &str, wanted: impl Fn(&PowHash) -> bool) -> String {
         let coinbase =
             hex::decode([self.prefix.as_str(), &self.extranonce1, extranonce2, &self.suffix].concat()).unwrap();
         let mut header = Vec::new();

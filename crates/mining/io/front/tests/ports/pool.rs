@@ -4,9 +4,9 @@ use std::sync::{
 };
 
 use bq_chain_api::{Template, TemplateWork};
-use bq_mining_message::{AcceptedShare, AuthorizeError, PoolApi, RecordShareError, ShareReject};
+use bq_mining_message::{AuthorizeError, PoolApi, RecordShareError, Share, ShareReject};
 use bq_primitives::{
-    AccountId, Algorithm, Amount, Block, BlockId, CompactTarget, Header, Height, MerkleRoot, PowKey, Target, Timestamp,
+    Algorithm, Amount, Block, BlockId, CompactTarget, Header, Height, KeyHash, MerkleRoot, PowKey, Target, Timestamp,
     Transaction, WorkerName,
 };
 use parking_lot::Mutex;
@@ -17,9 +17,10 @@ pub(crate) struct FakePool {
     target: Target,
     key: BlockId,
     templates: watch::Sender<Option<Arc<Template>>>,
-    shares: Mutex<Vec<(AcceptedShare, Option<Block>)>>,
+    shares: Mutex<Vec<(Share, Option<Block>)>>,
     rejected: Mutex<Vec<ShareReject>>,
     fails: AtomicBool,
+    panics: AtomicBool,
 }
 
 impl FakePool {
@@ -31,6 +32,7 @@ impl FakePool {
             shares: Mutex::default(),
             rejected: Mutex::default(),
             fails: AtomicBool::new(false),
+            panics: AtomicBool::new(false),
         }
     }
 
@@ -72,12 +74,17 @@ impl FakePool {
         })));
     }
 
-    pub(crate) fn shares(&self) -> Vec<(AcceptedShare, Option<Block>)> {
+    pub(crate) fn shares(&self) -> Vec<(Share, Option<Block>)> {
         self.shares.lock().clone()
     }
 
     pub(crate) fn rejected(&self) -> Vec<ShareReject> {
         self.rejected.lock().clone()
+    }
+
+    /// The next share makes the thread that books it panic.
+    pub(crate) fn panic_once(&self) {
+        self.panics.store(true, Ordering::SeqCst);
     }
 
     pub(crate) fn fail_records(&self, fails: bool) {
@@ -86,16 +93,20 @@ impl FakePool {
 }
 
 impl PoolApi for FakePool {
-    fn authorize(&self, address: &str) -> Result<AccountId, AuthorizeError> {
+    fn authorize(&self, address: &str) -> Result<KeyHash, AuthorizeError> {
+        if address == "own" {
+            return Err(AuthorizeError::OwnAddress);
+        }
         let number = address.strip_prefix("addr").and_then(|number| number.parse().ok());
-        number.map(AccountId).ok_or_else(|| AuthorizeError::Address("not an address".to_owned()))
+        number.map(|byte| KeyHash([byte; 32])).ok_or_else(|| AuthorizeError::Address("not an address".to_owned()))
     }
 
     fn templates(&self) -> watch::Receiver<Option<Arc<Template>>> {
         self.templates.subscribe()
     }
 
-    fn record_share(&self, share: AcceptedShare, block: Option<Block>) -> Result<(), RecordShareError> {
+    fn record_share(&self, share: Share, block: Option<Block>) -> Result<(), RecordShareError> {
+        assert!(!self.panics.swap(false, Ordering::SeqCst), "the books fell over");
         if self.fails.load(Ordering::SeqCst) {
             return Err(RecordShareError::Log("disk full".to_owned()));
         }
@@ -103,7 +114,7 @@ impl PoolApi for FakePool {
         Ok(())
     }
 
-    fn note_rejected(&self, _: AccountId, _: &WorkerName, _: Algorithm, reason: ShareReject) {
+    fn note_rejected(&self, _: KeyHash, _: &WorkerName, _: Algorithm, reason: ShareReject) {
         self.rejected.lock().push(reason);
     }
 }

@@ -2,22 +2,11 @@
 
 use std::sync::Arc;
 
-use bq_primitives::{Algorithm, ShareDifficulty};
+use bq_primitives::ShareDifficulty;
+use bq_share::{Job, JobId, JobWork, TimeMs};
 
 use super::Core;
-use crate::{
-    CloseReason, JobTemplate, TimeMs,
-    job::{Job, JobWork, ethash_work, extranonce_head, joined_extranonce},
-};
-
-/// Jobs of one connection that differ (SPEC 11.2): 16 bits of the id are in a SHA-256d job's work, three weeks' worth at one
-/// job per 30 s. Of the others the whole count is.
-const fn jobs_max(algorithm: Algorithm) -> u64 {
-    match algorithm {
-        Algorithm::Sha256d => 1 << 16,
-        Algorithm::RandomX | Algorithm::Ethash => 1 << 32,
-    }
-}
+use crate::{CloseReason, JobTemplate, job::WireJob};
 
 /// A miner may suggest a difficulty once per this many milliseconds.
 const SUGGESTION_GAP_MS: u64 = 60_000;
@@ -25,7 +14,7 @@ const SUGGESTION_GAP_MS: u64 = 60_000;
 impl Core {
     pub(in crate::session) fn set_template(&mut self, template: Option<Arc<JobTemplate>>) {
         let template = template.filter(|template| template.algorithm() == self.algorithm);
-        let seal_hash = |template: &Arc<JobTemplate>| template.seal_hash;
+        let seal_hash = |template: &Arc<JobTemplate>| template.work.seal_hash;
         let changed = template.as_ref().map(seal_hash) != self.template.as_ref().map(seal_hash);
         self.job_wanted |= changed && template.is_some();
         self.template = template;
@@ -46,52 +35,67 @@ impl Core {
     /// The newest job is not for the present tip: the next one must make the miner drop it.
     pub(in crate::session) fn tip_moved(&self) -> bool {
         let parent = self.template.as_ref().map(|template| template.parent_id());
-        parent.is_some() && self.jobs.newest().map(|job| job.template.parent_id()) != parent
+        parent.is_some() && self.judge.newest().map(|job| job.template.parent_id()) != parent
     }
 
     /// Makes a job with a fresh id and fresh content, and remembers it. Ends the connection when there is no fresh content
-    /// left: the miner comes back and has another number.
-    pub(in crate::session) fn make_job(&mut self, now: TimeMs) -> Option<Job> {
+    /// left (the miner comes back and has another number), or when its dialect has no word for the difficulty (SPEC 11.2).
+    pub(in crate::session) fn make_job(&mut self, now: TimeMs) -> Option<WireJob> {
         let template = self.template.clone()?;
-        let miner = self.miners.first().cloned()?;
-        let Some(number) = u32::try_from(self.jobs_made).ok().filter(|_| self.jobs_made < jobs_max(self.algorithm))
-        else {
+        let payee = self.miners.first()?.payee;
+        let Some(number) = self.next_job_number() else {
             self.close(CloseReason::WorkExhausted);
             return None;
         };
+        let Some(difficulty) = self.effective_difficulty(&template) else {
+            self.close(CloseReason::Inexpressible);
+            return None;
+        };
         self.vardiff.start(now);
-        let id = self.seed.first_job_id.wrapping_add(number);
-        let difficulty = self.effective_difficulty(&template);
-        let job = Job { id, difficulty, work: self.work_of(now, &template, id), template, miner };
+        let id = JobId(self.seed.first_job_id.wrapping_add(number));
+        let ntime = u32::try_from(now.0 / 1000).unwrap_or(u32::MAX);
+        let work = JobWork::new(&template.work, self.seed.prefix, id, number, ntime);
+        let job = Job { id, difficulty, work, template: Arc::clone(&template.work), payee };
         self.jobs_made = self.jobs_made.saturating_add(1);
         self.last_job = Some(now);
         self.job_wanted = false;
-        self.jobs.add(job.clone());
+        self.judge.open(job.clone());
+        let job = WireJob { job, template };
+        self.newest = Some(job.clone());
         Some(job)
     }
 
-    /// SPEC 11.2.
-    fn work_of(&self, now: TimeMs, template: &JobTemplate, id: u32) -> JobWork {
-        let head = extranonce_head(self.seed.prefix, id);
-        let extranonce = joined_extranonce(head, self.jobs_made.to_be_bytes());
-        match self.algorithm {
-            Algorithm::Sha256d => JobWork::Sha256d { head, ntime: u32::try_from(now.0 / 1000).unwrap_or(u32::MAX) },
-            Algorithm::RandomX => JobWork::RandomX { extranonce },
-            Algorithm::Ethash => ethash_work(template, extranonce),
-        }
+    /// The job that was made last.
+    pub(in crate::session) fn newest_job(&self) -> Option<&WireJob> {
+        self.newest.as_ref()
     }
 
-    /// What a job on `template` would be worth now.
-    fn effective_difficulty(&self, template: &JobTemplate) -> ShareDifficulty {
+    /// How many jobs there were before; nothing once no other would differ from all of them.
+    fn next_job_number(&self) -> Option<u32> {
+        let number = u32::try_from(self.jobs_made).ok()?;
+        (self.jobs_made < JobWork::jobs_max(self.algorithm)).then_some(number)
+    }
+
+    /// The dialect has a word for what a job would be worth now, as far as is known.
+    pub(in crate::session) fn expresses_difficulty(&self) -> bool {
+        self.template.as_ref().is_none_or(|template| self.effective_difficulty(template).is_some())
+    }
+
+    /// What a job on `template` would be worth now; nothing if the dialect cannot say so small a number. The bounds of the
+    /// network win over the miner's wish, and what the dialect can express over the floor.
+    fn effective_difficulty(&self, template: &JobTemplate) -> Option<ShareDifficulty> {
         let (least, most) = self.expressible;
-        let wanted = self.vardiff.difficulty().hashes().clamp(least, most);
-        self.policy.vardiff.clamp(ShareDifficulty::from_hashes(wanted), template.network_difficulty)
+        let clamp =
+            |hashes| self.policy.vardiff.clamp(ShareDifficulty::from_hashes(hashes), template.work.network_difficulty);
+        let wanted = clamp(self.vardiff.difficulty().hashes()).hashes().clamp(least, most);
+        let allowed = clamp(wanted);
+        (allowed.hashes() >= least).then(|| ShareDifficulty::from_hashes(allowed.hashes().min(most)))
     }
 
     pub(super) fn want_new_difficulty(&mut self) {
         let Some(template) = &self.template else { return };
         let next = self.effective_difficulty(template);
-        self.job_wanted |= self.jobs.newest().is_some_and(|job| job.difficulty != next);
+        self.job_wanted |= self.judge.newest().is_some_and(|job| Some(job.difficulty) != next);
     }
 
     /// The miner would like this difficulty. Heard once a minute; vardiff goes on from there.

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use bq_primitives::{ShareDifficulty, WorkerName};
+use bq_share::TimeMs;
 
 use super::{Core, PendingLogin};
-use crate::{CloseReason, Login, LoginOutcome, LoginTicket, Output, TimeMs, job::Miner, request::RequestId};
+use crate::{CloseReason, Login, LoginOutcome, LoginTicket, Output, job::Miner, request::RequestId};
 
 /// Logins of one connection that may wait for an answer.
 const LOGINS_PENDING_MAX: usize = 4;
@@ -67,8 +68,8 @@ impl Core {
                 None
             }
             LoginOutcome::Refused(text) => Some((login, Some(text))),
-            LoginOutcome::Granted { account, remembered } => {
-                if self.miners.first().is_some_and(|first| first.account != account) {
+            LoginOutcome::Granted { payee, remembered } => {
+                if self.miners.first().is_some_and(|first| first.payee != payee) {
                     return Some((login, Some("one account per connection".to_owned())));
                 }
                 if self.miners.is_empty() {
@@ -78,7 +79,7 @@ impl Core {
                         (None, None) => {}
                     }
                 }
-                let miner = Miner { account, address: login.address.clone(), worker: login.worker.clone() };
+                let miner = Miner { payee, address: login.address.clone(), worker: login.worker.clone() };
                 if !self.miners.iter().any(|known| **known == miner) {
                     self.miners.push(Arc::new(miner));
                 }

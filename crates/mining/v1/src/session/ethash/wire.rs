@@ -1,11 +1,11 @@
 //! How each of the four dialects spells what all of them say.
 
+use bq_share::{JobWork, Reject, Verdict};
 use serde_json::Value;
 
 use crate::{
-    Reject, Verdict,
     difficulty::units_of,
-    job::{Job, JobWork, WireParts},
+    job::{WireJob, WireParts},
     request::{Request, RequestId},
 };
 
@@ -124,17 +124,17 @@ pub(super) fn worker_id(session: u32) -> String {
 }
 
 /// What must be said before a job, and the part of it that tells whether it was said already.
-pub(super) fn control(mode: Mode, job: &Job, nonce_prefix: [u8; 2]) -> Option<(String, String)> {
+pub(super) fn control(mode: Mode, job: &WireJob, nonce_prefix: [u8; 2]) -> Option<(String, String)> {
     let WireParts::Ethash { epoch, .. } = &job.template.wire else { return None };
     match mode {
         Mode::Plain | Mode::EthProxy => None,
         Mode::NiceHash => {
-            let difficulty = units_of(job.difficulty);
+            let difficulty = units_of(job.job.difficulty);
             let line = format!("{{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[{difficulty}]}}\n");
             Some((difficulty, line))
         }
         Mode::Ethereum2 => {
-            let (target, prefix) = (job.difficulty.target(), hex::encode(nonce_prefix));
+            let (target, prefix) = (job.job.difficulty.target(), hex::encode(nonce_prefix));
             let line = format!(
                 "{{\"method\":\"mining.set\",\"params\":{{\"epoch\":\"{epoch:x}\",\"target\":\"{target}\",\
                  \"algo\":\"ethash\",\"extranonce\":\"{prefix}\",\"timeout\":\"b4\"}}}}\n"
@@ -145,11 +145,11 @@ pub(super) fn control(mode: Mode, job: &Job, nonce_prefix: [u8; 2]) -> Option<(S
 }
 
 /// A job as a notification. The order of seed and header differs between the dialects.
-pub(super) fn notify(mode: Mode, job: &Job, clean: bool) -> Option<String> {
-    let (WireParts::Ethash { seed, .. }, JobWork::Ethash { work_hash, .. }) = (&job.template.wire, job.work) else {
+pub(super) fn notify(mode: Mode, job: &WireJob, clean: bool) -> Option<String> {
+    let (WireParts::Ethash { seed, .. }, JobWork::Ethash { work_hash, .. }) = (&job.template.wire, job.job.work) else {
         return None;
     };
-    let (id, hash, boundary) = (job.id_hex(), hex::encode(work_hash), job.difficulty.target());
+    let (id, hash, boundary) = (job.id_hex(), hex::encode(work_hash), job.job.difficulty.target());
     Some(match mode {
         Mode::Plain => format!(
             "{{\"id\":null,\"jsonrpc\":\"2.0\",\"method\":\"mining.notify\",\
@@ -160,16 +160,16 @@ pub(super) fn notify(mode: Mode, job: &Job, clean: bool) -> Option<String> {
             "{{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"{id}\",\"{seed}\",\"{hash}\",{clean}]}}\n"
         ),
         Mode::Ethereum2 => {
-            let (height, clean) = (job.template.header.height.0, u8::from(clean));
+            let (height, clean) = (job.job.template.header.height.0, u8::from(clean));
             format!("{{\"method\":\"mining.notify\",\"params\":[\"{id}\",\"{height:x}\",\"{hash}\",\"{clean}\"]}}\n")
         }
     })
 }
 
 /// EthProxy's work: three elements, because a fourth would be taken for a block number that decides the epoch.
-pub(super) fn work_json(job: &Job) -> Option<String> {
-    let (WireParts::Ethash { seed, .. }, JobWork::Ethash { work_hash, .. }) = (&job.template.wire, job.work) else {
+pub(super) fn work_json(job: &WireJob) -> Option<String> {
+    let (WireParts::Ethash { seed, .. }, JobWork::Ethash { work_hash, .. }) = (&job.template.wire, job.job.work) else {
         return None;
     };
-    Some(format!("[\"0x{}\",\"0x{seed}\",\"0x{}\"]", hex::encode(work_hash), job.difficulty.target()))
+    Some(format!("[\"0x{}\",\"0x{seed}\",\"0x{}\"]", hex::encode(work_hash), job.job.difficulty.target()))
 }

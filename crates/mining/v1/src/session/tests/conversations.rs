@@ -3,8 +3,9 @@
 use bq_primitives::Seal;
 use serde_json::Value;
 
+use bq_share::Claim;
+
 use super::*;
-use crate::Claim;
 
 const ACCEPTED: Verdict = Verdict::Accepted { block: false };
 
@@ -164,19 +165,22 @@ fn sha256d_jobs_of_the_same_tip_stay_valid_and_others_go_stale() {
     assert_ne!(rig.shares[0].template.seal_hash, rig.shares[1].template.seal_hash);
     rig.template(&template(Algorithm::Sha256d, 2, 1));
     assert!(rig.take()[0].ends_with("true]}"));
-    rig.check(&submit("0000001f", 2), &[r#"{"id":4,"result":null,"error":[21,"Job not found",null]}"#][..0]);
-    rig.verdict(Verdict::Rejected(Reject::Stale));
+    rig.line(&submit("0000001f", 2));
+    let late: Vec<Option<Reject>> = rig.shares.iter().map(|share| share.unless_block).collect();
+    assert_eq!(late, [None, None, Some(Reject::Stale)], "what came in time is not late for having waited here");
+    rig.verdict(Verdict::Rejected(Reject::Busy));
     rig.verdict(ACCEPTED);
+    rig.verdict(Verdict::Rejected(Reject::Stale));
     assert_eq!(
         rig.take(),
         [
-            r#"{"id":4,"result":null,"error":[21,"Job not found",null]}"#,
+            r#"{"id":4,"result":null,"error":[20,"Server busy",null]}"#,
             r#"{"id":4,"result":true,"error":null}"#,
             r#"{"id":4,"result":null,"error":[21,"Job not found",null]}"#,
         ],
         "in the order of the submits, the late one last"
     );
-    assert_eq!(rig.rejected, [Reject::Stale, Reject::Stale]);
+    assert_eq!(rig.rejected, [Reject::Busy, Reject::Stale]);
 }
 
 #[test]
@@ -275,7 +279,8 @@ fn randomx_submits() {
     assert_eq!(rig.shares[0].claim, Claim::RandomX([0; 32]));
     rig.verdict(ACCEPTED);
     assert_eq!(rig.take(), [r#"{"id":2,"jsonrpc":"2.0","error":null,"result":{"status":"OK"}}"#]);
-    rig.check(&submit("d0030040", &"ff".repeat(32), "0000001f", "c0ffee01"), &[&error("Low difficulty share")]);
+    rig.check(&submit("d0030040", &low, "0000001f", "c0ffee01"), &[&error("Duplicate share")]);
+    rig.check(&submit("d0030041", &"ff".repeat(32), "0000001f", "c0ffee01"), &[&error("Low difficulty share")]);
     rig.check(&submit("d0030040", &low, "0000001e", "c0ffee01"), &[&error("Stale share")]);
     rig.check(&submit("d0030040", &low, "0000001f", "c0ffee02"), &[&error("Unauthenticated")]);
     rig.check(&submit("d003004", &low, "0000001f", "c0ffee01"), &[&error("Malformed nonce")]);
@@ -327,7 +332,12 @@ fn randomx_refusals_close() {
 }
 
 fn ethash() -> Rig {
-    let mut rig = Rig::new(Algorithm::Ethash, policy(1 << 31));
+    ethash_at(1 << 31)
+}
+
+/// At difficulty 1 every claimed mix is a share's.
+fn ethash_at(difficulty: u64) -> Rig {
+    let mut rig = Rig::new(Algorithm::Ethash, policy(difficulty));
     rig.template(&template(Algorithm::Ethash, 1, 1));
     rig
 }
@@ -342,7 +352,7 @@ const SEED_1: &str = "290decd9548b62a8d60345a988386fc84ba6bc95484008f6362f93160e
 
 #[test]
 fn ethash_mode_0() {
-    let mut rig = ethash();
+    let mut rig = ethash_at(1);
     rig.check(
         r#"{"id":1,"jsonrpc":"2.0","method":"mining.subscribe","params":[]}"#,
         &[r#"{"id":1,"jsonrpc":"2.0","result":true,"error":null}"#],
@@ -353,7 +363,7 @@ fn ethash_mode_0() {
     assert!(lines[1].starts_with(r#"{"id":null,"jsonrpc":"2.0","method":"mining.notify","params":["0000001f","0x"#));
     let job = params(&lines[1]);
     assert_eq!(job[2], format!("0x{SEED_1}"));
-    assert_eq!(job[3], format!("0x0000000200000000{}", "0".repeat(48)));
+    assert_eq!(job[3], format!("0x{}", "f".repeat(64)));
     assert_eq!(job[4], "true");
     let mix = format!("0x{}", "ab".repeat(32));
     let submit = |header: &str, user: &str| {
@@ -379,7 +389,7 @@ fn ethash_mode_0() {
 
 #[test]
 fn ethash_eth_proxy() {
-    let mut rig = ethash();
+    let mut rig = ethash_at(1);
     rig.check(
         r#"{"id":5,"method":"eth_getWork","params":[]}"#,
         &[r#"{"id":5,"jsonrpc":"2.0","result":false,"error":{"code":24,"message":"Log in first"}}"#],
@@ -458,7 +468,7 @@ fn ethash_nicehash_difficulty_stays_in_what_ethminer_reads() {
     for (start, told) in [(1_u64, "0.00010000006295740604"), (1 << 60, "10000")] {
         let mut rig = Rig::new(Algorithm::Ethash, policy(start));
         let mut easy = template(Algorithm::Ethash, 1, 1);
-        easy.network_difficulty = bq_primitives::NetworkDifficulty::from_hashes(1 << 58);
+        Arc::make_mut(&mut easy.work).network_difficulty = bq_primitives::NetworkDifficulty::from_hashes(1 << 58);
         rig.template(&easy);
         rig.line(r#"{"id":1,"method":"mining.subscribe","params":["m","EthereumStratum/1.0.0"]}"#);
         rig.line(r#"{"id":3,"method":"mining.authorize","params":["wallet.rig1","x"]}"#);
@@ -536,7 +546,7 @@ fn eth_proxy_work_asked_for_right_behind_the_login_comes_after_it() {
         rig.drive();
         rig.take()
     };
-    let granted = pipelined(LoginOutcome::Granted { account: AccountId(7), remembered: None });
+    let granted = pipelined(LoginOutcome::Granted { payee: PAYEE, remembered: None });
     assert_eq!(granted[0], r#"{"id":1,"jsonrpc":"2.0","result":true}"#);
     assert_eq!((granted.len(), params(&granted[1]).len()), (2, 3), "{granted:?}");
     assert!(granted[1].starts_with(r#"{"id":2,"#));
@@ -592,24 +602,80 @@ fn deadlines() {
 }
 
 #[test]
-fn too_many_lines_are_answered_busy_and_then_closed() {
+fn too_many_lines_are_read_more_slowly_and_none_is_lost() {
     let mut rig = sha256d_mining();
     let submit = |nonce: u32| {
         format!(
             r#"{{"id":4,"method":"mining.submit","params":["wallet.rig1","0000001f","0000000000000000","6a000003","{nonce:08x}"]}}"#
         )
     };
-    for nonce in 0..500 {
+    let began = rig.now;
+    for nonce in 0..700 {
+        rig.now = rig.now.after(rig.session.reads_at().unwrap().since(rig.now));
         rig.line(&submit(nonce));
         while !rig.shares.is_empty() {
             rig.verdict(ACCEPTED);
         }
     }
-    assert!(rig.rejected.iter().all(|reason| *reason == Reject::Busy) && rig.rejected.len() >= 100);
-    for nonce in 500..2_100 {
+    // Four hundred at once, then a hundred a second; subscribe and authorize were the first two.
+    assert_eq!(rig.now.since(began), 3_020);
+    assert!(rig.rejected.is_empty() && rig.closed.is_none());
+    rig.line("");
+    assert_eq!(rig.session.reads_at().unwrap().since(rig.now), 20, "an empty line is a line");
+}
+
+#[test]
+fn what_may_be_a_block_waits_unread_for_a_verdict() {
+    let mut rig = sha256d_mining();
+    let submit = |nonce: u32| {
+        format!(
+            r#"{{"id":4,"method":"mining.submit","params":["wallet.rig1","0000001f","0000000000000000","6a000003","{nonce:08x}"]}}"#
+        )
+    };
+    let most = u32::try_from(JudgePolicy::default().shares_in_flight_max).unwrap();
+    for nonce in 0..most {
+        assert!(rig.session.reads_at().is_some());
         rig.line(&submit(nonce));
     }
-    assert_eq!(rig.closed, Some(CloseReason::Flood));
+    assert_eq!(rig.session.reads_at(), None);
+    rig.verdict(ACCEPTED);
+    assert!(rig.session.reads_at().is_some());
+}
+
+/// A claim costs nothing to make: two at a time, whatever else is full, and the next waits unread.
+#[test]
+fn claimed_blocks_pass_every_limit_two_at_a_time() {
+    let judge = JudgePolicy { unproven_in_flight_max: 0, shares_per_job_max: 0, ..JudgePolicy::default() };
+    let mut rig = Rig::new(Algorithm::RandomX, SessionPolicy { judge, ..policy(20_000) });
+    rig.template(&template(Algorithm::RandomX, 1, 1));
+    rig.line(r#"{"id":1,"method":"login","params":{"login":"wallet"}}"#);
+    rig.template(&template(Algorithm::RandomX, 2, 1));
+    for (nonce, reason) in [(0, Reject::Stale), (1, Reject::Stale)] {
+        assert!(rig.session.reads_at().is_some());
+        let result = "00".repeat(32);
+        rig.line(&format!(
+            r#"{{"id":2,"method":"submit","params":{{"id":"c0ffee01","job_id":"0000001f","nonce":"{nonce:08x}","result":"{result}"}}}}"#
+        ));
+        assert_eq!(rig.shares.last().unwrap().unless_block, Some(reason));
+    }
+    assert_eq!(rig.session.reads_at(), None);
+    rig.verdict(Verdict::Accepted { block: true });
+    assert!(rig.session.reads_at().is_some());
+}
+
+/// ethminer would work on 429,497 hashes and be credited what it was told.
+#[test]
+fn a_network_too_easy_for_a_dialect_is_refused_with_the_reason() {
+    let mut rig = Rig::new(Algorithm::Ethash, policy(64));
+    let mut easy = template(Algorithm::Ethash, 1, 1);
+    Arc::make_mut(&mut easy.work).network_difficulty = bq_primitives::NetworkDifficulty::from_hashes(4_000_000);
+    rig.template(&easy);
+    rig.line(r#"{"id":1,"method":"mining.subscribe","params":["m","EthereumStratum/1.0.0"]}"#);
+    rig.take();
+    rig.line(r#"{"id":3,"method":"mining.authorize","params":["wallet.rig1","x"]}"#);
+    let lines = rig.take();
+    assert!(lines.len() == 1 && lines[0].contains("easier than EthereumStratum/1.0.0 can say"), "{lines:?}");
+    assert_eq!(rig.closed, Some(CloseReason::Inexpressible));
 }
 
 #[test]
@@ -619,7 +685,7 @@ fn one_account_per_connection() {
         r#"{"id":5,"method":"mining.authorize","params":["wallet.rig2","x"]}"#,
         &[r#"{"id":5,"result":true,"error":null}"#],
     );
-    rig.login = LoginOutcome::Granted { account: AccountId(8), remembered: None };
+    rig.login = LoginOutcome::Granted { payee: KeyHash([8; 32]), remembered: None };
     rig.check(
         r#"{"id":6,"method":"mining.authorize","params":["other.rig2","x"]}"#,
         &[r#"{"id":6,"result":false,"error":[24,"one account per connection",null]}"#],
@@ -630,18 +696,21 @@ fn one_account_per_connection() {
         &[r#"{"id":7,"result":false,"error":[24,"no such address",null]}"#],
     );
     rig.line(r#"{"id":4,"method":"mining.submit","params":["wallet.rig2","0000001f","0000000000000000","6a000003","00000001"]}"#);
-    assert_eq!((rig.shares[0].account, rig.shares[0].worker.as_str()), (AccountId(7), "rig2"));
+    assert_eq!((rig.shares[0].payee, rig.shares[0].worker.as_str()), (PAYEE, "rig2"));
 }
 
 #[test]
 fn a_stranger_gets_few_verifications_at_once_and_earns_more() {
-    let mut rig = Rig::new(Algorithm::RandomX, SessionPolicy { unproven_in_flight_max: 2, ..policy(20_000) });
+    let mut rig = Rig::new(
+        Algorithm::RandomX,
+        SessionPolicy { judge: JudgePolicy { unproven_in_flight_max: 2, ..JudgePolicy::default() }, ..policy(20_000) },
+    );
     rig.template(&template(Algorithm::RandomX, 1, 1));
     rig.line(r#"{"id":1,"method":"login","params":{"login":"wallet"}}"#);
     let mut send = |count: u32| {
         for _ in 0..count {
             let nonce = rig.rejected.len() + rig.shares.len() + rig.sent.len();
-            let result = "00".repeat(32);
+            let result = format!("{}{}", "ff".repeat(24), hex::encode((u64::MAX / 20_000 - 1).to_le_bytes()));
             rig.line(&format!(
                 r#"{{"id":2,"method":"submit","params":{{"id":"c0ffee01","job_id":"0000001f","nonce":"{nonce:08x}","result":"{result}"}}}}"#
             ));

@@ -1,5 +1,6 @@
 use bq_pow::{EthashWorkHash, PowVerifier, ethash_seed, randomx_blob, sha256d_work_header};
 use bq_primitives::{PowHash, PowValue, Seal, SealHash, double_sha256};
+use bq_share::WorkTemplate;
 
 use super::*;
 use crate::difficulty::parse_units;
@@ -11,11 +12,12 @@ fn counted(first: u8) -> [u8; 32] {
 /// The published SHA-256d example, from the job line to the hash of the submit.
 #[test]
 fn sha256d_bytes_from_notify_to_hash() {
-    let mut header = template(Algorithm::Sha256d, 0, 0).header;
+    let mut header = template(Algorithm::Sha256d, 0, 0).work.header;
     header.parent_id = BlockId(counted(0x40));
     let seal_hash = SealHash(counted(0xa0));
     let target = header.bits.decode().unwrap();
-    let example = JobTemplate::with_seal_hash(header, seal_hash, target, PowKey::Sha256d, Arc::default()).unwrap();
+    let example = WorkTemplate::with_seal_hash(header, seal_hash, target, PowKey::Sha256d, Arc::default());
+    let example = JobTemplate::of(example).unwrap();
 
     let seed = SessionSeed { first_job_id: 0x1_0000, ..SEED };
     let mut rig = Rig::with_seed(Algorithm::Sha256d, policy(16), seed);
@@ -40,7 +42,7 @@ fn sha256d_bytes_from_notify_to_hash() {
     rig.line(r#"{"id":4,"method":"mining.submit","params":["wallet.rig1","00010000","0000000000000000","6a000000","12345678"]}"#);
     let share = &rig.shares[0];
     let Seal::Sha256d { extranonce, version, ntime, nonce } = share.seal else { panic!("{:?}", share.seal) };
-    let work = sha256d_work_header(&example.header, &example.seal_hash, &extranonce, version, ntime, nonce);
+    let work = sha256d_work_header(&example.work.header, &example.work.seal_hash, &extranonce, version, ntime, nonce);
     let hash = double_sha256(&work);
     let printed: Vec<u8> = hash.iter().rev().copied().collect();
     assert_eq!(hex::encode(printed), "0fb0ceca545ec3c20a37234513806deffeb8ab83a6b5486fb07e5ed1fbd34ecf");
@@ -68,8 +70,8 @@ fn randomx_job_blobs_are_those_of_the_seals() {
         let extranonce = bq_primitives::ExtraNonce(extranonce);
         let mut blob = hex::decode(text("blob")).unwrap();
         blob[39..43].fill(0);
-        assert_eq!(randomx_blob(&job.header, &job.seal_hash, &extranonce, 0).to_vec(), blob);
-        assert_eq!(job.seal_hash.to_string(), text("seal_hash"));
+        assert_eq!(randomx_blob(&job.work.header, &job.work.seal_hash, &extranonce, 0).to_vec(), blob);
+        assert_eq!(job.work.seal_hash.to_string(), text("seal_hash"));
     }
 }
 

@@ -223,7 +223,7 @@ struct Seen {
 fn live(world: &mut World, death: &Death) -> Seen {
     let mut seen = Seen::default();
     for miner in [1, 2, 3] {
-        while world.core().authorize(&super::address(miner).to_string()).is_err() {
+        while world.core().account_of(super::address(miner).key_hash).is_err() {
             revive(world, death);
         }
     }

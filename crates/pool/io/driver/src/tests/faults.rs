@@ -150,14 +150,14 @@ fn a_full_disk_refuses_shares_and_resumes_by_itself() {
     let core = pool_on_a_small_disk(&mut world, &death);
     let share = || share_of(account, 100);
     core.record(share(), None).expect("booked");
-    assert_eq!(core.authorize(&address(1).to_string()).expect("known"), account);
+    assert_eq!(core.account_of(address(1).key_hash).expect("known"), account);
     death.strike();
     for _ in 0..3 {
         assert!(matches!(core.record(share(), None), Err(RecordShareError::Log(_))));
     }
-    let login = core.authorize(&address(2).to_string());
-    assert!(matches!(login, Err(bq_mining_message::AuthorizeError::Unavailable(_))), "{login:?}");
-    assert_eq!(core.authorize(&address(1).to_string()).expect("known accounts need no disk"), account);
+    core.authorize(&address(2).to_string()).expect("a login needs no disk");
+    assert!(core.account_of(address(2).key_hash).is_err());
+    assert_eq!(core.account_of(address(1).key_hash).expect("known accounts need no disk"), account);
     core.refresh_template().expect("jobs keep flowing");
     let reason = core.share_log_failure().expect("operators and load balancers must know");
     assert!(reason.starts_with("shares cannot be written: ") && !reason.contains('/'), "{reason}");
@@ -263,6 +263,9 @@ fn a_login_must_be_an_address_of_this_network() {
     }
     let foreign = bq_primitives::Address { network: Network::Mainnet, ..address(1) };
     assert!(world.core().authorize(&foreign.to_string()).is_err());
+    let own = bq_primitives::Address { key_hash: super::POOL_KEY, ..address(1) };
+    let refused = world.core().authorize(&own.to_string());
+    assert!(matches!(refused, Err(bq_mining_message::AuthorizeError::OwnAddress)), "{refused:?}");
 }
 
 #[test]

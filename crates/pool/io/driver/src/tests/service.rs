@@ -11,7 +11,7 @@ use tokio::{sync::broadcast, time::timeout};
 use super::{
     FakeSigner, POOL_KEY, address, atoms,
     fake_node::{FakeNode, MATURITY},
-    world::{LANE, share_of},
+    world::{LANE, share_to},
 };
 use crate::{Pool, PoolConfig};
 
@@ -69,13 +69,13 @@ async fn from_login_to_payment() {
     wait_for(&mut events, |event| matches!(event, Event::Tip { height: 1, .. })).await;
 
     let miner = address(1).to_string();
-    let account = pool.authorize(&miner).expect("an address");
+    let payee = pool.authorize(&miner).expect("an address");
     for _ in 0..3 {
-        pool.record_share(share_of(account, 500), None).expect("booked");
+        pool.record_share(share_to(payee, 500), None).expect("booked");
     }
-    pool.note_rejected(account, &WorkerName::default(), LANE, ShareReject::Stale);
+    pool.note_rejected(payee, &WorkerName::default(), LANE, ShareReject::Stale);
     let block = node.seal(&template, LANE);
-    pool.record_share(share_of(account, 100), Some(block)).expect("booked");
+    pool.record_share(share_to(payee, 100), Some(block)).expect("booked");
     wait_for(&mut events, is_block(BlockStateView::Immature)).await;
     for _ in 1..MATURITY {
         node.mine();
@@ -103,10 +103,10 @@ async fn from_login_to_payment() {
     assert_eq!(pool.ledger_imbalance_atoms().expect("readable"), 0);
 
     pool.shutdown();
-    assert!(matches!(pool.record_share(share_of(account, 1), None), Err(RecordShareError::Closed)));
+    assert!(matches!(pool.record_share(share_to(payee, 1), None), Err(RecordShareError::Closed)));
     drop(pool);
     let again = Pool::open(config, node.clone(), Arc::new(FakeSigner)).expect("opened again");
-    assert_eq!(again.authorize(&miner).expect("known"), account);
+    assert_eq!(again.authorize(&miner).expect("known"), payee);
     assert_eq!(again.miner(&miner).expect("readable").expect("known").paid, seen.paid);
 }
 
@@ -119,9 +119,9 @@ fn shares_of_many_threads_are_all_booked() {
         for thread in 1..=4 {
             let pool = &pool;
             scope.spawn(move || {
-                let account = pool.authorize(&address(thread).to_string()).expect("an address");
+                let payee = pool.authorize(&address(thread).to_string()).expect("an address");
                 for _ in 0..100 {
-                    pool.record_share(share_of(account, 1), None).expect("booked");
+                    pool.record_share(share_to(payee, 1), None).expect("booked");
                 }
             });
         }

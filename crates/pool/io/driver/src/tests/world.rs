@@ -7,9 +7,9 @@ use std::sync::{
 
 use bq_chain_api::{NodeApi, TemplateRequest};
 use bq_ledger::{LedgerAccount, ShareSequence};
-use bq_mining_message::{AcceptedShare, RecordShareError};
+use bq_mining_message::{RecordShareError, Share};
 use bq_pool_store::{LedgerStore, SqliteLedger};
-use bq_primitives::{AccountId, Algorithm, BlockId, NetworkDifficulty, ShareDifficulty, WorkerName};
+use bq_primitives::{AccountId, Algorithm, BlockId, KeyHash, NetworkDifficulty, ShareDifficulty, WorkerName};
 use bq_share_log::{LogOptions, RealDisk, ShareLog};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -19,7 +19,7 @@ use super::{
     crash::{DyingDisk, DyingNode, DyingStore},
     fake_node::FakeNode,
 };
-use crate::{PoolConfig, core::Core};
+use crate::{PoolConfig, core::Core, shares::AcceptedShare};
 
 pub(crate) const LANE: Algorithm = Algorithm::Sha256d;
 /// Difficulty of every block.
@@ -142,7 +142,7 @@ impl World {
     }
 
     pub(crate) fn account(&self, number: u8) -> AccountId {
-        self.core().authorize(&address(number).to_string()).expect("an address")
+        self.core().account_of(address(number).key_hash).expect("an account")
     }
 
     pub(crate) fn share(&self, miner: u8, difficulty: u64) -> AcceptedShare {
@@ -231,4 +231,11 @@ pub(crate) fn share_of(account: AccountId, difficulty: u64) -> AcceptedShare {
         time_ms: 1,
         block_id: None,
     }
+}
+
+/// As it comes from a front end.
+pub(crate) fn share_to(payee: KeyHash, difficulty: u64) -> Share {
+    let AcceptedShare { algorithm, worker, difficulty, network_difficulty, height, time_ms, block_id, .. } =
+        share_of(AccountId(0), difficulty);
+    Share { algorithm, payee, worker, difficulty, network_difficulty, height, time_ms, block_id }
 }

@@ -1,5 +1,7 @@
 use std::collections::BTreeSet;
 
+use crate::JobId;
+
 /// What no other live connection of any front end has (SPEC 11.2): the front end's id and the connection's number there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ExtranoncePrefix {
@@ -16,11 +18,11 @@ impl ExtranoncePrefix {
         self.connection.to_be_bytes()
     }
 
-    /// The part of X in front of that, which makes the work of job `job_id` its own: it lies in `coinb1`, so a hash found
+    /// The part of X in front of that, which makes the work of `job` its own: it lies in `coinb1`, so a hash found
     /// for one job is no share of another (SPEC 11.2).
-    pub(crate) const fn of_job(self, job_id: u32) -> [u8; 4] {
+    pub(crate) const fn of_job(self, job: JobId) -> [u8; 4] {
         let ([server_high, server_low], [_, _, job_high, job_low]) =
-            (self.server_id.to_be_bytes(), job_id.to_be_bytes());
+            (self.server_id.to_be_bytes(), job.0.to_be_bytes());
         [server_high, server_low, job_high, job_low]
     }
 }
@@ -90,7 +92,7 @@ mod tests {
         let prefix = allocator.allocate().unwrap();
         assert_eq!(prefix, ExtranoncePrefix { server_id: 1, connection: 7 });
         assert_eq!(prefix.extranonce1(), [0, 0, 0, 7]);
-        assert_eq!(prefix.of_job(0xaabb_ccdd), [0, 1, 0xcc, 0xdd]);
+        assert_eq!(prefix.of_job(JobId(0xaabb_ccdd)), [0, 1, 0xcc, 0xdd]);
         assert_eq!(allocator.allocate().unwrap().connection, 8);
     }
 

@@ -3,14 +3,16 @@ use std::{
     net::{IpAddr, Ipv6Addr},
 };
 
-use bq_stratum_v1::TimeMs;
+use crate::TimeMs;
 
 /// Who a limit or a strike is counted for: an IPv4 address, or the /56 that an IPv6 user is usually given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Peer(IpAddr);
+pub struct Peer(IpAddr);
 
 impl Peer {
-    pub(crate) fn of(address: IpAddr) -> Self {
+    /// Who connects from `address`.
+    #[must_use]
+    pub fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V6(v6) => Self(IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 72 << 72))),
             v4 @ IpAddr::V4(_) => Self(v4),
@@ -20,7 +22,7 @@ impl Peer {
 
 /// What a peer did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Strike {
+pub enum Strike {
     /// Claimed a result that the work does not have.
     ForgedShare,
     /// Was cut off for flooding or for not speaking Stratum.
@@ -38,8 +40,8 @@ impl Strike {
 
 /// Strikes by peer, never by account: otherwise anyone could get a stranger banned by mining badly in his name.
 #[derive(Debug)]
-pub(crate) struct Bans {
-    peers_max: usize,
+pub struct Bans {
+    policy: BanPolicy,
     peers: BTreeMap<Peer, Record>,
 }
 
@@ -51,54 +53,72 @@ struct Record {
     bans: u32,
 }
 
-/// Points at which a ban begins: five forged shares.
-const BAN_POINTS: u32 = 10;
-/// Points lapse after this long without another, and a first ban lasts this long.
-const BAN_MS: u64 = 600_000;
-/// Bans double up to a day.
-const BAN_MS_MAX: u64 = 86_400_000;
+/// When a ban begins and how long it lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BanPolicy {
+    /// Peers with strikes that are remembered at a time.
+    pub peers_max: usize,
+    /// Points at which a ban begins: ten is five forged shares.
+    pub points: u32,
+    /// Points lapse after this many milliseconds without another, and a first ban lasts as long.
+    pub span_ms: u64,
+    /// Each ban of a peer is twice as long as the last, up to this.
+    pub span_ms_max: u64,
+}
+
+impl Default for BanPolicy {
+    fn default() -> Self {
+        Self { peers_max: 65_536, points: 10, span_ms: 600_000, span_ms_max: 86_400_000 }
+    }
+}
 
 impl Bans {
-    pub(crate) const fn new(peers_max: usize) -> Self {
-        Self { peers_max, peers: BTreeMap::new() }
+    /// Nobody is banned.
+    #[must_use]
+    pub const fn new(policy: BanPolicy) -> Self {
+        Self { policy, peers: BTreeMap::new() }
     }
 
-    pub(crate) fn is_banned(&self, now: TimeMs, peer: Peer) -> bool {
+    /// The peer may not connect now.
+    #[must_use]
+    pub fn is_banned(&self, now: TimeMs, peer: Peer) -> bool {
         self.peers.get(&peer).is_some_and(|record| now < record.banned_until)
     }
 
     /// Counts a strike; true if a ban begins with it.
-    pub(crate) fn strike(&mut self, now: TimeMs, peer: Peer, strike: Strike) -> bool {
+    pub fn strike(&mut self, now: TimeMs, peer: Peer, strike: Strike) -> bool {
         if !self.peers.contains_key(&peer) {
             self.make_room(now);
         }
         let record = self.peers.entry(peer).or_default();
-        if now.since(record.last) >= BAN_MS {
+        if now.since(record.last) >= self.policy.span_ms {
             record.points = 0;
         }
         record.last = now;
         record.points = record.points.saturating_add(strike.points());
-        if record.points < BAN_POINTS || now < record.banned_until {
+        if record.points < self.policy.points || now < record.banned_until {
             return false;
         }
-        let span_ms = BAN_MS.saturating_mul(1 << record.bans.min(16)).min(BAN_MS_MAX);
+        let span_ms = self.policy.span_ms.saturating_mul(1 << record.bans.min(16)).min(self.policy.span_ms_max);
         *record =
             Record { points: 0, last: now, banned_until: now.after(span_ms), bans: record.bans.saturating_add(1) };
         true
     }
 
     /// Peers that are banned now.
-    pub(crate) fn active(&self, now: TimeMs) -> usize {
+    #[must_use]
+    pub fn active(&self, now: TimeMs) -> usize {
         self.peers.values().filter(|record| now < record.banned_until).count()
     }
 
     /// Forgets what has lapsed, and if that is not enough, the peer not seen for longest.
     fn make_room(&mut self, now: TimeMs) {
-        if self.peers.len() < self.peers_max.max(1) {
+        if self.peers.len() < self.policy.peers_max.max(1) {
             return;
         }
-        self.peers.retain(|_, record| now < record.banned_until || now.since(record.last) < BAN_MS);
-        if self.peers.len() >= self.peers_max.max(1)
+        let span_ms = self.policy.span_ms;
+        self.peers.retain(|_, record| now < record.banned_until || now.since(record.last) < span_ms);
+        if self.peers.len() >= self.policy.peers_max.max(1)
             && let Some(oldest) = self.peers.iter().min_by_key(|(_, record)| record.last).map(|(peer, _)| *peer)
         {
             self.peers.remove(&oldest);
@@ -116,7 +136,7 @@ mod tests {
 
     #[test]
     fn five_forged_shares_ban_for_ten_minutes_and_then_for_twenty() {
-        let mut bans = Bans::new(10);
+        let mut bans = Bans::new(BanPolicy::default());
         let forger = peer("203.0.113.7");
         for n in 1..=5 {
             assert_eq!(bans.strike(TimeMs(n), forger, Strike::ForgedShare), n == 5);
@@ -133,7 +153,7 @@ mod tests {
 
     #[test]
     fn strikes_lapse() {
-        let mut bans = Bans::new(10);
+        let mut bans = Bans::new(BanPolicy::default());
         for n in 0..100 {
             assert!(!bans.strike(TimeMs(n * 600_000), peer("192.0.2.1"), Strike::ForgedShare));
         }
@@ -148,7 +168,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_and_the_oldest_leaves() {
-        let mut bans = Bans::new(3);
+        let mut bans = Bans::new(BanPolicy { peers_max: 3, ..BanPolicy::default() });
         for n in 1..=10_u8 {
             bans.strike(TimeMs(u64::from(n)), peer(&format!("192.0.2.{n}")), Strike::Misbehaved);
         }

@@ -1,0 +1,186 @@
+use std::{
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use bq_primitives::Algorithm;
+use bq_share::{Claimed, Reject, ShareCandidate, Verdict};
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use crate::{VerifyConfig, shared::Answer};
+
+/// One candidate on its way through a queue. Whatever becomes of it, its sender gets an answer.
+pub(super) struct Task {
+    pub(super) candidate: Box<ShareCandidate>,
+    reply: Option<mpsc::Sender<Answer>>,
+    pub(super) received: Instant,
+    /// Its place in the queue; a claimed block needs none.
+    pub(super) room: Option<OwnedSemaphorePermit>,
+}
+
+/// The queue took no more.
+pub(crate) enum Full {
+    /// It says itself that it is no block.
+    Refused,
+    /// It may be a block: try again when there is room.
+    Wait(Box<ShareCandidate>),
+}
+
+/// The queue of one algorithm: four in truth, of claimed blocks and of all else, of those who have proved work before and of
+/// strangers (SPEC 11.6).
+pub(super) struct Queue {
+    senders: [Sender<Task>; CLASSES],
+    receivers: [Receiver<Task>; CLASSES],
+    room: Arc<Semaphore>,
+    load: Arc<Load>,
+}
+
+/// How many kinds of task there are: see [`class_of`].
+pub(super) const CLASSES: usize = 4;
+/// RandomX in light mode on a slow machine: what the bound by time starts from.
+const RANDOMX_SERVICE_US: u64 = 34_000;
+
+/// What queue and threads know of each other.
+pub(super) struct Load {
+    pub(super) algorithm: Algorithm,
+    pub(super) threads: NonZeroUsize,
+    queue_max: usize,
+    /// Bound by time; zero for none.
+    queue_us: u64,
+    queued: AtomicUsize,
+    /// Recent mean of one verification, in microseconds.
+    service_us: AtomicU64,
+}
+
+impl Task {
+    pub(super) fn new(
+        candidate: Box<ShareCandidate>,
+        reply: mpsc::Sender<Answer>,
+        room: Option<OwnedSemaphorePermit>,
+    ) -> Self {
+        Self { candidate, reply: Some(reply), received: Instant::now(), room }
+    }
+
+    /// The channel has room for every share its connection may have in flight, so this fails only if the connection is gone.
+    pub(super) fn answer(mut self, verdict: Verdict) {
+        self.send(verdict);
+    }
+
+    fn send(&mut self, verdict: Verdict) {
+        if let Some(reply) = self.reply.take() {
+            let _gone = reply.try_send(Answer { ticket: self.candidate.ticket, verdict });
+        }
+    }
+}
+
+impl Drop for Task {
+    /// Lost on the way, which only a panic does: it was not booked, and its sender may try again.
+    fn drop(&mut self) {
+        self.send(Verdict::Rejected(Reject::Busy));
+    }
+}
+
+impl Queue {
+    pub(super) fn new(algorithm: Algorithm, config: &VerifyConfig) -> Self {
+        let queue_max = config.queue_max[algorithm.index()].max(1);
+        let is_randomx = algorithm == Algorithm::RandomX;
+        let channels: [_; CLASSES] = std::array::from_fn(|_| unbounded());
+        Self {
+            senders: std::array::from_fn(|class| channels[class].0.clone()),
+            receivers: std::array::from_fn(|class| channels[class].1.clone()),
+            room: Arc::new(Semaphore::new(queue_max)),
+            load: Arc::new(Load {
+                algorithm,
+                threads: config.threads[algorithm.index()],
+                queue_max,
+                queue_us: if is_randomx { config.randomx_queue_ms.saturating_mul(1000) } else { 0 },
+                queued: AtomicUsize::new(0),
+                service_us: AtomicU64::new(RANDOMX_SERVICE_US),
+            }),
+        }
+    }
+
+    /// What a thread of this queue needs.
+    pub(super) fn other_end(&self) -> ([Receiver<Task>; CLASSES], Arc<Load>) {
+        (self.receivers.clone(), Arc::clone(&self.load))
+    }
+
+    pub(super) fn room(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.room)
+    }
+
+    /// Takes a candidate. What claims to be a block always has room: a connection has few of those at a time, and false
+    /// ones cost it the connection. What claims less is refused when its part of the queue is full. What claims nothing waits.
+    pub(super) fn push(&self, candidate: Box<ShareCandidate>, reply: &mpsc::Sender<Answer>) -> Result<(), Full> {
+        let room = match candidate.claimed {
+            Claimed::Block => None,
+            Claimed::Share | Claimed::Nothing => {
+                let free = self.load.queued.load(Ordering::Relaxed) < self.load.room(candidate.is_trusted);
+                let permit = if free { Arc::clone(&self.room).try_acquire_owned().ok() } else { None };
+                Some(permit.ok_or(Full::Refused)?)
+            }
+            Claimed::Unknown => match Arc::clone(&self.room).try_acquire_owned() {
+                Ok(permit) => Some(permit),
+                Err(_) => return Err(Full::Wait(candidate)),
+            },
+        };
+        self.send(Task::new(candidate, reply.clone(), room));
+        Ok(())
+    }
+
+    pub(super) fn send(&self, task: Task) {
+        self.load.queued.fetch_add(1, Ordering::Relaxed);
+        let sender = &self.senders[class_of(&task.candidate)];
+        // Never disconnected: this holds a receiver too. If it were, the dropped task would answer.
+        let _answered = sender.send(task);
+    }
+}
+
+/// Claimed blocks of the trusted, other shares of theirs, claimed blocks of strangers, other shares of theirs.
+fn class_of(candidate: &ShareCandidate) -> usize {
+    let is_block = candidate.claimed == Claimed::Block;
+    match (candidate.is_trusted, is_block) {
+        (true, true) => 0,
+        (true, false) => 1,
+        (false, true) => 2,
+        (false, false) => 3,
+    }
+}
+
+/// In which order a thread looks at the classes, in turns: the trusted come first every other time, and a stranger's claim of a
+/// block never keeps other strangers waiting for longer than one batch.
+pub(super) const ORDERS: [[usize; CLASSES]; 4] = [[0, 1, 2, 3], [0, 2, 3, 1], [0, 1, 3, 2], [0, 3, 2, 1]];
+
+impl Load {
+    /// Shares that may wait now: as many as the threads get through in the time allowed; strangers fill half of it.
+    fn room(&self, is_trusted: bool) -> usize {
+        let part = if is_trusted { 1 } else { 2 };
+        if self.queue_us == 0 {
+            return self.queue_max.div_ceil(part);
+        }
+        let service_us = self.service_us.load(Ordering::Relaxed).max(1);
+        let threads = u64::try_from(self.threads.get()).unwrap_or(u64::MAX);
+        let by_time = threads.saturating_mul(self.queue_us) / service_us;
+        usize::try_from(by_time.max(threads)).unwrap_or(usize::MAX).min(self.queue_max).div_ceil(part)
+    }
+
+    pub(super) fn queued(&self) -> usize {
+        self.queued.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn taken(&self, count: usize) {
+        self.queued.fetch_sub(count, Ordering::Relaxed);
+    }
+
+    pub(super) fn served(&self, count: usize, took: Duration) {
+        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let each = took_us / u64::try_from(count.max(1)).unwrap_or(1);
+        let mean = self.service_us.load(Ordering::Relaxed);
+        self.service_us.store((mean * 15 + each) / 16, Ordering::Relaxed);
+    }
+}

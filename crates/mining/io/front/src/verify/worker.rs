@@ -1,0 +1,115 @@
+use std::{cell::Cell, sync::Arc, time::Instant};
+
+use bq_primitives::Algorithm;
+use bq_share::{Proven, Verdict};
+use crossbeam_channel::{Receiver, Select, Sender, TryRecvError};
+
+use super::{
+    Prover, Queue,
+    queue::{CLASSES, Load, ORDERS, Task},
+};
+
+/// One verification thread.
+pub(super) struct Worker {
+    tasks: [Receiver<Task>; CLASSES],
+    load: Arc<Load>,
+    prover: Arc<Prover>,
+    blocks: Sender<BlockTask>,
+    turn: Cell<usize>,
+}
+
+/// A block that was found, on its way to the books and the node.
+pub(super) struct BlockTask {
+    task: Task,
+    proven: Proven,
+}
+
+/// RandomX in light mode evaluates this many proofs in the time of two or three.
+const RANDOMX_BATCH_MAX: usize = 8;
+/// Ethash evaluates eight proofs in the time of one, and this many in the time of one and a half: the longer the queue, the more
+/// a thread gets through.
+const ETHASH_BATCH_MAX: usize = 32;
+
+impl Worker {
+    pub(super) fn new(queue: &Queue, prover: Arc<Prover>, blocks: Sender<BlockTask>) -> Self {
+        let (tasks, load) = queue.other_end();
+        Self { tasks, load, prover, blocks, turn: Cell::new(0) }
+    }
+
+    pub(super) fn thread_name(&self) -> String {
+        format!("verify-{}", self.load.algorithm)
+    }
+
+    /// Until the server is gone and the queues are empty.
+    pub(super) fn run(&self) {
+        while let Some(mut tasks) = self.next() {
+            self.load.taken(tasks.len());
+            tasks.iter_mut().for_each(|task| drop(task.room.take()));
+            let began = Instant::now();
+            let metrics = self.prover.metrics().of(self.load.algorithm);
+            tasks.iter().for_each(|task| metrics.waited(began.saturating_duration_since(task.received)));
+            let proofs = self.prover.prove_all(tasks.iter().map(|task| task.candidate.as_ref()));
+            self.load.served(tasks.len(), began.elapsed());
+            metrics.queue_depth.set(depth(self.load.queued()));
+            for (task, proof) in tasks.into_iter().zip(proofs) {
+                metrics.verified(task.received.elapsed());
+                match proof {
+                    // Blocks go to threads of their own; if those were gone, the dropped task would answer.
+                    Ok(proven) if proven.is_block => drop(self.blocks.send(BlockTask { task, proven })),
+                    Ok(proven) => {
+                        let verdict = self.prover.book(&task.candidate, &proven);
+                        task.answer(verdict);
+                    }
+                    Err(reason) => task.answer(Verdict::Rejected(reason)),
+                }
+            }
+        }
+    }
+
+    /// The next tasks, of one class; nothing once the server is gone and the queues are empty.
+    fn next(&self) -> Option<Vec<Task>> {
+        loop {
+            let turn = self.turn.get();
+            self.turn.set(turn.wrapping_add(1));
+            for class in ORDERS[turn % ORDERS.len()] {
+                if let Ok(task) = self.tasks[class].try_recv() {
+                    return Some(self.batch(task, &self.tasks[class]));
+                }
+            }
+            let mut any = Select::new();
+            self.tasks.iter().for_each(|tasks| {
+                any.recv(tasks);
+            });
+            let ready = &self.tasks[any.ready()];
+            match ready.try_recv() {
+                Ok(task) => return Some(self.batch(task, ready)),
+                Err(TryRecvError::Empty) => {}
+                // All queues end at once, and nothing can come any more; what is left in the others is finished.
+                Err(TryRecvError::Disconnected) if self.tasks.iter().all(Receiver::is_empty) => return None,
+                Err(TryRecvError::Disconnected) => {}
+            }
+        }
+    }
+
+    /// `first` and what can be evaluated along with it: others that wait in the same queue, but only this thread's share of them.
+    fn batch(&self, first: Task, queue: &Receiver<Task>) -> Vec<Task> {
+        let more = match self.load.algorithm {
+            Algorithm::Sha256d => 0,
+            Algorithm::RandomX => (queue.len() / self.load.threads).min(RANDOMX_BATCH_MAX - 1),
+            Algorithm::Ethash => ETHASH_BATCH_MAX - 1,
+        };
+        std::iter::once(first).chain(queue.try_iter().take(more)).collect()
+    }
+}
+
+/// Books blocks until no verification thread is left to find one.
+pub(super) fn book_blocks(prover: &Prover, found: &Receiver<BlockTask>) {
+    for BlockTask { task, proven } in found {
+        let verdict = prover.book(&task.candidate, &proven);
+        task.answer(verdict);
+    }
+}
+
+fn depth(queued: usize) -> f64 {
+    f64::from(u32::try_from(queued).unwrap_or(u32::MAX))
+}

@@ -1,0 +1,121 @@
+use std::{collections::BTreeSet, sync::Arc};
+
+use bq_pow::ethash_work_hash;
+use bq_primitives::{Algorithm, ExtraNonce, KeyHash, Seal, ShareDifficulty, Target};
+
+use crate::{Claim, ExtranoncePrefix, Reject, Rolled, ShareKey, WorkTemplate, share_target};
+
+/// Unique within the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobId(pub u32);
+
+/// What one connection was told to work on (SPEC 11.2). Difficulty and payee are frozen here, and a share is credited by these
+/// whatever changed since.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Its name.
+    pub id: JobId,
+    /// The block it would make.
+    pub template: Arc<WorkTemplate>,
+    /// Who is credited.
+    pub payee: KeyHash,
+    /// What a share is worth.
+    pub difficulty: ShareDifficulty,
+    /// What no other job has.
+    pub work: JobWork,
+}
+
+/// The part of a job's content that no other job has (SPEC 11.2): whatever a miner rolls, a hash found for one job is of no
+/// use for another, so that no difficulty can be chosen after hashing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobWork {
+    /// The first half of X is the job's own; the miner rolls the second.
+    Sha256d {
+        /// Front end, job, connection.
+        head: [u8; 8],
+        /// Where the time that the miner may roll begins.
+        ntime: u32,
+    },
+    /// All of X is the job's.
+    RandomX {
+        /// X.
+        extranonce: ExtraNonce,
+    },
+    /// All of X is the job's.
+    Ethash {
+        /// X.
+        extranonce: ExtraNonce,
+        /// What miners call the header hash.
+        work_hash: [u8; 32],
+    },
+}
+
+impl JobWork {
+    /// The work of a connection's job `id`, of which it had `number` before (SPEC 11.2).
+    #[must_use]
+    pub fn new(template: &WorkTemplate, prefix: ExtranoncePrefix, id: JobId, number: u32, ntime: u32) -> Self {
+        let head = joined(prefix.of_job(id), prefix.extranonce1());
+        let extranonce = ExtraNonce(joined(head, u64::from(number).to_be_bytes()));
+        match template.algorithm() {
+            Algorithm::Sha256d => Self::Sha256d { head, ntime },
+            Algorithm::RandomX => Self::RandomX { extranonce },
+            Algorithm::Ethash => {
+                Self::Ethash { extranonce, work_hash: ethash_work_hash(&template.seal_hash, &extranonce).0 }
+            }
+        }
+    }
+
+    /// How many jobs of one connection differ: of a SHA-256d job's id 16 bits are in its work, of the others the whole count.
+    #[must_use]
+    pub const fn jobs_max(algorithm: Algorithm) -> u64 {
+        match algorithm {
+            Algorithm::Sha256d => 1 << 16,
+            Algorithm::RandomX | Algorithm::Ethash => 1 << 32,
+        }
+    }
+}
+
+impl Job {
+    /// The seal that rolled fields make on this job.
+    ///
+    /// # Errors
+    /// They are another algorithm's, or the time lies outside what may be rolled.
+    pub(crate) fn seal(&self, rolled: Rolled, claim: Claim, ntime_ahead_max: u32) -> Result<Seal, Reject> {
+        match (self.work, rolled) {
+            (JobWork::Sha256d { head, ntime: first }, Rolled::Sha256d { extranonce2, version, ntime, nonce }) => {
+                if ntime < first || ntime.saturating_sub(first) > ntime_ahead_max {
+                    return Err(Reject::Malformed("ntime out of range"));
+                }
+                Ok(Seal::Sha256d { extranonce: ExtraNonce(joined(head, extranonce2)), version, ntime, nonce })
+            }
+            (JobWork::RandomX { extranonce }, Rolled::RandomX { nonce }) => Ok(Seal::RandomX { extranonce, nonce }),
+            (JobWork::Ethash { extranonce, .. }, Rolled::Ethash { nonce }) => {
+                let mix = if let Claim::EthashMix(mix) = claim { mix } else { [0; 32] };
+                Ok(Seal::Ethash { extranonce, nonce, mix })
+            }
+            _ => Err(Reject::UnknownJob),
+        }
+    }
+
+    /// What a value must not exceed to be a share.
+    #[must_use]
+    pub fn share_target(&self) -> Target {
+        share_target(self.template.algorithm(), self.difficulty)
+    }
+}
+
+/// A job that may still earn something, and the shares it earned by.
+#[derive(Debug)]
+pub(crate) struct OpenJob {
+    pub(crate) job: Job,
+    /// Of proven shares alone: what costs nothing to make must not cost memory.
+    pub(crate) credited: BTreeSet<ShareKey>,
+}
+
+fn joined<const N: usize, const M: usize>(head: [u8; N], rest: [u8; N]) -> [u8; M] {
+    let mut bytes = [0; M];
+    for (byte, value) in bytes.iter_mut().zip(head.into_iter().chain(rest)) {
+        *byte = value;
+    }
+    bytes
+}

@@ -1,0 +1,40 @@
+//! What a connection may work on and what its shares are worth (SPEC 11): jobs, work, claims, and the judge that decides,
+//! once and in one order, why a share is refused.
+//!
+//! Nothing here knows a wire, a socket, a clock or the books. A dialect reads a line into a [`Submit`]; the connection's
+//! [`Judge`] makes a [`ShareCandidate`] of it or says why not; whoever hashes it asks [`prove`] what that proves; and the judge
+//! hears the verdict. Read [`Judge`] first, then [`Job`].
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic
+    )
+)]
+
+mod bans;
+mod claim;
+mod credit;
+mod extranonce;
+mod job;
+mod judge;
+mod proof;
+mod refusal;
+mod submit;
+mod template;
+mod time;
+
+pub use bans::{BanPolicy, Bans, Peer, Strike};
+pub use claim::{Claim, Claimed};
+pub use credit::{randomx_bound, share_target};
+pub use extranonce::{ExtranonceAllocator, ExtranoncePrefix};
+pub use job::{Job, JobId, JobWork};
+pub use judge::{Judge, JudgePolicy, Judged};
+pub use proof::{Evaluation, Proven, prove};
+pub use refusal::{Reject, Verdict};
+pub use submit::{Rolled, ShareCandidate, ShareKey, ShareTicket, Submit};
+pub use template::WorkTemplate;
+pub use time::TimeMs;
