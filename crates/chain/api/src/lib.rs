@@ -11,6 +11,7 @@ mod peers;
 mod sync;
 
 pub use atoms::AtomsView;
+pub use bq_tree::{ChainSteps, Route};
 pub use difficulty::{AlgorithmDifficultyView, DifficultyForecastView, DifficultyView};
 pub use node::{
     BlockSummary, Coin, MiningInfo, NodeApi, NodeError, SubmitBlockError, SubmitTransactionError, Template,

@@ -6,7 +6,7 @@ use bq_primitives::{
 };
 use tokio::sync::watch;
 
-use crate::DifficultyView;
+use crate::{DifficultyView, Route};
 
 /// All that the pool, the RPC server, the HTTP API and the wallet may ask of a node. In process, or over RPC when they
 /// run apart. Calls may block on disk or on proof-of-work verification: never call them on an async worker thread
@@ -57,6 +57,14 @@ pub trait NodeApi: Send + Sync + 'static {
     /// # Errors
     /// The store failed.
     fn block_id_at(&self, height: Height) -> Result<Option<BlockId>, NodeError>;
+
+    /// The ordered way from a block to the tip, seen in one moment: what left the best chain above the fork, and at most
+    /// `blocks_max` blocks that joined it. Whoever remembers the last block that it was told about misses no step and sees
+    /// none twice. In process cheap.
+    ///
+    /// # Errors
+    /// The store failed, or this kind of node cannot tell.
+    fn route(&self, from: &BlockId, blocks_max: usize) -> Result<Route, NodeError>;
 
     /// Every unspent output of a key on the best chain, oldest first.
     ///

@@ -20,6 +20,7 @@ mod coins;
 mod fork_choice;
 mod locator;
 mod rivals;
+mod route;
 mod tree;
 mod undo;
 
@@ -29,5 +30,6 @@ mod tests;
 pub use branch::{BranchView, HeaderRun};
 pub use coins::{CoinOverlay, OverlayError};
 pub use fork_choice::{ChainChange, ChangeError};
+pub use route::{ChainSteps, Route};
 pub use tree::{BlockState, BlockTree, InsertError};
 pub use undo::{BlockUndo, decode_coin, put_coin};

@@ -1,6 +1,6 @@
 use bq_chain_api::{
-    BlockSummary, Coin, DifficultyView, MiningInfo, NodeApi, NodeError, SubmitBlockError, SubmitTransactionError,
-    Template, TemplateRequest, TipSummary, TransactionStatus,
+    BlockSummary, Coin, DifficultyView, MiningInfo, NodeApi, NodeError, Route, SubmitBlockError,
+    SubmitTransactionError, Template, TemplateRequest, TipSummary, TransactionStatus,
 };
 use bq_primitives::{Block, BlockId, Height, KeyHash, Network, OutPoint, Transaction, TxId};
 use tokio::sync::watch;
@@ -61,6 +61,10 @@ impl NodeApi for Node {
 
     fn block_id_at(&self, height: Height) -> Result<Option<BlockId>, NodeError> {
         Ok(self.tree.read().connected_at(height).map(|entry| entry.id))
+    }
+
+    fn route(&self, from: &BlockId, blocks_max: usize) -> Result<Route, NodeError> {
+        Ok(self.tree.read().route(from, blocks_max))
     }
 
     fn coins_of(&self, key_hash: &KeyHash) -> Result<Vec<Coin>, NodeError> {

@@ -3,7 +3,7 @@
 use std::{fs, sync::Mutex};
 
 use bq_chain_api::{
-    BlockSummary, Coin, MiningInfo, NodeApi, NodeError, SubmitBlockError, SubmitTransactionError, Template,
+    BlockSummary, Coin, MiningInfo, NodeApi, NodeError, Route, SubmitBlockError, SubmitTransactionError, Template,
     TemplateRequest, TipSummary, TransactionStatus,
 };
 use bq_primitives::{
@@ -69,6 +69,9 @@ impl NodeApi for ShelfNode {
         Err(Self::unasked())
     }
     fn block_id_at(&self, _: Height) -> Result<Option<BlockId>, NodeError> {
+        Err(Self::unasked())
+    }
+    fn route(&self, _: &BlockId, _: usize) -> Result<Route, NodeError> {
         Err(Self::unasked())
     }
     fn coins_of(&self, key_hash: &KeyHash) -> Result<Vec<Coin>, NodeError> {

@@ -5,7 +5,7 @@ use bq_primitives::{BlockId, Height};
 use proptest::prelude::*;
 
 use super::{child, genesis, id};
-use crate::{BlockState, BlockTree, ChainChange, ChangeError, HeaderRun, InsertError};
+use crate::{BlockState, BlockTree, ChainChange, ChainSteps, ChangeError, HeaderRun, InsertError, Route};
 
 #[derive(Clone, Debug)]
 struct Block {
@@ -90,6 +90,23 @@ impl Model {
         heads.into_iter().filter_map(missing).collect()
     }
 
+    fn route(&self, from: usize, blocks_max: usize) -> Route {
+        let (best, path) = (self.path(self.tip), self.path(from));
+        let best_header = self.best_header();
+        if !best.contains(&from) && self.blocks[best_header].work > self.blocks[self.tip].work {
+            let height = |block| height(self.path(block).len() - 1);
+            return Route::HeadersAhead { tip: height(self.tip), best_header: height(best_header) };
+        }
+        let shared = best.iter().zip(&path).take_while(|(best, path)| best == path).count();
+        let above = best.iter().enumerate().skip(shared).map(|(at, block)| (height(at), number(*block)));
+        Route::Steps(ChainSteps {
+            fork: number(best[shared - 1]),
+            fork_height: height(shared - 1),
+            connected: above.take(blocks_max).collect(),
+            reaches_tip: best.len() - shared <= blocks_max,
+        })
+    }
+
     fn state(&self, block: usize) -> BlockState {
         if !self.is_valid(block) {
             BlockState::Invalid
@@ -105,6 +122,10 @@ impl Model {
 
 fn number(block: usize) -> BlockId {
     id(u32::try_from(block).unwrap())
+}
+
+fn height(blocks_below: usize) -> Height {
+    Height(u32::try_from(blocks_below).unwrap())
 }
 
 #[derive(Clone, Debug)]
@@ -187,6 +208,9 @@ proptest! {
                 prop_assert_eq!(branch.entry(Height(height)).unwrap().id, number(*ancestor));
             }
             prop_assert!(branch.entry(Height(u32::try_from(path.len()).unwrap())).is_none());
+            for blocks_max in [0, 1, 3, usize::MAX] {
+                prop_assert_eq!(tree.route(&number(block), blocks_max), model.route(block, blocks_max));
+            }
         }
         let best: Vec<_> = model.path(model.tip).into_iter().skip(1).map(number).collect();
         prop_assert_eq!(tree.ids_after(&[id(u32::MAX)], usize::MAX), best);

@@ -5,7 +5,7 @@ use std::{
 };
 
 use bq_chain_api::{
-    AddHeadersError, Announcement, BlockSummary, Coin, HeaderTip, HeadersAdded, MiningInfo, NodeApi, NodeError,
+    AddHeadersError, Announcement, BlockSummary, Coin, HeaderTip, HeadersAdded, MiningInfo, NodeApi, NodeError, Route,
     SubmitBlockError, SubmitTransactionError, SyncApi, Template, TemplateRequest, TipSummary, TransactionStatus,
 };
 use bq_primitives::{
@@ -293,6 +293,10 @@ impl NodeApi for FakeNode {
     }
 
     fn block_id_at(&self, _: Height) -> Result<Option<BlockId>, NodeError> {
+        Err(NodeError::Closed)
+    }
+
+    fn route(&self, _: &BlockId, _: usize) -> Result<Route, NodeError> {
         Err(NodeError::Closed)
     }
 

@@ -5,6 +5,7 @@ mod invalid;
 mod reorg;
 mod restart;
 mod rig;
+mod route;
 mod tables;
 mod together;
 mod transactions;

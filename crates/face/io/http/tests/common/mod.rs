@@ -12,8 +12,8 @@ use std::{
 
 use bq_chain_api::AtomsView;
 use bq_chain_api::{
-    BlockSummary, Coin, DifficultyView, MiningInfo, NodeApi, NodeError, SubmitBlockError, SubmitTransactionError,
-    Template, TemplateRequest, TipSummary, TransactionStatus,
+    BlockSummary, Coin, DifficultyView, MiningInfo, NodeApi, NodeError, Route, SubmitBlockError,
+    SubmitTransactionError, Template, TemplateRequest, TipSummary, TransactionStatus,
 };
 use bq_http::{HttpHandle, HttpParts, HttpServer, StratumPort, install_metrics};
 use bq_primitives::{
@@ -84,6 +84,9 @@ impl NodeApi for StillNode {
         Err(Self::unasked())
     }
     fn block_id_at(&self, _: Height) -> Result<Option<BlockId>, NodeError> {
+        Err(Self::unasked())
+    }
+    fn route(&self, _: &BlockId, _: usize) -> Result<Route, NodeError> {
         Err(Self::unasked())
     }
     fn coins_of(&self, _: &KeyHash) -> Result<Vec<Coin>, NodeError> {

@@ -1,6 +1,6 @@
 use bq_chain_api::{
-    BlockSummary, Coin, DifficultyView, MiningInfo, NodeApi, NodeError, SubmitBlockError, SubmitTransactionError,
-    Template, TemplateRequest, TipSummary, TransactionStatus,
+    BlockSummary, Coin, DifficultyView, MiningInfo, NodeApi, NodeError, Route, SubmitBlockError,
+    SubmitTransactionError, Template, TemplateRequest, TipSummary, TransactionStatus,
 };
 use bq_primitives::{Address, Block, BlockId, Height, KeyHash, Network, OutPoint, Transaction, TxId};
 use serde::de::DeserializeOwned;
@@ -108,6 +108,11 @@ impl NodeApi for RpcClient {
 
     fn block_id_at(&self, height: Height) -> Result<Option<BlockId>, NodeError> {
         self.find("getblockhash", &json!([height.0]), Code::InvalidParameter, |id: &String| reading::text(id))
+    }
+
+    /// Accounts are kept beside a node, never over RPC: no method tells the way.
+    fn route(&self, _: &BlockId, _: usize) -> Result<Route, NodeError> {
+        Err(NodeError::Request("the way from a block to the tip is not told over RPC".to_owned()))
     }
 
     fn coins_of(&self, key_hash: &KeyHash) -> Result<Vec<Coin>, NodeError> {

@@ -6,7 +6,7 @@ use std::{
 
 use bq_chain_api::{
     AddHeadersError, AddNodeError, AlgorithmDifficultyView, Announcement, BlockSummary, Coin, DifficultyForecastView,
-    DifficultyView, HeaderTip, HeadersAdded, MiningInfo, NodeApi, NodeError, PeerInfo, PeerKind, PeerNetwork,
+    DifficultyView, HeaderTip, HeadersAdded, MiningInfo, NodeApi, NodeError, PeerInfo, PeerKind, PeerNetwork, Route,
     SubmitBlockError, SubmitTransactionError, SyncApi, Template, TemplateRequest, TemplateWork, TipSummary,
     TransactionStatus,
 };
@@ -178,6 +178,10 @@ impl NodeApi for FakeNode {
     fn block_id_at(&self, height: Height) -> Result<Option<BlockId>, NodeError> {
         self.healthy()?;
         Ok(self.blocks.get(height.0 as usize).map(Block::id))
+    }
+
+    fn route(&self, _: &BlockId, _: usize) -> Result<Route, NodeError> {
+        Err(NodeError::Request("no RPC method asks this".to_owned()))
     }
 
     fn coins_of(&self, key_hash: &KeyHash) -> Result<Vec<Coin>, NodeError> {

@@ -4,7 +4,7 @@
 use std::{io, path::Path, sync::Arc};
 
 use bq_chain_api::{
-    BlockSummary, Coin, MiningInfo, NodeApi, NodeError, SubmitBlockError, SubmitTransactionError, Template,
+    BlockSummary, Coin, MiningInfo, NodeApi, NodeError, Route, SubmitBlockError, SubmitTransactionError, Template,
     TemplateRequest, TipSummary, TransactionStatus,
 };
 use bq_ledger::{AuditReport, FeeBasisPoints, JournalHash, LedgerAccount, ShareSequence, Window};
@@ -112,6 +112,10 @@ impl NodeApi for DyingNode {
 
     fn block_id_at(&self, height: Height) -> Result<Option<BlockId>, NodeError> {
         self.node.block_id_at(height)
+    }
+
+    fn route(&self, from: &BlockId, blocks_max: usize) -> Result<Route, NodeError> {
+        self.node.route(from, blocks_max)
     }
 
     fn coins_of(&self, key_hash: &KeyHash) -> Result<Vec<Coin>, NodeError> {

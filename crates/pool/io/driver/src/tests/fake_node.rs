@@ -6,8 +6,8 @@ use std::{
 };
 
 use bq_chain_api::{
-    BlockSummary, Coin, MiningInfo, NodeApi, NodeError, SubmitBlockError, SubmitTransactionError, Template,
-    TemplateRequest, TemplateWork, TipSummary, TransactionStatus,
+    BlockSummary, ChainSteps, Coin, MiningInfo, NodeApi, NodeError, Route, SubmitBlockError, SubmitTransactionError,
+    Template, TemplateRequest, TemplateWork, TipSummary, TransactionStatus,
 };
 use bq_primitives::{
     Algorithm, Amount, Block, BlockId, CompactTarget, ExtraNonce, Header, Height, KeyHash, MerkleRoot, Network,
@@ -198,6 +198,22 @@ impl Chain {
         }
     }
 
+    fn route(&self, from: &BlockId, blocks_max: usize) -> Route {
+        let Some(mut at) = self.blocks.get(from) else { return Route::Unknown };
+        while !self.best.contains(&at.id()) {
+            at = &self.blocks[&at.header.parent_id];
+        }
+        let above = self.best.iter().skip_while(|id| **id != at.id()).skip(1);
+        let connected: Vec<_> = above.map(|id| (self.blocks[id].header.height, *id)).collect();
+        let reaches_tip = connected.len() <= blocks_max;
+        Route::Steps(ChainSteps {
+            fork: at.id(),
+            fork_height: at.header.height,
+            connected: connected.into_iter().take(blocks_max).collect(),
+            reaches_tip,
+        })
+    }
+
     fn on_best(&self) -> impl Iterator<Item = (&Block, &Transaction)> {
         let blocks = self.best.iter().map(|id| &self.blocks[id]);
         blocks.flat_map(|block| block.transactions.iter().map(move |transaction| (block, transaction)))
@@ -327,6 +343,10 @@ impl NodeApi for FakeNode {
 
     fn block_id_at(&self, height: Height) -> Result<Option<BlockId>, NodeError> {
         Ok(usize::try_from(height.0).ok().and_then(|height| self.chain.lock().best.get(height).copied()))
+    }
+
+    fn route(&self, from: &BlockId, blocks_max: usize) -> Result<Route, NodeError> {
+        Ok(self.chain.lock().route(from, blocks_max))
     }
 
     fn coins_of(&self, key_hash: &KeyHash) -> Result<Vec<Coin>, NodeError> {
