@@ -1,6 +1,6 @@
 use crate::{
-    BlockId, BlockWeight, DecodeError, Decoder, HEADER_BYTES, Header, MerkleRoot, Seal, Transaction, WeightError,
-    codec::put_compact_size, merkle::merkle_root,
+    Algorithm, BlockId, BlockWeight, DecodeError, Decoder, HEADER_BYTES, Header, MerkleRoot, Seal, Transaction,
+    WeightError, codec::put_compact_size, merkle::merkle_root,
 };
 
 /// The smallest encoded transaction: no inputs, no outputs.
@@ -62,13 +62,13 @@ impl Block {
     /// Root of the transaction ids.
     #[must_use]
     pub fn tx_root(&self) -> MerkleRoot {
-        merkle_root(self.transactions.iter().map(|transaction| transaction.txid().0))
+        tx_root(&self.transactions)
     }
 
     /// Root of the witness transaction ids.
     #[must_use]
     pub fn witness_root(&self) -> MerkleRoot {
-        merkle_root(self.transactions.iter().map(|transaction| transaction.wtxid().0))
+        witness_root(&self.transactions)
     }
 
     /// `4 * (120 + seal length)` and the weight of every transaction (SPEC 6.5).
@@ -76,8 +76,27 @@ impl Block {
     /// # Errors
     /// [`WeightError`] when the sum leaves 64 bits.
     pub fn weight(&self) -> Result<BlockWeight, WeightError> {
-        let seal_len = Seal::encoded_len(self.header.algorithm);
-        let frame = BlockWeight::of(HEADER_BYTES.saturating_add(seal_len), 0)?;
-        self.transactions.iter().try_fold(frame, |sum, tx| sum.checked_add(tx.weight()?))
+        block_weight(self.header.algorithm, &self.transactions)
     }
+}
+
+/// Root of the ids of these transactions (SPEC 6.4).
+#[must_use]
+pub fn tx_root(transactions: &[Transaction]) -> MerkleRoot {
+    merkle_root(transactions.iter().map(|transaction| transaction.txid().0))
+}
+
+/// Root of the witness ids of these transactions (SPEC 6.4).
+#[must_use]
+pub fn witness_root(transactions: &[Transaction]) -> MerkleRoot {
+    merkle_root(transactions.iter().map(|transaction| transaction.wtxid().0))
+}
+
+/// Weight of a block that `algorithm` seals: `4 * (120 + seal length)` and the weight of every transaction (SPEC 6.5).
+///
+/// # Errors
+/// [`WeightError`] when the sum leaves 64 bits.
+pub fn block_weight(algorithm: Algorithm, transactions: &[Transaction]) -> Result<BlockWeight, WeightError> {
+    let frame = BlockWeight::of(HEADER_BYTES.saturating_add(Seal::encoded_len(algorithm)), 0)?;
+    transactions.iter().try_fold(frame, |sum, tx| sum.checked_add(tx.weight()?))
 }

@@ -41,7 +41,7 @@ pub use account::{AccountId, WorkerName, WorkerNameError};
 pub use address::{Address, AddressError};
 pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use amount::{Amount, AmountError};
-pub use block::Block;
+pub use block::{Block, block_weight, tx_root, witness_root};
 pub use codec::{DecodeError, Decoder, put_compact_size};
 pub use hash::{
     BlockId, KeyHash, MerkleRoot, ParseHashError, PowHash, SealHash, SigHash, TxId, WtxId, double_sha256, key_hash,

@@ -172,7 +172,8 @@ fn a_good_block_tells_what_it_spends() {
     let chained = world.spend(&[(made, output(390)), (outpoint(2), output(500))], vec![output(0), output(885)]);
     let block = world.block(vec![coinbase(vec![output(5_000_000_015)]), payment, chained]);
     let valid = world.validate(block.clone()).unwrap();
-    assert_eq!(valid.block, block);
+    assert_eq!((valid.sealed.header, valid.sealed.seal), (block.header, block.seal));
+    assert_eq!(*valid.transactions, block.transactions);
     assert_eq!(valid.fees, amount(15));
     let spent: Vec<_> = valid.spent.iter().map(|coin| (coin.output.amount.atoms(), coin.height.0)).collect();
     assert_eq!(spent, [(1000, 20), (390, 21), (500, 11)]);
@@ -398,5 +399,6 @@ fn header_rules_come_before_the_bodys() {
     assert_eq!(header.target(), CompactTarget(0x207f_ffff).decode().unwrap());
     assert_eq!(header.key(), PowKey::Sha256d);
     let proven = ProvenHeader::assume(*header.sealed(), *header.entry());
-    assert_eq!(check_body(proven, block.transactions.clone()).unwrap().into_block(), block);
+    let body = check_body(proven, block.transactions.clone()).unwrap();
+    assert_eq!((*body.sealed(), body.transactions().as_slice()), (sealed, block.transactions.as_slice()));
 }

@@ -1,17 +1,19 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use bq_primitives::{Amount, Block, BlockId, Height, OutPoint, Transaction, TxOut, Witness, key_hash};
+use bq_primitives::{Amount, BlockId, Height, OutPoint, Transaction, TxOut, Witness, key_hash};
 
 use crate::{
-    BlockError, Coin, CoinView, IndexEntry, Params, SignatureCheck, SignatureVerifier, TransactionError,
+    BlockError, Coin, CoinView, IndexEntry, Params, SealedHeader, SignatureCheck, SignatureVerifier, TransactionError,
     WellFormedBlock,
 };
 
 /// A block that passed every rule on its branch (SPEC 7), and what it does to the coins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValidBlock {
-    /// The block.
-    pub block: Block,
+    /// Its header and proof.
+    pub sealed: SealedHeader,
+    /// The coinbase first, then the others.
+    pub transactions: Arc<Vec<Transaction>>,
     /// Its light index entry.
     pub entry: IndexEntry,
     /// The coins it spends, in the order of its inputs, coinbase excepted; coins that it made itself are among them.
@@ -55,12 +57,12 @@ pub fn check_spends(
     coins: &dyn CoinView,
     signatures: &dyn SignatureVerifier,
 ) -> Result<ValidBlock, BlockError> {
-    let WellFormedBlock { block, entry } = block;
+    let WellFormedBlock { sealed, entry, transactions } = block;
     let Params { coinbase_maturity, .. } = *params;
-    let (height, genesis_id) = (block.header.height, params.genesis_id());
+    let (height, genesis_id) = (sealed.header.height, params.genesis_id());
     let mut view = BlockCoins { base: coins, made: BTreeMap::new() };
     let (mut spends, mut fees) = (Vec::new(), Amount::ZERO);
-    for (position, transaction) in block.transactions.iter().enumerate().skip(1) {
+    for (position, transaction) in transactions.iter().enumerate().skip(1) {
         let context = SpendContext { height, coinbase_maturity, genesis_id, coins: &view, signatures };
         let spend = check_transaction_coins(&context, transaction)
             .map_err(|error| BlockError::Transaction { position, error })?;
@@ -68,10 +70,10 @@ pub fn check_spends(
         spends.push(spend);
         view.add(transaction, height);
     }
-    check_coinbase_value(params, &block, fees)?;
-    check_signatures(&genesis_id, &block, &spends, signatures)?;
+    check_coinbase_value(params, height, &transactions, fees)?;
+    check_signatures(&genesis_id, &transactions, &spends, signatures)?;
     let spent = spends.into_iter().flat_map(|spend| spend.spent).collect();
-    Ok(ValidBlock { block, entry, spent, fees })
+    Ok(ValidBlock { sealed, transactions, entry, spent, fees })
 }
 
 /// The rules for what one transaction, not a coinbase, spends (SPEC 6.2, 6.3, 6.6): coins first, signatures last.
@@ -182,12 +184,12 @@ fn signature_checks<'a>(
 /// not depend on how many cores looked for it.
 fn check_signatures(
     genesis_id: &BlockId,
-    block: &Block,
+    transactions: &[Transaction],
     spends: &[Spends],
     signatures: &dyn SignatureVerifier,
 ) -> Result<(), BlockError> {
     let (mut checks, mut places) = (Vec::new(), Vec::new());
-    for ((position, transaction), spend) in block.transactions.iter().enumerate().skip(1).zip(spends) {
+    for ((position, transaction), spend) in transactions.iter().enumerate().skip(1).zip(spends) {
         let of_transaction = signature_checks(genesis_id, transaction, &spend.spent)
             .map_err(|error| BlockError::Transaction { position, error })?;
         places.extend((0..of_transaction.len()).map(|input| (position, input)));
@@ -198,11 +200,16 @@ fn check_signatures(
     Err(BlockError::Transaction { position, error: TransactionError::Signature { position: input } })
 }
 
-fn check_coinbase_value(params: &Params, block: &Block, fees: Amount) -> Result<(), BlockError> {
-    let outputs = block.transactions.iter().take(1).flat_map(|coinbase| &coinbase.outputs);
+fn check_coinbase_value(
+    params: &Params,
+    height: Height,
+    transactions: &[Transaction],
+    fees: Amount,
+) -> Result<(), BlockError> {
+    let outputs = transactions.iter().take(1).flat_map(|coinbase| &coinbase.outputs);
     let got = Amount::sum(outputs.map(|output| output.amount))
         .map_err(|error| BlockError::Transaction { position: 0, error: TransactionError::Sum(error) })?;
-    let max = params.subsidy(block.header.height).checked_add(fees).map_err(BlockError::FeeSum)?;
+    let max = params.subsidy(height).checked_add(fees).map_err(BlockError::FeeSum)?;
     if got <= max { Ok(()) } else { Err(BlockError::CoinbaseValue { got, max }) }
 }
 

@@ -102,7 +102,8 @@ impl Node {
                 None => (false, entry.parent_id == tree.tip().id),
             }
         };
-        let header = NewHeader { header: block.block().header, seal: block.block().seal, entry };
+        let SealedHeader { header, seal } = *block.sealed();
+        let header = NewHeader { header, seal, entry };
         let headers = if is_known { Vec::new() } else { vec![header] };
         if extends_tip {
             self.extend_tip(writer, headers, block)?;
@@ -119,7 +120,7 @@ impl Node {
     /// Stores a block that is not the tip's child.
     fn store_body(&self, headers: Vec<NewHeader>, block: WellFormedBlock) -> Result<(), NodeError> {
         let entry = *block.entry();
-        let transactions = Arc::new(block.into_block().transactions);
+        let transactions = Arc::clone(block.transactions());
         let is_new = !headers.is_empty();
         let change = StoreChange { headers, bodies: vec![(entry.id, transactions)], ..StoreChange::default() };
         let mut tree = self.tree.write();

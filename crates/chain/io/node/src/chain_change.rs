@@ -4,7 +4,7 @@ use bq_chain_api::{Announcement, NodeError, SubmitBlockError};
 use bq_consensus::{
     BlockError, IndexEntry, ProvenHeader, SealedHeader, ValidBlock, WellFormedBlock, check_body, check_spends,
 };
-use bq_primitives::{Algorithm, Block, BlockId, Work};
+use bq_primitives::{Algorithm, BlockId, Work};
 use bq_store::{ChainStep, ChainUpdate, NewHeader, StoreChange};
 use bq_tree::{BlockUndo, ChainChange, CoinOverlay};
 
@@ -123,15 +123,14 @@ impl Node {
         overlay: &mut CoinOverlay<'_>,
     ) -> Result<ChainStep, ChangeFailure> {
         let entry = *block.entry();
-        let Block { header, seal, .. } = *block.block();
+        let sealed = *block.sealed();
         let verdict = check_spends(&self.params, block, overlay, &self.signatures);
         // A coin that could not be read looks like one that is spent: the disk's failure is not the block's.
         coins.finish().map_err(|error| store_failed(&error))?;
-        let ValidBlock { block, spent, .. } =
-            verdict.map_err(|error| BadBlock { sealed: SealedHeader { header, seal }, entry, error })?;
-        let undo = overlay.connect(entry.height, &block.transactions).map_err(broken)?;
+        let ValidBlock { transactions, spent, .. } = verdict.map_err(|error| BadBlock { sealed, entry, error })?;
+        let undo = overlay.connect(entry.height, &transactions).map_err(broken)?;
         debug_assert_eq!(undo, BlockUndo { spent }, "both walk the inputs in order");
-        Ok(ChainStep { id: entry.id, transactions: Arc::new(block.transactions), undo })
+        Ok(ChainStep { id: entry.id, transactions, undo })
     }
 
     fn load_step(&self, id: &BlockId) -> Result<ChainStep, NodeError> {

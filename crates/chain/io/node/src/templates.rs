@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use bq_chain_api::{NodeError, Template, TemplateRequest, TemplateWork};
 use bq_consensus::{BlockError, ProvenHeader, SealedHeader, check_body, check_header, check_spends};
 use bq_mempool::PooledTransaction;
@@ -79,7 +81,7 @@ impl Node {
         }
         let longest = headers.into_iter().max_by_key(|header| Seal::encoded_len(header.sealed().header.algorithm));
         let Some(header) = longest else { return Err(TemplateError::NoAlgorithm.into()) };
-        let block = check_body(header, template.transactions.as_ref().clone())?;
+        let block = check_body(header, Arc::clone(&template.transactions))?;
         let coins = StoreCoins::new(self.store.as_ref());
         let verdict = check_spends(&self.params, block, &coins, &self.signatures);
         coins.finish().map_err(|error| TemplateFailure::Node(store_failed(&error)))?;

@@ -152,7 +152,7 @@ impl Node {
 
     fn connect(&mut self, valid: &ValidBlock) {
         let height = valid.entry.height;
-        for transaction in &valid.block.transactions {
+        for transaction in valid.transactions.iter() {
             let txid = transaction.txid();
             for (index, output) in (0_u32..).zip(&transaction.outputs) {
                 let coin = Coin { output: *output, height, is_coinbase: transaction.is_coinbase() };
@@ -162,7 +162,7 @@ impl Node {
                 self.coins.0.remove(input);
             }
         }
-        self.pool.block_connected(&valid.block.transactions);
+        self.pool.block_connected(&valid.transactions);
         self.branch.push(valid.entry);
     }
 }
@@ -193,7 +193,7 @@ proptest! {
             }
             let waiting = node.pool.len();
             let valid = node.mine(&pick, data_len, weight_max);
-            let included = valid.block.transactions.len() - 1;
+            let included = valid.transactions.len() - 1;
             prop_assert_eq!(node.pool.len() + included, waiting);
             if weight_max.is_none() {
                 prop_assert_eq!(node.pool.len(), 0, "everything fits");

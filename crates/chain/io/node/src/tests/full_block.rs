@@ -21,7 +21,7 @@ fn counts(verified: usize, remembered: usize) -> SignatureCounts {
 
 #[test]
 fn a_full_block_is_valid_and_verified_once() {
-    assert_eq!(block_weight(&FULL.block).unwrap().units(), 4_000_000);
+    assert_eq!(block_weight(Algorithm::Sha256d, &FULL.block.transactions).unwrap().units(), 4_000_000);
     assert_eq!(FULL.signatures(), SIGNATURES);
     // One more would not fit: frame, coinbase and the smallest transaction around it leave too little.
     let around = 4 * (120 + 28) + 4 * 47 + 4 * (8 + 3 + 1 + 40);
