@@ -9,8 +9,18 @@ pub trait ChainStore: Send + Sync {
     /// Writes a change: whole and durable when this returns, or not at all.
     ///
     /// # Errors
-    /// The change does not fit the stored chain, or writing failed; either way nothing was written.
+    /// The change does not fit the stored chain: nothing was written. Or writing failed: then the store stops, and only
+    /// [`ChainStore::recover`] tells whether the change arrived.
     fn commit(&self, change: &StoreChange) -> Result<(), StoreError>;
+
+    /// Opens the file again after a failure of the disk. Reads the whole file, so not to be tried all the time.
+    ///
+    /// # Errors
+    /// The disk still fails, and everything but this goes on failing; or the file does not hold what was committed.
+    fn recover(&self) -> Result<Recovery, StoreError>;
+
+    /// The error for stored data that contradicts itself or the rules; names the file and the way out.
+    fn damaged(&self, what: String) -> StoreError;
 
     /// Every stored header, in the order in which they became known: parents before children.
     ///
@@ -76,6 +86,15 @@ pub struct IndexedBlock {
     pub has_body: bool,
     /// It, or an ancestor, turned out to be invalid.
     pub is_invalid: bool,
+}
+
+/// What became of a change whose commit failed, once the file is open again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recovery {
+    /// The file holds what was committed and nothing else.
+    WithoutFailed,
+    /// The change that could not be reported as committed is there all the same.
+    WithFailed,
 }
 
 /// Where on the best chain a transaction is.

@@ -50,7 +50,7 @@ pub enum StoreError {
         expected: u32,
     },
     /// The file is damaged, or is not a chain store.
-    #[error("{}: damaged: {what}", path.display())]
+    #[error("{}: damaged: {what}. Move the file away and start again: the chain is synced from peers anew", path.display())]
     Corrupt {
         /// The file.
         path: PathBuf,
@@ -65,7 +65,19 @@ pub enum StoreError {
         /// What does not fit.
         what: String,
     },
-    /// Reading or writing failed: disk full, or a device error.
+    /// There is no room left to write.
+    #[error("{}: no room left on the disk", path.display())]
+    Full {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Reading or writing failed before, and the file has not been opened again since.
+    #[error("{}: stopped by an earlier failure, waits to be opened again", path.display())]
+    Stopped {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Reading or writing failed: a device error.
     #[error("{}: {what}", path.display())]
     Engine {
         /// The file.
@@ -73,4 +85,13 @@ pub enum StoreError {
         /// What the engine said.
         what: String,
     },
+}
+
+impl StoreError {
+    /// It says something about the disk now and nothing about what lies on it: once room is there, or the device answers
+    /// again, [`crate::ChainStore::recover`] brings the store back.
+    #[must_use]
+    pub const fn may_pass(&self) -> bool {
+        matches!(self, Self::Io { .. } | Self::Full { .. } | Self::Stopped { .. } | Self::Engine { .. })
+    }
 }

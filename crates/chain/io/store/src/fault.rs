@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::{io::ErrorKind, path::Path};
 
 use bq_primitives::DecodeError;
 
@@ -10,6 +10,8 @@ pub(crate) enum Fault {
     Engine(redb::Error),
     Corrupt(String),
     BadChange(String),
+    /// The engine is not open.
+    Stopped,
 }
 
 impl Fault {
@@ -18,6 +20,14 @@ impl Fault {
         match self {
             Self::Corrupt(what) | Self::Engine(redb::Error::Corrupted(what)) => StoreError::Corrupt { path, what },
             Self::BadChange(what) => StoreError::BadChange { path, what },
+            Self::Stopped | Self::Engine(redb::Error::PreviousIo | redb::Error::DatabaseClosed) => {
+                StoreError::Stopped { path }
+            }
+            Self::Engine(redb::Error::Io(error))
+                if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) =>
+            {
+                StoreError::Full { path }
+            }
             Self::Engine(error) => StoreError::Engine { path, what: error.to_string() },
         }
     }

@@ -59,6 +59,21 @@ pub(crate) fn write_new(write: &WriteTransaction, identity: &StoreIdentity) -> R
     write_change(write, &genesis_change(identity))
 }
 
+/// Row of the number of commits. A file from before there was one counts from zero.
+const COMMITS: &str = "commits";
+
+/// Numbers a commit, in the transaction of its change.
+pub(crate) fn write_commits(write: &WriteTransaction, commits: u64) -> Result<(), Fault> {
+    write.open_table(META)?.insert(COMMITS, commits.to_le_bytes().as_slice())?;
+    Ok(())
+}
+
+pub(crate) fn read_commits(snapshot: &Snapshot) -> Result<u64, Fault> {
+    let Some(row) = snapshot.table(META)?.get(COMMITS)? else { return Ok(0) };
+    let bytes = <[u8; 8]>::try_from(row.value()).map_err(|_| Fault::Corrupt("number of commits".to_owned()))?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
 pub(crate) fn read_stored(snapshot: &Snapshot) -> Result<StoredIdentity, Fault> {
     let missing = |key: &str| Fault::Corrupt(format!("not a chain store: no {key}"));
     let meta = snapshot.table(META).map_err(|_| missing("meta table"))?;

@@ -18,8 +18,9 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use chain_store::{ChainStore, Confirmation, IndexedBlock};
+pub use chain_store::{ChainStore, Confirmation, IndexedBlock, Recovery};
 pub use change::{ChainStep, ChainUpdate, NewHeader, StoreChange};
 pub use error::StoreError;
 pub use identity::StoreIdentity;
+pub use redb::StorageBackend;
 pub use redb_store::{RedbStore, STORE_FILE};

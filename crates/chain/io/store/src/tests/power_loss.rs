@@ -79,12 +79,9 @@ impl Disk {
     }
 
     fn open(&self) -> RedbStore {
-        RedbStore::open_with(
-            Path::new("simulated disk").to_owned(),
-            &identity(bq_primitives::Network::Regtest),
-            |builder| builder.create_with_backend(self.clone()),
-        )
-        .unwrap()
+        let disk = self.clone();
+        let identity = identity(bq_primitives::Network::Regtest);
+        RedbStore::open_on(Path::new("simulated disk").to_owned(), &identity, move || disk.clone()).unwrap()
     }
 }
 
