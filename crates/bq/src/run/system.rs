@@ -15,7 +15,7 @@ use bq_http::{HttpHandle, HttpParts, HttpServer, StratumPort};
 use bq_miner::{BlockSource, Miner, MinerConfig, NextBlock, log_huge_pages};
 use bq_mining_message::{MiningControl, MiningMode, PoolApi};
 use bq_net::{Net, NetConfig, NetHandle, PeerAddress};
-use bq_node::{Node, NodeConfig, SystemClock};
+use bq_node::{Node, NodeConfig, StoreSettings, SystemClock};
 use bq_pool::{Pool, PoolConfig};
 use bq_pow::{PowConfig, PowError, PowVerifier, RandomXMode};
 use bq_primitives::{Algorithm, PowKey};
@@ -142,6 +142,7 @@ fn open_books(config: &Config, pow: Arc<PowVerifier>) -> anyhow::Result<(Arc<Nod
         params: Arc::new(config.params.clone()),
         data_dir: config.data_dir.clone(),
         mempool: bq_mempool::MempoolLimits::default(),
+        store: StoreSettings::default(),
         clock: Arc::new(SystemClock),
     };
     let node = Node::open(node_config, pow)?;

@@ -11,6 +11,7 @@ mod peers;
 mod sync;
 
 pub use atoms::AtomsView;
+pub use bq_condition::Condition;
 pub use bq_tree::{ChainSteps, Route};
 pub use difficulty::{AlgorithmDifficultyView, DifficultyForecastView, DifficultyView};
 pub use node::{

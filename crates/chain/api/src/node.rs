@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use bq_condition::Condition;
 use bq_primitives::{
     Algorithm, Amount, Block, BlockId, CompactTarget, Header, Height, KeyHash, Network, OutPoint, PowKey, Seal, Target,
     Timestamp, Transaction, TxId, TxOut, Work,
@@ -95,6 +96,11 @@ pub trait NodeApi: Send + Sync + 'static {
     /// # Errors
     /// The store failed.
     fn mining_info(&self) -> Result<MiningInfo, NodeError>;
+
+    /// What the node cannot do at present, each with its reason; empty when all is well. Cheap.
+    fn conditions(&self) -> Vec<Condition> {
+        Vec::new()
+    }
 
     /// Each algorithm's difficulty explained and forecast, for people. Worked out once for each tip.
     ///
@@ -262,6 +268,15 @@ pub enum SubmitBlockError {
     /// It breaks a rule and never becomes valid. The text names the rule and its section.
     #[error("{0}")]
     Invalid(String),
+    /// Its proof and body are good, and the store cannot take it at present: it is kept in memory, told to peers if it could
+    /// be examined in full, and added once the store works again. Handing it in again changes nothing.
+    #[error("block {id} is kept until it can be stored: {reason}")]
+    Kept {
+        /// The block.
+        id: BlockId,
+        /// Why it cannot be stored.
+        reason: String,
+    },
     /// The node failed, not the block.
     #[error(transparent)]
     Node(#[from] NodeError),

@@ -154,7 +154,7 @@ impl SubmitBlockError {
     pub const fn misbehavior(&self) -> u32 {
         match self {
             Self::Invalid(_) => MISBEHAVIOR_MAX,
-            Self::Duplicate | Self::UnknownParent(_) | Self::TooEarly(_) | Self::Node(_) => 0,
+            Self::Duplicate | Self::UnknownParent(_) | Self::TooEarly(_) | Self::Kept { .. } | Self::Node(_) => 0,
         }
     }
 }

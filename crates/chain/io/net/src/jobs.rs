@@ -189,7 +189,7 @@ fn judge_block(peer: PeerKey, error: &SubmitBlockError) -> Verdict {
     match error {
         SubmitBlockError::Duplicate => Verdict::Accepted,
         SubmitBlockError::UnknownParent(_) => Verdict::UnknownParent,
-        SubmitBlockError::TooEarly(_) | SubmitBlockError::Node(_) => {
+        SubmitBlockError::TooEarly(_) | SubmitBlockError::Kept { .. } | SubmitBlockError::Node(_) => {
             tracing::debug!(peer = peer.0, %error, "block not taken now");
             Verdict::Later
         }
@@ -306,6 +306,7 @@ mod tests {
             SubmitBlockError::UnknownParent(ID),
             SubmitBlockError::TooEarly("early".to_owned()),
             SubmitBlockError::Invalid("a rule".to_owned()),
+            SubmitBlockError::Kept { id: ID, reason: "no room".to_owned() },
             SubmitBlockError::Node(node_error()),
         ];
         for error in all {
@@ -313,7 +314,9 @@ mod tests {
                 SubmitBlockError::Duplicate => Verdict::Accepted,
                 SubmitBlockError::UnknownParent(_) => Verdict::UnknownParent,
                 SubmitBlockError::Invalid(_) => Verdict::Refused { points: 100 },
-                SubmitBlockError::TooEarly(_) | SubmitBlockError::Node(_) => Verdict::Later,
+                SubmitBlockError::TooEarly(_) | SubmitBlockError::Kept { .. } | SubmitBlockError::Node(_) => {
+                    Verdict::Later
+                }
             };
             assert_eq!(judge_block(PeerKey(1), &error), expected, "{error}");
         }

@@ -1,15 +1,11 @@
 use bq_chain_api::{
-    BlockSummary, Coin, DifficultyView, MiningInfo, NodeApi, NodeError, Route, SubmitBlockError,
+    BlockSummary, Coin, Condition, DifficultyView, MiningInfo, NodeApi, NodeError, Route, SubmitBlockError,
     SubmitTransactionError, Template, TemplateRequest, TipSummary, TransactionStatus,
 };
 use bq_primitives::{Block, BlockId, Height, KeyHash, Network, OutPoint, Transaction, TxId};
 use tokio::sync::watch;
 
-use crate::{
-    Node,
-    hashrate::network_hashrate,
-    node::{store_failed, tip_summary},
-};
+use crate::{Node, hashrate::network_hashrate, node::tip_summary};
 
 impl NodeApi for Node {
     fn network(&self) -> Network {
@@ -41,13 +37,16 @@ impl NodeApi for Node {
     }
 
     fn block(&self, id: &BlockId) -> Result<Option<Block>, NodeError> {
-        self.store.block(id).map_err(|error| store_failed(&error))
+        if let Some(block) = self.kept.lock().block(id) {
+            return Ok(Some(block));
+        }
+        self.store.block(id).map_err(|error| self.store_failed(&error))
     }
 
     fn block_summary(&self, id: &BlockId) -> Result<Option<BlockSummary>, NodeError> {
         let tree = self.tree.read();
         let Some(entry) = tree.entry(id) else { return Ok(None) };
-        let headers = self.store.headers(std::slice::from_ref(id)).map_err(|error| store_failed(&error))?;
+        let headers = self.store.headers(std::slice::from_ref(id)).map_err(|error| self.store_failed(&error))?;
         let is_connected = tree.connected_at(entry.height).is_some_and(|best| best.id == *id);
         let above = tree.tip().height.above(entry.height).filter(|_| is_connected);
         Ok(headers.first().map(|(header, seal)| BlockSummary {
@@ -68,7 +67,7 @@ impl NodeApi for Node {
     }
 
     fn coins_of(&self, key_hash: &KeyHash) -> Result<Vec<Coin>, NodeError> {
-        let coins = self.store.coins_of(key_hash).map_err(|error| store_failed(&error))?;
+        let coins = self.store.coins_of(key_hash).map_err(|error| self.store_failed(&error))?;
         let coin = |(outpoint, coin): (OutPoint, bq_consensus::Coin)| Coin {
             outpoint,
             output: coin.output,
@@ -80,7 +79,7 @@ impl NodeApi for Node {
 
     fn spender_of(&self, outpoint: &OutPoint) -> Result<Option<TxId>, NodeError> {
         let _one_state = self.tree.read();
-        let confirmed = self.store.spender_of(outpoint).map_err(|error| store_failed(&error))?;
+        let confirmed = self.store.spender_of(outpoint).map_err(|error| self.store_failed(&error))?;
         Ok(confirmed.or_else(|| self.mempool.read().spender_of(outpoint)))
     }
 
@@ -90,7 +89,7 @@ impl NodeApi for Node {
 
     fn transaction_status(&self, txid: &TxId) -> Result<TransactionStatus, NodeError> {
         let _one_state = self.tree.read();
-        let confirmation = self.store.confirmation(txid).map_err(|error| store_failed(&error))?;
+        let confirmation = self.store.confirmation(txid).map_err(|error| self.store_failed(&error))?;
         Ok(match confirmation {
             Some(found) => TransactionStatus::Confirmed {
                 block_id: found.block_id,
@@ -116,6 +115,10 @@ impl NodeApi for Node {
             mempool_weight: mempool.weight().units(),
             peers: self.peers(),
         })
+    }
+
+    fn conditions(&self) -> Vec<Condition> {
+        self.store_conditions()
     }
 
     fn difficulty(&self) -> Result<DifficultyView, NodeError> {

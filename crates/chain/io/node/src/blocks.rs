@@ -11,7 +11,7 @@ use bq_tree::BlockState;
 
 use crate::{
     Node,
-    node::{Writer, broken, store_failed},
+    node::{Writer, broken},
 };
 
 /// How far a block's header has come before its body is looked at.
@@ -49,7 +49,7 @@ impl Node {
         };
         let entry = *proven.entry();
         match check_body(proven, block.transactions) {
-            Ok(block) => self.add(&mut self.writer.lock(), block),
+            Ok(block) => self.add_or_keep(block),
             Err(error) => {
                 if error.consequence() == Consequence::Invalid {
                     self.condemn(&mut self.writer.lock(), sealed, entry)?;
@@ -87,7 +87,7 @@ impl Node {
     }
 
     /// Adds a well-formed block and switches to it if its branch is the best.
-    fn add(&self, writer: &mut Writer, block: WellFormedBlock) -> Result<BlockId, SubmitBlockError> {
+    pub(crate) fn add(&self, writer: &mut Writer, block: WellFormedBlock) -> Result<BlockId, SubmitBlockError> {
         let entry = *block.entry();
         let (is_known, extends_tip) = {
             let tree = self.tree.read();
@@ -108,7 +108,7 @@ impl Node {
         if extends_tip {
             self.extend_tip(writer, headers, block)?;
         } else {
-            self.store_body(headers, block)?;
+            self.store_body(writer, headers, &block)?;
         }
         self.follow_best_chain(writer)?;
         match self.tree.read().state(&entry.id) {
@@ -118,38 +118,35 @@ impl Node {
     }
 
     /// Stores a block that is not the tip's child.
-    fn store_body(&self, headers: Vec<NewHeader>, block: WellFormedBlock) -> Result<(), NodeError> {
-        let entry = *block.entry();
-        let transactions = Arc::clone(block.transactions());
-        let is_new = !headers.is_empty();
-        let change = StoreChange { headers, bodies: vec![(entry.id, transactions)], ..StoreChange::default() };
-        let mut tree = self.tree.write();
-        self.store.commit(&change).map_err(|error| store_failed(&error))?;
-        if is_new {
-            tree.insert(entry).map_err(broken)?;
-        }
-        tree.set_body_stored(&entry.id);
-        Ok(())
+    fn store_body(
+        &self,
+        writer: &mut Writer,
+        headers: Vec<NewHeader>,
+        block: &WellFormedBlock,
+    ) -> Result<(), NodeError> {
+        let bodies = vec![(block.entry().id, Arc::clone(block.transactions()))];
+        self.commit(writer, StoreChange { headers, bodies, ..StoreChange::default() })
     }
 
     /// Remembers that a block with a good proof is invalid, and so is every descendant: nobody can make us examine it again.
     pub(crate) fn condemn(
         &self,
-        _writer: &mut Writer,
+        writer: &mut Writer,
         sealed: SealedHeader,
         entry: IndexEntry,
     ) -> Result<(), NodeError> {
-        let mut tree = self.tree.write();
-        let is_new = tree.entry(&entry.id).is_none();
-        if is_new && tree.insert(entry).is_err() {
-            // Its parent was condemned meanwhile, which says the same.
+        let (is_new, is_condemned) = {
+            let tree = self.tree.read();
+            let is_invalid = |id: &BlockId| tree.state(id) == Some(BlockState::Invalid);
+            (tree.entry(&entry.id).is_none(), is_invalid(&entry.id) || is_invalid(&entry.parent_id))
+        };
+        if is_condemned {
             return Ok(());
         }
-        let invalid = tree.mark_invalid(&entry.id);
         let header = NewHeader { header: sealed.header, seal: sealed.seal, entry };
         let headers = if is_new { vec![header] } else { Vec::new() };
-        let change = StoreChange { headers, invalid, ..StoreChange::default() };
-        self.store.commit(&change).map_err(|error| store_failed(&error))
+        // Descendants are marked with it, here and when the tree is read at start.
+        self.commit(writer, StoreChange { headers, invalid: vec![entry.id], ..StoreChange::default() })
     }
 
     /// Tries held blocks whose time has come.

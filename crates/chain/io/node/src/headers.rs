@@ -9,11 +9,7 @@ use bq_store::{NewHeader, StoreChange};
 use bq_tree::{BlockState, BlockTree, HeaderRun};
 use rayon::prelude::*;
 
-use crate::{
-    Node,
-    low_work::LowWorkHeaders,
-    node::{broken, store_failed},
-};
+use crate::{Node, low_work::LowWorkHeaders, node::broken};
 
 /// Proofs verified at a time: enough for every core, few enough that a bad one stops the run early.
 const PROOFS_AT_ONCE: usize = 16;
@@ -122,8 +118,8 @@ impl Node {
 
     /// Stores headers, or keeps them in memory while their branch is far behind. How many of them were new.
     fn keep_headers(&self, proven: &[ProvenHeader]) -> Result<usize, AddHeadersError> {
-        let _writer = self.writer.lock();
-        let mut tree = self.tree.write();
+        let mut writer = self.writer.lock();
+        let tree = self.tree.read();
         let mut low_work = self.low_work.lock();
         let horizon = self.work_horizon(&tree);
         let mut headers = Vec::new();
@@ -147,12 +143,9 @@ impl Node {
         }
         self.metrics.low_work_headers(low_work.len());
         headers.retain(|header| tree.entry(&header.entry.id).is_none());
+        drop((tree, low_work));
         if !headers.is_empty() {
-            let change = StoreChange { headers, ..StoreChange::default() };
-            self.store.commit(&change).map_err(|error| store_failed(&error))?;
-            for header in &change.headers {
-                tree.insert(header.entry).map_err(broken)?;
-            }
+            self.commit(&mut writer, StoreChange { headers, ..StoreChange::default() })?;
         }
         Ok(new)
     }

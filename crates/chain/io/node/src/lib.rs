@@ -12,11 +12,13 @@ mod api;
 mod blocks;
 mod chain_change;
 mod coins;
+mod commit;
 mod config;
 mod difficulty;
 mod hashrate;
 mod headers;
 mod held;
+mod kept;
 mod low_work;
 mod mempool;
 mod metrics;
@@ -26,12 +28,13 @@ mod pow_keys;
 mod signatures;
 mod sync_api;
 mod templates;
+mod trouble;
 mod upkeep;
 
 #[cfg(test)]
 mod tests;
 
-pub use config::{Clock, NodeConfig, SystemClock};
+pub use config::{Clock, NodeConfig, StoreSettings, SystemClock};
 pub use node::Node;
-pub use open::NodeOpenError;
+pub use open::{NodeOpenError, store_identity};
 pub use signatures::{SignatureCounts, VerifiedSignatures};

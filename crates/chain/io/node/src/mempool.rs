@@ -9,7 +9,7 @@ use bq_mempool::{AdmitError, Candidate, Mempool};
 use bq_primitives::{Height, OutPoint, Transaction, TxId, TxOut};
 use bq_store::ChainUpdate;
 
-use crate::{Node, coins::StoreCoins, node::store_failed};
+use crate::{Node, coins::StoreCoins};
 
 /// Outputs of pooled transactions that a new transaction spends.
 type PooledOutputs = BTreeMap<OutPoint, TxOut>;
@@ -41,7 +41,7 @@ impl Node {
 
     /// Refuses what is known or conflicts, before anything is verified; and finds the pooled outputs that it spends.
     fn pooled_outputs(&self, transaction: &Transaction, txid: &TxId) -> Result<PooledOutputs, SubmitTransactionError> {
-        if self.store.confirmation(txid).map_err(|error| store_failed(&error))?.is_some() {
+        if self.store.confirmation(txid).map_err(|error| self.store_failed(&error))?.is_some() {
             return Err(SubmitTransactionError::Duplicate);
         }
         let mempool = self.mempool.read();
@@ -79,7 +79,7 @@ impl Node {
             signatures: &self.signatures,
         };
         let verdict = check_transaction_coins(&context, transaction);
-        coins.finish().map_err(|error| store_failed(&error))?;
+        coins.finish().map_err(|error| self.store_failed(&error))?;
         let spends = verdict.map_err(|error| invalid(&error))?;
         let matures = |coin: &Coin| Height(coin.height.0.saturating_add(self.params.coinbase_maturity));
         let matured = spends.spent.iter().filter(|coin| coin.is_coinbase).map(matures).max();

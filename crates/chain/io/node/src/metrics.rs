@@ -20,6 +20,8 @@ const POW_CACHE_BUILDS: &str = "bq_pow_cache_builds_total";
 const SIGNATURES_VERIFIED: &str = "bq_signatures_verified_total";
 const SIGNATURES_REMEMBERED: &str = "bq_signatures_remembered_total";
 const LOW_WORK_HEADERS: &str = "bq_low_work_headers";
+const STORE_STOPPED: &str = "bq_chain_store_stopped";
+const KEPT_BLOCKS: &str = "bq_kept_blocks";
 
 impl NodeMetrics {
     /// Describes every metric to the recorder, and shows the counters at zero before anything happens.
@@ -34,11 +36,14 @@ impl NodeMetrics {
         describe_counter!(POW_CACHE_BUILDS, "Proof-of-work tables built, by algorithm");
         describe_counter!(SIGNATURES_VERIFIED, "Signatures verified in full");
         describe_counter!(SIGNATURES_REMEMBERED, "Signatures that were known to hold");
+        describe_gauge!(STORE_STOPPED, "1 while the chain store waits for its disk to work again");
+        describe_gauge!(KEPT_BLOCKS, "Blocks in memory that wait for the store to work again");
         describe_gauge!(LOW_WORK_HEADERS, "Headers in memory on branches that are far behind");
         for algorithm in Algorithm::ALL {
             counter!(BLOCKS_CONNECTED, "algorithm" => algorithm.name()).absolute(0);
         }
         counter!(REORGS).absolute(0);
+        gauge!(STORE_STOPPED).set(0.0);
         Self
     }
 
@@ -73,6 +78,14 @@ impl NodeMetrics {
 
     pub(crate) fn low_work_headers(self, headers: usize) {
         gauge!(LOW_WORK_HEADERS).set(f64::from(u32::try_from(headers).unwrap_or(u32::MAX)));
+    }
+
+    pub(crate) fn store_stopped(self, is_stopped: bool) {
+        gauge!(STORE_STOPPED).set(f64::from(u8::from(is_stopped)));
+    }
+
+    pub(crate) fn kept_blocks(self, blocks: usize) {
+        gauge!(KEPT_BLOCKS).set(f64::from(u32::try_from(blocks).unwrap_or(u32::MAX)));
     }
 
     pub(crate) fn signatures(self, counts: SignatureCounts) {

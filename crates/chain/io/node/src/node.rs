@@ -8,19 +8,21 @@ use bq_consensus::{Branch, Params, required_bits};
 use bq_mempool::Mempool;
 use bq_pow::PowVerifier;
 use bq_primitives::{Algorithm, BlockId, Timestamp, Work};
-use bq_store::{ChainStore, StoreError};
+use bq_store::{ChainStore, StoreChange};
 use bq_tree::BlockTree;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{broadcast, watch};
 
 use crate::{
-    config::Clock,
+    config::{Clock, StoreSettings},
     difficulty::KeptDifficulty,
     held::HeldBlocks,
+    kept::KeptBlocks,
     low_work::{LOW_WORK_HEADERS_MAX, LowWorkHeaders},
     metrics::NodeMetrics,
     pow_keys::KeyBudget,
     signatures::VerifiedSignatures,
+    trouble::StoreTrouble,
     upkeep::Upkeep,
 };
 
@@ -37,6 +39,10 @@ pub struct Node {
     pub(crate) pow: Arc<PowVerifier>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) store: Box<dyn ChainStore>,
+    pub(crate) settings: StoreSettings,
+    pub(crate) trouble: StoreTrouble,
+    /// Its lock is taken last.
+    pub(crate) kept: Mutex<KeptBlocks>,
     pub(crate) signatures: VerifiedSignatures,
     /// Held by whoever changes chain or mempool, from the last check to the commit.
     pub(crate) writer: Mutex<Writer>,
@@ -59,6 +65,8 @@ pub struct Node {
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
     pub(crate) held: HeldBlocks,
+    /// The change whose commit failed when the store stopped: it may have arrived.
+    pub(crate) in_doubt: Option<StoreChange>,
 }
 
 /// What [`Node::open`] puts together.
@@ -67,6 +75,7 @@ pub(crate) struct Parts {
     pub(crate) pow: Arc<PowVerifier>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) store: Box<dyn ChainStore>,
+    pub(crate) settings: StoreSettings,
     pub(crate) tree: BlockTree,
     pub(crate) mempool: Mempool,
     pub(crate) upkeep: Upkeep,
@@ -74,7 +83,7 @@ pub(crate) struct Parts {
 
 impl Node {
     pub(crate) fn assemble(parts: Parts) -> Self {
-        let Parts { params, pow, clock, store, tree, mempool, upkeep } = parts;
+        let Parts { params, pow, clock, store, settings, tree, mempool, upkeep } = parts;
         let (tip, _) = watch::channel(tip_summary(&params, &tree));
         let (announcements, _) = broadcast::channel(ANNOUNCEMENTS_MAX);
         Self {
@@ -83,6 +92,9 @@ impl Node {
             pow,
             clock,
             store,
+            settings,
+            trouble: StoreTrouble::default(),
+            kept: Mutex::default(),
             signatures: VerifiedSignatures::default(),
             writer: Mutex::default(),
             tree: RwLock::new(tree),
@@ -139,11 +151,6 @@ pub(crate) fn tip_summary(params: &Params, tree: &BlockTree) -> TipSummary {
         chain_work: tip.chain_work,
         next_bits: required_bits(params, &branch).iter().map(|next| (next.algorithm, next.bits)).collect(),
     }
-}
-
-pub(crate) fn store_failed(error: &StoreError) -> NodeError {
-    tracing::error!(%error, "chain store failed");
-    NodeError::Store(error.to_string())
 }
 
 /// A state that our own code must never reach; the node refuses the request instead of going on with it.

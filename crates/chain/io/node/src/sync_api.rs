@@ -5,7 +5,7 @@ use bq_consensus::SealedHeader;
 use bq_primitives::{BlockId, Header, Seal, Transaction, TxId};
 use tokio::sync::broadcast;
 
-use crate::{Node, headers::header_tip, node::store_failed, pow_keys::OURSELVES};
+use crate::{Node, headers::header_tip, pow_keys::OURSELVES};
 
 impl SyncApi for Node {
     fn best_header(&self) -> HeaderTip {
@@ -22,7 +22,7 @@ impl SyncApi for Node {
 
     fn headers_after(&self, locator: &[BlockId], max: usize) -> Result<Vec<(Header, Seal)>, NodeError> {
         let ids = self.tree.read().ids_after(locator, max);
-        self.store.headers(&ids).map_err(|error| store_failed(&error))
+        self.store.headers(&ids).map_err(|error| self.store_failed(&error))
     }
 
     fn add_headers(&self, headers: &[(Header, Seal)]) -> Result<HeadersAdded, AddHeadersError> {

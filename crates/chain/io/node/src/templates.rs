@@ -7,11 +7,7 @@ use bq_primitives::Seal;
 use bq_template::{BlockTemplate, ParentFacts, TemplateError, assemble, room_for_transactions};
 use bq_tree::BlockTree;
 
-use crate::{
-    Node,
-    coins::StoreCoins,
-    node::{broken, store_failed},
-};
+use crate::{Node, coins::StoreCoins, node::broken};
 
 /// No template came out.
 enum TemplateFailure {
@@ -84,7 +80,7 @@ impl Node {
         let block = check_body(header, Arc::clone(&template.transactions))?;
         let coins = StoreCoins::new(self.store.as_ref());
         let verdict = check_spends(&self.params, block, &coins, &self.signatures);
-        coins.finish().map_err(|error| TemplateFailure::Node(store_failed(&error)))?;
+        coins.finish().map_err(|error| TemplateFailure::Node(self.store_failed(&error)))?;
         verdict?;
         Ok(())
     }

@@ -13,8 +13,8 @@ use crate::Node;
 /// How often held blocks are looked at.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// The node's one background thread: builds proof-of-work tables before a block needs them, and tries held blocks when
-/// their time comes. It ends when the node is dropped.
+/// The node's one background thread: builds proof-of-work tables before a block needs them, tries held blocks when their
+/// time comes, and opens a stopped store again. It ends when the node is dropped.
 pub(crate) struct Upkeep {
     wish: Arc<Wish>,
     node: Arc<OnceLock<Weak<Node>>>,
@@ -58,6 +58,7 @@ impl Upkeep {
             while let Some(keys) = wanted.next() {
                 prepare(&pow, &keys);
                 if let Some(node) = watched.get().and_then(Weak::upgrade) {
+                    node.retry_store();
                     node.retry_held();
                     node.publish_counters();
                 }

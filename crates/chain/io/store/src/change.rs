@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bq_consensus::{Coin, IndexEntry};
-use bq_primitives::{BlockId, Header, OutPoint, Seal, Transaction};
+use bq_primitives::{BlockId, Header, OutPoint, Seal, SealedHeader, Transaction};
 use bq_tree::BlockUndo;
 
 /// All that one transaction of the store writes. Every part may be empty.
@@ -44,6 +44,8 @@ pub struct ChainUpdate {
 pub struct ChainStep {
     /// The block.
     pub id: BlockId,
+    /// Its header and proof.
+    pub sealed: SealedHeader,
     /// Its body.
     pub transactions: Arc<Vec<Transaction>>,
     /// The coins it spends.

@@ -1,7 +1,7 @@
 use std::{path::Path, sync::Arc};
 
 use bq_consensus::IndexEntry;
-use bq_primitives::{Block, BlockId, Network};
+use bq_primitives::{Block, BlockId, Network, SealedHeader};
 use bq_tree::BlockUndo;
 use redb::WriteTransaction;
 
@@ -107,7 +107,8 @@ fn genesis_change(identity: &StoreIdentity) -> StoreChange {
     let Block { header, seal, transactions } = identity.genesis.clone();
     let id = identity.genesis_entry.id;
     let transactions = Arc::new(transactions);
-    let step = ChainStep { id, transactions: Arc::clone(&transactions), undo: BlockUndo::default() };
+    let sealed = SealedHeader { header, seal };
+    let step = ChainStep { id, sealed, transactions: Arc::clone(&transactions), undo: BlockUndo::default() };
     StoreChange {
         headers: vec![NewHeader { header, seal, entry: identity.genesis_entry }],
         bodies: vec![(id, transactions)],

@@ -26,12 +26,14 @@ pub(crate) async fn live() -> Response {
     Json(serde_json::json!({ "status": "live" })).into_response()
 }
 
-/// Ready means: the node has a tip, the pool has a template, shares can be written, and the ledger can be read.
+/// Ready means: the node has a tip and no condition that says otherwise, the pool has a template, shares can be written, and the ledger can be read.
 pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
     let mut reasons = Vec::new();
     if app.templates.borrow().is_none() {
         reasons.push("the pool has no block template yet".to_owned());
     }
+    let conditions = app.node.conditions().into_iter().filter(|condition| condition.blocks_readiness);
+    reasons.extend(conditions.map(|condition| format!("{}: {}", condition.name, condition.reason)));
     reasons.extend(app.share_log_failure().await);
     if let Err(error) = app.imbalance().await {
         reasons.push(error);

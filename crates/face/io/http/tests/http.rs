@@ -126,6 +126,18 @@ async fn a_full_disk_is_503_until_there_is_room() {
 }
 
 #[tokio::test]
+async fn a_stopped_node_is_503_with_the_reason() {
+    let site = site(ShelfPool::default()).await;
+    site.templates.send_replace(Some(template()));
+    site.stopped.store(true, Ordering::Relaxed);
+    let reply = site.get("/health/ready").await;
+    assert_eq!(reply.status, 503);
+    assert_eq!(reply.json()["reasons"], serde_json::json!(["chain_store_stopped: no room"]));
+    site.stopped.store(false, Ordering::Relaxed);
+    assert_eq!(site.get("/health/ready").await.status, 200);
+}
+
+#[tokio::test]
 async fn metrics_hold_what_was_counted() {
     let site = site(ShelfPool::default()).await;
     metrics::counter!("bq_test_total", "algorithm" => "ethash").increment(3);
@@ -245,7 +257,7 @@ async fn a_taken_address_is_an_error_that_names_it() {
     let site = site(ShelfPool::default()).await;
     let (templates, template) = tokio::sync::watch::channel(None);
     let parts = bq_http::HttpParts {
-        node: Arc::new(common::StillNode::new()),
+        node: Arc::new(common::StillNode::new(Arc::default())),
         views: Arc::new(ShelfPool::default()),
         templates: template,
         events: site.events.clone(),

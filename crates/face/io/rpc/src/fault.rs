@@ -75,9 +75,15 @@ pub(crate) struct Fault {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub(crate) enum Reason {
-    UnknownParent { parent: String },
+    UnknownParent {
+        parent: String,
+    },
     TooEarly,
     MempoolFull,
+    /// The block is kept until it can be stored.
+    Kept {
+        failure: String,
+    },
 }
 
 impl Fault {
@@ -126,6 +132,9 @@ impl From<SubmitBlockError> for Fault {
             }
             SubmitBlockError::TooEarly(_) => Self::new(Code::Unverified, message).because(Reason::TooEarly),
             SubmitBlockError::Invalid(_) => Self::new(Code::Rejected, message),
+            SubmitBlockError::Kept { reason, .. } => {
+                Self::new(Code::Store, message).because(Reason::Kept { failure: reason })
+            }
             SubmitBlockError::Node(error) => error.into(),
         }
     }

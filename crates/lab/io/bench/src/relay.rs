@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use bq_chain_api::{NodeApi as _, SyncApi, TemplateRequest};
 use bq_fixtures::FullBlock;
 use bq_net::{Net, NetConfig, NetHandle, PeerAddress};
-use bq_node::{Node, NodeConfig, SystemClock};
+use bq_node::{Node, NodeConfig, StoreSettings, SystemClock};
 use bq_pow::PowVerifier;
 use bq_primitives::{Algorithm, BlockId, ExtraNonce, KeyHash, Seal};
 use tokio::runtime::Runtime;
@@ -82,6 +82,7 @@ impl Site {
             params: Arc::new(full.params.clone()),
             data_dir: data_dir.clone(),
             mempool: bq_mempool::MempoolLimits::default(),
+            store: StoreSettings::default(),
             clock: Arc::new(SystemClock),
         };
         Ok(Self { node: Node::open(config, Arc::clone(&pow))?, pow, data_dir })

@@ -128,7 +128,8 @@ impl NodeChain {
         }
         let header = ProvenHeader::assume(sealed, entry);
         let block = check_body(header, block.transactions).map_err(|error| self.condemned(&entry.id, &error))?;
-        self.bodies.insert(entry.id, Arc::new(block.into_block()));
+        let transactions = block.transactions().as_ref().clone();
+        self.bodies.insert(entry.id, Arc::new(Block { header: sealed.header, seal: sealed.seal, transactions }));
         self.tree.set_body_stored(&entry.id);
         Ok(())
     }
@@ -167,7 +168,7 @@ impl NodeChain {
             let block = check_body(ProvenHeader::assume(sealed, *entry), block.transactions.clone());
             let valid =
                 block.and_then(|block| check_spends(&self.params, block, &overlay, &signed)).map_err(|_| *id)?;
-            let undo = overlay.connect(entry.height, &valid.block.transactions).map_err(|_| *id)?;
+            let undo = overlay.connect(entry.height, &valid.transactions).map_err(|_| *id)?;
             undone.push((*id, undo));
         }
         for (outpoint, coin) in overlay.into_changes() {

@@ -93,7 +93,9 @@ impl Core {
             Err(SubmitBlockError::UnknownParent(_) | SubmitBlockError::TooEarly(_)) if is_past => {
                 self.reject(&block.id, "the chain has moved past it")?;
             }
-            Err(SubmitBlockError::UnknownParent(_) | SubmitBlockError::TooEarly(_)) => {}
+            // The node that keeps it adds it by itself.
+            Err(SubmitBlockError::UnknownParent(_) | SubmitBlockError::TooEarly(_) | SubmitBlockError::Kept { .. }) => {
+            }
             Err(SubmitBlockError::Node(error)) => return Err(error.into()),
         }
         Ok(())

@@ -9,7 +9,7 @@ use bq_chain_api::{NodeApi, SyncApi, Template, TemplateRequest};
 use bq_consensus::{Era, EraAlgorithm, Eras, Params, StartBits};
 use bq_mempool::MempoolLimits;
 use bq_net::{Net, NetConfig, NetHandle};
-use bq_node::{Clock, Node, NodeConfig};
+use bq_node::{Clock, Node, NodeConfig, StoreSettings};
 use bq_pow::{PowVerifier, ethash_work_hash};
 use bq_primitives::{
     Algorithm, Amount, Block, BlockId, CompactTarget, ExtraNonce, Header, Height, PowKey, Seal, Timestamp, Transaction,
@@ -83,6 +83,7 @@ impl Rig {
             params: Arc::new(params),
             data_dir: directory.path().to_owned(),
             mempool: MempoolLimits::default(),
+            store: StoreSettings::default(),
             clock: Arc::<ManualClock>::clone(clock),
         };
         let node = Node::open(config, Arc::clone(&POW)).unwrap();

@@ -1,5 +1,6 @@
 mod chain;
 mod full_block;
+mod full_disk;
 mod headers;
 mod invalid;
 mod reorg;

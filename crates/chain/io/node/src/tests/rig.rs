@@ -20,7 +20,7 @@ use bq_signature::KeyPair;
 use bq_store::StoreError;
 use tempfile::TempDir;
 
-use crate::{Clock, Node, NodeConfig, NodeOpenError};
+use crate::{Clock, Node, NodeConfig, NodeOpenError, StoreSettings};
 
 /// One for all tests: a RandomX cache takes half a second and 256 MiB.
 pub(super) static POW: LazyLock<Arc<PowVerifier>> = LazyLock::new(Arc::default);
@@ -149,7 +149,13 @@ pub(super) fn open(directory: &Path, params: &Arc<Params>, clock: &Arc<ManualClo
 
 pub(super) fn config(directory: &Path, params: &Arc<Params>, clock: &Arc<ManualClock>) -> NodeConfig {
     let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(clock);
-    NodeConfig { params: Arc::clone(params), data_dir: directory.to_owned(), mempool: MempoolLimits::default(), clock }
+    NodeConfig {
+        params: Arc::clone(params),
+        data_dir: directory.to_owned(),
+        mempool: MempoolLimits::default(),
+        store: StoreSettings::default(),
+        clock,
+    }
 }
 
 pub(super) fn key(number: u8) -> KeyPair {

@@ -6,7 +6,7 @@ use crate::{ChainStep, ChainStore, ChainUpdate, NewHeader, RedbStore, StoreChang
 use bq_consensus::{Coin, CoinView, IndexEntry};
 use bq_primitives::{
     Algorithm, Amount, Block, BlockId, CompactTarget, ExtraNonce, Header, Height, KeyHash, MerkleRoot, Network,
-    OutPoint, Seal, Timestamp, Transaction, TxId, TxOut, U256, Work,
+    OutPoint, Seal, SealedHeader, Timestamp, Transaction, TxId, TxOut, U256, Work,
 };
 use bq_tree::{BlockUndo, CoinOverlay};
 use proptest::prelude::*;
@@ -45,6 +45,10 @@ pub(super) fn block(parent_id: BlockId, height: u32, salt: u8, transactions: Vec
     };
     let seal = Seal::Sha256d { extranonce: ExtraNonce([salt; 16]), version: 1, ntime: 2, nonce: 3 };
     Block { header, seal, transactions }
+}
+
+pub(super) fn sealed(block: &Block) -> SealedHeader {
+    SealedHeader { header: block.header, seal: block.seal }
 }
 
 pub(super) fn identity(network: Network) -> StoreIdentity {
@@ -215,9 +219,10 @@ pub(super) fn chain_change(
     let back = back.min(base.chain.len() - 1);
     for id in base.chain.iter().rev().take(back) {
         let transactions = Arc::new(base.block(id).transactions.clone());
+        let sealed = sealed(base.block(id));
         let undo = base.undo[id].clone();
         overlay.disconnect(&transactions, &undo).unwrap();
-        update.disconnect.push(ChainStep { id: *id, transactions, undo });
+        update.disconnect.push(ChainStep { id: *id, sealed, transactions, undo });
     }
     model.disconnect(back);
     for picks in picks {
@@ -228,7 +233,7 @@ pub(super) fn chain_change(
         let undo = overlay.connect(block.header.height, &transactions).unwrap();
         change.headers.push(NewHeader { header: block.header, seal: block.seal, entry });
         change.bodies.push((entry.id, Arc::clone(&transactions)));
-        update.connect.push(ChainStep { id: entry.id, transactions, undo });
+        update.connect.push(ChainStep { id: entry.id, sealed: sealed(&block), transactions, undo });
         model.blocks.push((block.clone(), entry, true, false));
         model.connect(&block);
     }

@@ -6,7 +6,7 @@ use bq_primitives::{BlockId, Network};
 use bq_tree::BlockUndo;
 use proptest::prelude::*;
 
-use super::model::{Model, block, chain_change, entry, identity, open, step};
+use super::model::{Model, block, chain_change, entry, identity, open, sealed, step};
 use crate::{ChainStep, ChainStore, ChainUpdate, RedbStore, STORE_FILE, StoreChange, StoreError, StoreIdentity};
 
 proptest! {
@@ -38,7 +38,12 @@ fn a_change_that_does_not_fit_is_refused_and_writes_nothing() {
     store.commit(&change).unwrap();
     // The same headers again.
     assert!(matches!(store.commit(&change), Err(StoreError::BadChange { .. })));
-    let tip = ChainStep { id: *model.chain.last().unwrap(), transactions: Arc::default(), undo: BlockUndo::default() };
+    let tip = ChainStep {
+        id: *model.chain.last().unwrap(),
+        sealed: sealed(&model.blocks[0].0),
+        transactions: Arc::default(),
+        undo: BlockUndo::default(),
+    };
     let below = ChainStep { id: model.chain[1], ..tip.clone() };
     let of = |disconnect: Vec<ChainStep>, connect: Vec<ChainStep>| StoreChange {
         chain: Some(ChainUpdate { disconnect, connect, coins: BTreeMap::new() }),

@@ -12,7 +12,7 @@ use std::{
 
 use bq_chain_api::AtomsView;
 use bq_chain_api::{
-    BlockSummary, Coin, DifficultyView, MiningInfo, NodeApi, NodeError, Route, SubmitBlockError,
+    BlockSummary, Coin, Condition, DifficultyView, MiningInfo, NodeApi, NodeError, Route, SubmitBlockError,
     SubmitTransactionError, Template, TemplateRequest, TipSummary, TransactionStatus,
 };
 use bq_http::{HttpHandle, HttpParts, HttpServer, StratumPort, install_metrics};
@@ -36,10 +36,14 @@ pub(crate) fn address_of(byte: u8, network: Network) -> String {
 }
 
 /// Stands at height 7 of a devnet.
-pub(crate) struct StillNode(watch::Sender<TipSummary>);
+pub(crate) struct StillNode {
+    tip: watch::Sender<TipSummary>,
+    /// Its store is stopped.
+    stopped: Arc<AtomicBool>,
+}
 
 impl StillNode {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(stopped: Arc<AtomicBool>) -> Self {
         let tip = TipSummary {
             id: BlockId([2; 32]),
             height: Height(7),
@@ -47,7 +51,7 @@ impl StillNode {
             chain_work: Work::ZERO,
             next_bits: Vec::new(),
         };
-        Self(watch::channel(tip).0)
+        Self { tip: watch::channel(tip).0, stopped }
     }
 
     fn unasked() -> NodeError {
@@ -66,10 +70,10 @@ impl NodeApi for StillNode {
         10
     }
     fn tip(&self) -> TipSummary {
-        self.0.borrow().clone()
+        self.tip.borrow().clone()
     }
     fn tip_changes(&self) -> watch::Receiver<TipSummary> {
-        self.0.subscribe()
+        self.tip.subscribe()
     }
     fn template(&self, _: &TemplateRequest) -> Result<Template, NodeError> {
         Err(Self::unasked())
@@ -103,6 +107,16 @@ impl NodeApi for StillNode {
     }
     fn mining_info(&self) -> Result<MiningInfo, NodeError> {
         Err(Self::unasked())
+    }
+    fn conditions(&self) -> Vec<Condition> {
+        let condition = Condition {
+            name: "chain_store_stopped",
+            reason: "no room".to_owned(),
+            since_ms: 1,
+            blocks_readiness: true,
+        };
+        let harmless = Condition { name: "draughty", blocks_readiness: false, ..condition.clone() };
+        if self.stopped.load(Ordering::Relaxed) { vec![harmless, condition] } else { Vec::new() }
     }
     fn difficulty(&self) -> Result<DifficultyView, NodeError> {
         Ok(DifficultyView { height: 7, ..DifficultyView::default() })
@@ -218,15 +232,18 @@ impl PoolViews for ShelfPool {
 pub(crate) struct Site {
     pub(crate) http: HttpHandle,
     pub(crate) events: broadcast::Sender<Event>,
+    /// Whether the node says that its store is stopped.
+    pub(crate) stopped: Arc<AtomicBool>,
     pub(crate) templates: watch::Sender<Option<Arc<Template>>>,
 }
 
 pub(crate) async fn site(pool: ShelfPool) -> Site {
     let (events, _) = broadcast::channel(4);
     let (templates, template) = watch::channel(None);
+    let stopped = Arc::<AtomicBool>::default();
     let stratum = |algorithm, port| StratumPort { algorithm, address: SocketAddr::from(([127, 0, 0, 1], port)) };
     let parts = HttpParts {
-        node: Arc::new(StillNode::new()),
+        node: Arc::new(StillNode::new(Arc::clone(&stopped))),
         views: Arc::new(pool),
         templates: template,
         events: events.clone(),
@@ -238,7 +255,7 @@ pub(crate) async fn site(pool: ShelfPool) -> Site {
         metrics: install_metrics().expect("this process has no other recorder"),
     };
     let http = HttpServer::start(SocketAddr::from(([127, 0, 0, 1], 0)), parts).await.expect("a free port");
-    Site { http, events, templates }
+    Site { http, events, stopped, templates }
 }
 
 pub(crate) fn template() -> Arc<Template> {

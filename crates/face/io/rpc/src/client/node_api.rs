@@ -157,6 +157,7 @@ fn block_error(id: BlockId, error: RpcClientError) -> SubmitBlockError {
     };
     match (code, error.reason()) {
         (_, Some(Reason::UnknownParent { parent })) => SubmitBlockError::UnknownParent(parent.parse().unwrap_or(id)),
+        (_, Some(Reason::Kept { failure })) => SubmitBlockError::Kept { id, reason: failure },
         (_, Some(Reason::TooEarly)) => SubmitBlockError::TooEarly(message),
         (code, _) if code == Code::AlreadyKnown.number() => SubmitBlockError::Duplicate,
         (code, _) if code == Code::Rejected.number() || code == Code::Deserialization.number() => {

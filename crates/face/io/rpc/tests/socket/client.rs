@@ -88,6 +88,7 @@ async fn refusals_keep_their_type() {
         refused(SubmitBlockError::UnknownParent(BlockId([8; 32])));
         refused(SubmitBlockError::TooEarly("in an hour".to_owned()));
         refused(SubmitBlockError::Invalid("SPEC 7.3".to_owned()));
+        refused(SubmitBlockError::Kept { id: block.id(), reason: "full".to_owned() });
         refused(SubmitBlockError::Node(NodeError::Closed));
         for refusal in [
             SubmitTransactionError::Duplicate,

@@ -197,6 +197,11 @@ async fn blocks_are_taken_or_refused_with_the_reason() {
         ),
         (SubmitBlockError::TooEarly("clock".to_owned()), -25, json!({ "reason": "too_early" })),
         (SubmitBlockError::Invalid("SPEC 7.3: bits".to_owned()), -26, Value::Null),
+        (
+            SubmitBlockError::Kept { id: parent, reason: "full".to_owned() },
+            -20,
+            json!({ "reason": "kept", "failure": "full" }),
+        ),
         (SubmitBlockError::Node(NodeError::Closed), -28, Value::Null),
     ] {
         let message = refusal.to_string();
