@@ -12,15 +12,16 @@
 //! use std::sync::Arc;
 //!
 //! use bq_primitives::Algorithm;
-//! use bq_stratum_v1::{ExtranoncePrefix, Output, Session, SessionPolicy, SessionSeed, TimeMs};
+//! use bq_share::{ExtranoncePrefix, TimeMs};
+//! use bq_stratum_v1::{Output, Session, SessionPolicy, SessionSeed};
 //!
 //! let now = TimeMs(1_800_000_000_000);
-//! let seed = SessionSeed { session_id: 1, first_job_id: 1, prefix: ExtranoncePrefix([0, 1, 0, 0, 0, 0, 0, 7]) };
+//! let seed = SessionSeed { session_id: 1, first_job_id: 1, prefix: ExtranoncePrefix { server_id: 1, connection: 7 } };
 //! let mut session = Session::new(now, Algorithm::Sha256d, Arc::new(SessionPolicy::default()), seed);
 //!
 //! session.handle_line(now, br#"{"id":1,"method":"mining.subscribe","params":["cpuminer"]}"#);
 //! let Some(Output::Send(reply)) = session.poll_output() else { panic!("a request has its answer") };
-//! assert!(String::from_utf8(reply.bytes)?.contains("0001000000000007"), "the extranonce1 of this connection");
+//! assert!(String::from_utf8(reply.bytes)?.contains("00000007"), "the extranonce1 of this connection");
 //! # Ok::<(), std::string::FromUtf8Error>(())
 //! ```
 //!
