@@ -12,6 +12,10 @@ impl PayoutSigner for WalletSigner {
         self.0.key_hash()
     }
 
+    fn commitment_key(&self) -> [u8; 32] {
+        self.0.commitment_key()
+    }
+
     fn sign_transaction(
         &self,
         genesis: &BlockId,

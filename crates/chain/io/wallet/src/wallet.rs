@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use bq_primitives::{Address, Amount, BlockId, KeyHash, Network, Transaction, TxOut};
+use bq_primitives::{Address, Amount, BlockId, KeyHash, Network, Transaction, TxOut, tagged_hash};
 use bq_signature::{KeyPair, SEED_BYTES, SignatureError, verify};
 use zeroize::Zeroizing;
 
@@ -14,6 +14,16 @@ use crate::{
 pub struct Wallet {
     network: Network,
     keys: KeyPair,
+    commitment_key: CommitmentKey,
+}
+
+/// A secret that follows from the seed; forgotten with the wallet.
+struct CommitmentKey(Zeroizing<[u8; 32]>);
+
+impl std::fmt::Debug for CommitmentKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CommitmentKey(..)")
+    }
 }
 
 impl Wallet {
@@ -76,7 +86,8 @@ impl Wallet {
     /// # Errors
     /// [`WalletError::Signature`] when the signature library fails.
     pub fn from_seed(network: Network, seed: &[u8; SEED_BYTES]) -> Result<Self, WalletError> {
-        Ok(Self { network, keys: KeyPair::from_seed(seed)? })
+        let commitment_key = CommitmentKey(Zeroizing::new(tagged_hash("BQIP0002/commitment-key", &[seed])));
+        Ok(Self { network, keys: KeyPair::from_seed(seed)?, commitment_key })
     }
 
     /// The network its coins live on.
@@ -89,6 +100,12 @@ impl Wallet {
     #[must_use]
     pub fn address(&self) -> Address {
         Address { network: self.network, key_hash: self.key_hash() }
+    }
+
+    /// A secret that follows from the key: with it a pool seals what its coinbases say, and nobody can sign or spend with it.
+    #[must_use]
+    pub fn commitment_key(&self) -> [u8; 32] {
+        *self.commitment_key.0
     }
 
     /// What outputs of this wallet carry.

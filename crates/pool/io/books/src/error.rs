@@ -1,58 +1,54 @@
 use std::path::PathBuf;
 
-/// The ledger refused or failed. Every variant that is about the file names it; nothing was written.
-#[derive(Debug, thiserror::Error)]
+use bq_pool_machine::LogHead;
+
+/// The books refused or failed. Nothing was written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// The file is no ledger of this pool: another kind of file, another chain, or a newer format.
-    #[error("{} is not this pool's ledger: {reason}", path.display())]
+    /// The disk is full. Succeeds once there is room.
+    #[error("disk full while writing {}", .0.display())]
+    DiskFull(PathBuf),
+    /// The file is damaged. Restore it from a backup.
+    #[error("{} is damaged: {reason}", path.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Another kind of file, another chain, or a newer format.
+    #[error("{} does not belong to this pool: {reason}", path.display())]
     Foreign {
         /// The file.
         path: PathBuf,
         /// What does not fit.
         reason: String,
     },
-    /// The file is damaged, or its content contradicts itself. Restore it from a backup.
-    #[error("ledger {} is damaged: {reason}", path.display())]
-    Corrupt {
-        /// The file.
-        path: PathBuf,
-        /// What was found.
-        reason: String,
+    /// Somebody else appended: this process must stop writing.
+    #[error("the log ends at event {}, {} was expected: another process writes to it", got.number, expected.number)]
+    Head {
+        /// Where it ends.
+        got: LogHead,
+        /// Where it should.
+        expected: LogHead,
     },
-    /// No room. Later writes succeed once there is some.
-    #[error("disk full while writing ledger {}", .0.display())]
-    DiskFull(PathBuf),
-    /// What was to be booked contradicts what is booked. The writer takes nothing more until a restart.
-    #[error("ledger {}: {reason}; nothing more is written", path.display())]
-    Integrity {
-        /// The file.
-        path: PathBuf,
-        /// The contradiction.
-        reason: String,
-    },
-    /// The operation does not fit the state of the block or payout it is about.
-    #[error("{0}")]
-    State(String),
-    /// The database failed in another way.
-    #[error("ledger {}: {reason}", path.display())]
+    /// The file system or the database failed otherwise. May succeed later.
+    #[error("{}: {reason}", path.display())]
     Database {
         /// The file.
         path: PathBuf,
-        /// What it said.
+        /// Why.
         reason: String,
     },
 }
 
 impl StoreError {
-    /// Whether the pool must not start, or must stop paying, until a person looked at the file.
-    #[must_use]
-    pub const fn needs_a_person(&self) -> bool {
-        matches!(self, Self::Foreign { .. } | Self::Corrupt { .. } | Self::Integrity { .. })
-    }
-
-    /// Whether the same operation may succeed later without a restart.
+    /// Whether the same call may succeed later without a restart.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::DiskFull(_) | Self::Database { .. })
+        match self {
+            Self::DiskFull(_) | Self::Database { .. } => true,
+            Self::Corrupt { .. } | Self::Foreign { .. } | Self::Head { .. } => false,
+        }
     }
 }

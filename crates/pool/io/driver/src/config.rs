@@ -1,46 +1,63 @@
 use std::{path::PathBuf, time::Duration};
 
 use bq_ledger::{FeeBasisPoints, WindowUnits};
-use bq_pool_store::Scheme;
-use bq_primitives::{Amount, Network};
+use bq_mining_message::FrontEndId;
+use bq_pool_machine::{COMMITMENT_BYTES, LaneTerms, PayoutTerms, Scheme, Terms};
+use bq_primitives::{Amount, COINBASE_DATA_BYTES_MAX, Network};
 
 use crate::PoolError;
 
 /// How a pool works. Start from [`PoolConfig::new`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolConfig {
-    /// Holds `ledger.sqlite` and `shares/`.
+    /// Holds `books.sqlite` and `share-log/`.
     pub data_dir: PathBuf,
     /// The chain.
     pub network: Network,
-    /// The pool's fee in hundredths of a percent, at most 10,000. A change holds for blocks found after it.
+    /// Which of several front ends this one is; 0 for the only one.
+    pub front_end: FrontEndId,
+    /// The pool's fee in hundredths of a percent, at most 10,000. A change holds for shares after it.
     pub fee_bp: u16,
-    /// Length of the PPLNS window in expected blocks, 1 to 64. A change holds for blocks found after it.
+    /// Length of the PPLNS window in expected blocks, 1 to 64. A change holds for shares after it.
     pub pplns_window_units: u32,
     /// A miner is paid when its payable balance reaches this.
     pub payout_min: Amount,
     /// Confirmations after which a payout is final.
     pub final_depth: u32,
-    /// Pause between two payouts.
+    /// Pause between the starts of two payout rounds.
     pub payout_interval: Duration,
+    /// Transactions of one payout round at most.
+    pub payout_round_max: u32,
     /// Coins that one payout spends at most; bounds its weight.
-    pub payout_inputs_max: usize,
+    pub payout_inputs_max: u32,
     /// Miners that one payout pays at most.
-    pub payout_payees_max: usize,
+    pub payout_payees_max: u32,
     /// Network fee in atoms per 1,000 weight units; the payees bear it.
     pub fee_rate: u64,
+    /// Coins from strangers below this are left alone.
+    pub gift_min: Amount,
     /// How old a template gets at most before it is made anew, also without a new tip.
     pub template_interval: Duration,
-    /// How long the settling thread waits at most for a new tip.
+    /// How long accepted shares wait at most until they are told to the books.
+    pub frame_interval: Duration,
+    /// How long the books wait at most for something to happen.
     pub settle_interval: Duration,
-    /// Starts the data of every coinbase; with it the pool knows its own blocks. At most 64 bytes.
+    /// How often the books' coins are compared with the node's.
+    pub compare_interval: Duration,
+    /// Events after which the state is written, so that a start need not read more than these.
+    pub checkpoint_events: u64,
+    /// How many of the newest shares are checked against the books at start, beside the files' own hashes.
+    pub verify_shares: u64,
+    /// Starts the data of every coinbase; with it the pool knows its own blocks. At most [`PoolConfig::TAG_BYTES_MAX`] bytes.
     pub pool_tag: Vec<u8>,
+    /// Goes on with another key than the log names: coins of the old one are missing until they are sent over.
+    pub accept_new_key: bool,
 }
 
-/// The longest [`PoolConfig::pool_tag`]: what a coinbase may carry less the 32 bytes of the journal's hash.
-const TAG_BYTES_MAX: usize = bq_primitives::COINBASE_DATA_BYTES_MAX - 32;
-
 impl PoolConfig {
+    /// The longest [`PoolConfig::pool_tag`]: what a coinbase may carry less the commitment.
+    pub const TAG_BYTES_MAX: usize = COINBASE_DATA_BYTES_MAX - COMMITMENT_BYTES;
+
     /// The usual values: fee 1 %, window of 2, payouts from 1 coin, final after 60 blocks; on devnet and regtest payouts
     /// every 10 s that are final after 6.
     #[must_use]
@@ -49,43 +66,63 @@ impl PoolConfig {
         Self {
             data_dir,
             network,
+            front_end: FrontEndId(0),
             fee_bp: 100,
             pplns_window_units: u32::from(WindowUnits::DEFAULT.units()),
             payout_min: Amount::from_atoms(Amount::ATOMS_PER_COIN).unwrap_or(Amount::MAX),
             final_depth: if is_small { 6 } else { 60 },
             payout_interval: Duration::from_secs(if is_small { 10 } else { 3600 }),
+            payout_round_max: 4,
             payout_inputs_max: 100,
             payout_payees_max: 500,
             fee_rate: 1000,
+            gift_min: Amount::from_atoms(100_000).unwrap_or(Amount::MAX),
             template_interval: Duration::from_secs(15),
+            frame_interval: Duration::from_millis(50),
             settle_interval: Duration::from_secs(10),
+            compare_interval: Duration::from_secs(60),
+            checkpoint_events: 10_000,
+            verify_shares: 500_000,
             pool_tag: b"/bq/".to_vec(),
+            accept_new_key: false,
         }
     }
 
-    /// Checks every field and returns the terms on which blocks are split.
-    pub(crate) fn check(&self) -> Result<Scheme, PoolError> {
+    /// Checks every field and returns the terms that miners are promised.
+    pub(crate) fn terms(&self) -> Result<Terms, PoolError> {
         let field = |field, reason: String| PoolError::Config { field, reason };
         let fee = FeeBasisPoints::new(self.fee_bp).map_err(|error| field("fee_bp", error.to_string()))?;
         let units = u8::try_from(self.pplns_window_units).ok().and_then(WindowUnits::new);
         let window =
             units.ok_or_else(|| field("pplns_window_units", format!("{} is not 1 to 64", self.pplns_window_units)))?;
-        if self.payout_min == Amount::ZERO {
-            return Err(field("payout_min", "must be at least one atom".to_owned()));
+        let ranges = [
+            ("payout_inputs_max", self.payout_inputs_max, 600),
+            ("payout_payees_max", self.payout_payees_max, 5_000),
+            ("payout_round_max", self.payout_round_max, 1_000),
+        ];
+        for (name, value, max) in ranges {
+            if !(1..=max).contains(&value) {
+                return Err(field(name, format!("{value} is not 1 to {max}")));
+            }
         }
-        if self.final_depth == 0 {
-            return Err(field("final_depth", "must be at least 1".to_owned()));
-        }
-        if !(1..=600).contains(&self.payout_inputs_max) {
-            return Err(field("payout_inputs_max", format!("{} is not 1 to 600", self.payout_inputs_max)));
-        }
-        if !(1..=500).contains(&self.payout_payees_max) {
-            return Err(field("payout_payees_max", format!("{} is not 1 to 500", self.payout_payees_max)));
-        }
-        if self.pool_tag.is_empty() || self.pool_tag.len() > TAG_BYTES_MAX {
-            let reason = format!("{} bytes are not 1 to {TAG_BYTES_MAX}", self.pool_tag.len());
+        if self.pool_tag.is_empty() || self.pool_tag.len() > Self::TAG_BYTES_MAX {
+            let reason = format!("{} bytes are not 1 to {}", self.pool_tag.len(), Self::TAG_BYTES_MAX);
             return Err(field("pool_tag", reason));
         }
-        Ok(Scheme { fee, window })
+        let payouts = PayoutTerms {
+            payout_min: self.payout_min,
+            payees_max: self.payout_payees_max,
+            inputs_max: self.payout_inputs_max,
+            round_payouts_max: self.payout_round_max,
+            interval_ms: u64::try_from(self.payout_interval.as_millis()).unwrap_or(u64::MAX),
+            fee_rate: self.fee_rate,
+            final_depth: self.final_depth,
+            gift_min: self.gift_min,
+        };
+        let terms = Terms { lanes: [LaneTerms { scheme: Scheme::Pplns { window }, fee }; 3], payouts };
+        match terms.fault() {
+            Some((name, reason)) => Err(field(name, reason.to_owned())),
+            None => Ok(terms),
+        }
     }
 }

@@ -1,16 +1,16 @@
+use bq_books::StoreError;
 use bq_chain_api::NodeError;
-use bq_ledger::ShareSequence;
-use bq_pool_store::StoreError;
-use bq_primitives::{AccountId, Network};
-use bq_share_log::{AppendError, OpenError, ReadError};
+use bq_pool_machine::{Fault, LogNumber};
+use bq_primitives::{KeyHash, Network};
+use bq_segments::{AppendError, OpenError, ReadError, UnprovenFrame};
 
 use crate::SignerError;
 
-/// The pool cannot start, or a step of its work failed. Files are named by the errors inside.
+/// Why the pool cannot start, or cannot go on now.
 #[derive(Debug, thiserror::Error)]
 pub enum PoolError {
-    /// A setting that cannot be.
-    #[error("pool setting {field}: {reason}")]
+    /// A setting is out of range.
+    #[error("{field}: {reason}")]
     Config {
         /// Which.
         field: &'static str,
@@ -18,46 +18,67 @@ pub enum PoolError {
         reason: String,
     },
     /// The node follows another chain.
-    #[error("the node is on {got}, the pool is for {expected}")]
+    #[error("the node follows {got}, the pool is configured for {expected}")]
     WrongNetwork {
         /// The node's.
         got: Network,
         /// The pool's.
         expected: Network,
     },
-    /// The ledger.
+    /// The log belongs to another key than the signer holds.
+    #[error(
+        "the books belong to key {log}, the key file holds {file}: restore the key file, or give the old key up with --new-key"
+    )]
+    WrongKey {
+        /// The log's.
+        log: KeyHash,
+        /// The signer's.
+        file: KeyHash,
+    },
+    /// The books.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The log of events contradicts itself: it was changed, or written by another software.
+    #[error("event {number} of the pool's log: {fault}")]
+    Log {
+        /// Which.
+        number: LogNumber,
+        /// What is wrong.
+        fault: Fault,
+    },
+    /// An event that the state refuses.
+    #[error(transparent)]
+    Fault(#[from] Fault),
     /// The share log cannot be opened.
     #[error(transparent)]
-    OpenLog(#[from] OpenError),
-    /// The share log cannot be read.
+    OpenShares(#[from] OpenError),
+    /// A share cannot be written.
     #[error(transparent)]
-    ReadLog(#[from] ReadError),
-    /// The share log cannot be written.
+    AppendShare(#[from] AppendError),
+    /// Shares cannot be read.
     #[error(transparent)]
-    AppendLog(#[from] AppendError),
-    /// Shares name an account that the ledger does not have: the ledger is older than the share log, probably restored
-    /// from a backup. Restore both from the same moment.
-    #[error("share {sequence} belongs to account {account}, the ledger knows accounts up to {newest}")]
-    LedgerBehindShares {
-        /// The share.
-        sequence: ShareSequence,
-        /// Its account.
-        account: AccountId,
-        /// The newest account of the ledger; 0 for none.
-        newest: AccountId,
-    },
+    ReadShares(#[from] ReadError),
+    /// Shares are not those that the books name.
+    #[error(transparent)]
+    Unproven(#[from] UnprovenFrame),
     /// The node.
     #[error("node: {0}")]
     Node(#[from] NodeError),
     /// A payout was not signed.
     #[error("signer: {0}")]
     Signer(SignerError),
-    /// A thread could not be started.
-    #[error("thread: {0}")]
-    Thread(#[from] std::io::Error),
-    /// What is stored does not fit together.
+    /// A thread could not be started, or a folder not made.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    /// Older books cannot be taken over.
+    #[error("the older books in {path} cannot be taken over: {reason}")]
+    Migrate {
+        /// The file or folder.
+        path: String,
+        /// Why not.
+        reason: String,
+    },
+    /// What is kept beside the log does not fit it.
     #[error("{0}")]
     Inconsistent(String),
 }
@@ -68,14 +89,32 @@ impl PoolError {
     pub const fn is_transient(&self) -> bool {
         match self {
             Self::Store(error) => error.is_transient(),
-            Self::AppendLog(error) => error.is_transient(),
-            Self::Node(_) | Self::Signer(_) | Self::Thread(_) => true,
+            Self::AppendShare(error) => error.is_transient(),
+            Self::Node(_) | Self::Signer(_) | Self::Io(_) => true,
             Self::Config { .. }
             | Self::WrongNetwork { .. }
-            | Self::OpenLog(_)
-            | Self::ReadLog(_)
-            | Self::LedgerBehindShares { .. }
+            | Self::WrongKey { .. }
+            | Self::Log { .. }
+            | Self::Fault(_)
+            | Self::OpenShares(_)
+            | Self::ReadShares(_)
+            | Self::Unproven(_)
+            | Self::Migrate { .. }
             | Self::Inconsistent(_) => false,
         }
     }
+}
+
+/// Why a person's decision was not carried out; nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// A value is wrong, or the state does not allow it.
+    #[error("{0}")]
+    Fault(#[from] Fault),
+    /// The decision needs something that is not there.
+    #[error("{0}")]
+    Unfit(String),
+    /// The books cannot be written now.
+    #[error("{0}")]
+    Pool(#[from] PoolError),
 }

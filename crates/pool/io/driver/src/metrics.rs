@@ -1,6 +1,31 @@
-use bq_pool_store::{BlockCounts, BlockState, PayoutState, Totals};
-use bq_primitives::{Algorithm, Amount};
+use std::collections::BTreeMap;
+
+use bq_condition::Condition;
+use bq_ledger::LedgerAccount;
+use bq_pool_machine::{BlockState, State};
+use bq_primitives::Algorithm;
 use metrics::{counter, describe_counter, describe_gauge, gauge};
+
+/// Names of all conditions, so that each has its series from the start.
+const CONDITIONS: &[&str] = &[
+    "node_out_of_step",
+    "coins_differ",
+    "log_behind_chain",
+    "recovering",
+    "coins_missing",
+    "paused",
+    "payout_blocked",
+    "payout_returned",
+    "orphan_loss",
+    "suspense",
+    "short_of_coins",
+    "block_refused",
+    "books_not_written",
+    "node_not_answering",
+    "payouts_not_signed",
+    "books_stopped",
+    "pool_thread_restarted",
+];
 
 /// What the pool counts. Base units, no rates; labels are algorithms and states only, never a name a miner chose.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +44,10 @@ const SPENDABLE: &str = "bq_pool_spendable_atoms";
 const UNKNOWN_INBOUND: &str = "bq_pool_unknown_inbound_atoms";
 const IMBALANCE: &str = "bq_ledger_imbalance_atoms";
 const CHAIN_DELTA: &str = "bq_ledger_chain_delta_atoms";
+const MISSING: &str = "bq_pool_missing_atoms";
+const DUE: &str = "bq_pool_accounts_due";
+const EVENTS: &str = "bq_pool_log_events";
+const CONDITION: &str = "bq_condition";
 const TEMPLATE_AGE: &str = "bq_template_age_seconds";
 const TEMPLATE_ERRORS: &str = "bq_template_errors_total";
 const SHARE_LOG_ERRORS: &str = "bq_share_log_errors_total";
@@ -37,12 +66,19 @@ impl PoolMetrics {
         describe_gauge!(IN_FLIGHT, "Sum of all payouts that are not final in atoms");
         describe_gauge!(PAID, "Sum of all final payouts in atoms, network fees not counted");
         describe_gauge!(SPENDABLE, "Coins that the next payouts may spend, in atoms");
-        describe_gauge!(UNKNOWN_INBOUND, "Coins sent to the pool's key from outside, in atoms; never spent");
+        describe_gauge!(UNKNOWN_INBOUND, "Coins that strangers sent to the pool's key and that are buried, in atoms");
         describe_gauge!(IMBALANCE, "Sum of debits less credits of the whole ledger in atoms: 0 or the books are wrong");
         describe_gauge!(
             CHAIN_DELTA,
-            "The pool's coins on the chain less what the ledger says, in atoms: 0 or payouts stop"
+            "0 while the pool's coins on the chain are those of the books; otherwise payouts stop"
         );
+        describe_gauge!(
+            MISSING,
+            "Coins that were spent outside the books and nobody explained, in atoms: 0 or payouts stop"
+        );
+        describe_gauge!(DUE, "Accounts that have reached the minimum and wait for a payout");
+        describe_gauge!(EVENTS, "Number of the newest event in the pool's log");
+        describe_gauge!(CONDITION, "1 while a condition holds that a person should know, by name");
         describe_gauge!(TEMPLATE_AGE, "Seconds since the block template was made");
         describe_counter!(TEMPLATE_ERRORS, "Times that the node gave no template");
         describe_counter!(SHARE_LOG_ERRORS, "Shares that could not be written");
@@ -50,7 +86,7 @@ impl PoolMetrics {
         for name in [TEMPLATE_ERRORS, SHARE_LOG_ERRORS, SETTLE_ERRORS] {
             counter!(name).absolute(0);
         }
-        for name in [IMBALANCE, CHAIN_DELTA, UNKNOWN_INBOUND] {
+        for name in [IMBALANCE, CHAIN_DELTA, UNKNOWN_INBOUND, MISSING] {
             gauge!(name).set(0.0);
         }
         Self
@@ -65,40 +101,63 @@ impl PoolMetrics {
         gauge!(WORKERS).set(approximate(workers.into()));
     }
 
-    pub(crate) fn blocks(self, counts: &[BlockCounts]) {
+    pub(crate) fn blocks(self, counts: &BTreeMap<(Algorithm, BlockState), u64>) {
         for algorithm in Algorithm::ALL {
             for state in BlockState::ALL {
-                let of = |count: &&BlockCounts| count.algorithm == algorithm && count.state == state;
-                let blocks = counts.iter().find(of).map_or(0, |count| count.blocks);
+                let blocks = counts.get(&(algorithm, state)).copied().unwrap_or(0);
                 gauge!(BLOCKS, "algorithm" => algorithm.name(), "state" => state.name())
                     .set(approximate(blocks.into()));
             }
         }
     }
 
-    pub(crate) fn payouts_open(self, states: &[PayoutState]) {
-        for state in PayoutState::ALL.into_iter().filter(|state| state.is_open()) {
+    pub(crate) fn payouts_open(self, states: impl Iterator<Item = &'static str>) {
+        let states: Vec<_> = states.collect();
+        for state in ["reserved", "broadcast", "confirmed"] {
             let count = states.iter().filter(|other| **other == state).count();
-            gauge!(PAYOUTS_OPEN, "state" => state.name()).set(approximate(i128::try_from(count).unwrap_or(i128::MAX)));
+            gauge!(PAYOUTS_OPEN, "state" => state).set(approximate(i128::try_from(count).unwrap_or(i128::MAX)));
         }
     }
 
-    pub(crate) fn totals(self, totals: &Totals) {
-        let atoms = |name: &'static str, amount: Amount| gauge!(name).set(approximate(amount.atoms().into()));
-        atoms(IMMATURE, totals.miners.immature);
-        atoms(PAYABLE, totals.miners.payable);
-        atoms(IN_FLIGHT, totals.miners.in_flight);
-        atoms(PAID, totals.miners.paid);
-        atoms(SPENDABLE, totals.chain_spendable);
+    pub(crate) fn books(self, state: &State) {
+        let (mut immature, mut payable, mut in_flight) = (0_u64, 0_u64, 0_u64);
+        for (account, balance) in state.books().balances() {
+            let sum = match account {
+                LedgerAccount::MinerImmature(_) => &mut immature,
+                LedgerAccount::MinerPayable(_) => &mut payable,
+                LedgerAccount::MinerInFlight(_) => &mut in_flight,
+                _ => continue,
+            };
+            *sum = sum.saturating_add(balance);
+        }
+        let figures = [
+            (IMMATURE, immature),
+            (PAYABLE, payable),
+            (IN_FLIGHT, in_flight),
+            (PAID, state.paid_in_all()),
+            (SPENDABLE, state.books().balance(LedgerAccount::ChainSpendable)),
+            (UNKNOWN_INBOUND, state.books().balance(LedgerAccount::GiftIncome)),
+            (MISSING, state.books().balance(LedgerAccount::Missing)),
+            (DUE, u64::try_from(state.due().count()).unwrap_or(u64::MAX)),
+            (EVENTS, state.head().number.0),
+        ];
+        for (name, value) in figures {
+            gauge!(name).set(approximate(value.into()));
+        }
+        gauge!(IMBALANCE).set(approximate(state.books().imbalance()));
     }
 
-    pub(crate) fn imbalance(self, atoms: i128) {
-        gauge!(IMBALANCE).set(approximate(atoms));
+    /// 0 or payouts stop.
+    pub(crate) fn coins_match(self, coins_match: bool) {
+        gauge!(CHAIN_DELTA).set(if coins_match { 0.0 } else { 1.0 });
     }
 
-    pub(crate) fn reconciled(self, delta: i128, unknown: u64) {
-        gauge!(CHAIN_DELTA).set(approximate(delta));
-        gauge!(UNKNOWN_INBOUND).set(approximate(unknown.into()));
+    /// Each condition that ever held, 1 while it holds. Names are a closed set.
+    pub(crate) fn conditions(self, conditions: &[Condition]) {
+        for name in CONDITIONS {
+            let holds = conditions.iter().any(|condition| condition.name == *name);
+            gauge!(CONDITION, "name" => *name).set(if holds { 1.0 } else { 0.0 });
+        }
     }
 
     pub(crate) fn template_age(self, seconds: f64) {

@@ -8,8 +8,9 @@ use std::{
 };
 
 use bq_chain_api::{NodeApi, Template};
+use bq_condition::Condition;
 use bq_mining_message::{AuthorizeError, PoolApi, RecordShareError, Share, ShareReject};
-use bq_primitives::{Algorithm, Block, KeyHash, WorkerName};
+use bq_primitives::{Address, Algorithm, Block, KeyHash, WorkerName};
 use bq_views::{BlocksView, Event, MinerView, PoolView, PoolViews, ViewError};
 use parking_lot::Mutex;
 use tokio::{
@@ -17,14 +18,22 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{PayoutSigner, PoolConfig, PoolError, core::Core, shares::AcceptedShare};
+use crate::{
+    PayoutSigner, PoolConfig, PoolError, Refusal,
+    follow::Progress,
+    keeper::Keeper,
+    operator::{Decision, Reason},
+    trouble::Trouble,
+};
 
 /// How soon a template is asked for again after the node had none.
 const TEMPLATE_RETRY: Duration = Duration::from_secs(1);
+/// How soon the books are tried again after something failed.
+const BOOKS_RETRY: Duration = Duration::from_secs(1);
 
 /// A running pool.
 pub struct Pool {
-    core: Arc<Core>,
+    keeper: Arc<Keeper>,
     stop: watch::Sender<bool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     connections: AtomicU64,
@@ -41,18 +50,18 @@ impl Pool {
         node: Arc<dyn NodeApi>,
         signer: Arc<dyn PayoutSigner>,
     ) -> Result<Arc<Self>, PoolError> {
-        let core = Arc::new(Core::open(config, node, signer)?);
+        let keeper = Arc::new(Keeper::open(config, node, signer)?);
         let (stop, stopped) = watch::channel(false);
-        let pool = Arc::new(Self { core, stop, threads: Mutex::default(), connections: AtomicU64::new(0) });
+        let pool = Arc::new(Self { keeper, stop, threads: Mutex::default(), connections: AtomicU64::new(0) });
         pool.start("pool-template", stopped.clone(), keep_template_fresh)?;
-        pool.start("pool-settle", stopped, keep_settling)?;
+        pool.start("pool-books", stopped, keep_books)?;
         Ok(pool)
     }
 
     /// Where the live feed comes from; subscribe to it.
     #[must_use]
     pub fn events(&self) -> broadcast::Sender<Event> {
-        self.core.events.clone()
+        self.keeper.live.clone()
     }
 
     /// Tells how many Stratum connections are open, which only the server knows.
@@ -60,17 +69,39 @@ impl Pool {
         self.connections.store(connections, Ordering::Relaxed);
     }
 
-    /// Stops the threads, takes no more shares, and syncs the share log. Blocks until all is done; a second call does
-    /// nothing.
+    /// What a person should know of the pool now; empty when all is well.
+    #[must_use]
+    pub fn conditions(&self) -> Vec<Condition> {
+        self.keeper.conditions()
+    }
+
+    /// Carries a decision of a person out, or only says what it would do. Blocks on disk.
+    ///
+    /// # Errors
+    /// [`Refusal`]; nothing was changed.
+    pub fn decide(&self, decision: &Decision, reason: &Reason, dry_run: bool) -> Result<String, Refusal> {
+        self.keeper.decide(decision, reason, dry_run)
+    }
+
+    /// Stops the threads, takes no more shares, and writes everything. Blocks until all is done; a second call does nothing.
     pub fn shutdown(&self) {
         self.stop.send_replace(true);
-        for thread in self.threads.lock().drain(..) {
+        let threads: Vec<_> = self.threads.lock().drain(..).collect();
+        if threads.is_empty() {
+            return;
+        }
+        for thread in threads {
             if thread.join().is_err() {
                 tracing::error!("a pool thread panicked");
             }
         }
-        if let Err(error) = self.core.log.sync() {
-            tracing::error!(%error, "the share log is not synced");
+        self.keeper.submitter.stop();
+        let close = || -> Result<(), PoolError> {
+            self.keeper.tell_frames()?;
+            self.keeper.checkpoint(true)
+        };
+        if let Err(error) = close() {
+            tracing::error!(%error, "the books are not closed cleanly; they are caught up at the next start");
         }
     }
 
@@ -82,16 +113,27 @@ impl Pool {
         &self,
         name: &str,
         stopped: watch::Receiver<bool>,
-        work: fn(Arc<Core>, watch::Receiver<bool>) -> F,
+        work: fn(Arc<Keeper>, watch::Receiver<bool>) -> F,
     ) -> Result<(), PoolError>
     where
         F: Future<Output = ()> + 'static,
     {
         // The work blocks on disk and node, so it has a thread of its own; the runtime in it only waits.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-        let core = Arc::clone(&self.core);
-        let thread =
-            std::thread::Builder::new().name(name.to_owned()).spawn(move || runtime.block_on(work(core, stopped)))?;
+        let keeper = Arc::clone(&self.keeper);
+        let run = move || {
+            while !*stopped.borrow() {
+                let (of_work, stopped) = (Arc::clone(&keeper), stopped.clone());
+                let work = std::panic::AssertUnwindSafe(|| runtime.block_on(work(of_work, stopped)));
+                if std::panic::catch_unwind(work).is_ok() {
+                    return;
+                }
+                tracing::error!("a thread of the pool panicked and is started again");
+                keeper.trouble(Trouble::Thread, Some("a thread of the pool panicked; see the log".to_owned()));
+                std::thread::sleep(BOOKS_RETRY);
+            }
+        };
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run)?;
         self.threads.lock().push(thread);
         Ok(())
     }
@@ -103,25 +145,25 @@ impl Drop for Pool {
     }
 }
 
-async fn keep_template_fresh(core: Arc<Core>, mut stopped: watch::Receiver<bool>) {
-    let mut tips = core.node.tip_changes();
+async fn keep_template_fresh(keeper: Arc<Keeper>, mut stopped: watch::Receiver<bool>) {
+    let mut tips = keeper.node.tip_changes();
     let mut made: Option<Instant> = None;
     while !*stopped.borrow_and_update() {
         tips.borrow_and_update();
-        let pause = match core.refresh_template() {
+        let pause = match keeper.refresh_template() {
             Ok(()) => {
                 made = Some(Instant::now());
-                core.config.template_interval
+                keeper.config.template_interval
             }
             Err(error) => {
                 tracing::warn!(%error, "no new template");
-                core.metrics.template_failed();
+                keeper.metrics.template_failed();
                 TEMPLATE_RETRY
             }
         };
         let wait = async {
             loop {
-                core.metrics.template_age(made.map_or(0.0, |made| made.elapsed().as_secs_f64()));
+                keeper.metrics.template_age(made.map_or(0.0, |made| made.elapsed().as_secs_f64()));
                 sleep(Duration::from_secs(1)).await;
             }
         };
@@ -133,67 +175,153 @@ async fn keep_template_fresh(core: Arc<Core>, mut stopped: watch::Receiver<bool>
     }
 }
 
-async fn keep_settling(core: Arc<Core>, mut stopped: watch::Receiver<bool>) {
-    let mut tips = core.node.tip_changes();
+async fn keep_books(keeper: Arc<Keeper>, mut stopped: watch::Receiver<bool>) {
+    let mut tips = keeper.node.tip_changes();
+    let mut rounds = Rounds::default();
     while !*stopped.borrow_and_update() {
         tips.borrow_and_update();
-        core.settle();
+        let pause = rounds.round(&keeper);
         tokio::select! {
-            () = sleep(core.config.settle_interval) => {}
-            () = core.look_now.notified() => {}
+            () = sleep(pause) => {}
+            () = keeper.look_now.notified() => {
+                // Shares that come together are told together.
+                sleep(keeper.config.frame_interval).await;
+            }
             changed = tips.changed() => if changed.is_err() { return },
             _ = stopped.changed() => {}
         }
     }
 }
 
-impl PoolApi for Pool {
-    fn authorize(&self, address: &str) -> Result<KeyHash, AuthorizeError> {
-        self.core.authorize(address)
-    }
+/// What the thread that keeps the books remembers from one round to the next.
+#[derive(Debug, Default)]
+struct Rounds {
+    compared: Option<Instant>,
+    carried_out: Option<Instant>,
+    shown: Option<Instant>,
+}
 
-    fn templates(&self) -> watch::Receiver<Option<Arc<Template>>> {
-        self.core.template.subscribe()
-    }
+/// How often commands are looked for without a new tip: sending again what the node lost costs it work.
+const CARRY_OUT_INTERVAL: Duration = Duration::from_secs(1);
+/// How often gauges are brought up to date.
+const SHOW_INTERVAL: Duration = Duration::from_secs(1);
 
-    fn record_share(&self, share: Share, block: Option<Block>) -> Result<(), RecordShareError> {
-        if self.is_stopped() {
-            self.core.submit_unbooked(block);
-            return Err(RecordShareError::Closed);
+impl Rounds {
+    /// One round: shares, chain, commands. A step that fails is said and tried again; what depends on it waits.
+    fn round(&mut self, keeper: &Keeper) -> Duration {
+        let outcome = self.steps(keeper);
+        if is_over(self.shown, SHOW_INTERVAL) {
+            self.shown = Some(Instant::now());
+            keeper.show_metrics();
         }
-        match self.core.account_of(share.payee) {
-            Ok(account) => self.core.record(AcceptedShare::of(share, account), block),
-            Err(error) => {
-                self.core.submit_unbooked(block);
-                Err(RecordShareError::Log(error.to_string()))
+        match outcome {
+            Ok(Progress::More) => Duration::ZERO,
+            Ok(Progress::InStep) => keeper.config.settle_interval,
+            Ok(Progress::Waiting) => BOOKS_RETRY,
+            Err(()) => {
+                keeper.metrics.settle_failed();
+                BOOKS_RETRY
             }
         }
     }
 
+    fn steps(&mut self, keeper: &Keeper) -> Result<Progress, ()> {
+        note(keeper, Trouble::Disk, keeper.catch_up_disk())?;
+        note(keeper, Trouble::Disk, keeper.tell_frames())?;
+        let before = keeper.state.read().tip();
+        let progress = note(keeper, Trouble::Node, keeper.follow())?;
+        let moved = keeper.state.read().tip() != before;
+        keeper.announce_tip();
+        note(keeper, Trouble::Node, keeper.adopt_forgotten())?;
+        if progress == Progress::InStep && (moved || is_over(self.compared, keeper.config.compare_interval)) {
+            self.compared = Some(Instant::now());
+            note(keeper, Trouble::Node, keeper.compare_coins())?;
+        }
+        if moved || progress != Progress::InStep || is_over(self.carried_out, CARRY_OUT_INTERVAL) {
+            self.carried_out = Some(Instant::now());
+            note(keeper, Trouble::Books, keeper.carry_out())?;
+        }
+        note(keeper, Trouble::Disk, keeper.checkpoint(false))?;
+        Ok(progress)
+    }
+}
+
+fn is_over(last: Option<Instant>, interval: Duration) -> bool {
+    last.is_none_or(|last| last.elapsed() >= interval)
+}
+
+/// Notes a trouble or its end under the name that fits.
+fn note<T>(keeper: &Keeper, usual: Trouble, outcome: Result<T, PoolError>) -> Result<T, ()> {
+    let error = match outcome {
+        Ok(value) => {
+            keeper.trouble(usual, None);
+            return Ok(value);
+        }
+        Err(error) => error,
+    };
+    let trouble = match &error {
+        PoolError::Node(_) => Trouble::Node,
+        PoolError::Store(_) | PoolError::AppendShare(_) if error.is_transient() => Trouble::Disk,
+        _ if error.is_transient() => usual,
+        _ => Trouble::Books,
+    };
+    if trouble == Trouble::Books {
+        tracing::error!(%error, "the books cannot go on: a person must look");
+    } else {
+        tracing::warn!(%error, "the books go on later");
+    }
+    keeper.trouble(trouble, Some(error.to_string()));
+    Err(())
+}
+
+impl PoolApi for Pool {
+    fn authorize(&self, address: &str) -> Result<KeyHash, AuthorizeError> {
+        let address = Address::parse(address, self.keeper.config.network)
+            .map_err(|error| AuthorizeError::Address(error.to_string()))?;
+        if address.key_hash == self.keeper.key_hash() {
+            return Err(AuthorizeError::OwnAddress);
+        }
+        Ok(address.key_hash)
+    }
+
+    fn templates(&self) -> watch::Receiver<Option<Arc<Template>>> {
+        self.keeper.template.subscribe()
+    }
+
+    fn record_share(&self, share: Share, block: Option<Block>) -> Result<(), RecordShareError> {
+        if self.is_stopped() {
+            if let Some(block) = block {
+                self.keeper.submitter.submit(block);
+            }
+            return Err(RecordShareError::Closed);
+        }
+        self.keeper.record(share, block)
+    }
+
     fn note_rejected(&self, payee: KeyHash, worker: &WorkerName, algorithm: Algorithm, reason: ShareReject) {
-        let account = self.core.known_account(&payee);
-        self.core.stats.lock().reject(account, worker, algorithm, reason);
+        self.keeper.stats.lock().reject(payee, worker, algorithm, reason);
     }
 }
 
 impl PoolViews for Pool {
     fn pool(&self) -> Result<PoolView, ViewError> {
-        Ok(self.core.pool_view(self.connections.load(Ordering::Relaxed))?)
+        Ok(self.keeper.pool_view(self.connections.load(Ordering::Relaxed))?)
     }
 
     fn blocks(&self, limit: usize) -> Result<BlocksView, ViewError> {
-        Ok(self.core.blocks_view(limit)?)
+        Ok(self.keeper.blocks_view(limit)?)
     }
 
     fn miner(&self, address: &str) -> Result<Option<MinerView>, ViewError> {
-        Ok(self.core.miner_view(address)?)
+        Ok(self.keeper.miner_view(address)?)
     }
 
     fn ledger_imbalance_atoms(&self) -> Result<i128, ViewError> {
-        self.core.store.imbalance().map_err(|error| ViewError(error.to_string()))
+        Ok(self.keeper.state.read().books().imbalance())
     }
 
     fn share_log_failure(&self) -> Option<String> {
-        self.core.share_log_failure()
+        let failure = self.keeper.log.check_writable().err();
+        failure.map(|error| error.to_string())
     }
 }

@@ -5,11 +5,14 @@ pub trait PayoutSigner: Send + Sync + 'static {
     /// What the coinbase pays.
     fn key_hash(&self) -> KeyHash;
 
+    /// A secret that follows from the key and seals what coinbases say of the log.
+    fn commitment_key(&self) -> [u8; 32];
+
     /// Adds the witnesses. `genesis` names the network, `spent` is the output behind each input, in input order, all of
     /// them this key's.
     ///
     /// # Errors
-    /// Nothing was signed; the payout stays reserved and is tried again.
+    /// Nothing was signed; the payout stays planned and is tried again.
     fn sign_transaction(
         &self,
         genesis: &BlockId,

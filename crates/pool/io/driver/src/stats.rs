@@ -1,10 +1,10 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use bq_mining_message::ShareReject;
-use bq_primitives::{AccountId, Algorithm, WorkerName};
+use bq_ledger::ShareWeight;
+use bq_mining_message::{Share, ShareReject};
+use bq_pool_machine::BlockState;
+use bq_primitives::{Algorithm, KeyHash, WorkerName};
 use bq_views::ShareCountsView;
-
-use crate::shares::AcceptedShare;
 
 /// The window of every hashrate, in seconds.
 const WINDOW_SECS: u64 = 600;
@@ -26,11 +26,15 @@ pub(crate) struct Stats {
     workers: Vec<Worker>,
     free: Vec<usize>,
     by_key: HashMap<WorkerKey, usize>,
-    accounts: HashMap<AccountId, Account>,
+    accounts: HashMap<KeyHash, Account>,
     lanes: [Tally; Algorithm::COUNT],
+    /// Work since the lane's last block, that block's own share not counted, in 2^-60 of a block.
+    rounds: [u128; Algorithm::COUNT],
+    /// Blocks that the state has forgotten.
+    settled: BTreeMap<(Algorithm, BlockState), u64>,
 }
 
-type WorkerKey = (AccountId, Algorithm, WorkerName);
+type WorkerKey = (KeyHash, Algorithm, WorkerName);
 
 /// A share in the window.
 #[derive(Clone, Copy, Debug)]
@@ -76,9 +80,13 @@ pub(crate) struct WorkerStats {
 
 impl Stats {
     /// An accepted share, `now` seconds after the pool's start.
-    pub(crate) fn accept(&mut self, now: u64, share: AcceptedShare) {
+    pub(crate) fn accept(&mut self, now: u64, share: &Share) {
         self.expire(now);
-        let AcceptedShare { algorithm: lane, account, worker, difficulty, time_ms, .. } = share;
+        let Share { algorithm: lane, payee, difficulty, network_difficulty, time_ms, .. } = *share;
+        let (account, worker) = (payee, share.worker.clone());
+        let round = &mut self.rounds[lane.index()];
+        let weight = ShareWeight::of(difficulty, network_difficulty);
+        *round = if share.block_id.is_some() { 0 } else { round.saturating_add(weight.parts().into()) };
         let difficulty = difficulty.hashes();
         self.lanes[lane.index()].accept(difficulty);
         let index = self.worker_index(now, account, lane, worker);
@@ -95,15 +103,9 @@ impl Stats {
     }
 
     /// A refused share. Only workers with an accepted share are counted one by one: a name costs work.
-    pub(crate) fn reject(
-        &mut self,
-        account: Option<AccountId>,
-        worker: &WorkerName,
-        lane: Algorithm,
-        reason: ShareReject,
-    ) {
+    pub(crate) fn reject(&mut self, payee: KeyHash, worker: &WorkerName, lane: Algorithm, reason: ShareReject) {
         *self.lanes[lane.index()].rejected.entry(reason).or_default() += 1;
-        let index = account.and_then(|account| self.by_key.get(&(account, lane, worker.clone())));
+        let index = self.by_key.get(&(payee, lane, worker.clone()));
         if let Some(worker) = index.and_then(|index| self.workers.get_mut(*index)) {
             *worker.tally.rejected.entry(reason).or_default() += 1;
         }
@@ -120,6 +122,32 @@ impl Stats {
         self.lanes[lane.index()].view()
     }
 
+    /// Work since the lane's last block, in 2^-60 of the expected work for one.
+    pub(crate) const fn round(&self, lane: Algorithm) -> u128 {
+        self.rounds[lane.index()]
+    }
+
+    /// A share from before this start that belongs to the lane's present round.
+    pub(crate) fn add_to_round(&mut self, lane: Algorithm, weight: ShareWeight) {
+        let round = &mut self.rounds[lane.index()];
+        *round = round.saturating_add(weight.parts().into());
+    }
+
+    /// Shares read back for the rounds at start, at most.
+    pub(crate) const fn rounds_read_max(&self) -> usize {
+        RECENT_MAX
+    }
+
+    /// Blocks that the state has forgotten.
+    pub(crate) const fn settled_blocks(&self) -> &BTreeMap<(Algorithm, BlockState), u64> {
+        &self.settled
+    }
+
+    /// A block from before this start that the state has forgotten.
+    pub(crate) fn note_settled_block(&mut self, algorithm: Algorithm, state: BlockState) {
+        *self.settled.entry((algorithm, state)).or_default() += 1;
+    }
+
     /// Accounts with a share in the last hour, and workers.
     pub(crate) fn miners(&self, now: u64) -> (u64, u64) {
         let active = self.accounts.values().filter(|account| !is_idle(account.last_share_secs, now)).count();
@@ -128,7 +156,7 @@ impl Stats {
     }
 
     /// Every worker of an account, in order of name and lane.
-    pub(crate) fn workers_of(&mut self, now: u64, account: AccountId) -> Vec<WorkerStats> {
+    pub(crate) fn workers_of(&mut self, now: u64, account: KeyHash) -> Vec<WorkerStats> {
         self.expire(now);
         let indexes = self.accounts.get(&account).map_or([].as_slice(), |account| account.workers.as_slice());
         let mut workers: Vec<_> = indexes
@@ -147,7 +175,7 @@ impl Stats {
     }
 
     /// Where a worker is kept; nothing when there is no room.
-    fn worker_index(&mut self, now: u64, account: AccountId, lane: Algorithm, name: WorkerName) -> Option<usize> {
+    fn worker_index(&mut self, now: u64, account: KeyHash, lane: Algorithm, name: WorkerName) -> Option<usize> {
         let mut key = (account, lane, name);
         if let Some(index) = self.by_key.get(&key) {
             return Some(*index);
@@ -251,10 +279,10 @@ mod tests {
 
     use super::*;
 
-    fn share(account: u32, worker: &str, difficulty: u64) -> AcceptedShare {
-        AcceptedShare {
+    fn share(account: u8, worker: &str, difficulty: u64) -> Share {
+        Share {
             algorithm: Algorithm::Ethash,
-            account: AccountId(account),
+            payee: KeyHash([account; 32]),
             worker: WorkerName::new(worker).expect("plain"),
             difficulty: ShareDifficulty::from_hashes(difficulty),
             network_difficulty: NetworkDifficulty::MAX,
@@ -268,12 +296,12 @@ mod tests {
     fn a_rate_is_the_work_of_the_window_over_its_length() {
         let mut stats = Stats::default();
         for second in 1..=1200 {
-            stats.accept(second, share(1, "a", 500));
-            stats.accept(second, share(1, "b", 1500));
+            stats.accept(second, &share(1, "a", 500));
+            stats.accept(second, &share(1, "b", 1500));
         }
         let lane = stats.lane_hashrate(1200, Algorithm::Ethash);
         assert!((lane - 2000.0).abs() < 10.0, "{lane}");
-        let workers = stats.workers_of(1200, AccountId(1));
+        let workers = stats.workers_of(1200, KeyHash([1; 32]));
         assert_eq!(workers.iter().map(|worker| worker.shares.accepted).collect::<Vec<_>>(), [1200, 1200]);
         assert!((workers[1].hashrate - 1500.0).abs() < 10.0);
         assert!(stats.lane_hashrate(1801, Algorithm::Ethash) < 1.0, "all shares left the window");
@@ -283,12 +311,12 @@ mod tests {
     #[test]
     fn rejects_are_counted_by_reason_for_known_workers_only() {
         let mut stats = Stats::default();
-        stats.accept(1, share(1, "a", 1));
+        stats.accept(1, &share(1, "a", 1));
         let (known, unknown) = (WorkerName::new("a").expect("plain"), WorkerName::new("b").expect("plain"));
-        stats.reject(Some(AccountId(1)), &known, Algorithm::Ethash, ShareReject::Stale);
-        stats.reject(Some(AccountId(1)), &unknown, Algorithm::Ethash, ShareReject::Stale);
+        stats.reject(KeyHash([1; 32]), &known, Algorithm::Ethash, ShareReject::Stale);
+        stats.reject(KeyHash([1; 32]), &unknown, Algorithm::Ethash, ShareReject::Stale);
         assert_eq!(stats.lane_counts(Algorithm::Ethash).rejected.get("stale"), Some(&2));
-        let workers = stats.workers_of(1, AccountId(1));
+        let workers = stats.workers_of(1, KeyHash([1; 32]));
         assert_eq!(workers.len(), 1);
         assert_eq!(workers[0].shares.rejected.get("stale"), Some(&1));
     }
@@ -297,10 +325,10 @@ mod tests {
     fn names_of_one_account_are_bounded() {
         let mut stats = Stats::default();
         for number in 0..3000 {
-            stats.accept(1, share(1, &format!("rig{number}"), 1));
+            stats.accept(1, &share(1, &format!("rig{number}"), 1));
         }
-        stats.accept(1, share(2, "rig", 1));
-        let workers = stats.workers_of(1, AccountId(1));
+        stats.accept(1, &share(2, "rig", 1));
+        let workers = stats.workers_of(1, KeyHash([1; 32]));
         assert_eq!(workers.len(), WORKERS_PER_ACCOUNT_MAX + 1);
         let accepted: u64 = workers.iter().map(|worker| worker.shares.accepted).sum();
         assert_eq!(accepted, 3000);
@@ -308,7 +336,7 @@ mod tests {
         assert_eq!(stats.miners(5000), (0, 1002));
         stats.forget_idle(5000);
         assert_eq!(stats.miners(5000), (0, 0));
-        stats.accept(5000, share(3, "rig", 1));
+        stats.accept(5000, &share(3, "rig", 1));
         assert_eq!(stats.workers.len(), 1002, "places are used again");
     }
 }

@@ -1,263 +1,203 @@
-//! The embedded ledger database.
+//! The embedded store.
 
-mod accounts;
-mod audit;
-mod blocks;
-mod fault;
-mod journal;
 mod open;
-mod payouts;
-mod sums;
-mod values;
 
 use std::{
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use bq_ledger::{AuditReport, Auditor, FeeBasisPoints, JournalHash, LedgerAccount, ShareSequence, Window};
-use bq_primitives::{AccountId, Address, Algorithm, Amount, BlockId, Height, Network, TxId};
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use bq_pool_machine::{LogHash, LogHead, LogNumber};
+use bq_primitives::{BlockId, Network};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row as SqlRow, Transaction, TransactionBehavior};
 
-use crate::{
-    BlockCounts, Candidate, LedgerStore, MinerBalances, NewPayout, Payout, PayoutEntry, PayoutId, PayoutState,
-    PoolBlock, Scheme, StoreError, Totals,
-};
-use fault::Fault;
+use crate::{Batch, BookStore, Checkpoint, Row, RowKind, StoreError, StoredEvent, StoredRow};
 
-/// The ledger in one SQLite file: one writing connection, one reading connection, write-ahead log, every commit synced.
-pub struct SqliteLedger {
+/// Checkpoints that are kept.
+const CHECKPOINTS_KEPT: i64 = 2;
+
+/// The log in one SQLite file: one writing connection, one reading connection, write-ahead log, every commit synced.
+pub struct SqliteBooks {
     path: PathBuf,
-    network: Network,
     reader: Mutex<Connection>,
     // Closed after the reader: the last connection to close empties the write-ahead log, and a reader cannot.
-    writer: Mutex<Writer>,
-    auditor: Mutex<Auditor>,
+    writer: Mutex<Connection>,
 }
 
-struct Writer {
-    connection: Connection,
-    /// What the books contradict; once set, nothing more is written.
-    stopped: Option<String>,
-}
-
-impl SqliteLedger {
-    /// Opens the ledger, which is made if the file is missing or empty, and checks the file and its owner.
+impl SqliteBooks {
+    /// Opens the books, which are made if the file is missing or empty, and checks the file and its owner.
     ///
     /// # Errors
     /// [`StoreError::Foreign`] for a file of another chain or kind, [`StoreError::Corrupt`] for a damaged one.
     pub fn open(path: &Path, network: Network, genesis: &BlockId) -> Result<Self, StoreError> {
         let (writer, reader) = open::open(path, network, genesis)?;
-        Ok(Self {
-            path: path.to_owned(),
-            network,
-            writer: Mutex::new(Writer { connection: writer, stopped: None }),
-            reader: Mutex::new(reader),
-            auditor: Mutex::default(),
-        })
+        Ok(Self { path: path.to_owned(), reader: Mutex::new(reader), writer: Mutex::new(writer) })
     }
 
-    /// Runs `work` in one transaction that is written entirely or not at all.
-    fn write<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>) -> Result<T, StoreError> {
-        let mut writer = lock(&self.writer);
-        let Writer { connection, stopped } = &mut *writer;
-        if let Some(reason) = stopped {
-            return Err(StoreError::Integrity { path: self.path.clone(), reason: reason.clone() });
-        }
-        let run = || {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let value = work(&transaction)?;
-            transaction.commit()?;
-            Ok(value)
-        };
-        run().map_err(|fault: Fault| {
-            let error = fault.into_error(&self.path);
-            if let StoreError::Integrity { reason, .. } = &error {
-                tracing::error!(path = %self.path.display(), reason, "the ledger stops writing");
-                *stopped = Some(reason.clone());
-            }
-            error
-        })
+    fn failed(&self, error: &rusqlite::Error) -> StoreError {
+        open::failed(&self.path, error)
     }
 
-    #[cfg(test)]
-    pub(crate) fn with_writer(&self, work: impl FnOnce(&Connection)) {
-        work(&lock(&self.writer).connection);
+    fn corrupt(&self, reason: impl Into<String>) -> StoreError {
+        StoreError::Corrupt { path: self.path.clone(), reason: reason.into() }
     }
 
     /// Runs `work` on one snapshot.
-    fn read<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>) -> Result<T, StoreError> {
+    fn look<T>(&self, work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         let mut reader = lock(&self.reader);
         let run = || {
-            let transaction = reader.transaction()?;
-            work(&transaction)
+            let snapshot = reader.transaction()?;
+            work(&snapshot)
         };
-        run().map_err(|fault: Fault| fault.into_error(&self.path))
+        run().map_err(|error| self.failed(&error))
     }
+}
+
+impl BookStore for SqliteBooks {
+    fn append(&self, batch: &Batch) -> Result<(), StoreError> {
+        let mut writer = lock(&self.writer);
+        let failed = |error: rusqlite::Error| self.failed(&error);
+        let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        let got = head(&transaction).map_err(failed)?;
+        if got != batch.expected {
+            return Err(StoreError::Head { got, expected: batch.expected });
+        }
+        write(&transaction, batch).map_err(failed)?;
+        transaction.commit().map_err(failed)
+    }
+
+    fn head(&self) -> Result<LogHead, StoreError> {
+        self.look(|tx| head(tx))
+    }
+
+    fn read(&self, from: LogNumber, max: usize) -> Result<Vec<StoredEvent>, StoreError> {
+        let sql = "SELECT number, hash, bytes FROM events WHERE number >= ?1 ORDER BY number LIMIT ?2";
+        self.look(|tx| all(tx, sql, (int(from.0), limit(max)), event))
+    }
+
+    fn newest(&self, kind: &str, before: LogNumber, max: usize) -> Result<Vec<StoredEvent>, StoreError> {
+        let sql =
+            "SELECT number, hash, bytes FROM events WHERE kind = ?1 AND number < ?2 ORDER BY number DESC LIMIT ?3";
+        self.look(|tx| all(tx, sql, (kind, int(before.0), limit(max)), event))
+    }
+
+    fn hash_at(&self, number: LogNumber) -> Result<Option<LogHash>, StoreError> {
+        if number == LogNumber(0) {
+            return Ok(Some(LogHash::default()));
+        }
+        let sql = "SELECT hash FROM events WHERE number = ?1";
+        self.look(|tx| tx.query_row(sql, [int(number.0)], |row| row.get(0).map(LogHash)).optional())
+    }
+
+    fn checkpoint(&self) -> Result<Option<Checkpoint>, StoreError> {
+        let sql = "SELECT number, hash, state FROM checkpoints ORDER BY number DESC LIMIT 1";
+        let read = |row: &SqlRow<'_>| Ok(Checkpoint { head: log_head(row)?, state: row.get(2)? });
+        self.look(|tx| tx.query_row(sql, [], read).optional())
+    }
+
+    fn row(&self, kind: RowKind, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let sql = "SELECT value FROM rows WHERE kind = ?1 AND key = ?2";
+        self.look(|tx| tx.query_row(sql, (kind.name(), key), |row| row.get(0)).optional())
+    }
+
+    fn rows(&self, kind: RowKind, group: &str, before: u64, max: usize) -> Result<Vec<StoredRow>, StoreError> {
+        let sql = "SELECT key, place, value FROM rows WHERE kind = ?1 AND list = ?2 AND place < ?3
+            ORDER BY place DESC LIMIT ?4";
+        let read = |row: &SqlRow<'_>| {
+            let place: i64 = row.get(1)?;
+            Ok(StoredRow { key: row.get(0)?, order: place.unsigned_abs(), value: row.get(2)? })
+        };
+        self.look(|tx| all(tx, sql, (kind.name(), group, int(before), limit(max)), read))
+    }
+
+    fn back_up(&self, into: &Path) -> Result<(), StoreError> {
+        if into.exists() {
+            return Err(self.corrupt(format!("{} is in the way of the copy", into.display())));
+        }
+        let target = into.display().to_string();
+        let writer = lock(&self.writer);
+        writer.execute("VACUUM INTO ?1", [target]).map(|_| ()).map_err(|error| self.failed(&error))
+    }
+}
+
+fn write(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
+    let mut insert =
+        transaction.prepare_cached("INSERT INTO events (number, kind, bytes, hash) VALUES (?1, ?2, ?3, ?4)")?;
+    for event in &batch.events {
+        insert.execute((int(event.head.number.0), event.kind, &event.bytes, event.head.hash.0))?;
+    }
+    for row in &batch.rows {
+        put(transaction, row)?;
+    }
+    if let Some(Checkpoint { head, state }) = &batch.checkpoint {
+        let sql = "INSERT OR REPLACE INTO checkpoints (number, hash, state) VALUES (?1, ?2, ?3)";
+        transaction.execute(sql, (int(head.number.0), head.hash.0, state))?;
+        let sql = "DELETE FROM checkpoints WHERE number NOT IN
+            (SELECT number FROM checkpoints ORDER BY number DESC LIMIT ?1)";
+        transaction.execute(sql, [CHECKPOINTS_KEPT])?;
+    }
+    Ok(())
+}
+
+fn put(transaction: &Transaction<'_>, row: &Row) -> rusqlite::Result<()> {
+    match &row.value {
+        Some(value) => {
+            let sql = "INSERT OR REPLACE INTO rows (kind, key, list, place, value) VALUES (?1, ?2, ?3, ?4, ?5)";
+            let params = (row.kind.name(), &row.key, &row.group, int(row.order), value);
+            transaction.prepare_cached(sql)?.execute(params)?;
+        }
+        None => {
+            let sql = "DELETE FROM rows WHERE kind = ?1 AND key = ?2";
+            transaction.prepare_cached(sql)?.execute((row.kind.name(), &row.key))?;
+        }
+    }
+    Ok(())
+}
+
+fn head(connection: &Connection) -> rusqlite::Result<LogHead> {
+    let sql = "SELECT number, hash FROM events ORDER BY number DESC LIMIT 1";
+    Ok(connection.query_row(sql, [], log_head).optional()?.unwrap_or_default())
+}
+
+fn log_head(row: &SqlRow<'_>) -> rusqlite::Result<LogHead> {
+    let number: i64 = row.get(0)?;
+    Ok(LogHead { number: LogNumber(number.unsigned_abs()), hash: LogHash(row.get(1)?) })
+}
+
+fn event(row: &SqlRow<'_>) -> rusqlite::Result<StoredEvent> {
+    Ok(StoredEvent { head: log_head(row)?, bytes: row.get(2)? })
+}
+
+fn all<T>(
+    connection: &Connection,
+    sql: &str,
+    params: impl rusqlite::Params,
+    each: impl FnMut(&SqlRow<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Vec<T>> {
+    connection.prepare_cached(sql)?.query_map(params, each)?.collect()
+}
+
+/// A number as SQLite keeps it. The largest stand for "no bound".
+fn int(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn limit(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
 }
 
 /// A panic while the lock was held leaves no half-written state: the transaction was rolled back.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock(mutex: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl LedgerStore for SqliteLedger {
-    fn account_for(&self, address: &Address, time_ms: u64) -> Result<AccountId, StoreError> {
-        if let Some(account) = self.find_account(address)? {
-            return Ok(account);
-        }
-        self.write(|tx| accounts::account_for(tx, address, time_ms))
-    }
-
-    fn find_account(&self, address: &Address) -> Result<Option<AccountId>, StoreError> {
-        self.read(|tx| accounts::find(tx, address))
-    }
-
-    fn address_of(&self, account: AccountId) -> Result<Option<Address>, StoreError> {
-        self.read(|tx| accounts::address_of(tx, account, self.network))
-    }
-
-    fn newest_account(&self) -> Result<Option<AccountId>, StoreError> {
-        self.read(accounts::newest)
-    }
-
-    fn scheme_at(&self, sequence: ShareSequence) -> Result<Option<Scheme>, StoreError> {
-        self.read(|tx| accounts::scheme_at(tx, sequence))
-    }
-
-    fn set_scheme(&self, from: ShareSequence, scheme: Scheme, time_ms: u64) -> Result<(), StoreError> {
-        self.write(|tx| accounts::set_scheme(tx, from, scheme, time_ms))
-    }
-
-    fn add_candidate(&self, candidate: &Candidate) -> Result<(), StoreError> {
-        self.write(|tx| blocks::add(tx, candidate))
-    }
-
-    fn set_winning_share(&self, block: &BlockId, sequence: ShareSequence) -> Result<(), StoreError> {
-        self.write(|tx| blocks::set_winning_share(tx, block, sequence))
-    }
-
-    fn candidates_without_share(&self) -> Result<Vec<Candidate>, StoreError> {
-        self.read(blocks::without_share)
-    }
-
-    fn pool_block(&self, id: &BlockId) -> Result<Option<PoolBlock>, StoreError> {
-        self.read(|tx| blocks::find(tx, id))
-    }
-
-    fn block_of_coinbase(&self, coinbase: &TxId) -> Result<Option<PoolBlock>, StoreError> {
-        self.read(|tx| blocks::of_coinbase(tx, coinbase))
-    }
-
-    fn block_bytes(&self, id: &BlockId) -> Result<Option<Vec<u8>>, StoreError> {
-        self.read(|tx| blocks::bytes(tx, id))
-    }
-
-    fn watched_blocks(&self, settled_from: Height) -> Result<Vec<PoolBlock>, StoreError> {
-        self.read(|tx| blocks::watched(tx, settled_from))
-    }
-
-    fn newest_blocks(&self, limit: usize) -> Result<Vec<PoolBlock>, StoreError> {
-        self.read(|tx| blocks::newest(tx, limit))
-    }
-
-    fn block_counts(&self) -> Result<Vec<BlockCounts>, StoreError> {
-        self.read(blocks::counts)
-    }
-
-    fn newest_winning_share(&self, algorithm: Algorithm) -> Result<Option<ShareSequence>, StoreError> {
-        self.read(|tx| blocks::newest_winning_share(tx, algorithm))
-    }
-
-    fn credit_block(
-        &self,
-        id: &BlockId,
-        window: &Window,
-        fee: FeeBasisPoints,
-        time_ms: u64,
-    ) -> Result<PoolBlock, StoreError> {
-        self.write(|tx| blocks::credit(tx, id, window, fee, time_ms))
-    }
-
-    fn mature_block(&self, id: &BlockId, time_ms: u64) -> Result<PoolBlock, StoreError> {
-        self.write(|tx| blocks::mature(tx, id, time_ms))
-    }
-
-    fn orphan_block(&self, id: &BlockId, time_ms: u64) -> Result<PoolBlock, StoreError> {
-        self.write(|tx| blocks::orphan(tx, id, time_ms))
-    }
-
-    fn regain_block(&self, id: &BlockId, time_ms: u64) -> Result<PoolBlock, StoreError> {
-        self.write(|tx| blocks::regain(tx, id, time_ms))
-    }
-
-    fn reject_block(&self, id: &BlockId) -> Result<PoolBlock, StoreError> {
-        self.write(|tx| blocks::reject(tx, id))
-    }
-
-    fn payable(&self, payout_min: Amount) -> Result<Vec<(AccountId, Amount)>, StoreError> {
-        self.read(|tx| sums::payable(tx, payout_min))
-    }
-
-    fn reserve_payout(&self, payout: &NewPayout) -> Result<Payout, StoreError> {
-        self.write(|tx| payouts::reserve(tx, payout))
-    }
-
-    fn store_signed(&self, id: PayoutId, signed: &[u8]) -> Result<Payout, StoreError> {
-        self.write(|tx| payouts::store_signed(tx, id, signed))
-    }
-
-    fn mark_payout(&self, id: PayoutId, state: PayoutState) -> Result<Payout, StoreError> {
-        self.write(|tx| payouts::mark(tx, id, state))
-    }
-
-    fn finalize_payout(&self, id: PayoutId, time_ms: u64) -> Result<Payout, StoreError> {
-        self.write(|tx| payouts::finalize(tx, id, time_ms))
-    }
-
-    fn void_payout(&self, id: PayoutId, time_ms: u64) -> Result<Payout, StoreError> {
-        self.write(|tx| payouts::void(tx, id, time_ms))
-    }
-
-    fn open_payouts(&self) -> Result<Vec<Payout>, StoreError> {
-        self.read(payouts::open)
-    }
-
-    fn payout_of_txid(&self, txid: &TxId) -> Result<Option<Payout>, StoreError> {
-        self.read(|tx| payouts::of_txid(tx, txid))
-    }
-
-    fn payouts_of(&self, account: AccountId, limit: usize) -> Result<Vec<PayoutEntry>, StoreError> {
-        self.read(|tx| payouts::of_account(tx, account, limit))
-    }
-
-    fn balance(&self, account: LedgerAccount) -> Result<u64, StoreError> {
-        self.read(|tx| journal::balance(tx, account))
-    }
-
-    fn miner_balances(&self, account: AccountId) -> Result<MinerBalances, StoreError> {
-        self.read(|tx| sums::miner(tx, account))
-    }
-
-    fn totals(&self) -> Result<Totals, StoreError> {
-        self.read(sums::totals)
-    }
-
-    fn imbalance(&self) -> Result<i128, StoreError> {
-        self.read(sums::imbalance)
-    }
-
-    fn journal_head(&self) -> Result<JournalHash, StoreError> {
-        self.read(|tx| Ok(journal::tail(tx)?.hash))
-    }
-
-    fn audit(&self) -> Result<AuditReport, StoreError> {
-        let mut auditor = lock(&self.auditor);
-        let outcome = self.read(|tx| audit::continue_audit(tx, &mut auditor));
-        if let Err(StoreError::Integrity { reason, .. }) = &outcome {
-            tracing::error!(path = %self.path.display(), reason, "the ledger stops writing");
-            lock(&self.writer).stopped.get_or_insert_with(|| reason.clone());
-        }
-        outcome
+/// What SQLite says, as a consequence.
+fn consequence(path: &Path, error: &rusqlite::Error) -> StoreError {
+    let (path, reason) = (path.to_owned(), error.to_string());
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => StoreError::DiskFull(path),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::ConstraintViolation) => StoreError::Corrupt { path, reason },
+        Some(ErrorCode::NotADatabase) => StoreError::Foreign { path, reason: "it is not a SQLite database".to_owned() },
+        _ => StoreError::Database { path, reason },
     }
 }

@@ -32,7 +32,6 @@ struct Chain {
     /// By height.
     best: Vec<BlockId>,
     mempool: Vec<Transaction>,
-    refuses: Option<String>,
     sealed: u32,
 }
 
@@ -44,13 +43,7 @@ impl FakeNode {
             vec![Transaction::coinbase(Height(0), vec![], vec![])],
         );
         let id = genesis.id();
-        let chain = Chain {
-            blocks: HashMap::from([(id, genesis)]),
-            best: vec![id],
-            mempool: Vec::new(),
-            refuses: None,
-            sealed: 0,
-        };
+        let chain = Chain { blocks: HashMap::from([(id, genesis)]), best: vec![id], mempool: Vec::new(), sealed: 0 };
         let tip = watch::Sender::new(chain.tip());
         Arc::new(Self { chain: Mutex::new(chain), tip, genesis: id })
     }
@@ -109,19 +102,6 @@ impl FakeNode {
         let mut chain = self.chain.lock();
         chain.sealed += 1;
         template.seal(seal(algorithm, chain.sealed)).expect("the algorithm is active")
-    }
-
-    /// Refuses every transaction from now on, or takes them again.
-    pub(crate) fn refuse_transactions(&self, reason: Option<&str>) {
-        self.chain.lock().refuses = reason.map(str::to_owned);
-    }
-
-    pub(crate) fn forget_mempool(&self) {
-        self.chain.lock().mempool.clear();
-    }
-
-    pub(crate) fn mempool(&self) -> Vec<Transaction> {
-        self.chain.lock().mempool.clone()
     }
 
     /// Sends coins out of the blue: the next block pays them.
@@ -362,9 +342,6 @@ impl NodeApi for FakeNode {
 
     fn submit_transaction(&self, transaction: Transaction) -> Result<TxId, SubmitTransactionError> {
         let mut chain = self.chain.lock();
-        if let Some(reason) = &chain.refuses {
-            return Err(SubmitTransactionError::Invalid(reason.clone()));
-        }
         chain.check(&transaction)?;
         let txid = transaction.txid();
         chain.mempool.push(transaction);

@@ -5,25 +5,63 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
+use bq_books::{BookStore, SqliteBooks};
 use bq_chain_api::{NodeApi, TemplateRequest};
-use bq_ledger::{LedgerAccount, ShareSequence};
-use bq_mining_message::{RecordShareError, Share};
-use bq_pool_store::{LedgerStore, SqliteLedger};
-use bq_primitives::{AccountId, Algorithm, BlockId, KeyHash, NetworkDifficulty, ShareDifficulty, WorkerName};
-use bq_share_log::{LogOptions, RealDisk, ShareLog};
+use bq_ledger::LedgerAccount;
+use bq_mining_message::{RecordShareError, Share, ShareSequence};
+use bq_pool_machine::{Commitment, PayoutState};
+use bq_primitives::{
+    Address, Algorithm, BlockId, KeyHash, NetworkDifficulty, ShareDifficulty, Transaction, TxOut, Witness, WorkerName,
+};
+use bq_segments::RealDisk;
 use std::time::Duration;
 use tempfile::TempDir;
 
 use super::{
-    FakeSigner, NETWORK, POOL_KEY, address, atoms,
-    crash::{DyingDisk, DyingNode, DyingStore},
+    NETWORK, atoms,
+    dying::{DyingDisk, DyingNode, DyingStore},
     fake_node::FakeNode,
 };
-use crate::{PoolConfig, core::Core, shares::AcceptedShare};
+use crate::{PayoutSigner, PoolConfig, PoolError, SignerError, follow::Progress, keeper::Keeper, submitter::Submitter};
 
-pub(crate) const LANE: Algorithm = Algorithm::Sha256d;
+pub(crate) const POOL_KEY: KeyHash = KeyHash([0xaa; 32]);
+pub(crate) const COMMITMENT_KEY: [u8; 32] = [0x55; 32];
 /// Difficulty of every block.
 pub(crate) const D: u64 = 1000;
+
+pub(crate) fn key(number: u8) -> KeyHash {
+    KeyHash([number; 32])
+}
+
+pub(crate) fn address(number: u8) -> Address {
+    Address { network: NETWORK, key_hash: key(number) }
+}
+
+/// Signs with zeros; the fake chain only counts signatures.
+pub(crate) struct FakeSigner(pub(crate) KeyHash);
+
+impl PayoutSigner for FakeSigner {
+    fn key_hash(&self) -> KeyHash {
+        self.0
+    }
+
+    fn commitment_key(&self) -> [u8; 32] {
+        COMMITMENT_KEY
+    }
+
+    fn sign_transaction(
+        &self,
+        _genesis: &BlockId,
+        mut transaction: Transaction,
+        spent: &[TxOut],
+    ) -> Result<Transaction, SignerError> {
+        assert!(spent.iter().all(|output| output.key_hash == self.0));
+        assert_eq!(spent.len(), transaction.inputs.len());
+        let witness = Witness { public_key: Box::new([0; 1952]), signature: Box::new([0; 3309]) };
+        transaction.witnesses = vec![witness; spent.len()];
+        Ok(transaction)
+    }
+}
 
 /// Counts effects, and dies at one of them: before it, or after it but before anyone hears of it.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +70,7 @@ pub(crate) struct Death {
     armed: Arc<AtomicBool>,
     after: Arc<AtomicBool>,
     dead: Arc<AtomicBool>,
+    full: Arc<AtomicBool>,
 }
 
 impl Death {
@@ -43,15 +82,13 @@ impl Death {
         death
     }
 
-    /// Every effect fails from now on.
-    pub(crate) fn strike(&self) {
-        self.dead.store(true, Ordering::SeqCst);
+    /// The disk has no room any more, or has some again.
+    pub(crate) fn set_full(&self, full: bool) {
+        self.full.store(full, Ordering::SeqCst);
     }
 
-    /// The disk has room again: what failed was no death after all.
-    pub(crate) fn heal(&self) {
-        self.armed.store(false, Ordering::SeqCst);
-        self.dead.store(false, Ordering::SeqCst);
+    pub(crate) fn is_full(&self) -> bool {
+        self.full.load(Ordering::SeqCst)
     }
 
     pub(crate) fn is_dead(&self) -> bool {
@@ -75,9 +112,10 @@ pub(crate) struct World {
     pub(crate) folder: TempDir,
     pub(crate) node: Arc<FakeNode>,
     pub(crate) config: PoolConfig,
+    pub(crate) key: KeyHash,
     /// The pool died and was started again.
     pub(crate) revived: bool,
-    core: Option<Core>,
+    keeper: Option<Keeper>,
 }
 
 impl World {
@@ -99,23 +137,20 @@ impl World {
             ..PoolConfig::new(folder.path().to_owned(), NETWORK)
         };
         change(&mut config);
-        let mut world = Self { folder, node: FakeNode::new(), config, revived: false, core: None };
+        let mut world = Self { folder, node: FakeNode::new(), config, key: POOL_KEY, revived: false, keeper: None };
         world.open(death);
         world
     }
 
     /// Kills the pool and opens it again.
     pub(crate) fn restart(&mut self) {
+        self.revived = true;
         self.open(&Death::default());
     }
 
     fn open(&mut self, death: &Death) {
-        self.core = None;
-        let (store, log) = self.books(death);
-        let node = DyingNode { node: Arc::clone(&self.node), death: death.clone() };
-        let opened = Core::open_with(self.config.clone(), Arc::new(node), Arc::new(FakeSigner), store, log);
-        match opened {
-            Ok(core) => self.core = Some(core),
+        match self.try_open(death) {
+            Ok(()) => {}
             Err(error) => assert!(death.is_dead(), "{error}"),
         }
         if death.is_dead() {
@@ -123,107 +158,134 @@ impl World {
         }
     }
 
-    pub(crate) fn books(&self, death: &Death) -> (Box<dyn LedgerStore>, ShareLog) {
+    pub(crate) fn try_open(&mut self, death: &Death) -> Result<(), PoolError> {
+        self.keeper = None;
         let genesis = self.node.genesis_id();
-        let ledger = self.folder.path().join("ledger.sqlite");
-        let store = SqliteLedger::open(&ledger, NETWORK, &genesis).expect("a ledger");
-        let disk = DyingDisk { disk: RealDisk, death: death.clone() };
-        let options = LogOptions { sync_interval: Duration::from_secs(3600), ..LogOptions::default() };
-        let log = ShareLog::open_on(Box::new(disk), &self.folder.path().join("shares"), genesis, options);
-        (Box::new(DyingStore { store, death: death.clone() }), log.expect("a share log"))
+        let store = SqliteBooks::open(&self.folder.path().join("books.sqlite"), NETWORK, &genesis)?;
+        let node: Arc<dyn NodeApi> = Arc::new(DyingNode { node: Arc::clone(&self.node), death: death.clone() });
+        let disk = Arc::new(DyingDisk { disk: RealDisk, death: death.clone() });
+        let store: Box<dyn BookStore> = Box::new(DyingStore { store, death: death.clone() });
+        let submitter = Submitter::inline(Arc::clone(&node));
+        let signer = Arc::new(FakeSigner(self.key));
+        let keeper = Keeper::open_with(self.config.clone(), node, signer, store, disk, submitter)?;
+        self.keeper = Some(keeper);
+        Ok(())
     }
 
-    pub(crate) fn core(&self) -> &Core {
-        self.core.as_ref().expect("the pool is open")
+    pub(crate) fn keeper(&self) -> &Keeper {
+        self.keeper.as_ref().expect("the pool is open")
     }
 
     pub(crate) fn close(&mut self) {
-        self.core = None;
-    }
-
-    pub(crate) fn account(&self, number: u8) -> AccountId {
-        self.core().account_of(address(number).key_hash).expect("an account")
-    }
-
-    pub(crate) fn share(&self, miner: u8, difficulty: u64) -> AcceptedShare {
-        share_of(self.account(miner), difficulty)
+        self.keeper = None;
     }
 
     pub(crate) fn mine_share(&self, miner: u8, difficulty: u64) {
-        self.core().record(self.share(miner, difficulty), None).expect("booked");
+        self.keeper().record(share_to(key(miner), difficulty), None).expect("booked");
     }
 
     /// A share that is a block.
     pub(crate) fn find_block(&self, miner: u8, difficulty: u64) -> BlockId {
-        let (id, outcome) = self.try_block(self.share(miner, difficulty));
+        let (id, outcome) = self.try_block(share_to(key(miner), difficulty));
         outcome.expect("booked");
         id
     }
 
-    pub(crate) fn try_block(&self, share: AcceptedShare) -> (BlockId, Result<(), RecordShareError>) {
-        let coinbase_data = self.config.pool_tag.clone();
-        let request = TemplateRequest { payout: POOL_KEY, coinbase_data };
-        let template = self.node.template(&request).expect("a template");
+    pub(crate) fn try_block(&self, share: Share) -> (BlockId, Result<(), RecordShareError>) {
+        let mut coinbase_data = self.config.pool_tag.clone();
+        coinbase_data.extend(Commitment(self.keeper().written()).to_bytes(&COMMITMENT_KEY));
+        let template = self.node.template(&TemplateRequest { payout: self.key, coinbase_data }).expect("a template");
         let block = self.node.seal(&template, share.algorithm);
-        (block.id(), self.core().record(share, Some(block)))
+        let id = block.id();
+        let share = Share { block_id: Some(id), ..share };
+        (id, self.keeper().record(share, Some(block)))
     }
 
-    /// Settles until nothing moves.
-    pub(crate) fn settle(&self) {
-        for _ in 0..3 {
-            self.core().settle_once().expect("settled");
+    /// What the thread that keeps the books does, until nothing moves.
+    pub(crate) fn try_settle(&self) -> Result<(), PoolError> {
+        let keeper = self.keeper();
+        for _ in 0..50 {
+            keeper.catch_up_disk()?;
+            keeper.tell_frames()?;
+            let before = keeper.state.read().head();
+            let progress = keeper.follow()?;
+            keeper.adopt_forgotten()?;
+            if progress == Progress::InStep {
+                keeper.compare_coins()?;
+            }
+            keeper.carry_out()?;
+            if progress == Progress::InStep && keeper.state.read().head() == before {
+                return Ok(());
+            }
         }
+        Ok(())
+    }
+
+    pub(crate) fn settle(&self) {
+        self.try_settle().expect("settled");
     }
 
     pub(crate) fn balance(&self, account: LedgerAccount) -> u64 {
-        self.core().store.balance(account).expect("readable")
+        self.keeper().state.read().books().balance(account)
+    }
+
+    pub(crate) fn of(&self, miner: u8, account: fn(bq_primitives::AccountId) -> LedgerAccount) -> u64 {
+        let state = self.keeper().state.read();
+        state.accounts().find(&key(miner)).map_or(0, |number| state.books().balance(account(number)))
     }
 
     pub(crate) fn payable(&self, miner: u8) -> u64 {
-        self.balance(LedgerAccount::MinerPayable(self.account(miner)))
+        self.of(miner, LedgerAccount::MinerPayable)
     }
 
     pub(crate) fn immature(&self, miner: u8) -> u64 {
-        self.balance(LedgerAccount::MinerImmature(self.account(miner)))
+        self.of(miner, LedgerAccount::MinerImmature)
     }
 
     pub(crate) fn paid(&self, miner: u8) -> u64 {
-        let account = self.account(miner);
-        self.core().store.miner_balances(account).expect("readable").paid.atoms()
+        let state = self.keeper().state.read();
+        state.accounts().find(&key(miner)).map_or(0, |account| state.paid(account))
     }
 
-    /// What the last settling found between books and chain.
-    pub(crate) fn delta(&self) -> Option<i128> {
-        self.core().settling.lock().reconciliation.as_ref().map(|books| books.delta)
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        self.keeper().conditions().into_iter().map(|condition| condition.name).collect()
     }
 
-    /// The books balance, agree with the chain to the atom, and miners got on the chain what the books say.
+    /// The books hold what they must, agree with the chain, and miners got on the chain what the books say.
+    #[track_caller]
     pub(crate) fn check_books(&self, miners: &[u8]) {
-        self.core().store.audit().expect("sound");
-        assert_eq!(self.core().store.imbalance().expect("readable"), 0);
-        assert_eq!(self.delta(), Some(0));
+        let state = self.keeper().state.read();
+        state.check().expect("sound");
+        assert!(self.keeper().outside.lock().coins_match);
+        let open = state.payouts().any(|payout| payout.state != PayoutState::Void && payout.is_open());
+        drop(state);
         for miner in miners {
-            assert_eq!(self.node.received(address(*miner).key_hash), self.paid(*miner), "miner {miner}");
+            let (got, paid) = (self.node.received(key(*miner)), self.paid(*miner));
+            assert!(
+                if open { got >= paid } else { got == paid },
+                "miner {miner}: {got} on the chain, {paid} in the books"
+            );
         }
     }
 
     pub(crate) fn shares_in_log(&self) -> usize {
-        let shares = self.core().log.backwards_from(ShareSequence(u64::MAX));
-        shares.collect::<Result<Vec<_>, _>>().expect("readable").len()
+        let log = &self.keeper().log;
+        log.read(ShareSequence::FIRST..log.next()).collect::<Result<Vec<_>, _>>().expect("readable").len()
     }
 }
 
 /// In memory where the system has such a folder: a thousand synced commits need no real disk to be tested.
-fn fast_folder() -> TempDir {
+pub(crate) fn fast_folder() -> TempDir {
     let memory = std::path::Path::new("/dev/shm");
     let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
     made.expect("a folder")
 }
 
-pub(crate) fn share_of(account: AccountId, difficulty: u64) -> AcceptedShare {
-    AcceptedShare {
-        algorithm: LANE,
-        account,
+/// As it comes from a front end.
+pub(crate) fn share_to(payee: KeyHash, difficulty: u64) -> Share {
+    Share {
+        algorithm: Algorithm::Sha256d,
+        payee,
         worker: WorkerName::default(),
         difficulty: ShareDifficulty::from_hashes(difficulty),
         network_difficulty: NetworkDifficulty::from_hashes(D.into()),
@@ -231,11 +293,4 @@ pub(crate) fn share_of(account: AccountId, difficulty: u64) -> AcceptedShare {
         time_ms: 1,
         block_id: None,
     }
-}
-
-/// As it comes from a front end.
-pub(crate) fn share_to(payee: KeyHash, difficulty: u64) -> Share {
-    let AcceptedShare { algorithm, worker, difficulty, network_difficulty, height, time_ms, block_id, .. } =
-        share_of(AccountId(0), difficulty);
-    Share { algorithm, payee, worker, difficulty, network_difficulty, height, time_ms, block_id }
 }

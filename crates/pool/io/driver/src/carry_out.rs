@@ -1,0 +1,115 @@
+//! Carries out what the machine says.
+
+use bq_books::RowKind;
+use bq_chain_api::{SubmitBlockError, SubmitTransactionError};
+use bq_pool_machine::{Command, Event, Outside, PayoutEvent, PayoutId, next};
+use bq_primitives::{Block, BlockId, Decoder, Transaction, TxOut};
+use sha2::{Digest as _, Sha256};
+
+use crate::{PoolError, intake::note_verdict, keeper::Keeper, rows::signed_row, trouble::Trouble};
+
+/// Commands of one round at most: a round must end, so that shares are told meanwhile.
+const COMMANDS_MAX: usize = 1000;
+
+impl Keeper {
+    /// What the machine needs to know of the world.
+    pub(crate) fn outside_now(&self) -> Outside {
+        let outside = *self.outside.lock();
+        Outside {
+            now_ms: self.now_ms(),
+            in_step: outside.in_step,
+            coins_match: outside.coins_match,
+            commitment: outside.commitment,
+        }
+    }
+
+    /// Does what is to be done until only waiting is left.
+    pub(crate) fn carry_out(&self) -> Result<(), PoolError> {
+        let mut done = 0;
+        'again: while done < COMMANDS_MAX {
+            let outside = self.outside_now();
+            let commands = next(&self.state.read(), &outside)?;
+            for command in commands {
+                done += 1;
+                let changed = match command {
+                    Command::Append(event) => {
+                        let applied = self.tell(&event, Vec::new())?;
+                        self.show_changes(&applied);
+                        true
+                    }
+                    Command::Sign(payout) => self.sign(payout)?,
+                    Command::Send(payout) => self.send(payout).map(|()| false)?,
+                    Command::Submit(block) => self.submit_again(&block).map(|()| false)?,
+                };
+                if changed {
+                    continue 'again;
+                }
+            }
+            return Ok(());
+        }
+        self.look_now.notify_one();
+        Ok(())
+    }
+
+    /// The same plan always gives the same transaction, so a crash between signing and storing costs nothing.
+    fn sign(&self, id: PayoutId) -> Result<bool, PoolError> {
+        let state = self.state.read();
+        let Some(payout) = state.payout(id) else { return Ok(false) };
+        let planned = payout.planned.clone();
+        let unsigned = planned.transaction(state.accounts(), self.key_hash());
+        let genesis = self.node.genesis_id();
+        drop(state);
+        let wrong = || PoolError::Inconsistent(format!("payout {id} does not rebuild to what was planned"));
+        let unsigned = unsigned.filter(|transaction| transaction.txid() == planned.txid).ok_or_else(wrong)?;
+        let output = |input: &bq_pool_machine::PayoutInput| TxOut { amount: input.amount, key_hash: self.key_hash() };
+        let spent: Vec<TxOut> = planned.inputs.iter().map(output).collect();
+        let signed = match self.signer.sign_transaction(&genesis, unsigned, &spent) {
+            Ok(signed) if signed.txid() == planned.txid => signed,
+            Ok(_) => return Err(PoolError::Inconsistent(format!("the signer changed payout {id}"))),
+            Err(error) => {
+                self.trouble(Trouble::Signer, Some(error.to_string()));
+                return Ok(false);
+            }
+        };
+        self.trouble(Trouble::Signer, None);
+        let bytes = signed.to_bytes();
+        let digest: [u8; 32] = Sha256::digest(&bytes).into();
+        let event = Event::Payout(PayoutEvent::Signed { payout: id, digest });
+        let applied = self.tell(&event, vec![signed_row(id, bytes)])?;
+        self.show_changes(&applied);
+        Ok(true)
+    }
+
+    /// The stored bytes and no others, as often as it takes.
+    fn send(&self, id: PayoutId) -> Result<(), PoolError> {
+        let Some(bytes) = self.store.row(RowKind::Signed, &id.to_string())? else {
+            return Err(PoolError::Inconsistent(format!("the signed bytes of payout {id} are missing")));
+        };
+        let expected = self.state.read().payout(id).and_then(|payout| payout.signed);
+        let digest: [u8; 32] = Sha256::digest(&bytes).into();
+        if expected.is_some_and(|expected| expected != digest) {
+            return Err(PoolError::Inconsistent(format!("the signed bytes of payout {id} were changed")));
+        }
+        let mut decoder = Decoder::new(&bytes);
+        let transaction = Transaction::decode(&mut decoder)
+            .map_err(|error| PoolError::Inconsistent(format!("the signed bytes of payout {id}: {error}")))?;
+        match self.node.submit_transaction(transaction) {
+            Ok(_) | Err(SubmitTransactionError::Duplicate) => {}
+            Err(SubmitTransactionError::Node(error)) => return Err(error.into()),
+            Err(error) => tracing::warn!(payout = %id, %error, "a payout is sent again later"),
+        }
+        Ok(())
+    }
+
+    fn submit_again(&self, id: &BlockId) -> Result<(), PoolError> {
+        let Some(bytes) = self.store.row(RowKind::BlockBytes, &id.to_string())? else { return Ok(()) };
+        let block = Block::from_bytes(&bytes)
+            .map_err(|error| PoolError::Inconsistent(format!("the stored bytes of block {id}: {error}")))?;
+        let verdict = self.node.submit_block(block);
+        match &verdict {
+            Err(SubmitBlockError::Duplicate) => {}
+            verdict => note_verdict(id, verdict),
+        }
+        Ok(())
+    }
+}

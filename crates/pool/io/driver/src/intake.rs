@@ -1,0 +1,168 @@
+use std::collections::{BTreeMap, HashSet};
+
+use bq_chain_api::SubmitBlockError;
+use bq_mining_message::{RecordShareError, Share, SharePosition, ShareSequence};
+use bq_pool_machine::{Candidate, Winning};
+use bq_primitives::{Amount, Block, BlockId, KeyHash};
+use bq_segments::AppendError;
+
+use crate::{clock::Clock, keeper::Keeper};
+
+/// What came in since the books were last told.
+#[derive(Debug, Default)]
+pub(crate) struct Intake {
+    /// Keys that have an account, or will have one with the next frames.
+    known: HashSet<KeyHash>,
+    /// Keys without an account, in the order of their first shares.
+    new_keys: Vec<(ShareSequence, KeyHash)>,
+    /// Blocks that were found and are not told yet.
+    found: BTreeMap<BlockId, Found>,
+}
+
+/// A found block on its way into the books.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    /// As it will be told, but for its own share.
+    pub(crate) candidate: Candidate,
+    /// To be submitted again after a crash.
+    pub(crate) bytes: Vec<u8>,
+    /// Its own share while that could not be written, for want of room.
+    pub(crate) unwritten: Option<Share>,
+    /// Where its own share lies.
+    pub(crate) sequence: Option<ShareSequence>,
+}
+
+impl Intake {
+    pub(crate) fn with_known(known: impl IntoIterator<Item = KeyHash>) -> Self {
+        Self { known: known.into_iter().collect(), ..Self::default() }
+    }
+
+    pub(crate) fn note(&mut self, sequence: ShareSequence, key: KeyHash) {
+        if self.known.insert(key) {
+            self.new_keys.push((sequence, key));
+        }
+    }
+
+    /// New keys of shares before `end`, in the order of their first shares.
+    pub(crate) fn take_keys(&mut self, end: ShareSequence) -> Vec<KeyHash> {
+        let (taken, kept): (Vec<_>, Vec<_>) = self.new_keys.drain(..).partition(|(sequence, _)| *sequence < end);
+        self.new_keys = kept;
+        taken.into_iter().map(|(_, key)| key).collect()
+    }
+
+    pub(crate) fn found(&self, id: &BlockId) -> Option<&Found> {
+        self.found.get(id)
+    }
+
+    /// Blocks whose own share is written before `end`; they are forgotten here once they are told.
+    pub(crate) fn tellable(&self, end: ShareSequence) -> Vec<Found> {
+        let is_written = |found: &&Found| found.sequence.is_some_and(|sequence| sequence < end);
+        self.found.values().filter(is_written).cloned().collect()
+    }
+
+    pub(crate) fn told(&mut self, id: &BlockId) {
+        self.found.remove(id);
+    }
+}
+
+impl Keeper {
+    /// Hands the block to the node, whatever else is full or failing, and writes the share.
+    pub(crate) fn record(&self, share: Share, block: Option<Block>) -> Result<(), RecordShareError> {
+        if let Some(block) = block {
+            self.found(block, &share);
+        }
+        let block_id = share.block_id;
+        match self.append(&share) {
+            Ok(sequence) => {
+                if let Some(id) = block_id {
+                    self.wrote_block_share(&id, sequence);
+                }
+                self.stats.lock().accept(self.clock.uptime_secs(), &share);
+                self.look_now.notify_one();
+                Ok(())
+            }
+            Err(error) => {
+                self.metrics.share_log_error();
+                Err(RecordShareError::Log(error.to_string()))
+            }
+        }
+    }
+
+    fn append(&self, share: &Share) -> Result<ShareSequence, AppendError> {
+        // One lock over both: the books must not be told of a share before its key is known here.
+        let mut intake = self.intake.lock();
+        let sequence = self.log.append(share)?;
+        intake.note(sequence, share.payee);
+        Ok(sequence)
+    }
+
+    fn found(&self, block: Block, share: &Share) {
+        let id = block.id();
+        let candidate = self.candidate(&block, Winning::NoShares);
+        let bytes = block.to_bytes();
+        let found = Found { candidate, bytes, unwritten: Some(share.clone()), sequence: None };
+        self.intake.lock().found.entry(id).or_insert(found);
+        self.submitter.submit(block);
+    }
+
+    fn wrote_block_share(&self, id: &BlockId, sequence: ShareSequence) {
+        if let Some(found) = self.intake.lock().found.get_mut(id) {
+            found.unwritten = None;
+            found.sequence = Some(sequence);
+            found.candidate.winning = Winning::Share(SharePosition { front_end: self.config.front_end, sequence });
+        }
+    }
+
+    /// Shares of blocks that could not be written when they were found: there may be room now.
+    pub(crate) fn write_owed_shares(&self) -> Result<(), AppendError> {
+        let owed: Vec<(BlockId, Share)> = {
+            let intake = self.intake.lock();
+            intake.found.iter().filter_map(|(id, found)| Some((*id, found.unwritten.clone()?))).collect()
+        };
+        for (id, share) in owed {
+            // The submitting thread may just have written it.
+            let is_owed = self.intake.lock().found.get(&id).is_some_and(|found| found.unwritten.is_some());
+            if is_owed {
+                let sequence = self.append(&share)?;
+                self.wrote_block_share(&id, sequence);
+            }
+        }
+        Ok(())
+    }
+
+    /// A block as the log is told of it.
+    pub(crate) fn candidate(&self, block: &Block, winning: Winning) -> Candidate {
+        let outputs = block.transactions.first().map_or([].as_slice(), |coinbase| coinbase.outputs.as_slice());
+        let ours = (0_u32..).zip(outputs).filter(|(_, output)| output.key_hash == self.key_hash());
+        Candidate {
+            id: block.id(),
+            height: block.header.height,
+            algorithm: block.header.algorithm,
+            coinbase: block.transactions.first().map(bq_primitives::Transaction::txid).unwrap_or_default(),
+            outputs: ours
+                .map(|(index, output)| (index, output.amount))
+                .filter(|(_, amount)| *amount > Amount::ZERO)
+                .collect(),
+            winning,
+            time: block.header.time.0,
+        }
+    }
+}
+
+/// What the node said of a block of the pool.
+pub(crate) fn note_verdict(id: &BlockId, verdict: &Result<BlockId, SubmitBlockError>) {
+    match verdict {
+        Ok(_) | Err(SubmitBlockError::Duplicate) => tracing::info!(block = %id, "block found"),
+        Err(SubmitBlockError::Invalid(reason)) => {
+            tracing::error!(block = %id, %reason, "the node refused a block of the pool");
+        }
+        Err(error) => tracing::warn!(block = %id, %error, "a block is submitted again"),
+    }
+}
+
+impl Keeper {
+    /// Milliseconds since 1970.
+    pub(crate) fn now_ms(&self) -> u64 {
+        Clock::unix_ms()
+    }
+}

@@ -1,0 +1,199 @@
+use std::sync::Arc;
+
+use bq_books::{Batch, BookStore, Checkpoint, NewEvent, Row};
+use bq_chain_api::{NodeApi, Template};
+use bq_pool_machine::{Applied, CommitmentCheck, Event, LogHead, State};
+use bq_primitives::{BlockId, KeyHash};
+use bq_segments::ShareLog;
+use bq_views::Event as LiveEvent;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{Notify, broadcast, watch};
+
+use crate::{
+    PayoutSigner, PoolConfig, PoolError, clock::Clock, intake::Intake, metrics::PoolMetrics, rows::rows_of,
+    source::OwnShares, stats::Stats, submitter::Submitter, trouble::Troubles,
+};
+
+/// Keeps the books: the state in memory, the log on disk, and what the driver's threads share.
+pub(crate) struct Keeper {
+    pub(crate) config: PoolConfig,
+    pub(crate) node: Arc<dyn NodeApi>,
+    pub(crate) signer: Arc<dyn PayoutSigner>,
+    pub(crate) commitment_key: [u8; 32],
+    pub(crate) store: Box<dyn BookStore>,
+    pub(crate) log: Arc<ShareLog>,
+    pub(crate) shares: OwnShares,
+    pub(crate) epoch: bq_mining_message::BootEpoch,
+    /// Only [`Keeper::tell`] writes it.
+    pub(crate) state: RwLock<State>,
+    /// Held by whoever tells the log something: one event after the other.
+    writing: Mutex<Writing>,
+    pub(crate) intake: Mutex<Intake>,
+    pub(crate) submitter: Submitter,
+    pub(crate) outside: Mutex<OutsideView>,
+    pub(crate) troubles: Mutex<Troubles>,
+    pub(crate) clock: Clock,
+    pub(crate) stats: Mutex<Stats>,
+    pub(crate) metrics: PoolMetrics,
+    pub(crate) live: broadcast::Sender<LiveEvent>,
+    pub(crate) template: watch::Sender<Option<Arc<Template>>>,
+    /// Asks the thread that keeps the books to look now.
+    pub(crate) look_now: Notify,
+}
+
+/// What the node last said, beside the state.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OutsideView {
+    pub(crate) in_step: bool,
+    pub(crate) coins_match: bool,
+    pub(crate) commitment: CommitmentCheck,
+    pub(crate) announced_tip: Option<BlockId>,
+}
+
+#[derive(Debug, Default)]
+struct Writing {
+    /// What the state has and the disk has not yet: nothing else is told before it is written.
+    unwritten: Option<Batch>,
+    written: LogHead,
+    checkpoint: LogHead,
+}
+
+/// Events that a slow reader of the live feed may lag behind before it loses some.
+const LIVE_EVENTS_KEPT: usize = 256;
+
+/// The parts that [`Keeper::new`] puts together.
+pub(crate) struct Parts {
+    pub(crate) config: PoolConfig,
+    pub(crate) node: Arc<dyn NodeApi>,
+    pub(crate) signer: Arc<dyn PayoutSigner>,
+    pub(crate) store: Box<dyn BookStore>,
+    pub(crate) log: Arc<ShareLog>,
+    pub(crate) epoch: bq_mining_message::BootEpoch,
+    pub(crate) state: State,
+    pub(crate) checkpoint: LogHead,
+    pub(crate) submitter: Submitter,
+}
+
+impl Keeper {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { config, node, signer, store, log, epoch, state, checkpoint, submitter } = parts;
+        let known = state.accounts().iter().map(|(_, key)| key);
+        let intake = Intake::with_known(known);
+        let writing = Writing { unwritten: None, written: state.head(), checkpoint };
+        let outside =
+            OutsideView { in_step: false, coins_match: true, commitment: CommitmentCheck::Fine, announced_tip: None };
+        Self {
+            commitment_key: signer.commitment_key(),
+            shares: OwnShares(Arc::clone(&log)),
+            submitter,
+            config,
+            node,
+            signer,
+            store,
+            log,
+            epoch,
+            state: RwLock::new(state),
+            writing: Mutex::new(writing),
+            intake: Mutex::new(intake),
+            outside: Mutex::new(outside),
+            troubles: Mutex::default(),
+            clock: Clock::start(),
+            stats: Mutex::default(),
+            metrics: PoolMetrics::register(),
+            live: broadcast::Sender::new(LIVE_EVENTS_KEPT),
+            template: watch::Sender::new(None),
+            look_now: Notify::new(),
+        }
+    }
+
+    pub(crate) fn key_hash(&self) -> KeyHash {
+        self.signer.key_hash()
+    }
+
+    /// The newest event that is on disk.
+    pub(crate) fn written(&self) -> LogHead {
+        self.writing.lock().written
+    }
+
+    /// Appends one event, and rows that belong to it.
+    pub(crate) fn tell(&self, event: &Event, rows: Vec<Row>) -> Result<Applied, PoolError> {
+        let applied = self.tell_all(std::slice::from_ref(event), rows)?;
+        applied.into_iter().next().ok_or_else(|| PoolError::Inconsistent("an event was not applied".to_owned()))
+    }
+
+    /// Appends events and rows in one step. A fault in the middle keeps what came before it. When the disk is full the state
+    /// keeps them and nothing else is told until they are written.
+    pub(crate) fn tell_all(&self, events: &[Event], rows: Vec<Row>) -> Result<Vec<Applied>, PoolError> {
+        let mut writing = self.writing.lock();
+        self.write_unwritten(&mut writing)?;
+        let mut batch = Batch { expected: writing.written, rows, ..Batch::default() };
+        let mut all = Vec::with_capacity(events.len());
+        let mut fault = None;
+        {
+            let mut state = self.state.write();
+            for event in events {
+                match state.apply(event, &self.shares) {
+                    Ok(applied) => {
+                        batch.rows.extend(rows_of(&state, &applied));
+                        let (head, kind, bytes) = (applied.head, event.name(), applied.bytes.clone());
+                        batch.events.push(NewEvent { head, kind, bytes });
+                        all.push(applied);
+                    }
+                    Err(error) => {
+                        fault = Some(error);
+                        break;
+                    }
+                }
+            }
+        }
+        if !batch.events.is_empty() {
+            writing.unwritten = Some(batch);
+            self.write_unwritten(&mut writing)?;
+        }
+        match fault {
+            Some(fault) => Err(fault.into()),
+            None => Ok(all),
+        }
+    }
+
+    /// Writes what the disk had no room for.
+    pub(crate) fn catch_up_disk(&self) -> Result<(), PoolError> {
+        self.write_unwritten(&mut self.writing.lock())
+    }
+
+    fn write_unwritten(&self, writing: &mut Writing) -> Result<(), PoolError> {
+        let Some(batch) = &writing.unwritten else { return Ok(()) };
+        let end = batch.events.last().map_or(writing.written, |event| event.head);
+        self.store.append(batch)?;
+        writing.written = end;
+        writing.unwritten = None;
+        Ok(())
+    }
+
+    /// Writes the state as a starting point, if many events came since the last one or `now` is set.
+    pub(crate) fn checkpoint(&self, now: bool) -> Result<(), PoolError> {
+        let mut writing = self.writing.lock();
+        self.write_unwritten(&mut writing)?;
+        let since = writing.written.number.0.saturating_sub(writing.checkpoint.number.0);
+        if since == 0 || (!now && since < self.config.checkpoint_events) {
+            return Ok(());
+        }
+        let mut state = self.state.write();
+        state.check()?;
+        let before = Checkpoint { head: state.head(), state: state.to_bytes()? };
+        let event = Event::Checkpoint(state.digest()?);
+        let applied = state.apply(&event, &self.shares)?;
+        drop(state);
+        let new = NewEvent { head: applied.head, kind: event.name(), bytes: applied.bytes };
+        let batch = Batch { expected: writing.written, events: vec![new], rows: Vec::new(), checkpoint: Some(before) };
+        writing.unwritten = Some(batch);
+        self.write_unwritten(&mut writing)?;
+        writing.checkpoint = writing.written;
+        Ok(())
+    }
+
+    /// Tells the live feed; nobody may be listening.
+    pub(crate) fn show(&self, event: LiveEvent) {
+        drop(self.live.send(event));
+    }
+}

@@ -1,0 +1,208 @@
+//! What happens at start: the newest checkpoint and what came after it give the state; the share log must have what the books
+//! name.
+
+use std::{path::Path, sync::Arc};
+
+use bq_books::{BookStore, SqliteBooks};
+use bq_chain_api::NodeApi;
+use bq_mining_message::{BootEpoch, FrameHeader, ShareSequence};
+use bq_pool_machine::{Act, Event, EventError, Fault, LogHead, LogNumber, Opened, Operator, State};
+use bq_segments::{Disk, LogIdentity, LogOptions, RealDisk, ShareLog};
+
+use crate::{
+    PayoutSigner, PoolConfig, PoolError,
+    clock::Clock,
+    keeper::{Keeper, Parts},
+    source::OwnShares,
+    submitter::Submitter,
+};
+
+/// Events read at once.
+const EVENTS_READ: usize = 4096;
+
+impl Keeper {
+    /// Opens books and share log, and makes the state of now.
+    pub(crate) fn open(
+        config: PoolConfig,
+        node: Arc<dyn NodeApi>,
+        signer: Arc<dyn PayoutSigner>,
+    ) -> Result<Self, PoolError> {
+        config.terms()?;
+        if node.network() != config.network {
+            return Err(PoolError::WrongNetwork { got: node.network(), expected: config.network });
+        }
+        std::fs::create_dir_all(&config.data_dir)?;
+        let store = SqliteBooks::open(&config.data_dir.join("books.sqlite"), config.network, &node.genesis_id())?;
+        let submitter = Submitter::start(Arc::clone(&node))?;
+        Self::open_with(config, node, signer, Box::new(store), Arc::new(RealDisk), submitter)
+    }
+
+    /// As [`Keeper::open`], on books that are open already and a disk for the share log.
+    pub(crate) fn open_with(
+        config: PoolConfig,
+        node: Arc<dyn NodeApi>,
+        signer: Arc<dyn PayoutSigner>,
+        store: Box<dyn BookStore>,
+        disk: Arc<dyn Disk>,
+        submitter: Submitter,
+    ) -> Result<Self, PoolError> {
+        let terms = config.terms()?;
+        let opened = opened(&config, node.as_ref(), signer.as_ref());
+        let (log, state, checkpoint) = read_books(&config, store.as_ref(), disk, &opened)?;
+        let epoch = BootEpoch(state.front_end(config.front_end).map_or(1, |head| head.epoch.0.saturating_add(1)));
+        let parts = Parts { config, node, signer, store, log: Arc::new(log), epoch, state, checkpoint, submitter };
+        let keeper = Self::new(parts);
+        keeper.begin(&opened)?;
+        keeper.take_in_tail()?;
+        if keeper.state.read().terms() != Some(&terms) {
+            keeper.tell(&Event::Terms(terms), Vec::new())?;
+        }
+        keeper.seed_stats();
+        Ok(keeper)
+    }
+
+    /// A new log is opened; an old one must be this key's.
+    fn begin(&self, opened: &Opened) -> Result<(), PoolError> {
+        let known = self.state.read().opened().copied();
+        match known {
+            None => self.tell(&Event::Opened(*opened), Vec::new()).map(|_| ()),
+            Some(known) if known.key == opened.key => Ok(()),
+            Some(_) if self.config.accept_new_key => {
+                let act = Act::NewKey { key: opened.key };
+                let (who, reason) = ("operator".to_owned(), "started with --new-key".to_owned());
+                let operator = Operator { act, who, reason, time_ms: Clock::unix_ms() };
+                self.tell(&Event::Operator(operator), Vec::new()).map(|_| ())
+            }
+            Some(known) => Err(PoolError::WrongKey { log: known.key, file: opened.key }),
+        }
+    }
+
+    /// Shares that were acknowledged and not told to the books before the process ended.
+    fn take_in_tail(&self) -> Result<(), PoolError> {
+        let told = self.state.read().front_end(self.config.front_end).map_or(ShareSequence::FIRST, |head| head.next);
+        for share in self.log.read(told..self.log.next()) {
+            let (sequence, share) = share?;
+            self.intake.lock().note(sequence, share.payee);
+        }
+        self.tell_frames()
+    }
+}
+
+fn opened(config: &PoolConfig, node: &dyn NodeApi, signer: &dyn PayoutSigner) -> Opened {
+    let maturity = node.coinbase_maturity();
+    Opened {
+        network: config.network,
+        genesis: node.genesis_id(),
+        key: signer.key_hash(),
+        maturity,
+        horizon: maturity.saturating_mul(10).saturating_add(1000),
+    }
+}
+
+/// The share log, and the state that the log of events comes to.
+fn read_books(
+    config: &PoolConfig,
+    store: &dyn BookStore,
+    disk: Arc<dyn Disk>,
+    opened: &Opened,
+) -> Result<(ShareLog, State, LogHead), PoolError> {
+    let checkpoint = store.checkpoint()?;
+    let mut state = match &checkpoint {
+        Some(checkpoint) => State::from_bytes(&checkpoint.state)?,
+        None => State::default(),
+    };
+    let start = checkpoint.map_or(LogHead::default(), |checkpoint| checkpoint.head);
+    let first = start.number.next();
+    if state.head() != start {
+        return Err(PoolError::Log { number: start.number, fault: Fault::Event(EventError::NotCanonical) });
+    }
+    // How far the share log must reach follows from the frames alone; the shares themselves are needed to apply the rest.
+    let told = shares_told(store, &state, first, config)?;
+    let log = open_shares(config, disk, opened, told)?;
+    verify_shares(config, store, &log)?;
+    let shares = OwnShares(Arc::new(log));
+    replay(store, &mut state, first, &shares)?;
+    let OwnShares(log) = shares;
+    let log = Arc::into_inner(log).ok_or_else(|| PoolError::Inconsistent("the share log is in use".to_owned()))?;
+    Ok((log, state, start))
+}
+
+fn replay(store: &dyn BookStore, state: &mut State, first: LogNumber, shares: &OwnShares) -> Result<(), PoolError> {
+    let mut next = first;
+    loop {
+        let events = store.read(next, EVENTS_READ)?;
+        if events.is_empty() {
+            return Ok(());
+        }
+        for stored in &events {
+            let number = next;
+            let log_fault = |fault| PoolError::Log { number, fault };
+            let event = Event::from_bytes(&stored.bytes).map_err(|error| log_fault(error.into()))?;
+            let applied = state.apply(&event, shares).map_err(log_fault)?;
+            if applied.head != stored.head {
+                return Err(log_fault(Fault::Invariant(number, "it does not continue the hash chain".to_owned())));
+            }
+            next = number.next();
+        }
+    }
+}
+
+/// Position after the newest share that the books were told of.
+fn shares_told(
+    store: &dyn BookStore,
+    state: &State,
+    first: LogNumber,
+    config: &PoolConfig,
+) -> Result<ShareSequence, PoolError> {
+    let in_state = state.front_end(config.front_end).map_or(ShareSequence::FIRST, |head| head.next);
+    for stored in store.newest("frame", LogNumber(u64::MAX), 1)? {
+        if stored.head.number >= first
+            && let Ok(Event::Frame(frame)) = Event::from_bytes(&stored.bytes)
+        {
+            return Ok(in_state.max(frame.end()));
+        }
+    }
+    Ok(in_state)
+}
+
+/// Opens the share log where it lies.
+pub(crate) fn open_shares(
+    config: &PoolConfig,
+    disk: Arc<dyn Disk>,
+    opened: &Opened,
+    at_least: ShareSequence,
+) -> Result<ShareLog, PoolError> {
+    let identity = LogIdentity { genesis: opened.genesis, front_end: config.front_end };
+    // The thread that keeps the books syncs before it tells of shares.
+    let options = LogOptions { sync_interval: None, ..LogOptions::default() };
+    let folder = shares_folder(&config.data_dir);
+    Ok(ShareLog::open(disk, &folder, identity, at_least, options)?)
+}
+
+/// Where the share log lies.
+pub(crate) fn shares_folder(data_dir: &Path) -> std::path::PathBuf {
+    data_dir.join("share-log")
+}
+
+/// The newest shares are those that the books name. The files' own hashes cover all of them; this covers somebody who wrote the
+/// hashes anew.
+fn verify_shares(config: &PoolConfig, store: &dyn BookStore, log: &ShareLog) -> Result<(), PoolError> {
+    let lowest = log.next().0.saturating_sub(config.verify_shares).max(log.status().pruned_before.0);
+    let holes = log.status().holes;
+    let mut before = LogNumber(u64::MAX);
+    loop {
+        let stored = store.newest("frame", before, EVENTS_READ)?;
+        let frames: Vec<FrameHeader> = stored
+            .iter()
+            .filter_map(|stored| match Event::from_bytes(&stored.bytes) {
+                Ok(Event::Frame(frame)) => Some(frame),
+                _ => None,
+            })
+            .filter(|frame| frame.front_end == config.front_end && frame.first.0 >= lowest)
+            .filter(|frame| !holes.iter().any(|hole| hole.start < frame.end() && frame.first < hole.end))
+            .collect();
+        let Some(oldest) = stored.last().filter(|_| !frames.is_empty()) else { return Ok(()) };
+        log.verify(frames.into_iter().rev())?;
+        before = oldest.head.number;
+    }
+}

@@ -1,0 +1,136 @@
+//! What a block of the chain means to the pool.
+
+use std::collections::BTreeSet;
+
+use bq_mining_message::{SharePosition, ShareSequence};
+use bq_pool_machine::{Commitment, CommitmentCheck, Received, Spent, State, Winning};
+use bq_primitives::{Block, BlockId, Height, OutPoint};
+
+use crate::{PoolError, keeper::Keeper};
+
+/// What the blocks of a way do to the pool.
+#[derive(Debug, Default)]
+pub(crate) struct Scan {
+    pub(crate) joined: Vec<BlockId>,
+    pub(crate) received: Vec<Received>,
+    pub(crate) spent: Vec<(OutPoint, Spent)>,
+    /// Coins of the pool that are unspent after the blocks seen so far.
+    coins: BTreeSet<OutPoint>,
+}
+
+impl Scan {
+    /// Starts with the coins that the state knows to be unspent below the fork.
+    pub(crate) fn new(state: &State, fork: Height) -> Self {
+        let is_unspent = |coin: &bq_pool_machine::PoolCoin| {
+            coin.height <= fork && coin.spent.is_none_or(|spent| spent.height > fork)
+        };
+        let coins = state.coins().filter(|(_, coin)| is_unspent(coin)).map(|(outpoint, _)| outpoint).collect();
+        Self { coins, ..Self::default() }
+    }
+}
+
+impl Keeper {
+    /// Reads one connected block into a scan. Nothing if the pool is just booking it: the way ends before it then.
+    pub(crate) fn scan(&self, scan: &mut Scan, height: Height, block: &Block) -> Result<Option<()>, PoolError> {
+        let id = block.id();
+        if self.intake.lock().found(&id).is_some() {
+            return Ok(None);
+        }
+        let key = self.key_hash();
+        let is_ours = self.state.read().block(&id).is_some() || self.adopt_block(block)?;
+        if is_ours {
+            scan.joined.push(id);
+        }
+        for (position, transaction) in block.transactions.iter().enumerate() {
+            let coinbase = position == 0;
+            let spends = transaction.inputs.iter().filter(|input| scan.coins.contains(input)).copied();
+            let spends: Vec<OutPoint> = spends.filter(|_| !coinbase).collect();
+            let pays = transaction.outputs.iter().any(|output| output.key_hash == key);
+            if spends.is_empty() && !pays {
+                continue;
+            }
+            let by = transaction.txid();
+            for outpoint in spends {
+                scan.coins.remove(&outpoint);
+                scan.spent.push((outpoint, Spent { by, height, explained: false }));
+            }
+            for (index, output) in (0_u32..).zip(&transaction.outputs).filter(|(_, output)| output.key_hash == key) {
+                let outpoint = OutPoint { txid: by, index };
+                scan.coins.insert(outpoint);
+                if !(coinbase && is_ours) && self.is_worth_keeping(output.amount) {
+                    scan.received.push(Received { outpoint, amount: output.amount, height, coinbase });
+                }
+            }
+        }
+        Ok(Some(()))
+    }
+
+    /// A block that pays the pool and that the log was not told of: told now, if it is one of the pool's own. Its finder's share
+    /// is looked for; a block without one pays the newest window.
+    fn adopt_block(&self, block: &Block) -> Result<bool, PoolError> {
+        let Some(coinbase) = block.transactions.first() else { return Ok(false) };
+        if !coinbase.outputs.iter().any(|output| output.key_hash == self.key_hash()) {
+            return Ok(false);
+        }
+        let id = block.id();
+        let commitment = Commitment::read(&coinbase.coinbase_data, &self.config.pool_tag, &self.commitment_key);
+        let share = self.find_share(&id)?;
+        let (head, told) = {
+            let state = self.state.read();
+            (state.head(), state.front_end(self.config.front_end).map_or(ShareSequence::FIRST, |head| head.next))
+        };
+        let at = |sequence| SharePosition { front_end: self.config.front_end, sequence };
+        let winning = match (share.filter(|share| *share < told), commitment) {
+            (Some(sequence), _) => Winning::Share(at(sequence)),
+            // The log was longer when that block was made: whose work it was is not known here.
+            (None, Some(Commitment(seen))) if seen.number > head.number => Winning::Lost,
+            (None, Some(_)) if told > ShareSequence::FIRST => {
+                Winning::After(at(ShareSequence(told.0.saturating_sub(1))))
+            }
+            (None, Some(_)) => Winning::NoShares,
+            (None, None) => return Ok(false),
+        };
+        let candidate = self.candidate(block, winning);
+        tracing::warn!(block = %id, height = candidate.height.0, ?winning, "adopted a block of the pool that was not in the log");
+        self.tell(&bq_pool_machine::Event::Candidate(candidate), Vec::new())?;
+        Ok(true)
+    }
+
+    fn find_share(&self, id: &BlockId) -> Result<Option<ShareSequence>, PoolError> {
+        // The share of a block was written when the block was found: as far back as anything is kept.
+        match self.log.find_block(id, self.log.status().pruned_before.max(ShareSequence::FIRST)) {
+            Ok(found) => Ok(found),
+            Err(bq_segments::ReadError::Pruned { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Compares what a block of the pool says of the log with the log.
+    pub(crate) fn check_commitment(&self, block: &Block) -> Result<(), PoolError> {
+        let Some(coinbase) = block.transactions.first() else { return Ok(()) };
+        let commitment = Commitment::read(&coinbase.coinbase_data, &self.config.pool_tag, &self.commitment_key);
+        let Some(commitment) = commitment else { return Ok(()) };
+        let recovery = self.state.read().recovery().copied();
+        let stored = self.store.hash_at(commitment.0.number)?;
+        let check = commitment.check(recovery.as_ref(), |_| stored);
+        if check != CommitmentCheck::Fine {
+            let mut outside = self.outside.lock();
+            outside.commitment = worse(outside.commitment, check);
+        }
+        Ok(())
+    }
+
+    fn is_worth_keeping(&self, amount: bq_primitives::Amount) -> bool {
+        // Change of a payout is kept whatever it is worth; the machine tells it from a gift.
+        amount >= self.config.gift_min || self.state.read().payouts().any(|payout| payout.planned.change == amount)
+    }
+}
+
+/// The commitment that says the log was longer.
+fn worse(one: CommitmentCheck, other: CommitmentCheck) -> CommitmentCheck {
+    let number = |check: &CommitmentCheck| match check {
+        CommitmentCheck::Fine => None,
+        CommitmentCheck::Behind { seen } | CommitmentCheck::Differs { seen } => Some(seen.number),
+    };
+    if number(&other) > number(&one) { other } else { one }
+}

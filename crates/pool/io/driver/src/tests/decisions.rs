@@ -1,0 +1,113 @@
+//! What people decide about a pool, and what they see of it.
+
+use bq_ledger::LedgerAccount;
+use bq_mining_message::{AuthorizeError, PoolApi as _};
+use std::sync::Arc;
+
+use super::{
+    NETWORK, atoms,
+    fake_node::MATURITY,
+    world::{FakeSigner, POOL_KEY, World, address, fast_folder, key, share_to},
+};
+use crate::{Decision, Pool, PoolConfig, Reason, Refusal};
+
+fn reason() -> Reason {
+    Reason { who: "ops".to_owned(), why: "a test".to_owned() }
+}
+
+fn earned() -> World {
+    let world = World::new();
+    for _ in 0..4 {
+        world.find_block(1, 1000);
+        world.settle();
+    }
+    world.node.mine_many(MATURITY + 6);
+    world.settle();
+    world.node.mine_many(6);
+    world.settle();
+    world
+}
+
+#[test]
+fn a_dry_run_says_and_does_nothing() {
+    let world = earned();
+    let before = world.keeper().written();
+    let withdraw = Decision::Withdraw { amount: atoms(1_000_000), to: address(9) };
+    let said = world.keeper().decide(&withdraw, &reason(), true).expect("it may");
+    assert!(said.starts_with("Would do: 0.01000000 coins of what the pool earned"), "{said}");
+    assert_eq!(world.keeper().written(), before);
+    let done = world.keeper().decide(&withdraw, &reason(), false).expect("it may");
+    assert_eq!(format!("Would do: {done}"), said);
+    world.settle();
+    world.node.mine_many(4);
+    world.settle();
+    assert!(world.node.received(key(9)) > 0);
+    world.check_books(&[1]);
+}
+
+#[test]
+fn wrong_decisions_are_refused_with_the_reason() {
+    let world = earned();
+    let refused =
+        |decision: Decision, reason: &Reason| world.keeper().decide(&decision, reason, false).expect_err("wrong");
+    let too_much = Decision::Withdraw { amount: atoms(200_000_001), to: address(9) };
+    assert!(matches!(refused(too_much, &reason()), Refusal::Fault(_)));
+    let own = Decision::Withdraw {
+        amount: atoms(1_000_000),
+        to: bq_primitives::Address { network: NETWORK, key_hash: POOL_KEY },
+    };
+    assert!(matches!(refused(own, &reason()), Refusal::Fault(_)));
+    let abroad = bq_primitives::Address { network: bq_primitives::Network::Mainnet, ..address(9) };
+    let abroad = Decision::Withdraw { amount: atoms(1_000_000), to: abroad };
+    assert!(refused(abroad, &reason()).to_string().starts_with("address"));
+    assert!(matches!(refused(Decision::Resume, &reason()), Refusal::Fault(_)));
+    assert!(matches!(refused(Decision::Recover, &reason()), Refusal::Unfit(_)));
+    assert!(matches!(refused(Decision::WriteOff(atoms(1)), &reason()), Refusal::Fault(_)));
+    let nothing = Reason { why: "  ".to_owned(), ..reason() };
+    assert!(matches!(refused(Decision::Pause, &nothing), Refusal::Unfit(_)));
+}
+
+#[test]
+fn two_people_cannot_take_the_same_twice() {
+    let world = earned();
+    let all = Decision::Withdraw { amount: atoms(150_000_000), to: address(9) };
+    let outcomes: Vec<bool> = std::thread::scope(|scope| {
+        let decide = || world.keeper().decide(&all, &reason(), false).is_ok();
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(decide)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+    });
+    assert_eq!(outcomes.iter().filter(|done| **done).count(), 1, "{outcomes:?}");
+    world.settle();
+    world.node.mine_many(6);
+    world.settle();
+    assert!(world.node.received(key(9)) <= 150_000_000);
+    assert_eq!(world.balance(LedgerAccount::WithdrawalInFlight), 0);
+}
+
+#[test]
+fn a_pause_is_seen_and_ends() {
+    let world = earned();
+    world.keeper().decide(&Decision::Pause, &reason(), false).expect("not paused");
+    let conditions = world.keeper().conditions();
+    assert_eq!(conditions[0].name, "paused");
+    assert!(conditions[0].reason.contains("a test") && conditions[0].since_ms > 0);
+    world.keeper().decide(&Decision::Resume, &reason(), false).expect("paused");
+    assert!(world.keeper().conditions().is_empty());
+}
+
+#[test]
+fn the_pool_itself_is_no_miner_and_a_login_makes_no_account() {
+    let folder = fast_folder();
+    let node = super::fake_node::FakeNode::new();
+    let config = PoolConfig::new(folder.path().to_owned(), NETWORK);
+    let pool = Pool::open(config, node, Arc::new(FakeSigner(POOL_KEY))).expect("opens");
+    let own = bq_primitives::Address { network: NETWORK, key_hash: POOL_KEY }.to_string();
+    assert!(matches!(pool.authorize(&own), Err(AuthorizeError::OwnAddress)));
+    assert!(matches!(pool.authorize("nonsense"), Err(AuthorizeError::Address(_))));
+    assert_eq!(pool.authorize(&address(3).to_string()).ok(), Some(key(3)));
+    assert!(bq_views::PoolViews::miner(pool.as_ref(), &address(3).to_string()).expect("readable").is_none());
+    pool.record_share(share_to(key(3), 10), None).expect("booked");
+    pool.shutdown();
+    let seen = bq_views::PoolViews::miner(pool.as_ref(), &address(3).to_string()).expect("readable");
+    assert_eq!(seen.map(|miner| miner.workers.len()), Some(1));
+}

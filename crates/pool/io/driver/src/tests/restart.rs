@@ -1,0 +1,158 @@
+//! Books and shares that do not fit, and starts that must go on where they ended.
+
+use std::fs;
+
+use super::{
+    fake_node::MATURITY,
+    world::{Death, World, key},
+};
+use crate::PoolError;
+
+fn lived() -> World {
+    let world = World::new();
+    for _ in 0..5 {
+        world.mine_share(1, 100);
+    }
+    world.find_block(2, 500);
+    world.node.mine_many(MATURITY + 4);
+    world.settle();
+    world.node.mine_many(4);
+    world.settle();
+    world
+}
+
+#[test]
+fn a_start_goes_on_where_it_ended_with_and_without_a_checkpoint() {
+    let mut world = lived();
+    let (head, paid) = (world.keeper().written(), world.paid(2));
+    assert!(paid > 0);
+    world.restart();
+    let from_log = world.keeper().state.read().clone();
+    assert_eq!(from_log.head(), head);
+    world.keeper().checkpoint(true).expect("room");
+    let after = world.keeper().written();
+    assert_eq!(after.number.0, head.number.0 + 1);
+    world.restart();
+    let from_checkpoint = world.keeper().state.read().clone();
+    assert_eq!(from_checkpoint.head(), after);
+    assert_eq!(from_checkpoint.books(), from_log.books());
+    assert_eq!(world.paid(2), paid);
+    world.settle();
+    world.check_books(&[1, 2]);
+}
+
+#[test]
+fn another_key_file_is_refused_unless_the_old_key_is_given_up() {
+    let mut world = lived();
+    let old = world.key;
+    world.key = key(0xbb);
+    let refused = world.try_open(&Death::default());
+    assert!(
+        matches!(&refused, Err(PoolError::WrongKey { log, file }) if *log == old && *file == key(0xbb)),
+        "{refused:?}"
+    );
+    let text = refused.expect_err("refused").to_string();
+    assert!(text.contains("--new-key") && text.contains(&old.to_string()));
+    world.config.accept_new_key = true;
+    world.try_open(&Death::default()).expect("given up");
+    world.settle();
+    assert!(world.names().contains(&"coins_missing"), "{:?}", world.names());
+}
+
+#[test]
+fn a_damaged_or_missing_segment_stops_the_start_by_name() {
+    let mut world = lived();
+    world.close();
+    let folder = world.folder.path().join("share-log");
+    let name = || {
+        let names = fs::read_dir(&folder).expect("there").map(|entry| entry.expect("an entry").path());
+        names.filter(|path| path.extension().is_some_and(|extension| extension == "seg")).max().expect("a segment")
+    };
+    let path = name();
+    let good = fs::read(&path).expect("readable");
+    for index in 0..good.len() {
+        let mut bad = good.clone();
+        bad[index] ^= 1;
+        fs::write(&path, &bad).expect("written");
+        let refused = world.try_open(&Death::default()).expect_err("a flipped bit").to_string();
+        assert!(refused.contains("share"), "byte {index}: {refused}");
+        assert_eq!(fs::read(&path).expect("still there"), bad, "nothing was changed");
+    }
+    for length in 0..good.len() {
+        fs::write(&path, &good[..length]).expect("written");
+        assert!(world.try_open(&Death::default()).is_err(), "{length} bytes");
+    }
+    fs::remove_file(&path).expect("removed");
+    assert!(world.try_open(&Death::default()).is_err(), "a missing segment");
+    fs::write(&path, &good).expect("written");
+    world.try_open(&Death::default()).expect("restored");
+    world.settle();
+    world.check_books(&[1, 2]);
+}
+
+#[test]
+fn shares_that_were_moved_to_another_account_are_found() {
+    use bq_mining_message::{FrontEndId, Share, ShareSequence};
+    use bq_segments::{LogIdentity, LogOptions, RealDisk, ShareLog};
+    use std::sync::Arc;
+
+    let mut world = lived();
+    let log = Arc::clone(&world.keeper().log);
+    let shares: Vec<Share> =
+        log.read(ShareSequence::FIRST..log.next()).map(|share| share.expect("readable").1).collect();
+    drop(log);
+    world.close();
+    let folder = world.folder.path().join("share-log");
+    fs::remove_dir_all(&folder).expect("removed");
+    // A log that is whole in itself, with right checksums, and says something else.
+    let identity =
+        LogIdentity { genesis: bq_chain_api::NodeApi::genesis_id(world.node.as_ref()), front_end: FrontEndId(0) };
+    let forged = ShareLog::open(Arc::new(RealDisk), &folder, identity, ShareSequence::FIRST, LogOptions::default())
+        .expect("new");
+    for share in shares {
+        forged.append(&Share { payee: key(9), ..share }).expect("written");
+    }
+    drop(forged);
+    let refused = world.try_open(&Death::default());
+    assert!(matches!(refused, Err(PoolError::Unproven(_))), "{refused:?}");
+}
+
+#[test]
+fn an_edited_event_stops_the_start_by_number() {
+    let mut world = lived();
+    world.close();
+    let path = world.folder.path().join("books.sqlite");
+    let raw = rusqlite::Connection::open(&path).expect("opens");
+    raw.execute_batch("DROP TRIGGER events_keep_their_content; DROP TRIGGER events_stay;").expect("dropped");
+    let events: i64 = raw.query_row("SELECT max(number) FROM events", [], |row| row.get(0)).expect("read");
+    assert!(events >= 8, "{events}");
+    for number in 1..=events {
+        let bytes: Vec<u8> =
+            raw.query_row("SELECT bytes FROM events WHERE number = ?1", [number], |row| row.get(0)).expect("read");
+        let mut bad = bytes.clone();
+        let last = bad.len() - 1;
+        bad[last] ^= 1;
+        raw.execute("UPDATE events SET bytes = ?1 WHERE number = ?2", (&bad, number)).expect("edited");
+        let refused = world.try_open(&Death::default()).expect_err("an edited event");
+        assert!(matches!(refused, PoolError::Log { .. }), "{number}: {refused}");
+        world.close();
+        raw.execute("UPDATE events SET bytes = ?1 WHERE number = ?2", (&bytes, number)).expect("put back");
+    }
+    world.try_open(&Death::default()).expect("as it was");
+    raw.execute("DELETE FROM events WHERE number = 5", []).expect("a hole");
+    assert!(matches!(world.try_open(&Death::default()), Err(PoolError::Log { .. })));
+}
+
+#[test]
+fn a_changed_fee_holds_for_shares_after_it() {
+    let mut world = World::new();
+    world.mine_share(1, 900);
+    world.config.fee_bp = 5000;
+    world.restart();
+    world.settle();
+    let state = world.keeper().state.read();
+    let fee = state.terms().map(|terms| terms.lanes[0].fee.get());
+    assert_eq!(fee, Some(5000));
+    let old = bq_mining_message::SharePosition { sequence: bq_mining_message::ShareSequence(1), ..Default::default() };
+    assert_eq!(state.terms_of(old).map(|terms| terms.lanes[0].fee.get()), Some(100));
+}
