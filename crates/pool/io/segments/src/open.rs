@@ -8,6 +8,7 @@ use crate::{
     definitions::Definitions,
     header::{FileHash, HEADER_BYTES, SegmentHeader, parse_segment_name, segment_name},
     manifest::{self, Gone, Manifest, Why},
+    record::Salt,
     scan::{Content, ScanEnd},
     state::Segment,
     writer::Writer,
@@ -257,6 +258,19 @@ impl Newest {
         // What a killed process wrote may still be in memory only, and so may the file's name.
         file.sync().and_then(|()| disk.sync_folder(folder)).map_err(failed)?;
         let cut = (torn > 0).then(|| TornTail { path: path.clone(), offset: length, bytes: torn });
-        Ok((Writer { file, path, header, length, shares, hasher, definitions, dirty_tail: false }, cut))
+        Ok((
+            Writer {
+                file,
+                path,
+                header,
+                salt: Salt::of(header),
+                length,
+                shares,
+                hasher,
+                definitions,
+                dirty_tail: false,
+            },
+            cut,
+        ))
     }
 }

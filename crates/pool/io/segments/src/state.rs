@@ -10,6 +10,7 @@ use crate::{
     header::{FileHash, HEADER_BYTES, SegmentHeader, segment_name},
     leaves::Leaves,
     manifest::Manifest,
+    record::Salt,
     writer::Writer,
 };
 
@@ -135,7 +136,17 @@ impl Shared {
         let length = u64::try_from(HEADER_BYTES).unwrap_or(u64::MAX);
         let hasher = Sha256::new().chain_update(&bytes);
         let definitions = Definitions::default();
-        Ok(Writer { file, path, header, length, shares: 0, hasher, definitions, dirty_tail: false })
+        Ok(Writer {
+            file,
+            path,
+            header,
+            salt: Salt::of(header),
+            length,
+            shares: 0,
+            hasher,
+            definitions,
+            dirty_tail: false,
+        })
     }
 
     fn note_sync_failure(&self, state: &mut State, error: &io::Error) -> AppendError {

@@ -18,6 +18,7 @@ pub(crate) struct Writer {
     pub(crate) file: Arc<dyn SegmentFile>,
     pub(crate) path: PathBuf,
     pub(crate) header: SegmentHeader,
+    pub(crate) salt: Salt,
     /// Where the last whole record ends.
     pub(crate) length: u64,
     pub(crate) shares: u32,
@@ -57,7 +58,7 @@ impl Writer {
     pub(crate) fn write(&mut self, shares: &[Share], options: &LogOptions) -> io::Result<usize> {
         self.clean_tail()?;
         let defined = self.definitions.counts();
-        let mut records = RecordWriter::new(Salt::of(self.header), self.length);
+        let mut records = RecordWriter::new(self.salt, self.length);
         let mut count = 0;
         for share in shares {
             let Some(delta_ms) = self.delta_ms(share) else { break };
