@@ -39,8 +39,10 @@ impl Definitions {
 
     /// Whether what the share needs is defined or can be.
     pub(crate) fn take(&self, share: &Share, options: &LogOptions) -> bool {
-        let has_miner = self.miner_count < options.segment_miners_max || self.miner_of(share).is_some();
-        has_miner && (self.job_count < options.segment_jobs_max || self.jobs.contains_key(&job_of(share)))
+        // A limit of 0 would let no share in.
+        let (miners_max, jobs_max) = (options.segment_miners_max.max(1), options.segment_jobs_max.max(1));
+        let has_miner = self.miner_count < miners_max || self.miner_of(share).is_some();
+        has_miner && (self.job_count < jobs_max || self.jobs.contains_key(&job_of(share)))
     }
 
     /// The numbers of a share's miner and job; what is new is defined first.

@@ -6,6 +6,9 @@ impl ShareLog {
     /// Cuts the shares from `from` up to but not including `upto` into frames of [`FRAME_SHARES_MAX`], the last one of what is left. A frame ends
     /// before a hole; forfeited shares and those that are not there yet are in none. Of shares that were appended since the start and
     /// not asked for before, nothing is read; the leaves before `from` are forgotten.
+    ///
+    /// What the books are given must be on stable storage: ask up to [`ShareLog::synced_before`], or the next start may find the log
+    /// shorter than the books say.
     #[must_use]
     pub fn frames(&self, from: ShareSequence, epoch: BootEpoch, upto: ShareSequence) -> Frames<'_> {
         let mut state = self.shared.state.lock();

@@ -91,27 +91,25 @@ impl Shared {
 
     /// Seals the newest segment, if it has shares, and starts the next; one without shares is made anew.
     pub(crate) fn start_segment(&self, state: &mut State, base_ms: u64) -> Result<(), AppendError> {
-        let sealed = match &mut state.writer {
-            Some(writer) if writer.shares > 0 => {
-                // A newer segment promises that the older one is whole, also after power loss.
-                writer.clean_tail().map_err(|error| AppendError::io(&writer.path, error))?;
-                let synced = writer.file.sync();
-                let segment = Segment { header: writer.header, end: state.next, hash: writer.hash() };
-                synced.map_err(|error| self.note_sync_failure(state, &error))?;
-                state.synced_before = state.next;
-                Some(segment)
-            }
-            _ => {
-                state.writer = None;
-                None
-            }
-        };
-        let previous = sealed.map_or(state.sealed_hash, |segment| segment.hash);
-        let header = SegmentHeader { identity: self.identity, first: state.next, base_ms, previous };
-        let writer = self.create_segment(header)?;
-        state.sealed_hash = previous;
-        state.sealed.extend(sealed);
-        state.writer = Some(writer);
+        self.seal(state)?;
+        state.writer = None;
+        let header = SegmentHeader { identity: self.identity, first: state.next, base_ms, previous: state.sealed_hash };
+        state.writer = Some(self.create_segment(header)?);
+        Ok(())
+    }
+
+    /// Ends the newest segment. That is final even if the next one cannot be made: a header that such an attempt leaves behind names
+    /// the segment as it is now.
+    fn seal(&self, state: &mut State) -> Result<(), AppendError> {
+        let Some(writer) = state.writer.as_mut().filter(|writer| writer.shares > 0) else { return Ok(()) };
+        writer.clean_tail().map_err(|error| AppendError::io(&writer.path, error))?;
+        // A newer segment promises that the older one is whole, also after power loss.
+        let synced = writer.file.sync();
+        let segment = Segment { header: writer.header, end: state.next, hash: writer.hash() };
+        synced.map_err(|error| self.note_sync_failure(state, &error))?;
+        state.synced_before = state.next;
+        state.sealed_hash = segment.hash;
+        state.sealed.push(segment);
         Ok(())
     }
 

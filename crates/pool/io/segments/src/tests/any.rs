@@ -32,7 +32,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn any_options()(shares in 0_u32..40, bytes in 0_u64..5000, miners in 1_u16..6, jobs in 1_u16..6, leaves in 0_usize..20) -> LogOptions {
+    fn any_options()(shares in 0_u32..40, bytes in 0_u64..5000, miners in 0_u16..6, jobs in 0_u16..6, leaves in 0_usize..20) -> LogOptions {
         LogOptions {
             segment_shares_max: shares,
             segment_bytes_max: bytes,

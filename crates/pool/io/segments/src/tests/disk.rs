@@ -22,6 +22,7 @@ pub(super) struct MemoryDisk {
     pub(super) sync_fails: Arc<AtomicBool>,
     pub(super) truncate_fails: Arc<AtomicBool>,
     pub(super) remove_fails: Arc<AtomicBool>,
+    pub(super) folder_sync_fails: Arc<AtomicBool>,
 }
 
 impl Default for MemoryDisk {
@@ -38,6 +39,7 @@ impl MemoryDisk {
             sync_fails: Arc::default(),
             truncate_fails: Arc::default(),
             remove_fails: Arc::default(),
+            folder_sync_fails: Arc::default(),
         }
     }
 
@@ -123,6 +125,9 @@ impl Disk for MemoryDisk {
     }
 
     fn sync_folder(&self, _: &Path) -> io::Result<()> {
+        if self.folder_sync_fails.load(Ordering::SeqCst) {
+            return Err(io::Error::other("no sync of folders today"));
+        }
         Ok(())
     }
 }

@@ -113,3 +113,23 @@ fn after_a_failed_sync_nothing_more_is_acknowledged() {
     drop(log);
     fill(&open(&disk).expect("whole"), 3..=3);
 }
+
+/// The header of a segment was written, but the folder not synced and the file not removed: a crash finds it.
+#[test]
+fn a_segment_that_could_not_be_started_continues_the_one_before_it_all_the_same() {
+    let disk = MemoryDisk::default();
+    let one_miner = LogOptions { segment_miners_max: 1, ..options() };
+    let log = open_with(&disk, 1, one_miner).expect("empty");
+    let of_first_miner = Share { payee: share(1).payee, worker: share(1).worker, ..share(3) };
+    log.append(&share(1)).expect("there is room");
+    disk.folder_sync_fails.store(true, Ordering::SeqCst);
+    disk.remove_fails.store(true, Ordering::SeqCst);
+    assert!(matches!(log.append(&share(2)), Err(AppendError::Io { .. })));
+    // The first segment would have had a place for this one.
+    log.append(&of_first_miner).expect_err("sealed is sealed");
+    assert_eq!(disk.segments(), [path_of(1), path_of(2)]);
+    assert_eq!(all(&open_with(&disk.killed(), 2, small()).expect("whole")), numbered(1..=1));
+    disk.folder_sync_fails.store(false, Ordering::SeqCst);
+    log.append(&of_first_miner).expect("a healthy disk");
+    assert_eq!(all(&open_with(&disk.killed(), 3, small()).expect("whole")).len(), 2);
+}
