@@ -80,11 +80,27 @@ impl Place<'_> {
         let lost = shares_max(bytes.len().saturating_sub(HEADER_BYTES));
         let newest = || (at_least.max(self.first.after(lost)), FileHash::of(&bytes));
         let (end, hash) = self.following()?.unwrap_or_else(newest);
-        let previous = match self.preceding() {
-            Preceding::File(file) => FileHash::of(&self.read(file)?),
-            Preceding::Gone { hash, .. } => hash,
-        };
+        let previous = self.previous_of(&bytes)?;
         Ok(Gone { why: Why::Forfeited, first: self.first, end, previous, hash })
+    }
+
+    /// The hash that the damaged file names as its predecessor's. If that is lost too, the predecessor's own, but only if nothing is
+    /// wrong with it: otherwise a hash that no file has, so that the predecessor is refused in its turn.
+    fn previous_of(&self, damaged: &[u8]) -> Result<FileHash, OpenError> {
+        let path = self.folder.join(segment_name(self.first));
+        if let Ok(header) = SegmentHeader::read(&path, damaged, self.identity, self.first) {
+            return Ok(header.previous);
+        }
+        match self.preceding() {
+            Preceding::Gone { hash, .. } => Ok(hash),
+            Preceding::File(file) => match self.close(file, false) {
+                Ok((end, hash, _)) if end == self.first => Ok(hash),
+                Ok(_) | Err(OpenError::Corrupt { .. } | OpenError::Foreign { .. } | OpenError::Version { .. }) => {
+                    Ok(FileHash::NONE)
+                }
+                Err(error) => Err(error),
+            },
+        }
     }
 
     /// A file that is not there, or the bad end of the newest one; nothing if no share is missing here.

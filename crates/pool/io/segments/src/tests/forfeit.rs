@@ -160,3 +160,19 @@ fn nothing_else_is_given_up() {
     disk.put(&path_of(4), before[&path_of(4)].clone());
     assert!(matches!(refused(&disk, 11), OpenError::Foreign { .. }));
 }
+
+/// Giving one up must not make a hash of its damaged predecessor.
+#[test]
+fn damage_before_one_that_is_given_up_is_not_covered_up() {
+    for kept_header in [false, true] {
+        let disk = filled(10);
+        disk.flip(&path_of(4), 150, 0);
+        disk.flip(&path_of(7), if kept_header { 150 } else { 30 }, 0);
+        // Whatever the order, both are named in the end.
+        give_up(&disk, 7, 11).expect("given up");
+        assert_eq!(named(&refused(&disk, 11)), path_of(4));
+        give_up(&disk, 4, 11).expect("given up");
+        let log = open_with(&disk, 11, small()).expect("two holes");
+        assert_eq!(all(&log), numbered([1, 2, 3, 10]));
+    }
+}
