@@ -21,7 +21,7 @@ test: deps
 
 # The cheap checks first. Known vulnerabilities are not asked for: that list changes under a commit that does not.
 check: deps
-	@scripts/install-deps.sh deny
+	@scripts/install-deps.sh check
 	cargo fmt --all -- --check
 	scripts/check-layout.py
 	target/cargo-deny/bin/cargo-deny check --hide-inclusion-graph bans licenses sources

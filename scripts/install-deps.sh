@@ -1,57 +1,66 @@
 #!/usr/bin/env bash
 # Installs what a build needs beyond Rust, git, make and a C/C++ compiler; with the argument "proofs", what proofs/run.sh
-# needs too; with "deny", what `make check` needs too. On Debian and its kin with the rights to install it does so;
+# needs too; with "check", what `make check` needs too. On Debian and its kin with the rights to install it does so;
 # elsewhere it names the packages and stops.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+for_whom=${1:-build}
 
-# Built without optimisation: it runs for seconds, and optimised it would take minutes more to build.
-install_deny() {
+main() {
+    local missing=()
+    find_missing
+    if [ "${#missing[@]}" -gt 0 ]; then
+        install_packages "${missing[@]}"
+    fi
+    if [ "$for_whom" = check ]; then
+        install_cargo_deny
+    fi
+}
+
+find_missing() {
+    command -v cargo >/dev/null || {
+        echo "Rust is missing: install the toolchain that rust-version in Cargo.toml names." >&2
+        exit 1
+    }
+    command -v cmake >/dev/null || missing+=(cmake)
+    command -v cc >/dev/null || missing+=(gcc)
+    command -v c++ >/dev/null || missing+=(g++)
+    if [ "$for_whom" = check ] && ! command -v python3 >/dev/null; then
+        missing+=(python3)
+    fi
+    # The proofs run in a virtual environment.
+    if [ "$for_whom" = proofs ] && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+        missing+=(python3-venv)
+    fi
+}
+
+install_packages() {
+    local as_root=()
+    if [ "$(id -u)" -ne 0 ]; then
+        if command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+            as_root=(sudo)
+        else
+            echo "Missing packages: $*. Install them (for example: apt-get install $*) and run again." >&2
+            exit 1
+        fi
+    fi
+    command -v apt-get >/dev/null || {
+        echo "Missing packages: $*. Install them with your system's package manager and run again." >&2
+        exit 1
+    }
+    echo "Installing $* ..."
+    "${as_root[@]}" apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq "$@"
+}
+
+# Below target/, so that whatever version the user has elsewhere stays. Built without optimisation: it runs for seconds, and
+# optimised it would take minutes more to build.
+install_cargo_deny() {
     local version=0.20.2 root=target/cargo-deny
     if [ "$("$root/bin/cargo-deny" --version 2>/dev/null)" != "cargo-deny $version" ]; then
+        echo "Installing cargo-deny $version ..."
         cargo install --locked --debug --quiet --root "$root" "cargo-deny@$version"
     fi
 }
 
-missing=()
-command -v cmake >/dev/null || missing+=(cmake)
-command -v cc >/dev/null || missing+=(gcc)
-command -v c++ >/dev/null || missing+=(g++)
-# Only the proofs need Python, in a virtual environment.
-if [ "${1:-}" = proofs ] && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
-    missing+=(python3-venv)
-fi
-if [ "${1:-}" = deny ] && ! command -v python3 >/dev/null; then
-    missing+=(python3)
-fi
-command -v cargo >/dev/null || {
-    echo "Rust is missing: install the toolchain that rust-version in Cargo.toml names." >&2
-    exit 1
-}
-finish() {
-    if [ "${1:-}" = deny ]; then
-        install_deny
-    fi
-}
-if [ "${#missing[@]}" -eq 0 ]; then
-    finish "$@"
-    exit 0
-fi
-
-as_root=()
-if [ "$(id -u)" -ne 0 ]; then
-    if command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
-        as_root=(sudo)
-    else
-        echo "Missing packages: ${missing[*]}. Install them (for example: apt-get install ${missing[*]}) and run again." >&2
-        exit 1
-    fi
-fi
-command -v apt-get >/dev/null || {
-    echo "Missing packages: ${missing[*]}. Install them with your system's package manager and run again." >&2
-    exit 1
-}
-echo "Installing ${missing[*]} ..."
-"${as_root[@]}" apt-get update -qq
-DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq "${missing[@]}"
-finish "$@"
+main
