@@ -3,13 +3,14 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::Context as _;
-use bq_chain_api::{NodeApi as _, Template, TemplateRequest};
-use bq_primitives::{Algorithm, ExtraNonce, KeyHash, Seal};
+use bq_bench::SystemUnderTest;
+use bq_chain_api::NodeApi;
+use bq_pow::PowVerifier;
+use bq_primitives::Algorithm;
 use bq_runtime::{Config, Layers, load};
 use tokio::runtime::Runtime;
 
 use super::system::System;
-use bq_bench::SystemUnderTest;
 
 /// See [`Host::start_system`](bq_bench::Host::start_system).
 pub(crate) struct BenchSystem {
@@ -29,11 +30,6 @@ impl BenchSystem {
         let system = runtime.block_on(start(&config))?;
         Ok(Self { runtime, system, data_dir })
     }
-
-    fn template(&self) -> anyhow::Result<Template> {
-        let request = TemplateRequest { payout: KeyHash::ZERO, coinbase_data: Vec::new() };
-        Ok(self.system.node.template(&request)?)
-    }
 }
 
 impl SystemUnderTest for BenchSystem {
@@ -45,24 +41,12 @@ impl SystemUnderTest for BenchSystem {
         self.system.miner_address.clone()
     }
 
-    fn prepare_tables(&self) -> anyhow::Result<()> {
-        for work in self.template()?.works {
-            self.system.pow.prepare(&work.key)?;
-        }
-        Ok(())
+    fn node(&self) -> &dyn NodeApi {
+        &*self.system.node
     }
 
-    /// At the easiest bits it takes two hashes.
-    fn mine_block(&self) -> anyhow::Result<()> {
-        let template = self.template()?;
-        let work = template.work(Algorithm::Sha256d).context("SHA-256d is not active")?;
-        let sealed = (0_u32..1 << 20).find_map(|nonce| {
-            let seal = Seal::Sha256d { extranonce: ExtraNonce::default(), version: 0, ntime: 0, nonce };
-            self.system.pow.verify(&work.header, &seal, &work.key, &work.target).ok().map(|_| seal)
-        });
-        let block = template.seal(sealed.context("no proof in a million hashes: the bits are too hard")?);
-        self.system.node.submit_block(block.context("SHA-256d is not active")?)?;
-        Ok(())
+    fn pow(&self) -> &PowVerifier {
+        &self.system.pow
     }
 
     fn stop(self: Box<Self>) -> anyhow::Result<()> {

@@ -6,14 +6,19 @@ use anyhow::Context as _;
 use bq_primitives::Algorithm;
 use serde_json::json;
 
-use super::{client::Client, host::Host, table::Table};
+use super::{
+    blocks::{mine_block, prepare_tables},
+    client::Client,
+    host::Host,
+    table::Table,
+};
 
 const CONNECTIONS: usize = 500;
 const TIPS: usize = 5;
 
 pub(super) fn fanout(host: &dyn Host, table: &Table<'_>) -> anyhow::Result<()> {
     let system = host.start_system(&Algorithm::ALL.map(|algorithm| (algorithm, "207fffff")))?;
-    system.prepare_tables()?;
+    prepare_tables(system.node(), system.pow())?;
     let port = system.stratum(Algorithm::Sha256d)?;
     let user = system.address();
     let mut clients = (0..CONNECTIONS)
@@ -28,7 +33,7 @@ pub(super) fn fanout(host: &dyn Host, table: &Table<'_>) -> anyhow::Result<()> {
     let mut samples_ms = Vec::new();
     for _ in 0..TIPS {
         let start = Instant::now();
-        system.mine_block()?;
+        mine_block(system.node(), system.pow())?;
         let mined = start.elapsed();
         samples_ms.extend(until_all_know(&mut clients, start, mined)?);
     }

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use bq_chain_api::NodeApi;
+use bq_pow::PowVerifier;
 use bq_primitives::Algorithm;
 
 /// The program that runs benchmarks: it has a terminal, hears signals, and knows how a whole system is joined.
@@ -37,17 +39,11 @@ pub trait SystemUnderTest {
     /// Whom the shares pay.
     fn address(&self) -> String;
 
-    /// Builds the tables that verification needs now, as a busy pool has them.
-    ///
-    /// # Errors
-    /// A table could not be built.
-    fn prepare_tables(&self) -> anyhow::Result<()>;
+    /// Its node.
+    fn node(&self) -> &dyn NodeApi;
 
-    /// Puts one SHA-256d block on the tip.
-    ///
-    /// # Errors
-    /// The bits are too hard, or the node refused the block.
-    fn mine_block(&self) -> anyhow::Result<()>;
+    /// The tables with which it verifies.
+    fn pow(&self) -> &PowVerifier;
 
     /// Stops everything and removes what it wrote.
     ///

@@ -6,6 +6,7 @@
 //! Read [`Measurement`] and [`Host`] first.
 
 mod block;
+mod blocks;
 mod client;
 mod compare;
 mod fanout;

@@ -7,15 +7,15 @@ use std::{
 };
 
 use anyhow::Context as _;
-use bq_chain_api::{NodeApi as _, SyncApi, TemplateRequest};
+use bq_chain_api::{NodeApi as _, SyncApi};
 use bq_fixtures::FullBlock;
 use bq_net::{Net, NetConfig, NetHandle, PeerAddress};
 use bq_node::{Node, NodeConfig, StoreSettings, SystemClock};
 use bq_pow::PowVerifier;
-use bq_primitives::{Algorithm, BlockId, ExtraNonce, KeyHash, Seal};
+use bq_primitives::BlockId;
 use tokio::runtime::Runtime;
 
-use super::table::Table;
+use super::{blocks::mine_block, table::Table};
 
 const SMALL_BLOCKS: u32 = 500;
 /// A node that has not caught up after this long never will.
@@ -36,7 +36,7 @@ pub(super) fn relay(full: &FullBlock, table: &Table<'_>) -> anyhow::Result<()> {
     table.rate("full block and its coins, node to node, time", took * 1e3, "ms");
     let mut tip = tip;
     for _ in 0..SMALL_BLOCKS {
-        tip = old.mine_block()?;
+        tip = mine_block(&*old.node, &old.pow)?;
     }
     let took_all = runtime.block_on(catch_up(&old, full, tip))?.as_secs_f64();
     let small = (took_all - took).max(f64::MIN_POSITIVE);
@@ -95,17 +95,6 @@ impl Site {
             ..NetConfig::default()
         };
         Ok(Net::start(config, Arc::clone(&self.node) as Arc<dyn SyncApi>).await?)
-    }
-
-    /// Puts an empty block on the tip; at the easiest bits it takes two hashes.
-    fn mine_block(&self) -> anyhow::Result<BlockId> {
-        let template = self.node.template(&TemplateRequest { payout: KeyHash::ZERO, coinbase_data: Vec::new() })?;
-        let work = template.work(Algorithm::Sha256d).context("SHA-256d is not active")?;
-        let seal = |nonce| Seal::Sha256d { extranonce: ExtraNonce::default(), version: 0, ntime: 0, nonce };
-        let meets = |seal: &Seal| self.pow.verify(&work.header, seal, &work.key, &work.target).is_ok();
-        let sealed =
-            (0..1 << 20).map(seal).find(meets).context("no proof in a million hashes: the bits are too hard")?;
-        Ok(self.node.submit_block(template.seal(sealed).context("SHA-256d is not active")?)?)
     }
 
     fn remove(self) -> anyhow::Result<()> {
