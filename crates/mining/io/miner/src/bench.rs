@@ -25,7 +25,8 @@ pub enum BenchError {
     Panicked,
 }
 
-/// Hashing and nothing else, with the code that mines.
+/// Hashing and nothing else, with the code that mines. It lies beside that code, not with the benchmarks, because the search loop
+/// and its jobs would otherwise have to be public.
 pub struct Bench {
     pow: PowVerifier,
     job: Arc<Job>,
