@@ -2,6 +2,7 @@ use std::{fmt, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
 use bq_mining_message::MiningMode;
 use bq_primitives::{Algorithm, Target};
+use bq_stratum_client::EthashDialect;
 
 use crate::Affinity;
 
@@ -172,19 +173,6 @@ pub struct Endpoint {
     host: String,
     port: u16,
     ethash: Option<EthashDialect>,
-}
-
-/// The dialects of Ethash pools. Those of SHA-256d and RandomX pools have one each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum EthashDialect {
-    /// `stratum+tcp` of ethminer.
-    Stratum,
-    /// `stratum1+tcp`.
-    EthProxy,
-    /// `stratum2+tcp`: EthereumStratum/1.0.0.
-    Version1,
-    /// `stratum3+tcp`: EthereumStratum/2.0.0.
-    Version2,
 }
 
 /// A text that is not `[SCHEME://]HOST:PORT` of a known scheme.

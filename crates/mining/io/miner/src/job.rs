@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bq_pow::EthashWorkHash;
-use bq_primitives::{Algorithm, BlockId, PowHash, PowKey, PowValue, Target, Work as BlockWork, double_sha256};
+use bq_primitives::{PowHash, PowValue, Target, Work as BlockWork};
+pub(crate) use bq_stratum_client::{Found, Proof, Sha256dTemplate, Work};
 
 /// One piece of work from a pool. Threads share it and take turns at its nonces.
 #[derive(Debug)]
@@ -20,58 +20,6 @@ pub(crate) struct Job {
     pub(crate) generation: u64,
     /// Units of work handed out so far; their size depends on the algorithm. See [`Job::take`].
     pub(crate) taken: AtomicU64,
-}
-
-/// What to hash, by algorithm.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Work {
-    Sha256d(Sha256dTemplate),
-    RandomX {
-        /// The nonce at offset 39 is ours to fill in.
-        blob: Vec<u8>,
-        key: BlockId,
-        /// The last byte of the nonce is the pool's, which shares the blob among miners.
-        is_top_byte_fixed: bool,
-    },
-    Ethash {
-        work_hash: EthashWorkHash,
-        epoch: u32,
-        /// Where to begin, the pool's extranonce (if it gave one) in the most significant bits.
-        first_nonce: u64,
-        /// Bits of the nonce that are ours; the others stay as they are in `first_nonce`.
-        nonce_bits: u32,
-    },
-}
-
-/// A Bitcoin-shaped work header with room for our extranonce.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Sha256dTemplate {
-    pub(crate) version: u32,
-    /// In header byte order.
-    pub(crate) prev_hash: [u8; 32],
-    /// `coinb1` and the pool's extranonce.
-    pub(crate) coinbase_head: Vec<u8>,
-    pub(crate) extranonce2_bytes: usize,
-    pub(crate) coinbase_tail: Vec<u8>,
-    pub(crate) branches: Vec<[u8; 32]>,
-    pub(crate) ntime: u32,
-    pub(crate) bits: u32,
-}
-
-/// A hash that meets the share target.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Found {
-    pub(crate) proof: Proof,
-    /// In the algorithm's byte order.
-    pub(crate) value: PowHash,
-}
-
-/// What the pool is told about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Proof {
-    Sha256d { extranonce2: Vec<u8>, nonce: u32 },
-    RandomX { nonce: u32 },
-    Ethash { nonce: u64, mix: [u8; 32] },
 }
 
 impl Job {
@@ -96,52 +44,9 @@ impl Job {
     }
 }
 
-impl Work {
-    pub(crate) const fn algorithm(&self) -> Algorithm {
-        match self {
-            Self::Sha256d(_) => Algorithm::Sha256d,
-            Self::RandomX { .. } => Algorithm::RandomX,
-            Self::Ethash { .. } => Algorithm::Ethash,
-        }
-    }
-
-    /// Which tables hashing takes.
-    pub(crate) const fn key(&self) -> PowKey {
-        match self {
-            Self::Sha256d(_) => PowKey::Sha256d,
-            Self::RandomX { key, .. } => PowKey::RandomX(*key),
-            Self::Ethash { epoch, .. } => PowKey::Ethash(*epoch),
-        }
-    }
-}
-
-impl Sha256dTemplate {
-    /// The bytes of the `number`th extranonce, most significant last; nothing past the end of the room there is.
-    pub(crate) fn extranonce2(&self, number: u64) -> Option<Vec<u8>> {
-        let mut bytes = number.to_le_bytes().to_vec();
-        let fits = bytes.iter().skip(self.extranonce2_bytes).all(|byte| *byte == 0);
-        bytes.resize(self.extranonce2_bytes, 0);
-        fits.then_some(bytes)
-    }
-
-    /// The work header for an extranonce, its nonce zero.
-    pub(crate) fn header(&self, extranonce2: &[u8]) -> [u8; 80] {
-        let coinbase = [self.coinbase_head.as_slice(), extranonce2, self.coinbase_tail.as_slice()].concat();
-        let root = self.branches.iter().fold(double_sha256(&coinbase), |root, branch| {
-            double_sha256(&[root.as_slice(), branch.as_slice()].concat())
-        });
-        let pieces: [&[u8]; 6] = [
-            &self.version.to_le_bytes(),
-            &self.prev_hash,
-            &root,
-            &self.ntime.to_le_bytes(),
-            &self.bits.to_le_bytes(),
-            &[0; 4],
-        ];
-        let mut header = [0; 80];
-        for (byte, value) in header.iter_mut().zip(pieces.into_iter().flatten()) {
-            *byte = *value;
-        }
-        header
+impl From<bq_stratum_client::Job> for Job {
+    fn from(told: bq_stratum_client::Job) -> Self {
+        let bq_stratum_client::Job { id, target, is_clean, height, work } = told;
+        Self { id, target, is_clean, height, work, generation: 0, taken: AtomicU64::new(0) }
     }
 }

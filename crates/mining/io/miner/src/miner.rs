@@ -40,7 +40,11 @@ impl Miner {
         let (shared, receivers) = Shared::new(&config, &lanes, pow);
         let shared = Arc::new(shared);
         for (lane, (algorithm, shares)) in lanes.into_iter().zip(receivers).enumerate() {
-            let login = client::Login { user: config.user.clone(), password: config.password.clone() };
+            let login = bq_stratum_client::Login {
+                user: config.user.clone(),
+                password: config.password.clone(),
+                first_nonce: 0,
+            };
             let pools: Vec<Endpoint> =
                 config.endpoints.iter().filter(|(of, _)| *of == algorithm).map(|(_, pool)| pool.clone()).collect();
             runtime.spawn(client::run(Arc::clone(&shared), lane, pools, login, shares));

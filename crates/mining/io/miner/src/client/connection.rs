@@ -1,6 +1,7 @@
 use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
 use bq_primitives::{Algorithm, PowKey};
+use bq_stratum_client::{Dialect, DialectError, Event, FIRST_SUBMIT_ID};
 use serde_json::Value;
 use tokio::{
     io::{AsyncWriteExt, WriteHalf},
@@ -10,11 +11,7 @@ use tokio::{
 };
 use tracing::{debug, info};
 
-use super::{
-    dialect::{Dialect, DialectError, Event, FIRST_SUBMIT_ID},
-    lines::Lines,
-    pace::Pace,
-};
+use super::{lines::Lines, pace::Pace};
 use crate::{
     Endpoint, MinerEvent,
     huge_pages::log_huge_pages,
@@ -176,7 +173,7 @@ impl Connection {
         for event in self.dialect.handle(&message)? {
             match event {
                 Event::Send(line) => self.write(line).await?,
-                Event::Job(job) => self.take_job(job),
+                Event::Job(job) => self.take_job(job.into()),
                 Event::Message(text) => {
                     info!(algorithm = self.algorithm.name(), text, "the pool says");
                     self.shared.tell(MinerEvent::Message { algorithm: self.algorithm, text });
@@ -229,7 +226,8 @@ impl Connection {
         self.next_id += 1;
         let (is_block, hashes) = (share.is_block, share.job.share_hashes());
         self.pending.insert(id, Pending { is_block, hashes, sent: Instant::now() });
-        let line = self.dialect.submit(&share, id);
+        let found = bq_stratum_client::FoundShare { job_id: &share.job.id, work: &share.job.work, found: &share.found };
+        let line = self.dialect.submit(&found, id);
         self.write(line).await
     }
 

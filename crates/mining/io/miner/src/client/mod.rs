@@ -1,38 +1,24 @@
 //! A Stratum client: keeps one connection to one port alive, turns what the pool says into jobs, and sends shares.
 
 mod connection;
-mod dialect;
-mod difficulty;
-mod ethash;
 mod lines;
 mod pace;
 mod pools;
-mod randomx;
-mod sha256d;
 
 use std::{sync::Arc, time::Duration};
 
-use bq_primitives::Algorithm;
+use bq_stratum_client::{DialectError, Login, dialect_of};
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, warn};
 
 use self::{
     connection::{ConnectionError, Ended},
-    dialect::{Dialect, DialectError},
     pools::Pools,
 };
 use crate::{
     Endpoint, MinerEvent,
-    config::EthashDialect,
     shared::{FoundShare, Settings, Shared},
 };
-
-/// Whom the shares are for.
-#[derive(Clone, Debug)]
-pub(crate) struct Login {
-    pub(crate) user: String,
-    pub(crate) password: String,
-}
 
 /// Keeps lane `lane` connected to one of `pools` while its algorithm is wanted. Ends when the miner stops.
 pub(crate) async fn run(
@@ -51,7 +37,10 @@ pub(crate) async fn run(
             _ => return,
         }
         let Some((pool, ethash)) = pools.next() else { return };
-        let dialect = dialect_of(algorithm, login.clone(), ethash);
+        // Without randomness it begins at zero, which is right for a pool that gives each connection a header of its own, as
+        // ours does.
+        let login = Login { first_nonce: getrandom::u64().unwrap_or(0), ..login.clone() };
+        let dialect = dialect_of(algorithm, login, ethash);
         let ended = connection::run(&shared, lane, &pool, dialect, &mut shares, &mut settings).await;
         let Some(lane) = shared.lanes.get(lane) else { return };
         shared.set_job(lane, None);
@@ -84,12 +73,4 @@ fn retry_in(pools: &mut Pools, error: &ConnectionError, had_work: bool) -> Durat
 async fn pause(settings: &mut watch::Receiver<Settings>, time: Duration) {
     // However it ends, the caller looks at the settings again.
     let _ended_early: bool = tokio::time::timeout(time, settings.wait_for(|settings| settings.stopped)).await.is_ok();
-}
-
-fn dialect_of(algorithm: Algorithm, login: Login, ethash: EthashDialect) -> Box<dyn Dialect> {
-    match algorithm {
-        Algorithm::Sha256d => Box::new(sha256d::Sha256d::new(login)),
-        Algorithm::RandomX => Box::new(randomx::RandomX::new(login)),
-        Algorithm::Ethash => ethash::dialect_of(ethash, login),
-    }
 }

@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use crate::{Endpoint, config::EthashDialect};
+use bq_stratum_client::EthashDialect;
+
+use crate::Endpoint;
 
 /// Pause before the first attempt to reconnect; doubled after each failure.
 const BACKOFF_MIN: Duration = Duration::from_millis(500);

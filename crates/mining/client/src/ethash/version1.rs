@@ -6,16 +6,13 @@ use serde_json::{Value, json};
 
 use super::{Epochs, ExtraNonce, FIRST_ANSWER_WITHIN, parts};
 use crate::{
-    client::{
-        Login,
-        dialect::{
-            AGENT, Dialect, DialectError, Event, FIRST_SUBMIT_ID, bytes, error_text, id, line, method, reconnect,
-            shown_message,
-        },
-        difficulty::sha256d_target,
+    Login,
+    dialect::{
+        AGENT, Dialect, DialectError, Event, FIRST_SUBMIT_ID, bytes, error_text, id, line, method, reconnect,
+        shown_message,
     },
-    job::Job,
-    shared::FoundShare,
+    difficulty::sha256d_target,
+    job::{FoundShare, Job},
 };
 
 const SUBSCRIBE_ID: u64 = 1;
@@ -46,7 +43,7 @@ impl Version1 {
     /// `[job, seed, header, clean]`: the other way round than in the other dialects.
     fn notified(&mut self, params: &Value) -> Option<Job> {
         let epoch = self.epochs.of(params.get(1))?;
-        let work = self.extranonce.work(EthashWorkHash(bytes(params.get(2))?), epoch);
+        let work = self.extranonce.work(EthashWorkHash(bytes(params.get(2))?), epoch, self.login.first_nonce);
         let id = params.get(0)?.as_str()?.to_owned();
         // Shares of a job with another extranonce could not be written any more, so it must go.
         let is_clean = params.get(3).and_then(Value::as_bool).unwrap_or(true) || self.of_job != self.extranonce;
@@ -84,7 +81,7 @@ impl Version1 {
         let result = message.get("result").unwrap_or(&Value::Null);
         self.extranonce =
             ExtraNonce::read(result.get(1)).ok_or(DialectError::Malformed { what: "mining.subscribe reply" })?;
-        let Login { user, password } = &self.login;
+        let Login { user, password, .. } = &self.login;
         let requests = [
             json!({"id": EXTRANONCE_ID, "method": "mining.extranonce.subscribe", "params": []}),
             json!({"id": AUTHORIZE_ID, "method": "mining.authorize", "params": [user, password]}),
@@ -112,9 +109,9 @@ impl Dialect for Version1 {
         }
     }
 
-    fn submit(&self, share: &FoundShare, id: u64) -> String {
+    fn submit(&self, share: &FoundShare<'_>, id: u64) -> String {
         let (_, nonce, _) = parts(share);
-        let params = json!([self.login.user, share.job.id, self.of_job.rest_of(nonce)]);
+        let params = json!([self.login.user, share.job_id, self.of_job.rest_of(nonce)]);
         line(&json!({"id": id, "method": "mining.submit", "params": params}))
     }
 

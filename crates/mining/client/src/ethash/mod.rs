@@ -12,15 +12,24 @@ use bq_pow::{EthashWorkHash, ethash_epoch_of_seed};
 use bq_primitives::{Target, U256};
 use serde_json::Value;
 
-use super::{
+use crate::{
     Login,
     dialect::{Dialect, bytes},
+    job::{FoundShare, Proof, Work},
 };
-use crate::{
-    config::EthashDialect,
-    job::{Proof, Work},
-    shared::FoundShare,
-};
+
+/// The dialects of Ethash pools. Those of SHA-256d and RandomX pools have one each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EthashDialect {
+    /// `stratum+tcp` of ethminer.
+    Stratum,
+    /// `stratum1+tcp`.
+    EthProxy,
+    /// `stratum2+tcp`: EthereumStratum/1.0.0.
+    Version1,
+    /// `stratum3+tcp`: EthereumStratum/2.0.0.
+    Version2,
+}
 
 /// A pool that does not know the dialect may say nothing at all; miners then try the next.
 const FIRST_ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -66,9 +75,9 @@ impl ExtraNonce {
         hex::decode(text).ok().map(Self)
     }
 
-    /// Work that leaves these bits alone.
-    fn work(&self, work_hash: EthashWorkHash, epoch: u32) -> Work {
-        let mut nonce = random_nonce().to_be_bytes();
+    /// Work that leaves these bits alone and begins at `first_nonce` in the others.
+    fn work(&self, work_hash: EthashWorkHash, epoch: u32, first_nonce: u64) -> Work {
+        let mut nonce = first_nonce.to_be_bytes();
         for (byte, given) in nonce.iter_mut().zip(&self.0) {
             *byte = *given;
         }
@@ -88,12 +97,12 @@ fn boundary(text: Option<&Value>) -> Option<Target> {
 }
 
 /// What a share is made of: header hash, nonce, mix.
-fn parts(share: &FoundShare) -> ([u8; 32], u64, [u8; 32]) {
+fn parts(share: &FoundShare<'_>) -> ([u8; 32], u64, [u8; 32]) {
     let (nonce, mix) = match share.found.proof {
         Proof::Ethash { nonce, mix } => (nonce, mix),
         Proof::Sha256d { .. } | Proof::RandomX { .. } => (0, [0; 32]),
     };
-    let header = match share.job.work {
+    let header = match share.work {
         Work::Ethash { work_hash, .. } => work_hash.0,
         Work::Sha256d(_) | Work::RandomX { .. } => [0; 32],
     };
@@ -108,12 +117,6 @@ fn name_and_worker(login: &Login) -> (&str, Option<&str>) {
     }
 }
 
-/// Where to begin: two miners on one header must not search the same nonces. Without randomness it begins at zero, which is
-/// right for a pool that gives each connection a header of its own, as ours does.
-fn random_nonce() -> u64 {
-    getrandom::u64().unwrap_or(0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,7 +125,7 @@ mod tests {
     #[test]
     fn the_pools_part_of_a_nonce_stays() {
         let extranonce = ExtraNonce::read(Some(&json!("af4c"))).unwrap();
-        let Work::Ethash { first_nonce, nonce_bits, .. } = extranonce.work(EthashWorkHash([1; 32]), 3) else {
+        let Work::Ethash { first_nonce, nonce_bits, .. } = extranonce.work(EthashWorkHash([1; 32]), 3, u64::MAX) else {
             panic!("not Ethash")
         };
         assert_eq!((first_nonce >> 48, nonce_bits), (0xaf4c, 48));

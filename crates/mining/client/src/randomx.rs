@@ -1,17 +1,14 @@
 use bq_primitives::BlockId;
 use serde_json::{Value, json};
 
-use super::{
+use crate::{
     Login,
     dialect::{
         AGENT, Dialect, DialectError, Event, FIRST_SUBMIT_ID, KEEPALIVE_ID, byte_string, bytes, error_text, id, line,
         method, reconnect,
     },
     difficulty::randomx_target_of_text,
-};
-use crate::{
-    job::{Job, Proof, Work},
-    shared::FoundShare,
+    job::{FoundShare, Job, Proof, Work},
 };
 
 const LOGIN_ID: u64 = 1;
@@ -71,7 +68,7 @@ fn read_job(job: &Value) -> Option<Job> {
 
 impl Dialect for RandomX {
     fn hello(&mut self) -> String {
-        let Login { user, password } = &self.login;
+        let Login { user, password, .. } = &self.login;
         let mut params = json!({"login": user, "pass": password, "agent": AGENT, "algo": ["rx/0"]});
         if let (Some((_, worker)), Some(members)) = (user.split_once('.'), params.as_object_mut()) {
             members.insert("rigid".to_owned(), json!(worker));
@@ -109,14 +106,14 @@ impl Dialect for RandomX {
         }
     }
 
-    fn submit(&self, share: &FoundShare, id: u64) -> String {
+    fn submit(&self, share: &FoundShare<'_>, id: u64) -> String {
         let nonce = match share.found.proof {
             Proof::RandomX { nonce } => nonce,
             Proof::Sha256d { .. } | Proof::Ethash { .. } => 0,
         };
         let params = json!({
             "id": self.session,
-            "job_id": share.job.id,
+            "job_id": share.job_id,
             "nonce": hex::encode(nonce.to_le_bytes()),
             "result": hex::encode(share.found.value.0),
             "algo": "rx/0",
@@ -136,7 +133,7 @@ mod tests {
     use super::*;
 
     fn dialect() -> RandomX {
-        RandomX::new(Login { user: "wallet.rig".to_owned(), password: "x".to_owned() })
+        RandomX::new(Login { user: "wallet.rig".to_owned(), password: "x".to_owned(), first_nonce: 7 })
     }
 
     fn job(height: Option<u64>, nonce: &str) -> Value {

@@ -1,17 +1,14 @@
 use bq_primitives::{Target, U256};
 use serde_json::{Value, json};
 
-use super::{
+use crate::{
     Login,
     dialect::{
         AGENT, Dialect, DialectError, Event, FIRST_SUBMIT_ID, byte_string, bytes, error_text, id, line, method,
         reconnect, shown_message,
     },
     difficulty::sha256d_target,
-};
-use crate::{
-    job::{Job, Proof, Sha256dTemplate, Work},
-    shared::FoundShare,
+    job::{FoundShare, Job, Proof, Sha256dTemplate, Work},
 };
 
 const SUBSCRIBE_ID: u64 = 1;
@@ -115,7 +112,7 @@ impl Dialect for Sha256d {
                 }
                 self.set_extranonce(result.get(1), result.get(2))
                     .ok_or(DialectError::Malformed { what: "mining.subscribe reply" })?;
-                let Login { user, password } = &self.login;
+                let Login { user, password, .. } = &self.login;
                 Ok(vec![Event::Send(line(
                     &json!({"id": AUTHORIZE_ID, "method": "mining.authorize", "params": [user, password]}),
                 ))])
@@ -136,18 +133,18 @@ impl Dialect for Sha256d {
         }
     }
 
-    fn submit(&self, share: &FoundShare, id: u64) -> String {
+    fn submit(&self, share: &FoundShare<'_>, id: u64) -> String {
         let (extranonce2, nonce) = match &share.found.proof {
             Proof::Sha256d { extranonce2, nonce } => (extranonce2.as_slice(), *nonce),
             Proof::RandomX { .. } | Proof::Ethash { .. } => (&[][..], 0),
         };
-        let ntime = match &share.job.work {
+        let ntime = match share.work {
             Work::Sha256d(template) => template.ntime,
             Work::RandomX { .. } | Work::Ethash { .. } => 0,
         };
         let params = json!([
             self.login.user,
-            share.job.id,
+            share.job_id,
             hex::encode(extranonce2),
             format!("{ntime:08x}"),
             format!("{nonce:08x}")

@@ -6,14 +6,11 @@ use serde_json::{Value, json};
 
 use super::{ExtraNonce, FIRST_ANSWER_WITHIN, parts};
 use crate::{
-    client::{
-        Login,
-        dialect::{
-            AGENT, Dialect, DialectError, Event, FIRST_SUBMIT_ID, KEEPALIVE_ID, error_text, id, line, method, reconnect,
-        },
+    Login,
+    dialect::{
+        AGENT, Dialect, DialectError, Event, FIRST_SUBMIT_ID, KEEPALIVE_ID, error_text, id, line, method, reconnect,
     },
-    job::Job,
-    shared::FoundShare,
+    job::{FoundShare, Job},
 };
 
 const HELLO_ID: u64 = 1;
@@ -62,7 +59,7 @@ impl Version2 {
 
     /// `[job, block number, header, clean]`.
     fn notified(&mut self, params: &Value) -> Option<Job> {
-        let work = self.extranonce.work(EthashWorkHash(padded(params.get(2)?)?), self.epoch?);
+        let work = self.extranonce.work(EthashWorkHash(padded(params.get(2)?)?), self.epoch?, self.login.first_nonce);
         let height = params.get(1).and_then(Value::as_str).and_then(|text| u64::from_str_radix(text, 16).ok());
         let id = params.get(0)?.as_str()?.to_owned();
         // Shares of a job with another extranonce could not be written any more, so it must go.
@@ -110,7 +107,7 @@ impl Dialect for Version2 {
                     .ok_or(DialectError::Malformed { what: "mining.hello reply" })
             }
             Some(SUBSCRIBE_ID) => {
-                let Login { user, password } = &self.login;
+                let Login { user, password, .. } = &self.login;
                 let params = json!([user, password]);
                 Ok(vec![Event::Send(line(
                     &json!({"id": AUTHORIZE_ID, "method": "mining.authorize", "params": params}),
@@ -130,9 +127,9 @@ impl Dialect for Version2 {
         }
     }
 
-    fn submit(&self, share: &FoundShare, id: u64) -> String {
+    fn submit(&self, share: &FoundShare<'_>, id: u64) -> String {
         let (_, nonce, _) = parts(share);
-        let params = json!([share.job.id, self.of_job.rest_of(nonce), self.worker]);
+        let params = json!([share.job_id, self.of_job.rest_of(nonce), self.worker]);
         line(&json!({"id": id, "method": "mining.submit", "params": params}))
     }
 
@@ -160,7 +157,8 @@ mod tests {
 
     #[test]
     fn jobs_take_what_was_set_last() {
-        let mut dialect = Version2::new(Login { user: "wallet.rig".to_owned(), password: "x".to_owned() });
+        let mut dialect =
+            Version2::new(Login { user: "wallet.rig".to_owned(), password: "x".to_owned(), first_nonce: 7 });
         let notify = json!({"method": "mining.notify", "params": ["1f", "6526d5", "ab", "0"]});
         assert!(dialect.handle(&notify).is_err(), "nothing was set");
         let set = json!({"method": "mining.set", "params": {"epoch": "dc", "target": "ff", "extranonce": "af4c"}});
@@ -181,7 +179,7 @@ mod tests {
 
     #[test]
     fn late_but_credited_is_accepted() {
-        let mut dialect = Version2::new(Login { user: "wallet".to_owned(), password: "x".to_owned() });
+        let mut dialect = Version2::new(Login { user: "wallet".to_owned(), password: "x".to_owned(), first_nonce: 7 });
         for (code, accepted) in [("200", true), ("406", false)] {
             let answer = json!({"id": 100, "error": {"code": code, "message": "so"}});
             let told = dialect.handle(&answer).unwrap();

@@ -5,12 +5,9 @@ use serde_json::{Value, json};
 
 use super::{Epochs, ExtraNonce, FIRST_ANSWER_WITHIN, boundary, name_and_worker, parts};
 use crate::{
-    client::{
-        Login,
-        dialect::{Dialect, DialectError, Event, FIRST_SUBMIT_ID, bytes, error_text, id, line, method, reconnect},
-    },
-    job::Job,
-    shared::FoundShare,
+    Login,
+    dialect::{Dialect, DialectError, Event, FIRST_SUBMIT_ID, bytes, error_text, id, line, method, reconnect},
+    job::{FoundShare, Job},
 };
 
 const LOGIN_ID: u64 = 1;
@@ -33,7 +30,7 @@ impl EthProxy {
     fn work(&mut self, result: &Value) -> Option<Job> {
         let header: [u8; 32] = bytes(result.get(0))?;
         let epoch = self.epochs.of(result.get(1))?;
-        let work = ExtraNonce::default().work(EthashWorkHash(header), epoch);
+        let work = ExtraNonce::default().work(EthashWorkHash(header), epoch, self.login.first_nonce);
         Some(Job { is_clean: false, ..Job::new(hex::encode(header), boundary(result.get(2))?, work) })
     }
 
@@ -74,7 +71,7 @@ impl Dialect for EthProxy {
         }
     }
 
-    fn submit(&self, share: &FoundShare, id: u64) -> String {
+    fn submit(&self, share: &FoundShare<'_>, id: u64) -> String {
         let (header, nonce, mix) = parts(share);
         let params =
             json!([format!("{nonce:#018x}"), format!("0x{}", hex::encode(header)), format!("0x{}", hex::encode(mix))]);
@@ -92,7 +89,8 @@ mod tests {
 
     #[test]
     fn work_is_asked_for_once_and_pushed_from_then_on() {
-        let mut dialect = EthProxy::new(Login { user: "wallet.rig".to_owned(), password: "x".to_owned() });
+        let mut dialect =
+            EthProxy::new(Login { user: "wallet.rig".to_owned(), password: "x".to_owned(), first_nonce: 7 });
         let hello: Value = serde_json::from_str(&dialect.hello()).unwrap();
         assert_eq!(hello["params"], json!(["wallet", "x"]));
         assert_eq!(hello["worker"], "rig");

@@ -5,12 +5,9 @@ use serde_json::{Value, json};
 
 use super::{Epochs, ExtraNonce, FIRST_ANSWER_WITHIN, boundary, name_and_worker, parts};
 use crate::{
-    client::{
-        Login,
-        dialect::{Dialect, DialectError, Event, FIRST_SUBMIT_ID, bytes, error_text, id, line, method, reconnect},
-    },
-    job::Job,
-    shared::FoundShare,
+    Login,
+    dialect::{Dialect, DialectError, Event, FIRST_SUBMIT_ID, bytes, error_text, id, line, method, reconnect},
+    job::{FoundShare, Job},
 };
 
 const SUBSCRIBE_ID: u64 = 1;
@@ -33,7 +30,10 @@ impl Stratum {
         let target = boundary(params.get(3))?;
         let id = params.get(0)?.as_str()?.to_owned();
         let is_clean = params.get(4).and_then(Value::as_bool).unwrap_or(true);
-        Some(Job { is_clean, ..Job::new(id, target, ExtraNonce::default().work(work_hash, epoch)) })
+        Some(Job {
+            is_clean,
+            ..Job::new(id, target, ExtraNonce::default().work(work_hash, epoch, self.login.first_nonce))
+        })
     }
 }
 
@@ -58,7 +58,7 @@ impl Dialect for Stratum {
         match (id(message), refused) {
             (Some(SUBSCRIBE_ID | AUTHORIZE_ID), Some(text)) => Err(DialectError::Refused(text)),
             (Some(SUBSCRIBE_ID), None) => {
-                let Login { user, password } = &self.login;
+                let Login { user, password, .. } = &self.login;
                 let params = json!([user, password]);
                 Ok(vec![Event::Send(line(
                     &json!({"id": AUTHORIZE_ID, "jsonrpc": "2.0", "method": "mining.authorize", "params": params}),
@@ -69,12 +69,12 @@ impl Dialect for Stratum {
         }
     }
 
-    fn submit(&self, share: &FoundShare, id: u64) -> String {
+    fn submit(&self, share: &FoundShare<'_>, id: u64) -> String {
         let (header, nonce, mix) = parts(share);
         let (name, worker) = name_and_worker(&self.login);
         let params = json!([
             name,
-            share.job.id,
+            share.job_id,
             format!("{nonce:#018x}"),
             format!("0x{}", hex::encode(header)),
             format!("0x{}", hex::encode(mix))

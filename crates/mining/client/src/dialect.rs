@@ -2,10 +2,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::{job::Job, shared::FoundShare};
+use crate::job::{FoundShare, Job};
 
 /// One Stratum dialect as a client speaks it: text in, text and events out; no socket, no clock. One value per connection.
-pub(super) trait Dialect: Send {
+pub trait Dialect: Send {
     /// The first line.
     fn hello(&mut self) -> String;
 
@@ -16,7 +16,7 @@ pub(super) trait Dialect: Send {
     fn handle(&mut self, line: &Value) -> Result<Vec<Event>, DialectError>;
 
     /// The line that submits a share under request id `id`.
-    fn submit(&self, share: &FoundShare, id: u64) -> String;
+    fn submit(&self, share: &FoundShare<'_>, id: u64) -> String;
 
     /// A line that shows the pool that we are there, where its dialect has one.
     fn keepalive(&self) -> Option<String> {
@@ -31,7 +31,7 @@ pub(super) trait Dialect: Send {
 
 /// What a line of the pool means.
 #[derive(Debug)]
-pub(super) enum Event {
+pub enum Event {
     /// Send this line.
     Send(String),
     /// Work on this from now on.
@@ -39,12 +39,17 @@ pub(super) enum Event {
     /// For people.
     Message(String),
     /// The answer to submit `id`: nothing when accepted, else why not.
-    Answer { id: u64, refused: Option<String> },
+    Answer {
+        /// Of the submit.
+        id: u64,
+        /// Why not.
+        refused: Option<String>,
+    },
 }
 
 /// Why a connection is useless.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum DialectError {
+pub enum DialectError {
     /// The pool will not have us.
     #[error("login refused: {0}")]
     Refused(String),
@@ -73,15 +78,15 @@ pub(super) enum DialectError {
 }
 
 /// The id of keepalives.
-pub(super) const KEEPALIVE_ID: u64 = 50;
+pub(crate) const KEEPALIVE_ID: u64 = 50;
 /// Ids below this are those of the login; submits count up from it.
-pub(super) const FIRST_SUBMIT_ID: u64 = 100;
+pub const FIRST_SUBMIT_ID: u64 = 100;
 
 /// Who says we are.
-pub(super) const AGENT: &str = concat!("bq/", env!("CARGO_PKG_VERSION"));
+pub(crate) const AGENT: &str = concat!("bq/", env!("CARGO_PKG_VERSION"));
 
 /// The text of an error member: a string, `[code, text, ..]` or `{message}`; nothing if there is no error.
-pub(super) fn error_text(line: &Value) -> Option<String> {
+pub(crate) fn error_text(line: &Value) -> Option<String> {
     match line.get("error")? {
         Value::Null => None,
         Value::String(text) => Some(text.clone()),
@@ -92,7 +97,7 @@ pub(super) fn error_text(line: &Value) -> Option<String> {
 }
 
 /// Decodes `text` as exactly `N` bytes of hex, with or without `0x`.
-pub(super) fn bytes<const N: usize>(text: Option<&Value>) -> Option<[u8; N]> {
+pub(crate) fn bytes<const N: usize>(text: Option<&Value>) -> Option<[u8; N]> {
     let text = text?.as_str()?;
     let mut bytes = [0; N];
     hex::decode_to_slice(text.strip_prefix("0x").unwrap_or(text), &mut bytes).ok()?;
@@ -100,18 +105,18 @@ pub(super) fn bytes<const N: usize>(text: Option<&Value>) -> Option<[u8; N]> {
 }
 
 /// Decodes `text` as hex of at most `max` bytes.
-pub(super) fn byte_string(text: Option<&Value>, max: usize) -> Option<Vec<u8>> {
+pub(crate) fn byte_string(text: Option<&Value>, max: usize) -> Option<Vec<u8>> {
     let text = text?.as_str().filter(|text| text.len() <= 2 * max)?;
     hex::decode(text).ok()
 }
 
 /// A request or notification name, if the line is one.
-pub(super) fn method(line: &Value) -> Option<&str> {
+pub(crate) fn method(line: &Value) -> Option<&str> {
     line.get("method")?.as_str()
 }
 
 /// The id of an answer. Some pools write the number that they were given as text.
-pub(super) fn id(line: &Value) -> Option<u64> {
+pub(crate) fn id(line: &Value) -> Option<u64> {
     number(line.get("id")?)
 }
 
@@ -121,7 +126,7 @@ fn number(value: &Value) -> Option<u64> {
 }
 
 /// What `client.reconnect` says: `[host, port, seconds to wait]`, of which any may be missing.
-pub(super) fn reconnect(message: &Value) -> DialectError {
+pub(crate) fn reconnect(message: &Value) -> DialectError {
     let param = |index: usize| message.get("params")?.get(index);
     let host = param(0).and_then(Value::as_str).map(str::to_owned);
     let port = param(1).and_then(number).and_then(|port| u16::try_from(port).ok()).filter(|port| *port != 0);
@@ -130,13 +135,13 @@ pub(super) fn reconnect(message: &Value) -> DialectError {
 }
 
 /// What `client.show_message` says, fit for a terminal.
-pub(super) fn shown_message(message: &Value) -> Option<Event> {
+pub(crate) fn shown_message(message: &Value) -> Option<Event> {
     const CHARS_MAX: usize = 500;
     let text = message.get("params")?.get(0)?.as_str()?;
     Some(Event::Message(text.chars().filter(|char| !char.is_control()).take(CHARS_MAX).collect()))
 }
 /// One JSON value as a line.
-pub(super) fn line(value: &Value) -> String {
+pub(crate) fn line(value: &Value) -> String {
     format!("{value}\n")
 }
 

@@ -2,7 +2,7 @@ use bq_primitives::{Target, U256};
 
 /// The target of a Stratum v1 difficulty: `0xFFFF * 2^208 / d`, the strictest of the readings in use, saturating at the
 /// easiest target. Nothing if `d` is not a positive finite number.
-pub(super) fn sha256d_target(difficulty: f64) -> Option<Target> {
+pub(crate) fn sha256d_target(difficulty: f64) -> Option<Target> {
     if !difficulty.is_finite() || difficulty <= 0.0 {
         return None;
     }
@@ -26,13 +26,13 @@ pub(super) fn sha256d_target(difficulty: f64) -> Option<Target> {
 }
 
 /// The target of the RandomX dialect: the top 64 bits of a hash must lie strictly below `target64`. Nothing for zero.
-pub(super) fn randomx_target(target64: u64) -> Option<Target> {
+pub(crate) fn randomx_target(target64: u64) -> Option<Target> {
     let bound = U256::from(target64) << 192_usize;
     bound.checked_sub(U256::from(1)).map(Target)
 }
 
 /// A target as the RandomX dialect writes it: 8 or 16 hex digits, little-endian.
-pub(super) fn randomx_target_of_text(text: &str) -> Option<Target> {
+pub(crate) fn randomx_target_of_text(text: &str) -> Option<Target> {
     let bytes = hex::decode(text).ok()?;
     if let Ok(short) = <[u8; 4]>::try_from(bytes.as_slice()) {
         let divisor = u64::from(u32::MAX.checked_div(u32::from_le_bytes(short))?);
