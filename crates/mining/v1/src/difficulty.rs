@@ -12,6 +12,9 @@ pub(crate) const NICEHASH_HASHES_MIN: u64 = 429_497;
 /// See [`NICEHASH_HASHES_MIN`].
 pub(crate) const NICEHASH_HASHES_MAX: u64 = 10_000 << 32;
 
+/// The 64-bit bound of RandomX miners is so coarse above this that they would hash more than they are credited.
+pub(crate) const RANDOMX_HASHES_MAX: u64 = 1 << 48;
+
 /// The difficulty in units of 2^32 hashes, in plain decimal notation: some parsers do not know exponents.
 #[expect(clippy::cast_precision_loss, reason = "difficulties that are sent have at most 24 significant bits")]
 pub(crate) fn units_of(difficulty: ShareDifficulty) -> String {

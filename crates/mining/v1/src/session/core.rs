@@ -10,6 +10,7 @@ use bq_share::{Judge, ShareTicket, TimeMs, Verdict};
 use super::{SessionSeed, rate::LineRate};
 use crate::{
     CloseReason, Frame, FrameKind, JobTemplate, Output, SessionPolicy, Vardiff,
+    difficulty::RANDOMX_HASHES_MAX,
     job::{Miner, WireJob},
     replies::ReplyQueue,
     request::{Request, RequestId},
@@ -101,7 +102,7 @@ impl Core {
             seed,
             newest: None,
             template: None,
-            expressible: (1, u64::MAX),
+            expressible: expressible(algorithm),
             miners: Vec::new(),
             logins: Vec::new(),
             unanswered: Vec::new(),
@@ -223,5 +224,13 @@ impl Core {
             next = next.min(last.after(span)).min(self.last_tick.after(self.vardiff.tick_ms()));
         }
         next
+    }
+}
+
+/// Difficulties, from least to most, that an algorithm's dialects can say; what only one of them cannot it says itself.
+const fn expressible(algorithm: Algorithm) -> (u64, u64) {
+    match algorithm {
+        Algorithm::RandomX => (1, RANDOMX_HASHES_MAX),
+        Algorithm::Sha256d | Algorithm::Ethash => (1, u64::MAX),
     }
 }

@@ -144,6 +144,12 @@ impl Session {
         self.core.first_miner().map(|miner| (miner.payee, &miner.worker))
     }
 
+    /// What a share of the newest job is worth.
+    #[must_use]
+    pub fn newest_difficulty(&self) -> Option<ShareDifficulty> {
+        self.core.newest_job().map(|job| job.job.difficulty)
+    }
+
     /// The difficulty worth remembering for this worker's next visit.
     #[must_use]
     pub fn settled_difficulty(&self) -> Option<ShareDifficulty> {
