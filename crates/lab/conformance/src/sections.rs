@@ -8,6 +8,7 @@ mod ethash;
 mod model;
 mod randomx;
 mod seals;
+mod stratum;
 
 use serde_json::Value;
 
@@ -58,6 +59,8 @@ fn run_one(run: &mut Run, fields: &Fields, name: &str, value: &Value) -> Result<
         "headers" => bitcoin::headers(run, name, value),
         "retarget_example" => run.single::<bitcoin::Retarget>(name, value),
         "cases" => run.list::<seals::SealCase>(name, value),
+        "share_targets" => run.list::<stratum::ShareTarget>(name, value),
+        "share_conversations" => run.list::<stratum::Conversation>(name, value),
         "hash" => run.list::<randomx::Hash>(name, value),
         "seed_height" => randomx::seed_heights(run, name, value),
         "commitment" => skip(run, name, value, "commitments belong to RandomX v2"),

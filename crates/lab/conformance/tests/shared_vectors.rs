@@ -51,6 +51,11 @@ fn seals() {
 }
 
 #[test]
+fn stratum_shares() {
+    check("stratum_shares.json", &[("share_targets", 30), ("share_conversations", 24)]);
+}
+
+#[test]
 fn compact_bits() {
     check("compact_bits.json", &[("decode", 59), ("encode", 82), ("work", 9)]);
 }
