@@ -102,7 +102,7 @@ fn three_algorithms_are_mined_reorganised_and_paid() -> Result<()> {
     let reports = rigs.stop();
     assert!(reports.iter().all(|report| report.logins > 0), "{reports:?}");
     let given_up = main.tip()?;
-    let rival_rigs = Rigs::start(&rival, &addresses, EthashMode::NiceHash, 1 << 20)?;
+    let rival_rigs = Rigs::start(&rival, &addresses, EthashMode::Version2, 1 << 20)?;
     rival.wait_for_height(given_up.height + 8, LIMIT)?;
     rival_rigs.wait_for_shares()?;
     rival_rigs.stop();

@@ -1,4 +1,5 @@
-//! The Ethash dialects: EthProxy, "Stratum" (mode 0) and EthereumStratum/1.0.0.
+//! The Ethash dialects: EthProxy, "Stratum" (mode 0) and EthereumStratum/2.0.0. Version 1.0.0 cannot say difficulties as low as
+//! those of the test networks.
 
 use std::time::Duration;
 
@@ -18,8 +19,8 @@ pub enum EthashMode {
     Stratum,
     /// `eth_*`; ethminer's `stratum1+tcp`.
     EthProxy,
-    /// EthereumStratum/1.0.0; ethminer's `stratum2+tcp`.
-    NiceHash,
+    /// EthereumStratum/2.0.0; ethminer's `stratum3+tcp`.
+    Version2,
 }
 
 /// The dialect's state. It holds a 16 MiB cache for the seed it last saw.
@@ -28,9 +29,11 @@ pub struct EthashMiner {
     mode: EthashMode,
     address: String,
     worker: String,
-    /// Nonce bytes that the server assigned, for [`EthashMode::NiceHash`].
+    /// What the server set for later jobs in [`EthashMode::Version2`]: the first bytes of each nonce, and the boundary.
     extranonce: Vec<u8>,
-    difficulty: f64,
+    boundary: Option<f64>,
+    /// The server's name for us there.
+    worker_id: String,
     job: Option<Job>,
     hasher: Option<([u8; 32], LightEthash)>,
     next_nonce: u64,
@@ -53,7 +56,8 @@ pub fn miner(mode: EthashMode, address: &str, worker: &str, nonce_start: u64) ->
         address: address.to_owned(),
         worker: worker.to_owned(),
         extranonce: Vec::new(),
-        difficulty: 1.0,
+        boundary: None,
+        worker_id: String::new(),
         job: None,
         hasher: None,
         next_nonce: nonce_start,
@@ -63,26 +67,26 @@ pub fn miner(mode: EthashMode, address: &str, worker: &str, nonce_start: u64) ->
 impl Dialect for EthashMiner {
     fn log_in(&mut self, client: &mut LineClient) -> Result<()> {
         self.job = None;
-        self.difficulty = 1.0;
+        self.boundary = None;
         match self.mode {
             EthashMode::Stratum => self.log_in_stratum(client),
             EthashMode::EthProxy => self.log_in_eth_proxy(client),
-            EthashMode::NiceHash => self.log_in_nicehash(client),
+            EthashMode::Version2 => self.log_in_version_2(client),
         }
     }
 
     fn notified(&mut self, message: &Value) -> Result<bool> {
-        if message["method"] == "mining.set_difficulty" && self.mode == EthashMode::NiceHash {
-            self.difficulty = message["params"][0].as_f64().with_context(|| format!("difficulty: {message}"))?;
+        if message["method"] == "mining.set" && self.mode == EthashMode::Version2 {
+            self.set(&message["params"]).with_context(|| format!("set: {message}"))?;
             return Ok(false);
         }
         let job = match self.mode {
             EthashMode::Stratum if message["method"] == "mining.notify" => read_stratum_job(&message["params"]),
             EthashMode::EthProxy if message["result"].is_array() => read_work(&message["result"]),
-            EthashMode::NiceHash if message["method"] == "mining.notify" => {
-                read_nicehash_job(&message["params"], self.difficulty)
+            EthashMode::Version2 if message["method"] == "mining.notify" => {
+                read_version_2_job(&message["params"], self.boundary)
             }
-            EthashMode::Stratum | EthashMode::EthProxy | EthashMode::NiceHash => return Ok(false),
+            EthashMode::Stratum | EthashMode::EthProxy | EthashMode::Version2 => return Ok(false),
         };
         let job = job.with_context(|| format!("job: {message}"))?;
         let is_new = self.job.as_ref() != Some(&job);
@@ -148,18 +152,27 @@ impl EthashMiner {
         Ok(())
     }
 
-    fn log_in_nicehash(&mut self, client: &mut LineClient) -> Result<()> {
-        let params = json!(["bq-tests/1", "EthereumStratum/1.0.0"]);
-        client.send(&json!({ "id": 1, "method": "mining.subscribe", "params": params }))?;
+    fn log_in_version_2(&mut self, client: &mut LineClient) -> Result<()> {
+        let hello = json!({ "agent": "bq-tests/1", "host": "pool", "port": "0", "proto": "EthereumStratum/2.0.0" });
+        client.send(&json!({ "id": 1, "method": "mining.hello", "params": hello }))?;
         let reply = client.expect(LIMIT)?;
-        let (session, extranonce) = (&reply["result"][0], &reply["result"][1]);
-        let shape = session.as_array().is_some_and(|parts| parts.len() == 3) && session[2] == "EthereumStratum/1.0.0";
-        ensure!(reply["id"] == 1 && shape && reply["error"].is_null(), "subscribe: {reply}");
-        self.extranonce = hex::decode(extranonce.as_str().context("extranonce")?)?;
-        ensure!((1..=3).contains(&self.extranonce.len()), "extranonce: {reply}");
+        ensure!(reply["id"] == 1 && reply["result"]["proto"] == "EthereumStratum/2.0.0", "hello: {reply}");
+        client.send(&json!({ "id": 2, "method": "mining.subscribe" }))?;
+        let reply = client.expect(LIMIT)?;
+        ensure!(reply["id"] == 2 && reply["result"].is_string(), "subscribe: {reply}");
         let login = format!("{}.{}", self.address, self.worker);
         client.send(&json!({ "id": 3, "method": "mining.authorize", "params": [login, "x"] }))?;
-        accepted(&client.expect(LIMIT)?, 3)
+        let reply = client.expect(LIMIT)?;
+        ensure!(reply["id"] == 3, "authorize: {reply}");
+        text(&reply["result"])?.clone_into(&mut self.worker_id);
+        Ok(())
+    }
+
+    fn set(&mut self, params: &Value) -> Result<()> {
+        ensure!(params["epoch"] == "0" && params["algo"] == "ethash", "only the first epoch is mined here");
+        self.extranonce = hex::decode(text(&params["extranonce"])?)?;
+        self.boundary = Some(big_endian_fraction(&hash(text(&params["target"])?)?));
+        Ok(())
     }
 
     /// The counter below the assigned bytes, which stay in front.
@@ -181,10 +194,9 @@ impl EthashMiner {
             EthashMode::EthProxy => json!({
                 "id": SUBMIT_ID, "method": "eth_submitWork", "worker": self.worker, "params": [prefixed, header, mix]
             }),
-            EthashMode::NiceHash => {
-                let login = format!("{}.{}", self.address, self.worker);
+            EthashMode::Version2 => {
                 let own = &text[2 * self.extranonce.len()..];
-                json!({ "id": SUBMIT_ID, "method": "mining.submit", "params": [login, job.id, own] })
+                json!({ "id": SUBMIT_ID, "method": "mining.submit", "params": [job.id, own, self.worker_id] })
             }
         }
     }
@@ -208,12 +220,11 @@ fn read_work(result: &Value) -> Result<Job> {
     Ok(Job { id: String::new(), header: hash_0x(&result[0])?, seed: hash_0x(&result[1])?, boundary })
 }
 
-/// `[job, seed, header, clean]`, the difficulty announced before.
-fn read_nicehash_job(params: &Value, difficulty: f64) -> Result<Job> {
+/// `[job, height, header, clean]`; the boundary was set before, and the seed is the first epoch's.
+fn read_version_2_job(params: &Value, boundary: Option<f64>) -> Result<Job> {
     let id = params[0].as_str().context("job id")?.to_owned();
-    // 1.0 is the boundary 0x00000000ffff00..00.
-    let boundary = 65_535.0 / 2_f64.powi(48) / difficulty;
-    Ok(Job { id, header: hash(text(&params[2])?)?, seed: hash(text(&params[1])?)?, boundary })
+    let boundary = boundary.context("no target was set")?;
+    Ok(Job { id, header: hash(text(&params[2])?)?, seed: [0; 32], boundary })
 }
 
 fn hash_0x(value: &Value) -> Result<[u8; 32]> {
