@@ -3,7 +3,7 @@ mod wire;
 use bq_share::{Claim, JobId, JobWork, Reject, Rolled, Submit, TimeMs, Verdict};
 
 use self::wire::Mode;
-use super::core::{Core, Dialect, PendingLogin};
+use super::exchange::{Dialect, Exchange, PendingLogin};
 use crate::{
     CloseReason, FrameKind,
     difficulty::{NICEHASH_HASHES_MAX, NICEHASH_HASHES_MIN, parse_hashes},
@@ -30,25 +30,25 @@ const LOG_IN_FIRST: &str = "Log in first";
 const NONCE_REST_BYTES: usize = 8 - NONCE_PREFIX_BYTES;
 
 impl Dialect for Ethash {
-    fn handle(&mut self, core: &mut Core, now: TimeMs, request: &Request) {
+    fn handle(&mut self, exchange: &mut Exchange, now: TimeMs, request: &Request) {
         let mode = *self.mode.get_or_insert_with(|| wire::mode_of(request));
         if mode == Mode::NiceHash {
-            core.expressible = (NICEHASH_HASHES_MIN, NICEHASH_HASHES_MAX);
+            exchange.expressible = (NICEHASH_HASHES_MIN, NICEHASH_HASHES_MAX);
         }
         let id = &request.id;
         match (request.method.as_str(), mode) {
             ("mining.submit" | "eth_submitWork", _) => {
-                let submit = decode_submit(core, request, mode);
-                core.submit(now, id, submit, |id, verdict| wire::share_reply(mode, id, verdict));
+                let submit = decode_submit(exchange, request, mode);
+                exchange.submit(now, id, submit, |id, verdict| wire::share_reply(mode, id, verdict));
             }
-            ("eth_submitLogin" | "eth_login", Mode::EthProxy) => self.login(core, request, mode),
-            ("eth_getWork", Mode::EthProxy) => self.get_work(core, now, request),
-            ("mining.hello", Mode::Ethereum2) => core.reply(wire::hello(id)),
+            ("eth_submitLogin" | "eth_login", Mode::EthProxy) => self.login(exchange, request, mode),
+            ("eth_getWork", Mode::EthProxy) => self.get_work(exchange, now, request),
+            ("mining.hello", Mode::Ethereum2) => exchange.reply(wire::hello(id)),
             ("mining.subscribe", Mode::Plain | Mode::NiceHash | Mode::Ethereum2) => {
-                core.reply(wire::subscription(mode, id, core.seed.session_id, nonce_prefix(core)));
+                exchange.reply(wire::subscription(mode, id, exchange.seed.session_id, nonce_prefix(exchange)));
             }
-            ("mining.authorize", Mode::Plain | Mode::NiceHash | Mode::Ethereum2) => self.login(core, request, mode),
-            ("mining.bye", Mode::Ethereum2) => core.close(CloseReason::Goodbye),
+            ("mining.authorize", Mode::Plain | Mode::NiceHash | Mode::Ethereum2) => self.login(exchange, request, mode),
+            ("mining.bye", Mode::Ethereum2) => exchange.close(CloseReason::Goodbye),
             (
                 "mining.extranonce.subscribe"
                 | "mining.hashrate"
@@ -56,8 +56,8 @@ impl Dialect for Ethash {
                 | "mining.noop"
                 | "mining.ping",
                 _,
-            ) => core.reply(wire::result(mode, id, "true")),
-            _ => core.reply(wire::error(mode, id, 20, "Method not found")),
+            ) => exchange.reply(wire::result(mode, id, "true")),
+            _ => exchange.reply(wire::error(mode, id, 20, "Method not found")),
         }
     }
 
@@ -65,40 +65,40 @@ impl Dialect for Ethash {
         self.ready
     }
 
-    fn send_job(&mut self, core: &mut Core, now: TimeMs) {
+    fn send_job(&mut self, exchange: &mut Exchange, now: TimeMs) {
         let Some(mode) = self.mode else { return };
-        let clean = core.tip_moved();
-        let Some(job) = core.make_job(now) else { return };
+        let clean = exchange.tip_moved();
+        let Some(job) = exchange.make_job(now) else { return };
         if let (Some(id), Some(work)) = (self.asked_early.take(), wire::work_json(&job)) {
-            return core.reply(wire::result(mode, &id, &work));
+            return exchange.reply(wire::result(mode, &id, &work));
         }
-        if let Some((told, line)) = wire::control(mode, &job, nonce_prefix(core))
+        if let Some((told, line)) = wire::control(mode, &job, nonce_prefix(exchange))
             && self.told.as_ref() != Some(&told)
         {
-            core.send(FrameKind::Control, line.into_bytes());
+            exchange.send(FrameKind::Control, line.into_bytes());
             self.told = Some(told);
         }
         if let Some(line) = wire::notify(mode, &job, clean) {
-            core.send(FrameKind::Job, line.into_bytes());
+            exchange.send(FrameKind::Job, line.into_bytes());
         }
     }
 
-    fn login_granted(&mut self, core: &mut Core, login: &PendingLogin) {
+    fn login_granted(&mut self, exchange: &mut Exchange, login: &PendingLogin) {
         let Some(mode) = self.mode else { return };
-        if !core.expresses_difficulty() {
-            core.resolve(login.ticket, wire::error(mode, &login.id, 20, INEXPRESSIBLE));
-            return core.close(CloseReason::Inexpressible);
+        if !exchange.expresses_difficulty() {
+            exchange.resolve(login.ticket, wire::error(mode, &login.id, 20, INEXPRESSIBLE));
+            return exchange.close(CloseReason::Inexpressible);
         }
-        core.resolve(login.ticket, wire::login_reply(mode, &login.id, core.seed.session_id));
+        exchange.resolve(login.ticket, wire::login_reply(mode, &login.id, exchange.seed.session_id));
         // An EthProxy miner asks for its first job; one more by itself would be dropped or waste the first.
         self.ready |= mode != Mode::EthProxy || self.asked_early.is_some();
     }
 
-    fn login_refused(&mut self, core: &mut Core, login: &PendingLogin, text: &str) {
+    fn login_refused(&mut self, exchange: &mut Exchange, login: &PendingLogin, text: &str) {
         let mode = self.mode.unwrap_or(Mode::Plain);
-        core.resolve(login.ticket, wire::error(mode, &login.id, 24, text));
+        exchange.resolve(login.ticket, wire::error(mode, &login.id, 24, text));
         if let Some(id) = self.asked_early.take() {
-            core.reply(wire::error(mode, &id, 24, LOG_IN_FIRST));
+            exchange.reply(wire::error(mode, &id, 24, LOG_IN_FIRST));
         }
     }
 
@@ -112,44 +112,44 @@ impl Dialect for Ethash {
 }
 
 impl Ethash {
-    fn login(&mut self, core: &mut Core, request: &Request, mode: Mode) {
+    fn login(&mut self, exchange: &mut Exchange, request: &Request, mode: Mode) {
         let wanted = password_difficulty(request.text(1).unwrap_or_default()).and_then(parse_hashes);
         let name = request.text(0).unwrap_or_default();
-        let asked = core.login(&request.id, name, request.worker.as_deref(), |login| {
+        let asked = exchange.login(&request.id, name, request.worker.as_deref(), |login| {
             wanted.or_else(|| login.difficulty.as_deref().and_then(parse_hashes))
         });
         if let Err(text) = asked {
-            core.reply(wire::error(mode, &request.id, 24, &text));
+            exchange.reply(wire::error(mode, &request.id, 24, &text));
         }
     }
 
     /// The newest job again if there is one: miners poll.
-    fn get_work(&mut self, core: &mut Core, now: TimeMs, request: &Request) {
-        if core.first_miner().is_none() {
-            if core.login_is_pending() && self.asked_early.is_none() {
+    fn get_work(&mut self, exchange: &mut Exchange, now: TimeMs, request: &Request) {
+        if exchange.first_miner().is_none() {
+            if exchange.login_is_pending() && self.asked_early.is_none() {
                 self.asked_early = Some(request.id.clone());
                 return;
             }
-            return core.reply(wire::error(Mode::EthProxy, &request.id, 24, LOG_IN_FIRST));
+            return exchange.reply(wire::error(Mode::EthProxy, &request.id, 24, LOG_IN_FIRST));
         }
         self.ready = true;
-        let job = match core.newest_job() {
-            Some(job) if !core.tip_moved() => Some(job.clone()),
-            _ => core.make_job(now),
+        let job = match exchange.newest_job() {
+            Some(job) if !exchange.tip_moved() => Some(job.clone()),
+            _ => exchange.make_job(now),
         };
         match job.and_then(|job| wire::work_json(&job)) {
-            Some(work) => core.reply(wire::result(Mode::EthProxy, &request.id, &work)),
-            None => core.reply(wire::error(Mode::EthProxy, &request.id, 20, "No work yet")),
+            Some(work) => exchange.reply(wire::result(Mode::EthProxy, &request.id, &work)),
+            None => exchange.reply(wire::error(Mode::EthProxy, &request.id, 20, "No work yet")),
         }
     }
 }
 
 /// Format, login, job where the dialect names it by its work.
-fn decode_submit(core: &Core, request: &Request, mode: Mode) -> Result<Submit, Reject> {
+fn decode_submit(exchange: &Exchange, request: &Request, mode: Mode) -> Result<Submit, Reject> {
     let fields = match mode {
-        Mode::EthProxy => eth_proxy_fields(core, request)?,
-        Mode::Plain => plain_fields(core, request)?,
-        Mode::NiceHash | Mode::Ethereum2 => prefixed_fields(core, request, mode)?,
+        Mode::EthProxy => eth_proxy_fields(exchange, request)?,
+        Mode::Plain => plain_fields(exchange, request)?,
+        Mode::NiceHash | Mode::Ethereum2 => prefixed_fields(exchange, request, mode)?,
     };
     Ok(Submit {
         job: fields.job,
@@ -171,26 +171,26 @@ const BAD_NONCE: Reject = Reject::Malformed("nonce has a wrong length or is not 
 const BAD_HASH: Reject = Reject::Malformed("header and mix are 64 hex digits");
 
 /// `[nonce, header, mix]`; the header is the job.
-fn eth_proxy_fields(core: &Core, request: &Request) -> Result<Fields, Reject> {
+fn eth_proxy_fields(exchange: &Exchange, request: &Request) -> Result<Fields, Reject> {
     let text = |index| request.text(index).ok_or(NOT_TEXT);
     let nonce = hex_bytes_0x(text(0)?).map(u64::from_be_bytes).ok_or(BAD_NONCE)?;
     let header = hex_bytes_0x(text(1)?).ok_or(BAD_HASH)?;
     let mix = hex_bytes_0x(text(2)?).ok_or(BAD_HASH)?;
-    let first = core.first_miner().ok_or(Reject::Unauthorized)?;
-    let named = request.worker.as_deref().and_then(|worker| core.miner_named(&first.address, Some(worker), false));
-    let job = core.judge.job_of_work(&header).ok_or(Reject::UnknownJob)?.id;
+    let first = exchange.first_miner().ok_or(Reject::Unauthorized)?;
+    let named = request.worker.as_deref().and_then(|worker| exchange.miner_named(&first.address, Some(worker), false));
+    let job = exchange.judge.job_of_work(&header).ok_or(Reject::UnknownJob)?.id;
     Ok(Fields { miner: named.unwrap_or_else(|| first.clone()), job, nonce, mix: Some(mix) })
 }
 
 /// `[user, job, nonce, header, mix]`.
-fn plain_fields(core: &Core, request: &Request) -> Result<Fields, Reject> {
+fn plain_fields(exchange: &Exchange, request: &Request) -> Result<Fields, Reject> {
     let text = |index| request.text(index).ok_or(NOT_TEXT);
     let nonce = hex_bytes_0x(text(2)?).map(u64::from_be_bytes).ok_or(BAD_NONCE)?;
     let header: [u8; 32] = hex_bytes_0x(text(3)?).ok_or(BAD_HASH)?;
     let mix = hex_bytes_0x(text(4)?).ok_or(BAD_HASH)?;
-    let miner = core.miner_named(text(0)?, request.worker.as_deref(), false).ok_or(Reject::Unauthorized)?;
+    let miner = exchange.miner_named(text(0)?, request.worker.as_deref(), false).ok_or(Reject::Unauthorized)?;
     let job = job_id(text(1)?).ok_or(Reject::UnknownJob)?;
-    match core.judge.job(job).map(|job| job.work) {
+    match exchange.judge.job(job).map(|job| job.work) {
         Some(JobWork::Ethash { work_hash, .. }) if work_hash == header => {}
         _ => return Err(Reject::UnknownJob),
     }
@@ -198,23 +198,24 @@ fn plain_fields(core: &Core, request: &Request) -> Result<Fields, Reject> {
 }
 
 /// `[user, job, rest of nonce]` in 1.0.0 and `[job, rest of nonce, worker id]` in 2.0.0: no mix.
-fn prefixed_fields(core: &Core, request: &Request, mode: Mode) -> Result<Fields, Reject> {
+fn prefixed_fields(exchange: &Exchange, request: &Request, mode: Mode) -> Result<Fields, Reject> {
     let text = |index| request.text(index).ok_or(NOT_TEXT);
     let (job, rest) = if mode == Mode::NiceHash { (text(1)?, text(2)?) } else { (text(0)?, text(1)?) };
     let rest: [u8; NONCE_REST_BYTES] = hex_bytes(rest).ok_or(BAD_NONCE)?;
     let miner = if mode == Mode::NiceHash {
-        core.miner_named(text(0)?, None, false)
+        exchange.miner_named(text(0)?, None, false)
     } else {
-        core.first_miner().filter(|_| request.text(2) == Some(&wire::worker_id(core.seed.session_id))).cloned()
+        exchange.first_miner().filter(|_| request.text(2) == Some(&wire::worker_id(exchange.seed.session_id))).cloned()
     };
     let miner = miner.ok_or(Reject::Unauthorized)?;
     let job = job_id(job).ok_or(Reject::UnknownJob)?;
-    let nonce = nonce_prefix(core).into_iter().chain(rest).fold(0_u64, |nonce, byte| (nonce << 8) | u64::from(byte));
+    let nonce =
+        nonce_prefix(exchange).into_iter().chain(rest).fold(0_u64, |nonce, byte| (nonce << 8) | u64::from(byte));
     Ok(Fields { miner, job, nonce, mix: None })
 }
 
 /// The first bytes of every nonce in 1.0.0 and 2.0.0.
-fn nonce_prefix(core: &Core) -> [u8; NONCE_PREFIX_BYTES] {
-    let [.., high, low] = core.seed.prefix.extranonce1();
+fn nonce_prefix(exchange: &Exchange) -> [u8; NONCE_PREFIX_BYTES] {
+    let [.., high, low] = exchange.seed.prefix.extranonce1();
     [high, low]
 }

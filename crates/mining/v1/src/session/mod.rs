@@ -1,5 +1,5 @@
-mod core;
 mod ethash;
+mod exchange;
 mod randomx;
 mod rate;
 mod sha256d;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bq_primitives::{Algorithm, KeyHash, ShareDifficulty, WorkerName};
 use bq_share::{ExtranoncePrefix, ShareTicket, TimeMs, Verdict};
 
-use self::core::{Core, Dialect};
+use self::exchange::{Dialect, Exchange};
 use crate::{
     CloseReason, JobTemplate, LoginOutcome, LoginTicket, Output, SessionPolicy,
     request::{Request, RequestId, Unreadable},
@@ -34,7 +34,7 @@ pub struct SessionSeed {
 /// Nothing is sent before the first request is answered, replies leave in request order, and every job has an id and
 /// content that no other job of any connection has.
 pub struct Session {
-    core: Core,
+    exchange: Exchange,
     dialect: Box<dyn Dialect>,
 }
 
@@ -50,35 +50,35 @@ impl Session {
             Algorithm::RandomX => Box::new(randomx::RandomX::default()),
             Algorithm::Ethash => Box::new(ethash::Ethash::default()),
         };
-        Self { core: Core::new(now, algorithm, policy, seed), dialect }
+        Self { exchange: Exchange::new(now, algorithm, policy, seed), dialect }
     }
 
     /// When the next line may be handed in: later than now for a miner that sends too many, and nothing while it has as much in
     /// verification as it may. Until then it waits unread, so that no share is lost for a limit (SPEC 11.5).
     #[must_use]
     pub fn reads_at(&self) -> Option<TimeMs> {
-        self.core.reads_at()
+        self.exchange.reads_at()
     }
 
     /// A line from the miner, without its end.
     pub fn handle_line(&mut self, now: TimeMs, line: &[u8]) {
-        if self.core.is_closed() {
+        if self.exchange.is_closed() {
             return;
         }
-        self.core.spend_line(now);
+        self.exchange.spend_line(now);
         if line.is_empty() {
             return;
         }
-        let first = self.core.note_line(now);
+        let first = self.exchange.note_line(now);
         match Request::parse(line) {
-            Ok(request) => self.dialect.handle(&mut self.core, now, &request),
+            Ok(request) => self.dialect.handle(&mut self.exchange, now, &request),
             Err(Unreadable::Response) => {}
             Err(unreadable) => {
                 self.complain(unreadable.text());
                 if first {
-                    self.core.close(CloseReason::NotStratum);
-                } else if self.core.note_unreadable() > UNREADABLE_LINES_MAX {
-                    self.core.close(CloseReason::Malformed);
+                    self.exchange.close(CloseReason::NotStratum);
+                } else if self.exchange.note_unreadable() > UNREADABLE_LINES_MAX {
+                    self.exchange.close(CloseReason::Malformed);
                 }
             }
         }
@@ -89,26 +89,26 @@ impl Session {
     /// anyone's guess.
     pub fn handle_oversize_line(&mut self) {
         self.complain("Line is too long");
-        self.core.close(CloseReason::Malformed);
+        self.exchange.close(CloseReason::Malformed);
     }
 
     fn complain(&mut self, text: &str) {
-        self.core.reply(self.dialect.error_reply(&RequestId::of_unreadable(), text));
+        self.exchange.reply(self.dialect.error_reply(&RequestId::of_unreadable(), text));
     }
 
     /// The newest template of this algorithm, or nothing while it may not seal blocks. Gives out a job at once if the tip
     /// moved, and soon if only the body changed.
     pub fn handle_template(&mut self, now: TimeMs, template: Option<Arc<JobTemplate>>) {
-        self.core.set_template(template);
+        self.exchange.set_template(template);
         self.push_wanted_job(now);
     }
 
     /// The answer to [`Output::Authorize`].
     pub fn handle_login(&mut self, now: TimeMs, ticket: LoginTicket, outcome: LoginOutcome) {
-        let Some((login, refusal)) = self.core.finish_login(now, ticket, outcome) else { return };
+        let Some((login, refusal)) = self.exchange.finish_login(now, ticket, outcome) else { return };
         match refusal {
-            None => self.dialect.login_granted(&mut self.core, &login),
-            Some(text) => self.dialect.login_refused(&mut self.core, &login, &text),
+            None => self.dialect.login_granted(&mut self.exchange, &login),
+            Some(text) => self.dialect.login_refused(&mut self.exchange, &login, &text),
         }
         self.push_wanted_job(now);
     }
@@ -116,49 +116,49 @@ impl Session {
     /// The answer to [`Output::Share`].
     pub fn handle_verdict(&mut self, now: TimeMs, ticket: ShareTicket, verdict: Verdict) {
         let dialect = self.dialect.as_ref();
-        self.core.finish_share(now, ticket, verdict, |id| dialect.share_reply(id, verdict));
+        self.exchange.finish_share(now, ticket, verdict, |id| dialect.share_reply(id, verdict));
         self.push_wanted_job(now);
     }
 
     /// Time passed; call when [`Session::next_timeout`] is reached. Calling early does nothing.
     pub fn handle_timeout(&mut self, now: TimeMs) {
-        self.core.check_deadlines(now);
-        self.core.tick(now);
+        self.exchange.check_deadlines(now);
+        self.exchange.tick(now);
         self.push_wanted_job(now);
     }
 
     /// When [`Session::handle_timeout`] has something to do.
     #[must_use]
     pub fn next_timeout(&self) -> TimeMs {
-        self.core.next_timeout(self.dialect.takes_jobs())
+        self.exchange.next_timeout(self.dialect.takes_jobs())
     }
 
     /// The next thing to carry out.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.core.poll_output()
+        self.exchange.poll_output()
     }
 
     /// Who is credited for jobs of this connection, once it has logged in.
     #[must_use]
     pub fn miner(&self) -> Option<(KeyHash, &WorkerName)> {
-        self.core.first_miner().map(|miner| (miner.payee, &miner.worker))
+        self.exchange.first_miner().map(|miner| (miner.payee, &miner.worker))
     }
 
     /// What a share of the newest job is worth.
     #[must_use]
     pub fn newest_difficulty(&self) -> Option<ShareDifficulty> {
-        self.core.newest_job().map(|job| job.job.difficulty)
+        self.exchange.newest_job().map(|job| job.job.difficulty)
     }
 
     /// The difficulty worth remembering for this worker's next visit.
     #[must_use]
     pub fn settled_difficulty(&self) -> Option<ShareDifficulty> {
-        self.core.settled_difficulty()
+        self.exchange.settled_difficulty()
     }
 
     fn push_wanted_job(&mut self, now: TimeMs) {
-        if self.dialect.takes_jobs() && self.core.job_is_due(now) {
-            self.dialect.send_job(&mut self.core, now);
+        if self.dialect.takes_jobs() && self.exchange.job_is_due(now) {
+            self.dialect.send_job(&mut self.exchange, now);
         }
     }
 }

@@ -2,7 +2,7 @@ use bq_pow::randomx_blob;
 use bq_share::{Claim, JobWork, Reject, Rolled, Submit, TimeMs, Verdict, randomx_bound};
 use serde_json::Value;
 
-use super::core::{Core, Dialect, PendingLogin};
+use super::exchange::{Dialect, Exchange, PendingLogin};
 use crate::{
     CloseReason, FrameKind,
     difficulty::parse_hashes,
@@ -23,17 +23,17 @@ pub(super) struct RandomX {
 const ALGORITHM_NAMES: [&str; 4] = ["rx/0", "rx", "randomx", "randomx/0"];
 
 impl Dialect for RandomX {
-    fn handle(&mut self, core: &mut Core, now: TimeMs, request: &Request) {
+    fn handle(&mut self, exchange: &mut Exchange, now: TimeMs, request: &Request) {
         let id = &request.id;
         match request.method.as_str() {
             "submit" => {
-                let submit = decode_submit(core, request);
-                core.submit(now, id, submit, share_reply);
+                let submit = decode_submit(exchange, request);
+                exchange.submit(now, id, submit, share_reply);
             }
-            "login" => login(core, request),
-            "keepalived" => core.reply(result(id, "{\"status\":\"KEEPALIVED\"}")),
-            "getjob" => self.get_job(core, now, request),
-            _ => core.reply(error(id, "Unsupported method")),
+            "login" => login(exchange, request),
+            "keepalived" => exchange.reply(result(id, "{\"status\":\"KEEPALIVED\"}")),
+            "getjob" => self.get_job(exchange, now, request),
+            _ => exchange.reply(error(id, "Unsupported method")),
         }
     }
 
@@ -41,36 +41,36 @@ impl Dialect for RandomX {
         self.logged_in
     }
 
-    fn send_job(&mut self, core: &mut Core, now: TimeMs) {
-        let Some(job) = core.make_job(now).and_then(|job| job_json(&job)) else { return };
+    fn send_job(&mut self, exchange: &mut Exchange, now: TimeMs) {
+        let Some(job) = exchange.make_job(now).and_then(|job| job_json(&job)) else { return };
         match self.unanswered.take() {
             None => {
                 let line = format!("{{\"jsonrpc\":\"2.0\",\"method\":\"job\",\"params\":{job}}}\n");
-                core.send(FrameKind::Job, line.into_bytes());
+                exchange.send(FrameKind::Job, line.into_bytes());
             }
             Some((ticket, id)) => {
-                let session = core.seed.session_id;
+                let session = exchange.seed.session_id;
                 let reply = format!(
                     "{{\"id\":\"{session:08x}\",\"job\":{job},\"extensions\":[\"algo\",\"keepalive\"],\"status\":\"OK\"}}"
                 );
-                core.resolve(ticket, result(&id, &reply));
+                exchange.resolve(ticket, result(&id, &reply));
             }
         }
     }
 
-    fn login_granted(&mut self, core: &mut Core, login: &PendingLogin) {
+    fn login_granted(&mut self, exchange: &mut Exchange, login: &PendingLogin) {
         if self.logged_in {
-            core.resolve(login.ticket, error(&login.id, "Already logged in"));
+            exchange.resolve(login.ticket, error(&login.id, "Already logged in"));
         } else {
             self.logged_in = true;
             self.unanswered = Some((login.ticket, login.id.clone()));
         }
     }
 
-    fn login_refused(&mut self, core: &mut Core, login: &PendingLogin, text: &str) {
-        core.resolve(login.ticket, error(&login.id, text));
+    fn login_refused(&mut self, exchange: &mut Exchange, login: &PendingLogin, text: &str) {
+        exchange.resolve(login.ticket, error(&login.id, text));
         // xmrig only logs the error and would wait for ever.
-        core.close(CloseReason::Refused);
+        exchange.close(CloseReason::Refused);
     }
 
     fn share_reply(&self, id: &RequestId, verdict: Verdict) -> Option<Vec<u8>> {
@@ -84,32 +84,32 @@ impl Dialect for RandomX {
 
 impl RandomX {
     /// Old miners ask for jobs. A job that was sent before would make xmrig reconnect, so this is a fresh one.
-    fn get_job(&mut self, core: &mut Core, now: TimeMs, request: &Request) {
+    fn get_job(&mut self, exchange: &mut Exchange, now: TimeMs, request: &Request) {
         let session = request.named("id").and_then(hex_bytes).map(u32::from_be_bytes);
-        if !self.logged_in || self.unanswered.is_some() || session != Some(core.seed.session_id) {
-            return core.reply(error(&request.id, "Unauthenticated"));
+        if !self.logged_in || self.unanswered.is_some() || session != Some(exchange.seed.session_id) {
+            return exchange.reply(error(&request.id, "Unauthenticated"));
         }
-        match core.make_job(now).and_then(|job| job_json(&job)) {
-            Some(job) => core.reply(result(&request.id, &job)),
-            None => core.reply(error(&request.id, "No work yet")),
+        match exchange.make_job(now).and_then(|job| job_json(&job)) {
+            Some(job) => exchange.reply(result(&request.id, &job)),
+            None => exchange.reply(error(&request.id, "No work yet")),
         }
     }
 }
 
-fn login(core: &mut Core, request: &Request) {
+fn login(exchange: &mut Exchange, request: &Request) {
     if let Some(text) = unserved(request) {
-        core.reply(error(&request.id, text));
-        return core.close(CloseReason::Refused);
+        exchange.reply(error(&request.id, text));
+        return exchange.close(CloseReason::Refused);
     }
     let password = request.named("pass").unwrap_or_default();
     let wanted = password_difficulty(password).and_then(parse_hashes);
     let name = request.named("login").unwrap_or_default();
-    let asked = core.login(&request.id, name, request.named("rigid"), |login| {
+    let asked = exchange.login(&request.id, name, request.named("rigid"), |login| {
         wanted.or_else(|| login.difficulty.as_deref().and_then(parse_hashes))
     });
     if let Err(text) = asked {
-        core.reply(error(&request.id, &text));
-        core.close(CloseReason::Refused);
+        exchange.reply(error(&request.id, &text));
+        exchange.close(CloseReason::Refused);
     }
 }
 
@@ -128,12 +128,12 @@ fn unserved(request: &Request) -> Option<&'static str> {
 }
 
 /// Format, then session.
-fn decode_submit(core: &Core, request: &Request) -> Result<Submit, Reject> {
+fn decode_submit(exchange: &Exchange, request: &Request) -> Result<Submit, Reject> {
     let text = |name| request.named(name).ok_or(Reject::Malformed("Malformed share"));
     let nonce = hex_bytes(text("nonce")?).ok_or(Reject::Malformed("Malformed nonce"))?;
     let result: [u8; 32] = hex_bytes(text("result")?).ok_or(Reject::Malformed("Malformed result"))?;
     let session = hex_bytes(text("id")?).map(u32::from_be_bytes);
-    let miner = core.first_miner().filter(|_| session == Some(core.seed.session_id));
+    let miner = exchange.first_miner().filter(|_| session == Some(exchange.seed.session_id));
     let worker = miner.ok_or(Reject::Unauthorized)?.worker.clone();
     let job = job_id(text("job_id")?).ok_or(Reject::UnknownJob)?;
     let rolled = Rolled::RandomX { nonce: u32::from_le_bytes(nonce) };

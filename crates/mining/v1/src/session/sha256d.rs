@@ -1,7 +1,7 @@
 use bq_share::{Claim, JobWork, Reject, Rolled, Submit, TimeMs, Verdict};
 use serde_json::Value;
 
-use super::core::{Core, Dialect, PendingLogin};
+use super::exchange::{Dialect, Exchange, PendingLogin};
 use crate::{
     FrameKind,
     difficulty::{from_units, of_target, parse_units, units_of},
@@ -26,39 +26,39 @@ const JOB_VERSION: u32 = 0x2000_0000;
 const EXTRANONCE2_BYTES: usize = 8;
 
 impl Dialect for Sha256d {
-    fn handle(&mut self, core: &mut Core, now: TimeMs, request: &Request) {
+    fn handle(&mut self, exchange: &mut Exchange, now: TimeMs, request: &Request) {
         let id = &request.id;
         match request.method.as_str() {
             "mining.submit" => {
-                let submit = self.decode_submit(core, request);
-                core.submit(now, id, submit, share_reply);
+                let submit = self.decode_submit(exchange, request);
+                exchange.submit(now, id, submit, share_reply);
             }
             "mining.configure" => {
-                let reply = self.configure(core, now, request);
-                core.reply(result(id, &reply));
+                let reply = self.configure(exchange, now, request);
+                exchange.reply(result(id, &reply));
             }
             "mining.subscribe" => {
-                core.reply(result(id, &subscription(core)));
+                exchange.reply(result(id, &subscription(exchange)));
                 self.subscribed = true;
             }
-            "mining.authorize" => authorize(core, request),
+            "mining.authorize" => authorize(exchange, request),
             "mining.suggest_difficulty" => {
-                core.reply(result(id, "true"));
+                exchange.reply(result(id, "true"));
                 if let Some(difficulty) = request.number(0).and_then(from_units) {
-                    core.suggest(now, difficulty);
+                    exchange.suggest(now, difficulty);
                 }
             }
             "mining.suggest_target" => {
-                core.reply(result(id, "true"));
+                exchange.reply(result(id, "true"));
                 if let Some(target) = request.text(0).and_then(hex_bytes::<32>) {
-                    core.suggest(now, of_target(bq_primitives::U256::from_be_bytes(target)));
+                    exchange.suggest(now, of_target(bq_primitives::U256::from_be_bytes(target)));
                 }
             }
             "mining.extranonce.subscribe" | "mining.multi_version" | "mining.capabilities" => {
-                core.reply(result(id, "true"));
+                exchange.reply(result(id, "true"));
             }
-            "mining.ping" => core.reply(result(id, "\"pong\"")),
-            _ => core.reply(error(id, 20, "Unsupported")),
+            "mining.ping" => exchange.reply(result(id, "\"pong\"")),
+            _ => exchange.reply(error(id, 20, "Unsupported")),
         }
     }
 
@@ -66,26 +66,26 @@ impl Dialect for Sha256d {
         self.subscribed
     }
 
-    fn send_job(&mut self, core: &mut Core, now: TimeMs) {
-        let clean = core.tip_moved();
-        let Some(job) = core.make_job(now) else { return };
+    fn send_job(&mut self, exchange: &mut Exchange, now: TimeMs) {
+        let clean = exchange.tip_moved();
+        let Some(job) = exchange.make_job(now) else { return };
         let difficulty = units_of(job.job.difficulty);
         if self.difficulty_told.as_ref() != Some(&difficulty) {
             let line = format!("{{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[{difficulty}]}}\n");
-            core.send(FrameKind::Control, line.into_bytes());
+            exchange.send(FrameKind::Control, line.into_bytes());
             self.difficulty_told = Some(difficulty);
         }
         if let Some(line) = notify(&job, clean) {
-            core.send(FrameKind::Job, line.into_bytes());
+            exchange.send(FrameKind::Job, line.into_bytes());
         }
     }
 
-    fn login_granted(&mut self, core: &mut Core, login: &PendingLogin) {
-        core.resolve(login.ticket, result(&login.id, "true"));
+    fn login_granted(&mut self, exchange: &mut Exchange, login: &PendingLogin) {
+        exchange.resolve(login.ticket, result(&login.id, "true"));
     }
 
-    fn login_refused(&mut self, core: &mut Core, login: &PendingLogin, text: &str) {
-        core.resolve(login.ticket, refusal(&login.id, text));
+    fn login_refused(&mut self, exchange: &mut Exchange, login: &PendingLogin, text: &str) {
+        exchange.resolve(login.ticket, refusal(&login.id, text));
     }
 
     fn share_reply(&self, id: &RequestId, verdict: Verdict) -> Option<Vec<u8>> {
@@ -99,7 +99,7 @@ impl Dialect for Sha256d {
 
 impl Sha256d {
     /// Answers each extension that was asked for.
-    fn configure(&mut self, core: &mut Core, now: TimeMs, request: &Request) -> String {
+    fn configure(&mut self, exchange: &mut Exchange, now: TimeMs, request: &Request) -> String {
         let asked = request.params.get(0).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let option = |name: &str| request.params.get(1).and_then(|options| options.get(name));
         let mut answers = Vec::new();
@@ -107,7 +107,7 @@ impl Sha256d {
             match extension {
                 "version-rolling" => {
                     let wanted = option("version-rolling.mask").and_then(Value::as_str).and_then(hex_bytes);
-                    self.version_mask = core.policy.version_mask & wanted.map_or(u32::MAX, u32::from_be_bytes);
+                    self.version_mask = exchange.policy.version_mask & wanted.map_or(u32::MAX, u32::from_be_bytes);
                     answers.push("\"version-rolling\":true".to_owned());
                     answers.push(format!("\"version-rolling.mask\":\"{:08x}\"", self.version_mask));
                 }
@@ -115,7 +115,7 @@ impl Sha256d {
                     if let Some(difficulty) =
                         option("minimum-difficulty.value").and_then(Value::as_f64).and_then(from_units)
                     {
-                        core.suggest(now, difficulty);
+                        exchange.suggest(now, difficulty);
                     }
                     answers.push("\"minimum-difficulty\":true".to_owned());
                 }
@@ -129,7 +129,7 @@ impl Sha256d {
     }
 
     /// Format, then login.
-    fn decode_submit(&self, core: &Core, request: &Request) -> Result<Submit, Reject> {
+    fn decode_submit(&self, exchange: &Exchange, request: &Request) -> Result<Submit, Reject> {
         let malformed = |what| move || Reject::Malformed(what);
         if !matches!(request.count(), 5 | 6) {
             return Err(Reject::Malformed("submit takes 5 or 6 parameters"));
@@ -145,7 +145,7 @@ impl Sha256d {
             _ => None,
         };
         let version = version_of(rolled, self.version_mask).ok_or_else(malformed("version bits outside the mask"))?;
-        let miner = core.miner_named(text(0)?, None, true).ok_or(Reject::Unauthorized)?;
+        let miner = exchange.miner_named(text(0)?, None, true).ok_or(Reject::Unauthorized)?;
         let job = job_id(text(1)?).ok_or(Reject::UnknownJob)?;
         let rolled = Rolled::Sha256d { extranonce2, version, ntime, nonce };
         Ok(Submit { job, rolled, claim: Claim::None, worker: miner.worker.clone() })
@@ -162,20 +162,20 @@ fn version_of(rolled: Option<u32>, mask: u32) -> Option<u32> {
     (bits & !mask == JOB_VERSION & !mask).then_some(bits)
 }
 
-fn authorize(core: &mut Core, request: &Request) {
+fn authorize(exchange: &mut Exchange, request: &Request) {
     let password = request.text(1).unwrap_or_default();
     let wanted = password_difficulty(password).and_then(parse_units);
     let login = request.text(0).unwrap_or_default();
-    let asked = core
+    let asked = exchange
         .login(&request.id, login, None, |login| wanted.or_else(|| login.difficulty.as_deref().and_then(parse_units)));
     if let Err(text) = asked {
-        core.reply(refusal(&request.id, &text));
+        exchange.reply(refusal(&request.id, &text));
     }
 }
 
-fn subscription(core: &Core) -> String {
-    let prefix = hex::encode(core.seed.prefix.extranonce1());
-    let session = core.seed.session_id;
+fn subscription(exchange: &Exchange) -> String {
+    let prefix = hex::encode(exchange.seed.prefix.extranonce1());
+    let session = exchange.seed.session_id;
     format!(
         "[[[\"mining.set_difficulty\",\"1\"],[\"mining.notify\",\"{session:08x}\"]],\"{prefix}\",{EXTRANONCE2_BYTES}]"
     )

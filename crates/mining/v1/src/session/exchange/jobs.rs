@@ -5,13 +5,13 @@ use std::sync::Arc;
 use bq_primitives::ShareDifficulty;
 use bq_share::{Job, JobId, JobWork, TimeMs};
 
-use super::Core;
+use super::Exchange;
 use crate::{CloseReason, JobTemplate, job::WireJob};
 
 /// A miner may suggest a difficulty once per this many milliseconds.
 const SUGGESTION_GAP_MS: u64 = 60_000;
 
-impl Core {
+impl Exchange {
     pub(in crate::session) fn set_template(&mut self, template: Option<Arc<JobTemplate>>) {
         let template = template.filter(|template| template.algorithm() == self.algorithm);
         let seal_hash = |template: &Arc<JobTemplate>| template.work.seal_hash;

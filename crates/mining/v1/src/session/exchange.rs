@@ -16,22 +16,22 @@ use crate::{
     request::{Request, RequestId},
 };
 
-/// One way of spelling requests, replies and jobs. It holds what only that dialect has; all else is in [`Core`].
+/// One way of spelling requests, replies and jobs. It holds what only that dialect has; all else is in [`Exchange`].
 pub(super) trait Dialect: Send {
     /// Carries out a request and answers it.
-    fn handle(&mut self, core: &mut Core, now: TimeMs, request: &Request);
+    fn handle(&mut self, exchange: &mut Exchange, now: TimeMs, request: &Request);
 
     /// The handshake is far enough for a job.
     fn takes_jobs(&self) -> bool;
 
     /// Writes a fresh job.
-    fn send_job(&mut self, core: &mut Core, now: TimeMs);
+    fn send_job(&mut self, exchange: &mut Exchange, now: TimeMs);
 
     /// Answers a login that was granted.
-    fn login_granted(&mut self, core: &mut Core, login: &PendingLogin);
+    fn login_granted(&mut self, exchange: &mut Exchange, login: &PendingLogin);
 
     /// Answers a login that was refused.
-    fn login_refused(&mut self, core: &mut Core, login: &PendingLogin, text: &str);
+    fn login_refused(&mut self, exchange: &mut Exchange, login: &PendingLogin, text: &str);
 
     /// The reply to a submit; nothing if it has no id.
     fn share_reply(&self, id: &RequestId, verdict: Verdict) -> Option<Vec<u8>>;
@@ -57,7 +57,7 @@ struct Unanswered {
 }
 
 /// What every dialect shares: jobs, difficulty, logins, shares in flight, order of replies, limits.
-pub(super) struct Core {
+pub(super) struct Exchange {
     pub(super) algorithm: Algorithm,
     pub(super) policy: Arc<SessionPolicy>,
     pub(super) seed: SessionSeed,
@@ -91,7 +91,7 @@ pub(super) struct Core {
 /// Replies that may wait behind a verdict; above that nothing more is read.
 const REPLIES_WAITING_MAX: usize = 256;
 
-impl Core {
+impl Exchange {
     pub(super) fn new(now: TimeMs, algorithm: Algorithm, policy: Arc<SessionPolicy>, seed: SessionSeed) -> Self {
         let rate = LineRate::new(now, policy.lines_per_second, policy.line_burst);
         Self {

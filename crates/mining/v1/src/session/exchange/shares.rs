@@ -3,10 +3,10 @@
 use bq_primitives::{KeyHash, WorkerName};
 use bq_share::{Reject, ShareTicket, Strike, Submit, TimeMs, Verdict};
 
-use super::{Core, Unanswered};
+use super::{Exchange, Unanswered};
 use crate::{CloseReason, Output, request::RequestId};
 
-impl Core {
+impl Exchange {
     /// Hands a submit to the judge and on for verification, or refuses it.
     pub(in crate::session) fn submit(
         &mut self,

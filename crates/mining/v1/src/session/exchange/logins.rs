@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bq_primitives::{ShareDifficulty, WorkerName};
 use bq_share::TimeMs;
 
-use super::{Core, PendingLogin};
+use super::{Exchange, PendingLogin};
 use crate::{CloseReason, Login, LoginOutcome, LoginTicket, Output, job::Miner, request::RequestId};
 
 /// Logins of one connection that may wait for an answer.
@@ -13,7 +13,7 @@ const LOGINS_PENDING_MAX: usize = 4;
 /// Machines that may share one connection (a proxy).
 const MINERS_MAX: usize = 32;
 
-impl Core {
+impl Exchange {
     /// Reads a login and asks for it to be checked.
     ///
     /// # Errors
