@@ -37,10 +37,17 @@ pub(crate) fn parse_units(text: &str) -> Option<ShareDifficulty> {
     from_units(text.parse().ok()?)
 }
 
-/// Reads a difficulty in hashes from text.
+/// Reads a difficulty in hashes from text: a whole number, or one that is written with a point or an exponent.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "float to integer casts saturate, and the range was checked"
+)]
 pub(crate) fn parse_hashes(text: &str) -> Option<ShareDifficulty> {
-    let hashes: u64 = text.parse().ok()?;
-    (hashes > 0).then(|| ShareDifficulty::from_hashes(hashes))
+    let whole = text.parse::<u64>().ok().filter(|hashes| *hashes > 0);
+    let other =
+        || text.parse::<f64>().ok().filter(|hashes| hashes.is_finite() && *hashes >= 1.0).map(|value| value as u64);
+    whole.or_else(other).map(ShareDifficulty::from_hashes)
 }
 
 /// The difficulty of a target that a miner asked for.
@@ -71,6 +78,16 @@ mod tests {
             assert_eq!(parse_units(text), None, "{text}");
         }
         assert_eq!(parse_units("1e-3"), Some(ShareDifficulty::from_hashes(4_294_967)));
+    }
+
+    #[test]
+    fn hashes_are_read_however_they_are_written() {
+        let read = |text| parse_hashes(text).map(ShareDifficulty::hashes);
+        assert_eq!(["20", "20.0", "2e1"].map(read), [Some(20); 3]);
+        assert_eq!(read("18446744073709551615"), Some(u64::MAX));
+        for text in ["0", "-1", "0.5", "inf", "NaN", "", "abc"] {
+            assert_eq!(read(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub struct SessionPolicy {
     pub lines_per_second: u64,
     /// Lines that may come at once.
     pub line_burst: u64,
+    /// Machines that may log in on one connection, as a proxy's do: as many may wait for their answer.
+    pub machines_max: usize,
     /// What a connection's judge allows it.
     pub judge: JudgePolicy,
     /// Version bits that SHA-256d miners may roll (BIP-0320 by default).
@@ -39,6 +41,7 @@ impl Default for SessionPolicy {
             idle_ms: 600_000,
             lines_per_second: 100,
             line_burst: 400,
+            machines_max: 256,
             judge: JudgePolicy::default(),
             version_mask: 0x1fff_e000,
         }

@@ -25,6 +25,11 @@ impl LineRate {
         self.spent_milli = self.spent_milli.saturating_sub(earned).saturating_add(LINE_MILLI);
     }
 
+    /// Gives a line back: it was worth more than reading it costs.
+    pub(super) fn refund(&mut self) {
+        self.spent_milli = self.spent_milli.saturating_sub(LINE_MILLI);
+    }
+
     /// When the next line may be read.
     pub(super) fn ready_at(&self) -> TimeMs {
         let room_milli = self.burst.max(1).saturating_sub(1).saturating_mul(LINE_MILLI);

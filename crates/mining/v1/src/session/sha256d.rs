@@ -54,9 +54,10 @@ impl Dialect for Sha256d {
                     exchange.suggest(now, of_target(bq_primitives::U256::from_be_bytes(target)));
                 }
             }
-            "mining.extranonce.subscribe" | "mining.multi_version" | "mining.capabilities" => {
+            "mining.extranonce.subscribe" | "mining.multi_version" | "mining.capabilities" | "mining.noop" => {
                 exchange.reply(result(id, "true"));
             }
+            "client.get_version" => exchange.reply(result(id, "\"bq\"")),
             "mining.ping" => exchange.reply(result(id, "\"pong\"")),
             _ => exchange.reply(error(id, 20, "Unsupported")),
         }
@@ -119,6 +120,8 @@ impl Sha256d {
                     }
                     answers.push("\"minimum-difficulty\":true".to_owned());
                 }
+                // It never changes, so whoever subscribes hears of every change.
+                "subscribe-extranonce" => answers.push("\"subscribe-extranonce\":true".to_owned()),
                 other => {
                     let name = Value::String(other.chars().take(64).collect());
                     answers.push(format!("{name}:false"));

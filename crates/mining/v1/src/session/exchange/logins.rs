@@ -8,11 +8,6 @@ use bq_share::TimeMs;
 use super::{Exchange, PendingLogin};
 use crate::{CloseReason, Login, LoginOutcome, LoginTicket, Output, job::Miner, request::RequestId};
 
-/// Logins of one connection that may wait for an answer.
-const LOGINS_PENDING_MAX: usize = 4;
-/// Machines that may share one connection (a proxy).
-const MINERS_MAX: usize = 32;
-
 impl Exchange {
     /// Reads a login and asks for it to be checked.
     ///
@@ -25,7 +20,7 @@ impl Exchange {
         worker: Option<&str>,
         difficulty: impl Fn(&Login) -> Option<ShareDifficulty>,
     ) -> Result<(), String> {
-        if self.logins.len() >= LOGINS_PENDING_MAX || self.miners.len() >= MINERS_MAX {
+        if self.logins.len().saturating_add(self.miners.len()) >= self.policy.machines_max.max(1) {
             return Err("too many logins on this connection".to_owned());
         }
         let login = Login::parse(text).map_err(|error| error.to_string())?;

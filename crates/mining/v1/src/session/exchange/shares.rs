@@ -46,6 +46,8 @@ impl Exchange {
         }
         match verdict {
             Verdict::Accepted { .. } => {
+                // A fast miner is slowed by what it has in verification, not by its lines: its difficulty rises meanwhile.
+                self.rate.refund();
                 self.job_wanted |= judged.job_is_full;
                 if self.vardiff.on_share(now, judged.difficulty) {
                     self.want_new_difficulty();
