@@ -66,6 +66,8 @@ pub(super) struct Exchange {
     newest: Option<WireJob>,
     template: Option<Arc<JobTemplate>>,
     vardiff: Vardiff,
+    /// The miner cannot mine at less, it says.
+    pub(super) least_wanted: Option<ShareDifficulty>,
     /// Difficulties that the dialect can express.
     pub(super) expressible: (u64, u64),
     /// All of one account; the first is who jobs are for.
@@ -102,6 +104,7 @@ impl Exchange {
             seed,
             newest: None,
             template: None,
+            least_wanted: None,
             expressible: expressible(algorithm),
             miners: Vec::new(),
             logins: Vec::new(),

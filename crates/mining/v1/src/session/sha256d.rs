@@ -34,7 +34,7 @@ impl Dialect for Sha256d {
                 exchange.submit(now, id, submit, share_reply);
             }
             "mining.configure" => {
-                let reply = self.configure(exchange, now, request);
+                let reply = self.configure(exchange, request);
                 exchange.reply(result(id, &reply));
             }
             "mining.subscribe" => {
@@ -100,7 +100,7 @@ impl Dialect for Sha256d {
 
 impl Sha256d {
     /// Answers each extension that was asked for.
-    fn configure(&mut self, exchange: &mut Exchange, now: TimeMs, request: &Request) -> String {
+    fn configure(&mut self, exchange: &mut Exchange, request: &Request) -> String {
         let asked = request.params.get(0).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let option = |name: &str| request.params.get(1).and_then(|options| options.get(name));
         let mut answers = Vec::new();
@@ -113,12 +113,9 @@ impl Sha256d {
                     answers.push(format!("\"version-rolling.mask\":\"{:08x}\"", self.version_mask));
                 }
                 "minimum-difficulty" => {
-                    if let Some(difficulty) =
-                        option("minimum-difficulty.value").and_then(Value::as_f64).and_then(from_units)
-                    {
-                        exchange.suggest(now, difficulty);
-                    }
-                    answers.push("\"minimum-difficulty\":true".to_owned());
+                    let least = option("minimum-difficulty.value").and_then(Value::as_f64).and_then(from_units);
+                    exchange.least_wanted = least;
+                    answers.push(format!("\"minimum-difficulty\":{}", least.is_some()));
                 }
                 // It never changes, so whoever subscribes hears of every change.
                 "subscribe-extranonce" => answers.push("\"subscribe-extranonce\":true".to_owned()),

@@ -87,7 +87,8 @@ impl Exchange {
         let (least, most) = self.expressible;
         let clamp =
             |hashes| self.policy.vardiff.clamp(ShareDifficulty::from_hashes(hashes), template.work.network_difficulty);
-        let wanted = clamp(self.vardiff.difficulty().hashes()).hashes().clamp(least, most);
+        let wanted = self.vardiff.difficulty().max(self.least_wanted.unwrap_or(ShareDifficulty::MIN));
+        let wanted = clamp(wanted.hashes()).hashes().clamp(least, most);
         let allowed = clamp(wanted);
         (allowed.hashes() >= least).then(|| ShareDifficulty::from_hashes(allowed.hashes().min(most)))
     }

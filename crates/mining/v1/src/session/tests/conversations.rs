@@ -42,9 +42,34 @@ fn sha256d_handshake_in_the_order_of_bitaxe() {
     rig.line(r#"{"id":"auth","method":"mining.authorize","params":["wallet.rig1","d=0.5"]}"#);
     let lines = rig.take();
     assert_eq!(lines[0], r#"{"id":"auth","result":true,"error":null}"#);
-    assert_eq!(lines[1], r#"{"id":null,"method":"mining.set_difficulty","params":[0.5]}"#);
+    assert_eq!(
+        lines[1], r#"{"id":null,"method":"mining.set_difficulty","params":[1]}"#,
+        "the minimum that it configured, not the lower wish"
+    );
     assert!(lines[2].contains("mining.notify") && lines.len() == 3);
     assert_eq!(rig.logins, [("wallet".to_owned(), "rig1".to_owned())]);
+}
+
+#[test]
+fn a_minimum_that_was_answered_true_is_kept() {
+    let mut rig = sha256d();
+    rig.line(
+        r#"{"id":1,"method":"mining.configure","params":[["minimum-difficulty"],{"minimum-difficulty.value":4}]}"#,
+    );
+    rig.line(r#"{"id":2,"method":"mining.subscribe","params":[]}"#);
+    rig.line(r#"{"id":3,"method":"mining.authorize","params":["wallet","d=0.5"]}"#);
+    let told = |rig: &mut Rig| {
+        rig.take().into_iter().filter(|line| line.contains(r#""method":"mining.set_difficulty""#)).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&mut rig), [r#"{"id":null,"method":"mining.set_difficulty","params":[4]}"#]);
+    for _ in 0..20 {
+        rig.pass(3_000);
+    }
+    assert!(told(&mut rig).is_empty(), "silence does not lower it");
+    rig.check(
+        r#"{"id":4,"method":"mining.configure","params":[["minimum-difficulty"],{}]}"#,
+        &[r#"{"id":4,"result":{"minimum-difficulty":false},"error":null}"#],
+    );
 }
 
 #[test]
