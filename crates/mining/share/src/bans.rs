@@ -48,7 +48,13 @@ pub struct Bans {
 #[derive(Clone, Copy, Debug, Default)]
 struct Record {
     points: u32,
+    /// Accepted shares lately: half of them lapse with the points.
+    accepted: u32,
+    /// When it was heard of last.
     last: TimeMs,
+    struck: TimeMs,
+    /// When accepted shares were halved last.
+    lapsed: TimeMs,
     banned_until: TimeMs,
     bans: u32,
 }
@@ -60,6 +66,10 @@ pub struct BanPolicy {
     pub peers_max: usize,
     /// Points at which a ban begins: ten is five forged shares.
     pub points: u32,
+    /// Accepted shares of a peer that make room for one forged one more, up to `pardons_max`: behind one address may be a farm.
+    pub shares_per_pardon: u32,
+    /// The most forged shares that accepted ones make room for.
+    pub pardons_max: u32,
     /// Points lapse after this many milliseconds without another, and a first ban lasts as long.
     pub span_ms: u64,
     /// Each ban of a peer is twice as long as the last, up to this.
@@ -68,7 +78,14 @@ pub struct BanPolicy {
 
 impl Default for BanPolicy {
     fn default() -> Self {
-        Self { peers_max: 65_536, points: 10, span_ms: 600_000, span_ms_max: 86_400_000 }
+        Self {
+            peers_max: 65_536,
+            points: 10,
+            shares_per_pardon: 64,
+            pardons_max: 32,
+            span_ms: 600_000,
+            span_ms_max: 86_400_000,
+        }
     }
 }
 
@@ -85,24 +102,46 @@ impl Bans {
         self.peers.get(&peer).is_some_and(|record| now < record.banned_until)
     }
 
+    /// Counts an accepted share.
+    pub fn accept(&mut self, now: TimeMs, peer: Peer) {
+        let record = self.record(now, peer);
+        record.accepted = record.accepted.saturating_add(1);
+    }
+
     /// Counts a strike; true if a ban begins with it.
     pub fn strike(&mut self, now: TimeMs, peer: Peer, strike: Strike) -> bool {
+        let policy = self.policy;
+        let record = self.record(now, peer);
+        record.struck = now;
+        let pardons = record.accepted.checked_div(policy.shares_per_pardon).unwrap_or(0).min(policy.pardons_max);
+        let points_max = policy.points.saturating_add(pardons.saturating_mul(Strike::ForgedShare.points()));
+        record.points = record.points.saturating_add(strike.points());
+        if record.points < points_max || now < record.banned_until {
+            return false;
+        }
+        let span_ms = policy.span_ms.saturating_mul(1 << record.bans.min(16)).min(policy.span_ms_max);
+        record.points = 0;
+        record.accepted = 0;
+        record.banned_until = now.after(span_ms);
+        record.bans = record.bans.saturating_add(1);
+        true
+    }
+
+    /// The peer's record, in which what lapsed is gone.
+    fn record(&mut self, now: TimeMs, peer: Peer) -> &mut Record {
         if !self.peers.contains_key(&peer) {
             self.make_room(now);
         }
         let record = self.peers.entry(peer).or_default();
-        if now.since(record.last) >= self.policy.span_ms {
+        if now.since(record.lapsed) >= self.policy.span_ms {
+            record.accepted /= 2;
+            record.lapsed = now;
+        }
+        if now.since(record.struck) >= self.policy.span_ms {
             record.points = 0;
         }
         record.last = now;
-        record.points = record.points.saturating_add(strike.points());
-        if record.points < self.policy.points || now < record.banned_until {
-            return false;
-        }
-        let span_ms = self.policy.span_ms.saturating_mul(1 << record.bans.min(16)).min(self.policy.span_ms_max);
-        *record =
-            Record { points: 0, last: now, banned_until: now.after(span_ms), bans: record.bans.saturating_add(1) };
-        true
+        record
     }
 
     /// Peers that are banned now.
@@ -111,7 +150,8 @@ impl Bans {
         self.peers.values().filter(|record| now < record.banned_until).count()
     }
 
-    /// Forgets what has lapsed, and if that is not enough, the peer not seen for longest.
+    /// Forgets what has lapsed, and if that is not enough, the peer not seen for longest, of those without points if there are
+    /// any.
     fn make_room(&mut self, now: TimeMs) {
         if self.peers.len() < self.policy.peers_max.max(1) {
             return;
@@ -119,7 +159,11 @@ impl Bans {
         let span_ms = self.policy.span_ms;
         self.peers.retain(|_, record| now < record.banned_until || now.since(record.last) < span_ms);
         if self.peers.len() >= self.policy.peers_max.max(1)
-            && let Some(oldest) = self.peers.iter().min_by_key(|(_, record)| record.last).map(|(peer, _)| *peer)
+            && let Some(oldest) = self
+                .peers
+                .iter()
+                .min_by_key(|(_, record)| (record.points > 0 || now < record.banned_until, record.last))
+                .map(|(peer, _)| *peer)
         {
             self.peers.remove(&oldest);
         }
@@ -151,11 +195,30 @@ mod tests {
         assert!(!bans.is_banned(TimeMs(1_900_004), forger));
     }
 
+    /// A hundred miners behind one address, one of whom forges: he is cut off by connection, the others go on.
+    #[test]
+    fn accepted_shares_make_room_for_a_forger_among_many() {
+        let mut bans = Bans::new(BanPolicy::default());
+        let farm = peer("203.0.113.7");
+        for n in 0..640 {
+            bans.accept(TimeMs(n), farm);
+        }
+        let strikes = (0..).position(|n| bans.strike(TimeMs(1_000 + n), farm, Strike::ForgedShare)).unwrap();
+        assert_eq!(strikes + 1, 15, "five, and one for each 64");
+        let other = peer("203.0.113.8");
+        for n in 0..100_000 {
+            bans.accept(TimeMs(n), other);
+        }
+        let strikes = (0..).position(|n| bans.strike(TimeMs(100_000 + n), other, Strike::ForgedShare)).unwrap();
+        assert_eq!(strikes + 1, 37, "and no more than 32");
+    }
+
     #[test]
     fn strikes_lapse() {
         let mut bans = Bans::new(BanPolicy::default());
         for n in 0..100 {
             assert!(!bans.strike(TimeMs(n * 600_000), peer("192.0.2.1"), Strike::ForgedShare));
+            bans.accept(TimeMs(n * 600_000 + 300_000), peer("192.0.2.1"));
         }
     }
 

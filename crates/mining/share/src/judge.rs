@@ -23,8 +23,10 @@ pub struct JudgePolicy {
     pub unproven_in_flight_max: usize,
     /// Claimed blocks in verification at a time, above all other limits; more wait unread.
     pub block_claims_in_flight_max: usize,
-    /// Forged claims before the connection is closed; each 64 accepted shares forgive one.
+    /// Forged claims before the connection is closed.
     pub forged_shares_max: u32,
+    /// Accepted shares that forgive one of them.
+    pub shares_per_pardon: u32,
     /// Accepted shares, none forged, after which a connection is served before strangers.
     pub trusted_after: u32,
     /// How far a SHA-256d miner may roll time ahead of its job, in seconds. Means nothing to consensus.
@@ -40,6 +42,7 @@ impl Default for JudgePolicy {
             unproven_in_flight_max: 32,
             block_claims_in_flight_max: 2,
             forged_shares_max: 3,
+            shares_per_pardon: 64,
             trusted_after: 20,
             ntime_ahead_secs_max: 7_200,
         }
@@ -85,9 +88,6 @@ pub struct Judged {
     /// Its job can take no more shares: the miner needs a fresh one.
     pub job_is_full: bool,
 }
-
-/// Accepted shares that forgive one forged claim.
-const SHARES_PER_PARDON: u32 = 64;
 
 impl Judge {
     /// For a new connection.
@@ -208,7 +208,7 @@ impl Judge {
                     self.proven = 0;
                     self.forged = self.forged.saturating_add(1);
                 }
-                let pardoned = self.verified.checked_div(SHARES_PER_PARDON).unwrap_or(0);
+                let pardoned = self.verified.checked_div(self.policy.shares_per_pardon).unwrap_or(0);
                 judged.is_forger = self.forged >= self.policy.forged_shares_max.saturating_add(pardoned);
             }
         }

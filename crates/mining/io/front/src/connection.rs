@@ -141,6 +141,9 @@ impl Connection {
                 if readable && reads { self.read() } else { Ok(()) }
             }
             Some(answer) = self.verdicts.recv() => {
+                if let Verdict::Accepted { .. } = answer.verdict {
+                    self.shared.note_accepted(self.admission.peer);
+                }
                 self.session.handle_verdict(self.shared.clock.now(), answer.ticket, answer.verdict);
                 Ok(())
             }

@@ -119,6 +119,13 @@ impl Shared {
         peer.is_some_and(|peer| self.bans.lock().is_banned(self.clock.now(), peer))
     }
 
+    /// A share of this peer was accepted.
+    pub(crate) fn note_accepted(&self, peer: Option<Peer>) {
+        if let Some(peer) = peer {
+            self.bans.lock().accept(self.clock.now(), peer);
+        }
+    }
+
     pub(crate) fn strike(&self, peer: Option<Peer>, strike: Strike) {
         let Some(peer) = peer else { return };
         let now = self.clock.now();
