@@ -24,6 +24,7 @@ use bq_runtime::Config;
 use bq_views::PoolViews;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::runtime::Handle;
+use tokio_stream::StreamExt as _;
 
 use super::{keys, signer::WalletSigner};
 use crate::exit::UsageError;
@@ -74,7 +75,7 @@ impl System {
         let http_parts = HttpParts {
             node: Arc::clone(&api),
             views: Arc::clone(&pool) as Arc<dyn PoolViews>,
-            templates: pool.templates(),
+            has_template: has_template(&pool),
             events: pool.events(),
             stratum: ports(&stratum).map(|(algorithm, address)| StratumPort { algorithm, address }).collect(),
             metrics,
@@ -95,8 +96,7 @@ impl System {
 
     /// Returns once the pool has work to hand out.
     pub(crate) async fn ready(&self) -> anyhow::Result<()> {
-        let mut templates = self.pool.templates();
-        templates.wait_for(Option::is_some).await.context("the pool stopped before it had a template")?;
+        self.pool.templates().next().await.context("the pool stopped before it had a template")?;
         Ok(())
     }
 
@@ -160,6 +160,11 @@ fn pow_config(config: &Config) -> PowConfig {
     PowConfig { randomx_mode, build_threads: cores, idle_vms_max: cores.get().saturating_add(config.miner.threads) }
 }
 
+fn has_template(pool: &Arc<Pool>) -> Arc<dyn Fn() -> bool + Send + Sync> {
+    let pool = Arc::downgrade(pool);
+    Arc::new(move || pool.upgrade().is_some_and(|pool| pool.template().is_some()))
+}
+
 /// Tells the pool, which shows it, how many miners are connected.
 async fn count_connections(counter: Arc<dyn Fn() -> u64 + Send + Sync>, pool: Weak<Pool>) {
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
@@ -175,9 +180,8 @@ async fn keep_dataset(pow: Arc<PowVerifier>, pool: Arc<Pool>) {
     let mut templates = pool.templates();
     drop(pool);
     let mut built = None;
-    while templates.changed().await.is_ok() {
-        let key =
-            templates.borrow_and_update().as_ref().and_then(|template| Some(template.work(Algorithm::RandomX)?.key));
+    while let Some(template) = templates.next().await {
+        let key = template.work(Algorithm::RandomX).map(|work| work.key);
         let Some(key @ PowKey::RandomX(_)) = key.filter(|key| built != Some(*key)) else { continue };
         let pow = Arc::clone(&pow);
         let build = move || {
@@ -266,10 +270,9 @@ fn start_miner(
 
 /// What the pool's newest template says of the next block.
 fn next_blocks(pool: &Arc<Pool>) -> BlockSource {
-    let templates = pool.templates();
+    let pool = Arc::downgrade(pool);
     Arc::new(move |algorithm| {
-        let template = templates.borrow();
-        let template = template.as_ref()?;
+        let template = pool.upgrade()?.template()?;
         let target = template.work(algorithm)?.target;
         Some(NextBlock { target, reward_atoms: template.reward.atoms() })
     })

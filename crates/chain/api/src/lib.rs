@@ -14,6 +14,7 @@ pub use atoms::AtomsView;
 pub use bq_condition::Condition;
 pub use bq_tree::{ChainSteps, Route};
 pub use difficulty::{AlgorithmDifficultyView, DifficultyForecastView, DifficultyView};
+pub use futures_core::stream::BoxStream;
 pub use node::{
     BlockSummary, Coin, MiningInfo, NodeApi, NodeError, SubmitBlockError, SubmitTransactionError, Template,
     TemplateRequest, TemplateWork, TipSummary, TransactionStatus,

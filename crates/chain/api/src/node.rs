@@ -5,7 +5,7 @@ use bq_primitives::{
     Algorithm, Amount, Block, BlockId, CompactTarget, Header, Height, KeyHash, Network, OutPoint, PowKey, Seal, Target,
     Timestamp, Transaction, TxId, TxOut, Work,
 };
-use tokio::sync::watch;
+use futures_core::stream::BoxStream;
 
 use crate::{DifficultyView, Route};
 
@@ -25,8 +25,9 @@ pub trait NodeApi: Send + Sync + 'static {
     /// The best chain's end. Cheap.
     fn tip(&self) -> TipSummary;
 
-    /// Wakes on every change of the tip; the value is the newest tip.
-    fn tip_changes(&self) -> watch::Receiver<TipSummary>;
+    /// The newest tip, after each change from now on; a slow reader skips those in between. Ends with the node. For what the
+    /// tip is now ask [`NodeApi::tip`], after this call, so that no change falls between the two.
+    fn tip_changes(&self) -> BoxStream<'static, TipSummary>;
 
     /// An unsealed block on the tip, with one header per active algorithm over the same body. It passes every rule but
     /// the proof of work.

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use bq_primitives::{BlockId, Header, Height, Seal, Transaction, TxId, Work};
-use tokio::sync::broadcast;
+use futures_core::stream::BoxStream;
 
 use crate::{NodeApi, NodeError, SubmitBlockError, SubmitTransactionError};
 
@@ -60,8 +60,9 @@ pub trait SyncApi: NodeApi {
     /// Every transaction that waits in the mempool, at most `max`. Cheap.
     fn mempool_txids(&self, max: usize) -> Vec<TxId>;
 
-    /// What to tell peers about, as it happens. A receiver that lags loses the oldest and is told so.
-    fn announcements(&self) -> broadcast::Receiver<Announcement>;
+    /// What to tell peers about, as it happens from now on. A reader that lags loses the oldest and is told so. Ends with the
+    /// node.
+    fn announcements(&self) -> BoxStream<'static, Announcement>;
 
     /// Tells the node how many peers are connected, for [`crate::MiningInfo`]. Cheap.
     fn set_peers(&self, peers: usize);
@@ -98,6 +99,8 @@ pub enum Announcement {
     Block(Box<(Header, Seal)>),
     /// The mempool admitted a transaction.
     Transaction(Arc<Transaction>),
+    /// So many announcements came too fast for this reader and are lost to it.
+    Missed(u64),
 }
 
 /// A run of headers was not added to its end.

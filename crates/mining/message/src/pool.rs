@@ -1,8 +1,7 @@
 use std::sync::Arc;
 
-use bq_chain_api::Template;
+use bq_chain_api::{BoxStream, Template};
 use bq_primitives::{Algorithm, Block, KeyHash, WorkerName};
-use tokio::sync::watch;
 
 use crate::Share;
 
@@ -14,8 +13,12 @@ pub trait PoolApi: Send + Sync + 'static {
     /// Not an address of this network, or one that nobody may mine to.
     fn authorize(&self, address: &str) -> Result<KeyHash, AuthorizeError>;
 
-    /// The newest template; wakes on every tip change and on every refresh. Nothing until the node has one.
-    fn templates(&self) -> watch::Receiver<Option<Arc<Template>>>;
+    /// The newest template; nothing until the node has one. Cheap.
+    fn template(&self) -> Option<Arc<Template>>;
+
+    /// The newest template, at once if there is one, and then each newer one: on every tip change and on every refresh. A
+    /// slow reader skips those in between. Ends with the pool.
+    fn templates(&self) -> BoxStream<'static, Arc<Template>>;
 
     /// Books a share that was verified in full, and hands `block` to the node first if it is one: also when the share cannot be
     /// booked. Returns once the share is written (not yet synced) to the share log: only then may the miner be told. Blocks on

@@ -11,7 +11,7 @@ use std::{
 };
 
 pub(crate) use addresses::Known;
-use bq_chain_api::{Announcement, PeerKind, SyncApi};
+use bq_chain_api::{Announcement, BoxStream, PeerKind, SyncApi};
 use bq_sync::{
     Action, ChainView, DialRole, Message, Moment, PeerKey, RequestId, SealedHeader, SyncConfig, SyncCore, Verdict,
 };
@@ -23,7 +23,7 @@ use libp2p::{
     request_response::{InboundRequestId, OutboundRequestId, ResponseChannel},
     swarm::SwarmEvent,
 };
-use tokio::sync::{broadcast, broadcast::error::RecvError, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::{
     NetConfig, PeerAddress,
@@ -124,7 +124,7 @@ impl Driver {
     /// Runs until told to stop, then closes everything.
     pub(crate) async fn run(
         mut self,
-        mut announcements: broadcast::Receiver<Announcement>,
+        mut announcements: BoxStream<'static, Announcement>,
         mut add: mpsc::Receiver<PeerAddress>,
         mut stop: watch::Receiver<bool>,
     ) {
@@ -137,7 +137,7 @@ impl Driver {
                 _ = stop.changed() => break,
                 event = self.swarm.select_next_some() => self.on_swarm(event),
                 Some(done) = self.jobs.done.recv() => self.on_done(done),
-                announcement = announcements.recv() => {
+                announcement = announcements.next() => {
                     if !self.on_announcement(announcement) {
                         break;
                     }
@@ -266,16 +266,16 @@ impl Driver {
     }
 
     /// `false` when the node is gone.
-    fn on_announcement(&mut self, announcement: Result<Announcement, RecvError>) -> bool {
+    fn on_announcement(&mut self, announcement: Option<Announcement>) -> bool {
         match announcement {
-            Ok(Announcement::Block(sealed)) => {
+            Some(Announcement::Block(sealed)) => {
                 let (header, seal) = *sealed;
                 self.look(Some(SealedHeader { header, seal }));
             }
-            Ok(Announcement::Transaction(transaction)) => self.publish_transaction(&transaction),
+            Some(Announcement::Transaction(transaction)) => self.publish_transaction(&transaction),
             // Something was missed: peers learn of the newest tip when they next ask for our status.
-            Err(RecvError::Lagged(_)) => self.look(None),
-            Err(RecvError::Closed) => return false,
+            Some(Announcement::Missed(_)) => self.look(None),
+            None => return false,
         }
         true
     }

@@ -1,9 +1,9 @@
 use bq_chain_api::{
-    BlockSummary, Coin, Condition, DifficultyView, MiningInfo, NodeApi, NodeError, Route, SubmitBlockError,
+    BlockSummary, BoxStream, Coin, Condition, DifficultyView, MiningInfo, NodeApi, NodeError, Route, SubmitBlockError,
     SubmitTransactionError, Template, TemplateRequest, TipSummary, TransactionStatus,
 };
 use bq_primitives::{Block, BlockId, Height, KeyHash, Network, OutPoint, Transaction, TxId};
-use tokio::sync::watch;
+use tokio_stream::wrappers::WatchStream;
 
 use crate::{Node, hashrate::network_hashrate, node::tip_summary};
 
@@ -24,8 +24,8 @@ impl NodeApi for Node {
         self.tip.borrow().clone()
     }
 
-    fn tip_changes(&self) -> watch::Receiver<TipSummary> {
-        self.tip.subscribe()
+    fn tip_changes(&self) -> BoxStream<'static, TipSummary> {
+        Box::pin(WatchStream::from_changes(self.tip.subscribe()))
     }
 
     fn template(&self, request: &TemplateRequest) -> Result<Template, NodeError> {

@@ -1,9 +1,14 @@
 use std::sync::{Arc, atomic::Ordering};
 
-use bq_chain_api::{AddHeadersError, Announcement, HeaderSource, HeaderTip, HeadersAdded, NodeError, SyncApi};
+use bq_chain_api::{
+    AddHeadersError, Announcement, BoxStream, HeaderSource, HeaderTip, HeadersAdded, NodeError, SyncApi,
+};
 use bq_consensus::SealedHeader;
 use bq_primitives::{BlockId, Header, Seal, Transaction, TxId};
-use tokio::sync::broadcast;
+use tokio_stream::{
+    StreamExt as _,
+    wrappers::{BroadcastStream, errors::BroadcastStreamRecvError},
+};
 
 use crate::{Node, headers::header_tip, pow_keys::OURSELVES};
 
@@ -56,8 +61,12 @@ impl SyncApi for Node {
         self.mempool.read().iter().take(max).map(|pooled| pooled.txid).collect()
     }
 
-    fn announcements(&self) -> broadcast::Receiver<Announcement> {
-        self.announcements.subscribe()
+    fn announcements(&self) -> BoxStream<'static, Announcement> {
+        let told = |received| match received {
+            Ok(announcement) => announcement,
+            Err(BroadcastStreamRecvError::Lagged(missed)) => Announcement::Missed(missed),
+        };
+        Box::pin(BroadcastStream::new(self.announcements.subscribe()).map(told))
     }
 
     fn set_peers(&self, peers: usize) {

@@ -3,8 +3,8 @@
 use std::{fs, sync::Mutex};
 
 use bq_chain_api::{
-    BlockSummary, Coin, MiningInfo, NodeApi, NodeError, Route, SubmitBlockError, SubmitTransactionError, Template,
-    TemplateRequest, TipSummary, TransactionStatus,
+    BlockSummary, BoxStream, Coin, MiningInfo, NodeApi, NodeError, Route, SubmitBlockError, SubmitTransactionError,
+    Template, TemplateRequest, TipSummary, TransactionStatus,
 };
 use bq_primitives::{
     Amount, Block, BlockId, Height, KeyHash, Network, OutPoint, Timestamp, Transaction, TxId, TxOut, Work,
@@ -13,6 +13,7 @@ use bq_wallet::{
     DEFAULT_FEE_RATE, Password, SendError, SpendError, Wallet, address_in_file, balance, new_wallet, send,
 };
 use tokio::sync::watch;
+use tokio_stream::wrappers::WatchStream;
 
 const GENESIS: BlockId = BlockId([1; 32]);
 
@@ -53,8 +54,8 @@ impl NodeApi for ShelfNode {
     fn tip(&self) -> TipSummary {
         self.tip.borrow().clone()
     }
-    fn tip_changes(&self) -> watch::Receiver<TipSummary> {
-        self.tip.subscribe()
+    fn tip_changes(&self) -> BoxStream<'static, TipSummary> {
+        Box::pin(WatchStream::from_changes(self.tip.subscribe()))
     }
     fn template(&self, _: &TemplateRequest) -> Result<Template, NodeError> {
         Err(Self::unasked())

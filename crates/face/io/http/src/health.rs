@@ -29,7 +29,7 @@ pub(crate) async fn live() -> Response {
 /// Ready means: the node has a tip and no condition that says otherwise, the pool has a template, shares can be written, and the ledger can be read.
 pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
     let mut reasons = Vec::new();
-    if app.templates.borrow().is_none() {
+    if !(app.has_template)() {
         reasons.push("the pool has no block template yet".to_owned());
     }
     let conditions = app.node.conditions().into_iter().filter(|condition| condition.blocks_readiness);

@@ -15,7 +15,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{MethodRouter, get},
 };
-use bq_chain_api::{NodeApi, NodeError, Template};
+use bq_chain_api::{NodeApi, NodeError};
 use bq_views::{Event, PoolViews, ViewError};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{Mutex, Semaphore, broadcast, watch};
@@ -38,7 +38,7 @@ const CONTENT_SECURITY_POLICY: &str =
 /// What the handlers share.
 pub(crate) struct App {
     pub(crate) node: Arc<dyn NodeApi>,
-    pub(crate) templates: watch::Receiver<Option<Arc<Template>>>,
+    pub(crate) has_template: Arc<dyn Fn() -> bool + Send + Sync>,
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) stratum: Vec<StratumPort>,
     pub(crate) stopping: watch::Receiver<bool>,

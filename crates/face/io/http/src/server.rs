@@ -1,7 +1,7 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
-use bq_chain_api::{NodeApi, Template};
+use bq_chain_api::NodeApi;
 use bq_views::{Event, PoolViews};
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -38,8 +38,8 @@ pub struct HttpParts {
     pub node: Arc<dyn NodeApi>,
     /// The pool.
     pub views: Arc<dyn PoolViews>,
-    /// The pool's newest template, from [`bq_mining_message::PoolApi::templates`]: without one the server is not ready.
-    pub templates: watch::Receiver<Option<Arc<Template>>>,
+    /// Whether the pool has a template, as [`bq_mining_message::PoolApi::template`] tells: without one the server is not ready.
+    pub has_template: Arc<dyn Fn() -> bool + Send + Sync>,
     /// The live feed; every client subscribes. Its capacity is how far a client may fall behind.
     pub events: broadcast::Sender<Event>,
     /// Where miners connect.
@@ -85,7 +85,7 @@ impl HttpServer {
         let (stop, stopping) = watch::channel(false);
         let app = Arc::new(App {
             node: parts.node,
-            templates: parts.templates,
+            has_template: parts.has_template,
             events: parts.events,
             stratum: parts.stratum,
             stopping: stopping.clone(),

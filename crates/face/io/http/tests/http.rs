@@ -255,16 +255,14 @@ async fn shutdown_ends_streams_and_frees_the_port() {
 #[tokio::test]
 async fn a_taken_address_is_an_error_that_names_it() {
     let site = site(ShelfPool::default()).await;
-    let (templates, template) = tokio::sync::watch::channel(None);
     let parts = bq_http::HttpParts {
         node: Arc::new(common::StillNode::new(Arc::default())),
         views: Arc::new(ShelfPool::default()),
-        templates: template,
+        has_template: Arc::new(|| false),
         events: site.events.clone(),
         stratum: Vec::new(),
         metrics: bq_http::install_metrics().unwrap(),
     };
     let error = bq_http::HttpServer::start(site.http.address(), parts).await.unwrap_err();
     assert!(error.to_string().starts_with(&format!("http address {}: ", site.http.address())), "{error}");
-    drop(templates);
 }

@@ -14,6 +14,7 @@ use bq_node::{Node, NodeConfig, StoreSettings, SystemClock};
 use bq_pow::PowVerifier;
 use bq_primitives::BlockId;
 use tokio::runtime::Runtime;
+use tokio_stream::StreamExt as _;
 
 use super::{blocks::mine_block, table::Table};
 
@@ -57,7 +58,13 @@ async fn catch_up(old: &Site, full: &FullBlock, tip: BlockId) -> anyhow::Result<
     let mut tips = fresh.node.tip_changes();
     let start = Instant::now();
     let syncing = fresh.listen(Some(address.to_string().parse()?)).await?;
-    let arrived = tokio::time::timeout(PATIENCE, tips.wait_for(|seen| seen.id == tip)).await;
+    let arrived = tokio::time::timeout(PATIENCE, async {
+        while fresh.node.tip().id != tip {
+            tips.next().await.context("the fresh node is gone")?;
+        }
+        anyhow::Ok(())
+    })
+    .await;
     let took = start.elapsed();
     arrived.context("the fresh node did not catch up")??;
     syncing.shutdown().await;

@@ -5,6 +5,7 @@ use bq_mining_message::PoolApi;
 use bq_primitives::Algorithm;
 use bq_stratum_v1::JobTemplate;
 use tokio::sync::watch;
+use tokio_stream::StreamExt as _;
 
 /// The newest work of one algorithm, as every connection of it watches it.
 #[derive(Clone, Debug)]
@@ -29,19 +30,20 @@ pub(crate) async fn feed(
 ) {
     let mut templates = pool.templates();
     loop {
-        let template = templates.borrow_and_update().clone();
-        hand_out(&work, template.as_deref());
         tokio::select! {
-            changed = templates.changed() => if changed.is_err() { break },
+            template = templates.next() => match template {
+                Some(template) => hand_out(&work, &template),
+                None => break,
+            },
             _ = stop.changed() => break,
         }
     }
 }
 
-fn hand_out(work: &[watch::Sender<Work>; Algorithm::COUNT], template: Option<&Template>) {
+fn hand_out(work: &[watch::Sender<Work>; Algorithm::COUNT], template: &Template) {
     for (algorithm, sender) in Algorithm::ALL.into_iter().zip(work) {
         let since = Instant::now();
-        let next = template.and_then(|template| job_template(template, algorithm)).map(Arc::new);
+        let next = job_template(template, algorithm).map(Arc::new);
         sender.send_if_modified(|work| {
             let header = |template: &Option<Arc<JobTemplate>>| template.as_ref().map(|template| template.work.header);
             let changed = header(&work.template) != header(&next);

@@ -5,14 +5,19 @@ use std::{
 };
 
 use bq_chain_api::{
-    AddHeadersError, Announcement, BlockSummary, Coin, HeaderTip, HeadersAdded, MiningInfo, NodeApi, NodeError, Route,
-    SubmitBlockError, SubmitTransactionError, SyncApi, Template, TemplateRequest, TipSummary, TransactionStatus,
+    AddHeadersError, Announcement, BlockSummary, BoxStream, Coin, HeaderTip, HeadersAdded, MiningInfo, NodeApi,
+    NodeError, Route, SubmitBlockError, SubmitTransactionError, SyncApi, Template, TemplateRequest, TipSummary,
+    TransactionStatus,
 };
 use bq_primitives::{
     Algorithm, Amount, Block, BlockId, CompactTarget, ExtraNonce, Header, Height, KeyHash, MerkleRoot, Network,
     OutPoint, PUBLIC_KEY_BYTES, SIGNATURE_BYTES, Seal, Timestamp, Transaction, TxId, TxOut, U256, Witness, Work,
 };
 use tokio::sync::{broadcast, watch};
+use tokio_stream::{
+    StreamExt as _,
+    wrappers::{BroadcastStream, WatchStream},
+};
 
 pub(crate) struct FakeNode {
     tree: Mutex<Tree>,
@@ -224,8 +229,8 @@ impl SyncApi for FakeNode {
         self.pool.borrow().iter().take(max).copied().collect()
     }
 
-    fn announcements(&self) -> broadcast::Receiver<Announcement> {
-        self.news.subscribe()
+    fn announcements(&self) -> BoxStream<'static, Announcement> {
+        Box::pin(BroadcastStream::new(self.news.subscribe()).filter_map(Result::ok))
     }
 
     fn set_peers(&self, peers: usize) {
@@ -250,8 +255,8 @@ impl NodeApi for FakeNode {
         self.tree().summary()
     }
 
-    fn tip_changes(&self) -> watch::Receiver<TipSummary> {
-        self.tips.subscribe()
+    fn tip_changes(&self) -> BoxStream<'static, TipSummary> {
+        Box::pin(WatchStream::from_changes(self.tips.subscribe()))
     }
 
     fn template(&self, _: &TemplateRequest) -> Result<Template, NodeError> {

@@ -17,6 +17,7 @@ use bq_primitives::{
 };
 use bq_signature::KeyPair;
 use tempfile::TempDir;
+use tokio_stream::StreamExt as _;
 
 /// One for all nodes: a RandomX cache takes half a second and 256 MiB.
 static POW: LazyLock<Arc<PowVerifier>> = LazyLock::new(Arc::default);
@@ -114,7 +115,10 @@ impl Rig {
     }
 
     pub(crate) async fn reaches(&self, tip: BlockId) {
-        self.node.tip_changes().wait_for(|now| now.id == tip).await.unwrap();
+        let mut changes = self.node.tip_changes();
+        while self.node.tip().id != tip {
+            changes.next().await.unwrap();
+        }
     }
 
     /// A transaction of the owner's oldest coin, to `to`.

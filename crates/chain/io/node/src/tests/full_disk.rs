@@ -13,7 +13,7 @@ use bq_chain_api::{Announcement, NodeApi, NodeError, SubmitBlockError, SyncApi};
 use bq_primitives::{Algorithm, Block};
 use bq_store::{RedbStore, StorageBackend, StoreError};
 
-use super::rig::{POW, Rig, config, key, sha256d_params, state};
+use super::rig::{POW, Rig, config, key, next_now, sha256d_params, state};
 use crate::{Node, StoreSettings, store_identity};
 
 /// Bytes in memory that cannot be written while the disk is full; clones share them.
@@ -111,7 +111,7 @@ fn no_block_is_lost_while_the_disk_is_full() {
     assert!(condition.blocks_readiness && condition.reason.contains("disk/chain.redb: no room left"), "{condition:?}");
     assert!(condition.reason.contains("1 blocks wait"), "{condition:?}");
     // It was valid, so peers hear of it and can have it.
-    assert!(matches!(announced.try_recv().unwrap(), Announcement::Block(header) if header.0 == found.header));
+    assert!(matches!(next_now(&mut announced).unwrap(), Announcement::Block(header) if header.0 == found.header));
     assert_eq!(node.block(&found.id()).unwrap(), Some(found.clone()));
     // Again and again changes nothing; and a second block for the same place waits too.
     assert_kept(&node, &found);

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use bq_chain_api::{NodeApi, Template, TemplateRequest};
+use bq_chain_api::{BoxStream, NodeApi, Template, TemplateRequest};
 use bq_consensus::{Era, EraAlgorithm, Eras, Params, StartBits};
 use bq_mempool::MempoolLimits;
 use bq_pow::{PowVerifier, ethash_work_hash};
@@ -18,6 +18,7 @@ use bq_primitives::{
 };
 use bq_signature::KeyPair;
 use bq_store::StoreError;
+use futures::{FutureExt as _, StreamExt as _};
 use tempfile::TempDir;
 
 use crate::{Clock, Node, NodeConfig, NodeOpenError, StoreSettings};
@@ -233,6 +234,11 @@ pub(super) fn spend(
     let message = transaction.sighash(&node.genesis_id(), &[coin.1]);
     transaction.witnesses = vec![owner.witness(&message).unwrap()];
     transaction
+}
+
+/// What a stream has ready.
+pub(super) fn next_now<T>(stream: &mut BoxStream<'static, T>) -> Option<T> {
+    stream.next().now_or_never().flatten()
 }
 
 /// The oldest coin of a key.

@@ -1,7 +1,7 @@
 use bq_chain_api::{Announcement, NodeApi, SubmitTransactionError, SyncApi, TransactionStatus};
 use bq_primitives::{Algorithm, Amount, Height};
 
-use super::rig::{Rig, first_coin, key, output_of, sha256d_params, spend};
+use super::rig::{Rig, first_coin, key, next_now, output_of, sha256d_params, spend};
 
 const COIN: u64 = Amount::ATOMS_PER_COIN;
 const FEE: u64 = 10_000;
@@ -32,7 +32,7 @@ fn a_payment_goes_from_mempool_to_chain() {
     assert_eq!(rig.node.mempool_transaction(&child.txid()).as_deref(), Some(&child));
     assert_eq!(rig.node.mempool_txids(10).len(), 2);
     assert_eq!(rig.node.mining_info().unwrap().mempool_transactions, 2);
-    assert!(matches!(announcements.try_recv().unwrap(), Announcement::Transaction(tx) if *tx == payment));
+    assert!(matches!(next_now(&mut announcements).unwrap(), Announcement::Transaction(tx) if *tx == payment));
     let again = rig.node.submit_transaction(payment.clone()).unwrap_err();
     assert!(matches!(again, SubmitTransactionError::Duplicate));
 

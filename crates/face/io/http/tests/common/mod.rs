@@ -12,7 +12,7 @@ use std::{
 
 use bq_chain_api::AtomsView;
 use bq_chain_api::{
-    BlockSummary, Coin, Condition, DifficultyView, MiningInfo, NodeApi, NodeError, Route, SubmitBlockError,
+    BlockSummary, BoxStream, Coin, Condition, DifficultyView, MiningInfo, NodeApi, NodeError, Route, SubmitBlockError,
     SubmitTransactionError, Template, TemplateRequest, TipSummary, TransactionStatus,
 };
 use bq_http::{HttpHandle, HttpParts, HttpServer, StratumPort, install_metrics};
@@ -28,6 +28,7 @@ use tokio::{
     net::TcpStream,
     sync::{broadcast, watch},
 };
+use tokio_stream::wrappers::WatchStream;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -72,8 +73,8 @@ impl NodeApi for StillNode {
     fn tip(&self) -> TipSummary {
         self.tip.borrow().clone()
     }
-    fn tip_changes(&self) -> watch::Receiver<TipSummary> {
-        self.tip.subscribe()
+    fn tip_changes(&self) -> BoxStream<'static, TipSummary> {
+        Box::pin(WatchStream::from_changes(self.tip.subscribe()))
     }
     fn template(&self, _: &TemplateRequest) -> Result<Template, NodeError> {
         Err(Self::unasked())
@@ -239,13 +240,14 @@ pub(crate) struct Site {
 
 pub(crate) async fn site(pool: ShelfPool) -> Site {
     let (events, _) = broadcast::channel(4);
-    let (templates, template) = watch::channel(None);
+    let templates = watch::Sender::new(None);
+    let template = templates.clone();
     let stopped = Arc::<AtomicBool>::default();
     let stratum = |algorithm, port| StratumPort { algorithm, address: SocketAddr::from(([127, 0, 0, 1], port)) };
     let parts = HttpParts {
         node: Arc::new(StillNode::new(Arc::clone(&stopped))),
         views: Arc::new(pool),
-        templates: template,
+        has_template: Arc::new(move || template.borrow().is_some()),
         events: events.clone(),
         stratum: vec![
             stratum(Algorithm::Sha256d, 3333),

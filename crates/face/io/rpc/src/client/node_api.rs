@@ -1,11 +1,11 @@
 use bq_chain_api::{
-    BlockSummary, Coin, DifficultyView, MiningInfo, NodeApi, NodeError, Route, SubmitBlockError,
+    BlockSummary, BoxStream, Coin, DifficultyView, MiningInfo, NodeApi, NodeError, Route, SubmitBlockError,
     SubmitTransactionError, Template, TemplateRequest, TipSummary, TransactionStatus,
 };
 use bq_primitives::{Address, Block, BlockId, Height, KeyHash, Network, OutPoint, Transaction, TxId};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio_stream::wrappers::WatchStream;
 
 use super::{RpcClient, RpcClientError, reading};
 use crate::{Code, TransactionStatusShape, fault::Reason, shapes::PrevoutShape};
@@ -74,8 +74,8 @@ impl NodeApi for RpcClient {
         }
     }
 
-    fn tip_changes(&self) -> watch::Receiver<TipSummary> {
-        self.tips.subscribe()
+    fn tip_changes(&self) -> BoxStream<'static, TipSummary> {
+        Box::pin(WatchStream::from_changes(self.tips.subscribe()))
     }
 
     fn template(&self, request: &TemplateRequest) -> Result<Template, NodeError> {

@@ -4,6 +4,7 @@ use bq_chain_api::{Template, TemplateRequest};
 use bq_primitives::{Address, BlockId, COINBASE_DATA_BYTES_MAX};
 use jsonrpsee::types::Params;
 use serde::Deserialize;
+use tokio_stream::StreamExt as _;
 
 use super::{Answer, json};
 use crate::{
@@ -49,10 +50,15 @@ pub(super) async fn get_block_template(context: &Context, params: Params<'static
 }
 
 async fn wait_for_other_tip(context: &Context, known: BlockId) {
-    let (mut tips, mut closing) = (context.services.node.tip_changes(), context.closing.clone());
+    let node = &context.services.node;
+    let (tips, mut closing) = (node.tip_changes(), context.closing.clone());
+    if node.tip().id != known {
+        return;
+    }
+    let mut others = tips.filter(|tip| tip.id != known);
     // Time is up, or node or server are going: all of them are answered by asking for a template now.
     tokio::select! {
-        _ = tips.wait_for(|tip| tip.id != known) => {}
+        _ = others.next() => {}
         _ = closing.wait_for(|is_closing| *is_closing) => {}
         () = tokio::time::sleep(LONG_POLL) => {}
     }

@@ -5,10 +5,10 @@ use std::{
 };
 
 use bq_chain_api::{
-    AddHeadersError, AddNodeError, AlgorithmDifficultyView, Announcement, BlockSummary, Coin, DifficultyForecastView,
-    DifficultyView, HeaderTip, HeadersAdded, MiningInfo, NodeApi, NodeError, PeerInfo, PeerKind, PeerNetwork, Route,
-    SubmitBlockError, SubmitTransactionError, SyncApi, Template, TemplateRequest, TemplateWork, TipSummary,
-    TransactionStatus,
+    AddHeadersError, AddNodeError, AlgorithmDifficultyView, Announcement, BlockSummary, BoxStream, Coin,
+    DifficultyForecastView, DifficultyView, HeaderTip, HeadersAdded, MiningInfo, NodeApi, NodeError, PeerInfo,
+    PeerKind, PeerNetwork, Route, SubmitBlockError, SubmitTransactionError, SyncApi, Template, TemplateRequest,
+    TemplateWork, TipSummary, TransactionStatus,
 };
 use bq_mining_message::{AlgorithmMining, MiningChange, MiningControl, MiningControlError, MiningStatus};
 use bq_primitives::{
@@ -17,6 +17,10 @@ use bq_primitives::{
     Work,
 };
 use tokio::sync::{broadcast, watch};
+use tokio_stream::{
+    StreamExt as _,
+    wrappers::{BroadcastStream, WatchStream},
+};
 
 pub(crate) const BITS: CompactTarget = CompactTarget(0x2000_7fff);
 
@@ -128,8 +132,8 @@ impl NodeApi for FakeNode {
         self.tips.borrow().clone()
     }
 
-    fn tip_changes(&self) -> watch::Receiver<TipSummary> {
-        self.tips.subscribe()
+    fn tip_changes(&self) -> BoxStream<'static, TipSummary> {
+        Box::pin(WatchStream::from_changes(self.tips.subscribe()))
     }
 
     fn template(&self, request: &TemplateRequest) -> Result<Template, NodeError> {
@@ -292,8 +296,8 @@ impl SyncApi for FakeNode {
         vec![waiting().txid()]
     }
 
-    fn announcements(&self) -> broadcast::Receiver<Announcement> {
-        self.news.subscribe()
+    fn announcements(&self) -> BoxStream<'static, Announcement> {
+        Box::pin(BroadcastStream::new(self.news.subscribe()).filter_map(Result::ok))
     }
 
     fn set_peers(&self, _: usize) {}

@@ -3,14 +3,20 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use bq_chain_api::{Template, TemplateWork};
+<<<<<<< HEAD
+use bq_chain_api::{BoxStream, Template, TemplateWork};
 use bq_mining_message::{AuthorizeError, PoolApi, RecordShareError, Share, ShareReject};
+=======
+use bq_chain_api::{BoxStream, Template, TemplateWork};
+use bq_mining_message::{AcceptedShare, AuthorizeError, PoolApi, RecordShareError, ShareReject};
+>>>>>>> c9e82bf (Keep tokio out of the pure crates)
 use bq_primitives::{
     Algorithm, Amount, Block, BlockId, CompactTarget, Header, Height, KeyHash, MerkleRoot, PowKey, Target, Timestamp,
     Transaction, WorkerName,
 };
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio_stream::{StreamExt as _, wrappers::WatchStream};
 
 /// Remembers what it was told.
 pub(crate) struct FakePool {
@@ -101,8 +107,12 @@ impl PoolApi for FakePool {
         number.map(|byte| KeyHash([byte; 32])).ok_or_else(|| AuthorizeError::Address("not an address".to_owned()))
     }
 
-    fn templates(&self) -> watch::Receiver<Option<Arc<Template>>> {
-        self.templates.subscribe()
+    fn template(&self) -> Option<Arc<Template>> {
+        self.templates.borrow().clone()
+    }
+
+    fn templates(&self) -> BoxStream<'static, Arc<Template>> {
+        Box::pin(WatchStream::new(self.templates.subscribe()).filter_map(|template| template))
     }
 
     fn record_share(&self, share: Share, block: Option<Block>) -> Result<(), RecordShareError> {
