@@ -8,6 +8,7 @@ mod atoms;
 mod difficulty;
 mod node;
 mod peers;
+mod refusal;
 mod sync;
 
 pub use atoms::AtomsView;
@@ -20,4 +21,5 @@ pub use node::{
     TemplateRequest, TemplateWork, TipSummary, TransactionStatus,
 };
 pub use peers::{AddNodeError, PeerInfo, PeerKind, PeerNetwork};
+pub use refusal::{BlockRefusal, TransactionRefusal};
 pub use sync::{AddHeadersError, Announcement, HeaderSource, HeaderTip, HeadersAdded, SyncApi};

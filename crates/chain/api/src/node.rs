@@ -7,7 +7,7 @@ use bq_primitives::{
 };
 use futures_core::stream::BoxStream;
 
-use crate::{DifficultyView, Route};
+use crate::{BlockRefusal, DifficultyView, Route, TransactionRefusal};
 
 /// All that the pool, the RPC server, the HTTP API and the wallet may ask of a node. In process, or over RPC when they
 /// run apart. Calls may block on disk or on proof-of-work verification: never call them on an async worker thread
@@ -264,11 +264,11 @@ pub enum SubmitBlockError {
     #[error("parent {0} is not known")]
     UnknownParent(BlockId),
     /// Its time is too far ahead of the local clock; it may become valid later.
-    #[error("{0}")]
-    TooEarly(String),
-    /// It breaks a rule and never becomes valid. The text names the rule and its section.
-    #[error("{0}")]
-    Invalid(String),
+    #[error(transparent)]
+    TooEarly(BlockRefusal),
+    /// It never becomes valid.
+    #[error(transparent)]
+    Invalid(BlockRefusal),
     /// Its proof and body are good, and the store cannot take it at present: it is kept in memory, told to peers if it could
     /// be examined in full, and added once the store works again. Handing it in again changes nothing.
     #[error("block {id} is kept until it can be stored: {reason}")]
@@ -289,9 +289,9 @@ pub enum SubmitTransactionError {
     /// It waits in the mempool or is confirmed already: for the sender as good as success.
     #[error("transaction is already known")]
     Duplicate,
-    /// It breaks a rule, or spends what does not exist or is spent. The text says which.
-    #[error("{0}")]
-    Invalid(String),
+    /// It breaks a rule, spends what does not exist or is spent, or does not fit the mempool.
+    #[error(transparent)]
+    Invalid(TransactionRefusal),
     /// The mempool is full of better-paying transactions.
     #[error("mempool is full")]
     Full,

@@ -1,9 +1,10 @@
 use std::sync::Arc;
 
+use bq_consensus::BlockError;
 use bq_primitives::{BlockId, Header, Height, Seal, Transaction, TxId, Work};
 use futures_core::stream::BoxStream;
 
-use crate::{NodeApi, NodeError, SubmitBlockError, SubmitTransactionError};
+use crate::{BlockRefusal, NodeApi, NodeError, SubmitBlockError, SubmitTransactionError};
 
 /// What the peer-to-peer layer asks of the node beside [`NodeApi`]: `block`, `submit_block` and `submit_transaction`
 /// are there. Calls may block on disk or on proof-of-work verification unless the comment says that they are cheap.
@@ -121,30 +122,28 @@ pub enum AddHeadersError {
         /// The header's block.
         id: BlockId,
         /// What the clock said.
-        reason: String,
+        reason: BlockRefusal,
     },
     /// A header breaks a rule and never becomes valid.
     #[error("header {id}: {reason}")]
     Invalid {
         /// The header's block.
         id: BlockId,
-        /// The rule and its section.
-        reason: String,
+        /// Why.
+        reason: BlockRefusal,
     },
     /// The node failed, not the headers.
     #[error(transparent)]
     Node(#[from] NodeError),
 }
 
-/// Points that cut a peer off at once.
-const MISBEHAVIOR_MAX: u32 = 100;
-
 impl AddHeadersError {
     /// What the sender did wrong, in points of 0 to 100; a peer is cut off at 100.
     #[must_use]
     pub const fn misbehavior(&self) -> u32 {
         match self {
-            Self::Invalid { .. } | Self::NotAChain { .. } => MISBEHAVIOR_MAX,
+            Self::Invalid { reason, .. } => reason.misbehavior(),
+            Self::NotAChain { .. } => BlockError::MISBEHAVIOR_MAX,
             // Honest peers send these too: after a reorg, or with a better clock than ours.
             Self::UnknownParent(_) | Self::TooEarly { .. } | Self::Node(_) => 0,
         }
@@ -156,7 +155,7 @@ impl SubmitBlockError {
     #[must_use]
     pub const fn misbehavior(&self) -> u32 {
         match self {
-            Self::Invalid(_) => MISBEHAVIOR_MAX,
+            Self::Invalid(refusal) => refusal.misbehavior(),
             Self::Duplicate | Self::UnknownParent(_) | Self::TooEarly(_) | Self::Kept { .. } | Self::Node(_) => 0,
         }
     }
@@ -167,8 +166,7 @@ impl SubmitTransactionError {
     #[must_use]
     pub const fn misbehavior(&self) -> u32 {
         match self {
-            // Small: a transaction may have been valid on the branch that the sender followed.
-            Self::Invalid(_) => 5,
+            Self::Invalid(refusal) => refusal.misbehavior(),
             Self::Duplicate | Self::Full | Self::Node(_) => 0,
         }
     }

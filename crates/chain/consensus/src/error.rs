@@ -195,6 +195,9 @@ pub enum BlockError {
 }
 
 impl BlockError {
+    /// Points that cut a peer off at once (SPEC 9).
+    pub const MISBEHAVIOR_MAX: u32 = 100;
+
     /// What to do with the block.
     #[must_use]
     pub const fn consequence(&self) -> Consequence {
@@ -213,7 +216,7 @@ impl BlockError {
     #[must_use]
     pub const fn misbehavior(&self) -> u32 {
         match self.consequence() {
-            Consequence::Invalid | Consequence::BodyMismatch => 100,
+            Consequence::Invalid | Consequence::BodyMismatch => Self::MISBEHAVIOR_MAX,
             Consequence::Hold | Consequence::UnknownParent | Consequence::Local => 0,
         }
     }
@@ -324,13 +327,13 @@ pub enum TransactionError {
 }
 
 impl TransactionError {
-    /// Points against a peer that relayed this transaction; 100 is a ban. Errors that depend on which chain the sender
-    /// follows cost nothing.
+    /// Points against a peer that relayed this transaction; 100 is a ban (SPEC 9). What no chain can hold is a lie. What depends
+    /// on the chain that the sender follows happens to honest peers around a new block, and costs little.
     #[must_use]
     pub const fn misbehavior(&self) -> u32 {
         match self {
-            Self::Locked { .. } | Self::MissingCoin { .. } | Self::Immature { .. } => 0,
-            _ => 100,
+            Self::Locked { .. } | Self::MissingCoin { .. } | Self::Immature { .. } => 5,
+            _ => BlockError::MISBEHAVIOR_MAX,
         }
     }
 }

@@ -344,7 +344,7 @@ fn step_9_coins_and_signatures() {
     let young = world.spend(&[(outpoint(3), output(70))], vec![output(1)]);
     let error = world.refuse(young);
     assert_eq!(error, TransactionError::Immature { outpoint: outpoint(3), spendable_from: 22, height: NEXT });
-    assert_eq!(error.misbehavior(), 0);
+    assert_eq!(error.misbehavior(), 5);
     let greedy = world.spend(&[(outpoint(1), output(1000))], vec![output(1001)]);
     assert_eq!(world.refuse(greedy), TransactionError::Overspent { inputs: amount(1000), outputs: amount(1001) });
     let mut stolen = world.payment();

@@ -1,6 +1,6 @@
 use bq_primitives::{Height, OutPoint, TxId};
 
-/// Why a transaction was not admitted. None of these proves ill will: two honest nodes may differ on each.
+/// Why a transaction was not admitted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AdmitError {
     /// A transaction with this id is pooled already.
@@ -64,6 +64,18 @@ pub enum AdmitError {
 }
 
 impl AdmitError {
+    /// Points against a peer that relayed this transaction; 100 is a ban (SPEC 9). What no node admits is a lie; what the limits
+    /// refuse costs a little; what depends on the transactions that happen to be here, next to nothing.
+    #[must_use]
+    pub const fn misbehavior(&self) -> u32 {
+        match self {
+            Self::Coinbase | Self::NoInputs | Self::RepeatedInput(_) | Self::MissingOutput(_) => 100,
+            Self::TooHeavy { .. } | Self::FeeTooLow { .. } => 5,
+            Self::Conflict { .. } | Self::NotYetValid { .. } | Self::FamilyTooLarge { .. } => 1,
+            Self::Duplicate(_) | Self::Full => 0,
+        }
+    }
+
     /// A sender may offer the same transaction again later and succeed.
     #[must_use]
     pub const fn is_transient(&self) -> bool {

@@ -180,7 +180,7 @@ fn submit_block<C, T>(api: &dyn SyncApi, job: &BlockJob, done: &DoneSender<C, T>
     let verdict = match Block::from_bytes(job.block.bytes()) {
         Ok(block) => api.submit_block(block).map_or_else(|error| judge_block(job.peer, &error), |_| Verdict::Accepted),
         // Header and seal were read before, so the sender made up the rest.
-        Err(_) => Verdict::Refused { points: bq_sync::Misbehavior::POINTS_MAX },
+        Err(error) => judge_block(job.peer, &SubmitBlockError::Invalid(error.into())),
     };
     send(done, Done::Block { peer: job.peer, id, verdict, view: look(api) })
 }
@@ -270,6 +270,9 @@ fn blocks(api: &dyn SyncApi, ids: &[BlockId]) -> Result<Message, NodeError> {
 
 #[cfg(test)]
 mod tests {
+    use bq_chain_api::BlockRefusal;
+    use bq_consensus::{BlockError, TransactionError};
+
     use super::*;
 
     const ID: BlockId = BlockId([1; 32]);
@@ -281,7 +284,7 @@ mod tests {
     /// Every variant with its verdict: a new one does not compile until it has a line here.
     #[test]
     fn every_refusal_of_headers_has_its_verdict() {
-        let reason = || "a rule".to_owned();
+        let reason = || BlockRefusal::Rule(BlockError::HeightEnd);
         let all = [
             AddHeadersError::UnknownParent(ID),
             AddHeadersError::NotAChain { position: 1 },
@@ -304,8 +307,8 @@ mod tests {
         let all = [
             SubmitBlockError::Duplicate,
             SubmitBlockError::UnknownParent(ID),
-            SubmitBlockError::TooEarly("early".to_owned()),
-            SubmitBlockError::Invalid("a rule".to_owned()),
+            SubmitBlockError::TooEarly(BlockRefusal::Told("early".to_owned())),
+            SubmitBlockError::Invalid(BlockRefusal::Rule(BlockError::HeightEnd)),
             SubmitBlockError::Kept { id: ID, reason: "no room".to_owned() },
             SubmitBlockError::Node(node_error()),
         ];
@@ -327,12 +330,12 @@ mod tests {
         let all = [
             SubmitTransactionError::Duplicate,
             SubmitTransactionError::Full,
-            SubmitTransactionError::Invalid("a rule".to_owned()),
+            SubmitTransactionError::Invalid(TransactionError::NoOutputs.into()),
             SubmitTransactionError::Node(node_error()),
         ];
         for error in all {
             let expected = match &error {
-                SubmitTransactionError::Invalid(_) => 5,
+                SubmitTransactionError::Invalid(refusal) => refusal.misbehavior(),
                 SubmitTransactionError::Duplicate | SubmitTransactionError::Full | SubmitTransactionError::Node(_) => 0,
             };
             assert_eq!(error.misbehavior(), expected, "{error}");

@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Instant};
 
-use bq_chain_api::{NodeError, SubmitBlockError};
+use bq_chain_api::{BlockRefusal, NodeError, SubmitBlockError};
 use bq_consensus::{
     BlockError, Consequence, ContextualHeader, IndexEntry, ProvenHeader, SealedHeader, WellFormedBlock, check_body,
     check_header, check_proof,
@@ -38,7 +38,7 @@ impl Node {
         let id = sealed.id();
         let proven = match self.place(sealed, id) {
             Ok(Place::Known(entry)) => ProvenHeader::assume(sealed, entry),
-            Ok(Place::New(header)) => check_proof(*header, self.pow.as_ref()).map_err(|error| refused(&error))?,
+            Ok(Place::New(header)) => check_proof(*header, self.pow.as_ref()).map_err(refused)?,
             Err(SubmitBlockError::TooEarly(reason)) => {
                 // Twice the limit ahead of the clock: waits at most as long as the limit itself.
                 let limit = self.latest_time().0.saturating_add(self.params.future_limit_secs);
@@ -54,7 +54,7 @@ impl Node {
                 if error.consequence() == Consequence::Invalid {
                     self.condemn(&mut self.writer.lock(), sealed, entry)?;
                 }
-                Err(refused(&error))
+                Err(refused(error))
             }
         }
     }
@@ -78,7 +78,7 @@ impl Node {
             Some(BlockState::Connected | BlockState::BodyStored | BlockState::HeaderKnown) => {}
         }
         let branch = tree.branch(&parent_id).ok_or(SubmitBlockError::UnknownParent(parent_id))?;
-        let header = check_header(&self.params, &branch, sealed, self.now()).map_err(|error| refused(&error))?;
+        let header = check_header(&self.params, &branch, sealed, self.now()).map_err(refused)?;
         if self.allow_key(&tree, &parent_id, &header) {
             Ok(Place::New(Box::new(header)))
         } else {
@@ -167,17 +167,19 @@ impl Node {
     }
 }
 
-pub(crate) fn refused(error: &BlockError) -> SubmitBlockError {
-    match (error.consequence(), error) {
-        (Consequence::UnknownParent, BlockError::UnknownParent { parent_id }) => {
-            SubmitBlockError::UnknownParent(*parent_id)
-        }
-        (Consequence::Hold, _) => SubmitBlockError::TooEarly(error.to_string()),
-        (Consequence::Local, _) => SubmitBlockError::Node(broken(error)),
-        _ => SubmitBlockError::Invalid(error.to_string()),
+/// What a broken rule means for whoever handed the block in: its consequence, with the rule.
+pub(crate) fn refused(error: BlockError) -> SubmitBlockError {
+    match error.consequence() {
+        Consequence::UnknownParent => match error {
+            BlockError::UnknownParent { parent_id } => SubmitBlockError::UnknownParent(parent_id),
+            other => SubmitBlockError::Node(broken(other)),
+        },
+        Consequence::Hold => SubmitBlockError::TooEarly(error.into()),
+        Consequence::Local => SubmitBlockError::Node(broken(error)),
+        Consequence::Invalid | Consequence::BodyMismatch => SubmitBlockError::Invalid(error.into()),
     }
 }
 
 fn known_invalid(id: &BlockId) -> SubmitBlockError {
-    SubmitBlockError::Invalid(format!("block {id} is known to be invalid"))
+    SubmitBlockError::Invalid(BlockRefusal::KnownInvalid(*id))
 }

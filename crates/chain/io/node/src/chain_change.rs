@@ -60,7 +60,7 @@ impl Node {
             Err(ChangeFailure::Node(error)) => return Err(error.into()),
             Err(ChangeFailure::Block(bad)) => {
                 self.condemn(writer, bad.sealed, bad.entry)?;
-                return Err(refused(&bad.error));
+                return Err(refused(bad.error));
             }
         };
         let bodies = vec![(entry.id, Arc::clone(&step.transactions))];

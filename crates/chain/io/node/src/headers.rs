@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use bq_chain_api::{AddHeadersError, HeaderSource, HeaderTip, HeadersAdded, NodeError};
+use bq_chain_api::{AddHeadersError, BlockRefusal, HeaderSource, HeaderTip, HeadersAdded, NodeError};
 use bq_consensus::{
     BlockError, Branch, Consequence, ContextualHeader, ProvenHeader, SealedHeader, check_header, check_proof,
 };
@@ -79,7 +79,7 @@ impl Node {
             let header = match check_header(&self.params, &branch, *sealed, self.now()) {
                 Ok(header) => header,
                 Err(error) => {
-                    let failure = Some(refused(sealed.id(), &error));
+                    let failure = Some(refused(sealed.id(), error));
                     return Ok(Segment { contextual, covered, failure, foreign_key: None });
                 }
             };
@@ -110,7 +110,7 @@ impl Node {
         for (header, verdict) in group.iter().zip(verdicts) {
             match verdict {
                 Ok(header) => proven.push(header),
-                Err(error) => return (proven, Some(refused(header.entry().id, &error))),
+                Err(error) => return (proven, Some(refused(header.entry().id, error))),
             }
         }
         (proven, None)
@@ -199,16 +199,17 @@ fn check_linked(run: &[SealedHeader]) -> Result<(), AddHeadersError> {
     Ok(())
 }
 
-fn refused(id: BlockId, error: &BlockError) -> AddHeadersError {
+fn refused(id: BlockId, error: BlockError) -> AddHeadersError {
     match error.consequence() {
-        Consequence::Hold => AddHeadersError::TooEarly { id, reason: error.to_string() },
+        Consequence::Hold => AddHeadersError::TooEarly { id, reason: error.into() },
         Consequence::Local => AddHeadersError::Node(broken(error)),
-        Consequence::UnknownParent | Consequence::Invalid | Consequence::BodyMismatch => {
-            AddHeadersError::Invalid { id, reason: error.to_string() }
-        }
+        Consequence::UnknownParent | Consequence::Invalid | Consequence::BodyMismatch => match error {
+            BlockError::UnknownParent { parent_id } => AddHeadersError::UnknownParent(parent_id),
+            error => AddHeadersError::Invalid { id, reason: error.into() },
+        },
     }
 }
 
 fn known_invalid(id: BlockId) -> AddHeadersError {
-    AddHeadersError::Invalid { id, reason: "block is known to be invalid".to_owned() }
+    AddHeadersError::Invalid { id, reason: BlockRefusal::KnownInvalid(id) }
 }

@@ -31,7 +31,7 @@ impl Node {
         let pooling = |candidate| self.mempool.read().examine(candidate, next).map(|_| ());
         let candidate = self.verify_transaction(&transaction, &pooled, next, pooling)?;
         let mut mempool = self.mempool.write();
-        mempool.admit(candidate, next).map_err(|error| not_admitted(&error))?;
+        mempool.admit(candidate, next).map_err(not_admitted)?;
         self.metrics.mempool(mempool.len());
         drop(mempool);
         // No receiver is no error: nobody wants to know yet.
@@ -50,7 +50,7 @@ impl Node {
         }
         let conflict = |input: &OutPoint| Some((*input, mempool.spender_of(input)?));
         if let Some((outpoint, spender)) = transaction.inputs.iter().find_map(conflict) {
-            return Err(not_admitted(&AdmitError::Conflict { outpoint, spender }));
+            return Err(not_admitted(AdmitError::Conflict { outpoint, spender }));
         }
         let output = |input: &OutPoint| Some((*input, mempool.output(input)?));
         Ok(transaction.inputs.iter().filter_map(output).collect())
@@ -66,9 +66,9 @@ impl Node {
         pooling: impl FnOnce(Candidate) -> Result<(), AdmitError>,
     ) -> Result<Candidate, SubmitTransactionError> {
         if transaction.is_coinbase() {
-            return Err(not_admitted(&AdmitError::Coinbase));
+            return Err(not_admitted(AdmitError::Coinbase));
         }
-        check_transaction(transaction, next).map_err(|error| invalid(&error))?;
+        check_transaction(transaction, next).map_err(invalid)?;
         let coins = StoreCoins::new(self.store.as_ref());
         let view = PooledCoins { coins: &coins, pooled, next };
         let context = SpendContext {
@@ -80,13 +80,13 @@ impl Node {
         };
         let verdict = check_transaction_coins(&context, transaction);
         coins.finish().map_err(|error| self.store_failed(&error))?;
-        let spends = verdict.map_err(|error| invalid(&error))?;
+        let spends = verdict.map_err(invalid)?;
         let matures = |coin: &Coin| Height(coin.height.0.saturating_add(self.params.coinbase_maturity));
         let matured = spends.spent.iter().filter(|coin| coin.is_coinbase).map(matures).max();
         let valid_from = matured.unwrap_or_default().max(transaction.lock_height);
         let candidate = Candidate { transaction: Arc::clone(transaction), fee: spends.fee, valid_from };
-        pooling(candidate.clone()).map_err(|error| not_admitted(&error))?;
-        check_transaction_signatures(&context, transaction, &spends).map_err(|error| invalid(&error))?;
+        pooling(candidate.clone()).map_err(not_admitted)?;
+        check_transaction_signatures(&context, transaction, &spends).map_err(invalid)?;
         Ok(candidate)
     }
 
@@ -124,7 +124,7 @@ impl Node {
         let pooled = transaction.inputs.iter().filter_map(output).collect();
         let pooling = |candidate| mempool.examine(candidate, next).map(|_| ());
         let candidate = self.verify_transaction(transaction, &pooled, next, pooling)?;
-        mempool.admit(candidate, next).map_err(|error| not_admitted(&error))?;
+        mempool.admit(candidate, next).map_err(not_admitted)?;
         Ok(())
     }
 }
@@ -143,14 +143,14 @@ impl CoinView for PooledCoins<'_> {
     }
 }
 
-fn invalid(error: &TransactionError) -> SubmitTransactionError {
-    SubmitTransactionError::Invalid(error.to_string())
+fn invalid(error: TransactionError) -> SubmitTransactionError {
+    SubmitTransactionError::Invalid(error.into())
 }
 
-fn not_admitted(error: &AdmitError) -> SubmitTransactionError {
+fn not_admitted(error: AdmitError) -> SubmitTransactionError {
     match error {
         AdmitError::Duplicate(_) => SubmitTransactionError::Duplicate,
         AdmitError::Full => SubmitTransactionError::Full,
-        other => SubmitTransactionError::Invalid(other.to_string()),
+        other => SubmitTransactionError::Invalid(other.into()),
     }
 }

@@ -7,23 +7,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-<<<<<<< HEAD
-use bq_chain_api::{BoxStream, NodeApi, Template};
+use bq_chain_api::{NodeApi, Template};
 use bq_condition::Condition;
 use bq_mining_message::{AuthorizeError, PoolApi, RecordShareError, Share, ShareReject};
 use bq_primitives::{Address, Algorithm, Block, KeyHash, WorkerName};
-=======
-use bq_chain_api::{BoxStream, NodeApi, Template};
-use bq_mining_message::{AcceptedShare, AuthorizeError, PoolApi, RecordShareError, ShareReject};
-use bq_primitives::{AccountId, Algorithm, Block, WorkerName};
->>>>>>> c9e82bf (Keep tokio out of the pure crates)
 use bq_views::{BlocksView, Event, MinerView, PoolView, PoolViews, ViewError};
 use parking_lot::Mutex;
 use tokio::{
     sync::{broadcast, watch},
     time::{sleep, timeout},
 };
-use tokio_stream::{StreamExt as _, wrappers::WatchStream};
 
 use crate::{
     PayoutSigner, PoolConfig, PoolError, Refusal,
@@ -156,11 +149,8 @@ async fn keep_template_fresh(keeper: Arc<Keeper>, mut stopped: watch::Receiver<b
     let mut tips = keeper.node.tip_changes();
     let mut made: Option<Instant> = None;
     while !*stopped.borrow_and_update() {
-<<<<<<< HEAD
+        tips.borrow_and_update();
         let pause = match keeper.refresh_template() {
-=======
-        let pause = match core.refresh_template() {
->>>>>>> c9e82bf (Keep tokio out of the pure crates)
             Ok(()) => {
                 made = Some(Instant::now());
                 keeper.config.template_interval
@@ -179,7 +169,7 @@ async fn keep_template_fresh(keeper: Arc<Keeper>, mut stopped: watch::Receiver<b
         };
         tokio::select! {
             () = async { drop(timeout(pause, wait).await) } => {}
-            changed = tips.next() => if changed.is_none() { return },
+            changed = tips.changed() => if changed.is_err() { return },
             _ = stopped.changed() => {}
         }
     }
@@ -189,7 +179,7 @@ async fn keep_books(keeper: Arc<Keeper>, mut stopped: watch::Receiver<bool>) {
     let mut tips = keeper.node.tip_changes();
     let mut rounds = Rounds::default();
     while !*stopped.borrow_and_update() {
-<<<<<<< HEAD
+        tips.borrow_and_update();
         let pause = rounds.round(&keeper);
         tokio::select! {
             () = sleep(pause) => {}
@@ -197,14 +187,7 @@ async fn keep_books(keeper: Arc<Keeper>, mut stopped: watch::Receiver<bool>) {
                 // Shares that come together are told together.
                 sleep(keeper.config.frame_interval).await;
             }
-            changed = tips.next() => if changed.is_none() { return },
-=======
-        core.settle();
-        tokio::select! {
-            () = sleep(core.config.settle_interval) => {}
-            () = core.look_now.notified() => {}
-            changed = tips.next() => if changed.is_none() { return },
->>>>>>> c9e82bf (Keep tokio out of the pure crates)
+            changed = tips.changed() => if changed.is_err() { return },
             _ = stopped.changed() => {}
         }
     }
@@ -301,17 +284,8 @@ impl PoolApi for Pool {
         Ok(address.key_hash)
     }
 
-<<<<<<< HEAD
     fn templates(&self) -> watch::Receiver<Option<Arc<Template>>> {
         self.keeper.template.subscribe()
-=======
-    fn template(&self) -> Option<Arc<Template>> {
-        self.core.template.borrow().clone()
-    }
-
-    fn templates(&self) -> BoxStream<'static, Arc<Template>> {
-        Box::pin(WatchStream::new(self.core.template.subscribe()).filter_map(|template| template))
->>>>>>> c9e82bf (Keep tokio out of the pure crates)
     }
 
     fn record_share(&self, share: Share, block: Option<Block>) -> Result<(), RecordShareError> {

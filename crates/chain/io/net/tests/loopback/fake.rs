@@ -5,9 +5,9 @@ use std::{
 };
 
 use bq_chain_api::{
-    AddHeadersError, Announcement, BlockSummary, BoxStream, Coin, HeaderTip, HeadersAdded, MiningInfo, NodeApi,
-    NodeError, Route, SubmitBlockError, SubmitTransactionError, SyncApi, Template, TemplateRequest, TipSummary,
-    TransactionStatus,
+    AddHeadersError, Announcement, BlockRefusal, BlockSummary, BoxStream, Coin, HeaderTip, HeadersAdded, MiningInfo,
+    NodeApi, NodeError, Route, SubmitBlockError, SubmitTransactionError, SyncApi, Template, TemplateRequest,
+    TipSummary, TransactionStatus,
 };
 use bq_primitives::{
     Algorithm, Amount, Block, BlockId, CompactTarget, ExtraNonce, Header, Height, KeyHash, MerkleRoot, Network,
@@ -162,7 +162,7 @@ impl Tree {
     fn add_header(&mut self, header: &Header, seal: &Seal) -> Result<usize, AddHeadersError> {
         let id = header.block_id(seal);
         if self.bad.contains(&id) {
-            return Err(AddHeadersError::Invalid { id, reason: "forbidden".to_owned() });
+            return Err(AddHeadersError::Invalid { id, reason: BlockRefusal::KnownInvalid(id) });
         }
         if !self.headers.contains_key(&header.parent_id) {
             return Err(AddHeadersError::UnknownParent(header.parent_id));
@@ -273,7 +273,8 @@ impl NodeApi for FakeNode {
         if !tree.bodies.contains_key(&parent) {
             return Err(SubmitBlockError::UnknownParent(parent));
         }
-        tree.add_header(&header, &seal).map_err(|error| SubmitBlockError::Invalid(error.to_string()))?;
+        tree.add_header(&header, &seal)
+            .map_err(|error| SubmitBlockError::Invalid(BlockRefusal::Told(error.to_string())))?;
         tree.bodies.insert(id, block);
         if tree.work(&id) > tree.work(&tree.tip) {
             tree.tip = id;

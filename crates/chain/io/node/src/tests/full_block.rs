@@ -81,7 +81,7 @@ fn no_signature_is_verified_before_all_else_is_right() {
     greedy.outputs[0] = TxOut { amount: Amount::from_atoms(60 * Amount::ATOMS_PER_COIN).unwrap(), ..greedy.outputs[0] };
     let refused = |transactions: Vec<Transaction>, what: &str| {
         let error = rig.node.submit_block(reseal(&rig.params, &good, transactions)).unwrap_err();
-        assert!(matches!(&error, SubmitBlockError::Invalid(reason) if reason.contains(what)), "{error}");
+        assert!(matches!(&error, SubmitBlockError::Invalid(reason) if reason.to_string().contains(what)), "{error}");
     };
     refused(vec![good.transactions[0].clone(), payment.clone(), nowhere], "does not exist");
     refused(vec![greedy, payment.clone()], "coinbase creates");

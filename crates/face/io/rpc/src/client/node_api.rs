@@ -1,6 +1,7 @@
 use bq_chain_api::{
-    BlockSummary, BoxStream, Coin, DifficultyView, MiningInfo, NodeApi, NodeError, Route, SubmitBlockError,
-    SubmitTransactionError, Template, TemplateRequest, TipSummary, TransactionStatus,
+    BlockRefusal, BlockSummary, BoxStream, Coin, DifficultyView, MiningInfo, NodeApi, NodeError, Route,
+    SubmitBlockError, SubmitTransactionError, Template, TemplateRequest, TipSummary, TransactionRefusal,
+    TransactionStatus,
 };
 use bq_primitives::{Address, Block, BlockId, Height, KeyHash, Network, OutPoint, Transaction, TxId};
 use serde::de::DeserializeOwned;
@@ -158,10 +159,10 @@ fn block_error(id: BlockId, error: RpcClientError) -> SubmitBlockError {
     match (code, error.reason()) {
         (_, Some(Reason::UnknownParent { parent })) => SubmitBlockError::UnknownParent(parent.parse().unwrap_or(id)),
         (_, Some(Reason::Kept { failure })) => SubmitBlockError::Kept { id, reason: failure },
-        (_, Some(Reason::TooEarly)) => SubmitBlockError::TooEarly(message),
+        (_, Some(Reason::TooEarly)) => SubmitBlockError::TooEarly(BlockRefusal::Told(message)),
         (code, _) if code == Code::AlreadyKnown.number() => SubmitBlockError::Duplicate,
         (code, _) if code == Code::Rejected.number() || code == Code::Deserialization.number() => {
-            SubmitBlockError::Invalid(message)
+            SubmitBlockError::Invalid(BlockRefusal::Told(message))
         }
         _ => NodeError::from(error).into(),
     }
@@ -173,7 +174,7 @@ fn transaction_error(error: RpcClientError) -> SubmitTransactionError {
         (_, Some(Reason::MempoolFull)) => SubmitTransactionError::Full,
         (code, _) if code == Code::AlreadyKnown.number() => SubmitTransactionError::Duplicate,
         (code, _) if code == Code::Rejected.number() || code == Code::Deserialization.number() => {
-            SubmitTransactionError::Invalid(message.clone())
+            SubmitTransactionError::Invalid(TransactionRefusal::Told(message.clone()))
         }
         _ => NodeError::from(error).into(),
     }

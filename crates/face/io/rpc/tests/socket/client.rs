@@ -1,5 +1,7 @@
 //! The client is the node, as far as anyone can tell.
-use bq_chain_api::{NodeApi, NodeError, SubmitBlockError, SubmitTransactionError, TemplateRequest};
+use bq_chain_api::{
+    BlockRefusal, NodeApi, NodeError, SubmitBlockError, SubmitTransactionError, TemplateRequest, TransactionRefusal,
+};
 use bq_primitives::{Algorithm, BlockId, Height, KeyHash, TxId};
 use bq_rpc::{RpcClient, RpcClientError, RpcServer, RpcServices};
 use futures::{FutureExt as _, StreamExt as _};
@@ -87,13 +89,13 @@ async fn refusals_keep_their_type() {
         };
         refused(SubmitBlockError::Duplicate);
         refused(SubmitBlockError::UnknownParent(BlockId([8; 32])));
-        refused(SubmitBlockError::TooEarly("in an hour".to_owned()));
-        refused(SubmitBlockError::Invalid("SPEC 7.3".to_owned()));
+        refused(SubmitBlockError::TooEarly(BlockRefusal::Told("in an hour".to_owned())));
+        refused(SubmitBlockError::Invalid(BlockRefusal::Told("SPEC 7.3".to_owned())));
         refused(SubmitBlockError::Kept { id: block.id(), reason: "full".to_owned() });
         refused(SubmitBlockError::Node(NodeError::Closed));
         for refusal in [
             SubmitTransactionError::Duplicate,
-            SubmitTransactionError::Invalid("spent".to_owned()),
+            SubmitTransactionError::Invalid(TransactionRefusal::Told("spent".to_owned())),
             SubmitTransactionError::Full,
             SubmitTransactionError::Node(NodeError::Closed),
         ] {

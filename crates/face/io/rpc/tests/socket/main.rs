@@ -5,7 +5,7 @@ mod fake;
 
 use std::{net::SocketAddr, sync::Arc};
 
-use bq_chain_api::{NodeError, SubmitBlockError, SubmitTransactionError};
+use bq_chain_api::{BlockRefusal, NodeError, SubmitBlockError, SubmitTransactionError, TransactionRefusal};
 use bq_primitives::{Address, BlockId, Height, Network, TxId};
 use bq_rpc::{RpcHandle, RpcServer, RpcServices};
 use serde_json::{Value, json};
@@ -195,8 +195,8 @@ async fn blocks_are_taken_or_refused_with_the_reason() {
             -25,
             json!({ "reason": "unknown_parent", "parent": parent.to_string() }),
         ),
-        (SubmitBlockError::TooEarly("clock".to_owned()), -25, json!({ "reason": "too_early" })),
-        (SubmitBlockError::Invalid("SPEC 7.3: bits".to_owned()), -26, Value::Null),
+        (SubmitBlockError::TooEarly(BlockRefusal::Told("clock".to_owned())), -25, json!({ "reason": "too_early" })),
+        (SubmitBlockError::Invalid(BlockRefusal::Told("SPEC 7.3: bits".to_owned())), -26, Value::Null),
         (
             SubmitBlockError::Kept { id: parent, reason: "full".to_owned() },
             -20,
@@ -222,7 +222,7 @@ async fn transactions_are_taken_found_or_refused() {
     assert_eq!(rig.result("sendrawtransaction", json!([hex])).await, json!(spend().txid().to_string()));
     for (refusal, code, data) in [
         (SubmitTransactionError::Duplicate, -27, Value::Null),
-        (SubmitTransactionError::Invalid("spent".to_owned()), -26, Value::Null),
+        (SubmitTransactionError::Invalid(TransactionRefusal::Told("spent".to_owned())), -26, Value::Null),
         (SubmitTransactionError::Full, -26, json!({ "reason": "mempool_full" })),
         (SubmitTransactionError::Node(NodeError::Store("disk".to_owned())), -20, Value::Null),
     ] {

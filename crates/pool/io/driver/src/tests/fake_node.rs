@@ -6,8 +6,8 @@ use std::{
 };
 
 use bq_chain_api::{
-    BlockSummary, BoxStream, ChainSteps, Coin, MiningInfo, NodeApi, NodeError, Route, SubmitBlockError,
-    SubmitTransactionError, Template, TemplateRequest, TemplateWork, TipSummary, TransactionStatus,
+    BlockSummary, ChainSteps, Coin, MiningInfo, NodeApi, NodeError, Route, SubmitBlockError, SubmitTransactionError,
+    Template, TemplateRequest, TemplateWork, TipSummary, TransactionStatus,
 };
 use bq_primitives::{
     Algorithm, Amount, Block, BlockId, CompactTarget, ExtraNonce, Header, Height, KeyHash, MerkleRoot, Network,
@@ -15,7 +15,6 @@ use bq_primitives::{
 };
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use tokio_stream::wrappers::WatchStream;
 
 use super::{NETWORK, atoms};
 
@@ -262,8 +261,8 @@ impl NodeApi for FakeNode {
         self.tip.borrow().clone()
     }
 
-    fn tip_changes(&self) -> BoxStream<'static, TipSummary> {
-        Box::pin(WatchStream::from_changes(self.tip.subscribe()))
+    fn tip_changes(&self) -> watch::Receiver<TipSummary> {
+        self.tip.subscribe()
     }
 
     fn template(&self, request: &TemplateRequest) -> Result<Template, NodeError> {
