@@ -142,12 +142,22 @@ fn open_books(config: &Config, pow: Arc<PowVerifier>) -> anyhow::Result<(Arc<Nod
         params: Arc::new(config.params.clone()),
         data_dir: config.data_dir.clone(),
         mempool: bq_mempool::MempoolLimits::default(),
-        store: StoreSettings::default(),
+        store: store_settings(config),
         clock: Arc::new(SystemClock),
     };
     let node = Node::open(node_config, pow)?;
     let pool = Pool::open(pool_config(config), Arc::clone(&node) as _, Arc::new(WalletSigner(wallet)))?;
     Ok((node, pool, miner_address))
+}
+
+fn store_settings(config: &Config) -> StoreSettings {
+    let bq_runtime::ChainConfig { check_blocks, kept_blocks_max, kept_mib_max, retry_secs_max } = config.chain;
+    StoreSettings {
+        check_blocks,
+        kept_blocks_max,
+        kept_bytes_max: kept_mib_max.saturating_mul(1 << 20),
+        retry_secs_max,
+    }
 }
 
 fn pow_config(config: &Config) -> PowConfig {

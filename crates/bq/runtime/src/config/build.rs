@@ -12,8 +12,8 @@ use super::{
     layers::{Source, Values},
     raw::RawEra,
     values::{
-        Config, LogConfig, LogFormat, MinerConfig, PoolConfig, RandomXConfig, RandomXMode, RegtestConfig, RegtestEra,
-        ShareDifficultyConfig,
+        ChainConfig, Config, LogConfig, LogFormat, MinerConfig, PoolConfig, RandomXConfig, RandomXMode, RegtestConfig,
+        RegtestEra, ShareDifficultyConfig,
     },
 };
 
@@ -42,6 +42,7 @@ pub(super) fn build(values: &Values) -> Result<Config, ConfigError> {
         p2p: reader.parsed("p2p")?,
         connect: reader.required("connect")?,
         ready_file: reader.path("ready_file")?,
+        chain: reader.chain()?,
         pool: reader.pool()?,
         miner: reader.miner(network)?,
         randomx: reader.randomx()?,
@@ -83,6 +84,15 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    fn chain(&self) -> Result<ChainConfig, ConfigError> {
+        Ok(ChainConfig {
+            check_blocks: self.number("chain.check_blocks")?,
+            kept_blocks_max: self.number("chain.kept_blocks_max")?,
+            kept_mib_max: self.number("chain.kept_mib_max")?,
+            retry_secs_max: self.number("chain.retry_secs_max")?,
+        })
+    }
+
     fn pool(&self) -> Result<PoolConfig, ConfigError> {
         let (key_file, password_file) = (self.path("pool.key_file")?, self.path("pool.password_file")?);
         if key_file.is_some() && password_file.is_none() {

@@ -50,7 +50,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 36] = [
+pub static FIELDS: [Field; 40] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -71,6 +71,30 @@ pub static FIELDS: [Field; 36] = [
     field!("p2p", Kind::Address, "Where peers connect.", PUBLIC_RISK),
     field!("connect", Kind::Peers, "Peers to connect to and stay connected to.", ""),
     field!("ready_file", Kind::Path, "Written as JSON with all addresses once everything is ready.", ""),
+    field!(
+        "chain.check_blocks",
+        Kind::Integer(0..=10_000),
+        "Newest blocks that are read and examined at start, beyond the checksums of the chain store.",
+        "More finds older damage and starts slower, by up to a fifth of a second for a full block."
+    ),
+    field!(
+        "chain.kept_blocks_max",
+        Kind::Integer(1..=10_000),
+        "Most blocks that wait in memory while the disk takes none.",
+        "Too low: blocks that are found while the disk is full are lost."
+    ),
+    field!(
+        "chain.kept_mib_max",
+        Kind::Integer(64..=65_536),
+        "Most MiB of such blocks; a block can have 40.",
+        "Memory beyond everything else's."
+    ),
+    field!(
+        "chain.retry_secs_max",
+        Kind::Integer(1..=3_600),
+        "Longest pause between attempts to open the chain store again after the disk failed, in seconds.",
+        "Each attempt reads the whole store."
+    ),
     field!(
         "pool.fee_bp",
         Kind::Integer(0..=5_000),
@@ -269,6 +293,10 @@ fn default_value(name: &str, network: Network) -> Option<Value> {
         "rpc" => "127.0.0.1:8332".into(),
         "p2p" => "127.0.0.1:8333".into(),
         "connect" => Value::Array(Vec::new()),
+        "chain.check_blocks" => 24.into(),
+        "chain.kept_blocks_max" => 256.into(),
+        "chain.kept_mib_max" => 128.into(),
+        "chain.retry_secs_max" => 60.into(),
         "pool.fee_bp" => 100.into(),
         "pool.payout_min" => 100_000_000.into(),
         "pool.payout_final_depth" => (if small { 6 } else { 60 }).into(),

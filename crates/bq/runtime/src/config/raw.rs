@@ -18,11 +18,23 @@ pub struct RawConfig {
     pub p2p: Option<String>,
     pub connect: Option<Vec<String>>,
     pub ready_file: Option<PathBuf>,
+    pub chain: RawChain,
     pub pool: RawPool,
     pub miner: RawMiner,
     pub randomx: RawRandomX,
     pub log: RawLog,
     pub regtest: RawRegtest,
+}
+
+/// `[chain]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "FIELDS documents every field")]
+pub struct RawChain {
+    pub check_blocks: Option<i64>,
+    pub kept_blocks_max: Option<i64>,
+    pub kept_mib_max: Option<i64>,
+    pub retry_secs_max: Option<i64>,
 }
 
 /// `[pool]`.

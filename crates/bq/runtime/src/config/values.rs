@@ -22,6 +22,8 @@ pub struct Config {
     pub connect: Vec<String>,
     /// Written once everything is ready.
     pub ready_file: Option<PathBuf>,
+    /// The chain store.
+    pub chain: ChainConfig,
     /// The pool.
     pub pool: PoolConfig,
     /// The built-in miner.
@@ -34,6 +36,19 @@ pub struct Config {
     pub regtest: RegtestConfig,
     /// The rules of the chain: those of the network, with the deviations.
     pub params: Params,
+}
+
+/// `[chain]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChainConfig {
+    /// Newest blocks that are examined at start.
+    pub check_blocks: u32,
+    /// Most blocks that wait in memory while the disk takes none.
+    pub kept_blocks_max: usize,
+    /// Most MiB of them.
+    pub kept_mib_max: usize,
+    /// Longest pause between attempts to open a stopped store.
+    pub retry_secs_max: u64,
 }
 
 /// `[pool]`.
