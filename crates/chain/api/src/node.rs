@@ -48,6 +48,14 @@ pub trait NodeApi: Send + Sync + 'static {
     /// The store failed.
     fn block(&self, id: &BlockId) -> Result<Option<Block>, NodeError>;
 
+    /// A block as it is encoded, by id, on whichever branch; served as it is stored, without being decoded.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn block_bytes(&self, id: &BlockId) -> Result<Option<Vec<u8>>, NodeError> {
+        Ok(self.block(id)?.map(|block| block.to_bytes()))
+    }
+
     /// Where a block stands.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use bq_primitives::{BlockId, DecodeError};
 pub enum BlockRefusal {
     /// It breaks this rule.
     #[error(transparent)]
-    Rule(#[from] BlockError),
+    Rule(Box<BlockError>),
     /// It, or an ancestor of it, broke a rule before.
     #[error("block {0} is known to be invalid")]
     KnownInvalid(BlockId),
@@ -19,10 +19,16 @@ pub enum BlockRefusal {
     Told(String),
 }
 
+impl From<BlockError> for BlockRefusal {
+    fn from(rule: BlockError) -> Self {
+        Self::Rule(Box::new(rule))
+    }
+}
+
 impl BlockRefusal {
     /// Points against a peer that sent it; 100 is a ban.
     #[must_use]
-    pub const fn misbehavior(&self) -> u32 {
+    pub fn misbehavior(&self) -> u32 {
         match self {
             Self::Rule(error) => error.misbehavior(),
             Self::KnownInvalid(_) | Self::Encoding(_) => BlockError::MISBEHAVIOR_MAX,
@@ -70,8 +76,8 @@ mod tests {
     #[test]
     fn a_refusal_costs_what_its_rule_says() {
         let blocks = [
-            (BlockRefusal::Rule(BlockError::HeightEnd), 100),
-            (BlockRefusal::Rule(BlockError::BrokenBranch), 0),
+            (BlockRefusal::from(BlockError::HeightEnd), 100),
+            (BlockRefusal::from(BlockError::BrokenBranch), 0),
             (BlockRefusal::KnownInvalid(ID), 100),
             (BlockRefusal::Encoding(DecodeError::CountTooLarge { got: 2, max: 1 }), 100),
             (BlockRefusal::Told("a rule".to_owned()), 0),

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use bq_consensus::BlockError;
-use bq_primitives::{BlockId, Header, Height, Seal, Transaction, TxId, Work};
+use bq_primitives::{BlockId, Height, SealedHeader, Transaction, TxId, Work};
 use futures_core::stream::BoxStream;
 
 use crate::{BlockRefusal, NodeApi, NodeError, SubmitBlockError, SubmitTransactionError};
@@ -23,14 +23,14 @@ pub trait SyncApi: NodeApi {
     ///
     /// # Errors
     /// The store failed.
-    fn headers_after(&self, locator: &[BlockId], max: usize) -> Result<Vec<(Header, Seal)>, NodeError>;
+    fn headers_after(&self, locator: &[BlockId], max: usize) -> Result<Vec<SealedHeader>, NodeError>;
 
     /// Adds a run of headers, each the parent of the next, to the block tree: rules 1-5 for all of them, then their
     /// proofs. Known headers are skipped. On an error the headers before the failing one stay added.
     ///
     /// # Errors
     /// Which header broke what; [`AddHeadersError::misbehavior`] says what that tells about the sender.
-    fn add_headers(&self, headers: &[(Header, Seal)]) -> Result<HeadersAdded, AddHeadersError>;
+    fn add_headers(&self, headers: &[SealedHeader]) -> Result<HeadersAdded, AddHeadersError>;
 
     /// As [`SyncApi::add_headers`], for headers that `source` sent: the node may hold each source to a budget of its own.
     ///
@@ -39,7 +39,7 @@ pub trait SyncApi: NodeApi {
     fn add_headers_from(
         &self,
         source: HeaderSource,
-        headers: &[(Header, Seal)],
+        headers: &[SealedHeader],
     ) -> Result<HeadersAdded, AddHeadersError> {
         let _ = source;
         self.add_headers(headers)
@@ -57,6 +57,10 @@ pub trait SyncApi: NodeApi {
 
     /// A transaction that waits in the mempool. Cheap.
     fn mempool_transaction(&self, txid: &TxId) -> Option<Arc<Transaction>>;
+
+    /// Transactions that wait in the mempool with ids above `after`, by id, that have at most `each_max` bytes each and at most
+    /// `bytes_max` together. Cheap: it looks at no others.
+    fn mempool_page(&self, after: &TxId, each_max: usize, bytes_max: usize) -> Vec<Arc<Transaction>>;
 
     /// Every transaction that waits in the mempool, at most `max`. Cheap.
     fn mempool_txids(&self, max: usize) -> Vec<TxId>;
@@ -96,8 +100,8 @@ pub struct HeadersAdded {
 /// Something peers may want to hear about.
 #[derive(Clone, Debug)]
 pub enum Announcement {
-    /// The best chain has a new end; its header and seal.
-    Block(Box<(Header, Seal)>),
+    /// The best chain has a new end.
+    Block(Box<SealedHeader>),
     /// The mempool admitted a transaction.
     Transaction(Arc<Transaction>),
     /// So many announcements came too fast for this reader and are lost to it.
@@ -140,7 +144,7 @@ pub enum AddHeadersError {
 impl AddHeadersError {
     /// What the sender did wrong, in points of 0 to 100; a peer is cut off at 100.
     #[must_use]
-    pub const fn misbehavior(&self) -> u32 {
+    pub fn misbehavior(&self) -> u32 {
         match self {
             Self::Invalid { reason, .. } => reason.misbehavior(),
             Self::NotAChain { .. } => BlockError::MISBEHAVIOR_MAX,
@@ -153,7 +157,7 @@ impl AddHeadersError {
 impl SubmitBlockError {
     /// What the sender did wrong, in points of 0 to 100; a peer is cut off at 100.
     #[must_use]
-    pub const fn misbehavior(&self) -> u32 {
+    pub fn misbehavior(&self) -> u32 {
         match self {
             Self::Invalid(refusal) => refusal.misbehavior(),
             Self::Duplicate | Self::UnknownParent(_) | Self::TooEarly(_) | Self::Kept { .. } | Self::Node(_) => 0,

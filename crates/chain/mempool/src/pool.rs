@@ -1,4 +1,7 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+};
 
 use bq_primitives::{BlockWeight, OutPoint, TxId, TxOut};
 
@@ -91,6 +94,11 @@ impl Mempool {
     #[must_use]
     pub fn get(&self, txid: &TxId) -> Option<&PooledTransaction> {
         self.entries.get(txid).map(|entry| &entry.pooled)
+    }
+
+    /// Pooled transactions with higher ids, by id.
+    pub fn after(&self, txid: &TxId) -> impl Iterator<Item = &PooledTransaction> {
+        self.entries.range((Bound::Excluded(*txid), Bound::Unbounded)).map(|(_, entry)| &entry.pooled)
     }
 
     /// The transaction is pooled.

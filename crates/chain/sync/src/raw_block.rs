@@ -24,6 +24,12 @@ impl RawBlock {
         Ok(Self { id, bytes })
     }
 
+    /// A block of our own, whose name is known.
+    #[must_use]
+    pub const fn known(id: BlockId, bytes: Vec<u8>) -> Self {
+        Self { id, bytes }
+    }
+
     /// The block's name, from its header and seal.
     #[must_use]
     pub const fn id(&self) -> BlockId {

@@ -268,10 +268,7 @@ impl Driver {
     /// `false` when the node is gone.
     fn on_announcement(&mut self, announcement: Option<Announcement>) -> bool {
         match announcement {
-            Some(Announcement::Block(sealed)) => {
-                let (header, seal) = *sealed;
-                self.look(Some(SealedHeader { header, seal }));
-            }
+            Some(Announcement::Block(sealed)) => self.look(Some(*sealed)),
             Some(Announcement::Transaction(transaction)) => self.publish_transaction(&transaction),
             // Something was missed: peers learn of the newest tip when they next ask for our status.
             Some(Announcement::Missed(_)) => self.look(None),

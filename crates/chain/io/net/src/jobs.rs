@@ -4,7 +4,7 @@ use std::{io, sync::Arc, thread, thread::JoinHandle};
 use bq_chain_api::{
     AddHeadersError, HeaderSource, HeadersAdded, NodeError, SubmitBlockError, SubmitTransactionError, SyncApi,
 };
-use bq_primitives::{Block, BlockId, Header, Seal, Transaction, TxId};
+use bq_primitives::{Block, BlockId, Transaction, TxId};
 use bq_sync::{
     BLOCKS_BYTES_MAX, ChainTip, ChainView, HEADERS_MAX, LOCATOR_IDS_MAX, MEMPOOL_BYTES_MAX, Message, PeerKey,
     RIVAL_BLOCKS_MAX, RIVALS_MAX, RawBlock, SealedHeader, TRANSACTION_BYTES_MAX, Verdict, WINDOW_BLOCKS_MAX,
@@ -14,8 +14,6 @@ use tokio::sync::mpsc;
 /// An answer stops growing here, so that a request for many blocks does not hold up the next peer. One block of any size
 /// still fits.
 const ANSWER_BYTES: usize = 8 << 20;
-/// More than any mempool holds.
-const MEMPOOL_IDS_MAX: usize = 1 << 20;
 const HEADERS_QUEUE: usize = 64;
 const BLOCKS_QUEUE: usize = 2;
 const READS_QUEUE: usize = 64;
@@ -153,8 +151,7 @@ pub(crate) fn look(api: &dyn SyncApi) -> ChainView {
 
 fn add_headers<C, T>(api: &dyn SyncApi, job: &HeadersJob, done: &DoneSender<C, T>) -> Result<(), Closed> {
     let Some(last) = job.run.last().map(SealedHeader::id) else { return Ok(()) };
-    let run: Vec<(Header, Seal)> = job.run.iter().map(|sealed| (sealed.header, sealed.seal)).collect();
-    let verdict = match api.add_headers_from(job.source, &run) {
+    let verdict = match api.add_headers_from(job.source, &job.run) {
         Ok(HeadersAdded { new: 0, .. }) => Verdict::Known,
         Ok(_) => Verdict::Accepted,
         Err(error) => {
@@ -225,45 +222,28 @@ fn read<C, T>(api: &dyn SyncApi, job: ReadJob<C>, done: &DoneSender<C, T>) -> Re
 }
 
 fn headers_after(api: &dyn SyncApi, locator: &[BlockId]) -> Result<Message, NodeError> {
-    let run = api.headers_after(locator, HEADERS_MAX)?;
-    Ok(Message::Headers(run.into_iter().map(|(header, seal)| SealedHeader { header, seal }).collect()))
+    Ok(Message::Headers(api.headers_after(locator, HEADERS_MAX)?))
 }
 
 /// The next page of transactions by id. What is too large to be relayed is left out.
 fn mempool_page(api: &dyn SyncApi, after: TxId) -> Message {
-    let mut txids = api.mempool_txids(MEMPOOL_IDS_MAX);
-    txids.retain(|txid| *txid > after);
-    txids.sort_unstable();
-    let (mut page, mut bytes) = (Vec::new(), 0_usize);
-    for txid in txids {
-        let Some(transaction) = api.mempool_transaction(&txid) else { continue };
-        let length = transaction.to_bytes().len();
-        if length > TRANSACTION_BYTES_MAX {
-            continue;
-        }
-        bytes = bytes.saturating_add(length);
-        if bytes > MEMPOOL_BYTES_MAX {
-            break;
-        }
-        page.push(transaction.as_ref().clone());
-    }
-    Message::Mempool(page)
+    let page = api.mempool_page(&after, TRANSACTION_BYTES_MAX, MEMPOOL_BYTES_MAX);
+    Message::Mempool(page.iter().map(|transaction| transaction.as_ref().clone()).collect())
 }
 
 /// As many of the asked blocks as fit, in order; one always does.
 fn blocks(api: &dyn SyncApi, ids: &[BlockId]) -> Result<Message, NodeError> {
     let (mut blocks, mut not_found, mut bytes) = (Vec::new(), Vec::new(), 0_usize);
     for id in ids {
-        let Some(block) = api.block(id)? else {
+        let Some(encoded) = api.block_bytes(id)? else {
             not_found.push(*id);
             continue;
         };
-        let block = RawBlock::from(&block);
-        bytes = bytes.saturating_add(block.bytes().len());
+        bytes = bytes.saturating_add(encoded.len());
         if !blocks.is_empty() && bytes > ANSWER_BYTES.min(BLOCKS_BYTES_MAX) {
             break;
         }
-        blocks.push(block);
+        blocks.push(RawBlock::known(*id, encoded));
     }
     Ok(Message::Blocks { blocks, not_found })
 }
@@ -284,7 +264,7 @@ mod tests {
     /// Every variant with its verdict: a new one does not compile until it has a line here.
     #[test]
     fn every_refusal_of_headers_has_its_verdict() {
-        let reason = || BlockRefusal::Rule(BlockError::HeightEnd);
+        let reason = || BlockRefusal::from(BlockError::HeightEnd);
         let all = [
             AddHeadersError::UnknownParent(ID),
             AddHeadersError::NotAChain { position: 1 },
@@ -308,7 +288,7 @@ mod tests {
             SubmitBlockError::Duplicate,
             SubmitBlockError::UnknownParent(ID),
             SubmitBlockError::TooEarly(BlockRefusal::Told("early".to_owned())),
-            SubmitBlockError::Invalid(BlockRefusal::Rule(BlockError::HeightEnd)),
+            SubmitBlockError::Invalid(BlockRefusal::from(BlockError::HeightEnd)),
             SubmitBlockError::Kept { id: ID, reason: "no room".to_owned() },
             SubmitBlockError::Node(node_error()),
         ];

@@ -43,16 +43,23 @@ impl NodeApi for Node {
         self.store.block(id).map_err(|error| self.store_failed(&error))
     }
 
+    fn block_bytes(&self, id: &BlockId) -> Result<Option<Vec<u8>>, NodeError> {
+        if let Some(block) = self.kept.lock().block(id) {
+            return Ok(Some(block.to_bytes()));
+        }
+        self.store.block_bytes(id).map_err(|error| self.store_failed(&error))
+    }
+
     fn block_summary(&self, id: &BlockId) -> Result<Option<BlockSummary>, NodeError> {
         let tree = self.tree.read();
         let Some(entry) = tree.entry(id) else { return Ok(None) };
         let headers = self.store.headers(std::slice::from_ref(id)).map_err(|error| self.store_failed(&error))?;
         let is_connected = tree.connected_at(entry.height).is_some_and(|best| best.id == *id);
         let above = tree.tip().height.above(entry.height).filter(|_| is_connected);
-        Ok(headers.first().map(|(header, seal)| BlockSummary {
+        Ok(headers.first().map(|sealed| BlockSummary {
             id: *id,
-            header: *header,
-            seal: *seal,
+            header: sealed.header,
+            seal: sealed.seal,
             chain_work: entry.chain_work,
             confirmations: above.map(|above| above.saturating_add(1)),
         }))

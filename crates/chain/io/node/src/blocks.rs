@@ -102,8 +102,7 @@ impl Node {
                 None => (false, entry.parent_id == tree.tip().id),
             }
         };
-        let SealedHeader { header, seal } = *block.sealed();
-        let header = NewHeader { header, seal, entry };
+        let header = NewHeader { sealed: *block.sealed(), entry };
         let headers = if is_known { Vec::new() } else { vec![header] };
         if extends_tip {
             self.extend_tip(writer, headers, block)?;
@@ -143,7 +142,7 @@ impl Node {
         if is_condemned {
             return Ok(());
         }
-        let header = NewHeader { header: sealed.header, seal: sealed.seal, entry };
+        let header = NewHeader { sealed, entry };
         let headers = if is_new { vec![header] } else { Vec::new() };
         // Descendants are marked with it, here and when the tree is read at start.
         self.commit(writer, StoreChange { headers, invalid: vec![entry.id], ..StoreChange::default() })

@@ -65,6 +65,6 @@ impl Node {
     /// Tells peers about a block that is, or would be but for our disk, the end of the best chain.
     pub(crate) fn announce(&self, sealed: SealedHeader) {
         // No receiver is no error: nobody wants to know yet.
-        let _ = self.announcements.send(Announcement::Block(Box::new((sealed.header, sealed.seal))));
+        let _ = self.announcements.send(Announcement::Block(Box::new(sealed)));
     }
 }

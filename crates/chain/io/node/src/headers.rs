@@ -136,7 +136,7 @@ impl Node {
             new += 1;
             if entry.chain_work >= horizon {
                 headers.extend(low_work.take_branch(&entry.parent_id));
-                headers.push(NewHeader { header: sealed.header, seal: sealed.seal, entry });
+                headers.push(NewHeader { sealed, entry });
             } else if !low_work.insert(sealed, entry) {
                 return Err(NodeError::Request("too many headers of branches that are far behind".to_owned()).into());
             }

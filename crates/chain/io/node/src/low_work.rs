@@ -71,7 +71,7 @@ impl LowWorkHeaders {
 
     /// Takes such a branch out, to be stored.
     pub(crate) fn take_branch(&mut self, tip: &BlockId) -> Vec<NewHeader> {
-        let stored = |kept: &Kept| NewHeader { header: kept.sealed.header, seal: kept.sealed.seal, entry: kept.entry };
+        let stored = |kept: &Kept| NewHeader { sealed: kept.sealed, entry: kept.entry };
         let mut branch: Vec<_> = self.down_from(tip).map(stored).collect();
         for header in &branch {
             self.remove(&header.entry.id);

@@ -3,8 +3,7 @@ use std::sync::{Arc, atomic::Ordering};
 use bq_chain_api::{
     AddHeadersError, Announcement, BoxStream, HeaderSource, HeaderTip, HeadersAdded, NodeError, SyncApi,
 };
-use bq_consensus::SealedHeader;
-use bq_primitives::{BlockId, Header, Seal, Transaction, TxId};
+use bq_primitives::{BlockId, SealedHeader, Transaction, TxId};
 use tokio_stream::{
     StreamExt as _,
     wrappers::{BroadcastStream, errors::BroadcastStreamRecvError},
@@ -25,22 +24,21 @@ impl SyncApi for Node {
         self.tree.read().locator()
     }
 
-    fn headers_after(&self, locator: &[BlockId], max: usize) -> Result<Vec<(Header, Seal)>, NodeError> {
+    fn headers_after(&self, locator: &[BlockId], max: usize) -> Result<Vec<SealedHeader>, NodeError> {
         let ids = self.tree.read().ids_after(locator, max);
         self.store.headers(&ids).map_err(|error| self.store_failed(&error))
     }
 
-    fn add_headers(&self, headers: &[(Header, Seal)]) -> Result<HeadersAdded, AddHeadersError> {
+    fn add_headers(&self, headers: &[SealedHeader]) -> Result<HeadersAdded, AddHeadersError> {
         self.add_headers_from(OURSELVES, headers)
     }
 
     fn add_headers_from(
         &self,
         source: HeaderSource,
-        headers: &[(Header, Seal)],
+        headers: &[SealedHeader],
     ) -> Result<HeadersAdded, AddHeadersError> {
-        let run: Vec<_> = headers.iter().map(|(header, seal)| SealedHeader { header: *header, seal: *seal }).collect();
-        self.accept_headers(source, &run)
+        self.accept_headers(source, headers)
     }
 
     fn missing_bodies(&self, max: usize) -> Vec<BlockId> {
@@ -55,6 +53,16 @@ impl SyncApi for Node {
 
     fn mempool_transaction(&self, txid: &TxId) -> Option<Arc<Transaction>> {
         self.mempool.read().get(txid).map(|pooled| Arc::clone(&pooled.transaction))
+    }
+
+    fn mempool_page(&self, after: &TxId, each_max: usize, bytes_max: usize) -> Vec<Arc<Transaction>> {
+        let mempool = self.mempool.read();
+        let mut room = bytes_max;
+        let fit = mempool.after(after).filter(|pooled| pooled.encoded_len <= each_max).map_while(|pooled| {
+            room = room.checked_sub(pooled.encoded_len)?;
+            Some(Arc::clone(&pooled.transaction))
+        });
+        fit.collect()
     }
 
     fn mempool_txids(&self, max: usize) -> Vec<TxId> {

@@ -1,5 +1,5 @@
 use bq_consensus::{Coin, IndexEntry};
-use bq_primitives::{Block, BlockId, Header, Height, KeyHash, OutPoint, Seal, TxId};
+use bq_primitives::{Block, BlockId, Height, KeyHash, OutPoint, SealedHeader, TxId};
 use bq_tree::BlockUndo;
 
 use crate::{StoreChange, StoreError};
@@ -38,13 +38,19 @@ pub trait ChainStore: Send + Sync {
     ///
     /// # Errors
     /// Reading failed, or a row is damaged.
-    fn headers(&self, ids: &[BlockId]) -> Result<Vec<(Header, Seal)>, StoreError>;
+    fn headers(&self, ids: &[BlockId]) -> Result<Vec<SealedHeader>, StoreError>;
 
     /// A block whose body is stored.
     ///
     /// # Errors
     /// Reading failed, or a row is damaged.
     fn block(&self, id: &BlockId) -> Result<Option<Block>, StoreError>;
+
+    /// The same block encoded, put together from where it lies without being decoded.
+    ///
+    /// # Errors
+    /// Reading failed, or a row is damaged.
+    fn block_bytes(&self, id: &BlockId) -> Result<Option<Vec<u8>>, StoreError>;
 
     /// What a connected block spent.
     ///

@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bq_consensus::{Coin, IndexEntry};
-use bq_primitives::{BlockId, Header, OutPoint, Seal, SealedHeader, Transaction};
+use bq_primitives::{BlockId, OutPoint, SealedHeader, Transaction};
 use bq_tree::BlockUndo;
 
 /// All that one transaction of the store writes. Every part may be empty.
@@ -20,10 +20,8 @@ pub struct StoreChange {
 /// A header with what was computed from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewHeader {
-    /// The header.
-    pub header: Header,
-    /// Its proof.
-    pub seal: Seal,
+    /// The header and its proof.
+    pub sealed: SealedHeader,
     /// Its light index entry; names the block.
     pub entry: IndexEntry,
 }

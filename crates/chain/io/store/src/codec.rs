@@ -1,7 +1,7 @@
 use bq_consensus::{Coin, IndexEntry};
 use bq_primitives::{
-    Algorithm, Block, BlockId, CompactTarget, DecodeError, Decoder, Header, Height, KeyHash, OutPoint, Seal, Timestamp,
-    Transaction, TxId, U256, Work, put_compact_size,
+    Algorithm, Block, BlockId, CompactTarget, DecodeError, Decoder, HEADER_BYTES, Header, Height, KeyHash, OutPoint,
+    Seal, SealedHeader, Timestamp, Transaction, TxId, U256, Work, put_compact_size,
 };
 use bq_tree::{decode_coin, put_coin};
 
@@ -75,11 +75,17 @@ pub(crate) fn decode_body(bytes: &[u8]) -> Result<Vec<Transaction>, DecodeError>
     Ok(transactions)
 }
 
+/// The bytes that start a block, out of its header row: they lie there as they are sent.
+pub(crate) fn sealed_bytes(row: &[u8]) -> Result<&[u8], DecodeError> {
+    let header = Header::decode(&mut Decoder::new(row))?;
+    Decoder::new(row).bytes(HEADER_BYTES + Seal::encoded_len(header.algorithm))
+}
+
 /// Header, seal, id, then the fields of the light index that cannot be read off the header.
 pub(crate) fn header_row(row: &NewHeader) -> Vec<u8> {
-    let NewHeader { header, seal, entry } = row;
-    let mut out = header.to_bytes().to_vec();
-    out.extend(seal.to_bytes());
+    let NewHeader { sealed, entry } = row;
+    let mut out = Vec::new();
+    sealed.put(&mut out);
     out.extend(entry.id.0);
     out.extend(entry.clock.0.to_le_bytes());
     out.push(u8::from(entry.algorithm.is_some()));
@@ -96,8 +102,8 @@ pub(crate) fn header_row(row: &NewHeader) -> Vec<u8> {
 
 pub(crate) fn decode_header_row(bytes: &[u8]) -> Result<NewHeader, DecodeError> {
     let mut decoder = Decoder::new(bytes);
-    let header = Header::decode(&mut decoder)?;
-    let seal = Seal::decode(header.algorithm, &mut decoder)?;
+    let sealed = SealedHeader::decode(&mut decoder)?;
+    let header = sealed.header;
     let id = BlockId(decoder.array()?);
     let clock = Timestamp(decoder.u64()?);
     let algorithm = (decoder.u8()? != 0).then_some(header.algorithm);
@@ -127,5 +133,5 @@ pub(crate) fn decode_header_row(bytes: &[u8]) -> Result<NewHeader, DecodeError> 
         last_of_algorithm,
         chain_work,
     };
-    Ok(NewHeader { header, seal, entry })
+    Ok(NewHeader { sealed, entry })
 }

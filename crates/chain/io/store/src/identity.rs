@@ -110,7 +110,7 @@ fn genesis_change(identity: &StoreIdentity) -> StoreChange {
     let sealed = SealedHeader { header, seal };
     let step = ChainStep { id, sealed, transactions: Arc::clone(&transactions), undo: BlockUndo::default() };
     StoreChange {
-        headers: vec![NewHeader { header, seal, entry: identity.genesis_entry }],
+        headers: vec![NewHeader { sealed, entry: identity.genesis_entry }],
         bodies: vec![(id, transactions)],
         invalid: Vec::new(),
         chain: Some(ChainUpdate { connect: vec![step], ..ChainUpdate::default() }),

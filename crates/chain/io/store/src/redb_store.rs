@@ -5,7 +5,7 @@ use std::{
 };
 
 use bq_consensus::Coin;
-use bq_primitives::{Block, BlockId, Header, KeyHash, OutPoint, Seal, TxId};
+use bq_primitives::{Block, BlockId, KeyHash, OutPoint, SealedHeader, TxId};
 use bq_tree::BlockUndo;
 use parking_lot::{Mutex, RwLock};
 use redb::{
@@ -163,12 +163,16 @@ impl ChainStore for RedbStore {
         self.read(Snapshot::best_chain)
     }
 
-    fn headers(&self, ids: &[BlockId]) -> Result<Vec<(Header, Seal)>, StoreError> {
+    fn headers(&self, ids: &[BlockId]) -> Result<Vec<SealedHeader>, StoreError> {
         self.read(|snapshot| snapshot.headers(ids))
     }
 
     fn block(&self, id: &BlockId) -> Result<Option<Block>, StoreError> {
         self.read(|snapshot| snapshot.block(id))
+    }
+
+    fn block_bytes(&self, id: &BlockId) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read(|snapshot| snapshot.block_bytes(id))
     }
 
     fn undo(&self, id: &BlockId) -> Result<Option<BlockUndo>, StoreError> {

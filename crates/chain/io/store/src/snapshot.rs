@@ -1,11 +1,13 @@
 use bq_consensus::Coin;
-use bq_primitives::{Block, BlockId, Header, Height, KeyHash, OutPoint, Seal, TxId};
+use bq_primitives::{Block, BlockId, Height, KeyHash, OutPoint, SealedHeader, TxId};
 use bq_tree::BlockUndo;
 use redb::{Key, ReadOnlyTable, ReadTransaction, ReadableTable, TableDefinition, Value};
 
 use crate::{
     Confirmation, IndexedBlock, NewHeader,
-    codec::{decode_body, decode_coin_row, decode_header_row, key_range, outpoint_key, outpoint_of_key_row},
+    codec::{
+        decode_body, decode_coin_row, decode_header_row, key_range, outpoint_key, outpoint_of_key_row, sealed_bytes,
+    },
     fault::Fault,
     tables::{BEST_CHAIN, BODIES, COINS, COINS_BY_KEY, HEADERS, INVALID, SEQUENCES, SPENDERS, TX_HEIGHTS, UNDO},
 };
@@ -38,12 +40,12 @@ impl Snapshot {
         Ok(ids)
     }
 
-    pub(crate) fn headers(&self, ids: &[BlockId]) -> Result<Vec<(Header, Seal)>, Fault> {
+    pub(crate) fn headers(&self, ids: &[BlockId]) -> Result<Vec<SealedHeader>, Fault> {
         let mut headers = Vec::with_capacity(ids.len());
         for id in ids {
             let Some(sequence) = self.sequence(id)? else { continue };
             let row = self.header(sequence)?;
-            headers.push((row.header, row.seal));
+            headers.push(row.sealed);
         }
         Ok(headers)
     }
@@ -52,8 +54,16 @@ impl Snapshot {
         let Some(sequence) = self.sequence(id)? else { return Ok(None) };
         let Some(row) = self.table(BODIES)?.get(sequence)? else { return Ok(None) };
         let transactions = decode_body(row.value())?;
-        let NewHeader { header, seal, .. } = self.header(sequence)?;
+        let SealedHeader { header, seal } = self.header(sequence)?.sealed;
         Ok(Some(Block { header, seal, transactions }))
+    }
+
+    pub(crate) fn block_bytes(&self, id: &BlockId) -> Result<Option<Vec<u8>>, Fault> {
+        let Some(sequence) = self.sequence(id)? else { return Ok(None) };
+        let (headers, bodies) = (self.table(HEADERS)?, self.table(BODIES)?);
+        let (Some(header), Some(body)) = (headers.get(sequence)?, bodies.get(sequence)?) else { return Ok(None) };
+        let sealed = sealed_bytes(header.value())?;
+        Ok(Some([sealed, body.value()].concat()))
     }
 
     pub(crate) fn undo(&self, id: &BlockId) -> Result<Option<BlockUndo>, Fault> {

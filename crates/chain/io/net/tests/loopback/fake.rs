@@ -11,7 +11,8 @@ use bq_chain_api::{
 };
 use bq_primitives::{
     Algorithm, Amount, Block, BlockId, CompactTarget, ExtraNonce, Header, Height, KeyHash, MerkleRoot, Network,
-    OutPoint, PUBLIC_KEY_BYTES, SIGNATURE_BYTES, Seal, Timestamp, Transaction, TxId, TxOut, U256, Witness, Work,
+    OutPoint, PUBLIC_KEY_BYTES, SIGNATURE_BYTES, Seal, SealedHeader, Timestamp, Transaction, TxId, TxOut, U256,
+    Witness, Work,
 };
 use tokio::sync::{broadcast, watch};
 use tokio_stream::{
@@ -192,21 +193,21 @@ impl SyncApi for FakeNode {
         ids.iter().take(10).chain(ids.iter().skip(10).step_by(20)).chain(ids.last()).copied().collect()
     }
 
-    fn headers_after(&self, locator: &[BlockId], max: usize) -> Result<Vec<(Header, Seal)>, NodeError> {
+    fn headers_after(&self, locator: &[BlockId], max: usize) -> Result<Vec<SealedHeader>, NodeError> {
         let tree = self.tree();
         let above = tree.branch(tree.tip).take_while(|(id, _)| !locator.contains(id));
-        let mut run: Vec<_> = above.map(|(_, sealed)| *sealed).collect();
+        let mut run: Vec<_> = above.map(|(_, (header, seal))| SealedHeader { header: *header, seal: *seal }).collect();
         run.reverse();
         run.truncate(max);
         Ok(run)
     }
 
-    fn add_headers(&self, headers: &[(Header, Seal)]) -> Result<HeadersAdded, AddHeadersError> {
+    fn add_headers(&self, headers: &[SealedHeader]) -> Result<HeadersAdded, AddHeadersError> {
         if let Some(gate) = self.gate.lock().unwrap().take() {
             gate.recv().unwrap();
         }
         let mut new = 0;
-        for (header, seal) in headers {
+        for SealedHeader { header, seal } in headers {
             new += self.tree().add_header(header, seal)?;
         }
         Ok(HeadersAdded { new, best: self.best_header() })
@@ -223,6 +224,19 @@ impl SyncApi for FakeNode {
 
     fn mempool_transaction(&self, txid: &TxId) -> Option<Arc<Transaction>> {
         self.waiting.lock().unwrap().get(txid).cloned()
+    }
+
+    fn mempool_page(&self, after: &TxId, each_max: usize, bytes_max: usize) -> Vec<Arc<Transaction>> {
+        let mut txids = self.pool.borrow().clone();
+        txids.retain(|txid| txid > after);
+        txids.sort_unstable();
+        let waiting = txids.iter().filter_map(|txid| self.mempool_transaction(txid));
+        let mut room = bytes_max;
+        let fit = waiting.filter(|waiting| waiting.to_bytes().len() <= each_max).map_while(|waiting| {
+            room = room.checked_sub(waiting.to_bytes().len())?;
+            Some(waiting)
+        });
+        fit.collect()
     }
 
     fn mempool_txids(&self, max: usize) -> Vec<TxId> {
@@ -281,7 +295,7 @@ impl NodeApi for FakeNode {
             let summary = tree.summary();
             drop(tree);
             self.tips.send_replace(summary);
-            let _ = self.news.send(Announcement::Block(Box::new((header, seal))));
+            let _ = self.news.send(Announcement::Block(Box::new(SealedHeader { header, seal })));
         }
         Ok(id)
     }

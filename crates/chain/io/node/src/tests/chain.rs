@@ -127,7 +127,9 @@ fn a_new_tip_is_announced() {
     let mut announcements = rig.node.announcements();
     let block = rig.grow(Algorithm::Sha256d, &key(1));
     match next_now(&mut announcements).unwrap() {
-        bq_chain_api::Announcement::Block(sealed) => assert_eq!(*sealed, (block.header, block.seal)),
+        bq_chain_api::Announcement::Block(sealed) => {
+            assert_eq!((sealed.header, sealed.seal), (block.header, block.seal));
+        }
         other => panic!("{other:?}"),
     }
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use bq_chain_api::{Announcement, NodeApi, NodeError, SubmitBlockError, SyncApi};
-use bq_primitives::{Algorithm, Block};
+use bq_primitives::{Algorithm, Block, SealedHeader};
 use bq_store::{RedbStore, StorageBackend, StoreError};
 
 use super::rig::{POW, Rig, config, key, next_now, sha256d_params, state};
@@ -111,7 +111,7 @@ fn no_block_is_lost_while_the_disk_is_full() {
     assert!(condition.blocks_readiness && condition.reason.contains("disk/chain.redb: no room left"), "{condition:?}");
     assert!(condition.reason.contains("1 blocks wait"), "{condition:?}");
     // It was valid, so peers hear of it and can have it.
-    assert!(matches!(next_now(&mut announced).unwrap(), Announcement::Block(header) if header.0 == found.header));
+    assert!(matches!(next_now(&mut announced).unwrap(), Announcement::Block(header) if header.header == found.header));
     assert_eq!(node.block(&found.id()).unwrap(), Some(found.clone()));
     // Again and again changes nothing; and a second block for the same place waits too.
     assert_kept(&node, &found);
@@ -159,7 +159,7 @@ fn headers_that_came_on_a_full_disk_are_taken_afterwards() {
     let disk = Disk::default();
     let (miner, node) = on_disk(&disk, StoreSettings::default());
     let blocks = miner.grow_by(4, &key(1));
-    let run: Vec<_> = blocks.iter().map(|block| (block.header, block.seal)).collect();
+    let run: Vec<_> = blocks.iter().map(|block| SealedHeader { header: block.header, seal: block.seal }).collect();
     disk.fill(true);
     assert!(node.add_headers(&run).is_err());
     assert_eq!(node.best_header().height.0, 0);

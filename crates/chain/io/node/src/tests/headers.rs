@@ -1,11 +1,11 @@
 use bq_chain_api::{AddHeadersError, NodeApi, SyncApi};
 use bq_consensus::{Branch, Era, Params};
-use bq_primitives::{Algorithm, Block, CompactTarget, Header, Height, PowKey, Seal, U256, Work};
+use bq_primitives::{Algorithm, Block, CompactTarget, Height, PowKey, SealedHeader, U256, Work};
 
 use super::rig::{POW, Rig, key, params, seal_at, sha256d_params, state};
 
-fn headers(blocks: &[Block]) -> Vec<(Header, Seal)> {
-    blocks.iter().map(|block| (block.header, block.seal)).collect()
+fn headers(blocks: &[Block]) -> Vec<SealedHeader> {
+    blocks.iter().map(|block| SealedHeader { header: block.header, seal: block.seal }).collect()
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn a_run_with_a_bad_header_is_added_up_to_it() {
     let run = headers(&blocks);
 
     let mut wrong_bits = run.clone();
-    wrong_bits[4].0.bits = CompactTarget(0x2000_ffff);
+    wrong_bits[4].header.bits = CompactTarget(0x2000_ffff);
     wrong_bits.truncate(5);
     let error = here.node.add_headers(&wrong_bits).unwrap_err();
     assert!(matches!(error, AddHeadersError::Invalid { .. }), "{error}");
@@ -54,10 +54,10 @@ fn a_run_with_a_bad_header_is_added_up_to_it() {
     assert_eq!(here.node.best_header().id, blocks[3].id());
 
     let mut bad_proof = run[..5].to_vec();
-    let target = bad_proof[4].0.bits.decode().unwrap();
-    bad_proof[4].1 = (0..)
-        .map(|nonce| seal_at(&run[4].0, &PowKey::Sha256d, nonce))
-        .find(|seal| POW.verify(&run[4].0, seal, &PowKey::Sha256d, &target).is_err())
+    let target = bad_proof[4].header.bits.decode().unwrap();
+    bad_proof[4].seal = (0..)
+        .map(|nonce| seal_at(&run[4].header, &PowKey::Sha256d, nonce))
+        .find(|seal| POW.verify(&run[4].header, seal, &PowKey::Sha256d, &target).is_err())
         .unwrap();
     let error = here.node.add_headers(&bad_proof).unwrap_err();
     assert!(error.to_string().contains("proof of work"), "{error}");
@@ -95,7 +95,7 @@ fn a_branch_that_is_far_behind_is_not_stored_until_it_catches_up() {
         assert_eq!(here.node.add_headers(portion).unwrap().new, 0, "known, wherever it is kept");
     }
     assert_eq!((here.node.tree.read().len(), kept()), (known, 100));
-    assert!(!here.node.has_header(&run[50].0.block_id(&run[50].1)));
+    assert!(!here.node.has_header(&run[50].id()));
     // The first header in reach takes the whole branch with it.
     here.node.add_headers(&run[100..150]).unwrap();
     assert_eq!((here.node.tree.read().len(), kept()), (known + 150, 0));
@@ -135,14 +135,14 @@ fn no_table_is_built_for_what_stands_behind_a_bad_proof() {
 
     let blocks = [Algorithm::Sha256d, Algorithm::RandomX].map(|algorithm| there.grow(algorithm, &key(2)));
     let run = headers(&blocks);
-    let target = run[0].0.bits.decode().unwrap();
+    let target = run[0].header.bits.decode().unwrap();
     let bad = (0..)
-        .map(|nonce| seal_at(&run[0].0, &PowKey::Sha256d, nonce))
-        .find(|seal| POW.verify(&run[0].0, seal, &PowKey::Sha256d, &target).is_err())
+        .map(|nonce| seal_at(&run[0].header, &PowKey::Sha256d, nonce))
+        .find(|seal| POW.verify(&run[0].header, seal, &PowKey::Sha256d, &target).is_err())
         .unwrap();
     let mut behind = run[1];
-    behind.0.parent_id = run[0].0.block_id(&bad);
-    let error = here.node.add_headers(&[(run[0].0, bad), behind]).unwrap_err();
+    behind.header.parent_id = run[0].header.block_id(&bad);
+    let error = here.node.add_headers(&[SealedHeader { header: run[0].header, seal: bad }, behind]).unwrap_err();
     assert!(error.to_string().contains("proof of work"), "{error}");
     assert!(!here.node.keys.is_current(&foreign));
     assert_eq!(here.node.add_headers(&run).unwrap().new, 2);

@@ -65,7 +65,10 @@ fn a_stored_but_unfollowed_better_branch_is_followed_at_start() {
             bq_consensus::extend(&params, &parent, &last.header, last.id()).unwrap()
         };
         let change = bq_store::StoreChange {
-            headers: vec![bq_store::NewHeader { header: last.header, seal: last.seal, entry }],
+            headers: vec![bq_store::NewHeader {
+                sealed: bq_primitives::SealedHeader { header: last.header, seal: last.seal },
+                entry,
+            }],
             bodies: vec![(last.id(), Arc::new(last.transactions.clone()))],
             ..bq_store::StoreChange::default()
         };

@@ -1,10 +1,10 @@
 use bq_chain_api::{ChainSteps, NodeApi, Route, SyncApi};
-use bq_primitives::{Block, BlockId, Header, Height, Seal};
+use bq_primitives::{Block, BlockId, Height, SealedHeader};
 
 use super::rig::{Rig, key, sha256d_params};
 
-fn headers(blocks: &[Block]) -> Vec<(Header, Seal)> {
-    blocks.iter().map(|block| (block.header, block.seal)).collect()
+fn headers(blocks: &[Block]) -> Vec<SealedHeader> {
+    blocks.iter().map(|block| SealedHeader { header: block.header, seal: block.seal }).collect()
 }
 
 fn places(blocks: &[Block]) -> Vec<(Height, BlockId)> {

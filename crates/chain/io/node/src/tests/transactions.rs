@@ -1,5 +1,5 @@
 use bq_chain_api::{Announcement, NodeApi, SubmitTransactionError, SyncApi, TransactionStatus};
-use bq_primitives::{Algorithm, Amount, Height};
+use bq_primitives::{Algorithm, Amount, Height, TxId};
 
 use super::rig::{Rig, first_coin, key, next_now, output_of, sha256d_params, spend};
 
@@ -85,4 +85,28 @@ fn an_immature_or_unsigned_or_foreign_spend_is_refused() {
     assert!(refused(spend(&rig.node, &key(1), unknown, &key(2), COIN, FEE)).contains("does not exist"));
     assert!(refused(rig.template(&key(1)).transactions[0].clone()).contains("coinbase"));
     assert_eq!(rig.node.mempool_txids(10), []);
+}
+
+#[test]
+fn a_page_of_the_mempool_goes_on_after_an_id_and_stops_at_its_limits() {
+    let rig = Rig::new(sha256d_params());
+    let owner = key(1);
+    rig.grow_by(6, &owner);
+    let mut sent = Vec::new();
+    for coin in rig.node.coins_of(&owner.key_hash()).unwrap().into_iter().take(4) {
+        let payment = spend(&rig.node, &owner, (coin.outpoint, coin.output), &key(2), COIN, FEE);
+        rig.node.submit_transaction(payment.clone()).unwrap();
+        sent.push(payment);
+    }
+    sent.sort_by_key(bq_primitives::Transaction::txid);
+    let length = sent[0].to_bytes().len();
+    let page = |after: &TxId, each_max, bytes_max| {
+        let page = rig.node.mempool_page(after, each_max, bytes_max);
+        page.iter().map(|transaction| transaction.as_ref().clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(page(&TxId::ZERO, usize::MAX, usize::MAX), sent);
+    assert_eq!(page(&sent[1].txid(), usize::MAX, usize::MAX), sent[2..]);
+    assert_eq!(page(&TxId::ZERO, length, 2 * length + 1), sent[..2]);
+    assert_eq!(page(&TxId::ZERO, length - 1, usize::MAX), [], "each is too long");
+    assert_eq!(page(&sent[3].txid(), usize::MAX, usize::MAX), []);
 }

@@ -125,8 +125,9 @@ impl Model {
         assert_eq!(index.len(), self.blocks.len());
         for (stored, (block, entry, has_body, is_invalid)) in index.iter().zip(&self.blocks) {
             assert_eq!((&stored.entry, stored.has_body, stored.is_invalid), (entry, *has_body, *is_invalid));
-            assert_eq!(store.headers(&[entry.id]).unwrap(), [(block.header, block.seal)]);
+            assert_eq!(store.headers(&[entry.id]).unwrap(), [sealed(block)]);
             assert_eq!(store.block(&entry.id).unwrap(), has_body.then(|| block.clone()));
+            assert_eq!(store.block_bytes(&entry.id).unwrap(), has_body.then(|| block.to_bytes()));
             assert_eq!(store.undo(&entry.id).unwrap(), self.undo.get(&entry.id).cloned());
             for transaction in &block.transactions {
                 self.check_transaction(store, transaction);
@@ -231,7 +232,7 @@ pub(super) fn chain_change(
         let entry = entry(&block, u64::from(*salt));
         let transactions = Arc::new(block.transactions.clone());
         let undo = overlay.connect(block.header.height, &transactions).unwrap();
-        change.headers.push(NewHeader { header: block.header, seal: block.seal, entry });
+        change.headers.push(NewHeader { sealed: sealed(&block), entry });
         change.bodies.push((entry.id, Arc::clone(&transactions)));
         update.connect.push(ChainStep { id: entry.id, sealed: sealed(&block), transactions, undo });
         model.blocks.push((block.clone(), entry, true, false));
@@ -246,7 +247,7 @@ pub(super) fn side_change(model: &mut Model, salt: &mut u8, has_body: bool, is_i
     *salt += 1;
     let block = next_block(model, *salt, &[]);
     let entry = entry(&block, u64::from(*salt));
-    let header = NewHeader { header: block.header, seal: block.seal, entry };
+    let header = NewHeader { sealed: sealed(&block), entry };
     let body = has_body.then(|| (entry.id, Arc::new(block.transactions.clone())));
     let invalid = is_invalid.then_some(entry.id);
     model.blocks.push((block, entry, has_body, is_invalid));

@@ -13,8 +13,8 @@ use bq_chain_api::{
 use bq_mining_message::{AlgorithmMining, MiningChange, MiningControl, MiningControlError, MiningStatus};
 use bq_primitives::{
     Algorithm, Amount, Block, BlockId, CompactTarget, ExtraNonce, Header, Height, KeyHash, MerkleRoot, Network,
-    OutPoint, PUBLIC_KEY_BYTES, PowKey, SIGNATURE_BYTES, Seal, Timestamp, Transaction, TxId, TxOut, U256, Witness,
-    Work,
+    OutPoint, PUBLIC_KEY_BYTES, PowKey, SIGNATURE_BYTES, Seal, SealedHeader, Timestamp, Transaction, TxId, TxOut, U256,
+    Witness, Work,
 };
 use tokio::sync::{broadcast, watch};
 use tokio_stream::{
@@ -276,11 +276,11 @@ impl SyncApi for FakeNode {
         Vec::new()
     }
 
-    fn headers_after(&self, _: &[BlockId], _: usize) -> Result<Vec<(Header, Seal)>, NodeError> {
+    fn headers_after(&self, _: &[BlockId], _: usize) -> Result<Vec<SealedHeader>, NodeError> {
         Err(NodeError::Closed)
     }
 
-    fn add_headers(&self, _: &[(Header, Seal)]) -> Result<HeadersAdded, AddHeadersError> {
+    fn add_headers(&self, _: &[SealedHeader]) -> Result<HeadersAdded, AddHeadersError> {
         Err(NodeError::Closed.into())
     }
 
@@ -290,6 +290,10 @@ impl SyncApi for FakeNode {
 
     fn mempool_transaction(&self, txid: &TxId) -> Option<Arc<Transaction>> {
         Some(waiting()).filter(|transaction| transaction.txid() == *txid).map(Arc::new)
+    }
+
+    fn mempool_page(&self, _: &TxId, _: usize, _: usize) -> Vec<Arc<Transaction>> {
+        vec![Arc::new(waiting())]
     }
 
     fn mempool_txids(&self, _: usize) -> Vec<TxId> {
