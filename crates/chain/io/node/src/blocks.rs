@@ -106,10 +106,11 @@ impl Node {
         let headers = if is_known { Vec::new() } else { vec![header] };
         if extends_tip {
             self.extend_tip(writer, headers, block)?;
+            self.follow_best_chain(writer, None)?;
         } else {
             self.store_body(writer, headers, &block)?;
+            self.follow_best_chain(writer, Some(&block))?;
         }
-        self.follow_best_chain(writer)?;
         match self.tree.read().state(&entry.id) {
             Some(BlockState::Invalid) => Err(known_invalid(&entry.id)),
             _ => Ok(entry.id),

@@ -76,10 +76,16 @@ impl Node {
 
     /// Switches to better branches until there is none. A branch that turns out invalid is marked and left; the best
     /// chain stays what it was.
-    pub(crate) fn follow_best_chain(&self, writer: &mut Writer) -> Result<(), NodeError> {
+    ///
+    /// `fresh` is a block that was just stored: it is not read back.
+    pub(crate) fn follow_best_chain(
+        &self,
+        writer: &mut Writer,
+        fresh: Option<&WellFormedBlock>,
+    ) -> Result<(), NodeError> {
         loop {
             let Some(plan) = self.next_plan() else { return Ok(()) };
-            match self.carry_out(writer, &plan) {
+            match self.carry_out(writer, &plan, fresh) {
                 Ok(()) => {}
                 Err(ChangeFailure::Node(error)) => return Err(error),
                 Err(ChangeFailure::Block(bad)) => {
@@ -102,7 +108,12 @@ impl Node {
         Some(plan)
     }
 
-    fn carry_out(&self, writer: &mut Writer, plan: &ChainChange) -> Result<(), ChangeFailure> {
+    fn carry_out(
+        &self,
+        writer: &mut Writer,
+        plan: &ChainChange,
+        fresh: Option<&WellFormedBlock>,
+    ) -> Result<(), ChangeFailure> {
         let coins = StoreCoins::new(self.store.as_ref());
         let mut overlay = CoinOverlay::new(&coins);
         let mut update = ChainUpdate::default();
@@ -113,7 +124,10 @@ impl Node {
             update.disconnect.push(step);
         }
         for id in &plan.connect {
-            let block = self.load_well_formed(id)?;
+            let block = match fresh {
+                Some(fresh) if fresh.entry().id == *id => fresh.clone(),
+                _ => self.load_well_formed(id)?,
+            };
             update.connect.push(self.connect_block(block, &coins, &mut overlay)?);
         }
         update.coins = overlay.into_changes();
@@ -146,16 +160,14 @@ impl Node {
         Ok(ChainStep { id: *id, sealed, transactions: Arc::new(block.transactions), undo })
     }
 
-    /// A stored block: its proof was verified before it was stored.
-    fn load_well_formed(&self, id: &BlockId) -> Result<WellFormedBlock, ChangeFailure> {
+    /// A stored block: it was examined before it was stored. If its body is another one now, the disk is at fault and not the
+    /// block, which must not be condemned for it.
+    fn load_well_formed(&self, id: &BlockId) -> Result<WellFormedBlock, NodeError> {
         let block = self.store.block(id).map_err(|error| self.store_failed(&error))?;
         let entry = self.tree.read().entry(id).copied();
         let (block, entry) = block.zip(entry).ok_or_else(|| broken(format!("block {id} has no body")))?;
         let sealed = SealedHeader { header: block.header, seal: block.seal };
-        Ok(check_body(ProvenHeader::assume(sealed, entry), block.transactions).map_err(|error| BadBlock {
-            sealed,
-            entry,
-            error,
-        })?)
+        let checked = check_body(ProvenHeader::assume(sealed, entry), block.transactions);
+        checked.map_err(|error| self.store_failed(&self.store.damaged(format!("body of block {id}: {error}"))))
     }
 }

@@ -56,7 +56,7 @@ impl Node {
         let node = Arc::new(Self::assemble(Parts { params, pow, clock, store, settings, tree, mempool, upkeep }));
         node.upkeep.watch(&node);
         // A crash between storing a body and following it leaves a better branch that nobody has switched to yet.
-        node.follow_best_chain(&mut node.writer.lock()).map_err(NodeOpenError::Follow)?;
+        node.follow_best_chain(&mut node.writer.lock(), None).map_err(NodeOpenError::Follow)?;
         node.publish_tip();
         Ok(node)
     }

@@ -15,9 +15,16 @@ use crate::{
 /// The name of the condition that a stopped store is told under.
 pub(crate) const STORE_STOPPED: &str = "chain_store_stopped";
 
-/// Whether the store is stopped by its disk, since when, and when it is tried next.
+/// The name of the condition that a store is told under whose content is not what was written.
+const STORE_DAMAGED: &str = "chain_store_damaged";
+
+/// Whether the store is stopped by its disk, since when, and when it is tried next; and what of it turned out to be damaged.
 #[derive(Debug, Default)]
-pub(crate) struct StoreTrouble(Mutex<Option<Stop>>);
+pub(crate) struct StoreTrouble {
+    stop: Mutex<Option<Stop>>,
+    /// Since when, and what. Only a new store heals it.
+    damage: Mutex<Option<(Timestamp, String)>>,
+}
 
 #[derive(Debug)]
 struct Stop {
@@ -32,30 +39,30 @@ impl StoreTrouble {
     fn note(&self, error: &StoreError, now: Timestamp) {
         let wait = Duration::from_secs(1);
         let stop = || Stop { since: now, reason: error.to_string(), wait, next_try: Instant::now() + wait };
-        self.0.lock().get_or_insert_with(stop);
+        self.stop.lock().get_or_insert_with(stop);
     }
 
     fn is_due(&self) -> bool {
-        self.0.lock().as_ref().is_some_and(|stop| stop.next_try <= Instant::now())
+        self.stop.lock().as_ref().is_some_and(|stop| stop.next_try <= Instant::now())
     }
 
     /// Opening reads the whole file: the pauses between attempts double.
     fn postpone(&self, most: Duration) {
-        if let Some(stop) = self.0.lock().as_mut() {
+        if let Some(stop) = self.stop.lock().as_mut() {
             stop.wait = stop.wait.saturating_mul(2).min(most);
             stop.next_try = Instant::now() + stop.wait;
         }
     }
 
     pub(crate) fn is_stopped(&self) -> bool {
-        self.0.lock().is_some()
+        self.stop.lock().is_some()
     }
 }
 
 impl Node {
     /// What the node cannot do at present.
     pub(crate) fn store_conditions(&self) -> Vec<Condition> {
-        let stop = self.trouble.0.lock();
+        let stop = self.trouble.stop.lock();
         let kept = self.kept.lock().len();
         let condition = |stop: &Stop| Condition {
             name: STORE_STOPPED,
@@ -66,7 +73,14 @@ impl Node {
             since_ms: stop.since.0.saturating_mul(1000),
             blocks_readiness: true,
         };
-        stop.as_ref().map(condition).into_iter().collect()
+        let damage = self.trouble.damage.lock();
+        let damaged = |(since, reason): &(Timestamp, String)| Condition {
+            name: STORE_DAMAGED,
+            reason: reason.clone(),
+            since_ms: since.0.saturating_mul(1000),
+            blocks_readiness: true,
+        };
+        stop.as_ref().map(condition).into_iter().chain(damage.as_ref().map(damaged)).collect()
     }
 
     /// What the caller of the node gets to hear about a failure of the store; and notes that it is stopped, if it is.
@@ -79,6 +93,10 @@ impl Node {
             self.metrics.store_stopped(true);
         } else {
             tracing::error!(%error, "chain store failed");
+        }
+        if matches!(error, StoreError::Corrupt { .. }) {
+            let now = self.now();
+            self.trouble.damage.lock().get_or_insert_with(|| (now, error.to_string()));
         }
         NodeError::Store(error.to_string())
     }
@@ -120,12 +138,12 @@ impl Node {
             tracing::error!(%error, "a change is stored that the node cannot follow");
         }
         room?;
-        self.trouble.0.lock().take();
+        self.trouble.stop.lock().take();
         self.metrics.store_stopped(false);
         let kept = self.kept.lock().take();
         self.metrics.kept_blocks(0);
         tracing::info!(blocks = kept.len(), "chain store works again; kept blocks are added");
-        let followed = self.follow_best_chain(&mut writer);
+        let followed = self.follow_best_chain(&mut writer, None);
         drop(writer);
         if let Err(error) = followed {
             tracing::warn!(%error, "better branch not followed yet");

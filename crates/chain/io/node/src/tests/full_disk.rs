@@ -199,3 +199,29 @@ fn a_start_refuses_newest_blocks_that_are_not_what_their_headers_say() {
     assert!(text.contains("disk/chain.redb") && text.contains("height 2") && text.contains("Move the file"), "{text}");
     assert!(open(1).is_ok(), "looked at the tip alone");
 }
+
+/// A body that the disk changed after it was examined says nothing about its block.
+#[test]
+fn a_damaged_body_is_not_held_against_its_block() {
+    let disk = Disk::default();
+    let (miner, node) = on_disk(&disk, StoreSettings::default());
+    let rival = Rig::new(sha256d_params());
+    let branch = rival.grow_by(2, &key(2));
+    node.submit_block(miner.grow(Algorithm::Sha256d, &key(1))).unwrap();
+    miner.clock.advance(100_000);
+    node.submit_block(branch[0].clone()).unwrap();
+    let body = |block: &Block| bq_store::StoreChange {
+        bodies: vec![(branch[0].id(), Arc::new(block.transactions.clone()))],
+        ..bq_store::StoreChange::default()
+    };
+    node.store.commit(&body(&branch[1])).unwrap();
+    let error = node.submit_block(branch[1].clone()).unwrap_err();
+    assert!(matches!(&error, SubmitBlockError::Node(NodeError::Store(text)) if text.contains("damaged")), "{error}");
+    assert_eq!(node.tip().height.0, 1);
+    let [condition] = node.conditions().try_into().unwrap();
+    assert_eq!((condition.name, condition.blocks_readiness), ("chain_store_damaged", true));
+    assert!(condition.reason.contains("Move the file away"), "{condition:?}");
+    node.store.commit(&body(&branch[0])).unwrap();
+    node.follow_best_chain(&mut node.writer.lock(), None).unwrap();
+    assert_eq!(node.tip().id, branch[1].id());
+}
