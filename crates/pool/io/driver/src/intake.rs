@@ -67,17 +67,17 @@ impl Intake {
 
 impl Keeper {
     /// Hands the block to the node, whatever else is full or failing, and writes the share.
-    pub(crate) fn record(&self, share: Share, block: Option<Block>) -> Result<(), RecordShareError> {
+    pub(crate) fn record(&self, share: &Share, block: Option<Block>) -> Result<(), RecordShareError> {
         if let Some(block) = block {
-            self.found(block, &share);
+            self.found(block, share);
         }
         let block_id = share.block_id;
-        match self.append(&share) {
+        match self.append(share) {
             Ok(sequence) => {
                 if let Some(id) = block_id {
                     self.wrote_block_share(&id, sequence);
                 }
-                self.stats.lock().accept(self.clock.uptime_secs(), &share);
+                self.stats.lock().accept(self.clock.uptime_secs(), share);
                 self.look_now.notify_one();
                 Ok(())
             }

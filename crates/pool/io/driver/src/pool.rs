@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bq_chain_api::{NodeApi, Template};
+use bq_chain_api::{BoxStream, NodeApi, Template};
 use bq_condition::Condition;
 use bq_mining_message::{AuthorizeError, PoolApi, RecordShareError, Share, ShareReject};
 use bq_primitives::{Address, Algorithm, Block, KeyHash, WorkerName};
@@ -17,6 +17,7 @@ use tokio::{
     sync::{broadcast, watch},
     time::{sleep, timeout},
 };
+use tokio_stream::{StreamExt as _, wrappers::WatchStream};
 
 use crate::{
     PayoutSigner, PoolConfig, PoolError, Refusal,
@@ -149,7 +150,6 @@ async fn keep_template_fresh(keeper: Arc<Keeper>, mut stopped: watch::Receiver<b
     let mut tips = keeper.node.tip_changes();
     let mut made: Option<Instant> = None;
     while !*stopped.borrow_and_update() {
-        tips.borrow_and_update();
         let pause = match keeper.refresh_template() {
             Ok(()) => {
                 made = Some(Instant::now());
@@ -169,7 +169,7 @@ async fn keep_template_fresh(keeper: Arc<Keeper>, mut stopped: watch::Receiver<b
         };
         tokio::select! {
             () = async { drop(timeout(pause, wait).await) } => {}
-            changed = tips.changed() => if changed.is_err() { return },
+            changed = tips.next() => if changed.is_none() { return },
             _ = stopped.changed() => {}
         }
     }
@@ -179,7 +179,6 @@ async fn keep_books(keeper: Arc<Keeper>, mut stopped: watch::Receiver<bool>) {
     let mut tips = keeper.node.tip_changes();
     let mut rounds = Rounds::default();
     while !*stopped.borrow_and_update() {
-        tips.borrow_and_update();
         let pause = rounds.round(&keeper);
         tokio::select! {
             () = sleep(pause) => {}
@@ -187,7 +186,7 @@ async fn keep_books(keeper: Arc<Keeper>, mut stopped: watch::Receiver<bool>) {
                 // Shares that come together are told together.
                 sleep(keeper.config.frame_interval).await;
             }
-            changed = tips.changed() => if changed.is_err() { return },
+            changed = tips.next() => if changed.is_none() { return },
             _ = stopped.changed() => {}
         }
     }
@@ -284,8 +283,12 @@ impl PoolApi for Pool {
         Ok(address.key_hash)
     }
 
-    fn templates(&self) -> watch::Receiver<Option<Arc<Template>>> {
-        self.keeper.template.subscribe()
+    fn template(&self) -> Option<Arc<Template>> {
+        self.keeper.template.borrow().clone()
+    }
+
+    fn templates(&self) -> BoxStream<'static, Arc<Template>> {
+        Box::pin(WatchStream::new(self.keeper.template.subscribe()).filter_map(|template| template))
     }
 
     fn record_share(&self, share: Share, block: Option<Block>) -> Result<(), RecordShareError> {
@@ -295,7 +298,7 @@ impl PoolApi for Pool {
             }
             return Err(RecordShareError::Closed);
         }
-        self.keeper.record(share, block)
+        self.keeper.record(&share, block)
     }
 
     fn note_rejected(&self, payee: KeyHash, worker: &WorkerName, algorithm: Algorithm, reason: ShareReject) {

@@ -3,13 +3,8 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-<<<<<<< HEAD
 use bq_chain_api::{BoxStream, Template, TemplateWork};
 use bq_mining_message::{AuthorizeError, PoolApi, RecordShareError, Share, ShareReject};
-=======
-use bq_chain_api::{BoxStream, Template, TemplateWork};
-use bq_mining_message::{AcceptedShare, AuthorizeError, PoolApi, RecordShareError, ShareReject};
->>>>>>> c9e82bf (Keep tokio out of the pure crates)
 use bq_primitives::{
     Algorithm, Amount, Block, BlockId, CompactTarget, Header, Height, KeyHash, MerkleRoot, PowKey, Target, Timestamp,
     Transaction, WorkerName,

@@ -205,7 +205,6 @@ fn whatever_clients_do_they_earn_what_their_jobs_said() {
                 }
             }
             9..=12 => {
-                #[expect(clippy::cast_precision_loss, reason = "below 2^53")]
                 let units = (1 << dice.roll(10)) as f64 / 4_294_967_296.0;
                 let line = format!(r#"{{"id":3,"method":"mining.suggest_difficulty","params":[{units}]}}"#);
                 clients[index].say(now, &line, &mut books);

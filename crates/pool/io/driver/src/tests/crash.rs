@@ -12,7 +12,7 @@ fn live(world: &mut World, death: &Death) -> u64 {
     for round in 0..2 {
         for miner in 1..=3 {
             let share = share_to(key(miner), 100 + u64::from(miner));
-            acknowledged += u64::from(world.keeper().record(share, None).is_ok());
+            acknowledged += u64::from(world.keeper().record(&share, None).is_ok());
             revive(world, death);
         }
         let (_, outcome) = world.try_block(share_to(key(2), 400));
@@ -93,7 +93,7 @@ fn a_full_disk_stops_shares_and_nothing_else_and_goes_by_itself() {
     world.mine_share(1, 500);
     world.settle();
     death.set_full(true);
-    assert!(world.keeper().record(share_to(key(1), 10), None).is_err(), "acknowledged means written");
+    assert!(world.keeper().record(&share_to(key(1), 10), None).is_err(), "acknowledged means written");
     let (block, outcome) = world.try_block(share_to(key(1), 300));
     assert!(outcome.is_err());
     assert_eq!(world.node.tip().id, block, "the block goes out although its share cannot be written");

@@ -4,13 +4,12 @@ use std::{io, path::Path, sync::Arc};
 
 use bq_books::{Batch, BookStore, Checkpoint, RowKind, SqliteBooks, StoreError, StoredEvent, StoredRow};
 use bq_chain_api::{
-    BlockSummary, Coin, MiningInfo, NodeApi, NodeError, Route, SubmitBlockError, SubmitTransactionError, Template,
-    TemplateRequest, TipSummary, TransactionStatus,
+    BlockSummary, BoxStream, Coin, MiningInfo, NodeApi, NodeError, Route, SubmitBlockError, SubmitTransactionError,
+    Template, TemplateRequest, TipSummary, TransactionStatus,
 };
 use bq_pool_machine::{LogHash, LogHead, LogNumber};
 use bq_primitives::{Block, BlockId, Height, KeyHash, Network, OutPoint, Transaction, TxId};
 use bq_segments::{Disk, FolderLock, RealDisk, SegmentFile};
-use tokio::sync::watch;
 
 use super::{fake_node::FakeNode, world::Death};
 
@@ -172,7 +171,7 @@ impl NodeApi for DyingNode {
         self.node.tip()
     }
 
-    fn tip_changes(&self) -> watch::Receiver<TipSummary> {
+    fn tip_changes(&self) -> BoxStream<'static, TipSummary> {
         self.node.tip_changes()
     }
 

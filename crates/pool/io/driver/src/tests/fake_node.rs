@@ -6,8 +6,8 @@ use std::{
 };
 
 use bq_chain_api::{
-    BlockSummary, ChainSteps, Coin, MiningInfo, NodeApi, NodeError, Route, SubmitBlockError, SubmitTransactionError,
-    Template, TemplateRequest, TemplateWork, TipSummary, TransactionStatus,
+    BlockSummary, BoxStream, ChainSteps, Coin, MiningInfo, NodeApi, NodeError, Route, SubmitBlockError,
+    SubmitTransactionError, Template, TemplateRequest, TemplateWork, TipSummary, TransactionStatus,
 };
 use bq_primitives::{
     Algorithm, Amount, Block, BlockId, CompactTarget, ExtraNonce, Header, Height, KeyHash, MerkleRoot, Network,
@@ -222,7 +222,9 @@ impl Chain {
         if self.mempool.iter().any(is_known) || self.on_best().any(|(_, other)| is_known(other)) {
             return Err(SubmitTransactionError::Duplicate);
         }
-        let invalid = |reason: &str| Err(SubmitTransactionError::Invalid(reason.to_owned()));
+        let invalid = |reason: &str| {
+            Err(SubmitTransactionError::Invalid(bq_chain_api::TransactionRefusal::Told(reason.to_owned())))
+        };
         let coins = self.coins();
         let mut worth = 0;
         for input in &transaction.inputs {
@@ -261,8 +263,8 @@ impl NodeApi for FakeNode {
         self.tip.borrow().clone()
     }
 
-    fn tip_changes(&self) -> watch::Receiver<TipSummary> {
-        self.tip.subscribe()
+    fn tip_changes(&self) -> BoxStream<'static, TipSummary> {
+        Box::pin(tokio_stream::wrappers::WatchStream::from_changes(self.tip.subscribe()))
     }
 
     fn template(&self, request: &TemplateRequest) -> Result<Template, NodeError> {
@@ -297,7 +299,7 @@ impl NodeApi for FakeNode {
             return Err(SubmitBlockError::UnknownParent(block.header.parent_id));
         }
         if block.header.version == 0 {
-            return Err(SubmitBlockError::Invalid("version 0".to_owned()));
+            return Err(SubmitBlockError::Invalid(bq_chain_api::BlockRefusal::Told("version 0".to_owned())));
         }
         let confirmed: Vec<TxId> = block.transactions.iter().map(Transaction::txid).collect();
         chain.add(block);

@@ -181,7 +181,7 @@ impl World {
     }
 
     pub(crate) fn mine_share(&self, miner: u8, difficulty: u64) {
-        self.keeper().record(share_to(key(miner), difficulty), None).expect("booked");
+        self.keeper().record(&share_to(key(miner), difficulty), None).expect("booked");
     }
 
     /// A share that is a block.
@@ -198,7 +198,7 @@ impl World {
         let block = self.node.seal(&template, share.algorithm);
         let id = block.id();
         let share = Share { block_id: Some(id), ..share };
-        (id, self.keeper().record(share, Some(block)))
+        (id, self.keeper().record(&share, Some(block)))
     }
 
     /// What the thread that keeps the books does, until nothing moves.
