@@ -25,7 +25,7 @@
 //! # Ok::<(), std::string::FromUtf8Error>(())
 //! ```
 //!
-//! Read [`Session`] first, then [`JobTemplate`] and [`Vardiff`].
+//! Read [`Session`] first, then [`JobTemplate`] and [`VardiffPolicy`].
 #![cfg_attr(
     not(test),
     deny(
@@ -50,8 +50,8 @@ mod vardiff;
 
 pub use job::JobTemplate;
 pub use line::{LINE_BYTES_MAX, LineBuffer, LineTooLong};
-pub use login::{Login, LoginError, LoginTicket};
+pub use login::LoginTicket;
 pub use output::{CloseReason, Frame, FrameKind, LoginOutcome, Output};
 pub use policy::SessionPolicy;
 pub use session::{Session, SessionSeed};
-pub use vardiff::{Vardiff, VardiffPolicy};
+pub use vardiff::VardiffPolicy;

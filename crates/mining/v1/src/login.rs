@@ -7,18 +7,18 @@ pub struct LoginTicket(pub u64);
 /// Who a miner says it is: `ADDRESS`, `ADDRESS.worker` or `ADDRESS/worker`. Whether the address is one is for the
 /// caller to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Login {
+pub(crate) struct Login {
     /// Payout address, 1 to 128 printable ASCII characters.
-    pub address: String,
+    pub(crate) address: String,
     /// The machine, if it was named.
-    pub worker: Option<WorkerName>,
+    pub(crate) worker: Option<WorkerName>,
     /// `+diff` after the login, as written.
-    pub difficulty: Option<String>,
+    pub(crate) difficulty: Option<String>,
 }
 
 /// A login that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LoginError {
+pub(crate) enum LoginError {
     /// No address, or one with characters that no address has.
     #[error("login is ADDRESS.worker")]
     Address,
@@ -34,7 +34,7 @@ impl Login {
     ///
     /// # Errors
     /// See [`LoginError`].
-    pub fn parse(text: &str) -> Result<Self, LoginError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, LoginError> {
         let (name, difficulty) = match text.split_once('+') {
             Some((name, difficulty)) => (name, Some(difficulty.to_owned())),
             None => (text, None),

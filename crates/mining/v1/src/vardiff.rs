@@ -49,7 +49,7 @@ impl VardiffPolicy {
 /// known. Then it holds: it corrects only what is larger than the estimate's own uncertainty, which is what keeps it from
 /// oscillating, and it seeks again when the arrivals could not come from the speed it believes in.
 #[derive(Clone, Debug)]
-pub struct Vardiff {
+pub(crate) struct Vardiff {
     policy: VardiffPolicy,
     difficulty: ShareDifficulty,
     /// The miner chose this: never go below it, and above it only to keep the rate bearable.
@@ -117,7 +117,7 @@ const REMEMBERED_SHARES: u64 = 64;
 impl Vardiff {
     /// A worker nobody knows yet.
     #[must_use]
-    pub fn new(policy: VardiffPolicy) -> Self {
+    pub(crate) fn new(policy: VardiffPolicy) -> Self {
         Self {
             policy,
             difficulty: coarse(policy.start.hashes()),
@@ -132,12 +132,12 @@ impl Vardiff {
 
     /// The difficulty for the next job, before the bounds of its network difficulty.
     #[must_use]
-    pub const fn difficulty(&self) -> ShareDifficulty {
+    pub(crate) const fn difficulty(&self) -> ShareDifficulty {
         self.difficulty
     }
 
     /// The worker was here before and had settled at `difficulty`.
-    pub fn remember(&mut self, now: TimeMs, difficulty: ShareDifficulty) {
+    pub(crate) fn remember(&mut self, now: TimeMs, difficulty: ShareDifficulty) {
         if self.pinned.is_none() {
             self.difficulty = difficulty;
             self.phase = Phase::Hold;
@@ -149,14 +149,14 @@ impl Vardiff {
     }
 
     /// The miner asks for a fixed difficulty.
-    pub fn pin(&mut self, difficulty: ShareDifficulty) {
+    pub(crate) fn pin(&mut self, difficulty: ShareDifficulty) {
         self.pinned = Some(difficulty);
         self.difficulty = difficulty;
         self.phase = Phase::Idle;
     }
 
     /// The miner says what would suit it: a better start than ours. Measuring goes on from there.
-    pub fn suggest(&mut self, now: TimeMs, difficulty: ShareDifficulty) {
+    pub(crate) fn suggest(&mut self, now: TimeMs, difficulty: ShareDifficulty) {
         if self.pinned.is_none() {
             self.change(now, u128::from(difficulty.hashes()));
         }
@@ -164,12 +164,12 @@ impl Vardiff {
 
     /// The difficulty is settled: worth remembering for the worker's next visit.
     #[must_use]
-    pub fn settled(&self) -> Option<ShareDifficulty> {
+    pub(crate) fn settled(&self) -> Option<ShareDifficulty> {
         (self.phase == Phase::Hold && self.pinned.is_none()).then_some(self.difficulty)
     }
 
     /// The first job goes out: time starts to count.
-    pub fn start(&mut self, now: TimeMs) {
+    pub(crate) fn start(&mut self, now: TimeMs) {
         if self.phase == Phase::Idle {
             self.seek(now);
         }
@@ -179,7 +179,7 @@ impl Vardiff {
     }
 
     /// A share of a job of `difficulty` was accepted. True if the difficulty for the next job changed.
-    pub fn on_share(&mut self, now: TimeMs, difficulty: ShareDifficulty) -> bool {
+    pub(crate) fn on_share(&mut self, now: TimeMs, difficulty: ShareDifficulty) -> bool {
         self.estimate.add(difficulty);
         self.recent.add(difficulty);
         if self.estimate.shares > ESTIMATE_SHARES_MAX {
@@ -189,13 +189,13 @@ impl Vardiff {
     }
 
     /// Time passed. True if the difficulty for the next job changed. Call about once per [`Vardiff::tick_ms`].
-    pub fn on_tick(&mut self, now: TimeMs) -> bool {
+    pub(crate) fn on_tick(&mut self, now: TimeMs) -> bool {
         self.decide(now)
     }
 
     /// How often time alone may change something.
     #[must_use]
-    pub const fn tick_ms(&self) -> u64 {
+    pub(crate) const fn tick_ms(&self) -> u64 {
         match self.phase {
             Phase::Seek { .. } => SEEK_STEP_MS,
             Phase::Idle | Phase::Hold => HOLD_TICK_MS,
@@ -203,7 +203,7 @@ impl Vardiff {
     }
 
     /// A share was turned away because the verifier is overloaded: send half as many.
-    pub fn on_busy(&mut self, now: TimeMs) -> bool {
+    pub(crate) fn on_busy(&mut self, now: TimeMs) -> bool {
         if self.overloaded.is_some_and(|last| now.since(last) < OVERLOAD_STEP_MS) {
             return false;
         }

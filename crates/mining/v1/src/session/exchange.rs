@@ -9,11 +9,12 @@ use bq_share::{Judge, ShareTicket, TimeMs, Verdict};
 
 use super::{SessionSeed, rate::LineRate};
 use crate::{
-    CloseReason, Frame, FrameKind, JobTemplate, Output, SessionPolicy, Vardiff,
+    CloseReason, Frame, FrameKind, JobTemplate, Output, SessionPolicy,
     difficulty::RANDOMX_HASHES_MAX,
     job::{Miner, WireJob},
     replies::ReplyQueue,
     request::{Request, RequestId},
+    vardiff::Vardiff,
 };
 
 /// One way of spelling requests, replies and jobs. It holds what only that dialect has; all else is in [`Exchange`].

@@ -206,6 +206,27 @@ async fn a_full_queue_keeps_miners_waiting_and_loses_nothing() {
     assert_eq!(bench.pool.shares().len(), 100);
 }
 
+/// As many senders as there are threads to serve everybody: each is read at its rate, and waits in its own socket.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn senders_of_empty_lines_at_full_speed_keep_nobody_waiting() {
+    let bench = Bench::start(16, 1 << 40, |_| ()).await;
+    let mut senders = Vec::new();
+    for _ in 0..2 {
+        let mut sender = bench.connect(Algorithm::Sha256d).await;
+        senders.push(tokio::spawn(async move {
+            loop {
+                sender.send_raw(&[b'\n'; 65_536]).await;
+            }
+        }));
+    }
+    let (mut client, job) = bench.sha256d("addr1.rig1").await;
+    for (n, share) in [job.find(16, 1 << 40), job.find_other(16, 1 << 40)].into_iter().enumerate() {
+        assert_eq!(client.submit(&share).await, "true", "share {n}");
+    }
+    senders.iter().for_each(tokio::task::JoinHandle::abort);
+    assert_eq!(bench.pool.shares().len(), 2);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thread_that_panics_goes_on_and_people_can_see_it() {
     let bench = Bench::start(16, 1 << 40, |_| ()).await;

@@ -6,7 +6,7 @@ use bq_primitives::{ShareDifficulty, WorkerName};
 use bq_share::TimeMs;
 
 use super::{Exchange, PendingLogin};
-use crate::{CloseReason, Login, LoginOutcome, LoginTicket, Output, job::Miner, request::RequestId};
+use crate::{CloseReason, LoginOutcome, LoginTicket, Output, job::Miner, login::Login, request::RequestId};
 
 impl Exchange {
     /// Reads a login and asks for it to be checked.
