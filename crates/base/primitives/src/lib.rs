@@ -55,7 +55,7 @@ pub use pow_key::PowKey;
 pub use pow_value::PowValue;
 pub use ruint::aliases::U256;
 pub use seal::{ExtraNonce, Seal};
-pub use sealed_header::SealedHeader;
+pub use sealed_header::{NamedHeader, SealedHeader};
 pub use share::{NetworkDifficulty, ShareDifficulty};
 pub use target::{CompactError, CompactParts, CompactTarget, Target};
 pub use time::Timestamp;

@@ -31,3 +31,30 @@ impl SealedHeader {
         Ok(Self { header, seal: Seal::decode(header.algorithm, decoder)? })
     }
 }
+
+/// A sealed header and its name, which is computed once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NamedHeader {
+    sealed: SealedHeader,
+    id: BlockId,
+}
+
+impl NamedHeader {
+    /// The header and its proof.
+    #[must_use]
+    pub const fn sealed(&self) -> &SealedHeader {
+        &self.sealed
+    }
+
+    /// The block's name.
+    #[must_use]
+    pub const fn id(&self) -> BlockId {
+        self.id
+    }
+}
+
+impl From<SealedHeader> for NamedHeader {
+    fn from(sealed: SealedHeader) -> Self {
+        Self { sealed, id: sealed.id() }
+    }
+}

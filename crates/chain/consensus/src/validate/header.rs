@@ -1,4 +1,4 @@
-use bq_primitives::{Header, Height, PowKey, SealedHeader, Target, Timestamp};
+use bq_primitives::{Header, Height, NamedHeader, PowKey, SealedHeader, Target, Timestamp};
 
 use crate::{
     BlockError, Branch, Era, IndexEntry, Params, RequiredBits, TIME_END, entry::extend_with, min_time, pow_key,
@@ -50,9 +50,11 @@ impl ContextualHeader {
 pub fn check_header(
     params: &Params,
     branch: &dyn Branch,
-    sealed: SealedHeader,
+    header: impl Into<NamedHeader>,
     now: Timestamp,
 ) -> Result<ContextualHeader, BlockError> {
+    let named: NamedHeader = header.into();
+    let sealed = *named.sealed();
     let header = &sealed.header;
     check_parent(header, branch.tip())?; // 7.1
     check_version(header)?;
@@ -66,7 +68,7 @@ pub fn check_header(
     let required = required_bits(params, branch);
     let target = check_bits(&required, header)?; // 7.5
     let key = key(params, branch, header)?;
-    let entry = extend_with(era, &required, branch.tip(), header, sealed.id())?;
+    let entry = extend_with(era, &required, branch.tip(), header, named.id())?;
     Ok(ContextualHeader { sealed, entry, target, key })
 }
 

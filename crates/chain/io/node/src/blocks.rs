@@ -5,7 +5,7 @@ use bq_consensus::{
     BlockError, Consequence, ContextualHeader, IndexEntry, ProvenHeader, SealedHeader, WellFormedBlock, check_body,
     check_header, check_proof,
 };
-use bq_primitives::{Block, BlockId, Timestamp};
+use bq_primitives::{Block, BlockId, NamedHeader, Timestamp};
 use bq_store::{NewHeader, StoreChange};
 use bq_tree::BlockState;
 
@@ -35,14 +35,14 @@ impl Node {
     fn try_accept(&self, block: Block) -> Result<BlockId, SubmitBlockError> {
         let Block { header, seal, .. } = block;
         let sealed = SealedHeader { header, seal };
-        let id = sealed.id();
-        let proven = match self.place(sealed, id) {
+        let named = NamedHeader::from(sealed);
+        let proven = match self.place(named) {
             Ok(Place::Known(entry)) => ProvenHeader::assume(sealed, entry),
             Ok(Place::New(header)) => check_proof(*header, self.pow.as_ref()).map_err(refused)?,
             Err(SubmitBlockError::TooEarly(reason)) => {
                 // Twice the limit ahead of the clock: waits at most as long as the limit itself.
                 let limit = self.latest_time().0.saturating_add(self.params.future_limit_secs);
-                self.writer.lock().held.hold(id, block, Timestamp(limit));
+                self.writer.lock().held.hold(named.id(), block, Timestamp(limit));
                 return Err(SubmitBlockError::TooEarly(reason));
             }
             Err(error) => return Err(error),
@@ -60,8 +60,8 @@ impl Node {
     }
 
     /// SPEC 7.1 to 7.5, in the tree as it is now.
-    fn place(&self, sealed: SealedHeader, id: BlockId) -> Result<Place, SubmitBlockError> {
-        let parent_id = sealed.header.parent_id;
+    fn place(&self, named: NamedHeader) -> Result<Place, SubmitBlockError> {
+        let (id, parent_id) = (named.id(), named.sealed().header.parent_id);
         let tree = self.tree.read();
         match tree.state(&id) {
             Some(BlockState::Connected | BlockState::BodyStored) => return Err(SubmitBlockError::Duplicate),
@@ -78,7 +78,7 @@ impl Node {
             Some(BlockState::Connected | BlockState::BodyStored | BlockState::HeaderKnown) => {}
         }
         let branch = tree.branch(&parent_id).ok_or(SubmitBlockError::UnknownParent(parent_id))?;
-        let header = check_header(&self.params, &branch, sealed, self.now()).map_err(refused)?;
+        let header = check_header(&self.params, &branch, named, self.now()).map_err(refused)?;
         if self.allow_key(&tree, &parent_id, &header) {
             Ok(Place::New(Box::new(header)))
         } else {

@@ -4,7 +4,7 @@ use bq_chain_api::{AddHeadersError, BlockRefusal, HeaderSource, HeaderTip, Heade
 use bq_consensus::{
     BlockError, Branch, Consequence, ContextualHeader, ProvenHeader, SealedHeader, check_header, check_proof,
 };
-use bq_primitives::{BlockId, Height, PowKey, Work};
+use bq_primitives::{BlockId, Height, NamedHeader, PowKey, Work};
 use bq_store::{NewHeader, StoreChange};
 use bq_tree::{BlockState, BlockTree, HeaderRun};
 use rayon::prelude::*;
@@ -35,8 +35,9 @@ impl Node {
         source: HeaderSource,
         run: &[SealedHeader],
     ) -> Result<HeadersAdded, AddHeadersError> {
-        check_linked(run)?;
-        let (mut new, mut rest) = (0, run);
+        let run: Vec<_> = run.iter().copied().map(NamedHeader::from).collect();
+        check_linked(&run)?;
+        let (mut new, mut rest) = (0, run.as_slice());
         while !rest.is_empty() {
             let Segment { contextual, covered, failure, foreign_key } = self.check_run(source, rest)?;
             for group in contextual.chunks(PROOFS_AT_ONCE) {
@@ -58,28 +59,28 @@ impl Node {
     }
 
     /// The headers of a run that are new and keep the rules, up to the first that breaks one or needs a foreign table.
-    fn check_run(&self, source: HeaderSource, run: &[SealedHeader]) -> Result<Segment, AddHeadersError> {
+    fn check_run(&self, source: HeaderSource, run: &[NamedHeader]) -> Result<Segment, AddHeadersError> {
         let tree = self.tree.read();
         let low_work = self.low_work.lock();
         let is_known = |id: &BlockId| tree.state(id).is_some() || low_work.contains(id);
-        let known = run.iter().take_while(|sealed| is_known(&sealed.id())).count();
-        for sealed in &run[..known] {
-            let id = sealed.id();
+        let known = run.iter().take_while(|named| is_known(&named.id())).count();
+        for named in &run[..known] {
+            let id = named.id();
             if tree.state(&id) == Some(BlockState::Invalid) {
                 return Err(known_invalid(id));
             }
         }
         let done = Segment { contextual: Vec::new(), covered: known, failure: None, foreign_key: None };
         let Some(first) = run.get(known) else { return Ok(done) };
-        let mut branch = branch_below(&tree, &low_work, first.header.parent_id)?;
+        let mut branch = branch_below(&tree, &low_work, first.sealed().header.parent_id)?;
         drop(low_work);
-        let usual_keys = self.usual_keys(&tree, &first.header.parent_id);
+        let usual_keys = self.usual_keys(&tree, &first.sealed().header.parent_id);
         let Segment { mut contextual, mut covered, .. } = done;
-        for sealed in &run[known..] {
-            let header = match check_header(&self.params, &branch, *sealed, self.now()) {
+        for named in &run[known..] {
+            let header = match check_header(&self.params, &branch, *named, self.now()) {
                 Ok(header) => header,
                 Err(error) => {
-                    let failure = Some(refused(sealed.id(), error));
+                    let failure = Some(refused(named.id(), error));
                     return Ok(Segment { contextual, covered, failure, foreign_key: None });
                 }
             };
@@ -189,10 +190,10 @@ pub(crate) fn header_tip(tree: &BlockTree) -> HeaderTip {
     HeaderTip { id: best.id, height: best.height, chain_work: best.chain_work }
 }
 
-fn check_linked(run: &[SealedHeader]) -> Result<(), AddHeadersError> {
+fn check_linked(run: &[NamedHeader]) -> Result<(), AddHeadersError> {
     let pairs = run.iter().zip(run.iter().skip(1)).enumerate();
     for (position, (parent, child)) in pairs {
-        if child.header.parent_id != parent.id() {
+        if child.sealed().header.parent_id != parent.id() {
             return Err(AddHeadersError::NotAChain { position: position + 1 });
         }
     }
