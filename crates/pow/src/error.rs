@@ -60,12 +60,6 @@ impl PowError {
             Self::EpochTooHigh { .. } | Self::Memory { .. } | Self::WrongDataset => false,
         }
     }
-
-    /// Points against a peer that relayed this as a block; 100 is a ban.
-    #[must_use]
-    pub const fn misbehavior(&self) -> u32 {
-        if self.is_invalid_proof() { 100 } else { 0 }
-    }
 }
 
 fn hex(bytes: &[u8; 32]) -> PowHash {

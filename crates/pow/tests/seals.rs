@@ -133,5 +133,5 @@ fn an_epoch_above_the_last_is_refused() {
     let refused = PowVerifier::default().prepare(&PowKey::Ethash(32_640));
     let error = refused.unwrap_err();
     assert_eq!(error, PowError::EpochTooHigh { got: 32_640, max: 32_639 });
-    assert_eq!(error.misbehavior(), 0);
+    assert!(!error.is_invalid_proof());
 }

@@ -75,10 +75,4 @@ impl AdmitError {
             Self::Duplicate(_) | Self::Full => 0,
         }
     }
-
-    /// A sender may offer the same transaction again later and succeed.
-    #[must_use]
-    pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::Full | Self::NotYetValid { .. } | Self::FamilyTooLarge { .. } | Self::Conflict { .. })
-    }
 }

@@ -20,6 +20,7 @@ pub struct Mempool {
     pub(crate) spenders: BTreeMap<OutPoint, TxId>,
     /// Every transaction by the density of itself with its descendants: the first is the next to be evicted.
     pub(crate) worst_first: BTreeSet<EvictionKey>,
+    /// Encoded bytes of everything that waits; never above [`MempoolLimits::bytes_max`].
     pub(crate) bytes: usize,
     pub(crate) weight: u64,
     pub(crate) arrivals: u64,
@@ -76,12 +77,6 @@ impl Mempool {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
-    }
-
-    /// Encoded bytes of everything that waits; never above [`MempoolLimits::bytes_max`].
-    #[must_use]
-    pub const fn encoded_bytes(&self) -> usize {
-        self.bytes
     }
 
     /// Weight of everything that waits.

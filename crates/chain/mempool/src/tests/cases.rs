@@ -136,7 +136,7 @@ fn a_full_pool_drops_the_worst_and_nothing_for_a_worse_newcomer() {
     for (tx, fee) in [(&first, 500), (&child, 600), (&other, 5_000)] {
         pool.admit(candidate(tx.clone(), fee), NEXT).unwrap();
     }
-    assert_eq!(pool.encoded_bytes(), bytes_max);
+    assert_eq!(pool.bytes, bytes_max);
     let before: Vec<_> = pool.iter().map(|tx| tx.txid).collect();
     // Two inputs: its bytes would push out more than one, its density is the lowest of all.
     let worse = transaction(&[confirmed(5), confirmed(6)], 1, 4);
@@ -168,7 +168,7 @@ fn a_block_confirms_some_and_displaces_others() {
     let offered: Vec<_> = offered.iter().map(|candidate| candidate.transaction.txid()).collect();
     assert_eq!(offered, [child.txid()], "its parent left the chain");
     assert!(pool.is_empty());
-    assert_eq!((pool.encoded_bytes(), pool.weight().units()), (0, 0));
+    assert_eq!((pool.bytes, pool.weight().units()), (0, 0));
 }
 
 #[test]

@@ -44,7 +44,7 @@ fn inputs_of(offered: &[Transaction], inputs: &[(Option<prop::sample::Index>, u3
 fn check_agreement(pool: &Mempool, model: &Model) {
     assert_eq!(pool.len(), model.waiting.len());
     assert!(model.waiting.iter().all(|tx| pool.contains(&tx.txid)));
-    assert_eq!(pool.encoded_bytes(), model.bytes());
+    assert_eq!(pool.bytes, model.bytes());
     assert_eq!(pool.worst_first.len(), pool.len());
     let inputs: usize = pool.iter().map(|tx| tx.transaction.inputs.len()).sum();
     assert_eq!(pool.spenders.len(), inputs);
