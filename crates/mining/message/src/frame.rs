@@ -1,6 +1,10 @@
-use bq_primitives::tagged_hash;
+use std::sync::LazyLock;
+
+use bq_primitives::{TaggedHasher, tagged_hash};
 
 use crate::{BootEpoch, FrontEndId, Share, ShareSequence};
+
+static NODE: LazyLock<TaggedHasher> = LazyLock::new(|| TaggedHasher::new("BQIP0002/frame-node"));
 
 /// The most shares of one frame.
 pub const FRAME_SHARES_MAX: usize = 256;
@@ -50,7 +54,7 @@ impl FrameDigest {
             level = level
                 .chunks(2)
                 .map(|pair| match pair {
-                    [left, right] => tagged_hash("BQIP0002/frame-node", &[left, right]),
+                    [left, right] => NODE.hash(&[left, right]),
                     [alone] => *alone,
                     _ => [0; 32],
                 })

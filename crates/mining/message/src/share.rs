@@ -1,8 +1,8 @@
-use std::fmt;
+use std::{fmt, sync::LazyLock};
 
 use bq_primitives::{
-    Algorithm, BlockId, DecodeError, Decoder, Height, KeyHash, NetworkDifficulty, ShareDifficulty, WorkerName,
-    tagged_hash,
+    Algorithm, BlockId, DecodeError, Decoder, Height, KeyHash, NetworkDifficulty, ShareDifficulty, TaggedHasher,
+    WorkerName,
 };
 
 /// A share whose proof of work was verified in full: one value from the judge to the books. Difficulties are those frozen
@@ -30,6 +30,8 @@ pub struct Share {
 
 /// Version of the encoding, its first byte.
 const VERSION: u8 = 1;
+
+static LEAF: LazyLock<TaggedHasher> = LazyLock::new(|| TaggedHasher::new("BQIP0002/share"));
 
 impl Share {
     /// The longest encoding.
@@ -91,7 +93,7 @@ impl Share {
     pub fn leaf(&self) -> [u8; 32] {
         let mut bytes = Vec::with_capacity(Self::BYTES_MAX);
         self.encode(&mut bytes);
-        tagged_hash("BQIP0002/share", &[&bytes])
+        LEAF.hash(&[&bytes])
     }
 }
 
