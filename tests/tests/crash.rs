@@ -67,10 +67,11 @@ fn no_acknowledged_share_is_lost() -> Result<()> {
     Ok(())
 }
 
-/// Every share in the log's segments, read as their description says: an 88-byte header, then records of length,
-/// body (the sequence number first) and CRC-32C.
+/// Every share in the log's segments, read as their description says: a 98-byte header, then records whose first byte is
+/// their kind, of a length that the kind gives, with a CRC-32C at their end. Sealed segments count from where the one before
+/// ended, which their names say.
 fn booked_shares(folder: &Path) -> Result<u64> {
-    let mut paths: Vec<_> = std::fs::read_dir(folder.join("data/shares"))?
+    let mut paths: Vec<_> = std::fs::read_dir(folder.join("data/share-log"))?
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<Result<_, _>>()?;
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "seg"));
@@ -78,21 +79,30 @@ fn booked_shares(folder: &Path) -> Result<u64> {
     let mut last = 0;
     for path in paths {
         let bytes = std::fs::read(&path)?;
-        let mut rest = bytes.get(88..).context("segment without a header")?;
+        let name = path.file_stem().and_then(|name| name.to_str()).context("a segment's name")?;
+        let first: u64 = name.trim_start_matches("shares-").parse()?;
+        ensure!(first == last + 1, "{}: begins after {last}", path.display());
+        let salt = u32::from_le_bytes(*bytes[..98].last_chunk().context("a header")?);
+        let mut offset = 98;
         // A live log may be in the middle of a write: a torn tail ends the count.
-        while let Some((record, after)) = whole_record(rest) {
-            let sequence = u64::from_le_bytes(record[2..10].try_into()?);
-            ensure!(sequence == last + 1, "{}: share {sequence} after {last}", path.display());
-            last = sequence;
-            rest = after;
+        while let Some(length) = whole_record(&bytes[offset..], salt, offset) {
+            last += u64::from(matches!(bytes[offset], 3 | 4));
+            offset += length;
         }
     }
     Ok(last)
 }
 
-fn whole_record(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let length = usize::from(u16::from_le_bytes(*bytes.first_chunk()?));
-    let (record, rest) = bytes.split_at_checked(2 + length)?;
-    let (checksum, rest) = rest.split_first_chunk()?;
-    (crc32c::crc32c(record) == u32::from_le_bytes(*checksum)).then_some((record, rest))
+/// Length of the record at the start of `bytes`, which lie at `offset` of their file.
+fn whole_record(bytes: &[u8], salt: u32, offset: usize) -> Option<usize> {
+    let length = match bytes.first()? {
+        1 => 102,
+        2 => 22,
+        3 => 21,
+        4 => 53,
+        _ => return None,
+    };
+    let (body, checksum) = bytes.get(..length)?.split_last_chunk()?;
+    let seed = salt ^ u32::try_from(offset & 0xffff_ffff).ok()?;
+    (crc32c::crc32c_append(seed, body) == u32::from_le_bytes(*checksum)).then_some(length)
 }

@@ -90,7 +90,7 @@ fn a_directory_of_another_network_is_refused() -> Result<()> {
 
 #[test]
 fn damaged_files_are_named() -> Result<()> {
-    for name in ["chain.redb", "ledger.sqlite"] {
+    for name in ["chain.redb", "books.sqlite"] {
         let folder = tempfile::tempdir()?;
         let first = BqProcess::start(folder.path(), &BqOptions::default())?;
         assert!(first.stop()?.success());
