@@ -51,7 +51,7 @@ pub struct PoolBlock {
 
 /// Where a pool block stands. Only the chain moves it.
 ///
-/// `Found -> Immature -> Matured`; `Immature -> Orphaned -> Immature`; `Matured -> Lost -> Matured`.
+/// `Found -> Immature -> Matured`; `Found -> Orphaned -> Immature`; `Immature -> Orphaned`; `Matured -> Lost -> Matured`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum BlockState {
     /// Submitted, nothing booked.
@@ -60,7 +60,7 @@ pub enum BlockState {
     Immature,
     /// On the best chain, payable (T11).
     Matured,
-    /// Off the best chain, its credit reversed (T12).
+    /// Off the best chain: its credit reversed (T12), or the chain moved past it before it had one.
     Orphaned,
     /// Off the best chain after it had matured (T13).
     Lost,

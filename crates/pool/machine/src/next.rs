@@ -39,7 +39,7 @@ pub struct Outside {
 pub fn next(state: &State, outside: &Outside) -> Result<Vec<Command>, Fault> {
     let mut commands: Vec<Command> = state
         .blocks()
-        .filter(|block| block.state == BlockState::Found && !is_past(state, block))
+        .filter(|block| block.state == BlockState::Found)
         .map(|block| Command::Submit(block.candidate.id))
         .collect();
     for payout in state.payouts() {
@@ -84,10 +84,4 @@ fn round_has_room(state: &State, now_ms: u64) -> bool {
     let elapsed = now_ms.checked_sub(round.started_ms);
     let is_over = elapsed.is_none_or(|elapsed| elapsed >= terms.interval_ms);
     round.payouts == 0 || is_over || round.payouts < terms.round_payouts_max
-}
-
-/// The chain has moved so far past a block that it cannot join any more.
-fn is_past(state: &State, block: &crate::PoolBlock) -> bool {
-    let (Some(tip), Some(opened)) = (state.tip(), state.opened()) else { return false };
-    tip.height.above(block.candidate.height).is_some_and(|above| above > opened.maturity)
 }

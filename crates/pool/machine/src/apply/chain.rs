@@ -14,6 +14,7 @@ impl State {
             ChainEvent::Way(way) => self.follow(step, way)?,
             ChainEvent::Base(base) => self.rebase(step, base)?,
         }
+        self.give_up(step);
         self.end_recovery();
         self.forget();
         Ok(())
@@ -191,6 +192,19 @@ impl State {
 
     fn coins_where(&self, wanted: impl Fn(&crate::PoolCoin) -> bool) -> Vec<OutPoint> {
         self.coins.iter().filter(|(_, coin)| wanted(coin)).map(|(outpoint, _)| *outpoint).collect()
+    }
+
+    /// Found blocks that the chain has moved past by more than maturity: nothing was booked, and they are not submitted again. One
+    /// that joins all the same is credited.
+    fn give_up(&mut self, step: &mut Step<'_>) {
+        let (Some(opened), Some(tip)) = (self.opened, self.tip) else { return };
+        let is_past = |height: Height| tip.height.above(height).is_some_and(|above| above > opened.maturity);
+        for block in self.blocks.values_mut() {
+            if block.state == BlockState::Found && is_past(block.candidate.height) {
+                block.state = BlockState::Orphaned;
+                step.applied.blocks.insert(block.candidate.id);
+            }
+        }
     }
 
     /// Drops what no way within the horizon can move any more: the state must not grow with the pool's age.

@@ -279,3 +279,30 @@ fn terms_hold_for_shares_after_them() {
     assert_eq!(world.balance(LedgerAccount::FeeIncome(Algorithm::Sha256d)), REWARD / 100 + REWARD / 2);
     assert_eq!(world.state.accounts().find(&miner(1)).map(|account| account.0), Some(1));
 }
+
+#[test]
+fn a_found_block_that_the_chain_moved_past_is_given_up_and_credited_if_it_joins_all_the_same() {
+    let mut world = World::new();
+    world.share(1, 1);
+    let parent = world.chain.tip;
+    let stale = world.find_block(parent, true);
+    for _ in 0..11 {
+        world.mine(false);
+    }
+    world.settle();
+    let submits = |world: &World| {
+        let commands = crate::next(&world.state, &world.outside()).expect("sound");
+        commands.contains(&crate::Command::Submit(stale))
+    };
+    assert!(submits(&world), "it may still join");
+    world.mine(false);
+    world.settle();
+    assert!(!submits(&world));
+    assert_eq!(world.state.block(&stale).map(|block| block.state), Some(BlockState::Orphaned));
+    world.chain.tip = stale;
+    for _ in 0..12 {
+        world.mine(false);
+    }
+    world.settle();
+    assert_eq!(world.state.block(&stale).map(|block| block.state), Some(BlockState::Matured));
+}
