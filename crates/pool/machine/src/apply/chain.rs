@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bq_primitives::{BlockId, Height, OutPoint};
+use bq_primitives::{BlockId, Height, OutPoint, TxId};
 
 use super::Step;
-use crate::{BlockState, ChainBase, ChainEvent, ChainWay, Fault, Origin, Received, Spent, State, Tip};
+use crate::{BlockState, ChainBase, ChainEvent, ChainWay, Fault, Origin, PayoutState, Received, Spent, State, Tip};
 
 impl State {
     pub(super) fn chain(&mut self, step: &mut Step<'_>, event: &ChainEvent) -> Result<(), Fault> {
@@ -211,13 +211,25 @@ impl State {
     fn forget(&mut self) {
         let (Some(opened), Some(tip)) = (self.opened, self.tip) else { return };
         let is_old = |height: Height| tip.height.above(height).is_some_and(|above| above > opened.horizon);
-        self.blocks.retain(|_, block| block.state == BlockState::Immature || !is_old(block.candidate.height));
+        // What may prove that an open payout is void is kept until the payout is closed: without it that could never be proved.
+        let open = self.payouts.values().filter(|payout| payout.is_open());
+        let needed: BTreeSet<OutPoint> =
+            open.flat_map(|payout| &payout.planned.inputs).map(|input| input.outpoint).collect();
+        let makers: BTreeSet<TxId> = needed.iter().map(|outpoint| outpoint.txid).collect();
+        self.blocks.retain(|_, block| {
+            let is_kept = block.state == BlockState::Immature || makers.contains(&block.candidate.coinbase);
+            is_kept || !is_old(block.candidate.height)
+        });
         let is_buried = |height: Option<Height>| height.is_some_and(is_old);
-        self.coins.retain(|_, coin| !is_buried(coin.spent.map(|spent| spent.height)));
-        self.payouts.retain(|_, payout| match payout.state {
-            crate::PayoutState::Final => !is_buried(payout.confirmed),
-            crate::PayoutState::Void => !is_buried(payout.voided),
-            crate::PayoutState::Planned | crate::PayoutState::Signed => true,
+        self.coins
+            .retain(|outpoint, coin| needed.contains(outpoint) || !is_buried(coin.spent.map(|spent| spent.height)));
+        self.payouts.retain(|_, payout| {
+            let is_gone = match payout.state {
+                PayoutState::Final => is_buried(payout.confirmed),
+                PayoutState::Void => is_buried(payout.voided),
+                PayoutState::Planned | PayoutState::Signed => false,
+            };
+            !is_gone || makers.contains(&payout.planned.txid)
         });
     }
 }

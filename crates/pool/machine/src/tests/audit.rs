@@ -1,0 +1,51 @@
+//! States that legal events reach and that once contradicted the chain, or stopped payouts for good.
+
+use bq_ledger::LedgerAccount;
+use bq_primitives::{BlockId, Height, TxId};
+
+use super::{
+    chain::ToyBlock,
+    world::{MATURITY, POOL, STRANGER, World, atoms, terms},
+};
+use crate::{
+    Act, BlockState, Candidate, ChainEvent, Event, LogHash, LogHead, LogNumber, PayoutState, PayoutTerms, Spent, Terms,
+    Tip,
+};
+
+/// A payout of a matured block, signed, in no block.
+fn open_payout() -> World {
+    let mut world = World::new();
+    world.share(1, 1);
+    world.mine(true);
+    for _ in 1..MATURITY {
+        world.mine(false);
+    }
+    world.settle();
+    assert_eq!(world.state.payouts().map(|payout| payout.state).collect::<Vec<_>>(), [PayoutState::Signed]);
+    world.chain.mempool.clear();
+    world
+}
+
+#[test]
+fn a_payout_whose_coin_was_spent_is_void_also_when_the_log_hears_of_it_long_after() {
+    let mut world = open_payout();
+    let input = world.state.payouts().next().expect("open").planned.inputs[0].outpoint;
+    world.steal(&[input], 0);
+    for _ in 0..250 {
+        world.mine(false); // more than the horizon, in one way
+    }
+    world.follow();
+    world.settle();
+    assert!(world.state.payouts().all(|payout| payout.state == PayoutState::Void));
+}
+
+#[test]
+fn a_payout_whose_block_was_lost_is_void_also_when_the_log_hears_of_it_long_after() {
+    let mut world = open_payout();
+    world.reorg(10, |_| false, false);
+    for _ in 0..250 {
+        world.mine(false);
+    }
+    world.settle();
+    assert!(world.state.payouts().all(|payout| payout.state == PayoutState::Void));
+}
