@@ -56,8 +56,12 @@ impl Keeper {
             }
             for (index, output) in (0_u32..).zip(&transaction.outputs).filter(|(_, output)| output.key_hash == key) {
                 let outpoint = OutPoint { txid: by, index };
+                let is_block_coin = coinbase && is_ours;
+                if !is_block_coin && !self.is_worth_keeping(output.amount) {
+                    continue;
+                }
                 scan.coins.insert(outpoint);
-                if !(coinbase && is_ours) && self.is_worth_keeping(output.amount) {
+                if !is_block_coin {
                     scan.received.push(Received { outpoint, amount: output.amount, height, coinbase });
                 }
             }

@@ -49,3 +49,17 @@ fn a_payout_whose_block_was_lost_is_void_also_when_the_log_hears_of_it_long_afte
     world.settle();
     assert!(world.state.payouts().all(|payout| payout.state == PayoutState::Void));
 }
+
+#[test]
+fn dust_that_comes_and_goes_between_two_looks_stops_nothing() {
+    let mut world = World::new();
+    let from = world.chain.tip();
+    let tip = Tip { id: BlockId([9; 32]), height: Height(from.height.0 + 2) };
+    let outpoint = bq_primitives::OutPoint { txid: TxId([3; 32]), index: 0 };
+    let received = crate::Received { outpoint, amount: atoms(10), height: Height(from.height.0 + 1), coinbase: false };
+    let spent = Spent { by: TxId([4; 32]), height: tip.height, explained: false };
+    let way =
+        crate::ChainWay { fork: from, tip, joined: vec![], received: vec![received], spent: vec![(outpoint, spent)] };
+    world.append(Event::Chain(ChainEvent::Way(way)));
+    assert_eq!(world.state.coins().count(), 0);
+}
