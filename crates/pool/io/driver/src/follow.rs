@@ -1,5 +1,7 @@
 //! The log follows the node's chain, block by block, and waits where the node cannot say what happened.
 
+use std::collections::BTreeSet;
+
 use bq_chain_api::{Coin, NodeError, Route, TransactionStatus};
 use bq_pool_machine::{ChainBase, ChainEvent, ChainWay, Event, Fault, Received, Spent, Tip};
 use bq_primitives::{BlockId, Height, OutPoint};
@@ -99,16 +101,18 @@ impl Keeper {
     }
 
     fn base(&self, tip: Tip) -> Result<ChainBase, PoolError> {
-        let (blocks, coins, inputs) = {
+        let (blocks, coins, known, inputs) = {
             let state = self.state.read();
             let blocks: Vec<(Height, BlockId)> =
                 state.blocks().map(|block| (block.candidate.height, block.candidate.id)).collect();
             let coins: Vec<OutPoint> =
                 state.coins().filter(|(_, coin)| coin.spent.is_none()).map(|(outpoint, _)| outpoint).collect();
+            let of_blocks = state.blocks().flat_map(|block| block.candidate.coins()).map(|(outpoint, _)| outpoint);
+            let known: BTreeSet<OutPoint> = of_blocks.chain(coins.iter().copied()).collect();
             let open = state.payouts().filter(|payout| payout.is_open());
             let inputs: Vec<OutPoint> =
                 open.flat_map(|payout| &payout.planned.inputs).map(|input| input.outpoint).collect();
-            (blocks, coins, inputs)
+            (blocks, coins, known, inputs)
         };
         let mut joined = Vec::new();
         for (height, id) in blocks {
@@ -132,7 +136,11 @@ impl Keeper {
                 spent.push((outpoint, Spent { by, height, explained: false }));
             }
         }
-        let received = unspent.iter().filter(|coin| coin.output.amount >= self.config.gift_min).map(received).collect();
+        let received = unspent
+            .iter()
+            .filter(|coin| known.contains(&coin.outpoint) || self.is_worth_keeping(coin.output.amount))
+            .map(received)
+            .collect();
         Ok(ChainBase { tip, joined: joined.into_iter().map(|(_, id)| id).collect(), received, spent })
     }
 

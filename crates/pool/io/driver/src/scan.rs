@@ -124,7 +124,7 @@ impl Keeper {
         Ok(())
     }
 
-    fn is_worth_keeping(&self, amount: bq_primitives::Amount) -> bool {
+    pub(crate) fn is_worth_keeping(&self, amount: bq_primitives::Amount) -> bool {
         // Change of a payout is kept whatever it is worth; the machine tells it from a gift.
         amount >= self.config.gift_min || self.state.read().payouts().any(|payout| payout.planned.change == amount)
     }

@@ -118,9 +118,13 @@ impl State {
             if !self.blocks.get(&id).is_some_and(crate::PoolBlock::is_on_chain) {
                 self.join(step, &id)?;
             }
-            self.keep_coins(&id, &unspent, &spent);
+            self.find_coins(&id, &unspent, &spent);
         }
         self.mature_blocks(step, base.tip.height)?;
+        let gone = self.coins_gone(&joined, &unspent, &spent);
+        for outpoint in gone {
+            self.vanish(step, outpoint)?;
+        }
         for (outpoint, spent) in &base.spent {
             if self.coins.get(outpoint).is_some_and(|coin| coin.spent.is_none()) {
                 self.spend(step, *outpoint, *spent)?;
@@ -167,20 +171,32 @@ impl State {
         Ok(())
     }
 
-    /// The coins of a block as the base has them: one that is neither unspent nor named as spent was spent long ago.
-    fn keep_coins(&mut self, id: &BlockId, unspent: &BTreeMap<OutPoint, &Received>, spent: &BTreeMap<OutPoint, Spent>) {
+    /// Coins of a block that the base has and the state had forgotten.
+    fn find_coins(&mut self, id: &BlockId, unspent: &BTreeMap<OutPoint, &Received>, spent: &BTreeMap<OutPoint, Spent>) {
         let Some(block) = self.blocks.get(id) else { return };
         let coins: Vec<_> = block.candidate.coins().collect();
         for (outpoint, amount) in coins {
             let is_known = unspent.contains_key(&outpoint) || spent.contains_key(&outpoint);
-            match self.coins.get(&outpoint) {
-                None if is_known => self.add_block_coin(id, outpoint, amount),
-                Some(coin) if !is_known && coin.spent.is_none() => {
-                    self.coins.remove(&outpoint);
-                }
-                _ => {}
+            if is_known && !self.coins.contains_key(&outpoint) {
+                self.add_block_coin(id, outpoint, amount);
             }
         }
+    }
+
+    /// Coins of joined blocks that the base has neither unspent nor spent: something spent them long ago. Immature ones
+    /// cannot have been.
+    fn coins_gone(
+        &self,
+        joined: &BTreeSet<BlockId>,
+        unspent: &BTreeMap<OutPoint, &Received>,
+        spent: &BTreeMap<OutPoint, Spent>,
+    ) -> Vec<OutPoint> {
+        let matured =
+            joined.iter().filter_map(|id| self.blocks.get(id)).filter(|block| block.state == BlockState::Matured);
+        let coins = matured.flat_map(|block| block.candidate.coins()).map(|(outpoint, _)| outpoint);
+        let is_named = |outpoint: &OutPoint| unspent.contains_key(outpoint) || spent.contains_key(outpoint);
+        let is_free = |outpoint: &OutPoint| self.coins.get(outpoint).is_some_and(|coin| coin.spent.is_none());
+        coins.filter(|outpoint| !is_named(outpoint) && is_free(outpoint)).collect()
     }
 
     /// Ids of `joined` at a height.

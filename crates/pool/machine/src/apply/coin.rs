@@ -88,11 +88,16 @@ impl State {
         step.book(self, lines)
     }
 
-    /// A coin that no block of the pool made is gone with its transaction. Change goes without a line: its payout is open
-    /// again and holds it in flight.
+    /// A coin is gone with its transaction, or was spent by what the chain cannot name any more. Change of a payout that is
+    /// open again goes without a line: the payout holds it in flight. Every other coin that the books hold is missing (T41).
     pub(super) fn vanish(&mut self, step: &mut Step<'_>, outpoint: OutPoint) -> Result<(), Fault> {
         let Some(coin) = self.coins.get(&outpoint).copied() else { return Ok(()) };
-        if let (Origin::Stranger { booked: true, .. }, Some(credit)) = (coin.origin, self.books_as(&coin)) {
+        let books = self.books_as(&coin);
+        if let (Origin::Block(_) | Origin::Change(_), Some(credit)) = (coin.origin, books) {
+            let cause = Cause::SpentOutside { event: step.number.0 };
+            step.book(self, vec![Transfer { cause, debit: LedgerAccount::Missing, credit, amount: coin.amount }])?;
+        }
+        if let (Origin::Stranger { booked: true, .. }, Some(credit)) = (coin.origin, books) {
             let cause = Cause::OutsideUndone { event: step.number.0 };
             let gift = Amount::from_atoms(self.books.balance(LedgerAccount::GiftIncome))?.min(coin.amount);
             let parts =

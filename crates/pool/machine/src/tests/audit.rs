@@ -63,3 +63,23 @@ fn dust_that_comes_and_goes_between_two_looks_stops_nothing() {
     world.append(Event::Chain(ChainEvent::Way(way)));
     assert_eq!(world.state.coins().count(), 0);
 }
+
+#[test]
+fn coins_that_a_base_does_not_know_are_missing() {
+    for paid in [false, true] {
+        let mut world = open_payout();
+        if paid {
+            world.calm_down(); // its change is a coin of the books
+            assert_eq!(world.balance(LedgerAccount::ChainInFlight), 0);
+        } else {
+            world.signs = false;
+        }
+        let (joined, known) = world.known();
+        let mut base = world.chain.base(POOL, &joined, &known);
+        base.received.clear();
+        let held = world.balance(LedgerAccount::ChainSpendable) + world.balance(LedgerAccount::ChainInFlight);
+        world.append(Event::Chain(ChainEvent::Base(base)));
+        assert_eq!(world.balance(LedgerAccount::Missing), held);
+        assert!(held > 0);
+    }
+}
