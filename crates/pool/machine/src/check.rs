@@ -77,6 +77,10 @@ impl State {
             None => false,
             Some(coin) => match coin.origin {
                 Origin::Change(parent) if self.payouts.get(&parent).is_some_and(Payout::is_open) => false,
+                // A block of the same template made the coin anew: it is in flight again once that one matured.
+                Origin::Block(id) if self.blocks.get(&id).is_some_and(|block| block.state == BlockState::Immature) => {
+                    false
+                }
                 _ => coin.spent.is_none_or(|spent| spent.by == payout.planned.txid),
             },
         }

@@ -168,11 +168,29 @@ impl State {
             block.state = BlockState::Matured;
             block.lines.clear();
             let mut lines = mature(id, block.generation, &credited)?;
-            // A coin that was made several outputs is one sum for the books; suspense stays what it is.
-            lines.retain(|line| line.amount > Amount::ZERO);
+            self.split_in_flight(&id, &mut lines)?;
             step.applied.blocks.insert(id);
             step.book(self, lines)?;
         }
+        Ok(())
+    }
+
+    /// Coins that an open payout spends are in flight as soon as they mature: it was planned on a lost block of the same
+    /// template, which made the same coins.
+    fn split_in_flight(&self, id: &BlockId, lines: &mut Vec<Transfer>) -> Result<(), Fault> {
+        let Some(block) = self.blocks.get(id) else { return Ok(()) };
+        let is_taken = |outpoint: &OutPoint| {
+            let coin = self.coins.get(outpoint);
+            coin.is_some_and(|coin| self.books_as(coin) == Some(LedgerAccount::ChainInFlight))
+        };
+        let taken = block.candidate.coins().filter(|(outpoint, _)| is_taken(outpoint)).map(|(_, amount)| amount);
+        let taken = Amount::sum(taken)?;
+        if let Some(line) = lines.iter_mut().find(|line| line.debit == LedgerAccount::ChainSpendable) {
+            line.amount = line.amount.checked_sub(taken)?;
+            let in_flight = Transfer { debit: LedgerAccount::ChainInFlight, amount: taken, ..*line };
+            lines.push(in_flight);
+        }
+        lines.retain(|line| line.amount > Amount::ZERO);
         Ok(())
     }
 

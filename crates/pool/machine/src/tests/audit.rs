@@ -51,6 +51,25 @@ fn a_payout_whose_block_was_lost_is_void_also_when_the_log_hears_of_it_long_afte
 }
 
 #[test]
+fn a_block_of_the_same_template_makes_the_coin_of_an_open_payout_anew() {
+    let mut world = open_payout();
+    let first = world.state.blocks().next().expect("one").candidate.clone();
+    let ToyBlock { parent, transactions, .. } = world.chain.blocks[&first.id].clone();
+    let id = BlockId([0x22; 32]);
+    world.append(Event::Candidate(Candidate { id, ..first.clone() }));
+    world.chain.blocks.insert(id, ToyBlock { id, height: first.height, parent, transactions });
+    world.chain.tip = id;
+    for _ in 0..12 {
+        world.chain.tip = world.foreign_block(world.chain.tip, false);
+        world.follow();
+    }
+    assert_eq!(world.state.block(&first.id).map(|block| block.state), Some(BlockState::Lost));
+    assert_eq!(world.state.block(&id).map(|block| block.state), Some(BlockState::Matured));
+    world.calm_down();
+    assert!(world.state.payouts().all(|payout| payout.state == PayoutState::Final));
+}
+
+#[test]
 fn dust_that_comes_and_goes_between_two_looks_stops_nothing() {
     let mut world = World::new();
     let from = world.chain.tip();
