@@ -59,7 +59,9 @@ impl State {
 
     fn note_round(&mut self, time_ms: u64) {
         let interval = self.terms().map_or(0, |terms| terms.payouts.interval_ms);
-        let is_new = self.round.payouts == 0 || time_ms.saturating_sub(self.round.started_ms) >= interval;
+        // As in `next`: a clock that went back begins a new round.
+        let elapsed = time_ms.checked_sub(self.round.started_ms);
+        let is_new = self.round.payouts == 0 || elapsed.is_none_or(|elapsed| elapsed >= interval);
         if is_new {
             self.round = PayoutRound { started_ms: time_ms, payouts: 1 };
         } else {

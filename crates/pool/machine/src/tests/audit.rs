@@ -70,6 +70,27 @@ fn a_block_of_the_same_template_makes_the_coin_of_an_open_payout_anew() {
 }
 
 #[test]
+fn a_clock_that_went_back_does_not_lift_the_limit_of_a_round() {
+    let mut world = World::new();
+    world.decide(Act::Pause).expect("not paused");
+    for number in 1..=20 {
+        world.share(number, 1);
+        world.mine(true);
+    }
+    for _ in 0..30 {
+        world.mine(false);
+    }
+    world.settle();
+    world.decide(Act::Resume).expect("paused");
+    world.now_ms += 1_000_000_000;
+    world.settle();
+    assert_eq!(world.state.payouts().count(), 2);
+    world.now_ms -= 900_000_000;
+    world.settle();
+    assert_eq!(world.state.payouts().count(), 4, "one more round and no more");
+}
+
+#[test]
 fn dust_that_comes_and_goes_between_two_looks_stops_nothing() {
     let mut world = World::new();
     let from = world.chain.tip();
