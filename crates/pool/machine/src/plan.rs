@@ -58,20 +58,37 @@ pub fn plan_withdrawal(state: &State, to: KeyHash, gross: Amount, now_ms: u64) -
     finish(state, PlannedPayout { network_fee: fee, ..draft })
 }
 
-/// The next payment to ourselves of coins that a forgotten payout may spend; nothing when there are none, or they are worth
-/// less than it costs.
+/// The next payment to ourselves of coins that a forgotten payout may spend. Where they are worth less than it costs, the
+/// largest other coin pays for it: a crumb must not hold up a recovery. Nothing when there are none, or no coin pays.
 ///
 /// # Errors
 /// As [`plan_payout`].
 pub fn plan_fence(state: &State, now_ms: u64) -> Result<Option<PlannedPayout>, Fault> {
     let Some(terms) = state.terms().map(|terms| terms.payouts) else { return Ok(None) };
-    let inputs = free_coins(state, &PayoutKind::Fence, terms.inputs_max);
+    let is_suspect = |input: &PayoutInput| state.coin(&input.outpoint).is_some_and(|coin| coin.suspect);
+    let (mut inputs, others): (Vec<_>, Vec<_>) =
+        free_coins(state, &PayoutKind::Fence, u32::MAX).into_iter().partition(is_suspect);
     if inputs.is_empty() {
         return Ok(None);
     }
+    inputs.truncate(usize::try_from(terms.inputs_max).unwrap_or(usize::MAX));
+    if let Some(fence) = fence(state, inputs.clone(), &terms, now_ms)? {
+        return Ok(Some(fence));
+    }
+    inputs.extend(others.first());
+    fence(state, inputs, &terms, now_ms)
+}
+
+/// The payment of these coins to ourselves, if they are worth it.
+fn fence(
+    state: &State,
+    inputs: Vec<PayoutInput>,
+    terms: &PayoutTerms,
+    now_ms: u64,
+) -> Result<Option<PlannedPayout>, Fault> {
     let worth = sum(&inputs)?;
     let draft = draft(state, PayoutKind::Fence, inputs, worth, now_ms);
-    let fee = network_fee(state, &draft, &terms)?;
+    let fee = network_fee(state, &draft, terms)?;
     match worth.checked_sub(fee) {
         Ok(change) if change > Amount::ZERO => {
             finish(state, PlannedPayout { network_fee: fee, change, ..draft }).map(Some)

@@ -111,6 +111,10 @@ impl State {
         if is_fencing != is_fence {
             return refuse(if is_fence { "nothing is to be fenced" } else { "the log is being recovered" });
         }
+        let is_suspect = |input: &crate::PayoutInput| self.coins.get(&input.outpoint).is_some_and(|coin| coin.suspect);
+        if is_fence && !planned.inputs.iter().any(is_suspect) {
+            return refuse("it fences nothing");
+        }
         let mut seen: BTreeSet<OutPoint> = BTreeSet::new();
         for input in &planned.inputs {
             let coin = self.coins.get(&input.outpoint).ok_or(Fault::Coin(input.outpoint))?;
@@ -128,7 +132,8 @@ impl State {
         let fits = match kind {
             PayoutKind::Miners(_) => !matches!(coin.origin, Origin::Stranger { trusted: false, .. }),
             PayoutKind::Withdrawal { .. } => true,
-            PayoutKind::Fence => coin.suspect,
+            // What pays for it may be a coin that is beyond suspicion.
+            PayoutKind::Fence => true,
         };
         fits && self.is_spendable(coin)
     }

@@ -105,6 +105,32 @@ fn dust_that_comes_and_goes_between_two_looks_stops_nothing() {
 }
 
 #[test]
+fn a_crumb_does_not_hold_up_a_recovery() {
+    let mut world = World::new();
+    world.append(Event::Terms(Terms { payouts: PayoutTerms { gift_min: atoms(1), ..terms().payouts }, ..terms() }));
+    world.decide(Act::Pause).expect("not paused");
+    for _ in 0..12 {
+        world.mine(false);
+    }
+    world.gift(100).expect("a stranger has coins");
+    for _ in 0..4 {
+        world.share(1, 1);
+        world.mine(true);
+    }
+    for _ in 0..20 {
+        world.mine(false);
+    }
+    world.settle();
+    assert_eq!(world.balance(LedgerAccount::GiftIncome), 100);
+    let seen = LogHead { number: LogNumber(9_999), hash: LogHash([1; 32]) };
+    world.decide(Act::Recover { seen }).expect("behind");
+    world.decide(Act::Resume).expect("paused");
+    world.calm_down();
+    assert!(world.state.recovery().is_some_and(|recovery| !recovery.open), "it ends");
+    assert!(world.received_by(1) > 0);
+}
+
+#[test]
 fn coins_that_a_base_does_not_know_are_missing() {
     for paid in [false, true] {
         let mut world = open_payout();
