@@ -105,6 +105,15 @@ fn dust_that_comes_and_goes_between_two_looks_stops_nothing() {
 }
 
 #[test]
+fn a_block_of_the_old_key_that_joins_late_is_nobodys() {
+    let mut world = World::new();
+    world.share(1, 1);
+    let id = world.find_block(world.chain.tip, true);
+    world.decide(Act::NewKey { key: STRANGER }).expect("nothing is open");
+    assert!(world.state.block(&id).is_none());
+}
+
+#[test]
 fn a_crumb_does_not_hold_up_a_recovery() {
     let mut world = World::new();
     world.append(Event::Terms(Terms { payouts: PayoutTerms { gift_min: atoms(1), ..terms().payouts }, ..terms() }));
