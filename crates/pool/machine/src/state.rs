@@ -224,6 +224,13 @@ impl State {
         all.filter(|(_, amount)| *amount > 0).collect()
     }
 
+    /// The least worth of a coin that the books know for certain. A stranger's coin below the `gift_min` of its time was left
+    /// alone, also when a lower one holds now.
+    #[must_use]
+    pub fn gift_floor(&self) -> Amount {
+        self.terms.iter().map(|from| from.terms.payouts.gift_min).max().unwrap_or(Amount::ZERO)
+    }
+
     /// Whether a coin may be the input of a payout.
     #[must_use]
     pub fn is_spendable(&self, coin: &PoolCoin) -> bool {

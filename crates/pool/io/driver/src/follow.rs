@@ -152,7 +152,7 @@ impl Keeper {
         if self.node.tip().id != tip.id || state.tip() != Some(tip) {
             return Ok(());
         }
-        let min = self.config.gift_min;
+        let min = state.gift_floor();
         let mut theirs: Vec<OutPoint> =
             coins.iter().filter(|coin| coin.output.amount >= min).map(|coin| coin.outpoint).collect();
         theirs.sort_unstable();

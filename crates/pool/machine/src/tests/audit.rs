@@ -140,6 +140,14 @@ fn a_crumb_does_not_hold_up_a_recovery() {
 }
 
 #[test]
+fn a_lower_gift_min_does_not_make_old_dust_a_difference() {
+    let mut world = World::new();
+    assert_eq!(world.state.gift_floor(), terms().payouts.gift_min);
+    world.append(Event::Terms(Terms { payouts: PayoutTerms { gift_min: atoms(1), ..terms().payouts }, ..terms() }));
+    assert_eq!(world.state.gift_floor(), terms().payouts.gift_min);
+}
+
+#[test]
 fn coins_that_a_base_does_not_know_are_missing() {
     for paid in [false, true] {
         let mut world = open_payout();
