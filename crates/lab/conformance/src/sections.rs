@@ -6,6 +6,7 @@ mod chain;
 mod compact;
 mod ethash;
 mod model;
+mod pool;
 mod randomx;
 mod seals;
 mod stratum;
@@ -61,6 +62,8 @@ fn run_one(run: &mut Run, fields: &Fields, name: &str, value: &Value) -> Result<
         "cases" => run.list::<seals::SealCase>(name, value),
         "share_targets" => run.list::<stratum::ShareTarget>(name, value),
         "share_conversations" => run.list::<stratum::Conversation>(name, value),
+        "pool_frames" => run.list::<pool::Frame>(name, value),
+        "pool_logs" => run.list::<pool::Log>(name, value),
         "hash" => run.list::<randomx::Hash>(name, value),
         "seed_height" => randomx::seed_heights(run, name, value),
         "commitment" => skip(run, name, value, "commitments belong to RandomX v2"),

@@ -56,6 +56,11 @@ fn stratum_shares() {
 }
 
 #[test]
+fn logs_of_a_pool() {
+    check("pool_log.json", &[("pool_frames", 8), ("pool_logs", 4)]);
+}
+
+#[test]
 fn compact_bits() {
     check("compact_bits.json", &[("decode", 59), ("encode", 82), ("work", 9)]);
 }

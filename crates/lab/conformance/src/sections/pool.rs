@@ -1,0 +1,103 @@
+//! The log of a pool (SPEC 8): events from bytes, their hash chain, every balance after each, and frames of shares.
+
+use std::{collections::BTreeMap, ops::ControlFlow};
+
+use bq_ledger::ShareWeight;
+use bq_mining_message::{FrameDigest, Share, SharePosition};
+use bq_pool_machine::{Accounts, Event, Shares, SharesError, State};
+use bq_primitives::{AccountId, Algorithm, Decoder};
+use serde::Deserialize;
+
+use crate::{
+    case::{Case, Fault, Outcome, malformed, same, same_bytes},
+    tables::Tables,
+    values::Array,
+};
+
+/// SPEC 8.6.5.
+#[derive(Deserialize)]
+pub(super) struct Frame {
+    shares: Vec<String>,
+    digest: Array<32>,
+}
+
+impl Case for Frame {
+    fn check(&self, _: &mut Tables) -> Result<Outcome, Fault> {
+        let shares = decode(&self.shares)?;
+        same_bytes("digest", &FrameDigest::of(&shares).0, &self.digest.0)?;
+        Ok(Outcome::Ran)
+    }
+}
+
+/// A log from its first event on.
+#[derive(Deserialize)]
+pub(super) struct Log {
+    name: String,
+    /// Of front end 0, oldest first.
+    shares: Vec<String>,
+    events: Vec<Step>,
+}
+
+#[derive(Deserialize)]
+struct Step {
+    event: String,
+    hash: Array<32>,
+    /// Every balance that is not zero.
+    balances: BTreeMap<String, u64>,
+}
+
+impl Case for Log {
+    fn check(&self, _: &mut Tables) -> Result<Outcome, Fault> {
+        let shares = Written(decode(&self.shares)?);
+        let mut state = State::default();
+        for (number, step) in (1_u64..).zip(&self.events) {
+            let place = format!("{}: event {number}", self.name);
+            let bytes = hex::decode(&step.event).map_err(malformed)?;
+            let event = Event::from_bytes(&bytes).map_err(|error| malformed(format!("{place}: {error}")))?;
+            let applied = state.apply(&event, &shares).map_err(|fault| malformed(format!("{place}: {fault}")))?;
+            same_bytes(format!("{place}: hash"), &applied.head.hash.0, &step.hash.0)?;
+            let balances = state.books().balances().filter(|(_, amount)| *amount > 0);
+            let balances: BTreeMap<String, u64> =
+                balances.map(|(account, amount)| (account.to_string(), amount)).collect();
+            same(format!("{place}: balances"), format!("{balances:?}"), format!("{:?}", step.balances))?;
+            state.check().map_err(|fault| malformed(format!("{place}: {fault}")))?;
+        }
+        Ok(Outcome::Ran)
+    }
+}
+
+/// The shares of a case, in the order of its log.
+struct Written(Vec<Share>);
+
+impl Shares for Written {
+    fn walk_back(
+        &self,
+        algorithm: Algorithm,
+        from: SharePosition,
+        accounts: &Accounts,
+        each: &mut dyn FnMut(AccountId, ShareWeight) -> ControlFlow<()>,
+    ) -> Result<(), SharesError> {
+        let count = usize::try_from(from.sequence.0).unwrap_or(usize::MAX);
+        let newest_first = self.0.iter().take(count).rev().filter(|share| share.algorithm == algorithm);
+        for share in newest_first {
+            let account = accounts.find(&share.payee).ok_or(SharesError::UnknownKey(share.payee))?;
+            if each(account, ShareWeight::of(share.difficulty, share.network_difficulty)).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn decode(shares: &[String]) -> Result<Vec<Share>, Fault> {
+    let one = |text: &String| {
+        let bytes = hex::decode(text).map_err(malformed)?;
+        let mut decoder = Decoder::new(&bytes);
+        let share = Share::decode(&mut decoder).map_err(malformed)?;
+        let mut again = Vec::new();
+        share.encode(&mut again);
+        same_bytes("share", &again, &bytes)?;
+        Ok(share)
+    };
+    shares.iter().map(one).collect()
+}
