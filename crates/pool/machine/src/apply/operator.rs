@@ -243,11 +243,17 @@ impl State {
         if self.accounts.find(&key).is_some() {
             return Err(Fault::Operator("that key is a miner's"));
         }
-        if self.payouts.values().any(Payout::is_open) {
+        if self.payouts.values().any(|payout| payout.state == PayoutState::Signed) {
             return Err(Fault::Operator("a payout of the old key is open: wait until it is final"));
         }
         if self.blocks.values().any(|block| block.state == BlockState::Immature) {
             return Err(Fault::Operator("a reward of the old key is immature: wait until it matured"));
+        }
+        // There are no bytes of those, and nobody can make any now.
+        let unsigned: Vec<Payout> =
+            self.payouts.values().filter(|payout| payout.state == PayoutState::Planned).cloned().collect();
+        for payout in unsigned {
+            self.undo(step, payout)?;
         }
         let cause = Cause::Operator { event: step.number.0 };
         let amount = Amount::from_atoms(self.books.balance(LedgerAccount::ChainSpendable))?;

@@ -239,6 +239,12 @@ impl State {
         if !self.is_void(&payout, proof) {
             return Err(Fault::Payout { payout: id, reason: "it may still confirm" });
         }
+        self.undo(step, payout)
+    }
+
+    /// The lines of T32.
+    pub(super) fn undo(&mut self, step: &mut Step<'_>, payout: Payout) -> Result<(), Fault> {
+        let id = payout.planned.id;
         let cause = Cause::PayoutVoid { payout: id.0 };
         let mut lines: Vec<Transfer> = set_aside(&payout, cause).iter().map(|line| line.reversed(cause)).collect();
         let held = payout.planned.inputs.iter().filter(|input| self.is_in_flight(&payout, &input.outpoint));

@@ -166,3 +166,20 @@ fn coins_that_a_base_does_not_know_are_missing() {
         assert!(held > 0);
     }
 }
+
+#[test]
+fn a_payout_that_the_lost_key_never_signed_does_not_hold_the_new_one_up() {
+    let mut world = World::new();
+    world.signs = false;
+    world.share(1, 1);
+    world.mine(true);
+    for _ in 1..MATURITY {
+        world.mine(false);
+    }
+    world.settle();
+    assert_eq!(world.state.payouts().map(|payout| payout.state).collect::<Vec<_>>(), [PayoutState::Planned]);
+    let owed = world.balance(LedgerAccount::ChainInFlight);
+    world.decide(Act::NewKey { key: STRANGER }).expect("nothing of the old key can confirm");
+    assert_eq!(world.balance(LedgerAccount::Missing), owed);
+    assert!(world.payable(1) > 0, "it is owed again");
+}
