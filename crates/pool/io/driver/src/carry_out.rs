@@ -81,7 +81,7 @@ impl Keeper {
     }
 
     /// The stored bytes and no others, as often as it takes.
-    fn send(&self, id: PayoutId) -> Result<(), PoolError> {
+    pub(crate) fn send(&self, id: PayoutId) -> Result<(), PoolError> {
         let Some(bytes) = self.store.row(RowKind::Signed, &id.to_string())? else {
             return Err(PoolError::Inconsistent(format!("the signed bytes of payout {id} are missing")));
         };

@@ -122,7 +122,7 @@ impl Keeper {
             }
         }
         joined.sort_unstable();
-        let unspent = self.node.coins_of(&self.key_hash())?;
+        let unspent = self.node.coins_of(&self.books_key())?;
         let is_unspent = |outpoint: &OutPoint| unspent.iter().any(|coin| coin.outpoint == *outpoint);
         let mut spent = Vec::new();
         let mut gone: Vec<OutPoint> =
@@ -147,7 +147,7 @@ impl Keeper {
     /// Compares the books' coins with the node's, at the tip where the log stands.
     pub(crate) fn compare_coins(&self) -> Result<(), PoolError> {
         let Some(tip) = self.state.read().tip() else { return Ok(()) };
-        let coins = self.node.coins_of(&self.key_hash())?;
+        let coins = self.node.coins_of(&self.books_key())?;
         let state = self.state.read();
         if self.node.tip().id != tip.id || state.tip() != Some(tip) {
             return Ok(());

@@ -98,7 +98,7 @@ impl Keeper {
 
     fn found(&self, block: Block, share: &Share) {
         let id = block.id();
-        let candidate = self.candidate(&block, Winning::NoShares);
+        let candidate = Self::candidate(&block, Winning::NoShares, self.key_hash());
         let bytes = block.to_bytes();
         let found = Found { candidate, bytes, unwritten: Some(share.clone()), sequence: None };
         self.intake.lock().found.entry(id).or_insert(found);
@@ -130,10 +130,10 @@ impl Keeper {
         Ok(())
     }
 
-    /// A block as the log is told of it.
-    pub(crate) fn candidate(&self, block: &Block, winning: Winning) -> Candidate {
+    /// A block as the log is told of it; `key` is the pool's.
+    pub(crate) fn candidate(block: &Block, winning: Winning, key: KeyHash) -> Candidate {
         let outputs = block.transactions.first().map_or([].as_slice(), |coinbase| coinbase.outputs.as_slice());
-        let ours = (0_u32..).zip(outputs).filter(|(_, output)| output.key_hash == self.key_hash());
+        let ours = (0_u32..).zip(outputs).filter(|(_, output)| output.key_hash == key);
         Candidate {
             id: block.id(),
             height: block.header.height,

@@ -110,6 +110,11 @@ impl Keeper {
         self.signer.key_hash()
     }
 
+    /// The key whose coins the books hold: the log's, also while a new one waits to take its place.
+    pub(crate) fn books_key(&self) -> KeyHash {
+        self.state.read().opened().map_or_else(|| self.key_hash(), |opened| opened.key)
+    }
+
     /// The newest event that is on disk.
     pub(crate) fn written(&self) -> LogHead {
         self.writing.lock().written

@@ -6,12 +6,15 @@ use std::{path::Path, sync::Arc};
 use bq_books::{BookStore, SqliteBooks};
 use bq_chain_api::NodeApi;
 use bq_mining_message::{BootEpoch, FrameHeader, ShareSequence};
-use bq_pool_machine::{Act, Event, EventError, Fault, LogHead, LogNumber, Opened, Operator, State};
+use bq_pool_machine::{
+    Act, Event, EventError, Fault, LogHead, LogNumber, Opened, Operator, PayoutId, PayoutState, State,
+};
 use bq_segments::{Disk, LogIdentity, LogOptions, RealDisk, ShareLog};
 
 use crate::{
     PayoutSigner, PoolConfig, PoolError,
     clock::Clock,
+    follow::Progress,
     keeper::{Keeper, Parts},
     source::OwnShares,
     submitter::Submitter,
@@ -54,6 +57,7 @@ impl Keeper {
         let keeper = Self::new(parts);
         keeper.begin(&opened)?;
         keeper.take_in_tail()?;
+        keeper.change_key(&opened)?;
         if keeper.state.read().terms() != Some(&terms) {
             keeper.tell(&Event::Terms(terms), Vec::new())?;
         }
@@ -67,14 +71,30 @@ impl Keeper {
         match known {
             None => self.tell(&Event::Opened(*opened), Vec::new()).map(|_| ()),
             Some(known) if known.key == opened.key => Ok(()),
-            Some(_) if self.config.accept_new_key => {
-                let act = Act::NewKey { key: opened.key };
-                let (who, reason) = ("operator".to_owned(), "started with --new-key".to_owned());
-                let operator = Operator { act, who, reason, time_ms: Clock::unix_ms() };
-                self.tell(&Event::Operator(operator), Vec::new()).map(|_| ())
-            }
+            Some(_) if self.config.accept_new_key => Ok(()),
             Some(known) => Err(PoolError::WrongKey { log: known.key, file: opened.key }),
         }
+    }
+
+    /// Gives the log's key up for the file's. What of the old one matures or is buried by now is told first: a refusal says to
+    /// wait, and this is what the wait comes to.
+    fn change_key(&self, opened: &Opened) -> Result<(), PoolError> {
+        if self.books_key() == opened.key {
+            return Ok(());
+        }
+        while self.follow()? == Progress::More {}
+        let signed: Vec<PayoutId> = {
+            let state = self.state.read();
+            let open = state.payouts().filter(|payout| payout.state == PayoutState::Signed && !payout.is_confirmed());
+            open.map(|payout| payout.planned.id).collect()
+        };
+        for payout in signed {
+            self.send(payout)?;
+        }
+        let act = Act::NewKey { key: opened.key };
+        let (who, reason) = ("operator".to_owned(), "started with --new-key".to_owned());
+        let operator = Operator { act, who, reason, time_ms: Clock::unix_ms() };
+        self.tell(&Event::Operator(operator), Vec::new()).map(|_| ())
     }
 
     /// Shares that were acknowledged and not told to the books before the process ended.

@@ -36,7 +36,7 @@ impl Keeper {
         if self.intake.lock().found(&id).is_some() {
             return Ok(None);
         }
-        let key = self.key_hash();
+        let key = self.books_key();
         let is_ours = self.state.read().block(&id).is_some() || self.adopt_block(block)?;
         if is_ours {
             scan.joined.push(id);
@@ -73,7 +73,8 @@ impl Keeper {
     /// is looked for; a block without one pays the newest window.
     fn adopt_block(&self, block: &Block) -> Result<bool, PoolError> {
         let Some(coinbase) = block.transactions.first() else { return Ok(false) };
-        if !coinbase.outputs.iter().any(|output| output.key_hash == self.key_hash()) {
+        let key = self.books_key();
+        if !coinbase.outputs.iter().any(|output| output.key_hash == key) {
             return Ok(false);
         }
         let id = block.id();
@@ -94,7 +95,7 @@ impl Keeper {
             (None, Some(_)) => Winning::NoShares,
             (None, None) => return Ok(false),
         };
-        let candidate = self.candidate(block, winning);
+        let candidate = Self::candidate(block, winning, key);
         tracing::warn!(block = %id, height = candidate.height.0, ?winning, "adopted a block of the pool that was not in the log");
         self.tell(&bq_pool_machine::Event::Candidate(candidate), Vec::new())?;
         Ok(true)

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use bq_pool_machine::Fault;
+
 use super::{
     fake_node::MATURITY,
     world::{Death, World, key},
@@ -56,6 +58,27 @@ fn another_key_file_is_refused_unless_the_old_key_is_given_up() {
     world.config.accept_new_key = true;
     world.try_open(&Death::default()).expect("given up");
     world.settle();
+    assert!(world.names().contains(&"coins_missing"), "{:?}", world.names());
+}
+
+#[test]
+fn a_lost_key_is_given_up_once_its_rewards_matured() {
+    let mut world = World::new();
+    world.mine_share(1, 100);
+    world.find_block(1, 500);
+    world.settle();
+    assert!(world.immature(1) > 0);
+    world.close();
+    world.key = key(0xbb);
+    world.config.accept_new_key = true;
+    let early = world.try_open(&Death::default());
+    assert!(matches!(early, Err(PoolError::Fault(Fault::Operator(_)))), "{early:?}");
+    // No pool runs with the old key any more: each start tells the log what came meanwhile.
+    world.node.mine_many(MATURITY);
+    world.try_open(&Death::default()).expect("it matured");
+    world.settle();
+    assert_eq!(world.immature(1), 0);
+    assert!(world.payable(1) > 0);
     assert!(world.names().contains(&"coins_missing"), "{:?}", world.names());
 }
 
