@@ -8,7 +8,7 @@ const ORDER = ["sha256d", "randomx", "ethash"];
 const HISTORY = 120;
 const POLL_MS = 5000;
 
-const state = { pool: null, blocks: [], connect: null, address: "", history: {}, seen: new Set(), first: true };
+const state = { pool: null, health: null, blocks: [], connect: null, address: "", history: {}, seen: new Set(), first: true };
 
 // ---- building nodes -------------------------------------------------------------------------------------------
 
@@ -123,9 +123,7 @@ function lane(name, view) {
 function showPool() {
   const pool = state.pool;
   $("network").textContent = pool.network;
-  const alarm = $("alarm");
-  alarm.hidden = pool.ledger_imbalance === "0";
-  alarm.textContent = alarm.hidden ? "" : `The books do not balance by ${pool.ledger_imbalance} atoms. Payouts should be stopped.`;
+  showAlarm();
   const names = [...ORDER, ...Object.keys(pool.algorithms).filter((name) => !ORDER.includes(name))];
   fill($("lanes"), ...names.filter((name) => pool.algorithms[name]).map((name) => lane(name, pool.algorithms[name])));
   const orphaned = pool.blocks_orphaned ? [" ", el("small", {}, `${pool.blocks_orphaned} orphaned`)] : [];
@@ -140,6 +138,22 @@ function showPool() {
     pair("Fee and scheme", `${(pool.fee_bp / 100).toFixed(2)} %`, " ", el("small", {}, pool.scheme.toUpperCase())),
     pair("Paid from", coins(pool.payout_min), " ", el("small", {}, `after ${pool.coinbase_maturity} blocks`)));
   $("stamp").textContent = `as of ${new Date().toLocaleTimeString()}`;
+}
+
+// What people should know: the same list as /health, metrics and `bq status`.
+function showAlarm() {
+  const lines = [];
+  if (state.pool.ledger_imbalance !== "0") {
+    lines.push(el("li", {}, `The books do not balance by ${state.pool.ledger_imbalance} atoms. Payouts should be stopped.`));
+  }
+  for (const [component, view] of Object.entries(state.health ? state.health.components : {})) {
+    for (const condition of view.conditions) {
+      const name = el("b", {}, `${component}: ${condition.name.replaceAll("_", " ")}`);
+      lines.push(el("li", {}, name, ` — ${condition.reason} (`, since(condition.since), ")"));
+    }
+  }
+  $("alarm").hidden = lines.length === 0;
+  fill($("alarm"), el("ul", {}, ...lines));
 }
 
 function showTip(height, seconds) {
@@ -286,9 +300,11 @@ async function get(path) {
 
 async function refresh() {
   try {
-    const [pool, blocks] = await Promise.all([get("/api/v1/pool"), get("/api/v1/blocks?limit=25")]);
+    const [pool, blocks, health] =
+      await Promise.all([get("/api/v1/pool"), get("/api/v1/blocks?limit=25"), get("/health")]);
     if (!state.pool || pool.tip_id !== state.pool.tip_id) showTip(pool.height, state.tipTime);
     state.pool = pool;
+    state.health = health;
     state.blocks = blocks.blocks;
     remember(pool);
     showPool();

@@ -1,6 +1,10 @@
 //! A named state in which a part cannot do all of its work, with the reason: what health, metrics, status line and pages
 //! tell people about a stop. Every domain uses this one type, so that no stop is told in two ways.
 
+mod list;
+
+pub use list::{Component, ConditionList, ConditionReader, HealthState};
+
 /// Something that a part cannot do at present. A part that works has none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {

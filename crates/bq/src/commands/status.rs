@@ -3,27 +3,33 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context as _, bail};
-use bq_views::{PoolView, hashrate_text};
+use bq_views::{HealthView, PoolView, hashrate_text};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::{Request, body::Bytes};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::{cli::StatusArgs, exit::say};
+use crate::{cli::StatusArgs, exit::say, run::condition_line};
 
 /// Longest answer that is read.
 const BODY_BYTES_MAX: usize = 1 << 20;
 
 pub(crate) fn status(args: &StatusArgs) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let body = runtime
-        .block_on(get(args.http, "/api/v1/pool"))
-        .with_context(|| format!("no pool answers at {}: is `bq run` running?", args.http))?;
+    let ask = |path| {
+        let answer = runtime.block_on(get(args.http, path));
+        answer.with_context(|| format!("no pool answers at {}: is `bq run` running?", args.http))
+    };
+    let body = ask("/api/v1/pool")?;
+    let health = ask("/health")?;
     if args.json {
-        say(body.trim_end());
+        let mut view: serde_json::Value = serde_json::from_str(&body)?;
+        view["health"] = serde_json::from_str(&health)?;
+        say(&view.to_string());
         return Ok(());
     }
     let pool: PoolView = serde_json::from_str(&body)?;
+    let health: HealthView = serde_json::from_str(&health)?;
     say(&format!("{} height {} tip {}", pool.network, pool.height, pool.tip_id));
     say(&format!(
         "{} miners, {} connections, {} blocks found, {} orphaned",
@@ -45,6 +51,10 @@ pub(crate) fn status(args: &StatusArgs) -> anyhow::Result<()> {
         "atoms    immature {}  payable {}  in flight {}  paid {}  ledger imbalance {}",
         pool.immature.0, pool.payable.0, pool.in_flight.0, pool.paid.0, pool.ledger_imbalance
     ));
+    say(&format!("health   {}", health.status));
+    for (component, condition) in health.conditions() {
+        say(&format!("  {}", condition_line(component, condition)));
+    }
     Ok(())
 }
 

@@ -23,7 +23,7 @@ use crate::{
     exit::{UsageError, say},
 };
 
-pub(crate) use self::{bench_system::BenchSystem, flags::layers};
+pub(crate) use self::{bench_system::BenchSystem, flags::layers, status::condition_line};
 
 /// Runs until Ctrl-C or SIGTERM.
 ///
@@ -89,6 +89,7 @@ async fn show_until(system: &System, shutdown: &Shutdown) {
     let sources = StatusSources {
         node: system.node.clone(),
         pool: system.pool.clone(),
+        conditions: system.conditions.clone(),
         events: system.pool.events().subscribe(),
         connect: ports(&system.stratum)
             .map(|(algorithm, port)| ConnectLine::new(algorithm, port, &system.miner_address))

@@ -10,14 +10,16 @@ use std::{
 
 use bq_chain_api::AtomsView;
 use bq_chain_api::NodeApi;
+use bq_condition::ConditionList;
 use bq_primitives::{Algorithm, Amount, Height};
-use bq_views::{BlockStateView, BlockView, Event, PoolView, PoolViews, hashrate_text};
+use bq_views::{BlockStateView, BlockView, ConditionView, Event, HealthView, PoolView, PoolViews, hashrate_text};
 use tokio::sync::broadcast;
 
 /// Everything the view reads; it changes nothing.
 pub(crate) struct StatusSources {
     pub(crate) node: Arc<dyn NodeApi>,
     pub(crate) pool: Arc<dyn PoolViews>,
+    pub(crate) conditions: ConditionList,
     pub(crate) events: broadcast::Receiver<Event>,
     pub(crate) connect: Vec<ConnectLine>,
     pub(crate) dashboard: SocketAddr,
@@ -61,12 +63,16 @@ pub(crate) async fn show(mut sources: StatusSources) {
             },
             _ = ticks.tick() => {
                 let (node, pool) = (Arc::clone(&sources.node), Arc::clone(&sources.pool));
-                let view = tokio::task::spawn_blocking(move || frame(&*node, &*pool, started.elapsed())).await;
-                let Ok(lines) = view else { break };
+                let conditions = sources.conditions.clone();
+                let view = move || (frame(&*node, &*pool, started.elapsed()), condition_lines(&conditions));
+                let Ok((mut lines, stops)) = tokio::task::spawn_blocking(view).await else { break };
                 if terminal {
+                    lines.extend(stops);
                     lines_drawn = redraw(&lines, lines_drawn);
-                } else if let Some(summary) = lines.first() {
-                    say(std::slice::from_ref(summary));
+                } else {
+                    lines.truncate(1);
+                    lines.extend(stops);
+                    say(&lines);
                 }
             }
         }
@@ -121,6 +127,18 @@ fn frame(node: &dyn NodeApi, pool: &dyn PoolViews, up: Duration) -> Vec<String> 
         lines.push(format!("THE BOOKS ARE WRONG: imbalance {} atoms, payouts stop", view.ledger_imbalance));
     }
     lines
+}
+
+/// One line for each condition that holds.
+fn condition_lines(conditions: &ConditionList) -> Vec<String> {
+    let health = HealthView::new(&conditions.read());
+    health.conditions().map(|(component, condition)| condition_line(component, condition)).collect()
+}
+
+/// A condition in one line, as the status line and `bq status` show it.
+pub(crate) fn condition_line(component: &str, condition: &ConditionView) -> String {
+    let seconds = unix_seconds().saturating_sub(condition.since);
+    format!("{component}: {} for {seconds} s: {}", condition.name, condition.reason)
 }
 
 fn summary_line(node: &dyn NodeApi, view: &PoolView, up: Duration) -> String {

@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::Context as _;
 use bq_chain_api::{NodeApi, SyncApi};
+use bq_condition::ConditionList;
 use bq_front::{SessionPolicy, StratumConfig, StratumHandle, StratumServer, VardiffPolicy, VerifyConfig};
 use bq_http::{HttpHandle, HttpParts, HttpServer, StratumPort};
 use bq_miner::{BlockSource, Miner, MinerConfig, NextBlock, log_huge_pages};
@@ -39,6 +40,8 @@ pub(crate) struct System {
     pub(crate) rpc: RpcHandle,
     pub(crate) net: NetHandle,
     pub(crate) miner: Arc<Miner>,
+    /// What every part says of itself; health, metrics, RPC and status line all read this list.
+    pub(crate) conditions: ConditionList,
     /// Whom the built-in miner's shares pay.
     pub(crate) miner_address: String,
 }
@@ -72,10 +75,11 @@ impl System {
             tokio::spawn(keep_dataset(Arc::clone(&pow), Arc::clone(&pool)));
         }
         tokio::spawn(count_connections(stratum.connection_counter(), Arc::downgrade(&pool)));
+        let conditions = conditions(&api, &pool, &stratum);
         let http_parts = HttpParts {
             node: Arc::clone(&api),
             views: Arc::clone(&pool) as Arc<dyn PoolViews>,
-            has_template: has_template(&pool),
+            conditions: conditions.clone(),
             events: pool.events(),
             stratum: ports(&stratum).map(|(algorithm, address)| StratumPort { algorithm, address }).collect(),
             metrics,
@@ -87,11 +91,12 @@ impl System {
             node: api,
             sync: Some(Arc::clone(&node) as Arc<dyn SyncApi>),
             mining: Some(Arc::clone(&miner) as Arc<dyn MiningControl>),
+            conditions: conditions.clone(),
             peers: Some(net.peer_network()),
         };
         let rpc =
             RpcServer::start(config.rpc, services).await.with_context(|| format!("rpc address {}", config.rpc))?;
-        Ok(Self { pow, node, pool, stratum, http, rpc, net, miner, miner_address })
+        Ok(Self { pow, node, pool, stratum, http, rpc, net, miner, conditions, miner_address })
     }
 
     /// Returns once the pool has work to hand out.
@@ -170,9 +175,13 @@ fn pow_config(config: &Config) -> PowConfig {
     PowConfig { randomx_mode, build_threads: cores, idle_vms_max: cores.get().saturating_add(config.miner.threads) }
 }
 
-fn has_template(pool: &Arc<Pool>) -> Arc<dyn Fn() -> bool + Send + Sync> {
-    let pool = Arc::downgrade(pool);
-    Arc::new(move || pool.upgrade().is_some_and(|pool| pool.template().is_some()))
+fn conditions(node: &Arc<dyn NodeApi>, pool: &Arc<Pool>, stratum: &StratumHandle) -> ConditionList {
+    // Weak: whoever reads the list must not keep books open that are being closed.
+    let (node, pool) = (Arc::downgrade(node), Arc::downgrade(pool));
+    ConditionList::default()
+        .with("node", Arc::new(move || node.upgrade().map_or_else(Vec::new, |node| node.conditions())))
+        .with("pool", Arc::new(move || pool.upgrade().map_or_else(Vec::new, |pool| pool.conditions())))
+        .with("stratum", stratum.condition_reader())
 }
 
 /// Tells the pool, which shows it, how many miners are connected.

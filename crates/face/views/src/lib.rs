@@ -4,11 +4,13 @@
 
 mod events;
 mod hashrate;
+mod health;
 mod json;
 mod pool;
 
 pub use events::Event;
 pub use hashrate::hashrate_text;
+pub use health::{ComponentView, ConditionView, HealthView};
 pub use json::{
     AlgorithmView, BlockStateView, BlockView, BlocksView, MinerView, PayoutView, PoolView, ShareCountsView, WorkerView,
 };

@@ -25,11 +25,6 @@ pub trait PoolViews: Send + Sync + 'static {
     /// # Errors
     /// The ledger cannot be read.
     fn ledger_imbalance_atoms(&self) -> Result<i128, ViewError>;
-
-    /// Why shares cannot be booked now, in words that anybody may read; nothing when they can. Blocks on disk.
-    fn share_log_failure(&self) -> Option<String> {
-        None
-    }
 }
 
 /// The ledger could not be read.

@@ -6,6 +6,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use bq_views::HealthView;
 use serde::{Deserialize, Serialize};
 
 use crate::router::App;
@@ -15,7 +16,7 @@ use crate::router::App;
 pub struct ReadyView {
     /// Miners can be served now.
     pub ready: bool,
-    /// Why not; empty when ready.
+    /// The conditions that say otherwise, each as `name: reason`; empty when ready.
     pub reasons: Vec<String>,
     /// Height of the tip.
     pub height: u32,
@@ -26,18 +27,17 @@ pub(crate) async fn live() -> Response {
     Json(serde_json::json!({ "status": "live" })).into_response()
 }
 
-/// Ready means: the node has a tip and no condition that says otherwise, the pool has a template, shares can be written, and the ledger can be read.
+/// `GET /health`: every component with its conditions. Always 200 while the process answers.
+pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
+    Json(HealthView::new(&app.conditions().await)).into_response()
+}
+
+/// Ready means that no condition of any component says otherwise.
 pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
-    let mut reasons = Vec::new();
-    if !(app.has_template)() {
-        reasons.push("the pool has no block template yet".to_owned());
-    }
-    let conditions = app.node.conditions().into_iter().filter(|condition| condition.blocks_readiness);
-    reasons.extend(conditions.map(|condition| format!("{}: {}", condition.name, condition.reason)));
-    reasons.extend(app.share_log_failure().await);
-    if let Err(error) = app.imbalance().await {
-        reasons.push(error);
-    }
+    let components = app.conditions().await;
+    let conditions = components.iter().flat_map(|component| &component.conditions);
+    let blocking = conditions.filter(|condition| condition.blocks_readiness);
+    let reasons: Vec<_> = blocking.map(|condition| format!("{}: {}", condition.name, condition.reason)).collect();
     let view = ReadyView { ready: reasons.is_empty(), reasons, height: app.node.tip().height.0 };
     let status = if view.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(view)).into_response()

@@ -40,6 +40,7 @@ const REQUESTS: &str = "bq_http_requests_total";
 const REQUEST_TIME: &str = "bq_http_request_seconds";
 const CONNECTIONS: &str = "bq_http_connections";
 const EVENT_STREAMS: &str = "bq_http_event_streams";
+const CONDITION: &str = "bq_condition";
 const IMBALANCE: &str = "bq_ledger_imbalance_atoms";
 
 impl HttpMetrics {
@@ -48,6 +49,10 @@ impl HttpMetrics {
         describe_histogram!(REQUEST_TIME, "Seconds from a request to the head of its answer, by route");
         describe_gauge!(CONNECTIONS, "Open HTTP connections");
         describe_gauge!(EVENT_STREAMS, "Clients of the live event feed");
+        describe_gauge!(
+            CONDITION,
+            "1 while a condition holds that a person should know, by component and name; 0 after it"
+        );
         describe_gauge!(IMBALANCE, "Debits less credits over the whole ledger: 0 or the books are wrong");
         gauge!(CONNECTIONS).set(0.0);
         gauge!(EVENT_STREAMS).set(0.0);
@@ -65,6 +70,11 @@ impl HttpMetrics {
 
     pub(crate) fn event_streams(self, open: usize) {
         gauge!(EVENT_STREAMS).set(display(open));
+    }
+
+    /// Components and names are closed sets of ours.
+    pub(crate) fn condition(self, (component, name): (&'static str, &'static str), holds: bool) {
+        gauge!(CONDITION, "component" => component, "name" => name).set(if holds { 1.0 } else { 0.0 });
     }
 
     pub(crate) fn ledger_imbalance(self, atoms: i128) {

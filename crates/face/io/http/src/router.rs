@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -16,6 +17,7 @@ use axum::{
     routing::{MethodRouter, get},
 };
 use bq_chain_api::{NodeApi, NodeError};
+use bq_condition::{Component, ConditionList};
 use bq_views::{Event, PoolViews, ViewError};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{Mutex, Semaphore, broadcast, watch};
@@ -28,7 +30,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const VIEW_CALLS_MAX: usize = 8;
 /// Clients of the live feed at a time; more get 503.
 pub(crate) const EVENT_STREAMS_MAX: usize = 512;
-/// The ledger is summed, and the share log tried, at most this often, however many scrapers and probes ask.
+/// The ledger is summed at most this often, however many scrapers ask.
 const CHECKS_FRESH: Duration = Duration::from_secs(2);
 
 /// Everything loads from this server; nothing is framed, nothing is sent to it.
@@ -38,7 +40,6 @@ const CONTENT_SECURITY_POLICY: &str =
 /// What the handlers share.
 pub(crate) struct App {
     pub(crate) node: Arc<dyn NodeApi>,
-    pub(crate) has_template: Arc<dyn Fn() -> bool + Send + Sync>,
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) stratum: Vec<StratumPort>,
     pub(crate) stopping: watch::Receiver<bool>,
@@ -48,7 +49,9 @@ pub(crate) struct App {
     pub(crate) views: Arc<dyn PoolViews>,
     pub(crate) view_calls: Semaphore,
     pub(crate) imbalance: Mutex<Option<(Instant, Result<i128, String>)>>,
-    pub(crate) share_log: Mutex<Option<(Instant, Option<String>)>>,
+    pub(crate) conditions: ConditionList,
+    /// Component and name of every condition that ever held, each with a gauge of its own.
+    pub(crate) conditions_seen: Mutex<BTreeSet<(&'static str, &'static str)>>,
 }
 
 impl App {
@@ -103,18 +106,22 @@ impl App {
         }
     }
 
-    /// Why shares cannot be written, as it was at most [`CHECKS_FRESH`] ago; nothing when they can.
-    pub(crate) async fn share_log_failure(&self) -> Option<String> {
-        let mut kept = self.share_log.lock().await;
-        if let Some((when, known)) = kept.as_ref()
-            && when.elapsed() < CHECKS_FRESH
-        {
-            return known.clone();
+    /// What every part of the process says of itself, and the gauges that follow from it.
+    pub(crate) async fn conditions(&self) -> Vec<Component> {
+        let list = self.conditions.clone();
+        // A part may try its disk before it answers.
+        let components = tokio::task::spawn_blocking(move || list.read()).await.unwrap_or_default();
+        let mut seen = self.conditions_seen.lock().await;
+        let held = |component: &Component| {
+            let name = component.name;
+            component.conditions.iter().map(move |condition| (name, condition.name)).collect::<Vec<_>>()
+        };
+        let held: BTreeSet<_> = components.iter().flat_map(held).collect();
+        seen.extend(&held);
+        for condition in seen.iter() {
+            self.metrics.condition(*condition, held.contains(condition));
         }
-        let asked = self.view(|views| Ok(views.share_log_failure())).await;
-        let known = asked.unwrap_or_else(|_| Some("the share log cannot be asked".to_owned()));
-        *kept = Some((Instant::now(), known.clone()));
-        known
+        components
     }
 
     /// The ledger's imbalance, at most [`CHECKS_FRESH`] old, or why it is unknown.
@@ -145,6 +152,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/style.css", route("/style.css", get(assets::style)))
         .route("/app.js", route("/app.js", get(assets::script)))
         .route("/icon.svg", route("/icon.svg", get(assets::icon)))
+        .route("/health", route("/health", get(health::health)))
         .route("/health/live", route("/health/live", get(health::live)))
         .route("/health/ready", route("/health/ready", get(health::ready)))
         .route("/metrics", route("/metrics", get(metrics)))
@@ -164,8 +172,9 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 
 /// The Prometheus text format.
 async fn metrics(State(app): State<Arc<App>>) -> Response {
-    // Summing refreshes the gauge; a ledger that cannot be read shows in readiness, not as a lost scrape.
+    // Reading both refreshes their gauges; a ledger that cannot be read is no lost scrape.
     let _ = app.imbalance().await;
+    app.conditions().await;
     let headers = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"), (CACHE_CONTROL, "no-store")];
     (headers, app.recorder.render()).into_response()
 }

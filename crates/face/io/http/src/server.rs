@@ -2,6 +2,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use bq_chain_api::NodeApi;
+use bq_condition::ConditionList;
 use bq_views::{Event, PoolViews};
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -38,8 +39,8 @@ pub struct HttpParts {
     pub node: Arc<dyn NodeApi>,
     /// The pool.
     pub views: Arc<dyn PoolViews>,
-    /// Whether the pool has a template, as [`bq_mining_message::PoolApi::template`] tells: without one the server is not ready.
-    pub has_template: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// What every part of the process says of itself.
+    pub conditions: ConditionList,
     /// The live feed; every client subscribes. Its capacity is how far a client may fall behind.
     pub events: broadcast::Sender<Event>,
     /// Where miners connect.
@@ -85,7 +86,8 @@ impl HttpServer {
         let (stop, stopping) = watch::channel(false);
         let app = Arc::new(App {
             node: parts.node,
-            has_template: parts.has_template,
+            conditions: parts.conditions,
+            conditions_seen: Mutex::default(),
             events: parts.events,
             stratum: parts.stratum,
             stopping: stopping.clone(),
@@ -95,7 +97,6 @@ impl HttpServer {
             views: parts.views,
             view_calls: App::view_calls(),
             imbalance: Mutex::new(None),
-            share_log: Mutex::new(None),
         });
         tokio::spawn(upkeep(app.recorder.clone(), stopping.clone()));
         let metrics = app.metrics;

@@ -9,9 +9,10 @@ use std::{
 };
 
 use bq_chain_api::DifficultyView;
+use bq_condition::ConditionList;
 use bq_primitives::Network;
 use bq_views::{BlocksView, Event, MinerView, PoolView};
-use common::{PATIENCE, ShelfPool, address_of, atoms, block, site, template};
+use common::{PATIENCE, ShelfPool, address_of, atoms, block, site};
 
 #[tokio::test]
 async fn the_api_answers_with_the_pools_views() {
@@ -86,49 +87,48 @@ async fn a_broken_ledger_is_503_and_keeps_its_secrets() {
         assert_eq!((reply.status, &reply.json()["error"]["code"]), (503, &"ledger_unavailable".into()));
         assert!(!reply.body.contains("secret"), "{}", reply.body);
     }
-    site.templates.send_replace(Some(template()));
-    let reply = site.get("/health/ready").await;
-    assert_eq!((reply.status, &reply.json()["reasons"][0]), (503, &"the ledger cannot be read".into()));
-    assert_eq!(site.get("/health/live").await.status, 200);
     assert_eq!(site.get("/metrics").await.status, 200);
 }
 
 #[tokio::test]
-async fn ready_means_that_there_is_a_template() {
+async fn ready_means_that_no_condition_says_otherwise() {
     let site = site(ShelfPool::default()).await;
+    site.idle.store(true, Ordering::Relaxed);
     let reply = site.get("/health/ready").await;
     assert_eq!((reply.status, &reply.json()["ready"]), (503, &false.into()));
-    assert_eq!(reply.json()["reasons"][0], "the pool has no block template yet");
-    site.templates.send_replace(Some(template()));
+    assert_eq!(reply.json()["reasons"], serde_json::json!(["no_template: no work yet"]));
+    assert_eq!(site.get("/health/live").await.status, 200);
+    site.idle.store(false, Ordering::Relaxed);
     let reply = site.get("/health/ready").await;
     assert_eq!(reply.status, 200);
     assert_eq!(reply.json(), serde_json::json!({ "ready": true, "reasons": [], "height": 7 }));
-    assert_eq!(site.get("/health/live").await.status, 200);
 }
 
 #[tokio::test]
-async fn a_full_disk_is_503_until_there_is_room() {
-    let pool = ShelfPool::default();
-    let full = Arc::clone(&pool.full);
-    let site = site(pool).await;
-    site.templates.send_replace(Some(template()));
-    full.store(true, Ordering::Relaxed);
-    let reply = site.get("/health/ready").await;
-    assert_eq!(reply.status, 503);
-    assert_eq!(reply.json()["reasons"], serde_json::json!(["shares cannot be written: the disk is full"]));
-    full.store(false, Ordering::Relaxed);
-    let healed = async {
-        while site.get("/health/ready").await.status != 200 {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, healed).await.expect("ready again once there is room");
+async fn health_and_metrics_name_every_condition() {
+    let site = site(ShelfPool::default()).await;
+    let fine = serde_json::json!({ "state": "ok", "conditions": [] });
+    let well = serde_json::json!({ "status": "ok", "components": { "node": fine, "pool": fine } });
+    assert_eq!(site.get("/health").await.json(), well);
+    site.idle.store(true, Ordering::Relaxed);
+    let reply = site.get("/health").await;
+    let condition = serde_json::json!(
+        { "name": "no_template", "reason": "no work yet", "since": 1_800_000_000, "blocks_readiness": true }
+    );
+    let down = serde_json::json!({ "state": "down", "conditions": [condition] });
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.json(), serde_json::json!({ "status": "down", "components": { "node": fine, "pool": down } }));
+    let series = |value| format!("bq_condition{{component=\"pool\",name=\"no_template\"}} {value}");
+    let metrics = site.get("/metrics").await.body;
+    assert!(metrics.contains(&series(1)), "{metrics}");
+    site.idle.store(false, Ordering::Relaxed);
+    let metrics = site.get("/metrics").await.body;
+    assert!(metrics.contains(&series(0)), "{metrics}");
 }
 
 #[tokio::test]
 async fn a_stopped_node_is_503_with_the_reason() {
     let site = site(ShelfPool::default()).await;
-    site.templates.send_replace(Some(template()));
     site.stopped.store(true, Ordering::Relaxed);
     let reply = site.get("/health/ready").await;
     assert_eq!(reply.status, 503);
@@ -258,7 +258,7 @@ async fn a_taken_address_is_an_error_that_names_it() {
     let parts = bq_http::HttpParts {
         node: Arc::new(common::StillNode::new(Arc::default())),
         views: Arc::new(ShelfPool::default()),
-        has_template: Arc::new(|| false),
+        conditions: ConditionList::default(),
         events: site.events.clone(),
         stratum: Vec::new(),
         metrics: bq_http::install_metrics().unwrap(),

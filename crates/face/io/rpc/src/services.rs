@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use bq_chain_api::{NodeApi, PeerNetwork, SyncApi};
+use bq_condition::ConditionList;
 use bq_mining_message::MiningControl;
 use tokio::sync::watch;
 
@@ -13,6 +14,8 @@ pub struct RpcServices {
     pub sync: Option<Arc<dyn SyncApi>>,
     /// The built-in miner (`getminingconfig`, `setminingconfig`).
     pub mining: Option<Arc<dyn MiningControl>>,
+    /// What every part of the process says of itself (`getconditions`).
+    pub conditions: ConditionList,
     /// The peer-to-peer layer (`getpeerinfo`, `addnode`).
     pub peers: Option<Arc<dyn PeerNetwork>>,
 }
@@ -20,8 +23,10 @@ pub struct RpcServices {
 impl RpcServices {
     /// A node alone.
     #[must_use]
-    pub const fn new(node: Arc<dyn NodeApi>) -> Self {
-        Self { node, sync: None, mining: None, peers: None }
+    pub fn new(node: Arc<dyn NodeApi>) -> Self {
+        let of_node = Arc::clone(&node);
+        let conditions = ConditionList::default().with("node", Arc::new(move || of_node.conditions()));
+        Self { node, sync: None, mining: None, conditions, peers: None }
     }
 }
 

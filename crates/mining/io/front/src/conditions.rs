@@ -1,18 +1,8 @@
 use std::collections::BTreeMap;
 
+use bq_condition::Condition;
 use bq_share::TimeMs;
 use parking_lot::Mutex;
-
-/// Something of the server that is not as it should be, for people to read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Condition {
-    /// Which: `verify_thread_panicked` or `shares_not_booked`.
-    pub name: &'static str,
-    /// What happened, in words.
-    pub reason: String,
-    /// When it began, in milliseconds since 1970.
-    pub since_ms: u64,
-}
 
 /// What is not as it should be now.
 #[derive(Debug, Default)]
@@ -55,8 +45,14 @@ impl Conditions {
     pub(crate) fn active(&self, now: TimeMs) -> Vec<Condition> {
         let mut active = self.active.lock();
         active.retain(|_, condition| condition.until.is_none_or(|until| now < until));
-        let told = active.iter();
-        told.map(|(name, active)| Condition { name, reason: active.reason.clone(), since_ms: active.since.0 }).collect()
+        let told = active.iter().map(|(&name, active)| Condition {
+            name,
+            reason: active.reason.clone(),
+            since_ms: active.since.0,
+            // A restarted thread goes on; shares that cannot be booked earn nobody anything.
+            blocks_readiness: name == SHARES_NOT_BOOKED,
+        });
+        told.collect()
     }
 
     fn set(&self, now: TimeMs, name: &'static str, reason: String, until: Option<TimeMs>) {

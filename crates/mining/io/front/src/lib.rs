@@ -23,6 +23,5 @@ mod verify;
 
 pub use bq_share::{BanPolicy, JudgePolicy};
 pub use bq_stratum_v1::{SessionPolicy, VardiffPolicy};
-pub use conditions::Condition;
 pub use config::{StratumConfig, VerifyConfig};
 pub use server::{StartError, StratumHandle, StratumServer};

@@ -1,5 +1,6 @@
 use std::{io, net::SocketAddr, sync::Arc, thread::JoinHandle};
 
+use bq_condition::Condition;
 use bq_mining_message::PoolApi;
 use bq_pow::PowVerifier;
 use bq_primitives::Algorithm;
@@ -11,7 +12,7 @@ use tokio::{
 use crate::{
     StratumConfig,
     clock::Clock,
-    conditions::{Condition, Conditions},
+    conditions::Conditions,
     jobs::{Work, feed},
     listener::listen,
     metrics::StratumMetrics,

@@ -42,6 +42,8 @@ pub struct PoolConfig {
     pub frame_interval: Duration,
     /// How long the books wait at most for something to happen.
     pub settle_interval: Duration,
+    /// How long the books may be behind the node before that counts as a condition: a new block takes them a moment.
+    pub out_of_step_grace: Duration,
     /// How often the books' coins are compared with the node's.
     pub compare_interval: Duration,
     /// Events after which the state is written, so that a start need not read more than these.
@@ -80,6 +82,7 @@ impl PoolConfig {
             template_interval: Duration::from_secs(15),
             frame_interval: Duration::from_millis(50),
             settle_interval: Duration::from_secs(10),
+            out_of_step_grace: Duration::from_secs(5),
             compare_interval: Duration::from_secs(60),
             checkpoint_events: 10_000,
             verify_shares: 500_000,

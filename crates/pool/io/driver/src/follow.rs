@@ -38,7 +38,7 @@ impl Keeper {
                 self.tell_way(fork, &steps.connected)?
             }
         };
-        self.outside.lock().in_step = progress == Progress::InStep;
+        self.outside.lock().note_step(progress == Progress::InStep);
         Ok(progress)
     }
 

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use bq_books::{Batch, BookStore, Checkpoint, NewEvent, Row};
 use bq_chain_api::{NodeApi, Template};
@@ -45,6 +45,8 @@ pub(crate) struct Keeper {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OutsideView {
     pub(crate) in_step: bool,
+    /// Since when it is not in step; nothing while it is.
+    pub(crate) out_of_step_since: Option<Instant>,
     pub(crate) coins_match: bool,
     pub(crate) commitment: CommitmentCheck,
     pub(crate) announced_tip: Option<BlockId>,
@@ -74,14 +76,30 @@ pub(crate) struct Parts {
     pub(crate) submitter: Submitter,
 }
 
+impl OutsideView {
+    /// Notes whether the log stands where the node does.
+    pub(crate) fn note_step(&mut self, in_step: bool) {
+        self.in_step = in_step;
+        self.out_of_step_since = match in_step {
+            true => None,
+            false => Some(self.out_of_step_since.unwrap_or_else(Instant::now)),
+        };
+    }
+}
+
 impl Keeper {
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { config, node, signer, store, log, epoch, state, checkpoint, submitter } = parts;
         let known = state.accounts().iter().map(|(_, key)| key);
         let intake = Intake::with_known(known);
         let writing = Writing { unwritten: None, written: state.head(), checkpoint };
-        let outside =
-            OutsideView { in_step: false, coins_match: true, commitment: CommitmentCheck::Fine, announced_tip: None };
+        let outside = OutsideView {
+            in_step: false,
+            out_of_step_since: Some(Instant::now()),
+            coins_match: true,
+            commitment: CommitmentCheck::Fine,
+            announced_tip: None,
+        };
         Self {
             commitment_key: signer.commitment_key(),
             shares: OwnShares(Arc::clone(&log)),

@@ -1,31 +1,9 @@
 use std::collections::BTreeMap;
 
-use bq_condition::Condition;
 use bq_ledger::LedgerAccount;
 use bq_pool_machine::{BlockState, State};
 use bq_primitives::Algorithm;
 use metrics::{counter, describe_counter, describe_gauge, gauge};
-
-/// Names of all conditions, so that each has its series from the start.
-const CONDITIONS: &[&str] = &[
-    "node_out_of_step",
-    "coins_differ",
-    "log_behind_chain",
-    "recovering",
-    "coins_missing",
-    "paused",
-    "payout_blocked",
-    "payout_returned",
-    "orphan_loss",
-    "suspense",
-    "short_of_coins",
-    "block_refused",
-    "books_not_written",
-    "node_not_answering",
-    "payouts_not_signed",
-    "books_stopped",
-    "pool_thread_restarted",
-];
 
 /// What the pool counts. Base units, no rates; labels are algorithms and states only, never a name a miner chose.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +25,6 @@ const CHAIN_DELTA: &str = "bq_ledger_chain_delta_atoms";
 const MISSING: &str = "bq_pool_missing_atoms";
 const DUE: &str = "bq_pool_accounts_due";
 const EVENTS: &str = "bq_pool_log_events";
-const CONDITION: &str = "bq_condition";
 const TEMPLATE_AGE: &str = "bq_template_age_seconds";
 const TEMPLATE_ERRORS: &str = "bq_template_errors_total";
 const SHARE_LOG_ERRORS: &str = "bq_share_log_errors_total";
@@ -78,7 +55,6 @@ impl PoolMetrics {
         );
         describe_gauge!(DUE, "Accounts that have reached the minimum and wait for a payout");
         describe_gauge!(EVENTS, "Number of the newest event in the pool's log");
-        describe_gauge!(CONDITION, "1 while a condition holds that a person should know, by name");
         describe_gauge!(TEMPLATE_AGE, "Seconds since the block template was made");
         describe_counter!(TEMPLATE_ERRORS, "Times that the node gave no template");
         describe_counter!(SHARE_LOG_ERRORS, "Shares that could not be written");
@@ -150,14 +126,6 @@ impl PoolMetrics {
     /// 0 or payouts stop.
     pub(crate) fn coins_match(self, coins_match: bool) {
         gauge!(CHAIN_DELTA).set(if coins_match { 0.0 } else { 1.0 });
-    }
-
-    /// Each condition that ever held, 1 while it holds. Names are a closed set.
-    pub(crate) fn conditions(self, conditions: &[Condition]) {
-        for name in CONDITIONS {
-            let holds = conditions.iter().any(|condition| condition.name == *name);
-            gauge!(CONDITION, "name" => *name).set(if holds { 1.0 } else { 0.0 });
-        }
     }
 
     pub(crate) fn template_age(self, seconds: f64) {

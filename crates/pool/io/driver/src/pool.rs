@@ -52,6 +52,7 @@ impl Pool {
         signer: Arc<dyn PayoutSigner>,
     ) -> Result<Arc<Self>, PoolError> {
         let keeper = Arc::new(Keeper::open(config, node, signer)?);
+        keeper.trouble(Trouble::Template, Some("the pool has no block template yet".to_owned()));
         let (stop, stopped) = watch::channel(false);
         let pool = Arc::new(Self { keeper, stop, threads: Mutex::default(), connections: AtomicU64::new(0) });
         pool.start("pool-template", stopped.clone(), keep_template_fresh)?;
@@ -70,7 +71,7 @@ impl Pool {
         self.connections.store(connections, Ordering::Relaxed);
     }
 
-    /// What a person should know of the pool now; empty when all is well.
+    /// What a person should know of the pool now; empty when all is well. May try the disk: not for an async worker thread.
     #[must_use]
     pub fn conditions(&self) -> Vec<Condition> {
         self.keeper.conditions()
@@ -158,6 +159,7 @@ async fn keep_template_fresh(keeper: Arc<Keeper>, mut stopped: watch::Receiver<b
             Err(error) => {
                 tracing::warn!(%error, "no new template");
                 keeper.metrics.template_failed();
+                keeper.trouble(Trouble::Template, Some(error.to_string()));
                 TEMPLATE_RETRY
             }
         };
@@ -321,10 +323,5 @@ impl PoolViews for Pool {
 
     fn ledger_imbalance_atoms(&self) -> Result<i128, ViewError> {
         Ok(self.keeper.state.read().books().imbalance())
-    }
-
-    fn share_log_failure(&self) -> Option<String> {
-        let failure = self.keeper.log.check_writable().err();
-        failure.map(|error| error.to_string())
     }
 }

@@ -1,13 +1,22 @@
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use bq_condition::Condition;
 use bq_pool_machine::{ConditionName, conditions};
+use bq_segments::ShareLog;
 
 use crate::{clock::Clock, keeper::Keeper};
+
+/// How long an attempt to write shares counts: whoever asks for conditions, however often, costs the disk no more.
+const SHARES_TRIED_EVERY: Duration = Duration::from_secs(2);
 
 /// What keeps the driver from its work, beside the conditions of the books.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Trouble {
+    /// There is no work to hand out.
+    Template,
     /// Books or shares cannot be written.
     Disk,
     /// The node does not answer.
@@ -23,6 +32,7 @@ pub(crate) enum Trouble {
 impl Trouble {
     const fn name(self) -> &'static str {
         match self {
+            Self::Template => "no_template",
             Self::Disk => "books_not_written",
             Self::Node => "node_not_answering",
             Self::Signer => "payouts_not_signed",
@@ -37,6 +47,21 @@ impl Trouble {
 pub(crate) struct Troubles {
     now: BTreeMap<Trouble, String>,
     since_ms: BTreeMap<&'static str, u64>,
+    shares_tried: Option<(Instant, Option<String>)>,
+}
+
+impl Troubles {
+    /// Why shares cannot be written, as it was a moment ago; nothing when they can.
+    fn shares_not_written(&mut self, log: &ShareLog) -> Option<String> {
+        if let Some((when, known)) = &self.shares_tried
+            && when.elapsed() < SHARES_TRIED_EVERY
+        {
+            return known.clone();
+        }
+        let failure = log.check_writable().err().map(|error| error.to_string());
+        self.shares_tried = Some((Instant::now(), failure.clone()));
+        failure
+    }
 }
 
 impl Keeper {
@@ -53,13 +78,16 @@ impl Keeper {
         }
     }
 
-    /// Everything that a person should know of the pool: one list for health, metrics, API, status and page.
+    /// Everything that a person should know of the pool. May try the disk, now and then.
     pub(crate) fn conditions(&self) -> Vec<Condition> {
         let outside = self.outside_now();
+        let out_of_step_since = self.outside.lock().out_of_step_since;
+        // A new block takes the books a moment, which is no trouble.
+        let is_lasting = out_of_step_since.is_none_or(|since| since.elapsed() >= self.config.out_of_step_grace);
         let of_books = conditions(&self.state.read(), &outside);
         let mut found: Vec<(&'static str, String, bool)> = of_books
             .into_iter()
-            // Between two blocks the log is always a moment behind the node.
+            .filter(|condition| is_lasting || condition.name != ConditionName::NodeOutOfStep)
             .map(|condition| (condition.name.name(), condition.reason, condition.name == ConditionName::NodeOutOfStep))
             .collect();
         if let Some(refused) = self.submitter.refused() {
@@ -67,8 +95,12 @@ impl Keeper {
             found.push(("block_refused", reason, false));
         }
         let mut troubles = self.troubles.lock();
+        if let Some(reason) = troubles.shares_not_written(&self.log) {
+            found.push(("shares_not_written", reason, true));
+        }
         for (trouble, reason) in &troubles.now {
-            let blocks_readiness = matches!(trouble, Trouble::Disk | Trouble::Node | Trouble::Books);
+            let blocks_readiness =
+                matches!(trouble, Trouble::Template | Trouble::Disk | Trouble::Node | Trouble::Books);
             found.push((trouble.name(), reason.clone(), blocks_readiness));
         }
         let now = Clock::unix_ms();

@@ -241,7 +241,8 @@ impl Keeper {
             self.metrics.hashrate(algorithm, hashrate);
         }
         self.metrics.blocks(&self.block_counts());
-        self.metrics.conditions(&self.conditions());
+        // Asking notes since when each holds.
+        self.conditions();
         let state = self.state.read();
         self.metrics.books(&state);
         self.metrics.payouts_open(state.payouts().filter(|payout| payout.is_open()).map(state_name));

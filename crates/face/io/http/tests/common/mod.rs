@@ -15,6 +15,7 @@ use bq_chain_api::{
     BlockSummary, BoxStream, Coin, Condition, DifficultyView, MiningInfo, NodeApi, NodeError, Route, SubmitBlockError,
     SubmitTransactionError, Template, TemplateRequest, TipSummary, TransactionStatus,
 };
+use bq_condition::ConditionList;
 use bq_http::{HttpHandle, HttpParts, HttpServer, StratumPort, install_metrics};
 use bq_primitives::{
     Address, Algorithm, Amount, Block, BlockId, Height, KeyHash, Network, OutPoint, Timestamp, Transaction, TxId, Work,
@@ -124,11 +125,10 @@ impl NodeApi for StillNode {
     }
 }
 
-/// Knows one miner and a hundred blocks. `broken` makes every answer fail, `full` leaves no room for shares.
+/// Knows one miner and a hundred blocks. `broken` makes every answer fail.
 #[derive(Default)]
 pub(crate) struct ShelfPool {
     pub(crate) broken: bool,
-    pub(crate) full: Arc<AtomicBool>,
 }
 
 impl ShelfPool {
@@ -223,10 +223,6 @@ impl PoolViews for ShelfPool {
     fn ledger_imbalance_atoms(&self) -> Result<i128, ViewError> {
         self.answer(0)
     }
-
-    fn share_log_failure(&self) -> Option<String> {
-        self.full.load(Ordering::Relaxed).then(|| "shares cannot be written: the disk is full".to_owned())
-    }
 }
 
 /// A running server and what feeds it.
@@ -235,19 +231,32 @@ pub(crate) struct Site {
     pub(crate) events: broadcast::Sender<Event>,
     /// Whether the node says that its store is stopped.
     pub(crate) stopped: Arc<AtomicBool>,
-    pub(crate) templates: watch::Sender<Option<Arc<Template>>>,
+    /// Whether the pool says that it has no template.
+    pub(crate) idle: Arc<AtomicBool>,
 }
 
 pub(crate) async fn site(pool: ShelfPool) -> Site {
     let (events, _) = broadcast::channel(4);
-    let templates = watch::Sender::new(None);
-    let template = templates.clone();
-    let stopped = Arc::<AtomicBool>::default();
+    let (stopped, idle) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+    let node = Arc::new(StillNode::new(Arc::clone(&stopped)));
+    let (of_node, is_idle) = (Arc::clone(&node), Arc::clone(&idle));
+    let no_template = move || {
+        let condition = Condition {
+            name: "no_template",
+            reason: "no work yet".to_owned(),
+            since_ms: 1_800_000_000_999,
+            blocks_readiness: true,
+        };
+        if is_idle.load(Ordering::Relaxed) { vec![condition] } else { Vec::new() }
+    };
+    let conditions = ConditionList::default()
+        .with("node", Arc::new(move || of_node.conditions()))
+        .with("pool", Arc::new(no_template));
     let stratum = |algorithm, port| StratumPort { algorithm, address: SocketAddr::from(([127, 0, 0, 1], port)) };
     let parts = HttpParts {
-        node: Arc::new(StillNode::new(Arc::clone(&stopped))),
+        node,
+        conditions,
         views: Arc::new(pool),
-        has_template: Arc::new(move || template.borrow().is_some()),
         events: events.clone(),
         stratum: vec![
             stratum(Algorithm::Sha256d, 3333),
@@ -257,18 +266,7 @@ pub(crate) async fn site(pool: ShelfPool) -> Site {
         metrics: install_metrics().expect("this process has no other recorder"),
     };
     let http = HttpServer::start(SocketAddr::from(([127, 0, 0, 1], 0)), parts).await.expect("a free port");
-    Site { http, events, stopped, templates }
-}
-
-pub(crate) fn template() -> Arc<Template> {
-    Arc::new(Template {
-        parent_id: BlockId([2; 32]),
-        height: Height(8),
-        reward: Amount::ZERO,
-        fees: Amount::ZERO,
-        transactions: Arc::default(),
-        works: Vec::new(),
-    })
+    Site { http, events, stopped, idle }
 }
 
 /// An answer in parts.

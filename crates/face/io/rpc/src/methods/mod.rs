@@ -1,5 +1,6 @@
 //! Every method: its name, its parameters in order, and the function that answers it.
 mod chain;
+mod health;
 mod mining;
 mod network;
 mod template;
@@ -54,6 +55,7 @@ const METHODS: &[Method] = &[
     Method { name: "getpeerinfo", params: &[], call: network::get_peer_info },
     Method { name: "getconnectioncount", params: &[], call: network::get_connection_count },
     Method { name: "addnode", params: &["node", "command"], call: network::add_node },
+    Method { name: "getconditions", params: &[], call: health::get_conditions },
     Method { name: "help", params: &[], call: help },
 ];
 

@@ -25,6 +25,7 @@ impl Rig {
     pub(crate) async fn start() -> Self {
         let node = FakeNode::new();
         let services = RpcServices {
+            conditions: bq_condition::ConditionList::default().with("pool", Arc::new(paused)),
             node: Arc::<FakeNode>::clone(&node),
             sync: Some(Arc::<FakeNode>::clone(&node)),
             mining: Some(FakeMiner::new()),
@@ -352,6 +353,23 @@ async fn a_node_alone_says_what_it_does_not_have() {
     }
     let info = call(server.address(), "getblockchaininfo", json!([])).await;
     assert_eq!(info["result"]["headers"], 2);
+}
+
+fn paused() -> Vec<bq_condition::Condition> {
+    let reason = "payouts are paused: counting".to_owned();
+    vec![bq_condition::Condition { name: "paused", reason, since_ms: 1_800_000_000_500, blocks_readiness: false }]
+}
+
+#[tokio::test]
+async fn conditions_are_told() {
+    let rig = Rig::start().await;
+    let condition = json!({
+        "name": "paused", "reason": "payouts are paused: counting", "since": 1_800_000_000, "blocks_readiness": false,
+    });
+    let expected = json!({
+        "status": "degraded", "components": { "pool": { "state": "degraded", "conditions": [condition] } },
+    });
+    assert_eq!(rig.result("getconditions", json!([])).await, expected);
 }
 
 #[tokio::test]

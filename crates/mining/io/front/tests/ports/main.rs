@@ -242,7 +242,7 @@ async fn a_thread_that_panics_goes_on_and_people_can_see_it() {
     assert_eq!(conditions[0].reason, "verify-sha256d panicked and was restarted: the books fell over");
     bench.pool.fail_records(true);
     assert_eq!(client.submit(&job.find_other(16, 1 << 40)).await, "20");
-    let names = |conditions: Vec<bq_front::Condition>| conditions.into_iter().map(|c| c.name).collect::<Vec<_>>();
+    let names = |conditions: Vec<bq_condition::Condition>| conditions.into_iter().map(|c| c.name).collect::<Vec<_>>();
     assert_eq!(names(bench.server.conditions()), ["shares_not_booked", "verify_thread_panicked"]);
     bench.pool.fail_records(false);
     assert_eq!(client.submit(&job.find_other(16, 1 << 40)).await, "true");

@@ -134,6 +134,7 @@ impl World {
             final_depth: 2,
             payout_interval: Duration::ZERO,
             payout_min: atoms(1_000_000),
+            out_of_step_grace: Duration::ZERO,
             ..PoolConfig::new(folder.path().to_owned(), NETWORK)
         };
         change(&mut config);
