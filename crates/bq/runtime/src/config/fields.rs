@@ -50,7 +50,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 40] = [
+pub static FIELDS: [Field; 52] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -112,6 +112,78 @@ pub static FIELDS: [Field; 40] = [
         Kind::Integer(1..=10_000),
         "Confirmations after which a payout is final.",
         "Too low: a deep reorganisation can undo a payout that the books call final."
+    ),
+    field!(
+        "pool.payout_interval_secs",
+        Kind::Integer(1..=604_800),
+        "Seconds between the starts of two payout rounds.",
+        "Too short: many small payouts, each with a network fee that the payees bear. Too long: miners wait."
+    ),
+    field!(
+        "pool.payout_round_max",
+        Kind::Integer(1..=1_000),
+        "Most transactions of one payout round.",
+        "Too low: with many miners due, the last wait for several rounds."
+    ),
+    field!(
+        "pool.payout_inputs_max",
+        Kind::Integer(1..=600),
+        "Most coins that one payout spends.",
+        "Too high: a payout grows heavy and expensive. Too low: a pool of small coins pays little at a time."
+    ),
+    field!(
+        "pool.payout_payees_max",
+        Kind::Integer(1..=5_000),
+        "Most miners that one payout pays.",
+        "Too high: one transaction that does not confirm holds up more miners."
+    ),
+    field!(
+        "pool.payout_fee_rate",
+        Kind::Integer(0..=10_000_000),
+        "Network fee of payouts in atoms per 1,000 weight units; the payees bear it.",
+        "Too low: payouts wait for a block. Too high: miners lose it."
+    ),
+    field!(
+        "pool.gift_min",
+        Kind::Integer(1..=AMOUNT_MAX),
+        "Coins from strangers below this many atoms are left alone.",
+        "Too low: dust that costs more to spend than it is worth is booked and spent."
+    ),
+    field!(
+        "pool.frame_interval_ms",
+        Kind::Integer(1..=10_000),
+        "Longest time in milliseconds that accepted shares wait until they are told to the books.",
+        "Too short: more events and syncs of the disk. Too long: shares of more time have to be read again after a crash."
+    ),
+    field!(
+        "pool.compare_interval_secs",
+        Kind::Integer(1..=86_400),
+        "Seconds between two comparisons of the books' coins with the node's.",
+        "Too long: coins spent outside the books are noticed late, and payouts go on meanwhile."
+    ),
+    field!(
+        "pool.checkpoint_events",
+        Kind::Integer(10..=10_000_000),
+        "Events after which the state is written, so that a start need not read more than these.",
+        "Too low: the disk writes the whole state often. Too high: a start after a crash takes longer."
+    ),
+    field!(
+        "pool.verify_shares",
+        Kind::Integer(0..=1_000_000_000),
+        "Newest shares that are checked against the books at start, beyond the hashes of the files.",
+        "Too low: shares that somebody replaced together with the hashes go unnoticed until an audit. Too high: a slow start."
+    ),
+    field!(
+        "pool.out_of_step_secs",
+        Kind::Integer(0..=3_600),
+        "Seconds that the books may be behind the node before the pool says so and is not ready.",
+        "Too short: readiness flaps at every block."
+    ),
+    field!(
+        "pool.new_key",
+        Kind::Flag,
+        "Goes on with another key than the log names; the same as --new-key.",
+        "Coins of the old key are missing, and payouts stop, until they are sent to the new one. Never leave it on."
     ),
     field!(
         "pool.pplns_window_units",
@@ -300,6 +372,18 @@ fn default_value(name: &str, network: Network) -> Option<Value> {
         "pool.fee_bp" => 100.into(),
         "pool.payout_min" => 100_000_000.into(),
         "pool.payout_final_depth" => (if small { 6 } else { 60 }).into(),
+        "pool.payout_interval_secs" => (if small { 10 } else { 3_600 }).into(),
+        "pool.payout_round_max" => 4.into(),
+        "pool.payout_inputs_max" => 100.into(),
+        "pool.payout_payees_max" => 500.into(),
+        "pool.payout_fee_rate" => 1_000.into(),
+        "pool.gift_min" => 100_000.into(),
+        "pool.frame_interval_ms" => 50.into(),
+        "pool.compare_interval_secs" => 60.into(),
+        "pool.checkpoint_events" => 10_000.into(),
+        "pool.verify_shares" => 500_000.into(),
+        "pool.out_of_step_secs" => 5.into(),
+        "pool.new_key" => false.into(),
         "pool.pplns_window_units" => 2.into(),
         "pool.share_interval_secs" => (if small { 5 } else { 15 }).into(),
         "pool.share_difficulty_cap_divisor" => 8.into(),

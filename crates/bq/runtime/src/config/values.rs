@@ -60,6 +60,30 @@ pub struct PoolConfig {
     pub payout_min: Amount,
     /// Confirmations after which a payout is final.
     pub payout_final_depth: u32,
+    /// Seconds between two payout rounds.
+    pub payout_interval_secs: u64,
+    /// Most transactions of one payout round.
+    pub payout_round_max: u32,
+    /// Most coins that one payout spends.
+    pub payout_inputs_max: u32,
+    /// Most miners that one payout pays.
+    pub payout_payees_max: u32,
+    /// Network fee of payouts in atoms per 1,000 weight units.
+    pub payout_fee_rate: u64,
+    /// Smallest coin from a stranger that is booked.
+    pub gift_min: Amount,
+    /// Longest time in milliseconds until accepted shares are told to the books.
+    pub frame_interval_ms: u64,
+    /// Seconds between two comparisons of the books' coins with the node's.
+    pub compare_interval_secs: u64,
+    /// Events between two written states.
+    pub checkpoint_events: u64,
+    /// Newest shares that are checked against the books at start.
+    pub verify_shares: u64,
+    /// Seconds that the books may be behind the node before the pool says so.
+    pub out_of_step_secs: u64,
+    /// Goes on with another key than the log names.
+    pub new_key: bool,
     /// Length of the PPLNS window in expected blocks.
     pub pplns_window_units: u32,
     /// What vardiff aims at, per connection.
