@@ -14,6 +14,9 @@ use crate::{
 /// blocks when a log did not see a reorganisation that its lost end saw, less than an atom a block and payee.
 const ROUNDING_ATOMS_MAX: u64 = 1000;
 
+/// No segment holds more shares than a 32-bit number counts.
+const FORFEIT_AHEAD_MAX: u64 = 1 << 32;
+
 impl State {
     pub(super) fn operator(&mut self, step: &mut Step<'_>, operator: &Operator) -> Result<(), Fault> {
         match &operator.act {
@@ -211,11 +214,16 @@ impl State {
         Ok(())
     }
 
-    /// Nothing moves: blocks that were credited keep what they paid, and later windows do not find the shares.
-    fn forfeit(&self, front_end: FrontEndId, first: ShareSequence, end: ShareSequence) -> Result<(), Fault> {
-        let next = self.front_ends.get(&front_end).map(|head| head.next);
-        match next {
-            Some(next) if first < end && end <= next => Ok(()),
+    /// Nothing moves: blocks that were credited keep what they paid, and later windows do not find the shares. Of a front end's
+    /// newest segment nobody can say how many shares it held, so the numbers may go on behind what the log was told of.
+    fn forfeit(&mut self, front_end: FrontEndId, first: ShareSequence, end: ShareSequence) -> Result<(), Fault> {
+        match self.front_ends.get_mut(&front_end) {
+            Some(head)
+                if first < end && first <= head.next && end.0.saturating_sub(head.next.0) <= FORFEIT_AHEAD_MAX =>
+            {
+                head.next = head.next.max(end);
+                Ok(())
+            }
             _ => Err(Fault::Operator("the log holds no such shares")),
         }
     }
