@@ -22,6 +22,11 @@ pub(crate) enum Command {
     /// Keys, balances and payments.
     #[command(subcommand)]
     Wallet(WalletCommand),
+    /// Decide about a pool: stop and resume payouts, take what it earned, explain coins, make and put back copies.
+    #[command(subcommand)]
+    Pool(PoolCommand),
+    /// Replay a stopped pool's log from its first event and compare it with everything that is stored.
+    Audit(DataArgs),
     /// Show what a running node and pool are doing.
     Status(StatusArgs),
     /// Measure this machine.
@@ -72,6 +77,9 @@ pub(crate) struct RunArgs {
     /// Written as JSON with all addresses once everything is ready.
     #[arg(long, value_name = "FILE")]
     pub(crate) ready_file: Option<PathBuf>,
+    /// Go on with another key than the pool's log names, this once: coins of the old one are missing until they are sent over.
+    #[arg(long)]
+    pub(crate) new_key: bool,
     /// Threads of the built-in miner; 0 turns it off.
     #[arg(long, value_name = "N")]
     pub(crate) miner_threads: Option<usize>,
@@ -194,6 +202,147 @@ pub(crate) enum WalletCommand {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum PoolCommand {
+    /// Show the books, open payouts and what stops them.
+    Status {
+        /// The running process's JSON-RPC address.
+        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8332")]
+        rpc: SocketAddr,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Plan no payout until payouts are resumed; open ones go on.
+    Pause(PoolChange),
+    /// Plan payouts again.
+    Resume(PoolChange),
+    /// Send what the pool earned to an address; the network fee is part of the amount.
+    Withdraw {
+        /// How many atoms (100,000,000 are one coin).
+        #[arg(value_name = "ATOMS")]
+        atoms: u64,
+        /// Whom to pay.
+        address: String,
+        #[command(flatten)]
+        change: PoolChange,
+    },
+    /// Explain a transaction that moved the pool's coins outside the books.
+    Adopt {
+        /// The transaction.
+        txid: String,
+        /// What it was.
+        #[arg(long = "as", value_enum)]
+        meaning: AdoptAs,
+        #[command(flatten)]
+        change: PoolChange,
+    },
+    /// Give missing coins up, at the pool's cost.
+    WriteOff {
+        /// How many atoms.
+        #[arg(value_name = "ATOMS")]
+        atoms: u64,
+        #[command(flatten)]
+        change: PoolChange,
+    },
+    /// Go on with a log that lost its end, after every payout that it may have forgotten is found or made impossible.
+    Recover(PoolChange),
+    /// Give what is held in suspense to the seed of the windows.
+    ReleaseSuspense {
+        /// How many atoms.
+        #[arg(value_name = "ATOMS")]
+        atoms: u64,
+        #[command(flatten)]
+        change: PoolChange,
+    },
+    /// Of a stopped pool: give a damaged or missing segment of the share log up; the refusal to start names it.
+    Forfeit {
+        /// Name of the segment's file.
+        segment: String,
+        /// Why; goes into the log.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// Who says so; goes into the log.
+        #[arg(long, value_name = "NAME", default_value_t = user())]
+        who: String,
+        /// Only say what would happen.
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        data: DataArgs,
+    },
+    /// Copy books and shares into a new folder, as they are at one moment; of a stopped pool with --data-dir or --config.
+    Backup {
+        /// The folder; nothing is ever overwritten.
+        folder: PathBuf,
+        /// Only say what would happen.
+        #[arg(long)]
+        dry_run: bool,
+        /// The running process's JSON-RPC address.
+        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8332")]
+        rpc: SocketAddr,
+        #[command(flatten)]
+        data: DataArgs,
+    },
+    /// Of a stopped pool: put a backup in the place of books and shares, which are moved aside.
+    Restore {
+        /// The backup.
+        folder: PathBuf,
+        /// Only say what would happen.
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        data: DataArgs,
+    },
+}
+
+/// What a transaction outside the books was.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum AdoptAs {
+    /// A withdrawal of what the pool earned.
+    Withdrawal,
+    /// Coins sent to make good for missing ones.
+    Refill,
+}
+
+/// How a decision is told to a running pool.
+#[derive(Debug, Args)]
+pub(crate) struct PoolChange {
+    /// Why; goes into the log.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+    /// Who says so; goes into the log.
+    #[arg(long, value_name = "NAME", default_value_t = user())]
+    pub(crate) who: String,
+    /// Only say what would happen.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// The running process's JSON-RPC address.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8332")]
+    pub(crate) rpc: SocketAddr,
+}
+
+/// Where a stopped pool lies.
+#[derive(Debug, Args)]
+pub(crate) struct DataArgs {
+    /// Its configuration file (TOML).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// mainnet, testnet, devnet or regtest.
+    #[arg(long)]
+    pub(crate) network: Option<Network>,
+    /// Where chain, shares, ledger and keys live.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+impl DataArgs {
+    /// A place was named: the pool does not run.
+    pub(crate) const fn is_given(&self) -> bool {
+        self.config.is_some() || self.data_dir.is_some()
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
     /// The pool's HTTP address.
@@ -314,4 +463,9 @@ pub(crate) enum ConfigCommand {
     },
     /// Print every value in force and where it comes from.
     Explain(Box<RunArgs>),
+}
+
+/// Who is logged in, as far as the environment says.
+fn user() -> String {
+    std::env::var("USER").ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "operator".to_owned())
 }

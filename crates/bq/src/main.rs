@@ -18,6 +18,8 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Miner(args) => commands::miner::mine(&args),
         Command::Wallet(command) => commands::wallet::wallet(command),
+        Command::Pool(command) => commands::pool::pool(command),
+        Command::Audit(data) => commands::pool::audit(&data),
         Command::Status(args) => commands::status::status(&args),
         Command::Bench(command) => commands::bench::bench(&command),
         Command::Sim(args) => commands::sim::sim(&args),

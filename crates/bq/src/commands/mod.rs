@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod config;
 pub(crate) mod conformance;
 pub(crate) mod miner;
+pub(crate) mod pool;
 pub(crate) mod sim;
 pub(crate) mod status;
 pub(crate) mod wallet;

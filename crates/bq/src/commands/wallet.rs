@@ -1,10 +1,10 @@
 //! `bq wallet new | address | balance | send`.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::Path};
 
 use anyhow::Context as _;
 use bq_primitives::{Address, Amount, TxOut};
-use bq_rpc::RpcClient;
+use bq_rpc::{PoolStatusShape, RpcClient, RpcClientError};
 use bq_wallet::{FeeRate, Password, Wallet};
 use serde::Serialize;
 
@@ -38,6 +38,7 @@ pub(crate) fn wallet(command: WalletCommand) -> anyhow::Result<()> {
         WalletCommand::Send { wallet, password_file, to, atoms, fee_rate, rpc, json } => {
             let to = parse_address("--to", &to)?;
             let amount = Amount::from_atoms(atoms).map_err(|error| UsageError(format!("--atoms: {error}")))?;
+            refuse_pool_file(&wallet)?;
             let wallet = Wallet::open(&wallet, &Password::read_file(&password_file)?)?;
             let payment = TxOut { amount, key_hash: to.key_hash };
             if to.network != wallet.network() {
@@ -48,10 +49,37 @@ pub(crate) fn wallet(command: WalletCommand) -> anyhow::Result<()> {
                 ))
                 .into());
             }
-            let view = bq_wallet::send(&node(rpc)?, &wallet, vec![payment], FeeRate(fee_rate))?;
+            let node = node(rpc)?;
+            refuse_pool_key(&node, &wallet)?;
+            let view = bq_wallet::send(&node, &wallet, vec![payment], FeeRate(fee_rate))?;
             let text = format!("sent {} atoms, fee {} atoms, txid {}", view.amount.0, view.fee.0, view.txid);
             show(json, &view, &text)
         }
+    }
+}
+
+/// What the pool's key holds belongs to miners and is in the pool's books: spent behind their back it stops payouts. The running
+/// pool is asked, so that a copy of its key file is refused too.
+fn refuse_pool_key(node: &RpcClient, wallet: &Wallet) -> anyhow::Result<()> {
+    let pool: PoolStatusShape = match node.call("getpoolstatus", &serde_json::json!([])) {
+        Ok(pool) => pool,
+        // A node without a pool.
+        Err(RpcClientError::Fault { .. }) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    match pool.address == Some(wallet.address().to_string()) {
+        true => Err(UsageError("--wallet: this is the pool's own key; see bq pool withdraw".to_owned()).into()),
+        false => Ok(()),
+    }
+}
+
+/// A key file beside the books of a pool is that pool's, also while it does not run.
+fn refuse_pool_file(path: &Path) -> anyhow::Result<()> {
+    let is_named_so = path.file_name().is_some_and(|name| name == "pool-wallet.json");
+    let is_beside_books = path.canonicalize().is_ok_and(|path| path.with_file_name("books.sqlite").exists());
+    match is_named_so && is_beside_books {
+        true => Err(UsageError("--wallet: this is a pool's own key; see bq pool withdraw".to_owned()).into()),
+        false => Ok(()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The command line as the strongest configuration layer.
 
-use bq_runtime::{Layers, RawConfig, RawMiner};
+use bq_runtime::{Layers, RawConfig, RawMiner, RawPool};
 
 use crate::cli::RunArgs;
 
@@ -18,6 +18,7 @@ pub(crate) fn layers(args: &RunArgs) -> Layers {
         p2p: text(args.p2p),
         connect: (!args.connect.is_empty()).then(|| args.connect.clone()),
         ready_file: args.ready_file.clone(),
+        pool: RawPool { new_key: args.new_key.then_some(true), ..RawPool::default() },
         miner: RawMiner {
             enabled: args.miner_threads.map(|threads| threads > 0),
             threads: args.miner_threads.filter(|threads| *threads > 0).and_then(|threads| i64::try_from(threads).ok()),

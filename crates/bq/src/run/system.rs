@@ -17,7 +17,7 @@ use bq_miner::{BlockSource, Miner, MinerConfig, NextBlock, log_huge_pages};
 use bq_mining_message::{MiningControl, MiningMode, PoolApi};
 use bq_net::{Net, NetConfig, NetHandle, PeerAddress};
 use bq_node::{Node, NodeConfig, StoreSettings, SystemClock};
-use bq_pool::{Pool, PoolConfig};
+use bq_pool::{Pool, PoolConfig, PoolOperator};
 use bq_pow::{PowConfig, PowError, PowVerifier, RandomXMode};
 use bq_primitives::{Algorithm, PowKey};
 use bq_rpc::{RpcHandle, RpcServer, RpcServices};
@@ -91,6 +91,7 @@ impl System {
             node: api,
             sync: Some(Arc::clone(&node) as Arc<dyn SyncApi>),
             mining: Some(Arc::clone(&miner) as Arc<dyn MiningControl>),
+            pool: Some(Arc::clone(&pool) as Arc<dyn PoolOperator>),
             conditions: conditions.clone(),
             peers: Some(net.peer_network()),
         };
@@ -218,11 +219,24 @@ async fn keep_dataset(pow: Arc<PowVerifier>, pool: Arc<Pool>) {
 }
 
 fn pool_config(config: &Config) -> PoolConfig {
+    let pool = &config.pool;
     PoolConfig {
-        fee_bp: config.pool.fee_bp,
-        payout_min: config.pool.payout_min,
-        pplns_window_units: config.pool.pplns_window_units,
-        final_depth: config.pool.payout_final_depth,
+        fee_bp: pool.fee_bp,
+        payout_min: pool.payout_min,
+        pplns_window_units: pool.pplns_window_units,
+        final_depth: pool.payout_final_depth,
+        payout_interval: Duration::from_secs(pool.payout_interval_secs),
+        payout_round_max: pool.payout_round_max,
+        payout_inputs_max: pool.payout_inputs_max,
+        payout_payees_max: pool.payout_payees_max,
+        fee_rate: pool.payout_fee_rate,
+        gift_min: pool.gift_min,
+        frame_interval: Duration::from_millis(pool.frame_interval_ms),
+        compare_interval: Duration::from_secs(pool.compare_interval_secs),
+        checkpoint_events: pool.checkpoint_events,
+        verify_shares: pool.verify_shares,
+        out_of_step_grace: Duration::from_secs(pool.out_of_step_secs),
+        accept_new_key: pool.new_key,
         ..PoolConfig::new(config.data_dir.clone(), config.network)
     }
 }

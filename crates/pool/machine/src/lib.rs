@@ -32,6 +32,7 @@ mod shares;
 mod check;
 mod condition;
 mod next;
+mod operator;
 mod plan;
 
 mod commitment;
@@ -54,6 +55,7 @@ pub use event::{
 pub use fault::Fault;
 pub use log::{LogHash, LogHead, LogNumber};
 pub use next::{Command, Outside, next};
+pub use operator::{Decision, DecisionError, OpenPayout, PoolOperator, PoolStatus, Reason};
 pub use payout::{Payout, PayoutId, PayoutInput, PayoutKind, PayoutState, PlannedPayout, VoidProof};
 pub use plan::{plan_fence, plan_payout, plan_withdrawal, recognise};
 pub use shares::{Shares, SharesError};

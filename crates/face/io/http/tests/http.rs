@@ -5,14 +5,13 @@ mod common;
 use std::{
     net::SocketAddr,
     sync::{Arc, atomic::Ordering},
-    time::Duration,
 };
 
 use bq_chain_api::DifficultyView;
 use bq_condition::ConditionList;
 use bq_primitives::Network;
 use bq_views::{BlocksView, Event, MinerView, PoolView};
-use common::{PATIENCE, ShelfPool, address_of, atoms, block, site};
+use common::{ShelfPool, address_of, atoms, block, site};
 
 #[tokio::test]
 async fn the_api_answers_with_the_pools_views() {
@@ -80,7 +79,7 @@ async fn senseless_requests_get_a_json_error() {
 
 #[tokio::test]
 async fn a_broken_ledger_is_503_and_keeps_its_secrets() {
-    let site = site(ShelfPool { broken: true, ..ShelfPool::default() }).await;
+    let site = site(ShelfPool { broken: true }).await;
     let miner = format!("/api/v1/miners/{}", address_of(5, Network::Devnet));
     for path in ["/api/v1/pool", "/api/v1/blocks", miner.as_str()] {
         let reply = site.get(path).await;

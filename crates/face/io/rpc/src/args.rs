@@ -49,6 +49,12 @@ impl Args {
         self.take(name).ok_or_else(|| Fault::new(Code::InvalidParams, format!("parameter {name:?} is missing")))
     }
 
+    /// Refuses what was given and not taken.
+    pub(crate) fn refuse_rest(&self) -> Result<(), Fault> {
+        let given = self.names.iter().zip(&self.values).find(|(_, value)| !value.is_null());
+        given.map_or(Ok(()), |(name, _)| Err(Fault::parameter(name, "does not belong to this command")))
+    }
+
     /// A JSON value of the type `T`, if given.
     pub(crate) fn optional<T: serde::de::DeserializeOwned>(&mut self, name: &'static str) -> Result<Option<T>, Fault> {
         let wrong = |error: serde_json::Error| Fault::new(Code::InvalidParams, format!("{name}: {error}"));

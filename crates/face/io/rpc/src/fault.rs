@@ -1,5 +1,6 @@
 use bq_chain_api::{AddNodeError, NodeError, SubmitBlockError, SubmitTransactionError};
 use bq_mining_message::MiningControlError;
+use bq_pool_machine::DecisionError;
 use jsonrpsee::types::ErrorObjectOwned;
 use serde::{Deserialize, Serialize};
 
@@ -155,6 +156,17 @@ impl From<SubmitTransactionError> for Fault {
 impl From<MiningControlError> for Fault {
     fn from(error: MiningControlError) -> Self {
         Self::new(Code::InvalidParameter, error.to_string())
+    }
+}
+
+impl From<DecisionError> for Fault {
+    fn from(error: DecisionError) -> Self {
+        let code = match &error {
+            DecisionError::Value { .. } => Code::InvalidParameter,
+            DecisionError::State(_) => Code::Rejected,
+            DecisionError::Failed(_) => Code::Store,
+        };
+        Self::new(code, error.to_string())
     }
 }
 

@@ -9,6 +9,7 @@ mod client;
 mod fault;
 mod methods;
 mod metrics;
+mod pool_shapes;
 mod server;
 mod services;
 mod shapes;
@@ -17,6 +18,7 @@ pub use crate::{
     client::{RpcClient, RpcClientError},
     fault::Code,
     methods::method_names,
+    pool_shapes::{MinersShape, OpenPayoutShape, PoolStatusShape},
     server::{BATCH_MAX, BODY_BYTES_MAX, CONNECTIONS_MAX, RpcHandle, RpcServer},
     services::RpcServices,
     shapes::{

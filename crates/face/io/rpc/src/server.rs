@@ -30,13 +30,14 @@ impl RpcServer {
     /// Listens on `address` (port 0 picks a free one).
     ///
     /// # Security
-    /// There is no password: whoever reaches the address may mine to any address, steer the miner and add peers; nobody
-    /// can spend coins. Keep it on loopback. There it answers only requests whose `Host` is a loopback name, so that no
+    /// There is no password: whoever reaches the address may mine to any address, steer the miner, add peers, and on
+    /// loopback take what the pool earned; nobody can take what miners are owed. Keep it on loopback, on a machine whose users are
+    /// all trusted. There it answers only requests whose `Host` is a loopback name, so that no
     /// web page can reach it by pointing a name of its own at this machine.
     ///
     /// # Errors
     /// The address is taken or not ours.
-    pub async fn start(address: SocketAddr, services: RpcServices) -> io::Result<RpcHandle> {
+    pub async fn start(address: SocketAddr, mut services: RpcServices) -> io::Result<RpcHandle> {
         let config = ServerConfig::builder()
             .max_request_body_size(BODY_BYTES_MAX)
             .max_response_body_size(BODY_BYTES_MAX)
@@ -48,7 +49,8 @@ impl RpcServer {
         let hosts = if address.ip().is_loopback() {
             HostFilterLayer::new(["localhost:*", "127.0.0.1:*", "[::1]:*"]).map_err(io::Error::other)?
         } else {
-            tracing::warn!(%address, "JSON-RPC has no password and listens beyond this machine");
+            tracing::warn!(%address, "JSON-RPC has no password and listens beyond this machine: the pool's commands are off");
+            services.pool = None;
             HostFilterLayer::disable()
         };
         let server = Server::builder()

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use bq_chain_api::{NodeApi, PeerNetwork, SyncApi};
 use bq_condition::ConditionList;
 use bq_mining_message::MiningControl;
+use bq_pool_machine::PoolOperator;
 use tokio::sync::watch;
 
 /// Who answers the methods. What is missing makes its methods answer that this process does not have it.
@@ -14,6 +15,8 @@ pub struct RpcServices {
     pub sync: Option<Arc<dyn SyncApi>>,
     /// The built-in miner (`getminingconfig`, `setminingconfig`).
     pub mining: Option<Arc<dyn MiningControl>>,
+    /// The pool's books (`getpoolstatus`, `pooldecide`, `poolbackup`). They move money, so they are served on loopback only.
+    pub pool: Option<Arc<dyn PoolOperator>>,
     /// What every part of the process says of itself (`getconditions`).
     pub conditions: ConditionList,
     /// The peer-to-peer layer (`getpeerinfo`, `addnode`).
@@ -26,7 +29,7 @@ impl RpcServices {
     pub fn new(node: Arc<dyn NodeApi>) -> Self {
         let of_node = Arc::clone(&node);
         let conditions = ConditionList::default().with("node", Arc::new(move || of_node.conditions()));
-        Self { node, sync: None, mining: None, conditions, peers: None }
+        Self { node, sync: None, mining: None, pool: None, conditions, peers: None }
     }
 }
 

@@ -1,3 +1,5 @@
+use std::path::{Path, PathBuf};
+
 use bq_books::StoreError;
 use bq_chain_api::NodeError;
 use bq_pool_machine::{Fault, LogNumber};
@@ -108,13 +110,95 @@ impl PoolError {
 /// Why a person's decision was not carried out; nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
-    /// A value is wrong, or the state does not allow it.
+    /// A value is wrong.
+    #[error("{field}: {reason}")]
+    Value {
+        /// Which.
+        field: &'static str,
+        /// Why, and what is allowed.
+        reason: String,
+    },
+    /// The books do not allow it.
     #[error("{0}")]
     Fault(#[from] Fault),
     /// The decision needs something that is not there.
     #[error("{0}")]
-    Unfit(String),
+    State(String),
     /// The books cannot be written now.
     #[error("{0}")]
+    Pool(#[from] PoolError),
+}
+
+/// Why a backup was not made or not put back.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// Nothing is ever overwritten.
+    #[error("{} is there and not empty: nothing is overwritten", .0.display())]
+    InTheWay(PathBuf),
+    /// The folder holds none, or one that was never finished.
+    #[error("{} holds no backup: {reason}", folder.display())]
+    NoBackup {
+        /// Where.
+        folder: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A file is not what was written.
+    #[error("{} is not what was backed up", file.display())]
+    Damaged {
+        /// Which.
+        file: PathBuf,
+    },
+    /// It belongs to another chain.
+    #[error("the backup is of {got}, this is {expected}, or their first blocks differ")]
+    Foreign {
+        /// What it names.
+        got: String,
+        /// This pool's.
+        expected: Network,
+    },
+    /// The books.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The file system.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// What it says.
+        source: std::io::Error,
+    },
+}
+
+impl BackupError {
+    pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
+        Self::Io { path: path.to_owned(), source }
+    }
+
+    /// Whether another folder, or another backup, may help.
+    pub(crate) const fn is_input(&self) -> bool {
+        match self {
+            Self::InTheWay(_) | Self::NoBackup { .. } | Self::Damaged { .. } | Self::Foreign { .. } => true,
+            Self::Store(_) | Self::Io { .. } => false,
+        }
+    }
+}
+
+/// Why something was not done to a stopped pool.
+#[derive(Debug, thiserror::Error)]
+pub enum StoppedError {
+    /// A value is wrong; nothing was changed.
+    #[error("{field}: {reason}")]
+    Value {
+        /// Which: `segment`, `folder`, `data_dir` or `reason`.
+        field: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// A backup.
+    #[error(transparent)]
+    Backup(BackupError),
+    /// Books or shares.
+    #[error(transparent)]
     Pool(#[from] PoolError),
 }

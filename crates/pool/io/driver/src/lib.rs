@@ -15,6 +15,10 @@ mod signer;
 mod keeper;
 mod open;
 
+mod audit;
+mod backup;
+mod stopped;
+
 mod adopt;
 mod carry_out;
 mod follow;
@@ -36,8 +40,10 @@ mod views;
 #[cfg(test)]
 mod tests;
 
+pub use audit::Findings;
+pub use bq_pool_machine::{Decision, DecisionError, PoolOperator, Reason};
 pub use config::PoolConfig;
-pub use error::{PoolError, Refusal};
-pub use operator::{Decision, Reason};
+pub use error::{BackupError, PoolError, Refusal, StoppedError};
 pub use pool::Pool;
 pub use signer::{PayoutSigner, SignerError};
+pub use stopped::StoppedPool;

@@ -5,10 +5,11 @@ use std::{path::Path, sync::Arc};
 
 use bq_books::{BookStore, SqliteBooks};
 use bq_chain_api::NodeApi;
-use bq_mining_message::{BootEpoch, FrameHeader, ShareSequence};
+use bq_mining_message::{BootEpoch, FrameHeader, FrontEndId, ShareSequence};
 use bq_pool_machine::{
     Act, Event, EventError, Fault, LogHead, LogNumber, Opened, Operator, PayoutId, PayoutState, State,
 };
+use bq_primitives::BlockId;
 use bq_segments::{Disk, LogIdentity, LogOptions, RealDisk, ShareLog};
 
 use crate::{
@@ -51,7 +52,8 @@ impl Keeper {
     ) -> Result<Self, PoolError> {
         let terms = config.terms()?;
         let opened = opened(&config, node.as_ref(), signer.as_ref());
-        let (log, state, checkpoint) = read_books(&config, store.as_ref(), disk, &opened)?;
+        let place = Place { data_dir: &config.data_dir, genesis: opened.genesis, front_end: config.front_end };
+        let (log, state, checkpoint) = read_books(&config, store.as_ref(), disk, &place)?;
         let epoch = BootEpoch(state.front_end(config.front_end).map_or(1, |head| head.epoch.0.saturating_add(1)));
         let parts = Parts { config, node, signer, store, log: Arc::new(log), epoch, state, checkpoint, submitter };
         let keeper = Self::new(parts);
@@ -119,26 +121,25 @@ fn opened(config: &PoolConfig, node: &dyn NodeApi, signer: &dyn PayoutSigner) ->
     }
 }
 
+/// Where a front end's shares lie, and of which chain they are.
+pub(crate) struct Place<'a> {
+    pub(crate) data_dir: &'a Path,
+    pub(crate) genesis: BlockId,
+    pub(crate) front_end: FrontEndId,
+}
+
 /// The share log, and the state that the log of events comes to.
 fn read_books(
     config: &PoolConfig,
     store: &dyn BookStore,
     disk: Arc<dyn Disk>,
-    opened: &Opened,
+    place: &Place<'_>,
 ) -> Result<(ShareLog, State, LogHead), PoolError> {
-    let checkpoint = store.checkpoint()?;
-    let mut state = match &checkpoint {
-        Some(checkpoint) => State::from_bytes(&checkpoint.state)?,
-        None => State::default(),
-    };
-    let start = checkpoint.map_or(LogHead::default(), |checkpoint| checkpoint.head);
-    let first = start.number.next();
-    if state.head() != start {
-        return Err(PoolError::Log { number: start.number, fault: Fault::Event(EventError::NotCanonical) });
-    }
+    let (mut state, first) = start_state(store)?;
+    let start = state.head();
     // How far the share log must reach follows from the frames alone; the shares themselves are needed to apply the rest.
-    let told = shares_told(store, &state, first, config)?;
-    let log = open_shares(config, disk, opened, told)?;
+    let told = shares_told(store, &state, first, place.front_end)?;
+    let log = open_shares(place, disk, told)?;
     verify_shares(config, store, &log)?;
     let shares = OwnShares(Arc::new(log));
     replay(store, &mut state, first, &shares)?;
@@ -147,7 +148,27 @@ fn read_books(
     Ok((log, state, start))
 }
 
-fn replay(store: &dyn BookStore, state: &mut State, first: LogNumber, shares: &OwnShares) -> Result<(), PoolError> {
+/// The newest checkpoint, and the first event after it.
+pub(crate) fn start_state(store: &dyn BookStore) -> Result<(State, LogNumber), PoolError> {
+    let checkpoint = store.checkpoint()?;
+    let state = match &checkpoint {
+        Some(checkpoint) => State::from_bytes(&checkpoint.state)?,
+        None => State::default(),
+    };
+    let start = checkpoint.map_or(LogHead::default(), |checkpoint| checkpoint.head);
+    if state.head() != start {
+        return Err(PoolError::Log { number: start.number, fault: Fault::Event(EventError::NotCanonical) });
+    }
+    Ok((state, start.number.next()))
+}
+
+/// Applies what the log holds from `first` on.
+pub(crate) fn replay(
+    store: &dyn BookStore,
+    state: &mut State,
+    first: LogNumber,
+    shares: &OwnShares,
+) -> Result<(), PoolError> {
     let mut next = first;
     loop {
         let events = store.read(next, EVENTS_READ)?;
@@ -168,13 +189,13 @@ fn replay(store: &dyn BookStore, state: &mut State, first: LogNumber, shares: &O
 }
 
 /// Position after the newest share that the books were told of.
-fn shares_told(
+pub(crate) fn shares_told(
     store: &dyn BookStore,
     state: &State,
     first: LogNumber,
-    config: &PoolConfig,
+    front_end: FrontEndId,
 ) -> Result<ShareSequence, PoolError> {
-    let in_state = state.front_end(config.front_end).map_or(ShareSequence::FIRST, |head| head.next);
+    let in_state = state.front_end(front_end).map_or(ShareSequence::FIRST, |head| head.next);
     for stored in store.newest("frame", LogNumber(u64::MAX), 1)? {
         if stored.head.number >= first
             && let Ok(Event::Frame(frame)) = Event::from_bytes(&stored.bytes)
@@ -187,15 +208,14 @@ fn shares_told(
 
 /// Opens the share log where it lies.
 pub(crate) fn open_shares(
-    config: &PoolConfig,
+    place: &Place<'_>,
     disk: Arc<dyn Disk>,
-    opened: &Opened,
     at_least: ShareSequence,
 ) -> Result<ShareLog, PoolError> {
-    let identity = LogIdentity { genesis: opened.genesis, front_end: config.front_end };
+    let identity = LogIdentity { genesis: place.genesis, front_end: place.front_end };
     // The thread that keeps the books syncs before it tells of shares.
     let options = LogOptions { sync_interval: None, ..LogOptions::default() };
-    let folder = shares_folder(&config.data_dir);
+    let folder = shares_folder(place.data_dir);
     Ok(ShareLog::open(disk, &folder, identity, at_least, options)?)
 }
 

@@ -1,45 +1,12 @@
 //! What a person decides, with a plain sentence of what will happen.
 
 use bq_ledger::LedgerAccount;
-use bq_pool_machine::{Act, CommitmentCheck, Event, Operator, PayoutEvent, State, plan_withdrawal};
-use bq_primitives::{Address, Amount, TxId};
+use bq_pool_machine::{
+    Act, CommitmentCheck, Decision, DecisionError, Event, Fault, Operator, PayoutEvent, Reason, State, plan_withdrawal,
+};
+use bq_primitives::Amount;
 
 use crate::{PoolError, Refusal, keeper::Keeper};
-
-/// A decision as a person words it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// No payout is planned any more.
-    Pause,
-    /// They are planned again.
-    Resume,
-    /// What the pool earned is sent to an address; the network fee is part of the amount.
-    Withdraw {
-        /// How much.
-        amount: Amount,
-        /// To whom.
-        to: Address,
-    },
-    /// A transaction outside the books was a withdrawal of what the pool earned.
-    AdoptWithdrawal(TxId),
-    /// A stranger's transaction makes good for missing coins.
-    AdoptRefill(TxId),
-    /// Missing coins are given up, at the pool's cost.
-    WriteOff(Amount),
-    /// The log lost its end: go on with what there is.
-    Recover,
-    /// What is held in suspense goes to the seed of the windows.
-    ReleaseSuspense(Amount),
-}
-
-/// Who decides, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reason {
-    /// Who says so.
-    pub who: String,
-    /// Why; not empty.
-    pub why: String,
-}
 
 impl Keeper {
     /// Carries a decision out, or only says what it would do. Two people at once cannot decide the same twice: each decision is
@@ -49,7 +16,15 @@ impl Keeper {
     /// [`Refusal`]; nothing was changed.
     pub(crate) fn decide(&self, decision: &Decision, reason: &Reason, dry_run: bool) -> Result<String, Refusal> {
         if reason.why.trim().is_empty() {
-            return Err(Refusal::Unfit("reason: must not be empty".to_owned()));
+            return Err(unfit("reason", "must not be empty"));
+        }
+        match decision {
+            Decision::Withdraw { amount, .. } | Decision::WriteOff(amount) | Decision::ReleaseSuspense(amount)
+                if *amount == Amount::ZERO =>
+            {
+                return Err(unfit("amount", "must be at least 1 atom"));
+            }
+            _ => {}
         }
         let event = self.event_of(decision, reason)?;
         let mut trial = self.state.read().clone();
@@ -77,7 +52,10 @@ impl Keeper {
         let act = match decision {
             Decision::Withdraw { amount, to } => {
                 if to.network != self.config.network {
-                    return Err(Refusal::Unfit(format!("address: of {}, this is {}", to.network, self.config.network)));
+                    return Err(unfit("address", format!("is of {}, this is {}", to.network, self.config.network)));
+                }
+                if to.key_hash == self.key_hash() {
+                    return Err(unfit("address", "is the pool's own"));
                 }
                 let planned = plan_withdrawal(&self.state.read(), to.key_hash, *amount, self.now_ms())?;
                 return Ok(Event::Payout(PayoutEvent::Planned(planned)));
@@ -91,7 +69,7 @@ impl Keeper {
             Decision::Recover => match self.outside.lock().commitment {
                 CommitmentCheck::Behind { seen } | CommitmentCheck::Differs { seen } => Act::Recover { seen },
                 CommitmentCheck::Fine => {
-                    return Err(Refusal::Unfit("the chain knows no longer log than this one".to_owned()));
+                    return Err(Refusal::State("the chain knows no longer log than this one".to_owned()));
                 }
             },
         };
@@ -101,6 +79,31 @@ impl Keeper {
             reason: reason.why.clone(),
             time_ms: self.now_ms(),
         }))
+    }
+}
+
+fn unfit(field: &'static str, reason: impl Into<String>) -> Refusal {
+    Refusal::Value { field, reason: reason.into() }
+}
+
+/// What a refusal means to whoever decides: which value to change, if that helps.
+pub(crate) fn refused(decision: &Decision, refusal: Refusal) -> DecisionError {
+    let fault = match refusal {
+        Refusal::Value { field, reason } => return DecisionError::Value { field, reason },
+        Refusal::State(reason) => return DecisionError::State(reason),
+        Refusal::Pool(error) => return DecisionError::Failed(error.to_string()),
+        Refusal::Fault(fault) => fault,
+    };
+    let reason = fault.to_string();
+    match (decision, &fault) {
+        (
+            Decision::Withdraw { .. } | Decision::WriteOff(_) | Decision::ReleaseSuspense(_),
+            Fault::NotCovered { .. } | Fault::Payout { .. } | Fault::Amount(_),
+        ) => DecisionError::Value { field: "amount", reason },
+        (Decision::AdoptWithdrawal(_) | Decision::AdoptRefill(_), Fault::Operator(_) | Fault::NotCovered { .. }) => {
+            DecisionError::Value { field: "txid", reason }
+        }
+        _ => DecisionError::State(reason),
     }
 }
 

@@ -1,4 +1,5 @@
 use std::{
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -10,7 +11,8 @@ use std::{
 use bq_chain_api::{BoxStream, NodeApi, Template};
 use bq_condition::Condition;
 use bq_mining_message::{AuthorizeError, PoolApi, RecordShareError, Share, ShareReject};
-use bq_primitives::{Address, Algorithm, Block, KeyHash, WorkerName};
+use bq_pool_machine::{Decision, DecisionError, PoolOperator, PoolStatus, Reason};
+use bq_primitives::{Address, Algorithm, Block, KeyHash, Network, WorkerName};
 use bq_views::{BlocksView, Event, MinerView, PoolView, PoolViews, ViewError};
 use parking_lot::Mutex;
 use tokio::{
@@ -20,10 +22,12 @@ use tokio::{
 use tokio_stream::{StreamExt as _, wrappers::WatchStream};
 
 use crate::{
-    PayoutSigner, PoolConfig, PoolError, Refusal,
+    BackupError, PayoutSigner, PoolConfig, PoolError,
+    backup::{Owner, check_free, make},
     follow::Progress,
     keeper::Keeper,
-    operator::{Decision, Reason},
+    operator::refused,
+    stopped::backed_up,
     trouble::Trouble,
 };
 
@@ -75,14 +79,6 @@ impl Pool {
     #[must_use]
     pub fn conditions(&self) -> Vec<Condition> {
         self.keeper.conditions()
-    }
-
-    /// Carries a decision of a person out, or only says what it would do. Blocks on disk.
-    ///
-    /// # Errors
-    /// [`Refusal`]; nothing was changed.
-    pub fn decide(&self, decision: &Decision, reason: &Reason, dry_run: bool) -> Result<String, Refusal> {
-        self.keeper.decide(decision, reason, dry_run)
     }
 
     /// Stops the threads, takes no more shares, and writes everything. Blocks until all is done; a second call does nothing.
@@ -323,5 +319,34 @@ impl PoolViews for Pool {
 
     fn ledger_imbalance_atoms(&self) -> Result<i128, ViewError> {
         Ok(self.keeper.state.read().books().imbalance())
+    }
+}
+
+impl PoolOperator for Pool {
+    fn network(&self) -> Network {
+        self.keeper.config.network
+    }
+
+    fn pool_status(&self) -> PoolStatus {
+        PoolStatus::of(&self.keeper.state.read())
+    }
+
+    fn decide(&self, decision: &Decision, reason: &Reason, dry_run: bool) -> Result<String, DecisionError> {
+        self.keeper.decide(decision, reason, dry_run).map_err(|refusal| refused(decision, refusal))
+    }
+
+    fn back_up(&self, folder: &Path, dry_run: bool) -> Result<String, DecisionError> {
+        let failed = |error: BackupError| match error.is_input() {
+            true => DecisionError::Value { field: "folder", reason: error.to_string() },
+            false => DecisionError::Failed(error.to_string()),
+        };
+        let config = &self.keeper.config;
+        check_free(folder).map_err(failed)?;
+        if dry_run {
+            return Ok(format!("Would do: books and shares are copied to {}", folder.display()));
+        }
+        let owner = Owner { network: config.network, genesis: self.keeper.node.genesis_id() };
+        let head = make(self.keeper.store.as_ref(), &config.data_dir, owner, folder).map_err(failed)?;
+        Ok(backed_up(folder, head.number))
     }
 }

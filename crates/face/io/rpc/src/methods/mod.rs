@@ -3,6 +3,7 @@ mod chain;
 mod health;
 mod mining;
 mod network;
+mod pool;
 mod template;
 mod transactions;
 
@@ -55,6 +56,13 @@ const METHODS: &[Method] = &[
     Method { name: "getpeerinfo", params: &[], call: network::get_peer_info },
     Method { name: "getconnectioncount", params: &[], call: network::get_connection_count },
     Method { name: "addnode", params: &["node", "command"], call: network::add_node },
+    Method { name: "getpoolstatus", params: &[], call: pool::get_pool_status },
+    Method {
+        name: "pooldecide",
+        params: &["command", "reason", "who", "dryrun", "amount", "address", "txid", "as"],
+        call: pool::pool_decide,
+    },
+    Method { name: "poolbackup", params: &["folder", "dryrun"], call: pool::pool_backup },
     Method { name: "getconditions", params: &[], call: health::get_conditions },
     Method { name: "help", params: &[], call: help },
 ];

@@ -11,10 +11,11 @@ use bq_chain_api::{
     TemplateWork, TipSummary, TransactionStatus,
 };
 use bq_mining_message::{AlgorithmMining, MiningChange, MiningControl, MiningControlError, MiningStatus};
+use bq_pool_machine::{Decision, DecisionError, LogHead, LogNumber, PoolOperator, PoolStatus, Reason, State};
 use bq_primitives::{
-    Algorithm, Amount, Block, BlockId, CompactTarget, ExtraNonce, Header, Height, KeyHash, MerkleRoot, Network,
-    OutPoint, PUBLIC_KEY_BYTES, PowKey, SIGNATURE_BYTES, Seal, SealedHeader, Timestamp, Transaction, TxId, TxOut, U256,
-    Witness, Work,
+    Address, Algorithm, Amount, Block, BlockId, CompactTarget, ExtraNonce, Header, Height, KeyHash, MerkleRoot,
+    Network, OutPoint, PUBLIC_KEY_BYTES, PowKey, SIGNATURE_BYTES, Seal, SealedHeader, Timestamp, Transaction, TxId,
+    TxOut, U256, Witness, Work,
 };
 use tokio::sync::{broadcast, watch};
 use tokio_stream::{
@@ -378,5 +379,38 @@ impl PeerNetwork for FakePeers {
             "closing:1" => Err(AddNodeError::Closed),
             other => Err(AddNodeError::Address(other.to_owned())),
         }
+    }
+}
+
+/// Repeats what it is told.
+pub(crate) struct FakePool;
+
+pub(crate) fn pool_address() -> String {
+    Address { network: Network::Regtest, key_hash: KeyHash([5; 32]) }.to_string()
+}
+
+impl PoolOperator for FakePool {
+    fn network(&self) -> Network {
+        Network::Regtest
+    }
+
+    fn pool_status(&self) -> PoolStatus {
+        PoolStatus {
+            address: Address::parse(&pool_address(), Network::Regtest).ok(),
+            head: LogHead { number: LogNumber(7), ..LogHead::default() },
+            ..PoolStatus::of(&State::default())
+        }
+    }
+
+    fn decide(&self, decision: &Decision, reason: &Reason, dry_run: bool) -> Result<String, DecisionError> {
+        match decision {
+            Decision::Resume => Err(DecisionError::State("payouts are not paused".to_owned())),
+            Decision::AdoptRefill(txid) => Ok(format!("AdoptRefill({txid}) {} {} {dry_run}", reason.why, reason.who)),
+            other => Ok(format!("{other:?} {} {} {dry_run}", reason.why, reason.who)),
+        }
+    }
+
+    fn back_up(&self, folder: &std::path::Path, dry_run: bool) -> Result<String, DecisionError> {
+        Ok(format!("{} {dry_run}", folder.display()))
     }
 }

@@ -14,7 +14,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::fake::{FakeMiner, FakeNode, FakePeers, child, key_hash, spend, summary, waiting};
+use crate::fake::{FakeMiner, FakeNode, FakePeers, FakePool, child, key_hash, spend, summary, waiting};
 
 pub(crate) struct Rig {
     pub(crate) node: Arc<FakeNode>,
@@ -29,6 +29,7 @@ impl Rig {
             node: Arc::<FakeNode>::clone(&node),
             sync: Some(Arc::<FakeNode>::clone(&node)),
             mining: Some(FakeMiner::new()),
+            pool: Some(Arc::new(FakePool)),
             peers: Some(Arc::new(FakePeers)),
         };
         let server = RpcServer::start("127.0.0.1:0".parse().unwrap(), services).await.unwrap();
@@ -358,6 +359,54 @@ async fn a_node_alone_says_what_it_does_not_have() {
 fn paused() -> Vec<bq_condition::Condition> {
     let reason = "payouts are paused: counting".to_owned();
     vec![bq_condition::Condition { name: "paused", reason, since_ms: 1_800_000_000_500, blocks_readiness: false }]
+}
+
+#[tokio::test]
+async fn the_pool_is_decided_about() {
+    let rig = Rig::start().await;
+    let address = fake::pool_address();
+    let status = rig.result("getpoolstatus", json!([])).await;
+    assert_eq!((&status["address"], &status["event"]), (&json!(address), &json!(7)));
+    let with = |more: Value| {
+        let mut params = json!({ "reason": "rent", "dryrun": true });
+        params.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        params
+    };
+    let said = async |more: Value| rig.result("pooldecide", with(more)).await["sentence"].clone();
+    assert_eq!(said(json!({ "command": "pause" })).await, "Pause rent operator true");
+    let withdraw = json!({ "command": "withdraw", "amount": "5", "address": address });
+    assert!(said(withdraw).await.as_str().unwrap().starts_with("Withdraw"));
+    let txid = "07".repeat(32);
+    let adopt = json!({ "command": "adopt", "txid": txid, "as": "refill", "who": "ann" });
+    assert_eq!(said(adopt).await, format!("AdoptRefill({txid}) rent ann true"));
+    let wrong = [
+        (json!({ "command": "stop" }), -8, "command"),
+        (json!({ "command": "pause", "amount": "5" }), -8, "amount"),
+        (json!({ "command": "write-off", "amount": "-5" }), -8, "amount"),
+        (json!({ "command": "write-off", "amount": 5 }), -32602, "amount"),
+        (json!({ "command": "withdraw", "amount": "5", "address": "nobody" }), -8, "address"),
+        (json!({ "command": "adopt", "txid": txid, "as": "gift" }), -8, "as"),
+        (json!({ "command": "adopt", "txid": "07", "as": "refill" }), -8, "txid"),
+        (json!({ "command": "release-suspense", "amount": "9007199254740992" }), -8, "amount"),
+        (json!({ "command": "resume" }), -26, "not paused"),
+    ];
+    for (params, code, field) in wrong {
+        let (got, message) = rig.error("pooldecide", with(params.clone())).await;
+        assert_eq!(got, code, "{params}: {message}");
+        assert!(message.contains(field), "{params}: {message}");
+    }
+    let backup = rig.result("poolbackup", json!({ "folder": "/copies/monday" })).await;
+    assert_eq!(backup, json!({ "done": true, "sentence": "/copies/monday false" }));
+    assert_eq!(rig.error("poolbackup", json!({ "folder": "monday" })).await.0, -8);
+}
+
+#[tokio::test]
+async fn the_pool_is_not_decided_about_from_elsewhere() {
+    let services = RpcServices { pool: Some(Arc::new(FakePool)), ..RpcServices::new(FakeNode::new()) };
+    let server = RpcServer::start("0.0.0.0:0".parse().unwrap(), services).await.unwrap();
+    let address = SocketAddr::from(([127, 0, 0, 1], server.address().port()));
+    let answer = call(address, "pooldecide", json!({ "command": "pause", "reason": "mischief" })).await;
+    assert_eq!(answer["error"]["code"], -1, "{answer}");
 }
 
 #[tokio::test]

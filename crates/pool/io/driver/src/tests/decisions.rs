@@ -9,7 +9,7 @@ use super::{
     fake_node::MATURITY,
     world::{FakeSigner, POOL_KEY, World, address, fast_folder, key, share_to},
 };
-use crate::{Decision, Pool, PoolConfig, Reason, Refusal};
+use crate::{Decision, DecisionError, Pool, PoolConfig, Reason, Refusal, operator::refused as told};
 
 fn reason() -> Reason {
     Reason { who: "ops".to_owned(), why: "a test".to_owned() }
@@ -56,15 +56,38 @@ fn wrong_decisions_are_refused_with_the_reason() {
         amount: atoms(1_000_000),
         to: bq_primitives::Address { network: NETWORK, key_hash: POOL_KEY },
     };
-    assert!(matches!(refused(own, &reason()), Refusal::Fault(_)));
+    assert!(matches!(refused(own, &reason()), Refusal::Value { field: "address", .. }));
     let abroad = bq_primitives::Address { network: bq_primitives::Network::Mainnet, ..address(9) };
     let abroad = Decision::Withdraw { amount: atoms(1_000_000), to: abroad };
     assert!(refused(abroad, &reason()).to_string().starts_with("address"));
     assert!(matches!(refused(Decision::Resume, &reason()), Refusal::Fault(_)));
-    assert!(matches!(refused(Decision::Recover, &reason()), Refusal::Unfit(_)));
+    assert!(matches!(refused(Decision::Recover, &reason()), Refusal::State(_)));
     assert!(matches!(refused(Decision::WriteOff(atoms(1)), &reason()), Refusal::Fault(_)));
     let nothing = Reason { why: "  ".to_owned(), ..reason() };
-    assert!(matches!(refused(Decision::Pause, &nothing), Refusal::Unfit(_)));
+    assert!(matches!(refused(Decision::Pause, &nothing), Refusal::Value { field: "reason", .. }));
+}
+
+#[test]
+fn a_refusal_names_the_field_that_would_help() {
+    let world = earned();
+    let field = |decision: Decision| {
+        let refusal = world.keeper().decide(&decision, &reason(), false).expect_err("wrong");
+        match told(&decision, refusal) {
+            DecisionError::Value { field, .. } => field,
+            DecisionError::State(_) => "state",
+            DecisionError::Failed(_) => "failed",
+        }
+    };
+    let withdraw = |amount| Decision::Withdraw { amount: atoms(amount), to: address(9) };
+    assert_eq!(field(withdraw(0)), "amount");
+    assert_eq!(field(withdraw(1)), "amount", "the network fee eats it");
+    assert_eq!(field(withdraw(200_000_001)), "amount");
+    assert_eq!(field(Decision::WriteOff(atoms(1))), "amount");
+    assert_eq!(field(Decision::ReleaseSuspense(atoms(1))), "amount");
+    assert_eq!(field(Decision::AdoptWithdrawal(bq_primitives::TxId([7; 32]))), "txid");
+    assert_eq!(field(Decision::AdoptRefill(bq_primitives::TxId([7; 32]))), "txid");
+    assert_eq!(field(Decision::Resume), "state");
+    assert_eq!(field(Decision::Recover), "state");
 }
 
 #[test]

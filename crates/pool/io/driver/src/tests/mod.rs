@@ -4,6 +4,7 @@ mod decisions;
 mod dying;
 mod fake_node;
 mod restart;
+mod stopped;
 mod world;
 
 use bq_primitives::{Amount, Network};

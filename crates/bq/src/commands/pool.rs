@@ -1,0 +1,172 @@
+//! `bq pool ...` and `bq audit`: what an operator decides and checks. A running pool is asked over its JSON-RPC; a stopped one is
+//! opened where it lies.
+
+use std::{net::SocketAddr, path::Path};
+
+use anyhow::{Context as _, bail};
+use bq_pool::{Reason, StoppedError, StoppedPool};
+use bq_rpc::{PoolStatusShape, RpcClient, RpcClientError};
+use bq_runtime::{DataDir, load};
+use bq_views::HealthView;
+use serde_json::{Value, json};
+
+use crate::{
+    cli::{AdoptAs, DataArgs, PoolChange, PoolCommand, RunArgs},
+    exit::{UsageError, say},
+    run::{condition_line, layers},
+};
+
+pub(crate) fn pool(command: PoolCommand) -> anyhow::Result<()> {
+    match command {
+        PoolCommand::Status { rpc, json } => status(rpc, json),
+        PoolCommand::Pause(change) => decide(&change, "pause", json!({})),
+        PoolCommand::Resume(change) => decide(&change, "resume", json!({})),
+        PoolCommand::Recover(change) => decide(&change, "recover", json!({})),
+        PoolCommand::Withdraw { atoms, address, change } => {
+            decide(&change, "withdraw", json!({ "amount": atoms.to_string(), "address": address }))
+        }
+        PoolCommand::Adopt { txid, meaning, change } => {
+            let meaning = match meaning {
+                AdoptAs::Withdrawal => "withdrawal",
+                AdoptAs::Refill => "refill",
+            };
+            decide(&change, "adopt", json!({ "txid": txid, "as": meaning }))
+        }
+        PoolCommand::WriteOff { atoms, change } => decide(&change, "write-off", json!({ "amount": atoms.to_string() })),
+        PoolCommand::ReleaseSuspense { atoms, change } => {
+            decide(&change, "release-suspense", json!({ "amount": atoms.to_string() }))
+        }
+        PoolCommand::Forfeit { segment, reason, who, dry_run, data } => {
+            let (_lock, pool) = stopped(&data)?;
+            done(pool.forfeit(&segment, &Reason { who, why: reason }, dry_run))
+        }
+        PoolCommand::Backup { folder, dry_run, rpc, data } => backup(&folder, dry_run, rpc, &data),
+        PoolCommand::Restore { folder, dry_run, data } => {
+            let (_lock, pool) = stopped(&data)?;
+            done(pool.restore(&folder, dry_run))
+        }
+    }
+}
+
+/// `bq audit`.
+pub(crate) fn audit(data: &DataArgs) -> anyhow::Result<()> {
+    let (_lock, pool) = stopped(data)?;
+    let findings = pool.audit().map_err(stopped_failed)?;
+    say(&format!(
+        "{} events, {} frames, {} rows; the shares of {} frames are pruned or forfeited",
+        findings.events, findings.frames, findings.rows, findings.frames_without_shares
+    ));
+    for fault in &findings.faults {
+        say(&format!("differs: {fault}"));
+    }
+    match findings.faults.len() {
+        0 => Ok(()),
+        count => bail!("the audit found {count} differences"),
+    }
+}
+
+fn status(rpc: SocketAddr, as_json: bool) -> anyhow::Result<()> {
+    let client = client(rpc)?;
+    let pool: PoolStatusShape = client.call("getpoolstatus", &json!([])).map_err(answered)?;
+    let health: HealthView = client.call("getconditions", &json!([])).map_err(answered)?;
+    if as_json {
+        let mut view = serde_json::to_value(&pool)?;
+        view["health"] = serde_json::to_value(&health)?;
+        say(&view.to_string());
+        return Ok(());
+    }
+    say(&format!("address  {}", pool.address.as_deref().unwrap_or("none yet")));
+    say(&format!("log      event {} {}", pool.event, pool.eventhash));
+    say(&format!(
+        "payouts  {}",
+        pool.paused.as_ref().map_or_else(|| "go on".to_owned(), |why| format!("paused: {why}"))
+    ));
+    let miners = &pool.miners;
+    say(&format!(
+        "miners   immature {}  payable {}  in flight {}  accounts due {}",
+        miners.immature.coins, miners.payable.coins, miners.inflight.coins, pool.due
+    ));
+    for (name, amount) in &pool.balances {
+        say(&format!("  {name:<24} {}", amount.coins));
+    }
+    for payout in &pool.payouts {
+        let place = if payout.confirmed { "in a block" } else { "waits for a block" };
+        say(&format!("  payout {} to {}: {} {place}", payout.id, payout.kind, payout.txid));
+    }
+    say(&format!("health   {}", health.status));
+    for (component, condition) in health.conditions() {
+        say(&format!("  {}", condition_line(component, condition)));
+    }
+    Ok(())
+}
+
+fn decide(change: &PoolChange, command: &'static str, mut params: Value) -> anyhow::Result<()> {
+    params["command"] = command.into();
+    params["reason"] = change.reason.as_str().into();
+    params["who"] = change.who.as_str().into();
+    params["dryrun"] = change.dry_run.into();
+    sentence(&client(change.rpc)?, "pooldecide", &params)
+}
+
+fn backup(folder: &Path, dry_run: bool, rpc: SocketAddr, data: &DataArgs) -> anyhow::Result<()> {
+    if data.is_given() {
+        let (_lock, pool) = stopped(data)?;
+        return done(pool.back_up(folder, dry_run));
+    }
+    // The other process has a working directory of its own.
+    let folder = std::path::absolute(folder).with_context(|| folder.display().to_string())?;
+    sentence(&client(rpc)?, "poolbackup", &json!({ "folder": folder, "dryrun": dry_run }))
+}
+
+fn sentence(client: &RpcClient, method: &'static str, params: &Value) -> anyhow::Result<()> {
+    let answer: Value = client.call(method, params).map_err(answered)?;
+    say(answer["sentence"].as_str().unwrap_or("done"));
+    Ok(())
+}
+
+fn client(rpc: SocketAddr) -> anyhow::Result<RpcClient> {
+    RpcClient::connect(&rpc.to_string()).with_context(|| format!("no node answers at {rpc}: is `bq run` running?"))
+}
+
+/// A wrong value is a mistake in the command line; everything else has failed.
+fn answered(error: RpcClientError) -> anyhow::Error {
+    match error {
+        RpcClientError::Fault { code: -8 | -32602, message, .. } => UsageError(message).into(),
+        RpcClientError::Fault { message, .. } => anyhow::anyhow!(message),
+        other => other.into(),
+    }
+}
+
+/// The pool in a data directory that no process uses, and the lock that keeps others out.
+fn stopped(data: &DataArgs) -> anyhow::Result<(DataDir, StoppedPool)> {
+    let args = RunArgs {
+        config: data.config.clone(),
+        network: data.network,
+        data_dir: data.data_dir.clone(),
+        ..RunArgs::default()
+    };
+    let config = load(&layers(&args)).map_err(|error| UsageError(error.to_string()))?.config;
+    if !config.data_dir.is_dir() {
+        return Err(UsageError(format!("data_dir: {} is no folder", config.data_dir.display())).into());
+    }
+    let lock = DataDir::lock(&config.data_dir)?;
+    let pool = StoppedPool {
+        data_dir: config.data_dir,
+        network: config.network,
+        genesis: config.params.genesis_id(),
+        front_end: bq_mining_message::FrontEndId(0),
+    };
+    Ok((lock, pool))
+}
+
+fn done(outcome: Result<String, StoppedError>) -> anyhow::Result<()> {
+    say(&outcome.map_err(stopped_failed)?);
+    Ok(())
+}
+
+fn stopped_failed(error: StoppedError) -> anyhow::Error {
+    match error {
+        StoppedError::Value { .. } => UsageError(error.to_string()).into(),
+        StoppedError::Backup(_) | StoppedError::Pool(_) => error.into(),
+    }
+}

@@ -1,0 +1,88 @@
+use std::collections::BTreeMap;
+
+use bq_pool_machine::{OpenPayout, PoolStatus};
+use bq_primitives::Amount;
+use serde::{Deserialize, Serialize};
+
+use crate::AmountShape;
+
+/// `getpoolstatus`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolStatusShape {
+    /// Whom the coinbases pay.
+    pub address: Option<String>,
+    /// Number of the newest event in the log.
+    pub event: u64,
+    /// Its hash.
+    pub eventhash: String,
+    /// Height of the chain as far as the books were told.
+    pub height: Option<u32>,
+    /// Why payouts are paused, if they are.
+    pub paused: Option<String>,
+    /// Nobody is paid until payouts that the log may have forgotten are found or void.
+    pub recovering: bool,
+    /// What miners are owed.
+    pub miners: MinersShape,
+    /// Accounts that have reached the minimum and wait.
+    pub due: usize,
+    /// Other balances that are not zero, by account.
+    pub balances: BTreeMap<String, AmountShape>,
+    /// Payouts that are not final.
+    pub payouts: Vec<OpenPayoutShape>,
+}
+
+/// Sums over all miners.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MinersShape {
+    /// Rewards that are not mature.
+    pub immature: AmountShape,
+    /// May be paid.
+    pub payable: AmountShape,
+    /// In payouts that are not final.
+    pub inflight: AmountShape,
+}
+
+/// A payout that is not final.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenPayoutShape {
+    /// Its number.
+    pub id: u64,
+    /// `miners`, `withdrawal` or `fence`.
+    pub kind: String,
+    /// The transaction.
+    pub txid: String,
+    /// It is in a block just now.
+    pub confirmed: bool,
+}
+
+impl From<PoolStatus> for PoolStatusShape {
+    fn from(status: PoolStatus) -> Self {
+        Self {
+            address: status.address.map(|address| address.to_string()),
+            event: status.head.number.0,
+            eventhash: hex::encode(status.head.hash.0),
+            height: status.tip.map(|tip| tip.height.0),
+            paused: status.paused.map(|paused| paused.reason),
+            recovering: status.recovery.is_some_and(|recovery| recovery.open),
+            miners: MinersShape {
+                immature: shape(status.miners_immature),
+                payable: shape(status.miners_payable),
+                inflight: shape(status.miners_in_flight),
+            },
+            due: status.due,
+            balances: status.balances.iter().map(|(name, atoms)| (name.to_string(), shape(*atoms))).collect(),
+            payouts: status.open_payouts.into_iter().map(OpenPayoutShape::from).collect(),
+        }
+    }
+}
+
+impl From<OpenPayout> for OpenPayoutShape {
+    fn from(payout: OpenPayout) -> Self {
+        let OpenPayout { id, kind, txid, is_confirmed } = payout;
+        Self { id: id.0, kind: kind.to_owned(), txid: txid.to_string(), confirmed: is_confirmed }
+    }
+}
+
+fn shape(atoms: u64) -> AmountShape {
+    AmountShape::from(Amount::from_atoms(atoms).unwrap_or(Amount::MAX))
+}

@@ -1,0 +1,203 @@
+//! The whole log from its first event, compared with everything that is stored.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bq_books::{BookStore, Checkpoint, RowKind, StoredEvent};
+use bq_ledger::LedgerAccount;
+use bq_mining_message::{FrameHeader, FrontEndId};
+use bq_pool_machine::{Event, LogHead, LogNumber, State};
+use bq_segments::ShareLog;
+use sha2::{Digest as _, Sha256};
+
+use crate::{PoolError, rows::rows_of, source::OwnShares};
+
+/// What an audit read, and what does not fit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// Events that were applied again.
+    pub events: u64,
+    /// Frames whose shares were read and hashed again.
+    pub frames: u64,
+    /// Frames whose shares are pruned or forfeited.
+    pub frames_without_shares: u64,
+    /// Rows that were compared.
+    pub rows: u64,
+    /// What does not fit, in words; empty if all is as it should be. Nothing behind the first wrong event is looked at.
+    pub faults: Vec<String>,
+}
+
+/// Events and rows read at once.
+const READ_AT_ONCE: usize = 4096;
+/// More faults than these say nothing new.
+const FAULTS_MAX: usize = 100;
+
+/// Rows as the replay gives them, by kind and key.
+type Rows = BTreeMap<(RowKind, String), (String, Option<Vec<u8>>)>;
+
+/// Replays and compares.
+pub(crate) fn audit(store: &dyn BookStore, log: &Arc<ShareLog>, front_end: FrontEndId) -> Result<Findings, PoolError> {
+    let shares = OwnShares(Arc::clone(log));
+    let mut audit = Audit {
+        findings: Findings::default(),
+        state: State::default(),
+        rows: Rows::new(),
+        imported: false,
+        checkpoint: store.checkpoint()?,
+    };
+    loop {
+        let events = store.read(audit.state.head().number.next(), READ_AT_ONCE)?;
+        if events.is_empty() {
+            break;
+        }
+        let frames = audit.apply(&events, &shares);
+        audit.verify_frames(log, front_end, frames);
+        if !audit.findings.faults.is_empty() {
+            return Ok(audit.findings);
+        }
+    }
+    let head = store.head()?;
+    if let Some(checkpoint) = audit.checkpoint.take() {
+        audit.fault(format!("the checkpoint at event {} belongs to no event of the log", checkpoint.head.number));
+    }
+    if head != audit.state.head() {
+        audit.fault(format!("the log ends at event {}, the books say {}", audit.state.head().number, head.number));
+    }
+    if let Err(fault) = audit.state.check() {
+        audit.fault(fault.to_string());
+    }
+    audit.compare_rows(store)?;
+    audit.compare_signed(store)?;
+    Ok(audit.findings)
+}
+
+struct Audit {
+    findings: Findings,
+    state: State,
+    rows: Rows,
+    /// Older books were taken over: their rows are beside those that follow from events.
+    imported: bool,
+    /// Where the next start begins; nothing once it was compared.
+    checkpoint: Option<Checkpoint>,
+}
+
+impl Audit {
+    fn fault(&mut self, what: String) {
+        if self.findings.faults.len() < FAULTS_MAX {
+            self.findings.faults.push(what);
+        }
+    }
+
+    /// Applies events until one does not fit; returns the frames among them. A checkpoint in the log is compared by applying it.
+    fn apply(&mut self, events: &[StoredEvent], shares: &OwnShares) -> Vec<FrameHeader> {
+        let mut frames = Vec::new();
+        for stored in events {
+            if let Err(what) = self.apply_one(stored, shares, &mut frames) {
+                let number = stored.head.number;
+                self.fault(format!("event {number}: {what}"));
+                break;
+            }
+        }
+        frames
+    }
+
+    fn apply_one(
+        &mut self,
+        stored: &StoredEvent,
+        shares: &OwnShares,
+        frames: &mut Vec<FrameHeader>,
+    ) -> Result<(), String> {
+        let event = Event::from_bytes(&stored.bytes).map_err(|error| error.to_string())?;
+        let applied = self.state.apply(&event, shares).map_err(|fault| fault.to_string())?;
+        if applied.head != stored.head {
+            return Err(chain_fault(applied.head, stored.head));
+        }
+        for row in rows_of(&self.state, &applied) {
+            self.rows.insert((row.kind, row.key), (row.group, row.value));
+        }
+        if let Some(checkpoint) = self.checkpoint.take_if(|kept| kept.head == applied.head) {
+            let state = self.state.to_bytes().map_err(|fault| fault.to_string())?;
+            if state != checkpoint.state {
+                return Err("the checkpoint kept there is not what the log comes to".to_owned());
+            }
+        }
+        match event {
+            Event::Frame(frame) => frames.push(frame),
+            Event::Imported(_) => self.imported = true,
+            _ => {}
+        }
+        self.findings.events = self.findings.events.saturating_add(1);
+        Ok(())
+    }
+
+    fn verify_frames(&mut self, log: &ShareLog, front_end: FrontEndId, frames: Vec<FrameHeader>) {
+        let status = log.status();
+        let is_there = |frame: &FrameHeader| {
+            frame.first >= status.pruned_before
+                && !status.holes.iter().any(|hole| hole.start < frame.end() && frame.first < hole.end)
+        };
+        let (there, gone): (Vec<_>, Vec<_>) =
+            frames.into_iter().filter(|frame| frame.front_end == front_end).partition(is_there);
+        let count = |frames: &Vec<FrameHeader>| u64::try_from(frames.len()).unwrap_or(u64::MAX);
+        self.findings.frames = self.findings.frames.saturating_add(count(&there));
+        self.findings.frames_without_shares = self.findings.frames_without_shares.saturating_add(count(&gone));
+        if let Err(unproven) = log.verify(there) {
+            self.fault(unproven.to_string());
+        }
+    }
+
+    fn compare_rows(&mut self, store: &dyn BookStore) -> Result<(), PoolError> {
+        let rows = std::mem::take(&mut self.rows);
+        for ((kind, key), (_, expected)) in rows.iter().filter(|((kind, _), _)| *kind != RowKind::BlockBytes) {
+            self.findings.rows = self.findings.rows.saturating_add(1);
+            let stored = store.row(*kind, key)?;
+            if stored != *expected {
+                let told = |value: &Option<Vec<u8>>| {
+                    value.as_ref().map_or_else(|| "nothing".to_owned(), |value| String::from_utf8_lossy(value).into())
+                };
+                self.fault(format!(
+                    "{} {key}: stored {}, the log gives {}",
+                    kind.name(),
+                    told(&stored),
+                    told(expected)
+                ));
+            }
+        }
+        if self.imported {
+            return Ok(());
+        }
+        let mut lists = vec![(RowKind::Balance, String::new()), (RowKind::Block, String::new())];
+        lists.extend(self.state.accounts().iter().map(|(account, _)| (RowKind::Payment, account.to_string())));
+        for (kind, list) in lists {
+            for stored in store.rows(kind, &list, u64::MAX, usize::MAX)? {
+                if !rows.get(&(kind, stored.key.clone())).is_some_and(|(_, value)| value.is_some()) {
+                    self.fault(format!("{} {}: stored, and no event gives it", kind.name(), stored.key));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The bytes of open payouts are sent again as they are stored.
+    fn compare_signed(&mut self, store: &dyn BookStore) -> Result<(), PoolError> {
+        let open: Vec<_> = self.state.payouts().filter(|payout| payout.is_open()).cloned().collect();
+        for payout in open {
+            let (id, Some(expected)) = (payout.planned.id, payout.signed) else { continue };
+            let bytes = store.row(RowKind::Signed, &id.to_string())?;
+            let digest: Option<[u8; 32]> = bytes.map(|bytes| Sha256::digest(bytes).into());
+            if digest != Some(expected) {
+                self.fault(format!("payout {id}: its signed bytes are missing or were changed"));
+            }
+        }
+        let imbalance = self.state.books().imbalance();
+        let missing = self.state.books().balance(LedgerAccount::Missing);
+        if imbalance != 0 {
+            self.fault(format!("debits less credits are {imbalance} atoms; {missing} are missing"));
+        }
+        Ok(())
+    }
+}
+
+fn chain_fault(got: LogHead, stored: LogHead) -> String {
+    let at = |number: LogNumber| format!("event {number}");
+    format!("it does not continue the hash chain ({} got, {} stored)", at(got.number), at(stored.number))
+}

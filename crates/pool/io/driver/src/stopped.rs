@@ -1,0 +1,213 @@
+//! What can be done to a pool that does not run: shares are given up, copies made and put back, everything is checked.
+
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use bq_books::{Batch, BookStore, NewEvent, SqliteBooks};
+use bq_mining_message::{FrontEndId, ShareSequence};
+use bq_pool_machine::{Act, Event, LogNumber, Operator, Reason, State};
+use bq_primitives::{BlockId, Network};
+use bq_segments::{ForfeitError, LogIdentity, RealDisk, forfeit};
+
+use crate::{
+    BackupError, PoolError, StoppedError,
+    audit::{Findings, audit},
+    backup::{self, Owner},
+    clock::Clock,
+    open::{Place, open_shares, replay, shares_folder, shares_told, start_state},
+    rows::rows_of,
+    source::OwnShares,
+};
+
+/// A pool that does not run, by its files. Whoever makes one holds the lock of the data directory.
+#[derive(Clone, Debug)]
+pub struct StoppedPool {
+    /// Holds `books.sqlite` and `share-log/`.
+    pub data_dir: PathBuf,
+    /// The chain.
+    pub network: Network,
+    /// Its first block.
+    pub genesis: BlockId,
+    /// Which of several front ends this one is; 0 for the only one.
+    pub front_end: FrontEndId,
+}
+
+impl StoppedPool {
+    /// Gives a damaged or missing segment of the share log up, by its name. Its shares count for nothing from now on, which an
+    /// event of the log says. The file is kept under another name.
+    ///
+    /// # Errors
+    /// [`StoppedError`].
+    pub fn forfeit(&self, segment: &str, reason: &Reason, dry_run: bool) -> Result<String, StoppedError> {
+        if reason.why.trim().is_empty() {
+            return Err(StoppedError::Value { field: "reason", reason: "must not be empty".to_owned() });
+        }
+        let store = self.books()?;
+        let (mut state, first) = start_state(&store)?;
+        let told = shares_told(&store, &state, first, self.front_end)?;
+        if dry_run {
+            return Ok(format!("Would do: the shares in {segment} are given up and count for nothing from now on"));
+        }
+        let identity = LogIdentity { genesis: self.genesis, front_end: self.front_end };
+        let folder = shares_folder(&self.data_dir);
+        let given_up = forfeit(&RealDisk, &folder, identity, segment, told);
+        let kept = match &given_up {
+            Ok(given_up) => given_up.kept.clone(),
+            // A crash between file and event: the event is told now.
+            Err(ForfeitError::Gone(_)) => None,
+            Err(error) => return Err(StoppedError::Value { field: "segment", reason: error.to_string() }),
+        };
+        let log = open_shares(&self.place(), Arc::new(RealDisk), told)?;
+        let holes = log.status().holes;
+        let shares = OwnShares(Arc::new(log));
+        replay(&store, &mut state, first, &shares)?;
+        let known = self.told_holes(&store)?;
+        let untold: Vec<_> = holes.into_iter().filter(|hole| !known.contains(hole)).collect();
+        if let (Err(error), true) = (&given_up, untold.is_empty()) {
+            return Err(StoppedError::Value { field: "segment", reason: error.to_string() });
+        }
+        for hole in &untold {
+            let act = Act::Forfeit { front_end: self.front_end, first: hole.start, end: hole.end };
+            self.tell(&store, &mut state, &shares, act, reason)?;
+        }
+        let told: Vec<_> = untold.iter().map(|hole| format!("{} to {}", hole.start, hole.end)).collect();
+        let told = if told.is_empty() { "no shares".to_owned() } else { format!("shares {}", told.join(", ")) };
+        let kept = kept.map_or_else(String::new, |path| format!("; the file is kept as {}", path.display()));
+        Ok(format!("{told} are given up{kept}"))
+    }
+
+    /// What the log says was given up.
+    fn told_holes(&self, store: &dyn BookStore) -> Result<Vec<Range<ShareSequence>>, PoolError> {
+        let mut holes = Vec::new();
+        for stored in store.newest("operator", LogNumber(u64::MAX), usize::MAX)? {
+            if let Ok(Event::Operator(Operator { act: Act::Forfeit { front_end, first, end }, .. })) =
+                Event::from_bytes(&stored.bytes)
+                && front_end == self.front_end
+            {
+                holes.push(first..end);
+            }
+        }
+        Ok(holes)
+    }
+
+    /// Copies books and shares into a new folder.
+    ///
+    /// # Errors
+    /// [`StoppedError`].
+    pub fn back_up(&self, folder: &Path, dry_run: bool) -> Result<String, StoppedError> {
+        let store = self.books()?;
+        backup::check_free(folder)?;
+        if dry_run {
+            return Ok(format!("Would do: books and shares are copied to {}", folder.display()));
+        }
+        let head = backup::make(&store, &self.data_dir, self.owner(), folder)?;
+        Ok(backed_up(folder, head.number))
+    }
+
+    /// Puts a backup in the place of books and shares, which are moved aside.
+    ///
+    /// # Errors
+    /// [`StoppedError`]; before the backup was read through nothing was touched.
+    pub fn restore(&self, folder: &Path, dry_run: bool) -> Result<String, StoppedError> {
+        let (event, aside) = backup::restore(folder, &self.data_dir, self.owner(), dry_run)?;
+        let aside = aside.map_or_else(String::new, |path| format!("; what was there lies in {}", path.display()));
+        let would = if dry_run { "Would do: " } else { "" };
+        Ok(format!(
+            "{would}books and shares are those of event {event} again{aside}; if the chain knows later events, nobody is paid until bq pool recover"
+        ))
+    }
+
+    /// Replays the log from its first event and compares everything with what is stored.
+    ///
+    /// # Errors
+    /// [`StoppedError`]: books or shares cannot be opened at all.
+    pub fn audit(&self) -> Result<Findings, StoppedError> {
+        let store = self.books()?;
+        let (state, first) = start_state(&store)?;
+        let told = shares_told(&store, &state, first, self.front_end)?;
+        let log = open_shares(&self.place(), Arc::new(RealDisk), told)?;
+        Ok(audit(&store, &Arc::new(log), self.front_end)?)
+    }
+
+    /// The key that the books belong to; nothing if there are no books.
+    ///
+    /// # Errors
+    /// [`StoppedError`].
+    pub fn key(&self) -> Result<Option<bq_primitives::KeyHash>, StoppedError> {
+        if !self.data_dir.join("books.sqlite").exists() {
+            return Ok(None);
+        }
+        let store = self.books()?;
+        let mut key = None;
+        for stored in store.read(LogNumber(1), 1)? {
+            key = match Event::from_bytes(&stored.bytes) {
+                Ok(Event::Opened(opened)) => Some(opened.key),
+                Ok(Event::Imported(import)) => Some(import.opened.key),
+                _ => None,
+            };
+        }
+        Ok(key)
+    }
+
+    fn books(&self) -> Result<SqliteBooks, StoppedError> {
+        let path = self.data_dir.join("books.sqlite");
+        if !path.exists() {
+            let reason = format!("{} holds no books of a pool", self.data_dir.display());
+            return Err(StoppedError::Value { field: "data_dir", reason });
+        }
+        Ok(SqliteBooks::open(&path, self.network, &self.genesis)?)
+    }
+
+    fn tell(
+        &self,
+        store: &dyn BookStore,
+        state: &mut State,
+        shares: &OwnShares,
+        act: Act,
+        reason: &Reason,
+    ) -> Result<(), PoolError> {
+        let (who, why) = (reason.who.clone(), reason.why.clone());
+        let event = Event::Operator(Operator { act, who, reason: why, time_ms: Clock::unix_ms() });
+        let expected = state.head();
+        let applied = state.apply(&event, shares)?;
+        let rows = rows_of(state, &applied);
+        let event = NewEvent { head: applied.head, kind: event.name(), bytes: applied.bytes };
+        store.append(&Batch { expected, events: vec![event], rows, checkpoint: None })?;
+        Ok(())
+    }
+
+    fn place(&self) -> Place<'_> {
+        Place { data_dir: &self.data_dir, genesis: self.genesis, front_end: self.front_end }
+    }
+
+    const fn owner(&self) -> Owner {
+        Owner { network: self.network, genesis: self.genesis }
+    }
+}
+
+/// What a finished backup is called in words.
+pub(crate) fn backed_up(folder: &Path, event: LogNumber) -> String {
+    format!(
+        "books and shares up to event {event} are copied to {}; the key file is not in it and needs a copy of its own",
+        folder.display()
+    )
+}
+
+impl From<bq_books::StoreError> for StoppedError {
+    fn from(error: bq_books::StoreError) -> Self {
+        Self::Pool(error.into())
+    }
+}
+
+impl From<BackupError> for StoppedError {
+    fn from(error: BackupError) -> Self {
+        match error {
+            BackupError::Store(error) => Self::Pool(error.into()),
+            error if error.is_input() => Self::Value { field: "folder", reason: error.to_string() },
+            error => Self::Backup(error),
+        }
+    }
+}

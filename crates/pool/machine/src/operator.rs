@@ -1,0 +1,174 @@
+//! What a person may decide, and where it is said.
+
+use std::path::Path;
+
+use bq_ledger::LedgerAccount;
+use bq_primitives::{Address, Amount, Network, TxId};
+
+use crate::{LogHead, Paused, PayoutId, PayoutKind, Recovery, State, Tip};
+
+/// A decision as a person words it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// No payout is planned any more.
+    Pause,
+    /// They are planned again.
+    Resume,
+    /// What the pool earned is sent to an address; the network fee is part of the amount.
+    Withdraw {
+        /// How much.
+        amount: Amount,
+        /// To whom.
+        to: Address,
+    },
+    /// A transaction outside the books was a withdrawal of what the pool earned.
+    AdoptWithdrawal(TxId),
+    /// A stranger's transaction makes good for missing coins.
+    AdoptRefill(TxId),
+    /// Missing coins are given up, at the pool's cost.
+    WriteOff(Amount),
+    /// The log lost its end: go on with what there is.
+    Recover,
+    /// What is held in suspense goes to the seed of the windows.
+    ReleaseSuspense(Amount),
+}
+
+/// Who decides, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// Who says so.
+    pub who: String,
+    /// Why; not empty.
+    pub why: String,
+}
+
+/// Why a decision was not carried out; nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecisionError {
+    /// A value is wrong.
+    #[error("{field}: {reason}")]
+    Value {
+        /// Which: `amount`, `address`, `txid`, `reason` or `folder`.
+        field: &'static str,
+        /// Why, and what is allowed.
+        reason: String,
+    },
+    /// The pool is not in a state that allows it.
+    #[error("{0}")]
+    State(String),
+    /// The books cannot be written now.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// A running pool as its operator sees it. Every call may block on disk.
+pub trait PoolOperator: Send + Sync + 'static {
+    /// The chain, for reading addresses.
+    fn network(&self) -> Network;
+
+    /// How the pool stands.
+    fn pool_status(&self) -> PoolStatus;
+
+    /// Carries a decision out, or with `dry_run` only checks it; says what happens in words.
+    ///
+    /// # Errors
+    /// [`DecisionError`]; nothing was changed.
+    fn decide(&self, decision: &Decision, reason: &Reason, dry_run: bool) -> Result<String, DecisionError>;
+
+    /// Copies books and shares as they are at one moment into a new folder, or with `dry_run` only checks that it may; says
+    /// what happens in words.
+    ///
+    /// # Errors
+    /// [`DecisionError`]; what was begun in the folder is no backup.
+    fn back_up(&self, folder: &Path, dry_run: bool) -> Result<String, DecisionError>;
+}
+
+/// How a pool stands, for its operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolStatus {
+    /// Whom the coinbases pay; nothing before the log is opened.
+    pub address: Option<Address>,
+    /// The newest event.
+    pub head: LogHead,
+    /// The end of the chain as far as the books were told.
+    pub tip: Option<Tip>,
+    /// Who stopped payouts, if somebody did.
+    pub paused: Option<Paused>,
+    /// The newest recovery.
+    pub recovery: Option<Recovery>,
+    /// Balances that belong to no single miner and are not zero, in atoms.
+    pub balances: Vec<(LedgerAccount, u64)>,
+    /// What all miners are owed and may be paid, in atoms.
+    pub miners_payable: u64,
+    /// What all miners will be owed once it matures, in atoms.
+    pub miners_immature: u64,
+    /// What is being sent to miners, in atoms.
+    pub miners_in_flight: u64,
+    /// Accounts that have reached the minimum.
+    pub due: usize,
+    /// Payouts that are not final.
+    pub open_payouts: Vec<OpenPayout>,
+}
+
+/// A payout that is not final.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenPayout {
+    /// Its number.
+    pub id: PayoutId,
+    /// `miners`, `withdrawal` or `fence`.
+    pub kind: &'static str,
+    /// The transaction.
+    pub txid: TxId,
+    /// It is in a block just now.
+    pub is_confirmed: bool,
+}
+
+impl PoolStatus {
+    /// Of these books.
+    #[must_use]
+    pub fn of(state: &State) -> Self {
+        let mut status = Self {
+            address: state.opened().map(|opened| Address { network: opened.network, key_hash: opened.key }),
+            head: state.head(),
+            tip: state.tip(),
+            paused: state.paused().cloned(),
+            recovery: state.recovery().copied(),
+            balances: Vec::new(),
+            miners_payable: 0,
+            miners_immature: 0,
+            miners_in_flight: 0,
+            due: state.due().count(),
+            open_payouts: open_payouts(state),
+        };
+        for (account, balance) in state.books().balances() {
+            let sum = match account {
+                LedgerAccount::MinerPayable(_) => &mut status.miners_payable,
+                LedgerAccount::MinerImmature(_) => &mut status.miners_immature,
+                LedgerAccount::MinerInFlight(_) => &mut status.miners_in_flight,
+                other => {
+                    if balance > 0 {
+                        status.balances.push((other, balance));
+                    }
+                    continue;
+                }
+            };
+            *sum = sum.saturating_add(balance);
+        }
+        status
+    }
+}
+
+fn open_payouts(state: &State) -> Vec<OpenPayout> {
+    let open = state.payouts().filter(|payout| payout.is_open());
+    open.map(|payout| OpenPayout {
+        id: payout.planned.id,
+        kind: match payout.planned.kind {
+            PayoutKind::Miners(_) => "miners",
+            PayoutKind::Withdrawal { .. } => "withdrawal",
+            PayoutKind::Fence => "fence",
+        },
+        txid: payout.planned.txid,
+        is_confirmed: payout.is_confirmed(),
+    })
+    .collect()
+}
