@@ -1,12 +1,12 @@
 use std::collections::{BTreeMap, HashSet};
 
 use bq_chain_api::SubmitBlockError;
-use bq_mining_message::{RecordShareError, Share, SharePosition, ShareSequence};
+use bq_mining_message::{AuthorizeError, RecordShareError, Share, SharePosition, ShareSequence};
 use bq_pool_machine::{Candidate, Winning};
-use bq_primitives::{Amount, Block, BlockId, KeyHash};
+use bq_primitives::{Address, Amount, Block, BlockId, KeyHash};
 use bq_segments::AppendError;
 
-use crate::{clock::Clock, keeper::Keeper};
+use crate::keeper::Keeper;
 
 /// What came in since the books were last told.
 #[derive(Debug, Default)]
@@ -66,6 +66,16 @@ impl Intake {
 }
 
 impl Keeper {
+    /// Who a miner is, by the address it logs in with. The pool's own address earns nothing.
+    pub(crate) fn authorize(&self, address: &str) -> Result<KeyHash, AuthorizeError> {
+        let address =
+            Address::parse(address, self.config.network).map_err(|error| AuthorizeError::Address(error.to_string()))?;
+        if address.key_hash == self.key_hash() {
+            return Err(AuthorizeError::OwnAddress);
+        }
+        Ok(address.key_hash)
+    }
+
     /// Hands the block to the node, whatever else is full or failing, and writes the share.
     pub(crate) fn record(&self, share: &Share, block: Option<Block>) -> Result<(), RecordShareError> {
         if let Some(block) = block {
@@ -77,7 +87,7 @@ impl Keeper {
                 if let Some(id) = block_id {
                     self.wrote_block_share(&id, sequence);
                 }
-                self.stats.lock().accept(self.clock.uptime_secs(), share);
+                self.stats.lock().accept(self.uptime_secs(), share);
                 self.look_now.notify_one();
                 Ok(())
             }
@@ -157,12 +167,5 @@ pub(crate) fn note_verdict(id: &BlockId, verdict: &Result<BlockId, SubmitBlockEr
             tracing::error!(block = %id, %reason, "the node refused a block of the pool");
         }
         Err(error) => tracing::warn!(block = %id, %error, "a block is submitted again"),
-    }
-}
-
-impl Keeper {
-    /// Milliseconds since 1970.
-    pub(crate) fn now_ms(&self) -> u64 {
-        Clock::unix_ms()
     }
 }

@@ -10,8 +10,8 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, broadcast, watch};
 
 use crate::{
-    PayoutSigner, PoolConfig, PoolError, clock::Clock, intake::Intake, metrics::PoolMetrics, rows::rows_of,
-    source::OwnShares, stats::Stats, submitter::Submitter, trouble::Troubles,
+    Clock, PayoutSigner, PoolConfig, PoolError, intake::Intake, metrics::PoolMetrics, rows::rows_of, source::OwnShares,
+    stats::Stats, submitter::Submitter, trouble::Troubles,
 };
 
 /// Keeps the books: the state in memory, the log on disk, and what the driver's threads share.
@@ -32,7 +32,7 @@ pub(crate) struct Keeper {
     pub(crate) submitter: Submitter,
     pub(crate) outside: Mutex<OutsideView>,
     pub(crate) troubles: Mutex<Troubles>,
-    pub(crate) clock: Clock,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) stats: Mutex<Stats>,
     pub(crate) metrics: PoolMetrics,
     pub(crate) live: broadcast::Sender<LiveEvent>,
@@ -74,6 +74,7 @@ pub(crate) struct Parts {
     pub(crate) state: State,
     pub(crate) checkpoint: LogHead,
     pub(crate) submitter: Submitter,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl OutsideView {
@@ -89,7 +90,7 @@ impl OutsideView {
 
 impl Keeper {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { config, node, signer, store, log, epoch, state, checkpoint, submitter } = parts;
+        let Parts { config, node, signer, store, log, epoch, state, checkpoint, submitter, clock } = parts;
         let known = state.accounts().iter().map(|(_, key)| key);
         let intake = Intake::with_known(known);
         let writing = Writing { unwritten: None, written: state.head(), checkpoint };
@@ -115,13 +116,23 @@ impl Keeper {
             intake: Mutex::new(intake),
             outside: Mutex::new(outside),
             troubles: Mutex::default(),
-            clock: Clock::start(),
+            clock,
             stats: Mutex::default(),
             metrics: PoolMetrics::register(),
             live: broadcast::Sender::new(LIVE_EVENTS_KEPT),
             template: watch::Sender::new(None),
             look_now: Notify::new(),
         }
+    }
+
+    /// Milliseconds since 1970.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.clock.unix_ms()
+    }
+
+    /// Seconds since the pool started.
+    pub(crate) fn uptime_secs(&self) -> u64 {
+        self.clock.running().as_secs()
     }
 
     pub(crate) fn key_hash(&self) -> KeyHash {

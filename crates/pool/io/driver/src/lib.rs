@@ -4,9 +4,12 @@
 //! [`Pool`] implements [`bq_mining_message::PoolApi`] and [`bq_views::PoolViews`]. Three threads work for it: one keeps the block
 //! template fresh, one hands found blocks to the node, one keeps the books. What this crate is not: it decides nothing about
 //! money (`bq-pool-machine` does), it speaks no Stratum and hashes nothing, it reaches the chain only through
-//! [`bq_chain_api::NodeApi`], and it holds no key: a [`PayoutSigner`] does. Read [`Pool`] and [`PoolConfig`] first.
+//! [`bq_chain_api::NodeApi`], and it holds no key: a [`PayoutSigner`] does. Read [`Pool`] and [`PoolConfig`] first; [`DrivenPool`] is the same pool without
+//! threads, for whoever owns the clock.
 
+mod clock;
 mod config;
+mod driven;
 mod error;
 mod operator;
 mod pool;
@@ -23,6 +26,7 @@ mod adopt;
 mod carry_out;
 mod follow;
 mod frames;
+mod rounds;
 mod scan;
 mod trouble;
 
@@ -31,7 +35,6 @@ mod source;
 mod submitter;
 mod templates;
 
-mod clock;
 mod metrics;
 mod rows;
 mod stats;
@@ -42,7 +45,9 @@ mod tests;
 
 pub use audit::Findings;
 pub use bq_pool_machine::{Decision, DecisionError, PoolOperator, Reason};
+pub use clock::{Clock, SystemClock};
 pub use config::PoolConfig;
+pub use driven::{DrivenPool, Surroundings};
 pub use error::{BackupError, PoolError, Refusal, StoppedError};
 pub use pool::Pool;
 pub use signer::{PayoutSigner, SignerError};

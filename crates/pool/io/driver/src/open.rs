@@ -14,7 +14,8 @@ use bq_segments::{Disk, LogIdentity, LogOptions, RealDisk, ShareLog};
 
 use crate::{
     PayoutSigner, PoolConfig, PoolError,
-    clock::Clock,
+    clock::SystemClock,
+    driven::Surroundings,
     follow::Progress,
     keeper::{Keeper, Parts},
     source::OwnShares,
@@ -38,24 +39,24 @@ impl Keeper {
         std::fs::create_dir_all(&config.data_dir)?;
         let store = SqliteBooks::open(&config.data_dir.join("books.sqlite"), config.network, &node.genesis_id())?;
         let submitter = Submitter::start(Arc::clone(&node))?;
-        Self::open_with(config, node, signer, Box::new(store), Arc::new(RealDisk), submitter)
+        let (store, disk) = (Box::new(store), Arc::new(RealDisk));
+        Self::open_with(config, Surroundings { node, signer, store, disk, clock: SystemClock::shared() }, submitter)
     }
 
-    /// As [`Keeper::open`], on books that are open already and a disk for the share log.
+    /// As [`Keeper::open`], with whatever the pool stands on.
     pub(crate) fn open_with(
         config: PoolConfig,
-        node: Arc<dyn NodeApi>,
-        signer: Arc<dyn PayoutSigner>,
-        store: Box<dyn BookStore>,
-        disk: Arc<dyn Disk>,
+        surroundings: Surroundings,
         submitter: Submitter,
     ) -> Result<Self, PoolError> {
+        let Surroundings { node, signer, store, disk, clock } = surroundings;
         let terms = config.terms()?;
         let opened = opened(&config, node.as_ref(), signer.as_ref());
         let place = Place { data_dir: &config.data_dir, genesis: opened.genesis, front_end: config.front_end };
         let (log, state, checkpoint) = read_books(&config, store.as_ref(), disk, &place)?;
         let epoch = BootEpoch(state.front_end(config.front_end).map_or(1, |head| head.epoch.0.saturating_add(1)));
-        let parts = Parts { config, node, signer, store, log: Arc::new(log), epoch, state, checkpoint, submitter };
+        let parts =
+            Parts { config, node, signer, store, log: Arc::new(log), epoch, state, checkpoint, submitter, clock };
         let keeper = Self::new(parts);
         keeper.begin(&opened)?;
         keeper.take_in_tail()?;
@@ -95,7 +96,7 @@ impl Keeper {
         }
         let act = Act::NewKey { key: opened.key };
         let (who, reason) = ("operator".to_owned(), "started with --new-key".to_owned());
-        let operator = Operator { act, who, reason, time_ms: Clock::unix_ms() };
+        let operator = Operator { act, who, reason, time_ms: self.now_ms() };
         self.tell(&Event::Operator(operator), Vec::new()).map(|_| ())
     }
 

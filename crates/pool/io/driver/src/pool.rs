@@ -12,7 +12,7 @@ use bq_chain_api::{BoxStream, NodeApi, Template};
 use bq_condition::Condition;
 use bq_mining_message::{AuthorizeError, PoolApi, RecordShareError, Share, ShareReject};
 use bq_pool_machine::{Decision, DecisionError, PoolOperator, PoolStatus, Reason};
-use bq_primitives::{Address, Algorithm, Block, KeyHash, Network, WorkerName};
+use bq_primitives::{Algorithm, Block, KeyHash, Network, WorkerName};
 use bq_views::{BlocksView, Event, MinerView, PoolView, PoolViews, ViewError};
 use parking_lot::Mutex;
 use tokio::{
@@ -24,17 +24,15 @@ use tokio_stream::{StreamExt as _, wrappers::WatchStream};
 use crate::{
     BackupError, PayoutSigner, PoolConfig, PoolError,
     backup::{Owner, check_free, make},
-    follow::Progress,
     keeper::Keeper,
     operator::refused,
+    rounds::{BOOKS_RETRY, Rounds},
     stopped::backed_up,
     trouble::Trouble,
 };
 
 /// How soon a template is asked for again after the node had none.
 const TEMPLATE_RETRY: Duration = Duration::from_secs(1);
-/// How soon the books are tried again after something failed.
-const BOOKS_RETRY: Duration = Duration::from_secs(1);
 
 /// A running pool.
 pub struct Pool {
@@ -190,95 +188,9 @@ async fn keep_books(keeper: Arc<Keeper>, mut stopped: watch::Receiver<bool>) {
     }
 }
 
-/// What the thread that keeps the books remembers from one round to the next.
-#[derive(Debug, Default)]
-struct Rounds {
-    compared: Option<Instant>,
-    carried_out: Option<Instant>,
-    shown: Option<Instant>,
-}
-
-/// How often commands are looked for without a new tip: sending again what the node lost costs it work.
-const CARRY_OUT_INTERVAL: Duration = Duration::from_secs(1);
-/// How often gauges are brought up to date.
-const SHOW_INTERVAL: Duration = Duration::from_secs(1);
-
-impl Rounds {
-    /// One round: shares, chain, commands. A step that fails is said and tried again; what depends on it waits.
-    fn round(&mut self, keeper: &Keeper) -> Duration {
-        let outcome = self.steps(keeper);
-        if is_over(self.shown, SHOW_INTERVAL) {
-            self.shown = Some(Instant::now());
-            keeper.show_metrics();
-        }
-        match outcome {
-            Ok(Progress::More) => Duration::ZERO,
-            Ok(Progress::InStep) => keeper.config.settle_interval,
-            Ok(Progress::Waiting) => BOOKS_RETRY,
-            Err(()) => {
-                keeper.metrics.settle_failed();
-                BOOKS_RETRY
-            }
-        }
-    }
-
-    fn steps(&mut self, keeper: &Keeper) -> Result<Progress, ()> {
-        note(keeper, Trouble::Disk, keeper.catch_up_disk())?;
-        note(keeper, Trouble::Disk, keeper.tell_frames())?;
-        let before = keeper.state.read().tip();
-        let progress = note(keeper, Trouble::Node, keeper.follow())?;
-        let moved = keeper.state.read().tip() != before;
-        keeper.announce_tip();
-        note(keeper, Trouble::Node, keeper.adopt_forgotten())?;
-        if progress == Progress::InStep && (moved || is_over(self.compared, keeper.config.compare_interval)) {
-            self.compared = Some(Instant::now());
-            note(keeper, Trouble::Node, keeper.compare_coins())?;
-        }
-        if moved || progress != Progress::InStep || is_over(self.carried_out, CARRY_OUT_INTERVAL) {
-            self.carried_out = Some(Instant::now());
-            note(keeper, Trouble::Books, keeper.carry_out())?;
-        }
-        note(keeper, Trouble::Disk, keeper.checkpoint(false))?;
-        Ok(progress)
-    }
-}
-
-fn is_over(last: Option<Instant>, interval: Duration) -> bool {
-    last.is_none_or(|last| last.elapsed() >= interval)
-}
-
-/// Notes a trouble or its end under the name that fits.
-fn note<T>(keeper: &Keeper, usual: Trouble, outcome: Result<T, PoolError>) -> Result<T, ()> {
-    let error = match outcome {
-        Ok(value) => {
-            keeper.trouble(usual, None);
-            return Ok(value);
-        }
-        Err(error) => error,
-    };
-    let trouble = match &error {
-        PoolError::Node(_) => Trouble::Node,
-        PoolError::Store(_) | PoolError::AppendShare(_) if error.is_transient() => Trouble::Disk,
-        _ if error.is_transient() => usual,
-        _ => Trouble::Books,
-    };
-    if trouble == Trouble::Books {
-        tracing::error!(%error, "the books cannot go on: a person must look");
-    } else {
-        tracing::warn!(%error, "the books go on later");
-    }
-    keeper.trouble(trouble, Some(error.to_string()));
-    Err(())
-}
-
 impl PoolApi for Pool {
     fn authorize(&self, address: &str) -> Result<KeyHash, AuthorizeError> {
-        let address = Address::parse(address, self.keeper.config.network)
-            .map_err(|error| AuthorizeError::Address(error.to_string()))?;
-        if address.key_hash == self.keeper.key_hash() {
-            return Err(AuthorizeError::OwnAddress);
-        }
-        Ok(address.key_hash)
+        self.keeper.authorize(address)
     }
 
     fn template(&self) -> Option<Arc<Template>> {

@@ -16,7 +16,7 @@ use crate::{
     BackupError, PoolError, StoppedError,
     audit::{Findings, audit},
     backup::{self, Owner},
-    clock::Clock,
+    clock::{Clock as _, SystemClock},
     open::{Place, open_shares, replay, shares_folder, shares_told, start_state},
     rows::rows_of,
     source::OwnShares,
@@ -170,7 +170,7 @@ impl StoppedPool {
         reason: &Reason,
     ) -> Result<(), PoolError> {
         let (who, why) = (reason.who.clone(), reason.why.clone());
-        let event = Event::Operator(Operator { act, who, reason: why, time_ms: Clock::unix_ms() });
+        let event = Event::Operator(Operator { act, who, reason: why, time_ms: SystemClock::start().unix_ms() });
         let expected = state.head();
         let applied = state.apply(&event, shares)?;
         let rows = rows_of(state, &applied);

@@ -41,7 +41,6 @@ impl Submitter {
     }
 
     /// Without a thread: whoever finds a block submits it. For a pool that is driven step by step.
-    #[cfg(test)]
     pub(crate) fn inline(node: Arc<dyn NodeApi>) -> Self {
         Self { blocks: Mutex::default(), thread: Mutex::default(), node, refused: Arc::default() }
     }

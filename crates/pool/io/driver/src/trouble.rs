@@ -7,7 +7,7 @@ use bq_condition::Condition;
 use bq_pool_machine::{ConditionName, conditions};
 use bq_segments::ShareLog;
 
-use crate::{clock::Clock, keeper::Keeper};
+use crate::keeper::Keeper;
 
 /// How long an attempt to write shares counts: whoever asks for conditions, however often, costs the disk no more.
 const SHARES_TRIED_EVERY: Duration = Duration::from_secs(2);
@@ -103,7 +103,7 @@ impl Keeper {
                 matches!(trouble, Trouble::Template | Trouble::Disk | Trouble::Node | Trouble::Books);
             found.push((trouble.name(), reason.clone(), blocks_readiness));
         }
-        let now = Clock::unix_ms();
+        let now = self.now_ms();
         troubles.since_ms.retain(|name, _| found.iter().any(|(other, _, _)| other == name));
         found
             .into_iter()

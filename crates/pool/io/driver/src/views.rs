@@ -29,7 +29,7 @@ const BLOCKS_SHOWN_MAX: usize = 1000;
 impl Keeper {
     pub(crate) fn pool_view(&self, connections: u64) -> Result<PoolView, PoolError> {
         let info = self.node.mining_info()?;
-        let now = self.clock.uptime_secs();
+        let now = self.uptime_secs();
         let counts = self.block_counts();
         let state = self.state.read();
         let total = |which: fn(&LedgerAccount) -> bool| total(&state, which);
@@ -128,7 +128,7 @@ impl Keeper {
     /// Nothing for a text that is no address here, and for an address that never mined here.
     pub(crate) fn miner_view(&self, address: &str) -> Result<Option<MinerView>, PoolError> {
         let Ok(address) = Address::parse(address, self.config.network) else { return Ok(None) };
-        let workers = self.stats.lock().workers_of(self.clock.uptime_secs(), address.key_hash);
+        let workers = self.stats.lock().workers_of(self.uptime_secs(), address.key_hash);
         let state = self.state.read();
         let Some(account) = state.accounts().find(&address.key_hash) else { return Ok(None) };
         let balance = |account| atoms(state.books().balance(account));
@@ -233,7 +233,7 @@ impl Keeper {
 
     /// Brings the gauges up to date.
     pub(crate) fn show_metrics(&self) {
-        let now = self.clock.uptime_secs();
+        let now = self.uptime_secs();
         let (accounts, workers) = self.stats.lock().miners(now);
         self.metrics.miners(accounts, workers);
         for algorithm in Algorithm::ALL {

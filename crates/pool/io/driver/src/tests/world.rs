@@ -22,7 +22,10 @@ use super::{
     dying::{DyingDisk, DyingNode, DyingStore},
     fake_node::FakeNode,
 };
-use crate::{PayoutSigner, PoolConfig, PoolError, SignerError, follow::Progress, keeper::Keeper, submitter::Submitter};
+use crate::{
+    PayoutSigner, PoolConfig, PoolError, SignerError, Surroundings, SystemClock, follow::Progress, keeper::Keeper,
+    submitter::Submitter,
+};
 
 pub(crate) const POOL_KEY: KeyHash = KeyHash([0xaa; 32]);
 pub(crate) const COMMITMENT_KEY: [u8; 32] = [0x55; 32];
@@ -168,7 +171,9 @@ impl World {
         let store: Box<dyn BookStore> = Box::new(DyingStore { store, death: death.clone() });
         let submitter = Submitter::inline(Arc::clone(&node));
         let signer = Arc::new(FakeSigner(self.key));
-        let keeper = Keeper::open_with(self.config.clone(), node, signer, store, disk, submitter)?;
+        let clock = Arc::new(SystemClock::start());
+        let surroundings = Surroundings { node, signer, store, disk, clock };
+        let keeper = Keeper::open_with(self.config.clone(), surroundings, submitter)?;
         self.keeper = Some(keeper);
         Ok(())
     }
