@@ -7,8 +7,8 @@ use bq_primitives::{AccountId, Amount, BlockId, Height, OutPoint};
 
 use super::Step;
 use crate::{
-    BlockState, Fault, Origin, Payout, PayoutEvent, PayoutId, PayoutKind, PayoutRound, PayoutState, PlannedPayout,
-    State, VoidProof, state::take,
+    Fault, Origin, Payout, PayoutEvent, PayoutId, PayoutKind, PayoutRound, PayoutState, PlannedPayout, State,
+    VoidProof, state::take,
 };
 
 impl State {
@@ -283,13 +283,14 @@ impl State {
                     spent.by != payout.planned.txid && buried(spent.height, terms.payouts.final_depth)
                 })
             }
-            // Blocks of one template share the coin: none of them may be on the chain.
+            // Blocks of one template share the coin: none of them may be on the chain. The others need not have been there: a
+            // sibling that only was submitted, or was orphaned young, makes the coin no more than the lost one does.
             VoidProof::InputOrphaned(outpoint) => {
                 let mut makers =
                     self.blocks.values().filter(|block| block.candidate.coinbase == outpoint.txid).peekable();
                 let deep = opened.maturity.max(terms.payouts.final_depth);
                 makers.peek().is_some()
-                    && makers.all(|block| block.state == BlockState::Lost && buried(block.candidate.height, deep))
+                    && makers.all(|block| !block.is_on_chain() && buried(block.candidate.height, deep))
             }
             VoidProof::ParentVoid(outpoint) => {
                 let mut parents = self.payouts.values().filter(|other| other.planned.txid == outpoint.txid);

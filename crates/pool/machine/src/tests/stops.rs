@@ -1,7 +1,7 @@
 //! Every stop that the books know, and its way out (SPEC 8.7).
 
 use bq_ledger::LedgerAccount;
-use bq_primitives::{Algorithm, OutPoint};
+use bq_primitives::{Algorithm, BlockId, OutPoint};
 
 use super::world::{POOL, REWARD, STRANGER, World, atoms, miner, terms};
 use crate::{
@@ -60,6 +60,28 @@ fn coins_spent_outside_stop_payouts_until_a_person_says_what_that_was() {
     assert_eq!(fees, 90_000_000);
     world.calm_down();
     assert!(world.received_by(1) > 0 && world.payable(1) == 0);
+}
+
+/// Two miners seal the same template: both blocks make the same coin, and only one of them was ever on the chain.
+#[test]
+fn a_payout_whose_coin_is_gone_is_void_although_a_sibling_of_its_block_was_only_submitted() {
+    let mut world = World::new();
+    world.share(1, 1);
+    world.mine(true);
+    let sibling = world.candidates.values().next().cloned().expect("a block");
+    world.append(Event::Candidate(crate::Candidate { id: BlockId([9; 32]), ..sibling }));
+    for _ in 0..10 {
+        world.mine(false);
+    }
+    world.chain.mempool.clear();
+    world.settle();
+    assert_eq!(world.state.payouts().count(), 1);
+    world.chain.mempool.clear();
+    world.reorg(11, |_| false, false);
+    world.calm_down();
+    let states: Vec<PayoutState> = world.state.payouts().map(|payout| payout.state).collect();
+    assert_eq!(states, [PayoutState::Void]);
+    assert!(world.payable(1) > 0, "owed again");
 }
 
 #[test]
