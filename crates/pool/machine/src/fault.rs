@@ -4,7 +4,7 @@ use bq_primitives::{AccountId, AmountError, BlockId, Height, KeyHash, OutPoint};
 
 use crate::{EventError, LogNumber, PayoutId, SharesError, StateDigest};
 
-/// Why an event is refused. It was not applied; after [`Fault::voids_state`] the state must be read anew.
+/// Why an event is refused. It was not applied; [`crate::State::apply`] says when the state must be read anew.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "fields are what was got and what was expected")]
 pub enum Fault {
