@@ -272,7 +272,7 @@ fn the_file_that_init_writes_holds_every_field_at_its_default() {
 fn the_raw_struct_and_the_table_agree() {
     let json = |name: &str| match name {
         "connect" | "miner.algorithms" | "regtest.eras" => "[]",
-        "miner.enabled" | "miner.gpu" => "true",
+        "miner.enabled" | "miner.gpu" | "pool.new_key" => "true",
         name if name.starts_with("chain.") => "1",
         name if name.starts_with("pool.") && !name.ends_with("_file") => "1",
         "miner.threads" | "randomx.memory_budget_mib" | "regtest.coinbase_maturity" => "1",
