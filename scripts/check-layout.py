@@ -23,7 +23,7 @@ ARROWS = {
     "chain": {"base", "pow"},
     "mining": {"base", "pow", "chain/api"},
     "pool": {"base", "chain/api", "mining/message"},
-    "face": {"base", "chain/api", "mining/message"},
+    "face": {"base", "chain/api", "mining/message", "pool/machine"},
     "lab": {"base", "pow", "chain", "mining", "pool", "face"},
     "bq": {"base", "pow", "chain", "mining", "pool", "face", "lab"},
 }

@@ -63,6 +63,7 @@ async fn start(config: &Config) -> anyhow::Result<System> {
             session.lines_per_second = 10_000_000;
             session.line_burst = 10_000_000;
             session.judge.shares_in_flight_max = 1 << 10;
+            session.judge.shares_per_job_max = 1 << 24;
             session.judge.unproven_in_flight_max = 1 << 10;
             session.vardiff.cap_divisor = u64::MAX;
         }
