@@ -2,7 +2,7 @@
 
 use bq_ledger::LedgerAccount;
 use bq_pool_machine::{BlockState, Winning};
-use bq_primitives::Algorithm;
+use bq_primitives::{Algorithm, Height, Transaction, TxOut};
 
 use super::{
     fake_node::{MATURITY, SUBSIDY},
@@ -110,4 +110,28 @@ fn nothing_is_booked_while_the_node_has_lost_the_chain() {
     world.node.mine_many(MATURITY + 4);
     world.settle();
     world.check_books(&[1]);
+}
+
+/// Whoever holds the key too can spend even what the books left alone: nothing they know is gone.
+#[test]
+fn dust_that_comes_and_goes_before_the_books_look_is_none_of_theirs() {
+    let world = World::new();
+    world.node.mine_many(MATURITY + 1);
+    world.settle();
+    world.node.donate(POOL_KEY, 1000);
+    world.node.mine();
+    let dust = world.keeper().node.coins_of(&POOL_KEY).expect("coins")[0].clone();
+    let spend = Transaction {
+        version: 1,
+        inputs: vec![dust.outpoint],
+        outputs: vec![TxOut { amount: dust.output.amount, key_hash: key(7) }],
+        lock_height: Height(0),
+        coinbase_data: vec![],
+        witnesses: vec![],
+    };
+    world.keeper().node.submit_transaction(spend).expect("valid");
+    world.node.mine();
+    world.settle();
+    world.check_books(&[]);
+    assert_eq!(world.names(), Vec::<&str>::new());
 }
