@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::Context;
+use bq_pool_sim::PoolPlan;
 use bq_sim::{Consensus, Outcome, Scenario, chart, csv, table};
 
 use crate::{
@@ -19,6 +20,9 @@ use crate::{
 
 /// Runs one scenario or all, as many at a time as asked. What a run gives depends on its scenario and seed only.
 pub(crate) fn sim(args: &SimArgs) -> anyhow::Result<()> {
+    if let Some(plan) = PoolPlan::find(&args.scenario) {
+        return tell_story(plan, args);
+    }
     let scenarios = chosen(&args.scenario)?;
     if args.list {
         list(&scenarios);
@@ -35,11 +39,34 @@ pub(crate) fn sim(args: &SimArgs) -> anyhow::Result<()> {
     }
 }
 
+/// Days of a pool are a story, not a drawing: what happened when, and the figures at the end.
+fn tell_story(plan: PoolPlan, args: &SimArgs) -> anyhow::Result<()> {
+    if args.list {
+        say(&format!("{}  {}", plan.name, plan.about));
+        return Ok(());
+    }
+    let outcome = bq_pool_sim::run(plan, args.seed);
+    let story = match &outcome {
+        Ok(story) => story,
+        Err(broken) => &broken.story,
+    };
+    for line in &story.lines {
+        say(line);
+    }
+    for (name, value) in &story.figures {
+        say(&format!("{name:24}{value}"));
+    }
+    outcome.map(|_| ()).map_err(|broken| anyhow::anyhow!("{broken}"))
+}
+
 fn chosen(name: &str) -> Result<Vec<Scenario>, UsageError> {
     if name == "all" {
         return Ok(Scenario::all());
     }
-    let known = || Scenario::all().into_iter().map(|scenario| scenario.name).collect::<Vec<_>>().join(", ");
+    let known = || {
+        let chains = Scenario::all().into_iter().map(|scenario| scenario.name);
+        chains.chain(PoolPlan::ALL.map(|plan| plan.name.to_owned())).collect::<Vec<_>>().join(", ")
+    };
     let scenario = Scenario::find(name);
     scenario
         .map(|scenario| vec![scenario])
@@ -50,6 +77,9 @@ fn list(scenarios: &[Scenario]) {
     let width = scenarios.iter().map(|scenario| scenario.name.len()).max().unwrap_or(0);
     for scenario in scenarios {
         say(&format!("{:width$}  {}", scenario.name, scenario.about));
+    }
+    for plan in PoolPlan::ALL.iter().filter(|_| scenarios.len() > 1) {
+        say(&format!("{:width$}  {}", plan.name, plan.about));
     }
 }
 

@@ -1,0 +1,284 @@
+//! What happens to a pool.
+
+use std::{sync::Arc, time::Duration};
+
+use bq_mining_message::Share;
+use bq_primitives::{Algorithm, Height, NetworkDifficulty, ShareDifficulty, Transaction, Witness, WorkerName};
+
+use crate::{
+    chain::MATURITY,
+    node::{STRANGER, output},
+    signer::POOL,
+    world::{Backup, MINERS, World, miner},
+};
+
+/// Expected hashes of a block.
+const NETWORK_DIFFICULTY: u64 = 1000;
+
+/// Deeper than ordinary reorganisations reach.
+const BURIED: u32 = 3;
+
+impl World {
+    /// One thing happens.
+    pub(crate) fn happen(&mut self) -> Result<(), String> {
+        match self.below(40) {
+            0..=15 => self.mine_shares(),
+            16..=25 => {
+                self.foreign_blocks(1);
+            }
+            26 => self.short_reorganisation(),
+            27 if self.one_in(4) => self.deep_reorganisation(),
+            28 => self.gift(),
+            29 => self.lose_mempools(),
+            30 => self.arm(),
+            31 => self.switch_disk(),
+            32 => self.switch_link(),
+            33 => self.switch_node(),
+            34 => self.jump_clock(),
+            35 if self.one_in(20) => self.steal(),
+            36 if self.one_in(12) => self.lose_chain_store(),
+            37 => self.operator_acts(),
+            38 => self.back_up_or_restore()?,
+            39 if self.one_in(4) => self.rot()?,
+            _ => self.clock.pass(Duration::from_secs(600)),
+        }
+        let mut net = self.net.lock();
+        if let Some(upto) = net.resyncing {
+            net.resyncing = Some(upto + 20);
+        }
+        net.exchange();
+        Ok(())
+    }
+
+    /// Miners hand in shares; by lottery one may be a block.
+    pub(crate) fn mine_shares(&mut self) {
+        if self.template.is_none() || !self.one_in(4) {
+            self.template = self.pool.as_ref().and_then(|pool| pool.template().ok().flatten()).or(self.template.take());
+        }
+        for _ in 0..self.rng.between(1, 6) {
+            self.mine_share();
+        }
+    }
+
+    fn mine_share(&mut self) {
+        let number = self.rng.between(1, MINERS.into()) as u8;
+        let algorithm = if number.is_multiple_of(3) { Algorithm::RandomX } else { Algorithm::Sha256d };
+        let difficulty = [7, 50, 110, 300][self.below(4) as usize];
+        let is_block = self.below(NETWORK_DIFFICULTY) < difficulty;
+        let Some(template) = self.template.clone() else { return };
+        let block = is_block.then(|| self.net.lock().seal(&template, algorithm)).flatten();
+        let share = Share {
+            algorithm,
+            payee: miner(number),
+            worker: WorkerName::default(),
+            difficulty: ShareDifficulty::from_hashes(difficulty),
+            network_difficulty: NetworkDifficulty::from_hashes(NETWORK_DIFFICULTY.into()),
+            height: template.height,
+            time_ms: 0,
+            block_id: block.as_ref().map(bq_primitives::Block::id),
+        };
+        if block.is_some() {
+            self.tell(format!("miner {number} finds a block at height {}", template.height.0));
+        }
+        self.record(share, block);
+    }
+
+    pub(crate) fn foreign_blocks(&mut self, count: u32) {
+        for _ in 0..count {
+            let mut net = self.net.lock();
+            let tip = net.theirs.tip().id();
+            net.foreign_block(tip, true);
+        }
+    }
+
+    fn short_reorganisation(&mut self) {
+        let depth = self.rng.between(1, 3) as u32;
+        self.reorganise(depth);
+    }
+
+    fn deep_reorganisation(&mut self) {
+        let depth = self.rng.between(1, u64::from(3 * MATURITY)) as u32;
+        self.reorganise(depth);
+    }
+
+    /// Somebody had a longer chain of their own.
+    fn reorganise(&mut self, depth: u32) {
+        let takes = !self.one_in(3);
+        let mut net = self.net.lock();
+        let Height(height) = net.theirs.tip().header.height;
+        let depth = depth.min(height);
+        if depth == 0 {
+            return;
+        }
+        let linked = std::mem::replace(&mut net.is_linked, false);
+        let mut parent = net.theirs.best()[(height - depth) as usize];
+        for _ in 0..=depth {
+            match net.foreign_block(parent, takes) {
+                Some(id) => parent = id,
+                None => break,
+            }
+        }
+        net.is_linked = linked;
+        drop(net);
+        self.tell(format!("a longer chain takes {depth} blocks back"));
+    }
+
+    /// A stranger sends the pool coins, sometimes not worth keeping.
+    fn gift(&mut self) {
+        let amount = self.rng.between(1, 300_000);
+        let mut net = self.net.lock();
+        let coin = net.theirs.coins().values().find(|coin| coin.output.key_hash == STRANGER && !coin.is_coinbase);
+        let fresh = |coin: &&bq_chain_api::Coin| {
+            coin.output.key_hash == STRANGER
+                && coin.is_coinbase
+                && net.theirs.tip().header.height.0 - coin.height.0 + 1 >= MATURITY
+        };
+        let coin = coin.or_else(|| net.theirs.coins().values().find(fresh));
+        let Some(coin) = coin.filter(|coin| coin.output.amount.atoms() > amount).cloned() else { return };
+        let outputs = vec![output(amount, POOL), output(coin.output.amount.atoms() - amount, STRANGER)];
+        // Somebody else may have spent that coin in the mempool already.
+        let _ = net.theirs.offer(plain(vec![coin.outpoint], outputs));
+    }
+
+    fn lose_mempools(&mut self) {
+        let mut net = self.net.lock();
+        net.ours.mempool.clear();
+        net.theirs.mempool.clear();
+    }
+
+    /// The pool will die at one of its next effects.
+    fn arm(&mut self) {
+        let (effects, after) = (self.below(12) as u32, self.one_in(2));
+        self.death.arm(effects, after);
+    }
+
+    fn switch_disk(&mut self) {
+        let full = !self.death.is_full() && self.one_in(2);
+        if full != self.death.is_full() {
+            self.tell(if full { "the disk is full" } else { "the disk has room again" });
+        }
+        self.death.set_full(full);
+    }
+
+    fn switch_link(&mut self) {
+        let linked = !self.net.lock().is_linked || !self.one_in(2);
+        let was = std::mem::replace(&mut self.net.lock().is_linked, linked);
+        if was != linked {
+            self.tell(if linked { "the pool's node is connected again" } else { "the pool's node is cut off" });
+        }
+    }
+
+    fn switch_node(&mut self) {
+        let down = !self.net.lock().is_down && self.one_in(2);
+        let was = std::mem::replace(&mut self.net.lock().is_down, down);
+        if was != down {
+            self.tell(if down { "the pool's node does not answer" } else { "the pool's node answers again" });
+        }
+    }
+
+    fn jump_clock(&mut self) {
+        let by = self.rng.between(0, 20_000_000).cast_signed() - 10_000_000;
+        self.clock.jump(by);
+        self.tell(format!("the machine's clock jumps by {} s", by / 1000));
+    }
+
+    /// Somebody has the pool's key and spends with it.
+    fn steal(&mut self) {
+        let mut net = self.net.lock();
+        let height = net.theirs.tip().header.height.0;
+        let is_free = |coin: &&bq_chain_api::Coin| {
+            coin.output.key_hash == POOL && (!coin.is_coinbase || height - coin.height.0 + 1 >= MATURITY)
+        };
+        let Some(coin) = net.theirs.coins().values().find(is_free).cloned() else { return };
+        let theft = plain(vec![coin.outpoint], vec![output(coin.output.amount.atoms(), STRANGER)]);
+        net.theirs.mempool.retain(|other| !other.inputs.contains(&coin.outpoint));
+        let taken = net.theirs.offer(theft).is_ok();
+        drop(net);
+        if taken {
+            self.is_short = true;
+            self.tell(format!("a thief spends {} coins of the pool", coin.output.amount));
+        }
+    }
+
+    fn lose_chain_store(&mut self) {
+        let mut net = self.net.lock();
+        if net.resyncing.is_none() && net.is_linked {
+            net.lose_store();
+            drop(net);
+            self.tell("the pool's node lost its chain and reads it again");
+        }
+    }
+
+    /// A copy of the books is made, or an old one is put in their place.
+    fn back_up_or_restore(&mut self) -> Result<(), String> {
+        let copy = self.folder.path().join("copy.sqlite");
+        if self.plan.restores
+            && self.one_in(6)
+            && let Some(backup) = self.backup.clone()
+            && self.is_noticed_after(backup.height)
+        {
+            self.pool = None;
+            let books = self.books_path();
+            for end in ["-wal", "-shm"] {
+                let mut name = books.clone().into_os_string();
+                name.push(end);
+                let _ = std::fs::remove_file(name);
+            }
+            std::fs::copy(&copy, &books).map_err(|error| error.to_string())?;
+            self.matured = backup.matured;
+            self.tell("an old copy of the books is put in their place");
+            self.open()?;
+            self.observe();
+            return self.check_shares(None);
+        }
+        let Some(pool) = &self.pool else { return Ok(()) };
+        let _ = std::fs::remove_file(&copy);
+        if pool.back_up(&copy).is_ok() {
+            self.backup = Some(Backup { matured: self.matured.clone(), height: self.our_height() });
+        }
+        Ok(())
+    }
+
+    /// A block of the pool lies buried on the chain that was made after this height: its commitment says that the log was longer.
+    /// Without one nothing on the chain tells an old copy from the newest, and no driver could notice.
+    fn is_noticed_after(&self, height: u32) -> bool {
+        let net = self.net.lock();
+        let buried = net.ours.tip().header.height.0.saturating_sub(BURIED);
+        let pays_pool = |id: &bq_primitives::BlockId| {
+            let coinbase = net.ours.block(id).and_then(|block| block.transactions.first());
+            coinbase.is_some_and(|coinbase| coinbase.outputs.iter().any(|output| output.key_hash == POOL))
+        };
+        let above = net.ours.best().iter().enumerate().skip(height as usize + 2);
+        above.take_while(|(at, _)| *at as u32 <= buried).any(|(_, id)| pays_pool(id))
+    }
+
+    /// A bit of the share log rots: the start must notice, or the shares must be what they were.
+    fn rot(&mut self) -> Result<(), String> {
+        self.rounds(3)?;
+        let log = self.pool.as_ref().and_then(|pool| pool.shares().ok()).unwrap_or_default();
+        let told = self.told();
+        if log.last().is_none_or(|(last, _)| last.next() != told) || self.death.is_full() {
+            return Ok(());
+        }
+        self.pool = None;
+        let sound = self.platter.lock().clone();
+        let flipped = self.platter.lock().flip(&mut self.rng);
+        self.death = Arc::default();
+        let outcome = self.try_open();
+        let shares = outcome.as_ref().map(|pool| pool.shares());
+        let is_same = !matches!(&shares, Ok(Ok(shares)) if *shares != log);
+        drop(outcome);
+        *self.platter.lock() = sound;
+        if !is_same {
+            return Err(format!("a flipped bit changed shares unnoticed: {flipped:?}"));
+        }
+        self.tell("a bit of the share log rots; the file is restored");
+        self.open()
+    }
+}
+
+fn plain(inputs: Vec<bq_primitives::OutPoint>, outputs: Vec<bq_primitives::TxOut>) -> Transaction {
+    let witness = Witness { public_key: Box::new([0; 1952]), signature: Box::new([0; 3309]) };
+    let witnesses = vec![witness; inputs.len()];
+    Transaction { version: 1, inputs, outputs, lock_height: Height(0), coinbase_data: vec![], witnesses }
+}

@@ -1,0 +1,62 @@
+/// What can happen in a simulation, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolPlan {
+    /// Name on the command line.
+    pub name: &'static str,
+    /// What it is, in a sentence.
+    pub about: &'static str,
+    /// Things that happen, a few minutes apart.
+    pub steps: u32,
+    /// Old copies of the books are put in the place of new ones.
+    pub restores: bool,
+    /// A wrong part, to see that it is found.
+    pub planted: Option<Planted>,
+}
+
+/// A wrong part around the books. Those inside them are planted in the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Planted {
+    /// The disk says that it synced and did not.
+    LyingDisk,
+    /// A commit leaves its rows out.
+    RowsDropped,
+    /// The signer changes what it signs.
+    MeddlingSigner,
+    /// A share is handed on twice.
+    ShareTwice,
+    /// A share is acknowledged although it was not written.
+    AcknowledgedUnwritten,
+    /// A share is credited to another miner than the one who was acknowledged.
+    WrongPayee,
+}
+
+impl PoolPlan {
+    /// A day.
+    pub const DAY: Self = Self {
+        name: "pool-day",
+        about: "a day of a pool: miners, payouts, crashes, reorganisations, a thief, an operator who errs",
+        steps: 300,
+        restores: false,
+        planted: None,
+    };
+    /// A week.
+    pub const WEEK: Self =
+        Self { name: "pool-week", about: "a week of the same", steps: 2_100, restores: false, planted: None };
+
+    /// A day on which the operator restores old books too.
+    pub const RESTORE: Self = Self {
+        name: "pool-restore",
+        about: "a day on which old copies of the books are restored and recovered too",
+        restores: true,
+        ..Self::DAY
+    };
+
+    /// Every plan.
+    pub const ALL: [Self; 3] = [Self::DAY, Self::WEEK, Self::RESTORE];
+
+    /// The plan of a name.
+    #[must_use]
+    pub fn find(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|plan| plan.name == name)
+    }
+}

@@ -1,0 +1,245 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use bq_books::SqliteBooks;
+use bq_chain_api::Template;
+use bq_mining_message::{Share, ShareSequence};
+use bq_pool::{DrivenPool, PoolConfig, Surroundings};
+use bq_pool_machine::Candidate;
+use bq_primitives::{Amount, Block, BlockId, Height, KeyHash};
+use bq_sim::Rng;
+use parking_lot::Mutex;
+use tempfile::TempDir;
+
+use crate::{
+    Planted, PoolPlan, PoolStory,
+    clock::SimClock,
+    death::Death,
+    disk::{Platter, SimDisk},
+    node::{NETWORK, Net, SimNode},
+    signer::SimSigner,
+    store::SimStore,
+};
+
+/// Depth at which payouts are final.
+pub(crate) const FINAL_DEPTH: u32 = 6;
+/// A miner is paid from this on.
+pub(crate) const PAYOUT_MIN: u64 = 100_000_000;
+/// How many miners there are; their keys repeat their numbers.
+pub(crate) const MINERS: u8 = 8;
+
+/// A pool, its miners, its operator and the rest of the world.
+pub(crate) struct World {
+    pub(crate) plan: PoolPlan,
+    pub(crate) rng: Rng,
+    pub(crate) clock: Arc<SimClock>,
+    pub(crate) net: Arc<Mutex<Net>>,
+    pub(crate) platter: Arc<Mutex<Platter>>,
+    pub(crate) death: Arc<Death>,
+    pub(crate) pool: Option<DrivenPool>,
+    pub(crate) folder: TempDir,
+    pub(crate) template: Option<Arc<Template>>,
+    /// Every share that was ever handed on, by its serial number, and whether that was acknowledged.
+    pub(crate) shares: BTreeMap<u64, (Share, bool)>,
+    /// Blocks of the pool that were mature in the books at some time: their miners keep what they earned.
+    pub(crate) matured: BTreeMap<BlockId, Candidate>,
+    /// What `matured` was when the newest copy of the books was made.
+    pub(crate) backup: Option<Backup>,
+    /// Shares that were not synced when power failed.
+    pub(crate) lost_to_power: BTreeSet<u64>,
+    /// A thief took coins, or the operator wrote some off: not everybody may be paid in the end.
+    pub(crate) is_short: bool,
+    pub(crate) story: PoolStory,
+}
+
+/// What was known when a copy of the books was made.
+#[derive(Clone, Debug)]
+pub(crate) struct Backup {
+    pub(crate) matured: BTreeMap<BlockId, Candidate>,
+    /// Height of the pool's node.
+    pub(crate) height: u32,
+}
+
+pub(crate) fn miner(number: u8) -> KeyHash {
+    KeyHash([number; 32])
+}
+
+pub(crate) fn atoms(amount: u64) -> Amount {
+    Amount::from_atoms(amount).unwrap_or(Amount::MAX)
+}
+
+impl World {
+    pub(crate) fn new(plan: PoolPlan, seed: u64) -> Result<Self, String> {
+        // In memory where the system has such a folder: thousands of synced commits need no real disk.
+        let memory = std::path::Path::new("/dev/shm");
+        let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+        let mut world = Self {
+            plan,
+            rng: Rng::seeded(seed, 0),
+            clock: Arc::default(),
+            net: Arc::new(Mutex::new(Net::new())),
+            platter: Arc::default(),
+            death: Arc::default(),
+            pool: None,
+            folder: folder.map_err(|error| error.to_string())?,
+            template: None,
+            shares: BTreeMap::new(),
+            matured: BTreeMap::new(),
+            backup: None,
+            lost_to_power: BTreeSet::new(),
+            is_short: false,
+            story: PoolStory::default(),
+        };
+        world.open()?;
+        Ok(world)
+    }
+
+    /// Opens the pool for another life.
+    pub(crate) fn open(&mut self) -> Result<(), String> {
+        self.pool = None;
+        self.death = Arc::default();
+        let pool = self.try_open().map_err(|error| format!("the pool does not start: {error}"))?;
+        self.pool = Some(pool);
+        Ok(())
+    }
+
+    pub(crate) fn try_open(&self) -> Result<DrivenPool, bq_pool::PoolError> {
+        let node = Arc::new(SimNode { net: Arc::clone(&self.net), death: Arc::clone(&self.death) });
+        let genesis = bq_chain_api::NodeApi::genesis_id(node.as_ref());
+        let books = SqliteBooks::open(&self.books_path(), NETWORK, &genesis)?;
+        let planted = |bug| self.plan.planted == Some(bug);
+        let death = Arc::clone(&self.death);
+        let disk = SimDisk {
+            platter: Arc::clone(&self.platter),
+            death: Arc::clone(&death),
+            lies: planted(Planted::LyingDisk),
+        };
+        let surroundings = Surroundings {
+            node,
+            signer: Arc::new(SimSigner { meddles: planted(Planted::MeddlingSigner) }),
+            store: Box::new(SimStore { books, death, drops_rows: planted(Planted::RowsDropped) }),
+            disk: Arc::new(disk),
+            clock: Arc::clone(&self.clock) as Arc<dyn bq_pool::Clock>,
+        };
+        DrivenPool::open(self.config(), surroundings)
+    }
+
+    pub(crate) fn books_path(&self) -> std::path::PathBuf {
+        self.folder.path().join("books.sqlite")
+    }
+
+    fn config(&self) -> PoolConfig {
+        PoolConfig {
+            final_depth: FINAL_DEPTH,
+            payout_interval: Duration::from_secs(1800),
+            payout_min: atoms(PAYOUT_MIN),
+            payout_payees_max: 3,
+            payout_inputs_max: 5,
+            checkpoint_events: 200,
+            ..PoolConfig::new(self.folder.path().to_owned(), NETWORK)
+        }
+    }
+
+    /// A sentence of the story.
+    pub(crate) fn tell(&mut self, sentence: impl AsRef<str>) {
+        let secs = self.clock.story_secs();
+        let (day, hour, minute) = (secs / 86_400 + 1, secs / 3600 % 24, secs / 60 % 60);
+        self.story.lines.push(format!("day {day} {hour:02}:{minute:02}  {}", sentence.as_ref()));
+    }
+
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.rng.between(0, bound.saturating_sub(1))
+    }
+
+    pub(crate) fn one_in(&mut self, parts: u64) -> bool {
+        self.below(parts) == 0
+    }
+
+    /// One thing happens, the pool goes on, and everything that must hold is looked at.
+    pub(crate) fn step(&mut self) -> Result<(), String> {
+        let pause = self.rng.between(10, 560);
+        self.clock.pass(Duration::from_secs(pause));
+        self.happen()?;
+        self.revive()?;
+        if !self.one_in(4) {
+            self.rounds(4)?;
+        }
+        if self.one_in(6) {
+            self.operator_looks();
+        }
+        self.revive()?;
+        self.check_step()
+    }
+
+    /// Rounds of the books, until they wait.
+    pub(crate) fn rounds(&mut self, most: u32) -> Result<(), String> {
+        for _ in 0..most {
+            self.clock.pass(Duration::from_secs(2));
+            let Some(pool) = &self.pool else { return Ok(()) };
+            let pause = pool.round();
+            self.revive()?;
+            self.observe();
+            if pause > Duration::from_secs(1) {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// If the pool died it starts again, after power failed or not.
+    pub(crate) fn revive(&mut self) -> Result<(), String> {
+        if !self.death.is_dead() {
+            return Ok(());
+        }
+        let told = self.told();
+        let power = self.one_in(2);
+        self.pool = None;
+        if power {
+            self.platter.lock().lose_power(&mut self.rng);
+        }
+        self.tell(if power { "power fails; the pool starts again" } else { "the pool dies and starts again" });
+        self.open()?;
+        self.observe();
+        if power {
+            self.check_shares(Some(told))?;
+            self.note_lost_to_power();
+        }
+        self.check_shares(None)
+    }
+
+    /// Position after the newest share that the books were told of.
+    pub(crate) fn told(&self) -> ShareSequence {
+        let head =
+            self.pool.as_ref().and_then(|pool| pool.look(|state| state.front_end(bq_mining_message::FrontEndId(0))));
+        head.map_or(ShareSequence::FIRST, |head| head.next)
+    }
+
+    /// Hands a share on, as a front end does, and remembers what it was told.
+    pub(crate) fn record(&mut self, mut share: Share, block: Option<Block>) {
+        let serial = self.shares.len() as u64 + 1;
+        // Informational to the pool; here it names the share.
+        share.time_ms = serial;
+        let Some(pool) = &self.pool else { return };
+        let planted = serial.is_multiple_of(16).then_some(self.plan.planted).flatten();
+        let outcome = match planted {
+            Some(Planted::ShareTwice) => pool.record(&share, None).and_then(|()| pool.record(&share, block)),
+            Some(Planted::AcknowledgedUnwritten) if block.is_none() => Ok(()),
+            Some(Planted::WrongPayee) => pool.record(&Share { payee: miner(1), ..share.clone() }, block),
+            _ => pool.record(&share, block),
+        };
+        self.shares.insert(serial, (share, outcome.is_ok()));
+    }
+
+    pub(crate) fn our_height(&self) -> u32 {
+        let Height(height) = self.net.lock().ours.tip().header.height;
+        height
+    }
+
+    pub(crate) fn into_story(mut self) -> PoolStory {
+        self.story.figures = self.figures();
+        self.story
+    }
+}
