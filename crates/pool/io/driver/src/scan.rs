@@ -36,7 +36,7 @@ impl Keeper {
         if self.intake.lock().found(&id).is_some() {
             return Ok(None);
         }
-        let key = self.key_hash();
+        let key = self.books_key();
         let is_ours = self.state.read().block(&id).is_some() || self.adopt_block(block)?;
         if is_ours {
             scan.joined.push(id);
@@ -56,11 +56,12 @@ impl Keeper {
             }
             for (index, output) in (0_u32..).zip(&transaction.outputs).filter(|(_, output)| output.key_hash == key) {
                 let outpoint = OutPoint { txid: by, index };
-                if coinbase && is_ours {
-                    scan.coins.insert(outpoint);
-                } else if self.is_worth_keeping(output.amount) {
-                    // Only what is told as received may be told as spent: the books do not know the rest.
-                    scan.coins.insert(outpoint);
+                let is_block_coin = coinbase && is_ours;
+                if !is_block_coin && !self.is_worth_keeping(output.amount) {
+                    continue;
+                }
+                scan.coins.insert(outpoint);
+                if !is_block_coin {
                     scan.received.push(Received { outpoint, amount: output.amount, height, coinbase });
                 }
             }
@@ -72,7 +73,8 @@ impl Keeper {
     /// is looked for; a block without one pays the newest window.
     fn adopt_block(&self, block: &Block) -> Result<bool, PoolError> {
         let Some(coinbase) = block.transactions.first() else { return Ok(false) };
-        if !coinbase.outputs.iter().any(|output| output.key_hash == self.key_hash()) {
+        let key = self.books_key();
+        if !coinbase.outputs.iter().any(|output| output.key_hash == key) {
             return Ok(false);
         }
         let id = block.id();
@@ -93,7 +95,7 @@ impl Keeper {
             (None, Some(_)) => Winning::NoShares,
             (None, None) => return Ok(false),
         };
-        let candidate = self.candidate(block, winning);
+        let candidate = Self::candidate(block, winning, key);
         tracing::warn!(block = %id, height = candidate.height.0, ?winning, "adopted a block of the pool that was not in the log");
         self.tell(&bq_pool_machine::Event::Candidate(candidate), Vec::new())?;
         Ok(true)
@@ -123,7 +125,7 @@ impl Keeper {
         Ok(())
     }
 
-    fn is_worth_keeping(&self, amount: bq_primitives::Amount) -> bool {
+    pub(crate) fn is_worth_keeping(&self, amount: bq_primitives::Amount) -> bool {
         // Change of a payout is kept whatever it is worth; the machine tells it from a gift.
         amount >= self.config.gift_min || self.state.read().payouts().any(|payout| payout.planned.change == amount)
     }
