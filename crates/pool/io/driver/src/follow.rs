@@ -105,8 +105,8 @@ impl Keeper {
             let state = self.state.read();
             let blocks: Vec<(Height, BlockId)> =
                 state.blocks().map(|block| (block.candidate.height, block.candidate.id)).collect();
-            let coins: Vec<OutPoint> =
-                state.coins().filter(|(_, coin)| coin.spent.is_none()).map(|(outpoint, _)| outpoint).collect();
+            // Also those that are spent already: the block that made one may be another now, with the same coinbase.
+            let coins: Vec<OutPoint> = state.coins().map(|(outpoint, _)| outpoint).collect();
             let of_blocks = state.blocks().flat_map(|block| block.candidate.coins()).map(|(outpoint, _)| outpoint);
             let known: BTreeSet<OutPoint> = of_blocks.chain(coins.iter().copied()).collect();
             let open = state.payouts().filter(|payout| payout.is_open());

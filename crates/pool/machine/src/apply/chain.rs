@@ -142,15 +142,8 @@ impl State {
         spent: &BTreeMap<OutPoint, Spent>,
         unspent: &BTreeMap<OutPoint, &Received>,
     ) -> Result<(), Fault> {
-        let known = self.coins.iter().filter_map(|(outpoint, coin)| Some((coin.spent?.height, *outpoint, coin.spent?)));
-        let mut known: Vec<(Height, OutPoint, Spent)> = known.collect();
-        known.sort_unstable_by_key(|(height, outpoint, _)| (*height, *outpoint));
-        for (_, outpoint, old) in known.into_iter().rev() {
-            // A spend that the base does not name is kept unless the coin is shown unspent: it may be long buried.
-            let is_other = spent.get(&outpoint).is_some_and(|new| new.by != old.by);
-            if unspent.contains_key(&outpoint) || is_other {
-                self.unspend(step, outpoint)?;
-            }
+        for outpoint in self.spends_undone(joined, spent, unspent).into_iter().rev() {
+            self.unspend(step, outpoint)?;
         }
         let mut leaving: Vec<(Height, BlockId)> = self.on_chain().filter(|(_, id)| !joined.contains(id)).collect();
         leaving.sort_unstable();
@@ -169,6 +162,35 @@ impl State {
             self.vanish(step, outpoint)?;
         }
         Ok(())
+    }
+
+    /// Coins whose spend is not on the chain of the base, oldest spend first. One that the base does not name is kept, for it may
+    /// be long buried, unless the coin is shown unspent or cannot be there: its block left, or the payout that made it.
+    fn spends_undone(
+        &self,
+        joined: &BTreeSet<BlockId>,
+        spent: &BTreeMap<OutPoint, Spent>,
+        unspent: &BTreeMap<OutPoint, &Received>,
+    ) -> Vec<OutPoint> {
+        let known = self.coins.iter().filter_map(|(outpoint, coin)| Some((coin.spent?.height, *outpoint, *coin)));
+        let mut known: Vec<(Height, OutPoint, crate::PoolCoin)> = known.collect();
+        known.sort_unstable_by_key(|(height, outpoint, _)| (*height, *outpoint));
+        let mut undone: BTreeSet<TxId> = BTreeSet::new();
+        for (_, outpoint, coin) in &known {
+            let Some(old) = coin.spent else { continue };
+            let has_left = match coin.origin {
+                Origin::Block(id) => self.blocks.contains_key(&id) && !joined.contains(&id),
+                Origin::Change(_) => undone.contains(&outpoint.txid),
+                Origin::Stranger { .. } => false,
+            };
+            let is_other = spent.get(outpoint).is_some_and(|new| new.by != old.by);
+            if unspent.contains_key(outpoint) || is_other || has_left {
+                undone.insert(old.by);
+            }
+        }
+        // A transaction is on the chain with all its inputs or with none.
+        let is_undone = |coin: &crate::PoolCoin| coin.spent.is_some_and(|spent| undone.contains(&spent.by));
+        known.into_iter().filter(|(_, _, coin)| is_undone(coin)).map(|(_, outpoint, _)| outpoint).collect()
     }
 
     /// Coins of a block that the base has and the state had forgotten.
