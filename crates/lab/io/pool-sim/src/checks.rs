@@ -38,7 +38,10 @@ impl World {
             found
         });
         drop(net);
-        self.matured.extend(known.into_iter().map(|candidate| (candidate.id, candidate)));
+        self.matured_unwritten.extend(known.into_iter().map(|candidate| (candidate.id, candidate)));
+        if !self.death.is_full() {
+            self.matured.append(&mut self.matured_unwritten);
+        }
     }
 
     /// I1 to I7, and the books' coins against the chain's whenever both stand at the same block.

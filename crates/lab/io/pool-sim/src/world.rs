@@ -46,6 +46,8 @@ pub(crate) struct World {
     pub(crate) shares: BTreeMap<u64, (Share, bool)>,
     /// Blocks of the pool that were mature in the books at some time: their miners keep what they earned.
     pub(crate) matured: BTreeMap<BlockId, Candidate>,
+    /// The same of events that are in memory only while the disk is full: a crash may take them back.
+    pub(crate) matured_unwritten: BTreeMap<BlockId, Candidate>,
     /// What `matured` was when the newest copy of the books was made.
     pub(crate) backup: Option<Backup>,
     /// Shares that were not synced when power failed.
@@ -88,6 +90,7 @@ impl World {
             template: None,
             shares: BTreeMap::new(),
             matured: BTreeMap::new(),
+            matured_unwritten: BTreeMap::new(),
             backup: None,
             lost_to_power: BTreeSet::new(),
             is_short: false,
@@ -100,6 +103,7 @@ impl World {
     /// Opens the pool for another life.
     pub(crate) fn open(&mut self) -> Result<(), String> {
         self.pool = None;
+        self.matured_unwritten.clear();
         self.death = Arc::default();
         let pool = self.try_open().map_err(|error| format!("the pool does not start: {error}"))?;
         self.pool = Some(pool);
