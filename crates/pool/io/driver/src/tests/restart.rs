@@ -180,3 +180,23 @@ fn a_changed_fee_holds_for_shares_after_it() {
     let old = bq_mining_message::SharePosition { sequence: bq_mining_message::ShareSequence(1), ..Default::default() };
     assert_eq!(state.terms_of(old).map(|terms| terms.lanes[0].fee.get()), Some(100));
 }
+
+#[test]
+fn older_books_are_never_passed_over() {
+    use std::sync::Arc;
+
+    use super::{
+        NETWORK,
+        fake_node::FakeNode,
+        world::{FakeSigner, POOL_KEY, fast_folder},
+    };
+    use crate::{Pool, PoolConfig};
+
+    let folder = fast_folder();
+    fs::write(folder.path().join("ledger.sqlite"), b"balances").expect("written");
+    let config = PoolConfig::new(folder.path().to_owned(), NETWORK);
+    let refused =
+        Pool::open(config, FakeNode::new(), Arc::new(FakeSigner(POOL_KEY))).err().map(|error| error.to_string());
+    assert!(refused.is_some_and(|text| text.contains("ledger.sqlite") && text.contains("move them away")));
+    assert!(!folder.path().join("books.sqlite").exists(), "nothing was begun");
+}
