@@ -77,7 +77,7 @@ impl DrivenPool {
         self.keeper.record(share, block)
     }
 
-    /// As [`crate::Pool::decide`].
+    /// As [`PoolOperator::decide`](bq_pool_machine::PoolOperator::decide).
     ///
     /// # Errors
     /// [`Refusal`]; nothing was changed.
