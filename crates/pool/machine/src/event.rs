@@ -3,7 +3,9 @@ use bq_mining_message::{BootEpoch, FrameHeader, FrontEndId, ShareSequence};
 use bq_primitives::{AccountId, Amount, BlockId, Height, KeyHash, Network, OutPoint, TxId};
 use serde::{Deserialize, Serialize};
 
-use crate::{Candidate, LogHead, Payout, PayoutId, PlannedPayout, PoolBlock, Spent, StateDigest, Terms, VoidProof};
+use crate::{
+    Candidate, LogHead, Payout, PayoutId, PlannedPayout, PoolBlock, PoolCoin, Spent, StateDigest, Terms, VoidProof,
+};
 
 /// A fact that money depends on (SPEC 8.6). Whatever is not told by one did not happen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,6 +139,8 @@ pub struct Import {
     pub blocks: Vec<PoolBlock>,
     /// Open payouts, and final ones whose change is not spent.
     pub payouts: Vec<Payout>,
+    /// Coins of those blocks and payouts, as far as the older books know them. The chain tells the rest.
+    pub coins: Vec<(OutPoint, PoolCoin)>,
     /// Number of the newest payout.
     pub newest_payout: PayoutId,
     /// The shares that were taken over, by front end: position after the newest.

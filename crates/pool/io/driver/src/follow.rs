@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bq_chain_api::{Coin, NodeError, Route, TransactionStatus};
-use bq_pool_machine::{ChainBase, ChainEvent, ChainWay, Event, Fault, Received, Spent, Tip};
+use bq_pool_machine::{ChainBase, ChainEvent, ChainWay, Event, Fault, PayoutState, Received, Spent, Tip};
 use bq_primitives::{BlockId, Height, OutPoint};
 
 use crate::{PoolError, keeper::Keeper, scan::Scan};
@@ -109,9 +109,10 @@ impl Keeper {
             let coins: Vec<OutPoint> = state.coins().map(|(outpoint, _)| outpoint).collect();
             let of_blocks = state.blocks().flat_map(|block| block.candidate.coins()).map(|(outpoint, _)| outpoint);
             let known: BTreeSet<OutPoint> = of_blocks.chain(coins.iter().copied()).collect();
-            let open = state.payouts().filter(|payout| payout.is_open());
+            // Final ones too: should they leave the chain, the coins that they spent must be known.
+            let sent = state.payouts().filter(|payout| payout.state != PayoutState::Void);
             let inputs: Vec<OutPoint> =
-                open.flat_map(|payout| &payout.planned.inputs).map(|input| input.outpoint).collect();
+                sent.flat_map(|payout| &payout.planned.inputs).map(|input| input.outpoint).collect();
             (blocks, coins, known, inputs)
         };
         let mut joined = Vec::new();

@@ -14,7 +14,11 @@ use std::{
 use bq_mining_message::ShareSequence;
 use bq_primitives::{AccountId, Algorithm, BlockId, Height, NetworkDifficulty, ShareDifficulty, WorkerName};
 
-use crate::Disk;
+use crate::{
+    Disk, LogIdentity,
+    header::FileHash,
+    manifest::{Gone, Manifest, Why},
+};
 use segment::{HEADER_BYTES, Header};
 pub(crate) use segment::{VERSION, has_header};
 
@@ -105,7 +109,33 @@ pub fn read_v1(disk: Arc<dyn Disk>, folder: &Path, genesis: BlockId) -> Result<S
     Ok(SharesV1 { disk, segments, loaded: VecDeque::new(), torn_bytes })
 }
 
+/// Makes a log in an empty folder that begins with a later share than the first: those before it lie elsewhere and count as
+/// pruned.
+///
+/// # Errors
+/// The manifest cannot be written.
+pub fn begin_at(
+    disk: &dyn Disk,
+    folder: &Path,
+    identity: LogIdentity,
+    first: ShareSequence,
+) -> Result<(), ReadV1Error> {
+    if first <= ShareSequence::FIRST {
+        return Ok(());
+    }
+    let (first, end) = (ShareSequence::FIRST, first);
+    let gone = Gone { why: Why::Pruned, first, end, previous: FileHash::NONE, hash: FileHash::NONE };
+    let manifest = Manifest { entries: vec![gone] };
+    manifest.store(disk, folder, identity).map_err(|(path, error)| ReadV1Error::Io { path, error })
+}
+
 impl SharesV1 {
+    /// The first share that is there, or would be.
+    #[must_use]
+    pub fn first(&self) -> ShareSequence {
+        self.segments.front().map_or(ShareSequence::FIRST, |(_, header)| header.first)
+    }
+
     /// Bytes of a torn tail that were left out; known once the iterator has ended.
     #[must_use]
     pub const fn torn_bytes(&self) -> usize {

@@ -97,6 +97,7 @@ impl State {
             self.payouts.insert(payout.planned.id, payout.clone());
             step.applied.payouts.insert(payout.planned.id);
         }
+        self.coins = import.coins.iter().copied().collect();
         self.newest_payout = import.newest_payout;
         for (front_end, epoch, next) in &import.shares {
             self.front_ends.insert(*front_end, crate::FrontEndHead { epoch: *epoch, next: *next });
