@@ -16,6 +16,7 @@ mod pool;
 mod signer;
 
 mod keeper;
+mod migrate;
 mod open;
 
 mod audit;

@@ -18,6 +18,7 @@ use crate::{
     driven::Surroundings,
     follow::Progress,
     keeper::{Keeper, Parts},
+    migrate,
     source::OwnShares,
     submitter::Submitter,
 };
@@ -37,7 +38,7 @@ impl Keeper {
             return Err(PoolError::WrongNetwork { got: node.network(), expected: config.network });
         }
         std::fs::create_dir_all(&config.data_dir)?;
-        refuse_older_books(&config.data_dir)?;
+        migrate::take_over(&config, node.as_ref(), signer.as_ref())?;
         let store = SqliteBooks::open(&config.data_dir.join("books.sqlite"), config.network, &node.genesis_id())?;
         let submitter = Submitter::start(Arc::clone(&node))?;
         let (store, disk) = (Box::new(store), Arc::new(RealDisk));
@@ -112,20 +113,7 @@ impl Keeper {
     }
 }
 
-/// Books of the version before this one hold balances that new books would not know of.
-fn refuse_older_books(data_dir: &Path) -> Result<(), PoolError> {
-    let older = data_dir.join("ledger.sqlite");
-    if !older.exists() || data_dir.join("books.sqlite").exists() {
-        return Ok(());
-    }
-    let reason =
-        "this version does not read them: run the version that wrote them until everybody is paid, or move them away \
-                  together with shares/ to begin anew"
-            .to_owned();
-    Err(PoolError::Migrate { path: older.display().to_string(), reason })
-}
-
-fn opened(config: &PoolConfig, node: &dyn NodeApi, signer: &dyn PayoutSigner) -> Opened {
+pub(crate) fn opened(config: &PoolConfig, node: &dyn NodeApi, signer: &dyn PayoutSigner) -> Opened {
     let maturity = node.coinbase_maturity();
     Opened {
         network: config.network,
