@@ -2,6 +2,7 @@ mod audit;
 mod bad_input;
 mod chain;
 mod events;
+mod import;
 mod recovery;
 mod stops;
 mod storms;
