@@ -39,7 +39,7 @@ pub(super) fn import(
     opened: Opened,
     ledger: &OldLedger,
     content: Content,
-    audited: AuditReport,
+    audited: &AuditReport,
     shares: &Converted,
 ) -> Result<TakenOver, PoolError> {
     let folder = config.data_dir.join("ledger.sqlite");
@@ -112,7 +112,7 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn build(&self, content: Content, audited: AuditReport) -> Result<TakenOver, Stop> {
+    fn build(&self, content: Content, audited: &AuditReport) -> Result<TakenOver, Stop> {
         let newest = content.blocks.iter().map(|block| block.height).max().unwrap_or_default();
         let mut blocks = Vec::with_capacity(content.blocks.len());
         let (mut kept, mut block_bytes) = (Vec::new(), Vec::new());

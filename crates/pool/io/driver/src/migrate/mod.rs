@@ -70,7 +70,7 @@ pub(crate) fn write(
     let old_shares = places.at("shares");
     let shares = shares::convert(&old_shares, &places.at("share-log.new"), config, &opened, &mut content)
         .map_err(|reason| self::refused(&old_shares, reason))?;
-    let taken = import::import(config, node, opened, &ledger, content, audited, &shares)?;
+    let taken = import::import(config, node, opened, &ledger, content, &audited, &shares)?;
     write_books(places, config, node, &taken, shares.log)
 }
 

@@ -25,6 +25,7 @@ pub(crate) struct FakeNode {
     chain: Mutex<Chain>,
     tip: watch::Sender<TipSummary>,
     genesis: BlockId,
+    network: Network,
 }
 
 struct Chain {
@@ -45,7 +46,13 @@ impl FakeNode {
         let id = genesis.id();
         let chain = Chain { blocks: HashMap::from([(id, genesis)]), best: vec![id], mempool: Vec::new(), sealed: 0 };
         let tip = watch::Sender::new(chain.tip());
-        Arc::new(Self { chain: Mutex::new(chain), tip, genesis: id })
+        Arc::new(Self { chain: Mutex::new(chain), tip, genesis: id, network: NETWORK })
+    }
+
+    /// A node that says it follows another chain.
+    pub(crate) fn of(network: Network, genesis: BlockId) -> Arc<Self> {
+        let node = Arc::into_inner(Self::new());
+        Arc::new(Self { genesis, network, ..node.expect("nobody else has it") })
     }
 
     /// A block of somebody else on the tip.
@@ -248,7 +255,7 @@ impl Chain {
 
 impl NodeApi for FakeNode {
     fn network(&self) -> Network {
-        NETWORK
+        self.network
     }
 
     fn genesis_id(&self) -> BlockId {

@@ -3,6 +3,7 @@ mod crash;
 mod decisions;
 mod dying;
 mod fake_node;
+mod migrate;
 mod restart;
 mod stopped;
 mod world;
