@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use bq_tests::{BqOptions, BqProcess, Eras};
+use bq_tests::{BqOptions, BqProcess, Eras, wait_for};
 use serde_json::{Value, json};
 
 #[test]
@@ -90,8 +90,11 @@ fn the_built_in_miner_makes_something_happen() -> Result<()> {
     let config = Eras::quick().then(1, &["sha256d", "ethash"]).config(4, "[miner]\nenabled = true\nthreads = 1\n");
     let bq = BqProcess::start(folder.path(), &BqOptions { config, ..BqOptions::default() })?;
     bq.wait_for_height(3, Duration::from_secs(90))?;
-    let blocks = bq.get_json("/api/v1/blocks")?;
-    assert!(blocks["blocks"].as_array().is_some_and(|blocks| !blocks.is_empty()), "{blocks}");
+    // The books are told of a block a moment after the chain has it.
+    wait_for("a block of the pool", Duration::from_secs(30), || {
+        let blocks = bq.get_json("/api/v1/blocks")?;
+        Ok(blocks["blocks"].as_array().is_some_and(|blocks| !blocks.is_empty()).then_some(()))
+    })?;
     let mining = bq.rpc()?.call("getminingconfig", &json!([]))?;
     assert_eq!((&mining["enabled"], &mining["threads"]), (&json!(true), &json!(1)), "{mining}");
     bq.ensure_balanced()?;
