@@ -2,7 +2,7 @@
 //! pays, how its reward is split, and the double-entry books that remember it.
 //!
 //! What this crate is not: it knows no Stratum, no SQL, no clock and no chain. It is told which block was found, matured
-//! or orphaned, and answers with the transfers to append; `bq-pool-store` keeps them, `bq-pool` decides when.
+//! or orphaned, and answers with the transfers to append; `bq-books` keeps them, `bq-pool-machine` decides when.
 //!
 //! Read [`Window`] and [`Transfer`] first. Section numbers cite `docs/spec/`.
 #![cfg_attr(
@@ -16,7 +16,6 @@
     )
 )]
 
-mod sequence;
 mod weight;
 mod window;
 
@@ -46,7 +45,6 @@ pub use error::LedgerError;
 pub use journal::{Journal, Posted};
 pub use loss::lost_block;
 pub use payout::{Payee, PayoutPlan, PayoutTerms};
-pub use sequence::ShareSequence;
 pub use transfer::{Cause, ChainedTransfer, JournalHash, Transfer, TransferCode, TransferKey};
 pub use weight::ShareWeight;
 pub use window::{Head, Window, WindowFold, WindowUnits, WindowUnitsError};
