@@ -141,10 +141,11 @@ impl Connection {
                 if readable && reads { self.read() } else { Ok(()) }
             }
             Some(answer) = self.verdicts.recv() => {
-                if let Verdict::Accepted { .. } = answer.verdict {
-                    self.shared.note_accepted(self.admission.peer);
+                self.hear(answer);
+                // What else is there goes out in the same write. No more can come than are in flight: nothing is read meanwhile.
+                while let Ok(answer) = self.verdicts.try_recv() {
+                    self.hear(answer);
                 }
-                self.session.handle_verdict(self.shared.clock.now(), answer.ticket, answer.verdict);
                 Ok(())
             }
             Ok(room) = room.acquire_owned(), if self.held.is_some() => {
@@ -169,6 +170,13 @@ impl Connection {
             }
             _ = stop.changed() => Err("shutdown"),
         }
+    }
+
+    fn hear(&mut self, Answer { ticket, verdict }: Answer) {
+        if let Verdict::Accepted { .. } = verdict {
+            self.shared.note_accepted(self.admission.peer);
+        }
+        self.session.handle_verdict(self.shared.clock.now(), ticket, verdict);
     }
 
     /// When the session has something to do by itself, or may be handed a line that is here.

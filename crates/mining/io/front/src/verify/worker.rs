@@ -24,6 +24,8 @@ pub(super) struct BlockTask {
     proven: Proven,
 }
 
+/// A hash takes less time than to look for the next one.
+const SHA256D_BATCH_MAX: usize = 32;
 /// RandomX in light mode evaluates this many proofs in the time of two or three.
 const RANDOMX_BATCH_MAX: usize = 8;
 /// Ethash evaluates eight proofs in the time of one, and this many in the time of one and a half: the longer the queue, the more
@@ -94,7 +96,7 @@ impl Worker {
     /// `first` and what can be evaluated along with it: others that wait in the same queue, but only this thread's share of them.
     fn batch(&self, first: Task, queue: &Receiver<Task>) -> Vec<Task> {
         let more = match self.load.algorithm {
-            Algorithm::Sha256d => 0,
+            Algorithm::Sha256d => (queue.len() / self.load.threads).min(SHA256D_BATCH_MAX - 1),
             Algorithm::RandomX => (queue.len() / self.load.threads).min(RANDOMX_BATCH_MAX - 1),
             Algorithm::Ethash => ETHASH_BATCH_MAX - 1,
         };
