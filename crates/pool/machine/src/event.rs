@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Candidate, LogHead, Payout, PayoutId, PlannedPayout, PoolBlock, PoolCoin, Spent, StateDigest, Terms, VoidProof,
+    state::STATE_LAYOUT,
 };
 
 /// A fact that money depends on (SPEC 8.6). Whatever is not told by one did not happen.
@@ -29,7 +30,12 @@ pub enum Event {
     /// A person decided something.
     Operator(Operator),
     /// What everything so far comes to.
-    Checkpoint(StateDigest),
+    Checkpoint {
+        /// How the state was laid out in bytes.
+        layout: u8,
+        /// Of those bytes.
+        digest: StateDigest,
+    },
 }
 
 /// Version of the encoding, its first byte.
@@ -47,6 +53,9 @@ pub enum EventError {
     /// They cannot be read.
     #[error("the event cannot be read: {0}")]
     Content(String),
+    /// They are a state as another software lays it out.
+    #[error("state layout {0} is not known, this software knows {STATE_LAYOUT}")]
+    Layout(u8),
     /// They can be read, and are not what a writer makes of it.
     #[error("the event is not in its canonical encoding")]
     NotCanonical,
@@ -90,7 +99,7 @@ impl Event {
             Self::Chain(_) => "chain",
             Self::Payout(_) => "payout",
             Self::Operator(_) => "operator",
-            Self::Checkpoint(_) => "checkpoint",
+            Self::Checkpoint { .. } => "checkpoint",
         }
     }
 }

@@ -59,5 +59,5 @@ pub use operator::{Decision, DecisionError, OpenPayout, PoolOperator, PoolStatus
 pub use payout::{Payout, PayoutId, PayoutInput, PayoutKind, PayoutState, PlannedPayout, VoidProof};
 pub use plan::{plan_fence, plan_payout, plan_withdrawal, recognise};
 pub use shares::{Shares, SharesError};
-pub use state::{FrontEndHead, Paused, PayoutRound, Recovery, State, StateDigest};
+pub use state::{FrontEndHead, KeyGivenUp, Paused, PayoutRound, Recovery, State, StateDigest};
 pub use terms::{LaneTerms, PayoutTerms, Scheme, Terms, TermsFrom};

@@ -6,8 +6,8 @@ use bq_primitives::{AccountId, Algorithm, Amount, BlockId, KeyHash, OutPoint, ta
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Accounts, BlockState, Fault, LogHead, LogNumber, Opened, Origin, Payout, PayoutId, PoolBlock, PoolCoin, Terms,
-    TermsFrom, Tip,
+    Accounts, BlockState, Event, EventError, Fault, LogHead, LogNumber, Opened, Origin, Payout, PayoutId, PoolBlock,
+    PoolCoin, Terms, TermsFrom, Tip,
 };
 
 /// All that the events of a log come to. Only [`State::apply`] changes it; everything else is read from it.
@@ -29,7 +29,11 @@ pub struct State {
     pub(crate) round: PayoutRound,
     pub(crate) paused: Option<Paused>,
     pub(crate) recovery: Option<Recovery>,
+    pub(crate) keys_given_up: Vec<KeyGivenUp>,
 }
+
+/// Layout of a state in bytes: the first of them. A checkpoint of another layout is not compared, for it cannot be made again.
+pub(crate) const STATE_LAYOUT: u8 = 2;
 
 /// How far a front end's shares are in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +71,15 @@ pub struct Recovery {
     pub seen: LogHead,
     /// Coins that a forgotten payout may spend are left, or their fence is not final.
     pub open: bool,
+}
+
+/// A key of the pool that nobody has any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyGivenUp {
+    /// Its hash.
+    pub key: KeyHash,
+    /// The newest payout that was signed with it.
+    pub payouts_to: PayoutId,
 }
 
 /// `T("BQIP0002/pool-state", state)`: equal states and only those have equal digests.
@@ -191,6 +204,17 @@ impl State {
         self.recovery.as_ref()
     }
 
+    /// Keys that were given up. Their coins may still be inputs of payouts that were signed before.
+    #[must_use]
+    pub fn keys_given_up(&self) -> &[KeyGivenUp] {
+        &self.keys_given_up
+    }
+
+    /// Whether a payout was signed with a key that was given up: nobody can spend its change, nor its inputs otherwise.
+    pub(crate) fn is_given_up(&self, payout: PayoutId) -> bool {
+        self.keys_given_up.last().is_some_and(|given_up| payout <= given_up.payouts_to)
+    }
+
     /// The fee income that no reorganisation short of maturity can take away.
     #[must_use]
     pub fn earned_fees(&self, lane: Algorithm) -> u64 {
@@ -246,20 +270,34 @@ impl State {
         Ok(StateDigest(tagged_hash("BQIP0002/pool-state", &[&self.to_bytes()?])))
     }
 
-    /// The state in bytes, for a checkpoint.
+    /// The event that holds this state's digest.
+    ///
+    /// # Errors
+    /// As [`State::digest`].
+    pub fn checkpoint_event(&self) -> Result<Event, Fault> {
+        Ok(Event::Checkpoint { layout: STATE_LAYOUT, digest: self.digest()? })
+    }
+
+    /// The state in bytes, for a checkpoint: its layout, then postcard.
     ///
     /// # Errors
     /// None in practice: every state can be written.
     pub fn to_bytes(&self) -> Result<Vec<u8>, Fault> {
-        postcard::to_stdvec(self).map_err(|error| crate::EventError::Content(error.to_string()).into())
+        postcard::to_extend(self, vec![STATE_LAYOUT]).map_err(|error| EventError::Content(error.to_string()).into())
     }
 
     /// A state of [`State::to_bytes`]. The caller compares its digest with the log's.
     ///
     /// # Errors
-    /// The bytes are no state.
+    /// The bytes are no state, or one of another layout.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Fault> {
-        postcard::from_bytes(bytes).map_err(|error| crate::EventError::Content(error.to_string()).into())
+        match bytes.split_first() {
+            Some((&STATE_LAYOUT, rest)) => {
+                postcard::from_bytes(rest).map_err(|error| EventError::Content(error.to_string()).into())
+            }
+            Some((layout, _)) => Err(EventError::Layout(*layout).into()),
+            None => Err(EventError::Empty.into()),
+        }
     }
 
     /// The chain account in which the books hold a coin; nothing for one that they do not hold (yet).

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bq_chain_api::{Coin, NodeError, Route, TransactionStatus};
 use bq_pool_machine::{ChainBase, ChainEvent, ChainWay, Event, Fault, PayoutState, Received, Spent, Tip};
-use bq_primitives::{BlockId, Height, OutPoint};
+use bq_primitives::{BlockId, Height, KeyHash, OutPoint};
 
 use crate::{PoolError, keeper::Keeper, scan::Scan};
 
@@ -123,7 +123,7 @@ impl Keeper {
             }
         }
         joined.sort_unstable();
-        let unspent = self.node.coins_of(&self.books_key())?;
+        let unspent = self.unspent(&known)?;
         let is_unspent = |outpoint: &OutPoint| unspent.iter().any(|coin| coin.outpoint == *outpoint);
         let mut spent = Vec::new();
         let mut gone: Vec<OutPoint> =
@@ -145,10 +145,21 @@ impl Keeper {
         Ok(ChainBase { tip, joined: joined.into_iter().map(|(_, id)| id).collect(), received, spent })
     }
 
+    /// Coins of the pool's key, and what the books still know of keys that were given up.
+    fn unspent(&self, known: &BTreeSet<OutPoint>) -> Result<Vec<Coin>, PoolError> {
+        let given_up: Vec<KeyHash> = self.state.read().keys_given_up().iter().map(|given_up| given_up.key).collect();
+        let mut unspent = self.node.coins_of(&self.books_key())?;
+        for key in given_up {
+            unspent.extend(self.node.coins_of(&key)?.into_iter().filter(|coin| known.contains(&coin.outpoint)));
+        }
+        Ok(unspent)
+    }
+
     /// Compares the books' coins with the node's, at the tip where the log stands.
     pub(crate) fn compare_coins(&self) -> Result<(), PoolError> {
         let Some(tip) = self.state.read().tip() else { return Ok(()) };
-        let coins = self.node.coins_of(&self.books_key())?;
+        let known: BTreeSet<OutPoint> = self.state.read().coins().map(|(outpoint, _)| outpoint).collect();
+        let coins = self.unspent(&known)?;
         let state = self.state.read();
         if self.node.tip().id != tip.id || state.tip() != Some(tip) {
             return Ok(());

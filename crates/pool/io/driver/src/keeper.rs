@@ -215,7 +215,7 @@ impl Keeper {
         let mut state = self.state.write();
         state.check()?;
         let before = Checkpoint { head: state.head(), state: state.to_bytes()? };
-        let event = Event::Checkpoint(state.digest()?);
+        let event = state.checkpoint_event()?;
         let applied = state.apply(&event, &self.shares)?;
         drop(state);
         let new = NewEvent { head: applied.head, kind: event.name(), bytes: applied.bytes };

@@ -6,9 +6,7 @@ use std::{path::Path, sync::Arc};
 use bq_books::{BookStore, SqliteBooks};
 use bq_chain_api::NodeApi;
 use bq_mining_message::{BootEpoch, FrameHeader, FrontEndId, ShareSequence};
-use bq_pool_machine::{
-    Act, Event, EventError, Fault, LogHead, LogNumber, Opened, Operator, PayoutId, PayoutState, State,
-};
+use bq_pool_machine::{Act, Event, EventError, Fault, LogHead, LogNumber, Opened, Operator, State};
 use bq_primitives::BlockId;
 use bq_segments::{Disk, LogIdentity, LogOptions, RealDisk, ShareLog};
 
@@ -81,21 +79,12 @@ impl Keeper {
         }
     }
 
-    /// Gives the log's key up for the file's. What of the old one matures or is buried by now is told first: a refusal says to
-    /// wait, and this is what the wait comes to.
+    /// Gives the log's key up for the file's. What the chain did meanwhile is told first: a block that joined is the old key's.
     fn change_key(&self, opened: &Opened) -> Result<(), PoolError> {
         if self.books_key() == opened.key {
             return Ok(());
         }
         while self.follow()? == Progress::More {}
-        let signed: Vec<PayoutId> = {
-            let state = self.state.read();
-            let open = state.payouts().filter(|payout| payout.state == PayoutState::Signed && !payout.is_confirmed());
-            open.map(|payout| payout.planned.id).collect()
-        };
-        for payout in signed {
-            self.send(payout)?;
-        }
         let act = Act::NewKey { key: opened.key };
         let (who, reason) = ("operator".to_owned(), "started with --new-key".to_owned());
         let operator = Operator { act, who, reason, time_ms: self.now_ms() };

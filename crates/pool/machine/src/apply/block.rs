@@ -162,17 +162,32 @@ impl State {
         let mut deep: Vec<(Height, BlockId)> =
             self.blocks.values().filter(is_deep).map(|block| (block.candidate.height, block.candidate.id)).collect();
         deep.sort_unstable();
-        for (_, id) in deep {
-            let Some(block) = self.blocks.get_mut(&id) else { continue };
-            let credited = block.transfers(credited(block));
-            block.state = BlockState::Matured;
-            block.lines.clear();
-            let mut lines = mature(id, block.generation, &credited)?;
-            self.split_in_flight(&id, &mut lines)?;
-            step.applied.blocks.insert(id);
-            step.book(self, lines)?;
+        deep.into_iter().try_for_each(|(_, id)| self.mature_block(step, id, LedgerAccount::ChainSpendable))
+    }
+
+    /// The key of these rewards is gone: T11 at once, with the coins missing. Whether those blocks mature changes nothing of what
+    /// the pool lost, and must not hold up the work for another key.
+    pub(super) fn credit_unspendable(&mut self, step: &mut Step<'_>) -> Result<(), Fault> {
+        let immature = self.blocks.values().filter(|block| block.state == BlockState::Immature);
+        let mut immature: Vec<(Height, BlockId)> =
+            immature.map(|block| (block.candidate.height, block.candidate.id)).collect();
+        immature.sort_unstable();
+        immature.into_iter().try_for_each(|(_, id)| self.mature_block(step, id, LedgerAccount::Missing))
+    }
+
+    /// T11; coins that no payout spends yet go to `free`.
+    fn mature_block(&mut self, step: &mut Step<'_>, id: BlockId, free: LedgerAccount) -> Result<(), Fault> {
+        let Some(block) = self.blocks.get_mut(&id) else { return Ok(()) };
+        let credited = block.transfers(credited(block));
+        block.state = BlockState::Matured;
+        block.lines.clear();
+        let mut lines = mature(id, block.generation, &credited)?;
+        self.split_in_flight(&id, &mut lines)?;
+        for line in lines.iter_mut().filter(|line| line.debit == LedgerAccount::ChainSpendable) {
+            line.debit = free;
         }
-        Ok(())
+        step.applied.blocks.insert(id);
+        step.book(self, lines)
     }
 
     /// Coins that an open payout spends are in flight as soon as they mature: it was planned on a lost block of the same

@@ -72,7 +72,7 @@ impl State {
     }
 
     /// T42: as far as a person did not explain the coins meanwhile; beyond that they are a gift.
-    fn undo_missing(
+    pub(super) fn undo_missing(
         &mut self,
         step: &mut Step<'_>,
         debit: LedgerAccount,

@@ -15,6 +15,7 @@ use bq_primitives::{AccountId, BlockId};
 
 use crate::{
     Event, Fault, LogHead, LogNumber, NewAccount, Opened, PayoutId, Shares, State, StateDigest, Terms, TermsFrom,
+    state::STATE_LAYOUT,
 };
 
 /// What an event did.
@@ -68,7 +69,7 @@ impl State {
             Event::Chain(event) => self.chain(step, event),
             Event::Payout(event) => self.payout_event(step, event),
             Event::Operator(operator) => self.operator(step, operator),
-            Event::Checkpoint(digest) => self.checkpoint(*digest),
+            Event::Checkpoint { layout, digest } => self.checkpoint(*layout, *digest),
         }
     }
 
@@ -143,7 +144,10 @@ impl State {
         Ok(())
     }
 
-    fn checkpoint(&self, digest: StateDigest) -> Result<(), Fault> {
+    fn checkpoint(&self, layout: u8, digest: StateDigest) -> Result<(), Fault> {
+        if layout != STATE_LAYOUT {
+            return Ok(());
+        }
         let ours = self.digest()?;
         if ours == digest { Ok(()) } else { Err(Fault::Checkpoint(digest, ours)) }
     }

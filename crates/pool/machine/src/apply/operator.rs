@@ -6,7 +6,7 @@ use bq_primitives::{Algorithm, Amount, Height, KeyHash, OutPoint, TxId};
 
 use super::Step;
 use crate::{
-    Act, BlockState, Fault, LogHead, Operator, Origin, Paused, Payout, PayoutId, PayoutKind, PayoutState,
+    Act, BlockState, Fault, KeyGivenUp, LogHead, Operator, Origin, Paused, Payout, PayoutId, PayoutKind, PayoutState,
     PlannedPayout, PoolCoin, Recovery, State,
 };
 
@@ -251,27 +251,36 @@ impl State {
         if self.accounts.find(&key).is_some() {
             return Err(Fault::Operator("that key is a miner's"));
         }
-        if self.payouts.values().any(|payout| payout.state == PayoutState::Signed) {
-            return Err(Fault::Operator("a payout of the old key is open: wait until it is final"));
-        }
-        if self.blocks.values().any(|block| block.state == BlockState::Immature) {
-            return Err(Fault::Operator("a reward of the old key is immature: wait until it matured"));
-        }
         // There are no bytes of those, and nobody can make any now.
         let unsigned: Vec<Payout> =
             self.payouts.values().filter(|payout| payout.state == PayoutState::Planned).cloned().collect();
         for payout in unsigned {
             self.undo(step, payout)?;
         }
+        self.credit_unspendable(step)?;
         let cause = Cause::Operator { event: step.number.0 };
         let amount = Amount::from_atoms(self.books.balance(LedgerAccount::ChainSpendable))?;
         if amount > Amount::ZERO {
             let (debit, credit) = (LedgerAccount::Missing, LedgerAccount::ChainSpendable);
             step.book(self, vec![Transfer { cause, debit, credit, amount }])?;
         }
-        self.coins.clear();
-        // One that was found with the old key and joins later pays nothing that could be spent: it is nobody's then.
-        self.blocks.clear();
+        // Payouts that were signed need no key to confirm: what they spend is kept, and what may prove them void.
+        self.coins.retain(|_, coin| coin.payout.is_some());
+        let (coins, payouts) = (&self.coins, &self.payouts);
+        let is_input = |outpoint: &OutPoint| {
+            let inputs = payouts.values().filter(|payout| payout.is_open()).flat_map(|payout| &payout.planned.inputs);
+            inputs.map(|input| input.outpoint).any(|input| input == *outpoint)
+        };
+        // Any other block that was found with the old key and joins later pays nothing that could be spent: it is nobody's.
+        self.blocks.retain(|_, block| {
+            let mut outpoints = block.candidate.coins().map(|(outpoint, _)| outpoint);
+            match block.state {
+                BlockState::Matured => outpoints.all(|outpoint| coins.contains_key(&outpoint)),
+                BlockState::Lost => outpoints.all(|outpoint| is_input(&outpoint)),
+                BlockState::Found | BlockState::Immature | BlockState::Orphaned => false,
+            }
+        });
+        self.keys_given_up.push(KeyGivenUp { key: opened.key, payouts_to: self.newest_payout });
         self.opened = Some(crate::Opened { key, ..opened });
         Ok(())
     }

@@ -200,7 +200,12 @@ impl State {
         payout.returned = payout.returned.saturating_add(1);
         let closed = payout.clone();
         let mut lines: Vec<Transfer> = paid(&closed, cause).iter().map(|line| line.reversed(cause)).collect();
-        lines.extend(self.change_line(&closed, cause).map(|line| line.reversed(cause)));
+        let change = self.change_line(&closed, cause);
+        if let Some(Transfer { debit: LedgerAccount::Missing, credit, amount, .. }) = change {
+            self.undo_missing(step, credit, amount, false)?;
+        } else {
+            lines.extend(change.map(|line| line.reversed(cause)));
+        }
         if let Some(payout) = self.payouts.get_mut(&id) {
             payout.state = PayoutState::Signed;
         }
@@ -216,8 +221,13 @@ impl State {
     /// What a payout leaves over becomes a coin of its own; nothing while another payout has that coin in flight already.
     fn change_line(&self, payout: &Payout, cause: Cause) -> Option<Transfer> {
         let is_in_flight = self.reserved_by(&payout.planned.change_outpoint()?).is_some();
-        let (debit, credit) = (LedgerAccount::ChainSpendable, LedgerAccount::ChainInFlight);
+        let (debit, credit) = (self.returned_to(payout), LedgerAccount::ChainInFlight);
         (!is_in_flight).then_some(Transfer { cause, debit, credit, amount: payout.planned.change })
+    }
+
+    /// What a payout does not spend can be spent again, or is lost with its key.
+    fn returned_to(&self, payout: &Payout) -> LedgerAccount {
+        if self.is_given_up(payout.planned.id) { LedgerAccount::Missing } else { LedgerAccount::ChainSpendable }
     }
 
     /// T41 for change that became a coin of the books only now, and that something outside them spent before: after a
@@ -250,12 +260,16 @@ impl State {
         let held = payout.planned.inputs.iter().filter(|input| self.is_in_flight(&payout, &input.outpoint));
         let free = Amount::sum(held.map(|input| input.amount))?;
         if free > Amount::ZERO {
-            let (debit, credit) = (LedgerAccount::ChainSpendable, LedgerAccount::ChainInFlight);
+            let (debit, credit) = (self.returned_to(&payout), LedgerAccount::ChainInFlight);
             lines.push(Transfer { cause, debit, credit, amount: free });
         }
         step.book(self, lines)?;
+        let is_given_up = self.is_given_up(id);
         for input in &payout.planned.inputs {
-            if let Some(coin) = self.coins.get_mut(&input.outpoint) {
+            if is_given_up {
+                self.coins.remove(&input.outpoint);
+                self.blocks.retain(|_, block| block.candidate.coinbase != input.outpoint.txid);
+            } else if let Some(coin) = self.coins.get_mut(&input.outpoint) {
                 coin.payout = None;
             }
         }

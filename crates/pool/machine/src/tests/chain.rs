@@ -132,7 +132,10 @@ impl ToyChain {
     pub(super) fn base(&self, key: KeyHash, joined: &[BlockId], known: &[OutPoint]) -> ChainBase {
         let best = self.best();
         let (_, spent) = effects(&best, key, joined, known);
-        let unspent = self.unspent(self.tip).into_iter().filter(|(_, (output, _, _))| output.key_hash == key);
+        let unspent = self.unspent(self.tip).into_iter();
+        // A key that was given up is not the pool's any more, but what is known of its coins is told.
+        let is_of_pool = |outpoint: &OutPoint, output: &TxOut| output.key_hash == key || known.contains(outpoint);
+        let unspent = unspent.filter(|(outpoint, (output, _, _))| is_of_pool(outpoint, output));
         let received = unspent.map(|(outpoint, (output, height, coinbase))| Received {
             outpoint,
             amount: output.amount,

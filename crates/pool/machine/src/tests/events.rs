@@ -54,11 +54,20 @@ fn a_log_with_a_hole_a_swap_or_another_event_ends_elsewhere() {
 #[test]
 fn a_checkpoint_of_another_state_is_refused() {
     let mut world = World::new();
-    let digest = world.state.digest().expect("encodes");
-    let other = crate::StateDigest([1; 32]);
-    assert!(matches!(world.try_append(Event::Checkpoint(other)), Err(crate::Fault::Checkpoint(..))));
-    world.append(Event::Checkpoint(digest));
-    assert!(State::from_bytes(&[0xff; 40]).is_err());
+    let right = world.state.checkpoint_event().expect("encodes");
+    let Event::Checkpoint { layout, .. } = right else { panic!("{right:?}") };
+    let digest = crate::StateDigest([1; 32]);
+    let wrong = world.try_append(Event::Checkpoint { layout, digest });
+    assert!(matches!(wrong, Err(crate::Fault::Checkpoint(..))), "{wrong:?}");
+    world.append(right);
+    // Another software's layout cannot be made again, so it is not compared.
+    world.append(Event::Checkpoint { layout: layout + 1, digest });
+    let mut bytes = world.state.to_bytes().expect("encodes");
+    assert!(State::from_bytes(&bytes[..bytes.len() - 1]).is_err());
+    bytes[0] += 1;
+    let refused = State::from_bytes(&bytes).expect_err("another layout").to_string();
+    assert!(refused.contains("layout"), "{refused}");
+    assert!(State::from_bytes(&[]).is_err());
 }
 
 #[test]

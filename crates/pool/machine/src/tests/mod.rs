@@ -3,6 +3,7 @@ mod bad_input;
 mod chain;
 mod events;
 mod import;
+mod lost_key;
 mod recovery;
 mod stops;
 mod storms;

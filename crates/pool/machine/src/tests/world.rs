@@ -58,6 +58,8 @@ impl Shares for ShareList {
 #[derive(Clone, Debug)]
 pub(super) struct World {
     pub(super) chain: ToyChain,
+    /// The pool's key.
+    pub(super) key: KeyHash,
     pub(super) shares: ShareList,
     pub(super) state: State,
     pub(super) log: Vec<Event>,
@@ -94,6 +96,7 @@ impl World {
     pub(super) fn new() -> Self {
         let mut world = Self {
             chain: ToyChain::new(MATURITY),
+            key: POOL,
             shares: ShareList::default(),
             state: State::default(),
             log: Vec::new(),
@@ -175,7 +178,7 @@ impl World {
     /// The newest share is a block of the pool on `parent`.
     pub(super) fn find_block(&mut self, parent: BlockId, takes: bool) -> BlockId {
         self.frame();
-        let id = self.chain.mine_on(parent, (POOL, atoms(REWARD)), takes);
+        let id = self.chain.mine_on(parent, (self.key, atoms(REWARD)), takes);
         let winning = match self.framed {
             0 => Winning::NoShares,
             newest => Winning::Share(SharePosition { front_end: FRONT_END, sequence: ShareSequence(newest) }),
@@ -233,7 +236,7 @@ impl World {
             return;
         }
         let (joined, known) = self.known();
-        let way = self.chain.way(from.id, POOL, &joined, &known);
+        let way = self.chain.way(from.id, self.key, &joined, &known);
         self.append(Event::Chain(ChainEvent::Way(way)));
         self.compare();
     }
@@ -248,9 +251,15 @@ impl World {
     pub(super) fn compare(&self) {
         let unspent = self.chain.unspent(self.chain.tip);
         let min = terms().payouts.gift_min;
-        let is_counted = |output: &TxOut| output.key_hash == POOL && output.amount >= min;
-        let on_chain: Vec<OutPoint> =
-            unspent.iter().filter(|(_, (output, _, _))| is_counted(output)).map(|(outpoint, _)| *outpoint).collect();
+        let is_known = |outpoint: &OutPoint| self.state.coin(outpoint).is_some();
+        let is_counted = |outpoint: &OutPoint, output: &TxOut| {
+            output.amount >= min && (output.key_hash == self.key || is_known(outpoint))
+        };
+        let on_chain: Vec<OutPoint> = unspent
+            .iter()
+            .filter(|(outpoint, (output, _, _))| is_counted(outpoint, output))
+            .map(|(outpoint, _)| *outpoint)
+            .collect();
         let in_books: Vec<OutPoint> = self
             .state
             .coins()
@@ -304,7 +313,7 @@ impl World {
 
     fn sign(&mut self, payout: PayoutId) {
         let planned = &self.state.payout(payout).expect("open").planned;
-        let transaction = planned.transaction(self.state.accounts(), POOL).expect("keys");
+        let transaction = planned.transaction(self.state.accounts(), self.key).expect("keys");
         self.signed.insert(payout, transaction);
         self.append(Event::Payout(PayoutEvent::Signed { payout, digest: [1; 32] }));
     }
@@ -320,7 +329,7 @@ impl World {
         let worth: u64 = outpoints.iter().map(|outpoint| coins[outpoint].0.amount.atoms()).sum();
         let mut outputs = vec![TxOut { amount: atoms(worth - kept), key_hash: STRANGER }];
         if kept > 0 {
-            outputs.push(TxOut { amount: atoms(kept), key_hash: POOL });
+            outputs.push(TxOut { amount: atoms(kept), key_hash: self.key });
         }
         let transaction = plain(outpoints.to_vec(), outputs);
         // It gets into the next block before whatever the pool sent.
@@ -337,8 +346,10 @@ impl World {
             output.key_hash == STRANGER && !taken(outpoint) && (!is_coinbase || height - made.0 >= MATURITY)
         })?;
         let rest = output.amount.atoms().checked_sub(amount)?;
-        let outputs =
-            vec![TxOut { amount: atoms(amount), key_hash: POOL }, TxOut { amount: atoms(rest), key_hash: STRANGER }];
+        let outputs = vec![
+            TxOut { amount: atoms(amount), key_hash: self.key },
+            TxOut { amount: atoms(rest), key_hash: STRANGER },
+        ];
         let transaction = plain(vec![*outpoint], outputs);
         self.chain.mempool.push(transaction.clone());
         Some(transaction)

@@ -87,6 +87,11 @@ impl FakeNode {
         }
     }
 
+    /// What waits for a block is lost, as when the node starts anew.
+    pub(crate) fn forget_mempool(&self) {
+        self.chain.lock().mempool.clear();
+    }
+
     /// Makes the chain that ends in `tip` the best, however long it is.
     pub(crate) fn reorganise_to(&self, tip: BlockId) {
         let mut chain = self.chain.lock();

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use bq_pool_machine::Fault;
+use bq_pool_machine::PayoutState;
 
 use super::{
     fake_node::MATURITY,
@@ -62,24 +62,31 @@ fn another_key_file_is_refused_unless_the_old_key_is_given_up() {
 }
 
 #[test]
-fn a_lost_key_is_given_up_once_its_rewards_matured() {
+fn a_lost_key_is_given_up_at_once_and_what_was_signed_still_goes_out() {
     let mut world = World::new();
-    world.mine_share(1, 100);
     world.find_block(1, 500);
+    world.node.mine_many(MATURITY);
     world.settle();
-    assert!(world.immature(1) > 0);
+    let states = |world: &World| world.keeper().state.read().payouts().map(|payout| payout.state).collect::<Vec<_>>();
+    assert_eq!(states(&world), [PayoutState::Signed], "on its way");
+    world.find_block(2, 500);
+    world.settle();
+    assert!(world.immature(2) > 0);
     world.close();
+    world.node.forget_mempool();
     world.key = key(0xbb);
     world.config.accept_new_key = true;
-    let early = world.try_open(&Death::default());
-    assert!(matches!(early, Err(PoolError::Fault(Fault::Operator(_)))), "{early:?}");
-    // No pool runs with the old key any more: each start tells the log what came meanwhile.
-    world.node.mine_many(MATURITY);
-    world.try_open(&Death::default()).expect("it matured");
+    world.try_open(&Death::default()).expect("nothing has to be waited for");
     world.settle();
-    assert_eq!(world.immature(1), 0);
-    assert!(world.payable(1) > 0);
-    assert!(world.names().contains(&"coins_missing"), "{:?}", world.names());
+    assert_eq!(world.immature(2), 0);
+    assert!(world.payable(2) > 0, "the work was done");
+    assert_eq!(world.names(), ["coins_missing", "short_of_coins"]);
+    assert_eq!(states(&world), [PayoutState::Signed], "it needs no key");
+    world.node.mine_many(4);
+    world.settle();
+    assert_eq!(states(&world), [PayoutState::Final]);
+    assert!(world.paid(1) > 0 && world.paid(1) == world.node.received(key(1)));
+    assert_eq!(world.names(), ["coins_missing", "short_of_coins"], "the books have the coins that the node has");
 }
 
 #[test]
