@@ -26,7 +26,7 @@ pub struct Piece<A> {
 impl ShareLog {
     /// The shares before a place, newest first; forfeited ones are left out. `resolve` says who a payee is: it is asked once for each
     /// machine that a segment names, also for those whose shares come later than the place. Reads one segment at a time; later
-    /// appends do not show. The last item is [`ReadError::Pruned`] if more was wanted than is left.
+    /// appends do not show. The last item is [`ReadError::Pruned`] if more was wanted than is left, see [`ShareLog::prune_before`].
     pub fn backwards<A: Copy, R: FnMut(&KeyHash) -> A>(&self, before: ShareSequence, resolve: R) -> Backwards<A, R> {
         let cursor = Cursor::new(&self.shared);
         let spans_left = cursor.spans.len();
@@ -83,7 +83,7 @@ impl<A: Copy, R: FnMut(&KeyHash) -> A> Backwards<A, R> {
     fn load(&mut self) -> Option<Result<(), ReadError>> {
         let Some(index) = self.spans_left.checked_sub(1) else {
             let is_done = self.before <= ShareSequence::FIRST;
-            let pruned = self.cursor.check_pruned(ShareSequence::FIRST).err().filter(|_| !is_done);
+            let pruned = self.cursor.check_walked(self.before).err().filter(|_| !is_done);
             return pruned.map(Err);
         };
         self.spans_left = index;

@@ -91,6 +91,8 @@ pub(crate) struct Cursor {
     pub(crate) spans: Vec<Span>,
     pub(crate) next: ShareSequence,
     pruned_before: ShareSequence,
+    /// As the manifest promises.
+    windows_from: Option<ShareSequence>,
     loaded: Option<usize>,
     bytes: Vec<u8>,
     /// Of the span that was loaded last.
@@ -129,6 +131,7 @@ impl Cursor {
             spans,
             next: state.next,
             pruned_before: state.manifest.pruned_before(),
+            windows_from: state.manifest.windows_from,
             loaded: None,
             bytes: Vec::new(),
             content: Content::default(),
@@ -142,6 +145,14 @@ impl Cursor {
         } else {
             Ok(())
         }
+    }
+
+    /// Refuses a walk back from before a share to have come to its end where shares are pruned, unless nothing of them was wanted.
+    pub(crate) fn check_walked(&self, before: ShareSequence) -> Result<(), ReadError> {
+        if self.windows_from.is_some_and(|from| before > from) {
+            return Ok(());
+        }
+        self.check_pruned(ShareSequence::FIRST)
     }
 
     /// The first share from `at` on that is there.

@@ -29,6 +29,8 @@ pub struct LogStatus {
     pub synced_before: ShareSequence,
     /// Every share before this one is pruned.
     pub pruned_before: ShareSequence,
+    /// What [`ShareLog::prune_before`] promised of them; nothing if it removed none.
+    pub windows_from: Option<ShareSequence>,
     /// How many files.
     pub segments: usize,
     /// Shares that are forfeited and not pruned, oldest first.
@@ -102,6 +104,7 @@ impl ShareLog {
             next: state.next,
             synced_before: state.synced_before,
             pruned_before: state.manifest.pruned_before(),
+            windows_from: state.manifest.windows_from,
             segments: state.sealed.len() + usize::from(state.writer.is_some()),
             holes: state.manifest.holes().collect(),
             sync_failure: state.sync_failure.clone(),

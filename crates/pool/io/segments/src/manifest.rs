@@ -14,16 +14,21 @@ pub(crate) const NAME: &str = "manifest";
 const NAME_NEW: &str = "manifest.new";
 
 const MAGIC: [u8; 8] = *b"BQSHGONE";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// Without the promise about windows.
+const VERSION_1: u32 = 1;
 const ENTRY_BYTES: usize = 1 + 8 + 8 + 32 + 32;
 
 /// The segments that were removed on purpose: the chain of hashes goes on over them.
 ///
-/// Magic, version, genesis, front end, the entries in order (kind, first, end, hash of the file before, hash of the file), CRC-32C.
+/// Magic, version, genesis, front end, where windows may begin (0 for nothing promised), the entries in order (kind, first, end, hash
+/// of the file before, hash of the file), CRC-32C.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Manifest {
     /// In order, none overlapping.
     pub(crate) entries: Vec<Gone>,
+    /// Who walks back from this share or a later one wants nothing of what is pruned.
+    pub(crate) windows_from: Option<ShareSequence>,
 }
 
 /// A segment that is not there any more.
@@ -61,6 +66,15 @@ impl Manifest {
     /// The entry that a share belongs to.
     pub(crate) fn covering(&self, share: ShareSequence) -> Option<&Gone> {
         self.entries.iter().find(|entry| (entry.first..entry.end).contains(&share))
+    }
+
+    /// Takes a promise over from whoever prunes: the later of two holds for what both of them pruned. What was pruned without one
+    /// never gets one.
+    pub(crate) fn promise(&mut self, windows_from: ShareSequence) {
+        let is_first = self.pruned_before() == ShareSequence::FIRST;
+        if is_first || self.windows_from.is_some() {
+            self.windows_from = self.windows_from.max(Some(windows_from));
+        }
     }
 
     pub(crate) fn insert(&mut self, entry: Gone) {
@@ -102,6 +116,7 @@ impl Manifest {
         bytes.extend(VERSION.to_le_bytes());
         bytes.extend(identity.genesis.0);
         bytes.extend(identity.front_end.0.to_le_bytes());
+        bytes.extend(self.windows_from.map_or(0, |share| share.0).to_le_bytes());
         for entry in &self.entries {
             bytes.push(entry.why as u8);
             bytes.extend(entry.first.0.to_le_bytes());
@@ -120,21 +135,31 @@ impl Manifest {
             return Err(damaged());
         }
         let rest = covered.strip_prefix(&MAGIC).ok_or_else(damaged)?;
-        let (version, found, entries) = Self::decode_fields(rest).map_err(|_| damaged())?;
-        if version != VERSION {
+        let mut decoder = Decoder::new(rest);
+        let version = decoder.u32().map_err(|_| damaged())?;
+        if version != VERSION && version != VERSION_1 {
             return Err(OpenError::Version { path: path.to_owned(), version });
         }
+        let (found, windows_from) = Self::decode_head(&mut decoder, version).map_err(|_| damaged())?;
         if found != identity {
             return Err(OpenError::foreign(path, "it belongs to another chain or front end"));
         }
-        Ok(Self { entries: entries.ok_or_else(damaged)? })
+        let entries = Self::decode_entries(&mut decoder).map_err(|_| damaged())?;
+        Ok(Self { entries: entries.ok_or_else(damaged)?, windows_from })
     }
 
-    fn decode_fields(bytes: &[u8]) -> Result<(u32, LogIdentity, Option<Vec<Gone>>), DecodeError> {
-        let mut decoder = Decoder::new(bytes);
-        let version = decoder.u32()?;
+    fn decode_head(
+        decoder: &mut Decoder<'_>,
+        version: u32,
+    ) -> Result<(LogIdentity, Option<ShareSequence>), DecodeError> {
         let genesis = BlockId(decoder.array()?);
         let identity = LogIdentity { genesis, front_end: FrontEndId(decoder.u16()?) };
+        let windows_from = if version == VERSION_1 { 0 } else { decoder.u64()? };
+        Ok((identity, Some(ShareSequence(windows_from)).filter(|share| *share >= ShareSequence::FIRST)))
+    }
+
+    /// Nothing if they are not in order.
+    fn decode_entries(decoder: &mut Decoder<'_>) -> Result<Option<Vec<Gone>>, DecodeError> {
         let mut entries = Some(Vec::with_capacity(decoder.remaining() / ENTRY_BYTES));
         while decoder.remaining() > 0 {
             let kind = decoder.u8()?;
@@ -154,6 +179,6 @@ impl Manifest {
                 entries
             });
         }
-        Ok((version, identity, entries))
+        Ok(entries)
     }
 }

@@ -125,7 +125,7 @@ pub fn begin_at(
     }
     let (first, end) = (ShareSequence::FIRST, first);
     let gone = Gone { why: Why::Pruned, first, end, previous: FileHash::NONE, hash: FileHash::NONE };
-    let manifest = Manifest { entries: vec![gone] };
+    let manifest = Manifest { entries: vec![gone], windows_from: None };
     manifest.store(disk, folder, identity).map_err(|(path, error)| ReadV1Error::Io { path, error })
 }
 

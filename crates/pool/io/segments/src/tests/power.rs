@@ -143,7 +143,7 @@ fn power_loss_at_any_step_costs_only_what_was_not_synced() {
             4 | 7 => log.sync().expect("a healthy disk"),
             5 => log.check_writable().expect("room"),
             8 if step > 20 => {
-                log.prune_before(sequence(number / 2)).expect("a healthy disk");
+                log.prune_before(sequence(number / 2), sequence(number)).expect("a healthy disk");
                 pruned = log.status().pruned_before;
             }
             9 => {
