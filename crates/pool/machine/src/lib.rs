@@ -36,6 +36,7 @@ mod operator;
 mod plan;
 
 mod commitment;
+mod retention;
 
 mod fault;
 
@@ -58,6 +59,7 @@ pub use next::{Command, Outside, next};
 pub use operator::{Decision, DecisionError, OpenPayout, PoolOperator, PoolStatus, Reason};
 pub use payout::{Payout, PayoutId, PayoutInput, PayoutKind, PayoutState, PlannedPayout, VoidProof};
 pub use plan::{plan_fence, plan_payout, plan_withdrawal, recognise};
+pub use retention::Reach;
 pub use shares::{Shares, SharesError};
 pub use state::{FrontEndHead, KeyGivenUp, Paused, PayoutRound, Recovery, State, StateDigest};
 pub use terms::{LaneTerms, PayoutTerms, Scheme, Terms, TermsFrom};

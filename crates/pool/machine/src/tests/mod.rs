@@ -5,6 +5,7 @@ mod events;
 mod import;
 mod lost_key;
 mod recovery;
+mod retention;
 mod stops;
 mod storms;
 mod world;
