@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use bq_books::{BookStore, Checkpoint, RowKind, StoredEvent};
 use bq_ledger::LedgerAccount;
 use bq_mining_message::{FrameHeader, FrontEndId};
-use bq_pool_machine::{Event, LogHead, LogNumber, State};
+use bq_pool_machine::{Event, Fault, LogNumber, State};
 use bq_segments::ShareLog;
 use sha2::{Digest as _, Sha256};
 
@@ -24,6 +24,20 @@ pub struct Findings {
     pub rows: u64,
     /// What does not fit, in words; empty if all is as it should be. Nothing behind the first wrong event is looked at.
     pub faults: Vec<String>,
+}
+
+/// Why an event does not fit what came before it.
+#[derive(Debug, thiserror::Error)]
+enum Misfit {
+    /// The books refuse it, or its shares cannot be read.
+    #[error(transparent)]
+    Refused(#[from] Fault),
+    /// It, or one before it, is another than the one that was written.
+    #[error("it does not continue the hash chain (event {got} got, event {stored} stored)")]
+    Chain { got: LogNumber, stored: LogNumber },
+    /// A start would begin with another state than the log's.
+    #[error("the checkpoint kept there is not what the log comes to")]
+    Checkpoint,
 }
 
 /// Events and rows read at once.
@@ -91,9 +105,9 @@ impl Audit {
     fn apply(&mut self, events: &[StoredEvent], shares: &OwnShares) -> Vec<FrameHeader> {
         let mut frames = Vec::new();
         for stored in events {
-            if let Err(what) = self.apply_one(stored, shares, &mut frames) {
+            if let Err(misfit) = self.apply_one(stored, shares, &mut frames) {
                 let number = stored.head.number;
-                self.fault(format!("event {number}: {what}"));
+                self.fault(format!("event {number}: {misfit}"));
                 break;
             }
         }
@@ -105,20 +119,19 @@ impl Audit {
         stored: &StoredEvent,
         shares: &OwnShares,
         frames: &mut Vec<FrameHeader>,
-    ) -> Result<(), String> {
-        let event = Event::from_bytes(&stored.bytes).map_err(|error| error.to_string())?;
-        let applied = self.state.apply(&event, shares).map_err(|fault| fault.to_string())?;
+    ) -> Result<(), Misfit> {
+        let event = Event::from_bytes(&stored.bytes).map_err(Fault::from)?;
+        let applied = self.state.apply(&event, shares)?;
         if applied.head != stored.head {
-            return Err(chain_fault(applied.head, stored.head));
+            return Err(Misfit::Chain { got: applied.head.number, stored: stored.head.number });
         }
         for row in rows_of(&self.state, &applied) {
             self.rows.insert((row.kind, row.key), (row.group, row.value));
         }
-        if let Some(checkpoint) = self.checkpoint.take_if(|kept| kept.head == applied.head) {
-            let state = self.state.to_bytes().map_err(|fault| fault.to_string())?;
-            if state != checkpoint.state {
-                return Err("the checkpoint kept there is not what the log comes to".to_owned());
-            }
+        if let Some(checkpoint) = self.checkpoint.take_if(|kept| kept.head == applied.head)
+            && self.state.to_bytes()? != checkpoint.state
+        {
+            return Err(Misfit::Checkpoint);
         }
         match event {
             Event::Frame(frame) => frames.push(frame),
@@ -195,9 +208,4 @@ impl Audit {
         }
         Ok(())
     }
-}
-
-fn chain_fault(got: LogHead, stored: LogHead) -> String {
-    let at = |number: LogNumber| format!("event {number}");
-    format!("it does not continue the hash chain ({} got, {} stored)", at(got.number), at(stored.number))
 }
