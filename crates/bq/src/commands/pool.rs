@@ -56,6 +56,12 @@ pub(crate) fn audit(data: &DataArgs) -> anyhow::Result<()> {
         "{} events, {} frames, {} rows; the shares of {} frames are pruned or forfeited",
         findings.events, findings.frames, findings.rows, findings.frames_without_shares
     ));
+    if findings.events_read > 0 {
+        say(&format!(
+            "{} events before those were only read and their hashes followed: the shares that they paid are dropped",
+            findings.events_read
+        ));
+    }
     for fault in &findings.faults {
         say(&format!("differs: {fault}"));
     }

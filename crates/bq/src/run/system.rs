@@ -235,6 +235,8 @@ fn pool_config(config: &Config) -> PoolConfig {
         compare_interval: Duration::from_secs(pool.compare_interval_secs),
         checkpoint_events: pool.checkpoint_events,
         verify_shares: pool.verify_shares,
+        keep_days: pool.keep_days,
+        segment_shares: pool.segment_shares,
         out_of_step_grace: Duration::from_secs(pool.out_of_step_secs),
         accept_new_key: pool.new_key,
         ..PoolConfig::new(config.data_dir.clone(), config.network)

@@ -1,4 +1,4 @@
-//! Which shares the books may still read: all others may be dropped (SPEC 8.6.12).
+//! Which shares the books may still read: all others may be dropped (SPEC 8.6.13).
 
 use std::ops::ControlFlow;
 

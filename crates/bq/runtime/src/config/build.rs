@@ -113,6 +113,8 @@ impl Reader<'_> {
             compare_interval_secs: self.number("pool.compare_interval_secs")?,
             checkpoint_events: self.number("pool.checkpoint_events")?,
             verify_shares: self.number("pool.verify_shares")?,
+            keep_days: self.number("pool.keep_days")?,
+            segment_shares: self.number("pool.segment_shares")?,
             out_of_step_secs: self.number("pool.out_of_step_secs")?,
             new_key: self.required("pool.new_key")?,
             pplns_window_units: self.number("pool.pplns_window_units")?,

@@ -50,7 +50,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 52] = [
+pub static FIELDS: [Field; 54] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -172,6 +172,18 @@ pub static FIELDS: [Field; 52] = [
         Kind::Integer(0..=1_000_000_000),
         "Newest shares that are checked against the books at start, beyond the hashes of the files.",
         "Too low: shares that somebody replaced together with the hashes go unnoticed until an audit. Too high: a slow start."
+    ),
+    field!(
+        "pool.keep_days",
+        Kind::Integer(0..=36_500),
+        "Days for which shares are kept beyond those that a window may still want; 0 keeps all for ever.",
+        "Too low: an audit recomputes less of the past, and a longer window is refused at first. 0: the disk fills."
+    ),
+    field!(
+        "pool.segment_shares",
+        Kind::Integer(1_000..=1_500_000),
+        "Most shares in one file of the share log. What is dropped or given up, is so by the file.",
+        "Too high: old shares go late, and more are lost with a damaged file. Too low: many files."
     ),
     field!(
         "pool.out_of_step_secs",
@@ -382,6 +394,8 @@ fn default_value(name: &str, network: Network) -> Option<Value> {
         "pool.compare_interval_secs" => 60.into(),
         "pool.checkpoint_events" => 10_000.into(),
         "pool.verify_shares" => 500_000.into(),
+        "pool.keep_days" => 30.into(),
+        "pool.segment_shares" => 262_144.into(),
         "pool.out_of_step_secs" => 5.into(),
         "pool.new_key" => false.into(),
         "pool.pplns_window_units" => 2.into(),

@@ -55,6 +55,8 @@ pub struct RawPool {
     pub compare_interval_secs: Option<i64>,
     pub checkpoint_events: Option<i64>,
     pub verify_shares: Option<i64>,
+    pub keep_days: Option<i64>,
+    pub segment_shares: Option<i64>,
     pub out_of_step_secs: Option<i64>,
     pub new_key: Option<bool>,
     pub pplns_window_units: Option<i64>,

@@ -80,6 +80,10 @@ pub struct PoolConfig {
     pub checkpoint_events: u64,
     /// Newest shares that are checked against the books at start.
     pub verify_shares: u64,
+    /// Days for which shares are kept beyond those that a window may still want; 0 keeps all.
+    pub keep_days: u32,
+    /// Most shares in one file of the share log.
+    pub segment_shares: u32,
     /// Seconds that the books may be behind the node before the pool says so.
     pub out_of_step_secs: u64,
     /// Goes on with another key than the log names.

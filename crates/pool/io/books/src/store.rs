@@ -27,6 +27,12 @@ pub trait BookStore: Send + Sync + 'static {
     /// The newest checkpoint.
     fn checkpoint(&self) -> Result<Option<Checkpoint>, StoreError>;
 
+    /// The oldest checkpoint that is kept: where an audit begins that does not have the shares of what came before. The newest, of a
+    /// store that keeps no other.
+    fn oldest_checkpoint(&self) -> Result<Option<Checkpoint>, StoreError> {
+        self.checkpoint()
+    }
+
     /// One row.
     fn row(&self, kind: RowKind, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
 

@@ -1,5 +1,7 @@
 //! The whole log from its first event, compared with everything that is stored.
 
+mod begin;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use bq_books::{BookStore, Checkpoint, RowKind, StoredEvent};
@@ -16,6 +18,8 @@ use crate::{PoolError, rows::rows_of, source::OwnShares};
 pub struct Findings {
     /// Events that were applied again.
     pub events: u64,
+    /// Events before those: the shares that they paid are dropped by now, so only their chain of hashes was followed.
+    pub events_read: u64,
     /// Frames whose shares were read and hashed again.
     pub frames: u64,
     /// Frames whose shares are pruned or forfeited.
@@ -55,19 +59,23 @@ pub(crate) fn audit(store: &dyn BookStore, log: &Arc<ShareLog>, front_end: Front
         findings: Findings::default(),
         state: State::default(),
         rows: Rows::new(),
-        imported: false,
+        is_whole: true,
+        balances_are_whole: true,
         checkpoint: store.checkpoint()?,
     };
-    loop {
+    if log.status().windows_from.is_some() {
+        audit.begin_at_checkpoint(store, log, front_end)?;
+    }
+    while audit.findings.faults.is_empty() {
         let events = store.read(audit.state.head().number.next(), READ_AT_ONCE)?;
         if events.is_empty() {
             break;
         }
         let frames = audit.apply(&events, &shares);
         audit.verify_frames(log, front_end, frames);
-        if !audit.findings.faults.is_empty() {
-            return Ok(audit.findings);
-        }
+    }
+    if !audit.findings.faults.is_empty() {
+        return Ok(audit.findings);
     }
     let head = store.head()?;
     if let Some(checkpoint) = audit.checkpoint.take() {
@@ -88,8 +96,11 @@ struct Audit {
     findings: Findings,
     state: State,
     rows: Rows,
-    /// Older books were taken over: their rows are beside those that follow from events.
-    imported: bool,
+    /// Every row follows from the events that were applied. Older books that were taken over have rows of their own, and so have events
+    /// that were only read.
+    is_whole: bool,
+    /// Every balance does.
+    balances_are_whole: bool,
     /// Where the next start begins; nothing once it was compared.
     checkpoint: Option<Checkpoint>,
 }
@@ -99,6 +110,10 @@ impl Audit {
         if self.findings.faults.len() < FAULTS_MAX {
             self.findings.faults.push(what);
         }
+    }
+
+    fn note_imported(&mut self) {
+        (self.is_whole, self.balances_are_whole) = (false, false);
     }
 
     /// Applies events until one does not fit; returns the frames among them. A checkpoint in the log is compared by applying it.
@@ -135,7 +150,7 @@ impl Audit {
         }
         match event {
             Event::Frame(frame) => frames.push(frame),
-            Event::Imported(_) => self.imported = true,
+            Event::Imported(_) => self.note_imported(),
             _ => {}
         }
         self.findings.events = self.findings.events.saturating_add(1);
@@ -175,11 +190,14 @@ impl Audit {
                 ));
             }
         }
-        if self.imported {
-            return Ok(());
+        let mut lists = Vec::new();
+        if self.balances_are_whole {
+            lists.push((RowKind::Balance, String::new()));
         }
-        let mut lists = vec![(RowKind::Balance, String::new()), (RowKind::Block, String::new())];
-        lists.extend(self.state.accounts().iter().map(|(account, _)| (RowKind::Payment, account.to_string())));
+        if self.is_whole {
+            lists.push((RowKind::Block, String::new()));
+            lists.extend(self.state.accounts().iter().map(|(account, _)| (RowKind::Payment, account.to_string())));
+        }
         for (kind, list) in lists {
             for stored in store.rows(kind, &list, u64::MAX, usize::MAX)? {
                 if !rows.get(&(kind, stored.key.clone())).is_some_and(|(_, value)| value.is_some()) {

@@ -4,6 +4,7 @@ use bq_ledger::{FeeBasisPoints, WindowUnits};
 use bq_mining_message::FrontEndId;
 use bq_pool_machine::{COMMITMENT_BYTES, LaneTerms, PayoutTerms, Scheme, Terms};
 use bq_primitives::{Amount, COINBASE_DATA_BYTES_MAX, Network};
+use bq_segments::LogOptions;
 
 use crate::PoolError;
 
@@ -50,6 +51,10 @@ pub struct PoolConfig {
     pub checkpoint_events: u64,
     /// How many of the newest shares are checked against the books at start, beside the files' own hashes.
     pub verify_shares: u64,
+    /// Days for which shares are kept beyond those that a window may still want; 0 keeps all for ever.
+    pub keep_days: u32,
+    /// Shares in one file of the share log at most, at least 1: what is dropped, is so by the file.
+    pub segment_shares: u32,
     /// Starts the data of every coinbase; with it the pool knows its own blocks. At most [`PoolConfig::TAG_BYTES_MAX`] bytes.
     pub pool_tag: Vec<u8>,
     /// Goes on with another key than the log names: coins of the old one are missing until they are sent over.
@@ -86,6 +91,8 @@ impl PoolConfig {
             compare_interval: Duration::from_secs(60),
             checkpoint_events: 10_000,
             verify_shares: 500_000,
+            keep_days: 30,
+            segment_shares: LogOptions::default().segment_shares_max,
             pool_tag: b"/bq/".to_vec(),
             accept_new_key: false,
         }
@@ -102,6 +109,7 @@ impl PoolConfig {
             ("payout_inputs_max", self.payout_inputs_max, 600),
             ("payout_payees_max", self.payout_payees_max, 5_000),
             ("payout_round_max", self.payout_round_max, 1_000),
+            ("segment_shares", self.segment_shares, 1_500_000),
         ];
         for (name, value, max) in ranges {
             if !(1..=max).contains(&value) {

@@ -4,7 +4,7 @@ use bq_books::StoreError;
 use bq_chain_api::NodeError;
 use bq_pool_machine::{Fault, LogNumber};
 use bq_primitives::{KeyHash, Network};
-use bq_segments::{AppendError, OpenError, ReadError, UnprovenFrame};
+use bq_segments::{AppendError, OpenError, PruneError, ReadError, UnprovenFrame};
 
 use crate::SignerError;
 
@@ -60,6 +60,9 @@ pub enum PoolError {
     /// Shares cannot be read.
     #[error(transparent)]
     ReadShares(#[from] ReadError),
+    /// Old shares were not dropped.
+    #[error(transparent)]
+    PruneShares(#[from] PruneError),
     /// Shares are not those that the books name.
     #[error(transparent)]
     Unproven(#[from] UnprovenFrame),
@@ -92,7 +95,7 @@ impl PoolError {
         match self {
             Self::Store(error) => error.is_transient(),
             Self::AppendShare(error) => error.is_transient(),
-            Self::Node(_) | Self::Signer(_) | Self::Io(_) => true,
+            Self::Node(_) | Self::Signer(_) | Self::Io(_) | Self::PruneShares(_) => true,
             Self::Config { .. }
             | Self::WrongNetwork { .. }
             | Self::WrongKey { .. }

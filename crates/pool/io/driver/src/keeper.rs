@@ -10,8 +10,8 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, broadcast, watch};
 
 use crate::{
-    Clock, PayoutSigner, PoolConfig, PoolError, intake::Intake, metrics::PoolMetrics, rows::rows_of, source::OwnShares,
-    stats::Stats, submitter::Submitter, trouble::Troubles,
+    Clock, PayoutSigner, PoolConfig, PoolError, intake::Intake, metrics::PoolMetrics, retention::Retention,
+    rows::rows_of, source::OwnShares, stats::Stats, submitter::Submitter, trouble::Troubles,
 };
 
 /// Keeps the books: the state in memory, the log on disk, and what the driver's threads share.
@@ -32,6 +32,9 @@ pub(crate) struct Keeper {
     pub(crate) submitter: Submitter,
     pub(crate) outside: Mutex<OutsideView>,
     pub(crate) troubles: Mutex<Troubles>,
+    pub(crate) retention: Mutex<Retention>,
+    /// Held while books and shares are copied: no share goes meanwhile.
+    pub(crate) backing_up: Mutex<()>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) stats: Mutex<Stats>,
     pub(crate) metrics: PoolMetrics,
@@ -73,6 +76,7 @@ pub(crate) struct Parts {
     pub(crate) epoch: bq_mining_message::BootEpoch,
     pub(crate) state: State,
     pub(crate) checkpoint: LogHead,
+    pub(crate) retention: Retention,
     pub(crate) submitter: Submitter,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -90,7 +94,7 @@ impl OutsideView {
 
 impl Keeper {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { config, node, signer, store, log, epoch, state, checkpoint, submitter, clock } = parts;
+        let Parts { config, node, signer, store, log, epoch, state, checkpoint, retention, submitter, clock } = parts;
         let known = state.accounts().iter().map(|(_, key)| key);
         let intake = Intake::with_known(known);
         let writing = Writing { unwritten: None, written: state.head(), checkpoint };
@@ -116,6 +120,8 @@ impl Keeper {
             intake: Mutex::new(intake),
             outside: Mutex::new(outside),
             troubles: Mutex::default(),
+            retention: Mutex::new(retention),
+            backing_up: Mutex::default(),
             clock,
             stats: Mutex::default(),
             metrics: PoolMetrics::register(),
@@ -216,6 +222,7 @@ impl Keeper {
         state.check()?;
         let before = Checkpoint { head: state.head(), state: state.to_bytes()? };
         let event = state.checkpoint_event()?;
+        let windows_from = state.windows_from(self.config.front_end);
         let applied = state.apply(&event, &self.shares)?;
         drop(state);
         let new = NewEvent { head: applied.head, kind: event.name(), bytes: applied.bytes };
@@ -223,6 +230,7 @@ impl Keeper {
         writing.unwritten = Some(batch);
         self.write_unwritten(&mut writing)?;
         writing.checkpoint = writing.written;
+        self.retention.lock().note_checkpoint(windows_from);
         Ok(())
     }
 

@@ -27,6 +27,7 @@ mod adopt;
 mod carry_out;
 mod follow;
 mod frames;
+mod retention;
 mod rounds;
 mod scan;
 mod trouble;

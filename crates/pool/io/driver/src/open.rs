@@ -17,6 +17,7 @@ use crate::{
     follow::Progress,
     keeper::{Keeper, Parts},
     migrate,
+    retention::Retention,
     source::OwnShares,
     submitter::Submitter,
 };
@@ -53,15 +54,27 @@ impl Keeper {
         let terms = config.terms()?;
         let opened = opened(&config, node.as_ref(), signer.as_ref());
         let place = Place { data_dir: &config.data_dir, genesis: opened.genesis, front_end: config.front_end };
-        let (log, state, checkpoint) = read_books(&config, store.as_ref(), disk, &place)?;
+        let ReadBooks { log, state, checkpoint, retention } = read_books(&config, store.as_ref(), disk, &place)?;
         let epoch = BootEpoch(state.front_end(config.front_end).map_or(1, |head| head.epoch.0.saturating_add(1)));
-        let parts =
-            Parts { config, node, signer, store, log: Arc::new(log), epoch, state, checkpoint, submitter, clock };
-        let keeper = Self::new(parts);
+        let log = Arc::new(log);
+        let keeper = Self::new(Parts {
+            config,
+            node,
+            signer,
+            store,
+            log,
+            epoch,
+            state,
+            checkpoint,
+            retention,
+            submitter,
+            clock,
+        });
         keeper.begin(&opened)?;
         keeper.take_in_tail()?;
         keeper.change_key(&opened)?;
         if keeper.state.read().terms() != Some(&terms) {
+            keeper.check_window(&terms)?;
             keeper.tell(&Event::Terms(terms), Vec::new())?;
         }
         keeper.seed_stats();
@@ -120,24 +133,37 @@ pub(crate) struct Place<'a> {
     pub(crate) front_end: FrontEndId,
 }
 
-/// The share log, and the state that the log of events comes to.
+/// What is on disk.
+struct ReadBooks {
+    log: ShareLog,
+    /// What the log of events comes to.
+    state: State,
+    checkpoint: LogHead,
+    retention: Retention,
+}
+
 fn read_books(
     config: &PoolConfig,
     store: &dyn BookStore,
     disk: Arc<dyn Disk>,
     place: &Place<'_>,
-) -> Result<(ShareLog, State, LogHead), PoolError> {
+) -> Result<ReadBooks, PoolError> {
     let (mut state, first) = start_state(store)?;
-    let start = state.head();
+    let checkpoint = state.head();
+    let mut retention = Retention::default();
+    if checkpoint != LogHead::default() {
+        retention.note_checkpoint(state.windows_from(place.front_end));
+    }
     // How far the share log must reach follows from the frames alone; the shares themselves are needed to apply the rest.
     let told = shares_told(store, &state, first, place.front_end)?;
-    let log = open_shares(place, disk, told)?;
+    let options = LogOptions { segment_shares_max: config.segment_shares, ..log_options() };
+    let log = open_shares(place, disk, told, options)?;
     verify_shares(config, store, &log)?;
     let shares = OwnShares(Arc::new(log));
     replay(store, &mut state, first, &shares)?;
     let OwnShares(log) = shares;
     let log = Arc::into_inner(log).ok_or_else(|| PoolError::Inconsistent("the share log is in use".to_owned()))?;
-    Ok((log, state, start))
+    Ok(ReadBooks { log, state, checkpoint, retention })
 }
 
 /// The newest checkpoint, and the first event after it.
@@ -203,12 +229,16 @@ pub(crate) fn open_shares(
     place: &Place<'_>,
     disk: Arc<dyn Disk>,
     at_least: ShareSequence,
+    options: LogOptions,
 ) -> Result<ShareLog, PoolError> {
     let identity = LogIdentity { genesis: place.genesis, front_end: place.front_end };
-    // The thread that keeps the books syncs before it tells of shares.
-    let options = LogOptions { sync_interval: None, ..LogOptions::default() };
     let folder = shares_folder(place.data_dir);
     Ok(ShareLog::open(disk, &folder, identity, at_least, options)?)
+}
+
+/// Without a thread: the one that keeps the books syncs before it tells of shares.
+pub(crate) fn log_options() -> LogOptions {
+    LogOptions { sync_interval: None, ..LogOptions::default() }
 }
 
 /// Where the share log lies.

@@ -257,6 +257,7 @@ impl PoolOperator for Pool {
         if dry_run {
             return Ok(format!("Would do: books and shares are copied to {}", folder.display()));
         }
+        let _shares_stay = self.keeper.backing_up.lock();
         let owner = Owner { network: config.network, genesis: self.keeper.node.genesis_id() };
         let head = make(self.keeper.store.as_ref(), &config.data_dir, owner, folder).map_err(failed)?;
         Ok(backed_up(folder, head.number))

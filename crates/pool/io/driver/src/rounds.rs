@@ -57,6 +57,7 @@ impl Rounds {
             note(keeper, Trouble::Books, keeper.carry_out())?;
         }
         note(keeper, Trouble::Disk, keeper.checkpoint(false))?;
+        keeper.drop_old_shares();
         Ok(progress)
     }
 }

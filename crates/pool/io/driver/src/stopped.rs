@@ -17,7 +17,7 @@ use crate::{
     audit::{Findings, audit},
     backup::{self, Owner},
     clock::{Clock as _, SystemClock},
-    open::{Place, open_shares, replay, shares_folder, shares_told, start_state},
+    open::{Place, log_options, open_shares, replay, shares_folder, shares_told, start_state},
     rows::rows_of,
     source::OwnShares,
 };
@@ -60,7 +60,7 @@ impl StoppedPool {
             Err(ForfeitError::Gone(_)) => None,
             Err(error) => return Err(StoppedError::Value { field: "segment", reason: error.to_string() }),
         };
-        let log = open_shares(&self.place(), Arc::new(RealDisk), told)?;
+        let log = open_shares(&self.place(), Arc::new(RealDisk), told, log_options())?;
         let holes = log.status().holes;
         let shares = OwnShares(Arc::new(log));
         replay(&store, &mut state, first, &shares)?;
@@ -128,7 +128,7 @@ impl StoppedPool {
         let store = self.books()?;
         let (state, first) = start_state(&store)?;
         let told = shares_told(&store, &state, first, self.front_end)?;
-        let log = open_shares(&self.place(), Arc::new(RealDisk), told)?;
+        let log = open_shares(&self.place(), Arc::new(RealDisk), told, log_options())?;
         Ok(audit(&store, &Arc::new(log), self.front_end)?)
     }
 

@@ -13,7 +13,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row as SqlRow, Tra
 
 use crate::{Batch, BookStore, Checkpoint, Row, RowKind, StoreError, StoredEvent, StoredRow};
 
-/// Checkpoints that are kept.
+/// Checkpoints that are kept: a start reads on from the newest, an audit of a log without its oldest shares from the other one.
 const CHECKPOINTS_KEPT: i64 = 2;
 
 /// The log in one SQLite file: one writing connection, one reading connection, write-ahead log, every commit synced.
@@ -40,6 +40,11 @@ impl SqliteBooks {
 
     fn corrupt(&self, reason: impl Into<String>) -> StoreError {
         StoreError::Corrupt { path: self.path.clone(), reason: reason.into() }
+    }
+
+    fn first_checkpoint(&self, sql: &str) -> Result<Option<Checkpoint>, StoreError> {
+        let read = |row: &SqlRow<'_>| Ok(Checkpoint { head: log_head(row)?, state: row.get(2)? });
+        self.look(|tx| tx.query_row(sql, [], read).optional())
     }
 
     /// Runs `work` on one snapshot.
@@ -90,9 +95,11 @@ impl BookStore for SqliteBooks {
     }
 
     fn checkpoint(&self) -> Result<Option<Checkpoint>, StoreError> {
-        let sql = "SELECT number, hash, state FROM checkpoints ORDER BY number DESC LIMIT 1";
-        let read = |row: &SqlRow<'_>| Ok(Checkpoint { head: log_head(row)?, state: row.get(2)? });
-        self.look(|tx| tx.query_row(sql, [], read).optional())
+        self.first_checkpoint("SELECT number, hash, state FROM checkpoints ORDER BY number DESC LIMIT 1")
+    }
+
+    fn oldest_checkpoint(&self) -> Result<Option<Checkpoint>, StoreError> {
+        self.first_checkpoint("SELECT number, hash, state FROM checkpoints ORDER BY number LIMIT 1")
     }
 
     fn row(&self, kind: RowKind, key: &str) -> Result<Option<Vec<u8>>, StoreError> {

@@ -5,6 +5,7 @@ mod dying;
 mod fake_node;
 mod migrate;
 mod restart;
+mod retention;
 mod stopped;
 mod world;
 

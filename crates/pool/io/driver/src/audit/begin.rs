@@ -1,0 +1,97 @@
+//! Where an audit begins when the oldest shares were dropped.
+
+use bq_books::{BookStore, StoredEvent};
+use bq_mining_message::{FrameHeader, FrontEndId};
+use bq_pool_machine::{Applied, Event, Fault, LogHead, State};
+use bq_segments::ShareLog;
+
+use super::{Audit, Misfit, READ_AT_ONCE};
+use crate::{
+    PoolError,
+    rows::{balance_row, rows_of},
+};
+
+impl Audit {
+    /// The shares behind the oldest events are dropped: those events are followed, and the state that they come to is that of the oldest
+    /// checkpoint, whose digest the event behind it holds.
+    pub(super) fn begin_at_checkpoint(
+        &mut self,
+        store: &dyn BookStore,
+        log: &ShareLog,
+        front_end: FrontEndId,
+    ) -> Result<(), PoolError> {
+        let Some(start) = store.oldest_checkpoint()? else {
+            self.fault("old shares are dropped, and no checkpoint is kept that an audit could begin with".to_owned());
+            return Ok(());
+        };
+        let mut head = LogHead::default();
+        while head != start.head {
+            let mut events = store.read(head.number.next(), READ_AT_ONCE)?;
+            events.retain(|stored| stored.head.number <= start.head.number);
+            let mut frames = Vec::new();
+            for stored in &events {
+                head = match self.read_one(head, stored, &mut frames) {
+                    Ok(head) => head,
+                    Err(misfit) => {
+                        self.fault(format!("event {}: {misfit}", stored.head.number));
+                        return Ok(());
+                    }
+                };
+            }
+            self.verify_frames(log, front_end, frames);
+            if events.is_empty() {
+                self.fault(format!("the checkpoint at event {} belongs to no event of the log", start.head.number));
+            }
+            if !self.findings.faults.is_empty() {
+                return Ok(());
+            }
+        }
+        let named = store.read(start.head.number.next(), 1)?;
+        if !named.iter().any(|stored| matches!(Event::from_bytes(&stored.bytes), Ok(Event::Checkpoint(_)))) {
+            self.fault(format!("no event names the checkpoint at event {}", start.head.number));
+        }
+        match State::from_bytes(&start.state) {
+            Ok(state) if state.head() == start.head => self.state = state,
+            Ok(_) => self.fault(format!("the checkpoint at event {} is the state of another event", start.head.number)),
+            Err(fault) => self.fault(format!("the checkpoint at event {}: {fault}", start.head.number)),
+        }
+        self.is_whole = false;
+        let _begun = self.checkpoint.take_if(|newest| newest.head == start.head);
+        self.take_rows();
+        Ok(())
+    }
+
+    /// Follows an event without applying it.
+    fn read_one(
+        &mut self,
+        head: LogHead,
+        stored: &StoredEvent,
+        frames: &mut Vec<FrameHeader>,
+    ) -> Result<LogHead, Misfit> {
+        let event = Event::from_bytes(&stored.bytes).map_err(Fault::from)?;
+        let next = head.after(&stored.bytes);
+        if next != stored.head {
+            return Err(Misfit::Chain { got: next.number, stored: stored.head.number });
+        }
+        match event {
+            Event::Frame(frame) => frames.push(frame),
+            Event::Imported(_) => self.note_imported(),
+            _ => {}
+        }
+        self.findings.events_read = self.findings.events_read.saturating_add(1);
+        Ok(next)
+    }
+
+    /// The rows of all that the state holds.
+    fn take_rows(&mut self) {
+        let all = Applied {
+            blocks: self.state.blocks().map(|block| block.candidate.id).collect(),
+            payouts: self.state.payouts().map(|payout| payout.planned.id).collect(),
+            ..Applied::default()
+        };
+        let balances = self.state.books().balances().map(|(account, _)| balance_row(&self.state, account));
+        for row in rows_of(&self.state, &all).into_iter().chain(balances) {
+            self.rows.insert((row.kind, row.key), (row.group, row.value));
+        }
+    }
+}
