@@ -5,6 +5,7 @@ mod flags;
 mod keys;
 mod signer;
 mod status;
+mod stratum;
 mod system;
 
 use std::{io::IsTerminal as _, path::Path};

@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context as _;
 use bq_chain_api::{NodeApi, SyncApi};
 use bq_condition::ConditionList;
-use bq_front::{SessionPolicy, StratumConfig, StratumHandle, StratumServer, VardiffPolicy, VerifyConfig};
+use bq_front::{StratumConfig, StratumHandle, StratumServer};
 use bq_http::{HttpHandle, HttpParts, HttpServer, StratumPort};
 use bq_miner::{BlockSource, Miner, MinerConfig, NextBlock, log_huge_pages};
 use bq_mining_message::{MiningControl, MiningMode, PoolApi};
@@ -27,7 +27,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::runtime::Handle;
 use tokio_stream::StreamExt as _;
 
-use super::{keys, signer::WalletSigner};
+use super::{keys, signer::WalletSigner, stratum::stratum_config};
 use crate::exit::UsageError;
 
 /// Everything that runs.
@@ -241,29 +241,6 @@ fn pool_config(config: &Config) -> PoolConfig {
         accept_new_key: pool.new_key,
         ..PoolConfig::new(config.data_dir.clone(), config.network)
     }
-}
-
-fn stratum_config(config: &Config) -> anyhow::Result<StratumConfig> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(|error| anyhow::anyhow!("no system randomness: {error}"))?;
-    let defaults = StratumConfig::default();
-    let interval_ms = u64::from(config.pool.share_interval_secs).saturating_mul(1_000);
-    let sessions = Algorithm::ALL.map(|algorithm| {
-        let limits = config.pool.share_difficulty[algorithm.index()];
-        let policy = &defaults.sessions[algorithm.index()];
-        let vardiff = VardiffPolicy {
-            start: limits.start,
-            floor: limits.floor,
-            cap_divisor: u64::from(config.pool.share_difficulty_cap_divisor),
-            share_interval_ms: interval_ms,
-            ..policy.vardiff
-        };
-        SessionPolicy { vardiff, ..policy.clone() }
-    });
-    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let verify = VerifyConfig { threads: [NonZeroUsize::MIN, cores, NonZeroUsize::MIN], ..defaults.verify };
-    let listen = Algorithm::ALL.map(|algorithm| Some(config.stratum(algorithm)));
-    Ok(StratumConfig { listen, sessions, seed, verify, ..defaults })
 }
 
 fn net_config(config: &Config) -> anyhow::Result<NetConfig> {

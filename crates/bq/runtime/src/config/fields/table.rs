@@ -1,0 +1,257 @@
+use bq_primitives::Amount;
+
+use super::{Field, Kind};
+
+const SHARE_DIFFICULTY: Kind = Kind::Integer(1..=1 << 48);
+const AMOUNT_MAX: i64 = 9_007_199_254_740_991;
+const _: () = assert!(AMOUNT_MAX.unsigned_abs() == Amount::MAX.atoms());
+
+const FLOOR: &str = "Easiest share, in expected hashes. Vardiff and miners' wishes never go below it.";
+const FLOOR_RISK: &str = "Too low: one miner can flood the verifier. Too high: small devices never find a share.";
+const START: &str = "What an unknown worker begins with, in expected hashes. At least the floor.";
+const START_RISK: &str = "Too high: a slow worker looks dead until vardiff has come down.";
+const PUBLIC_RISK: &str = "Anything but 127.0.0.1 makes it reachable from the network.";
+
+macro_rules! field {
+    ($name:literal, $kind:expr, $meaning:expr, $risk:expr) => {
+        Field { name: $name, meaning: $meaning, risk: $risk, kind: $kind }
+    };
+}
+
+/// Every field, in the order of the file.
+pub static FIELDS: [Field; 54] = [
+    field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
+    field!(
+        "data_dir",
+        Kind::Path,
+        "Where chain, shares, ledger and keys live. Made if missing, and locked.",
+        "The ledger is money: back it up, and never run two processes on a copy of it."
+    ),
+    field!("stratum_sha256d", Kind::Address, "Stratum port for SHA-256d miners; port 0 picks a free one.", PUBLIC_RISK),
+    field!("stratum_randomx", Kind::Address, "Stratum port for RandomX miners.", PUBLIC_RISK),
+    field!("stratum_ethash", Kind::Address, "Stratum port for Ethash miners.", PUBLIC_RISK),
+    field!("http", Kind::Address, "Dashboard, /api/v1, /metrics and /health.", PUBLIC_RISK),
+    field!(
+        "rpc",
+        Kind::Address,
+        "JSON-RPC of the node.",
+        "It has no login: whoever reaches it can hand in blocks and transactions. Keep it on 127.0.0.1."
+    ),
+    field!("p2p", Kind::Address, "Where peers connect.", PUBLIC_RISK),
+    field!("connect", Kind::Peers, "Peers to connect to and stay connected to.", ""),
+    field!("ready_file", Kind::Path, "Written as JSON with all addresses once everything is ready.", ""),
+    field!(
+        "chain.check_blocks",
+        Kind::Integer(0..=10_000),
+        "Newest blocks that are read and examined at start, beyond the checksums of the chain store.",
+        "More finds older damage and starts slower, by up to a fifth of a second for a full block."
+    ),
+    field!(
+        "chain.kept_blocks_max",
+        Kind::Integer(1..=10_000),
+        "Most blocks that wait in memory while the disk takes none.",
+        "Too low: blocks that are found while the disk is full are lost."
+    ),
+    field!(
+        "chain.kept_mib_max",
+        Kind::Integer(64..=65_536),
+        "Most MiB of such blocks; a block can have 40.",
+        "Memory beyond everything else's."
+    ),
+    field!(
+        "chain.retry_secs_max",
+        Kind::Integer(1..=3_600),
+        "Longest pause between attempts to open the chain store again after the disk failed, in seconds.",
+        "Each attempt reads the whole store."
+    ),
+    field!(
+        "pool.fee_bp",
+        Kind::Integer(0..=5_000),
+        "Pool fee in hundredths of a percent.",
+        "A change counts for blocks found after it."
+    ),
+    field!(
+        "pool.payout_min",
+        Kind::Integer(10_000..=AMOUNT_MAX),
+        "Atoms a miner must be owed before a payout (100,000,000 are one coin).",
+        "Too low: fees eat the payouts. Too high: small miners wait for ever."
+    ),
+    field!(
+        "pool.payout_final_depth",
+        Kind::Integer(1..=10_000),
+        "Confirmations after which a payout is final.",
+        "Too low: a deep reorganisation can undo a payout that the books call final."
+    ),
+    field!(
+        "pool.payout_interval_secs",
+        Kind::Integer(1..=604_800),
+        "Seconds between the starts of two payout rounds.",
+        "Too short: many small payouts, each with a network fee that the payees bear. Too long: miners wait."
+    ),
+    field!(
+        "pool.payout_round_max",
+        Kind::Integer(1..=1_000),
+        "Most transactions of one payout round.",
+        "Too low: with many miners due, the last wait for several rounds."
+    ),
+    field!(
+        "pool.payout_inputs_max",
+        Kind::Integer(1..=600),
+        "Most coins that one payout spends.",
+        "Too high: a payout grows heavy and expensive. Too low: a pool of small coins pays little at a time."
+    ),
+    field!(
+        "pool.payout_payees_max",
+        Kind::Integer(1..=5_000),
+        "Most miners that one payout pays.",
+        "Too high: one transaction that does not confirm holds up more miners."
+    ),
+    field!(
+        "pool.payout_fee_rate",
+        Kind::Integer(0..=10_000_000),
+        "Network fee of payouts in atoms per 1,000 weight units; the payees bear it.",
+        "Too low: payouts wait for a block. Too high: miners lose it."
+    ),
+    field!(
+        "pool.gift_min",
+        Kind::Integer(1..=AMOUNT_MAX),
+        "Coins from strangers below this many atoms are left alone.",
+        "Too low: dust that costs more to spend than it is worth is booked and spent."
+    ),
+    field!(
+        "pool.frame_interval_ms",
+        Kind::Integer(1..=10_000),
+        "Longest time in milliseconds that accepted shares wait until they are told to the books.",
+        "Too short: more events and syncs of the disk. Too long: shares of more time have to be read again after a crash."
+    ),
+    field!(
+        "pool.compare_interval_secs",
+        Kind::Integer(1..=86_400),
+        "Seconds between two comparisons of the books' coins with the node's.",
+        "Too long: coins spent outside the books are noticed late, and payouts go on meanwhile."
+    ),
+    field!(
+        "pool.checkpoint_events",
+        Kind::Integer(10..=10_000_000),
+        "Events after which the state is written, so that a start need not read more than these.",
+        "Too low: the disk writes the whole state often. Too high: a start after a crash takes longer."
+    ),
+    field!(
+        "pool.verify_shares",
+        Kind::Integer(0..=1_000_000_000),
+        "Newest shares that are checked against the books at start, beyond the hashes of the files.",
+        "Too low: shares that somebody replaced together with the hashes go unnoticed until an audit. Too high: a slow start."
+    ),
+    field!(
+        "pool.keep_days",
+        Kind::Integer(0..=36_500),
+        "Days for which shares are kept beyond those that a window may still want; 0 keeps all for ever.",
+        "Too low: an audit recomputes less of the past, and a longer window is refused at first. 0: the disk fills."
+    ),
+    field!(
+        "pool.segment_shares",
+        Kind::Integer(1_000..=1_500_000),
+        "Most shares in one file of the share log. What is dropped or given up, is so by the file.",
+        "Too high: old shares go late, and more are lost with a damaged file. Too low: many files."
+    ),
+    field!(
+        "pool.out_of_step_secs",
+        Kind::Integer(0..=3_600),
+        "Seconds that the books may be behind the node before the pool says so and is not ready.",
+        "Too short: readiness flaps at every block."
+    ),
+    field!(
+        "pool.new_key",
+        Kind::Flag,
+        "Goes on with another key than the log names; the same as --new-key.",
+        "Coins of the old key are missing, and payouts stop, until they are sent to the new one. Never leave it on."
+    ),
+    field!(
+        "pool.pplns_window_units",
+        Kind::Integer(1..=64),
+        "Length of the PPLNS window, in expected blocks per algorithm.",
+        "Changing it on a running pool moves income between miners."
+    ),
+    field!(
+        "pool.share_interval_secs",
+        Kind::Integer(1..=120),
+        "Seconds between two shares of one connection that vardiff aims at.",
+        "Too short costs verification time: a RandomX share takes tens of milliseconds."
+    ),
+    field!(
+        "pool.share_difficulty_cap_divisor",
+        Kind::Integer(1..=1_000_000),
+        "A share is never harder than the network's difficulty over this.",
+        "1 makes shares as rare as blocks on a small network."
+    ),
+    field!(
+        "pool.key_file",
+        Kind::Path,
+        "Key file that receives rewards and signs payouts; none = one is made in data_dir.",
+        "It holds all pool money between maturity and payout."
+    ),
+    field!(
+        "pool.password_file",
+        Kind::Path,
+        "File whose first line is the key file's password; none = one is made in data_dir. Mainnet insists on yours.",
+        "Readable to its owner only."
+    ),
+    field!("pool.sha256d.share_difficulty_floor", SHARE_DIFFICULTY, FLOOR, FLOOR_RISK),
+    field!("pool.sha256d.share_difficulty_start", SHARE_DIFFICULTY, START, START_RISK),
+    field!("pool.randomx.share_difficulty_floor", SHARE_DIFFICULTY, FLOOR, FLOOR_RISK),
+    field!("pool.randomx.share_difficulty_start", SHARE_DIFFICULTY, START, START_RISK),
+    field!("pool.ethash.share_difficulty_floor", SHARE_DIFFICULTY, FLOOR, FLOOR_RISK),
+    field!("pool.ethash.share_difficulty_start", SHARE_DIFFICULTY, START, START_RISK),
+    field!("miner.enabled", Kind::Flag, "Whether the built-in miner runs.", ""),
+    field!(
+        "miner.threads",
+        Kind::Integer(0..=1_024),
+        "Threads of the built-in miner; 0 turns it off.",
+        "More threads than cores slow the pool down."
+    ),
+    field!("miner.algorithms", Kind::Algorithms, "What the built-in miner mines, where the chain allows it.", ""),
+    field!(
+        "miner.mode",
+        Kind::Choice(&["turns", "auto"]),
+        "How its threads choose: each algorithm in turn, or whichever promises the highest reward per second.",
+        ""
+    ),
+    field!(
+        "miner.gpu",
+        Kind::Flag,
+        "Whether the built-in miner also mines SHA-256d and Ethash on the CUDA GPUs of this machine.",
+        "The kernels have never run on a real GPU; whatever one finds is checked on the processor."
+    ),
+    field!(
+        "miner.address",
+        Kind::PayoutAddress,
+        "Whom the built-in miner's shares pay; none = a key of its own in the data directory.",
+        ""
+    ),
+    field!(
+        "randomx.mode",
+        Kind::Choice(&["light", "fast", "auto"]),
+        "How RandomX hashes are computed: light (256 MiB), fast (2,080 MiB more, far quicker), auto (fast if the budget allows).",
+        "fast beyond the machine's memory ends in swapping or a kill."
+    ),
+    field!(
+        "randomx.memory_budget_mib",
+        Kind::Integer(512..=1_048_576),
+        "Memory the process should stay within, in MiB. Decides auto.",
+        ""
+    ),
+    field!("log.format", Kind::Choice(&["text", "json"]), "Shape of the lines on standard error.", ""),
+    field!("log.level", Kind::LogFilter, "How much is logged.", "debug logs every share."),
+    field!(
+        "regtest.coinbase_maturity",
+        Kind::Integer(1..=100_000),
+        "Confirmations before a coinbase output may be spent. Only on regtest.",
+        ""
+    ),
+    field!(
+        "regtest.eras",
+        Kind::Eras,
+        "Which algorithms may seal blocks from which height on. Only on regtest.",
+        "Part of the rules: all nodes of the chain must agree."
+    ),
+];
