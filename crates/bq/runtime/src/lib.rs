@@ -15,7 +15,8 @@ pub use clock::{now, now_ms};
 pub use config::{
     ChainConfig, Config, ConfigError, Explained, FIELDS, Field, Layers, Loaded, LogConfig, LogFormat, MinerConfig,
     PoolConfig, RandomXConfig, RandomXMode, RawChain, RawConfig, RawEra, RawLane, RawLog, RawMiner, RawPool,
-    RawRandomX, RawRegtest, RegtestConfig, RegtestEra, ShareDifficultyConfig, Source, default_file, load,
+    RawRandomX, RawRegtest, RawStratum, RawVerify, RegtestConfig, RegtestEra, ShareDifficultyConfig, Source,
+    StratumLimits, VerifyLimits, default_file, load,
 };
 pub use data_dir::{DataDir, DataDirError};
 pub use limits::{disk_free_bytes, raise_file_limit};

@@ -127,6 +127,11 @@ fn bad_values_are_refused_with_their_field() {
         ("pool.ethash.share_difficulty_start", "[pool.ethash]\nshare_difficulty_start = 0"),
         ("pool.ethash.share_difficulty_start", "[pool.ethash]\nshare_difficulty_start = 10"),
         ("pool.password_file", "[pool]\nkey_file = \"key.json\""),
+        ("pool.keep_days", "[pool]\nkeep_days = -1"),
+        ("pool.segment_shares", "[pool]\nsegment_shares = 999"),
+        ("stratum.machines_max", "[stratum]\nmachines_max = 0"),
+        ("stratum.ban_secs_max", "[stratum]\nban_secs = 60\nban_secs_max = 59"),
+        ("stratum.randomx.queue_max", "[stratum.randomx]\nqueue_max = 15"),
         ("miner.algorithms", "[miner]\nalgorithms = []"),
         ("miner.algorithms", "[miner]\nalgorithms = [\"scrypt\"]"),
         ("miner.threads", "[miner]\nthreads = 1025"),
@@ -272,8 +277,9 @@ fn the_file_that_init_writes_holds_every_field_at_its_default() {
 fn the_raw_struct_and_the_table_agree() {
     let json = |name: &str| match name {
         "connect" | "miner.algorithms" | "regtest.eras" => "[]",
-        "miner.enabled" | "miner.gpu" | "pool.new_key" => "true",
-        name if name.starts_with("chain.") => "1",
+        "miner.enabled" | "miner.gpu" | "pool.new_key" | "stratum.trust_loopback" => "true",
+        "http_connections_max" | "http_events_max" => "1",
+        name if name.starts_with("chain.") || name.starts_with("stratum.") => "1",
         name if name.starts_with("pool.") && !name.ends_with("_file") => "1",
         "miner.threads" | "randomx.memory_budget_mib" | "regtest.coinbase_maturity" => "1",
         _ => "\"x\"",

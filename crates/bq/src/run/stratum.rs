@@ -2,29 +2,95 @@
 
 use std::num::NonZeroUsize;
 
-use bq_front::{SessionPolicy, StratumConfig, VardiffPolicy, VerifyConfig};
+use bq_front::{BanPolicy, JudgePolicy, SessionPolicy, StratumConfig, VardiffPolicy, VerifyConfig};
 use bq_primitives::Algorithm;
-use bq_runtime::Config;
+use bq_runtime::{Config, StratumLimits};
 
 pub(super) fn stratum_config(config: &Config) -> anyhow::Result<StratumConfig> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| anyhow::anyhow!("no system randomness: {error}"))?;
     let defaults = StratumConfig::default();
+    let limits = &config.stratum_limits;
     let interval_ms = u64::from(config.pool.share_interval_secs).saturating_mul(1_000);
     let sessions = Algorithm::ALL.map(|algorithm| {
-        let limits = config.pool.share_difficulty[algorithm.index()];
+        let difficulty = config.pool.share_difficulty[algorithm.index()];
         let policy = &defaults.sessions[algorithm.index()];
         let vardiff = VardiffPolicy {
-            start: limits.start,
-            floor: limits.floor,
+            start: difficulty.start,
+            floor: difficulty.floor,
             cap_divisor: u64::from(config.pool.share_difficulty_cap_divisor),
             share_interval_ms: interval_ms,
             ..policy.vardiff
         };
-        SessionPolicy { vardiff, ..policy.clone() }
+        session_policy(limits, algorithm, vardiff, policy)
     });
+    Ok(StratumConfig {
+        listen: Algorithm::ALL.map(|algorithm| Some(config.stratum(algorithm))),
+        sessions,
+        seed,
+        connections_max: limits.connections_max,
+        connections_per_peer_max: limits.connections_per_peer_max,
+        accepts_per_second: limits.accepts_per_second,
+        trust_loopback: limits.trust_loopback,
+        bans: ban_policy(limits),
+        outbox_bytes_max: limits.outbox_kib_max.saturating_mul(1024),
+        write_stall_ms: limits.write_stall_secs.saturating_mul(1000),
+        workers_remembered_max: limits.workers_remembered_max,
+        panic_shown_ms: limits.panic_shown_secs.saturating_mul(1000),
+        verify: verify_config(limits, defaults.verify),
+        ..defaults
+    })
+}
+
+fn session_policy(
+    limits: &StratumLimits,
+    algorithm: Algorithm,
+    vardiff: VardiffPolicy,
+    policy: &SessionPolicy,
+) -> SessionPolicy {
+    let of_lane = limits.verify[algorithm.index()];
+    SessionPolicy {
+        vardiff,
+        job_refresh_ms: limits.job_refresh_secs.saturating_mul(1000),
+        first_line_ms: limits.first_line_secs.saturating_mul(1000),
+        authorize_ms: limits.login_secs.saturating_mul(1000),
+        idle_ms: limits.idle_secs.saturating_mul(1000),
+        lines_per_second: limits.lines_per_second,
+        line_burst: limits.line_burst,
+        machines_max: limits.machines_max,
+        judge: JudgePolicy {
+            jobs_kept: limits.jobs_kept,
+            shares_per_job_max: limits.shares_per_job_max,
+            shares_in_flight_max: of_lane.shares_in_flight_max,
+            unproven_in_flight_max: of_lane.unproven_in_flight_max,
+            block_claims_in_flight_max: limits.block_claims_max,
+            forged_shares_max: limits.forged_shares_max,
+            shares_per_pardon: limits.shares_per_pardon,
+            trusted_after: limits.trusted_after,
+            ntime_ahead_secs_max: limits.ntime_ahead_secs_max,
+        },
+        ..policy.clone()
+    }
+}
+
+const fn ban_policy(limits: &StratumLimits) -> BanPolicy {
+    BanPolicy {
+        peers_max: limits.ban_peers_max,
+        points: limits.ban_points,
+        shares_per_pardon: limits.ban_shares_per_pardon,
+        pardons_max: limits.ban_pardons_max,
+        span_ms: limits.ban_secs.saturating_mul(1000),
+        span_ms_max: limits.ban_secs_max.saturating_mul(1000),
+    }
+}
+
+/// A RandomX share costs tens of milliseconds, so all cores may be busy with them; one thread suits the others.
+fn verify_config(limits: &StratumLimits, defaults: VerifyConfig) -> VerifyConfig {
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let verify = VerifyConfig { threads: [NonZeroUsize::MIN, cores, NonZeroUsize::MIN], ..defaults.verify };
-    let listen = Algorithm::ALL.map(|algorithm| Some(config.stratum(algorithm)));
-    Ok(StratumConfig { listen, sessions, seed, verify, ..defaults })
+    let threads = Algorithm::ALL.map(|algorithm| {
+        let usual = if algorithm == Algorithm::RandomX { cores } else { NonZeroUsize::MIN };
+        NonZeroUsize::new(limits.verify[algorithm.index()].verify_threads).unwrap_or(usual)
+    });
+    let queue_max = limits.verify.map(|lane| lane.queue_max);
+    VerifyConfig { threads, queue_max, randomx_queue_ms: limits.randomx_queue_ms, ..defaults }
 }

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use bq_chain_api::{NodeApi, SyncApi};
 use bq_condition::ConditionList;
 use bq_front::{StratumConfig, StratumHandle, StratumServer};
-use bq_http::{HttpHandle, HttpParts, HttpServer, StratumPort};
+use bq_http::{HttpHandle, HttpLimits, HttpParts, HttpServer, StratumPort};
 use bq_miner::{BlockSource, Miner, MinerConfig, NextBlock, log_huge_pages};
 use bq_mining_message::{MiningControl, MiningMode, PoolApi};
 use bq_net::{Net, NetConfig, NetHandle, PeerAddress};
@@ -83,6 +83,10 @@ impl System {
             events: pool.events(),
             stratum: ports(&stratum).map(|(algorithm, address)| StratumPort { algorithm, address }).collect(),
             metrics,
+            limits: HttpLimits {
+                connections_max: config.http_connections_max,
+                event_streams_max: config.http_events_max,
+            },
         };
         let http = HttpServer::start(config.http, http_parts).await?;
         let net = Net::start(net_config(config)?, Arc::clone(&node) as Arc<dyn SyncApi>).await?;
@@ -232,6 +236,10 @@ fn pool_config(config: &Config) -> PoolConfig {
         fee_rate: pool.payout_fee_rate,
         gift_min: pool.gift_min,
         frame_interval: Duration::from_millis(pool.frame_interval_ms),
+        template_interval: Duration::from_secs(pool.template_interval_secs),
+        workers_per_account_max: pool.workers_per_account_max,
+        workers_max: pool.workers_max,
+        panic_shown: Duration::from_secs(config.stratum_limits.panic_shown_secs),
         compare_interval: Duration::from_secs(pool.compare_interval_secs),
         checkpoint_events: pool.checkpoint_events,
         verify_shares: pool.verify_shares,

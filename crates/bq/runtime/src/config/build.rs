@@ -13,7 +13,7 @@ use super::{
     raw::RawEra,
     values::{
         ChainConfig, Config, LogConfig, LogFormat, MinerConfig, PoolConfig, RandomXConfig, RandomXMode, RegtestConfig,
-        RegtestEra, ShareDifficultyConfig,
+        RegtestEra, ShareDifficultyConfig, StratumLimits, VerifyLimits,
     },
 };
 
@@ -38,12 +38,15 @@ pub(super) fn build(values: &Values) -> Result<Config, ConfigError> {
             reader.parsed("stratum_ethash")?,
         ],
         http: reader.parsed("http")?,
+        http_connections_max: reader.number("http_connections_max")?,
+        http_events_max: reader.number("http_events_max")?,
         rpc: reader.parsed("rpc")?,
         p2p: reader.parsed("p2p")?,
         connect: reader.required("connect")?,
         ready_file: reader.path("ready_file")?,
         chain: reader.chain()?,
         pool: reader.pool()?,
+        stratum_limits: reader.stratum()?,
         miner: reader.miner(network)?,
         randomx: reader.randomx()?,
         log: reader.log()?,
@@ -110,6 +113,9 @@ impl Reader<'_> {
             payout_fee_rate: self.number("pool.payout_fee_rate")?,
             gift_min: self.amount("pool.gift_min")?,
             frame_interval_ms: self.number("pool.frame_interval_ms")?,
+            template_interval_secs: self.number("pool.template_interval_secs")?,
+            workers_per_account_max: self.number("pool.workers_per_account_max")?,
+            workers_max: self.number("pool.workers_max")?,
             compare_interval_secs: self.number("pool.compare_interval_secs")?,
             checkpoint_events: self.number("pool.checkpoint_events")?,
             verify_shares: self.number("pool.verify_shares")?,
@@ -138,6 +144,65 @@ impl Reader<'_> {
             return Err(ConfigError::Conflict { field: start, reason });
         }
         Ok(lane)
+    }
+
+    fn stratum(&self) -> Result<StratumLimits, ConfigError> {
+        let limits = StratumLimits {
+            connections_max: self.number("stratum.connections_max")?,
+            connections_per_peer_max: self.number("stratum.connections_per_peer_max")?,
+            accepts_per_second: self.number("stratum.accepts_per_second")?,
+            trust_loopback: self.required("stratum.trust_loopback")?,
+            machines_max: self.number("stratum.machines_max")?,
+            first_line_secs: self.number("stratum.first_line_secs")?,
+            login_secs: self.number("stratum.login_secs")?,
+            idle_secs: self.number("stratum.idle_secs")?,
+            job_refresh_secs: self.number("stratum.job_refresh_secs")?,
+            lines_per_second: self.number("stratum.lines_per_second")?,
+            line_burst: self.number("stratum.line_burst")?,
+            outbox_kib_max: self.number("stratum.outbox_kib_max")?,
+            write_stall_secs: self.number("stratum.write_stall_secs")?,
+            jobs_kept: self.number("stratum.jobs_kept")?,
+            shares_per_job_max: self.number("stratum.shares_per_job_max")?,
+            block_claims_max: self.number("stratum.block_claims_max")?,
+            forged_shares_max: self.number("stratum.forged_shares_max")?,
+            shares_per_pardon: self.number("stratum.shares_per_pardon")?,
+            trusted_after: self.number("stratum.trusted_after")?,
+            ntime_ahead_secs_max: self.number("stratum.ntime_ahead_secs_max")?,
+            ban_points: self.number("stratum.ban_points")?,
+            ban_secs: self.number("stratum.ban_secs")?,
+            ban_secs_max: self.number("stratum.ban_secs_max")?,
+            ban_peers_max: self.number("stratum.ban_peers_max")?,
+            ban_shares_per_pardon: self.number("stratum.ban_shares_per_pardon")?,
+            ban_pardons_max: self.number("stratum.ban_pardons_max")?,
+            workers_remembered_max: self.number("stratum.workers_remembered_max")?,
+            panic_shown_secs: self.number("stratum.panic_shown_secs")?,
+            randomx_queue_ms: self.number("stratum.randomx_queue_ms")?,
+            verify: [
+                VerifyLimits {
+                    verify_threads: self.number("stratum.sha256d.verify_threads")?,
+                    queue_max: self.number("stratum.sha256d.queue_max")?,
+                    shares_in_flight_max: self.number("stratum.sha256d.shares_in_flight_max")?,
+                    unproven_in_flight_max: self.number("stratum.sha256d.unproven_in_flight_max")?,
+                },
+                VerifyLimits {
+                    verify_threads: self.number("stratum.randomx.verify_threads")?,
+                    queue_max: self.number("stratum.randomx.queue_max")?,
+                    shares_in_flight_max: self.number("stratum.randomx.shares_in_flight_max")?,
+                    unproven_in_flight_max: self.number("stratum.randomx.unproven_in_flight_max")?,
+                },
+                VerifyLimits {
+                    verify_threads: self.number("stratum.ethash.verify_threads")?,
+                    queue_max: self.number("stratum.ethash.queue_max")?,
+                    shares_in_flight_max: self.number("stratum.ethash.shares_in_flight_max")?,
+                    unproven_in_flight_max: self.number("stratum.ethash.unproven_in_flight_max")?,
+                },
+            ],
+        };
+        if limits.ban_secs_max < limits.ban_secs {
+            let reason = format!("{} is below stratum.ban_secs, which is {}", limits.ban_secs_max, limits.ban_secs);
+            return Err(ConfigError::Conflict { field: "stratum.ban_secs_max", reason });
+        }
+        Ok(limits)
     }
 
     fn miner(&self, network: Network) -> Result<MinerConfig, ConfigError> {

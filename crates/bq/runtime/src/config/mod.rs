@@ -10,8 +10,10 @@ mod values;
 pub use error::ConfigError;
 pub use fields::{FIELDS, Field, default_file};
 pub use layers::{Explained, Layers, Loaded, Source, load};
-pub use raw::{RawChain, RawConfig, RawEra, RawLane, RawLog, RawMiner, RawPool, RawRandomX, RawRegtest};
+pub use raw::{
+    RawChain, RawConfig, RawEra, RawLane, RawLog, RawMiner, RawPool, RawRandomX, RawRegtest, RawStratum, RawVerify,
+};
 pub use values::{
     ChainConfig, Config, LogConfig, LogFormat, MinerConfig, PoolConfig, RandomXConfig, RandomXMode, RegtestConfig,
-    RegtestEra, ShareDifficultyConfig,
+    RegtestEra, ShareDifficultyConfig, StratumLimits, VerifyLimits,
 };

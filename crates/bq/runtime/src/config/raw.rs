@@ -15,11 +15,14 @@ pub struct RawConfig {
     pub stratum_ethash: Option<String>,
     pub http: Option<String>,
     pub rpc: Option<String>,
+    pub http_connections_max: Option<i64>,
+    pub http_events_max: Option<i64>,
     pub p2p: Option<String>,
     pub connect: Option<Vec<String>>,
     pub ready_file: Option<PathBuf>,
     pub chain: RawChain,
     pub pool: RawPool,
+    pub stratum: RawStratum,
     pub miner: RawMiner,
     pub randomx: RawRandomX,
     pub log: RawLog,
@@ -52,6 +55,9 @@ pub struct RawPool {
     pub payout_fee_rate: Option<i64>,
     pub gift_min: Option<i64>,
     pub frame_interval_ms: Option<i64>,
+    pub template_interval_secs: Option<i64>,
+    pub workers_per_account_max: Option<i64>,
+    pub workers_max: Option<i64>,
     pub compare_interval_secs: Option<i64>,
     pub checkpoint_events: Option<i64>,
     pub verify_shares: Option<i64>,
@@ -76,6 +82,56 @@ pub struct RawPool {
 pub struct RawLane {
     pub share_difficulty_floor: Option<i64>,
     pub share_difficulty_start: Option<i64>,
+}
+
+/// `[stratum]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "FIELDS documents every field")]
+pub struct RawStratum {
+    pub connections_max: Option<i64>,
+    pub connections_per_peer_max: Option<i64>,
+    pub accepts_per_second: Option<i64>,
+    pub trust_loopback: Option<bool>,
+    pub machines_max: Option<i64>,
+    pub first_line_secs: Option<i64>,
+    pub login_secs: Option<i64>,
+    pub idle_secs: Option<i64>,
+    pub job_refresh_secs: Option<i64>,
+    pub lines_per_second: Option<i64>,
+    pub line_burst: Option<i64>,
+    pub outbox_kib_max: Option<i64>,
+    pub write_stall_secs: Option<i64>,
+    pub jobs_kept: Option<i64>,
+    pub shares_per_job_max: Option<i64>,
+    pub block_claims_max: Option<i64>,
+    pub forged_shares_max: Option<i64>,
+    pub shares_per_pardon: Option<i64>,
+    pub trusted_after: Option<i64>,
+    pub ntime_ahead_secs_max: Option<i64>,
+    pub ban_points: Option<i64>,
+    pub ban_secs: Option<i64>,
+    pub ban_secs_max: Option<i64>,
+    pub ban_peers_max: Option<i64>,
+    pub ban_shares_per_pardon: Option<i64>,
+    pub ban_pardons_max: Option<i64>,
+    pub workers_remembered_max: Option<i64>,
+    pub panic_shown_secs: Option<i64>,
+    pub randomx_queue_ms: Option<i64>,
+    pub sha256d: RawVerify,
+    pub randomx: RawVerify,
+    pub ethash: RawVerify,
+}
+
+/// `[stratum.sha256d]`, `[stratum.randomx]`, `[stratum.ethash]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "FIELDS documents every field")]
+pub struct RawVerify {
+    pub verify_threads: Option<i64>,
+    pub queue_max: Option<i64>,
+    pub shares_in_flight_max: Option<i64>,
+    pub unproven_in_flight_max: Option<i64>,
 }
 
 /// `[miner]`.

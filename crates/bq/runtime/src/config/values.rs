@@ -16,6 +16,10 @@ pub struct Config {
     pub http: SocketAddr,
     /// JSON-RPC.
     pub rpc: SocketAddr,
+    /// Most open connections of the HTTP server.
+    pub http_connections_max: usize,
+    /// Most clients of its live feed.
+    pub http_events_max: usize,
     /// Peers.
     pub p2p: SocketAddr,
     /// Peers to connect to, `HOST:PORT`.
@@ -26,6 +30,8 @@ pub struct Config {
     pub chain: ChainConfig,
     /// The pool.
     pub pool: PoolConfig,
+    /// Limits of the Stratum ports.
+    pub stratum_limits: StratumLimits,
     /// The built-in miner.
     pub miner: MinerConfig,
     /// RandomX tables.
@@ -74,6 +80,12 @@ pub struct PoolConfig {
     pub gift_min: Amount,
     /// Longest time in milliseconds until accepted shares are told to the books.
     pub frame_interval_ms: u64,
+    /// Seconds until a template is made anew without a new tip.
+    pub template_interval_secs: u64,
+    /// Most workers of one account that are shown one by one.
+    pub workers_per_account_max: usize,
+    /// Most workers of all accounts that are.
+    pub workers_max: usize,
     /// Seconds between two comparisons of the books' coins with the node's.
     pub compare_interval_secs: u64,
     /// Events between two written states.
@@ -109,6 +121,53 @@ pub struct ShareDifficultyConfig {
     pub floor: ShareDifficulty,
     /// What an unknown worker begins with.
     pub start: ShareDifficulty,
+}
+
+/// `[stratum]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "FIELDS documents every field")]
+pub struct StratumLimits {
+    pub connections_max: usize,
+    pub connections_per_peer_max: usize,
+    pub accepts_per_second: u32,
+    pub trust_loopback: bool,
+    pub machines_max: usize,
+    pub first_line_secs: u64,
+    pub login_secs: u64,
+    pub idle_secs: u64,
+    pub job_refresh_secs: u64,
+    pub lines_per_second: u64,
+    pub line_burst: u64,
+    pub outbox_kib_max: usize,
+    pub write_stall_secs: u64,
+    pub jobs_kept: usize,
+    pub shares_per_job_max: usize,
+    pub block_claims_max: usize,
+    pub forged_shares_max: u32,
+    pub shares_per_pardon: u32,
+    pub trusted_after: u32,
+    pub ntime_ahead_secs_max: u32,
+    pub ban_points: u32,
+    pub ban_secs: u64,
+    pub ban_secs_max: u64,
+    pub ban_peers_max: usize,
+    pub ban_shares_per_pardon: u32,
+    pub ban_pardons_max: u32,
+    pub workers_remembered_max: usize,
+    pub panic_shown_secs: u64,
+    pub randomx_queue_ms: u64,
+    /// By [`Algorithm::index`].
+    pub verify: [VerifyLimits; Algorithm::COUNT],
+}
+
+/// `[stratum.sha256d]`, `[stratum.randomx]`, `[stratum.ethash]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "FIELDS documents every field")]
+pub struct VerifyLimits {
+    pub verify_threads: usize,
+    pub queue_max: usize,
+    pub shares_in_flight_max: usize,
+    pub unproven_in_flight_max: usize,
 }
 
 /// `[miner]`.

@@ -17,4 +17,4 @@ mod server;
 pub use connect::{ConnectView, PortView, StratumPort};
 pub use health::ReadyView;
 pub use metrics::{MetricsError, install_metrics};
-pub use server::{HttpError, HttpHandle, HttpParts, HttpServer};
+pub use server::{HttpError, HttpHandle, HttpLimits, HttpParts, HttpServer};

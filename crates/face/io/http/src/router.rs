@@ -26,10 +26,9 @@ use crate::{api, assets, connect::StratumPort, error::ApiError, events, health, 
 
 /// A request that takes longer is answered with 503. Event streams count until their head only.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// Calls into the pool at a time; more wait. Each holds a thread and a database reader.
+/// Calls into the pool at a time; more wait. Each holds a thread and a database reader, of which there is one: no setting, since
+/// more would only wait there.
 const VIEW_CALLS_MAX: usize = 8;
-/// Clients of the live feed at a time; more get 503.
-pub(crate) const EVENT_STREAMS_MAX: usize = 512;
 /// The ledger is summed at most this often, however many scrapers ask.
 const CHECKS_FRESH: Duration = Duration::from_secs(2);
 
@@ -44,6 +43,7 @@ pub(crate) struct App {
     pub(crate) stratum: Vec<StratumPort>,
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) event_streams: Arc<Semaphore>,
+    pub(crate) event_streams_max: usize,
     pub(crate) metrics: HttpMetrics,
     pub(crate) recorder: PrometheusHandle,
     pub(crate) views: Arc<dyn PoolViews>,
@@ -60,7 +60,7 @@ impl App {
     }
 
     pub(crate) fn event_streams_open(&self) -> usize {
-        EVENT_STREAMS_MAX.saturating_sub(self.event_streams.available_permits())
+        self.event_streams_max.saturating_sub(self.event_streams.available_permits())
     }
 
     /// Asks the pool on a thread where it may block.

@@ -19,11 +19,9 @@ use tokio::{
 use crate::{
     connect::StratumPort,
     metrics::HttpMetrics,
-    router::{App, EVENT_STREAMS_MAX, router},
+    router::{App, router},
 };
 
-/// Connections at a time. More wait in the system's accept queue, which refuses what it cannot hold.
-const CONNECTIONS_MAX: usize = 1_024;
 /// A client gets this long to send its request's head, also between two requests.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// Longest head of a request, URL included; a longer one is answered with 431.
@@ -47,6 +45,23 @@ pub struct HttpParts {
     pub stratum: Vec<StratumPort>,
     /// From [`crate::install_metrics`].
     pub metrics: PrometheusHandle,
+    /// How many at a time.
+    pub limits: HttpLimits,
+}
+
+/// How many clients are served at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HttpLimits {
+    /// Open connections; more wait to be accepted. Default 1,024.
+    pub connections_max: usize,
+    /// Clients of the live feed; more get 503. Default 512.
+    pub event_streams_max: usize,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self { connections_max: 1_024, event_streams_max: 512 }
+    }
 }
 
 /// The HTTP server.
@@ -91,7 +106,8 @@ impl HttpServer {
             events: parts.events,
             stratum: parts.stratum,
             stopping: stopping.clone(),
-            event_streams: Arc::new(Semaphore::new(EVENT_STREAMS_MAX)),
+            event_streams: Arc::new(Semaphore::new(parts.limits.event_streams_max)),
+            event_streams_max: parts.limits.event_streams_max,
             metrics: HttpMetrics::register(),
             recorder: parts.metrics,
             views: parts.views,
@@ -100,7 +116,8 @@ impl HttpServer {
         });
         tokio::spawn(upkeep(app.recorder.clone(), stopping.clone()));
         let metrics = app.metrics;
-        let accepting = tokio::spawn(accept(listener, router(app), metrics, stopping));
+        let slots = Arc::new(Semaphore::new(parts.limits.connections_max));
+        let accepting = tokio::spawn(accept(listener, slots, router(app), metrics, stopping));
         tracing::info!(address = %bound, "http listening");
         Ok(HttpHandle { address: bound, stop, accepting })
     }
@@ -122,8 +139,13 @@ impl HttpHandle {
     }
 }
 
-async fn accept(listener: TcpListener, router: Router, metrics: HttpMetrics, mut stopping: watch::Receiver<bool>) {
-    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+async fn accept(
+    listener: TcpListener,
+    slots: Arc<Semaphore>,
+    router: Router,
+    metrics: HttpMetrics,
+    mut stopping: watch::Receiver<bool>,
+) {
     let mut connections = JoinSet::new();
     loop {
         let next = tokio::select! {

@@ -261,6 +261,7 @@ async fn a_taken_address_is_an_error_that_names_it() {
         events: site.events.clone(),
         stratum: Vec::new(),
         metrics: bq_http::install_metrics().unwrap(),
+        limits: bq_http::HttpLimits::default(),
     };
     let error = bq_http::HttpServer::start(site.http.address(), parts).await.unwrap_err();
     assert!(error.to_string().starts_with(&format!("http address {}: ", site.http.address())), "{error}");

@@ -5,8 +5,10 @@ use bq_share::TimeMs;
 use parking_lot::Mutex;
 
 /// What is not as it should be now.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Conditions {
+    /// How long a restarted thread is worth looking at.
+    panic_shown_ms: u64,
     active: Mutex<BTreeMap<&'static str, Active>>,
 }
 
@@ -18,13 +20,14 @@ struct Active {
     until: Option<TimeMs>,
 }
 
-/// A thread that panicked and was restarted is worth looking at for this long.
-const PANIC_SHOWN_MS: u64 = 600_000;
-
 pub(crate) const SHARES_NOT_BOOKED: &str = "shares_not_booked";
 const VERIFY_THREAD_PANICKED: &str = "verify_thread_panicked";
 
 impl Conditions {
+    pub(crate) const fn new(panic_shown_ms: u64) -> Self {
+        Self { panic_shown_ms, active: Mutex::new(BTreeMap::new()) }
+    }
+
     /// `name` is so, from now on if it was not before.
     pub(crate) fn raise(&self, now: TimeMs, name: &'static str, reason: String) {
         self.set(now, name, reason, None);
@@ -38,7 +41,7 @@ impl Conditions {
     /// A thread panicked and goes on.
     pub(crate) fn panicked(&self, now: TimeMs, thread: &str, what: &str) {
         let reason = format!("{thread} panicked and was restarted: {what}");
-        self.set(now, VERIFY_THREAD_PANICKED, reason, Some(now.after(PANIC_SHOWN_MS)));
+        self.set(now, VERIFY_THREAD_PANICKED, reason, Some(now.after(self.panic_shown_ms)));
     }
 
     /// What is so at `now`.
@@ -68,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_condition_keeps_its_beginning_and_ends() {
-        let conditions = Conditions::default();
+        let conditions = Conditions::new(600_000);
         conditions.raise(TimeMs(5), SHARES_NOT_BOOKED, "disk full".to_owned());
         conditions.raise(TimeMs(9), SHARES_NOT_BOOKED, "still full".to_owned());
         conditions.panicked(TimeMs(9), "verify-randomx", "index out of range");

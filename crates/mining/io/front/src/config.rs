@@ -29,6 +29,10 @@ pub struct StratumConfig {
     pub outbox_bytes_max: usize,
     /// A miner that reads nothing for this many milliseconds while something waits is cut off.
     pub write_stall_ms: u64,
+    /// Workers whose difficulty is remembered between visits.
+    pub workers_remembered_max: usize,
+    /// A thread that panicked and was restarted is a condition for this many milliseconds.
+    pub panic_shown_ms: u64,
     /// Verification threads and queues.
     pub verify: VerifyConfig,
 }
@@ -73,6 +77,8 @@ impl Default for StratumConfig {
             bans: BanPolicy::default(),
             outbox_bytes_max: 64 * 1024,
             write_stall_ms: 30_000,
+            workers_remembered_max: 16_384,
+            panic_shown_ms: 600_000,
             verify: VerifyConfig::default(),
         }
     }

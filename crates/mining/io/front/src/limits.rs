@@ -81,9 +81,10 @@ pub(crate) struct AcceptRate {
     spent: BTreeMap<Peer, (u64, TimeMs)>,
 }
 
-/// Seconds' worth of connections that may come at once.
+/// Seconds' worth of connections that may come at once: part of what the setting of the rate means.
 const BURST_SECONDS: u64 = 10;
-/// Peers kept track of; those whose bucket is full again are dropped first.
+/// Peers kept track of; those whose bucket is full again are dropped first. More than can be open at once by default, some MiB; a peer
+/// that is forgotten early only gets its burst again.
 const ACCEPT_PEERS_MAX: usize = 65_536;
 
 impl AcceptRate {

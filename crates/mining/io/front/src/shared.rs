@@ -57,9 +57,6 @@ pub(crate) struct Admission {
     pub(crate) peer: Option<Peer>,
 }
 
-/// Workers whose difficulty is remembered between visits.
-const REMEMBERED_MAX: usize = 16_384;
-
 impl Shared {
     pub(crate) fn new(
         config: StratumConfig,
@@ -78,7 +75,7 @@ impl Shared {
             // A start of its own per run: together with the first job id, which is drawn too, and the template's time, what
             // the last run gave out does not come back within the life of a tip.
             extranonces: Mutex::new(ExtranonceAllocator::new(config.server_id, first)),
-            remembered: Mutex::new(Remembered::new(REMEMBERED_MAX)),
+            remembered: Mutex::new(Remembered::new(config.workers_remembered_max)),
             sessions: AtomicU64::new(0),
             config,
             pool,

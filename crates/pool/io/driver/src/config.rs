@@ -55,6 +55,12 @@ pub struct PoolConfig {
     pub keep_days: u32,
     /// Shares in one file of the share log at most, at least 1: what is dropped, is so by the file.
     pub segment_shares: u32,
+    /// Workers of one account that are shown one by one at most, all algorithms together.
+    pub workers_per_account_max: usize,
+    /// Workers of all accounts that are shown one by one at most.
+    pub workers_max: usize,
+    /// How long a thread that panicked and was started again stays a condition.
+    pub panic_shown: Duration,
     /// Starts the data of every coinbase; with it the pool knows its own blocks. At most [`PoolConfig::TAG_BYTES_MAX`] bytes.
     pub pool_tag: Vec<u8>,
     /// Goes on with another key than the log names: coins of the old one are missing until they are sent over.
@@ -92,6 +98,9 @@ impl PoolConfig {
             checkpoint_events: 10_000,
             verify_shares: 500_000,
             keep_days: 30,
+            workers_per_account_max: 1000,
+            workers_max: 100_000,
+            panic_shown: Duration::from_secs(600),
             segment_shares: LogOptions::default().segment_shares_max,
             pool_tag: b"/bq/".to_vec(),
             accept_new_key: false,

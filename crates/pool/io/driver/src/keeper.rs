@@ -10,8 +10,15 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, broadcast, watch};
 
 use crate::{
-    Clock, PayoutSigner, PoolConfig, PoolError, intake::Intake, metrics::PoolMetrics, retention::Retention,
-    rows::rows_of, source::OwnShares, stats::Stats, submitter::Submitter, trouble::Troubles,
+    Clock, PayoutSigner, PoolConfig, PoolError,
+    intake::Intake,
+    metrics::PoolMetrics,
+    retention::Retention,
+    rows::rows_of,
+    source::OwnShares,
+    stats::{Stats, WorkerLimits},
+    submitter::Submitter,
+    trouble::Troubles,
 };
 
 /// Keeps the books: the state in memory, the log on disk, and what the driver's threads share.
@@ -97,6 +104,8 @@ impl Keeper {
         let Parts { config, node, signer, store, log, epoch, state, checkpoint, retention, submitter, clock } = parts;
         let known = state.accounts().iter().map(|(_, key)| key);
         let intake = Intake::with_known(known);
+        let (per_account_max, all_max) = (config.workers_per_account_max, config.workers_max);
+        let stats = Stats::new(WorkerLimits { per_account_max, all_max });
         let writing = Writing { unwritten: None, written: state.head(), checkpoint };
         let outside = OutsideView {
             in_step: false,
@@ -123,7 +132,7 @@ impl Keeper {
             retention: Mutex::new(retention),
             backing_up: Mutex::default(),
             clock,
-            stats: Mutex::default(),
+            stats: Mutex::new(stats),
             metrics: PoolMetrics::register(),
             live: broadcast::Sender::new(LIVE_EVENTS_KEPT),
             template: watch::Sender::new(None),

@@ -8,20 +8,33 @@ use bq_views::ShareCountsView;
 
 /// The window of every hashrate, in seconds.
 const WINDOW_SECS: u64 = 600;
-/// Workers of one account at most, all lanes together; shares of further ones are counted under one name.
-const WORKERS_PER_ACCOUNT_MAX: usize = 1000;
-/// Workers of all accounts at most; beyond it idle ones are forgotten, and newcomers count for their lane only.
-const WORKERS_MAX: usize = 100_000;
-/// Shares in the window at most; with more the oldest leave early and rates read low.
+/// Shares in the window at most, 24 MiB; with more the oldest leave early and rates read low: 1,600 a second for the whole window, which
+/// vardiff keeps any pool away from.
 const RECENT_MAX: usize = 1_000_000;
 /// A miner is active for this long after a share. Longer than the window, so an idle worker has no share in it.
 const ACTIVE_SECS: u64 = 3600;
+/// How many workers are counted one by one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WorkerLimits {
+    /// Of one account, all lanes together; shares of further ones are counted under one name.
+    pub(crate) per_account_max: usize,
+    /// Of all accounts; beyond it idle ones are forgotten, and newcomers count for their lane only.
+    pub(crate) all_max: usize,
+}
+
+impl Default for WorkerLimits {
+    fn default() -> Self {
+        Self { per_account_max: 1000, all_max: 100_000 }
+    }
+}
+
 /// The name that further workers are counted under.
 const OTHERS: &str = "others";
 
-/// Who sent how much lately, and share counts since start. Every map and queue is bounded by the constants above.
+/// Who sent how much lately, and share counts since start. Every map and queue is bounded by the limits and constants above.
 #[derive(Debug, Default)]
 pub(crate) struct Stats {
+    limits: WorkerLimits,
     recent: VecDeque<Recent>,
     workers: Vec<Worker>,
     free: Vec<usize>,
@@ -79,6 +92,10 @@ pub(crate) struct WorkerStats {
 }
 
 impl Stats {
+    pub(crate) fn new(limits: WorkerLimits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
     /// An accepted share, `now` seconds after the pool's start.
     pub(crate) fn accept(&mut self, now: u64, share: &Share) {
         self.expire(now);
@@ -180,16 +197,16 @@ impl Stats {
         if let Some(index) = self.by_key.get(&key) {
             return Some(*index);
         }
-        if self.accounts.get(&account).is_some_and(|account| account.workers.len() >= WORKERS_PER_ACCOUNT_MAX) {
+        if self.accounts.get(&account).is_some_and(|account| account.workers.len() >= self.limits.per_account_max) {
             key.2 = WorkerName::new(OTHERS).unwrap_or_default();
             if let Some(index) = self.by_key.get(&key) {
                 return Some(*index);
             }
         }
-        if self.by_key.len() >= WORKERS_MAX {
+        if self.by_key.len() >= self.limits.all_max {
             self.forget_idle(now);
         }
-        if self.by_key.len() >= WORKERS_MAX {
+        if self.by_key.len() >= self.limits.all_max {
             return None;
         }
         let worker = Worker { key: key.clone(), tally: Tally::default(), last_share_secs: now, last_share_unix: 0 };
@@ -329,7 +346,7 @@ mod tests {
         }
         stats.accept(1, &share(2, "rig", 1));
         let workers = stats.workers_of(1, KeyHash([1; 32]));
-        assert_eq!(workers.len(), WORKERS_PER_ACCOUNT_MAX + 1);
+        assert_eq!(workers.len(), WorkerLimits::default().per_account_max + 1);
         let accepted: u64 = workers.iter().map(|worker| worker.shares.accepted).sum();
         assert_eq!(accepted, 3000);
         assert_eq!(stats.miners(1), (2, 1002));

@@ -12,6 +12,16 @@ const START: &str = "What an unknown worker begins with, in expected hashes. At 
 const START_RISK: &str = "Too high: a slow worker looks dead until vardiff has come down.";
 const PUBLIC_RISK: &str = "Anything but 127.0.0.1 makes it reachable from the network.";
 
+const VERIFY_THREADS: &str = "Threads that verify shares; 0 takes as many as suits the algorithm and this machine.";
+const VERIFY_THREADS_RISK: &str = "More than cores slow everything down.";
+const QUEUE_MAX: &str = "Most shares that wait for verification.";
+const QUEUE_MAX_RISK: &str = "Too low: bursts are refused as busy. Too high: shares wait until they are stale.";
+const SHARES_IN_FLIGHT_MAX: &str = "Most shares of a connection in verification at a time.";
+const SHARES_IN_FLIGHT_MAX_RISK: &str =
+    "Too low: fast miners are refused as busy. Too high: one connection fills the queue.";
+const UNPROVEN_IN_FLIGHT_MAX: &str = "As many for a connection that proved nothing yet; each accepted share adds one.";
+const UNPROVEN_IN_FLIGHT_MAX_RISK: &str = "Too high: a stranger makes the verifier do more for nothing.";
+
 macro_rules! field {
     ($name:literal, $kind:expr, $meaning:expr, $risk:expr) => {
         Field { name: $name, meaning: $meaning, risk: $risk, kind: $kind }
@@ -19,7 +29,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 54] = [
+pub static FIELDS: [Field; 100] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -36,6 +46,18 @@ pub static FIELDS: [Field; 54] = [
         Kind::Address,
         "JSON-RPC of the node.",
         "It has no login: whoever reaches it can hand in blocks and transactions. Keep it on 127.0.0.1."
+    ),
+    field!(
+        "http_connections_max",
+        Kind::Integer(16..=100_000),
+        "Most open connections of the HTTP server; more wait to be accepted.",
+        "Memory and open files grow with it."
+    ),
+    field!(
+        "http_events_max",
+        Kind::Integer(1..=100_000),
+        "Most clients of the live feed at a time; more get 503.",
+        "Each open page is one."
     ),
     field!("p2p", Kind::Address, "Where peers connect.", PUBLIC_RISK),
     field!("connect", Kind::Peers, "Peers to connect to and stay connected to.", ""),
@@ -125,6 +147,24 @@ pub static FIELDS: [Field; 54] = [
         "Too short: more events and syncs of the disk. Too long: shares of more time have to be read again after a crash."
     ),
     field!(
+        "pool.template_interval_secs",
+        Kind::Integer(1..=600),
+        "Longest time in seconds until a block template is made anew without a new tip.",
+        "Too long: transactions, and their fees, wait. Too short: each costs the node work and miners a job."
+    ),
+    field!(
+        "pool.workers_per_account_max",
+        Kind::Integer(16..=1_000_000),
+        "Most workers of one account that are shown one by one; further ones are shown together.",
+        "Memory; a name costs an accepted share."
+    ),
+    field!(
+        "pool.workers_max",
+        Kind::Integer(1_000..=10_000_000),
+        "Most workers of all accounts that are shown one by one.",
+        "Memory, some 300 bytes each."
+    ),
+    field!(
         "pool.compare_interval_secs",
         Kind::Integer(1..=86_400),
         "Seconds between two comparisons of the books' coins with the node's.",
@@ -202,6 +242,222 @@ pub static FIELDS: [Field; 54] = [
     field!("pool.randomx.share_difficulty_start", SHARE_DIFFICULTY, START, START_RISK),
     field!("pool.ethash.share_difficulty_floor", SHARE_DIFFICULTY, FLOOR, FLOOR_RISK),
     field!("pool.ethash.share_difficulty_start", SHARE_DIFFICULTY, START, START_RISK),
+    field!(
+        "stratum.connections_max",
+        Kind::Integer(1..=1_000_000),
+        "Most open connections, all ports together.",
+        "Memory and open files grow with it; what the system's limit of open files does not allow is refused there."
+    ),
+    field!(
+        "stratum.connections_per_peer_max",
+        Kind::Integer(1..=1_000_000),
+        "Most open connections from one address (IPv6: one /56).",
+        "Too low: a farm behind one address is turned away. Too high: one address can take all places."
+    ),
+    field!(
+        "stratum.accepts_per_second",
+        Kind::Integer(1..=100_000),
+        "New connections per second from one address; ten seconds' worth may come at once.",
+        "Too low: a farm that comes back after an outage waits. Too high: a flood of connections costs more."
+    ),
+    field!(
+        "stratum.trust_loopback",
+        Kind::Flag,
+        "Whether this machine's own connections count neither against the limit per address nor towards bans.",
+        "Behind a proxy on this machine nobody is ever banned: false there bans the proxy as a whole."
+    ),
+    field!(
+        "stratum.machines_max",
+        Kind::Integer(1..=65_536),
+        "Most machines that may log in on one connection, as a proxy's do.",
+        "Each costs memory, and a client may keep as many waiting for an answer."
+    ),
+    field!(
+        "stratum.first_line_secs",
+        Kind::Integer(1..=600),
+        "Seconds within which a connection must send its first line.",
+        "Too long: silent connections keep places."
+    ),
+    field!(
+        "stratum.login_secs",
+        Kind::Integer(1..=600),
+        "Seconds within which a connection must have logged in.",
+        "Too long: connections without a login keep places."
+    ),
+    field!(
+        "stratum.idle_secs",
+        Kind::Integer(10..=86_400),
+        "Seconds without a line after which a connection is closed.",
+        "Too short: slow miners are cut off between two shares."
+    ),
+    field!(
+        "stratum.job_refresh_secs",
+        Kind::Integer(5..=120),
+        "Longest time in seconds between two jobs of a connection.",
+        "Miners give up at 120 to 180. Shorter costs a write per connection each time."
+    ),
+    field!(
+        "stratum.lines_per_second",
+        Kind::Integer(1..=1_000_000),
+        "Lines per second that a connection may send for long; above it, it is read more slowly.",
+        "Too low: shares of large proxies arrive late and are stale. Too high: one client costs more."
+    ),
+    field!(
+        "stratum.line_burst",
+        Kind::Integer(1..=10_000_000),
+        "Lines that may come at once.",
+        "Too low: shares that a proxy collected arrive late."
+    ),
+    field!(
+        "stratum.outbox_kib_max",
+        Kind::Integer(4..=65_536),
+        "KiB that may wait for a miner that does not read; more ends the connection.",
+        "Too low: slow lines are cut off at a burst of jobs. Memory per connection at worst."
+    ),
+    field!(
+        "stratum.write_stall_secs",
+        Kind::Integer(1..=3_600),
+        "Seconds after which a miner that reads nothing is cut off.",
+        "Too short: a line that stalls for a moment loses its connection."
+    ),
+    field!(
+        "stratum.jobs_kept",
+        Kind::Integer(2..=64),
+        "Newest jobs of a connection that still earn.",
+        "Too low: late shares are stale. Too high: memory, and work on old templates is paid longer."
+    ),
+    field!(
+        "stratum.shares_per_job_max",
+        Kind::Integer(16..=1_000_000),
+        "Most shares by which one job earns; a fresh one must come then.",
+        "Too low: fast miners are refused until vardiff has caught up. 12 bytes each."
+    ),
+    field!(
+        "stratum.block_claims_max",
+        Kind::Integer(1..=64),
+        "Most claimed blocks of a connection in verification at a time, above all other limits.",
+        "Too high: forged claims cost the verifier more."
+    ),
+    field!(
+        "stratum.forged_shares_max",
+        Kind::Integer(1..=1_000),
+        "Forged shares after which a connection is closed.",
+        "Too low: a miner with a hardware fault is cut off. Too high: forgers cost the verifier more."
+    ),
+    field!(
+        "stratum.shares_per_pardon",
+        Kind::Integer(1..=1_000_000),
+        "Accepted shares that forgive one forged one.",
+        "Too low: forgers who also mine are never cut off."
+    ),
+    field!(
+        "stratum.trusted_after",
+        Kind::Integer(1..=1_000_000),
+        "Accepted shares, none forged, after which a connection is served before strangers.",
+        "Too low: strangers buy that cheaply."
+    ),
+    field!(
+        "stratum.ntime_ahead_secs_max",
+        Kind::Integer(60..=86_400),
+        "Seconds that a SHA-256d miner may roll time ahead of its job.",
+        "Blocks too far ahead are refused by the chain."
+    ),
+    field!(
+        "stratum.ban_points",
+        Kind::Integer(2..=1_000_000),
+        "Points at which an address is banned; a forged share counts 2.",
+        "Too low: one faulty machine bans all behind its address."
+    ),
+    field!(
+        "stratum.ban_secs",
+        Kind::Integer(1..=86_400),
+        "Seconds that a first ban lasts, and after which points lapse; each next ban lasts twice as long.",
+        ""
+    ),
+    field!(
+        "stratum.ban_secs_max",
+        Kind::Integer(1..=31_536_000),
+        "Longest ban in seconds; at least a first one's.",
+        "Addresses change hands: a long ban meets somebody else."
+    ),
+    field!(
+        "stratum.ban_peers_max",
+        Kind::Integer(64..=10_000_000),
+        "Addresses with points that are remembered.",
+        "Too low: forgers with many addresses are forgotten."
+    ),
+    field!(
+        "stratum.ban_shares_per_pardon",
+        Kind::Integer(1..=1_000_000),
+        "Accepted shares of an address that make room for one forged one more.",
+        "Too low: forgers who also mine are never banned."
+    ),
+    field!(
+        "stratum.ban_pardons_max",
+        Kind::Integer(0..=1_000_000),
+        "Most forged shares that accepted ones make room for.",
+        "Too high: forgers who also mine are never banned."
+    ),
+    field!(
+        "stratum.workers_remembered_max",
+        Kind::Integer(64..=10_000_000),
+        "Workers whose difficulty is remembered between visits.",
+        "Too low: workers that come back start over."
+    ),
+    field!(
+        "stratum.panic_shown_secs",
+        Kind::Integer(1..=86_400),
+        "Seconds that a restarted thread stays a condition, here and in the pool.",
+        "Too short: nobody sees it but in the log."
+    ),
+    field!(
+        "stratum.randomx_queue_ms",
+        Kind::Integer(50..=60_000),
+        "Longest time in milliseconds that RandomX shares wait for verification; the queue is shorter where hashing is slow.",
+        "Too long: shares are stale when they are judged. Too short: bursts are refused as busy."
+    ),
+    field!("stratum.sha256d.verify_threads", Kind::Integer(0..=1_024), VERIFY_THREADS, VERIFY_THREADS_RISK),
+    field!("stratum.sha256d.queue_max", Kind::Integer(16..=1_000_000), QUEUE_MAX, QUEUE_MAX_RISK),
+    field!(
+        "stratum.sha256d.shares_in_flight_max",
+        Kind::Integer(1..=10_000),
+        SHARES_IN_FLIGHT_MAX,
+        SHARES_IN_FLIGHT_MAX_RISK
+    ),
+    field!(
+        "stratum.sha256d.unproven_in_flight_max",
+        Kind::Integer(1..=10_000),
+        UNPROVEN_IN_FLIGHT_MAX,
+        UNPROVEN_IN_FLIGHT_MAX_RISK
+    ),
+    field!("stratum.randomx.verify_threads", Kind::Integer(0..=1_024), VERIFY_THREADS, VERIFY_THREADS_RISK),
+    field!("stratum.randomx.queue_max", Kind::Integer(16..=1_000_000), QUEUE_MAX, QUEUE_MAX_RISK),
+    field!(
+        "stratum.randomx.shares_in_flight_max",
+        Kind::Integer(1..=10_000),
+        SHARES_IN_FLIGHT_MAX,
+        SHARES_IN_FLIGHT_MAX_RISK
+    ),
+    field!(
+        "stratum.randomx.unproven_in_flight_max",
+        Kind::Integer(1..=10_000),
+        UNPROVEN_IN_FLIGHT_MAX,
+        UNPROVEN_IN_FLIGHT_MAX_RISK
+    ),
+    field!("stratum.ethash.verify_threads", Kind::Integer(0..=1_024), VERIFY_THREADS, VERIFY_THREADS_RISK),
+    field!("stratum.ethash.queue_max", Kind::Integer(16..=1_000_000), QUEUE_MAX, QUEUE_MAX_RISK),
+    field!(
+        "stratum.ethash.shares_in_flight_max",
+        Kind::Integer(1..=10_000),
+        SHARES_IN_FLIGHT_MAX,
+        SHARES_IN_FLIGHT_MAX_RISK
+    ),
+    field!(
+        "stratum.ethash.unproven_in_flight_max",
+        Kind::Integer(1..=10_000),
+        UNPROVEN_IN_FLIGHT_MAX,
+        UNPROVEN_IN_FLIGHT_MAX_RISK
+    ),
     field!("miner.enabled", Kind::Flag, "Whether the built-in miner runs.", ""),
     field!(
         "miner.threads",

@@ -264,6 +264,7 @@ pub(crate) async fn site(pool: ShelfPool) -> Site {
             stratum(Algorithm::Ethash, 3335),
         ],
         metrics: install_metrics().expect("this process has no other recorder"),
+        limits: bq_http::HttpLimits::default(),
     };
     let http = HttpServer::start(SocketAddr::from(([127, 0, 0, 1], 0)), parts).await.expect("a free port");
     Site { http, events, stopped, idle }

@@ -42,7 +42,7 @@ pub(super) struct Queue {
 
 /// How many kinds of task there are: see [`class_of`].
 pub(super) const CLASSES: usize = 4;
-/// RandomX in light mode on a slow machine: what the bound by time starts from.
+/// RandomX in light mode on a slow machine: what the bound by time starts from, before the first measurement.
 const RANDOMX_SERVICE_US: u64 = 34_000;
 
 /// What queue and threads know of each other.
