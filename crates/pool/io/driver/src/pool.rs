@@ -125,7 +125,7 @@ impl Pool {
                     return;
                 }
                 tracing::error!("a thread of the pool panicked and is started again");
-                keeper.trouble(Trouble::Thread, Some("a thread of the pool panicked; see the log".to_owned()));
+                keeper.thread_panicked();
                 std::thread::sleep(BOOKS_RETRY);
             }
         };

@@ -46,6 +46,8 @@ impl Trouble {
 #[derive(Debug, Default)]
 pub(crate) struct Troubles {
     now: BTreeMap<Trouble, String>,
+    /// When a thread panicked last, on the keeper's clock: it works again, but somebody should look.
+    panicked: Option<Duration>,
     since_ms: BTreeMap<&'static str, u64>,
     shares_tried: Option<(Instant, Option<String>)>,
 }
@@ -78,6 +80,15 @@ impl Keeper {
         }
     }
 
+    /// A thread of the pool panicked and is started again. That is shown for a while and then over, unless it happens again.
+    pub(crate) fn thread_panicked(&self) {
+        self.troubles.lock().panicked = Some(self.clock.running());
+        self.trouble(
+            Trouble::Thread,
+            Some("a thread of the pool panicked and was started again; see the log".to_owned()),
+        );
+    }
+
     /// Everything that a person should know of the pool. May try the disk, now and then.
     pub(crate) fn conditions(&self) -> Vec<Condition> {
         let outside = self.outside_now();
@@ -95,6 +106,11 @@ impl Keeper {
             found.push(("block_refused", reason, false));
         }
         let mut troubles = self.troubles.lock();
+        let running = self.clock.running();
+        if troubles.panicked.is_some_and(|panicked| running.saturating_sub(panicked) >= self.config.panic_shown) {
+            troubles.panicked = None;
+            troubles.now.remove(&Trouble::Thread);
+        }
         if let Some(reason) = troubles.shares_not_written(&self.log) {
             found.push(("shares_not_written", reason, true));
         }

@@ -207,3 +207,12 @@ fn older_books_are_never_passed_over() {
     assert!(refused.is_some_and(|text| text.contains("ledger.sqlite")));
     assert!(!folder.path().join("books.sqlite").exists(), "nothing was begun");
 }
+
+#[test]
+fn a_panic_of_a_thread_is_shown_for_a_while() {
+    for (shown, is_named) in [(std::time::Duration::from_secs(600), true), (std::time::Duration::ZERO, false)] {
+        let world = World::with(|config| config.panic_shown = shown);
+        world.keeper().thread_panicked();
+        assert_eq!(world.names().contains(&"pool_thread_restarted"), is_named);
+    }
+}
