@@ -45,15 +45,31 @@ pub fn http_get(address: SocketAddr, path: &str) -> Result<HttpResponse> {
     request(address, &format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"))
 }
 
-/// `POST path` with a JSON body.
-pub(crate) fn http_post(address: SocketAddr, path: &str, body: &Value) -> Result<HttpResponse> {
+/// `POST path` with a JSON body, as somebody if a login is given.
+pub(crate) fn http_post(address: SocketAddr, path: &str, login: Option<&str>, body: &Value) -> Result<HttpResponse> {
     let body = body.to_string();
+    let login = login.map_or_else(String::new, |login| format!("Authorization: Basic {}\r\n", base64(login)));
     let head = format!(
-        "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n{login}\
          Content-Length: {}\r\nConnection: close\r\n\r\n",
         body.len()
     );
     request(address, &(head + &body))
+}
+
+/// RFC 4648, with padding.
+fn base64(text: &str) -> String {
+    let digits: Vec<char> = ('A'..='Z').chain('a'..='z').chain('0'..='9').chain(['+', '/']).collect();
+    let mut encoded = String::new();
+    for group in text.as_bytes().chunks(3) {
+        let mut bytes = [0; 4];
+        bytes[1..=group.len()].copy_from_slice(group);
+        let bits = u32::from_be_bytes(bytes);
+        let picked = [18, 12, 6, 0].map(|shift| digits[(bits >> shift) as usize & 63]);
+        encoded.extend(picked.iter().take(group.len() + 1));
+        encoded.extend(std::iter::repeat_n('=', 3 - group.len()));
+    }
+    encoded
 }
 
 fn request(address: SocketAddr, text: &str) -> Result<HttpResponse> {
@@ -90,7 +106,13 @@ fn join_chunks(mut rest: &str) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{base64, parse};
+
+    #[test]
+    fn encodes_a_login() {
+        assert_eq!(base64("Aladdin:open sesame"), "QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+        assert_eq!(base64("ops:open sesame"), "b3BzOm9wZW4gc2VzYW1l");
+    }
 
     #[test]
     fn joins_chunks_and_finds_metrics() {

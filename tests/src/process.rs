@@ -140,12 +140,14 @@ impl BqProcess {
         response.json()
     }
 
-    /// Its JSON-RPC.
+    /// Its JSON-RPC, with the login in its data directory.
     ///
     /// # Errors
-    /// The ready file has no RPC port.
+    /// The ready file has no RPC port, or there is no cookie.
     pub fn rpc(&self) -> Result<RpcClient> {
-        Ok(RpcClient::new(self.address("rpc")?))
+        let cookie = self.folder.join("data/rpc-cookie");
+        let login = std::fs::read_to_string(&cookie).with_context(|| cookie.display().to_string())?;
+        Ok(RpcClient::new(self.address("rpc")?).with_login(&login))
     }
 
     /// Its process id.

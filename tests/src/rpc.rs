@@ -6,16 +6,23 @@ use serde_json::{Value, json};
 use crate::http::http_post;
 
 /// Calls of the node's JSON-RPC, one connection each.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct RpcClient {
     address: SocketAddr,
+    login: Option<String>,
 }
 
 impl RpcClient {
     /// A client of the server at `address`.
     #[must_use]
     pub const fn new(address: SocketAddr) -> Self {
-        Self { address }
+        Self { address, login: None }
+    }
+
+    /// The same with a login, `USER:PASSWORD`.
+    #[must_use]
+    pub fn with_login(self, login: &str) -> Self {
+        Self { login: Some(login.trim().to_owned()), ..self }
     }
 
     /// The result of `method`.
@@ -36,6 +43,6 @@ impl RpcClient {
     /// No answer, or one that is not JSON.
     pub fn call_raw(&self, method: &str, params: &Value) -> Result<Value> {
         let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-        http_post(self.address, "/", &body)?.json()
+        http_post(self.address, "/", self.login.as_deref(), &body)?.json()
     }
 }

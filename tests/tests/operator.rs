@@ -3,7 +3,9 @@
 use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use bq_tests::{BqOptions, BqProcess, Eras, Finished, LineClient, Miner, new_address, run_bq, sha256d, wait_for};
+use bq_tests::{
+    BqOptions, BqProcess, Eras, Finished, LineClient, Miner, RpcClient, new_address, run_bq, sha256d, wait_for,
+};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -20,7 +22,9 @@ fn options() -> BqOptions {
 /// `bq pool ...` against a running pool.
 fn pool(bq: &BqProcess, arguments: &[&str]) -> Result<Finished> {
     let rpc = bq.address("rpc")?.to_string();
-    run_bq([&["pool"], arguments, &["--rpc", &rpc]].concat())
+    let (data, config) = (file(&bq.folder().join("data")), file(&bq.folder().join("bq.toml")));
+    let place = ["--network", "regtest", "--config", &config, "--data-dir", &data];
+    run_bq([&["pool"], arguments, &["--rpc", &rpc], place.as_slice()].concat())
 }
 
 fn decided(bq: &BqProcess, arguments: &[&str]) -> Result<String> {
@@ -76,6 +80,7 @@ fn an_operator_stops_and_resumes_takes_and_explains() -> Result<()> {
         Ok((tried.code == Some(0) && tried.stdout.starts_with("Would do")).then_some(()))
     })?;
     wrong_values_are_refused(&bq, &operator)?;
+    strangers_are_refused(folder, &bq, &operator)?;
     pause_and_resume(&bq)?;
     decided(&bq, &withdraw)?;
     wait_for("the withdrawal", LIMIT, || Ok((total(&bq, &operator)? > SOME / 2).then_some(())))?;
@@ -83,7 +88,10 @@ fn an_operator_stops_and_resumes_takes_and_explains() -> Result<()> {
     let report = miner.stop();
     assert_eq!(report.breaches, Vec::<String>::new(), "{report:?}");
     bq.ensure_balanced()?;
+    let cookie = bq.folder().join("data/rpc-cookie");
+    ensure!(cookie.exists());
     assert!(bq.stop()?.success());
+    ensure!(!cookie.exists(), "it goes with the process");
     Ok(())
 }
 
@@ -111,6 +119,30 @@ fn wrong_values_are_refused(bq: &BqProcess, operator: &str) -> Result<()> {
     let nothing = pool(bq, &["pause", "--reason", " "])?;
     ensure!(nothing.code == Some(2) && nothing.stderr.contains("reason"), "{nothing:?}");
     ensure!(!holds(bq, "paused")?);
+    Ok(())
+}
+
+/// Whoever reaches the port without being able to read the data directory may look and no more.
+fn strangers_are_refused(folder: &Path, bq: &BqProcess, to: &str) -> Result<()> {
+    let (rpc, amount) = (bq.address("rpc")?.to_string(), SOME.to_string());
+    let elsewhere = folder.join("elsewhere");
+    std::fs::create_dir_all(&elsewhere)?;
+    let elsewhere_text = file(&elsewhere);
+    // Without any cookie, and with one of another process.
+    for cookie in [None, Some(format!("__cookie__:{}", "07".repeat(32)))] {
+        if let Some(cookie) = cookie {
+            std::fs::write(elsewhere.join("rpc-cookie"), cookie)?;
+        }
+        let place = ["--rpc", rpc.as_str(), "--data-dir", &elsewhere_text];
+        let taken = run_bq([&["pool", "withdraw", &amount, to, "--reason", "a test"], place.as_slice()].concat())?;
+        ensure!(taken.code == Some(2) && taken.stderr.contains("rpc-cookie"), "{taken:?}");
+        let looked = run_bq([&["pool", "status"], place.as_slice()].concat())?;
+        ensure!(looked.code == Some(0), "{looked:?}");
+    }
+    let answer = RpcClient::new(bq.address("rpc")?).call_raw("setminingconfig", &json!({ "threads": 9 }))?;
+    ensure!(answer["error"]["code"] == -13, "{answer}");
+    // The client of these tests reads the cookie.
+    bq.rpc()?.call("setminingconfig", &json!({ "enabled": false }))?;
     Ok(())
 }
 

@@ -206,9 +206,8 @@ pub(crate) enum WalletCommand {
 pub(crate) enum PoolCommand {
     /// Show the books, open payouts and what stops them.
     Status {
-        /// The running process's JSON-RPC address.
-        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8332")]
-        rpc: SocketAddr,
+        #[command(flatten)]
+        node: NodeArgs,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -271,18 +270,15 @@ pub(crate) enum PoolCommand {
         #[command(flatten)]
         data: DataArgs,
     },
-    /// Copy books and shares into a new folder, as they are at one moment; of a stopped pool with --data-dir or --config.
+    /// Copy books and shares into a new folder, as they are at one moment; of a stopped pool too, with --data-dir or --config.
     Backup {
         /// The folder; nothing is ever overwritten.
         folder: PathBuf,
         /// Only say what would happen.
         #[arg(long)]
         dry_run: bool,
-        /// The running process's JSON-RPC address.
-        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8332")]
-        rpc: SocketAddr,
         #[command(flatten)]
-        data: DataArgs,
+        node: NodeArgs,
     },
     /// Of a stopped pool: put a backup in the place of books and shares, which are moved aside.
     Restore {
@@ -317,12 +313,21 @@ pub(crate) struct PoolChange {
     /// Only say what would happen.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// The running process's JSON-RPC address.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8332")]
-    pub(crate) rpc: SocketAddr,
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
 }
 
-/// Where a stopped pool lies.
+/// A running process: the address is in its configuration, the login in its data directory.
+#[derive(Debug, Args)]
+pub(crate) struct NodeArgs {
+    /// The running process's JSON-RPC address.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) rpc: Option<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+}
+
+/// Where a pool lies.
 #[derive(Debug, Args)]
 pub(crate) struct DataArgs {
     /// Its configuration file (TOML).
@@ -337,7 +342,7 @@ pub(crate) struct DataArgs {
 }
 
 impl DataArgs {
-    /// A place was named: the pool does not run.
+    /// A place was named.
     pub(crate) const fn is_given(&self) -> bool {
         self.config.is_some() || self.data_dir.is_some()
     }

@@ -4,6 +4,7 @@
 
 mod cli;
 mod commands;
+mod cookie;
 mod exit;
 mod run;
 

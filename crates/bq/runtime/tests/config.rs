@@ -111,6 +111,7 @@ fn bad_values_are_refused_with_their_field() {
         ("network", "network = 5"),
         ("http", "http = \"localhost:8080\""),
         ("p2p", "p2p = \"127.0.0.1:65536\""),
+        ("rpc_auth", "rpc_auth = \"password\""),
         ("connect", "connect = [\"nowhere\"]"),
         ("connect", "connect = [\":1\"]"),
         ("connect", "connect = \"10.0.0.1:1\""),
@@ -278,7 +279,7 @@ fn the_raw_struct_and_the_table_agree() {
     let json = |name: &str| match name {
         "connect" | "miner.algorithms" | "regtest.eras" => "[]",
         "miner.enabled" | "miner.gpu" | "pool.new_key" | "stratum.trust_loopback" => "true",
-        "http_connections_max" | "http_events_max" => "1",
+        "http_connections_max" | "http_events_max" | "rpc_connections_max" => "1",
         name if name.starts_with("chain.") || name.starts_with("stratum.") => "1",
         name if name.starts_with("pool.") && !name.ends_with("_file") => "1",
         "miner.threads" | "randomx.memory_budget_mib" | "regtest.coinbase_maturity" => "1",

@@ -6,19 +6,20 @@ use std::{net::SocketAddr, path::Path};
 use anyhow::{Context as _, bail};
 use bq_pool::{Reason, StoppedError, StoppedPool};
 use bq_rpc::{PoolStatusShape, RpcClient, RpcClientError};
-use bq_runtime::{DataDir, load};
+use bq_runtime::{Config, DataDir, DataDirError, load};
 use bq_views::HealthView;
 use serde_json::{Value, json};
 
 use crate::{
-    cli::{AdoptAs, DataArgs, PoolChange, PoolCommand, RunArgs},
+    cli::{AdoptAs, DataArgs, NodeArgs, PoolChange, PoolCommand, RunArgs},
+    cookie,
     exit::{UsageError, say},
     run::{condition_line, layers},
 };
 
 pub(crate) fn pool(command: PoolCommand) -> anyhow::Result<()> {
     match command {
-        PoolCommand::Status { rpc, json } => status(rpc, json),
+        PoolCommand::Status { node, json } => status(&node, json),
         PoolCommand::Pause(change) => decide(&change, "pause", json!({})),
         PoolCommand::Resume(change) => decide(&change, "resume", json!({})),
         PoolCommand::Recover(change) => decide(&change, "recover", json!({})),
@@ -40,7 +41,7 @@ pub(crate) fn pool(command: PoolCommand) -> anyhow::Result<()> {
             let (_lock, pool) = stopped(&data)?;
             done(pool.forfeit(&segment, &Reason { who, why: reason }, dry_run))
         }
-        PoolCommand::Backup { folder, dry_run, rpc, data } => backup(&folder, dry_run, rpc, &data),
+        PoolCommand::Backup { folder, dry_run, node } => backup(&folder, dry_run, &node),
         PoolCommand::Restore { folder, dry_run, data } => {
             let (_lock, pool) = stopped(&data)?;
             done(pool.restore(&folder, dry_run))
@@ -71,8 +72,8 @@ pub(crate) fn audit(data: &DataArgs) -> anyhow::Result<()> {
     }
 }
 
-fn status(rpc: SocketAddr, as_json: bool) -> anyhow::Result<()> {
-    let client = client(rpc)?;
+fn status(node: &NodeArgs, as_json: bool) -> anyhow::Result<()> {
+    let client = client(node)?;
     let pool: PoolStatusShape = client.call("getpoolstatus", &json!([])).map_err(answered)?;
     let health: HealthView = client.call("getconditions", &json!([])).map_err(answered)?;
     if as_json {
@@ -111,17 +112,21 @@ fn decide(change: &PoolChange, command: &'static str, mut params: Value) -> anyh
     params["reason"] = change.reason.as_str().into();
     params["who"] = change.who.as_str().into();
     params["dryrun"] = change.dry_run.into();
-    sentence(&client(change.rpc)?, "pooldecide", &params)
+    sentence(&client(&change.node)?, "pooldecide", &params)
 }
 
-fn backup(folder: &Path, dry_run: bool, rpc: SocketAddr, data: &DataArgs) -> anyhow::Result<()> {
-    if data.is_given() {
-        let (_lock, pool) = stopped(data)?;
-        return done(pool.back_up(folder, dry_run));
+fn backup(folder: &Path, dry_run: bool, node: &NodeArgs) -> anyhow::Result<()> {
+    if node.data.is_given() && node.rpc.is_none() {
+        match stopped(&node.data) {
+            Ok((_lock, pool)) => return done(pool.back_up(folder, dry_run)),
+            // It runs, so it is asked.
+            Err(error) if matches!(error.downcast_ref(), Some(DataDirError::InUse { .. })) => {}
+            Err(error) => return Err(error),
+        }
     }
     // The other process has a working directory of its own.
     let folder = std::path::absolute(folder).with_context(|| folder.display().to_string())?;
-    sentence(&client(rpc)?, "poolbackup", &json!({ "folder": folder, "dryrun": dry_run }))
+    sentence(&client(node)?, "poolbackup", &json!({ "folder": folder, "dryrun": dry_run }))
 }
 
 fn sentence(client: &RpcClient, method: &'static str, params: &Value) -> anyhow::Result<()> {
@@ -130,14 +135,28 @@ fn sentence(client: &RpcClient, method: &'static str, params: &Value) -> anyhow:
     Ok(())
 }
 
-fn client(rpc: SocketAddr) -> anyhow::Result<RpcClient> {
-    RpcClient::connect(&rpc.to_string()).with_context(|| format!("no node answers at {rpc}: is `bq run` running?"))
+/// With the login of the data directory, if this user may read it there.
+fn client(node: &NodeArgs) -> anyhow::Result<RpcClient> {
+    let config = config(&node.data, node.rpc)?;
+    let address = config.rpc.to_string();
+    let connected = match cookie::login_in(&config.data_dir) {
+        // It may be that of another process, or of one that was killed.
+        Some(login) => RpcClient::connect_as(&address, Some(login)).or_else(|error| match error {
+            RpcClientError::Login { .. } => RpcClient::connect(&address),
+            error => Err(error),
+        }),
+        None => RpcClient::connect(&address),
+    };
+    connected.with_context(|| format!("no node answers at {address}: is `bq run` running?"))
 }
 
 /// A wrong value is a mistake in the command line; everything else has failed.
 fn answered(error: RpcClientError) -> anyhow::Error {
     match error {
         RpcClientError::Fault { code: -8 | -32602, message, .. } => UsageError(message).into(),
+        RpcClientError::Fault { code: -13, message, .. } => {
+            UsageError(format!("{message}; name it with --data-dir or --config, as a user who may read it")).into()
+        }
         RpcClientError::Fault { message, .. } => anyhow::anyhow!(message),
         other => other.into(),
     }
@@ -145,13 +164,7 @@ fn answered(error: RpcClientError) -> anyhow::Error {
 
 /// The pool in a data directory that no process uses, and the lock that keeps others out.
 fn stopped(data: &DataArgs) -> anyhow::Result<(DataDir, StoppedPool)> {
-    let args = RunArgs {
-        config: data.config.clone(),
-        network: data.network,
-        data_dir: data.data_dir.clone(),
-        ..RunArgs::default()
-    };
-    let config = load(&layers(&args)).map_err(|error| UsageError(error.to_string()))?.config;
+    let config = config(data, None)?;
     if !config.data_dir.is_dir() {
         return Err(UsageError(format!("data_dir: {} is no folder", config.data_dir.display())).into());
     }
@@ -163,6 +176,17 @@ fn stopped(data: &DataArgs) -> anyhow::Result<(DataDir, StoppedPool)> {
         front_end: bq_mining_message::FrontEndId(0),
     };
     Ok((lock, pool))
+}
+
+fn config(data: &DataArgs, rpc: Option<SocketAddr>) -> anyhow::Result<Config> {
+    let args = RunArgs {
+        config: data.config.clone(),
+        network: data.network,
+        data_dir: data.data_dir.clone(),
+        rpc,
+        ..RunArgs::default()
+    };
+    Ok(load(&layers(&args)).map_err(|error| UsageError(error.to_string()))?.config)
 }
 
 fn done(outcome: Result<String, StoppedError>) -> anyhow::Result<()> {

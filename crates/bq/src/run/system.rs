@@ -20,7 +20,7 @@ use bq_node::{Node, NodeConfig, StoreSettings, SystemClock};
 use bq_pool::{Pool, PoolConfig, PoolOperator};
 use bq_pow::{PowConfig, PowError, PowVerifier, RandomXMode};
 use bq_primitives::{Algorithm, PowKey};
-use bq_rpc::{RpcHandle, RpcServer, RpcServices};
+use bq_rpc::{RpcHandle, RpcOptions, RpcServer, RpcServices};
 use bq_runtime::Config;
 use bq_views::PoolViews;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -28,7 +28,10 @@ use tokio::runtime::Handle;
 use tokio_stream::StreamExt as _;
 
 use super::{keys, signer::WalletSigner, stratum::stratum_config};
-use crate::exit::UsageError;
+use crate::{
+    cookie::{self, Cookie},
+    exit::UsageError,
+};
 
 /// Everything that runs.
 pub(crate) struct System {
@@ -44,6 +47,8 @@ pub(crate) struct System {
     pub(crate) conditions: ConditionList,
     /// Whom the built-in miner's shares pay.
     pub(crate) miner_address: String,
+    /// There as long as the process answers.
+    _cookie: Option<Cookie>,
 }
 
 impl System {
@@ -99,9 +104,10 @@ impl System {
             conditions: conditions.clone(),
             peers: Some(net.peer_network()),
         };
-        let rpc =
-            RpcServer::start(config.rpc, services).await.with_context(|| format!("rpc address {}", config.rpc))?;
-        Ok(Self { pow, node, pool, stratum, http, rpc, net, miner, conditions, miner_address })
+        let (access, cookie) = cookie::access(config)?;
+        let options = RpcOptions { connections_max: config.rpc_connections_max, ..RpcOptions::new(config.rpc, access) };
+        let rpc = RpcServer::start(options, services).await.with_context(|| format!("rpc address {}", config.rpc))?;
+        Ok(Self { pow, node, pool, stratum, http, rpc, net, miner, conditions, miner_address, _cookie: cookie })
     }
 
     /// Returns once the pool has work to hand out.

@@ -16,6 +16,12 @@ pub struct Config {
     pub http: SocketAddr,
     /// JSON-RPC.
     pub rpc: SocketAddr,
+    /// Its methods that change something need a login.
+    pub rpc_needs_login: bool,
+    /// File whose first line is a login beside the cookie's.
+    pub rpc_login_file: Option<PathBuf>,
+    /// Most open connections of it.
+    pub rpc_connections_max: u32,
     /// Most open connections of the HTTP server.
     pub http_connections_max: usize,
     /// Most clients of its live feed.

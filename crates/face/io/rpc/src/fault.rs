@@ -13,6 +13,8 @@ pub enum Code {
     NotFound,
     /// A parameter has the right type and an impossible value.
     InvalidParameter,
+    /// The method changes something and the request has no login.
+    LoginNeeded,
     /// The node's store failed.
     Store,
     /// Bytes that are no block or transaction.
@@ -37,6 +39,7 @@ impl Code {
             Self::Unavailable => -1,
             Self::NotFound => -5,
             Self::InvalidParameter => -8,
+            Self::LoginNeeded => -13,
             Self::Store => -20,
             Self::Deserialization => -22,
             Self::Unverified => -25,
@@ -53,6 +56,7 @@ impl Code {
             Self::Unavailable => "unavailable",
             Self::NotFound => "not_found",
             Self::InvalidParameter => "invalid_parameter",
+            Self::LoginNeeded => "login_needed",
             Self::Store => "store",
             Self::Deserialization => "deserialization",
             Self::Unverified => "unverified",

@@ -4,6 +4,7 @@
 //! reversed; amounts are decimal strings. This crate holds no rule: it turns text into calls of the node's traits and
 //! answers into text. The node's calls run on threads for blocking work. Read [`RpcServer::start`] and `methods/` first.
 
+mod access;
 mod args;
 mod client;
 mod fault;
@@ -15,11 +16,12 @@ mod services;
 mod shapes;
 
 pub use crate::{
+    access::{RpcAccess, RpcLogin, RpcLoginError},
     client::{RpcClient, RpcClientError},
     fault::Code,
     methods::method_names,
     pool_shapes::{MinersShape, OpenPayoutShape, PoolStatusShape},
-    server::{BATCH_MAX, BODY_BYTES_MAX, CONNECTIONS_MAX, RpcHandle, RpcServer},
+    server::{BATCH_MAX, BODY_BYTES_MAX, RpcHandle, RpcOptions, RpcServer},
     services::RpcServices,
     shapes::{
         AmountShape, BlockHeaderShape, BlockShape, BlockchainInfo, CoinShape, CoinsShape, DifficultyShape, KeyShape,

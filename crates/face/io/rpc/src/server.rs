@@ -3,20 +3,37 @@ use std::{io, net::SocketAddr, time::Duration};
 use jsonrpsee::server::{BatchRequestConfig, Server, ServerConfig, ServerHandle, middleware::http::HostFilterLayer};
 use tokio::sync::watch;
 
-use crate::{RpcServices, methods, services::Context};
+use crate::{RpcAccess, RpcServices, access::LoginLayer, methods, services::Context};
 
-/// The longest request and the longest answer: a block of 42,000,000 bytes in hex, and some room.
+/// The longest request and the longest answer: a block of 42,000,000 bytes in hex, and some room. No setting: the chain's rules decide it.
 pub const BODY_BYTES_MAX: u32 = 84_100_000;
-/// The most calls in one batch.
+/// The most calls in one batch; who wants more sends another. Every call takes a thread at worst.
 pub const BATCH_MAX: u32 = 32;
-/// The most connections at a time; more are answered 429.
-pub const CONNECTIONS_MAX: u32 = 64;
 /// A connection must send its first request within this.
 const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Starts the JSON-RPC server.
 #[derive(Clone, Copy, Debug)]
 pub struct RpcServer;
+
+/// How the server listens.
+#[derive(Clone, Debug)]
+pub struct RpcOptions {
+    /// Where; port 0 picks a free one.
+    pub address: SocketAddr,
+    /// Who may change something.
+    pub access: RpcAccess,
+    /// Connections at a time; more are answered 429. Default 64.
+    pub connections_max: u32,
+}
+
+impl RpcOptions {
+    /// On this address, with 64 connections.
+    #[must_use]
+    pub const fn new(address: SocketAddr, access: RpcAccess) -> Self {
+        Self { address, access, connections_max: 64 }
+    }
+}
 
 /// A running JSON-RPC server. Dropping it stops the server.
 #[derive(Debug)]
@@ -27,21 +44,22 @@ pub struct RpcHandle {
 }
 
 impl RpcServer {
-    /// Listens on `address` (port 0 picks a free one).
+    /// Listens until it is told to stop.
     ///
     /// # Security
-    /// There is no password: whoever reaches the address may mine to any address, steer the miner, add peers, and on
-    /// loopback take what the pool earned; nobody can take what miners are owed. Keep it on loopback, on a machine whose users are
-    /// all trusted. There it answers only requests whose `Host` is a loopback name, so that no
-    /// web page can reach it by pointing a name of its own at this machine.
+    /// Whoever reaches the address may look, ask for templates to any address, and hand in blocks and transactions, which prove themselves.
+    /// The methods that change something in this process, or take what the pool earned, need a login of [`RpcAccess`]. Logins and
+    /// answers are not encrypted: keep the address on loopback. There the server answers only requests whose `Host` is a loopback name, so
+    /// that no web page can reach it by pointing a name of its own at this machine; beyond it the pool's methods are off.
     ///
     /// # Errors
     /// The address is taken or not ours.
-    pub async fn start(address: SocketAddr, mut services: RpcServices) -> io::Result<RpcHandle> {
+    pub async fn start(options: RpcOptions, mut services: RpcServices) -> io::Result<RpcHandle> {
+        let RpcOptions { address, access, connections_max } = options;
         let config = ServerConfig::builder()
             .max_request_body_size(BODY_BYTES_MAX)
             .max_response_body_size(BODY_BYTES_MAX)
-            .max_connections(CONNECTIONS_MAX)
+            .max_connections(connections_max)
             .set_batch_request_config(BatchRequestConfig::Limit(BATCH_MAX))
             .set_first_request_timeout(Some(FIRST_REQUEST_TIMEOUT))
             .http_only()
@@ -49,13 +67,13 @@ impl RpcServer {
         let hosts = if address.ip().is_loopback() {
             HostFilterLayer::new(["localhost:*", "127.0.0.1:*", "[::1]:*"]).map_err(io::Error::other)?
         } else {
-            tracing::warn!(%address, "JSON-RPC has no password and listens beyond this machine: the pool's commands are off");
+            tracing::warn!(%address, "JSON-RPC is not encrypted and listens beyond this machine: the pool's commands are off");
             services.pool = None;
             HostFilterLayer::disable()
         };
         let server = Server::builder()
             .set_config(config)
-            .set_http_middleware(tower::ServiceBuilder::new().layer(hosts))
+            .set_http_middleware(tower::ServiceBuilder::new().layer(hosts).layer(LoginLayer::new(&access)))
             .build(address)
             .await?;
         let address = server.local_addr()?;

@@ -12,6 +12,8 @@ pub(super) fn default_value(name: &str, network: Network) -> Option<Value> {
         "stratum_ethash" => "127.0.0.1:3335".into(),
         "http" => "127.0.0.1:8080".into(),
         "rpc" => "127.0.0.1:8332".into(),
+        "rpc_auth" => "cookie".into(),
+        "rpc_connections_max" => 64.into(),
         "http_connections_max" => 1_024.into(),
         "http_events_max" => 512.into(),
         "p2p" => "127.0.0.1:8333".into(),

@@ -29,7 +29,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 100] = [
+pub static FIELDS: [Field; 103] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -45,7 +45,25 @@ pub static FIELDS: [Field; 100] = [
         "rpc",
         Kind::Address,
         "JSON-RPC of the node.",
-        "It has no login: whoever reaches it can hand in blocks and transactions. Keep it on 127.0.0.1."
+        "It is not encrypted, and whoever reaches it can look and hand in blocks and transactions. Keep it on 127.0.0.1."
+    ),
+    field!(
+        "rpc_auth",
+        Kind::Choice(&["cookie", "none"]),
+        "What methods need that change something: the login in the file rpc-cookie of data_dir, new at every start; or nothing.",
+        "none: every account of this machine can take what the pool earned."
+    ),
+    field!(
+        "rpc_login_file",
+        Kind::Path,
+        "File whose first line is USER:PASSWORD, taken beside the cookie; none = only the cookie.",
+        "Readable to its owner only. The password goes over the wire as it is."
+    ),
+    field!(
+        "rpc_connections_max",
+        Kind::Integer(2..=10_000),
+        "Most open connections of the JSON-RPC server; more are answered 429.",
+        "Each may hold an answer of 84 MB."
     ),
     field!(
         "http_connections_max",

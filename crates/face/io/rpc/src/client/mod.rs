@@ -14,7 +14,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::{BODY_BYTES_MAX, BlockchainInfo, MiningConfigShape, MiningInfoShape, PeerShape, fault::Reason};
+use crate::{BODY_BYTES_MAX, BlockchainInfo, MiningConfigShape, MiningInfoShape, PeerShape, RpcLogin, fault::Reason};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer than a long poll.
@@ -24,12 +24,19 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(90);
 /// It is a [`bq_chain_api::NodeApi`].
 #[derive(Debug)]
 pub struct RpcClient {
-    url: String,
+    server: Server,
     serial: AtomicU64,
     network: Network,
     genesis_id: BlockId,
     coinbase_maturity: u32,
     tips: watch::Sender<TipSummary>,
+}
+
+/// Whom to call, and as whom.
+#[derive(Debug)]
+struct Server {
+    url: String,
+    login: Option<RpcLogin>,
 }
 
 /// A call failed.
@@ -42,6 +49,12 @@ pub enum RpcClientError {
         url: String,
         /// What went wrong.
         reason: String,
+    },
+    /// The server does not know the login.
+    #[error("{url} does not know the login: a cookie is new at every start")]
+    Login {
+        /// Who was called.
+        url: String,
     },
     /// The answer is not what the method answers.
     #[error("{method} answered something else: {reason}")]
@@ -77,21 +90,31 @@ struct AnswerError {
 }
 
 impl RpcClient {
-    /// Reaches the server at `address` (`127.0.0.1:8332` or a whole `http://` address) and asks which chain it follows.
+    /// As [`RpcClient::connect_as`], without a login.
     ///
     /// # Errors
     /// See [`RpcClientError`].
     pub fn connect(address: &str) -> Result<Self, RpcClientError> {
+        Self::connect_as(address, None)
+    }
+
+    /// Reaches the server at `address` (`127.0.0.1:8332` or a whole `http://` address) and asks which chain it follows. Methods that
+    /// change something need a login.
+    ///
+    /// # Errors
+    /// See [`RpcClientError`]; a login that the server does not know is one, too.
+    pub fn connect_as(address: &str, login: Option<RpcLogin>) -> Result<Self, RpcClientError> {
         let url = if address.contains("://") { address.to_owned() } else { format!("http://{address}/") };
+        let server = Server { url, login };
         let mut serial = 0;
-        let info: BlockchainInfo = call(&url, &mut serial, "getblockchaininfo", &json!([]))?;
+        let info: BlockchainInfo = server.call(&mut serial, "getblockchaininfo", &json!([]))?;
         let text = |error: String| RpcClientError::Shape { method: "getblockchaininfo", reason: error };
         let network = info.chain.parse().map_err(|error: bq_primitives::UnknownNetwork| text(error.to_string()))?;
         let genesis_id =
             info.genesishash.parse().map_err(|error: bq_primitives::ParseHashError| text(error.to_string()))?;
         let tip = reading::tip(&info).map_err(text)?;
         Ok(Self {
-            url,
+            server,
             serial: AtomicU64::new(serial),
             network,
             genesis_id,
@@ -106,7 +129,7 @@ impl RpcClient {
     /// See [`RpcClientError`].
     pub fn call<T: DeserializeOwned>(&self, method: &'static str, params: &Value) -> Result<T, RpcClientError> {
         let mut serial = self.serial.fetch_add(1, Ordering::Relaxed);
-        call(&self.url, &mut serial, method, params)
+        self.server.call(&mut serial, method, params)
     }
 
     /// `getblockchaininfo`.
@@ -146,7 +169,7 @@ impl RpcClientError {
     pub(crate) fn reason(&self) -> Option<Reason> {
         match self {
             Self::Fault { data: Some(data), .. } => serde_json::from_value(data.clone()).ok(),
-            Self::Fault { data: None, .. } | Self::Unreachable { .. } | Self::Shape { .. } => None,
+            Self::Fault { data: None, .. } | Self::Unreachable { .. } | Self::Login { .. } | Self::Shape { .. } => None,
         }
     }
 }
@@ -159,46 +182,54 @@ impl From<RpcClientError> for NodeError {
                 -20 => Self::Store(message.clone()),
                 _ => Self::Request(message.clone()),
             },
-            RpcClientError::Unreachable { .. } | RpcClientError::Shape { .. } => Self::Store(error.to_string()),
+            RpcClientError::Unreachable { .. } | RpcClientError::Login { .. } | RpcClientError::Shape { .. } => {
+                Self::Store(error.to_string())
+            }
         }
     }
 }
 
-fn call<T: DeserializeOwned>(
-    url: &str,
-    serial: &mut u64,
-    method: &'static str,
-    params: &Value,
-) -> Result<T, RpcClientError> {
-    *serial = serial.wrapping_add(1);
-    let request = json!({ "jsonrpc": "2.0", "id": *serial, "method": method, "params": params });
-    let answer: Answer = exchange(url, &request)?;
-    let shape = |reason: String| RpcClientError::Shape { method, reason };
-    match (answer.result, answer.error) {
-        (_, Some(AnswerError { code, message, data })) => Err(RpcClientError::Fault { code, message, data }),
-        (result, None) => {
-            serde_json::from_value(result.unwrap_or(Value::Null)).map_err(|error| shape(error.to_string()))
+impl Server {
+    fn call<T: DeserializeOwned>(
+        &self,
+        serial: &mut u64,
+        method: &'static str,
+        params: &Value,
+    ) -> Result<T, RpcClientError> {
+        *serial = serial.wrapping_add(1);
+        let request = json!({ "jsonrpc": "2.0", "id": *serial, "method": method, "params": params });
+        let answer: Answer = self.exchange(&request)?;
+        let shape = |reason: String| RpcClientError::Shape { method, reason };
+        match (answer.result, answer.error) {
+            (_, Some(AnswerError { code, message, data })) => Err(RpcClientError::Fault { code, message, data }),
+            (result, None) => {
+                serde_json::from_value(result.unwrap_or(Value::Null)).map_err(|error| shape(error.to_string()))
+            }
         }
     }
-}
 
-fn exchange(url: &str, request: &Value) -> Result<Answer, RpcClientError> {
-    let unreachable = |reason: String| RpcClientError::Unreachable { url: url.to_owned(), reason };
-    let response = attohttpc::post(url)
-        .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(ANSWER_TIMEOUT)
-        .proxy_settings(attohttpc::ProxySettings::builder().build())
-        .follow_redirects(false)
-        .header("Content-Type", "application/json")
-        .text(request.to_string())
-        .send()
-        .map_err(|error| unreachable(error.to_string()))?;
-    let (status, _, body) = response.split();
-    if !status.is_success() {
-        return Err(unreachable(format!("answered {status}")));
+    fn exchange(&self, request: &Value) -> Result<Answer, RpcClientError> {
+        let unreachable = |reason: String| RpcClientError::Unreachable { url: self.url.clone(), reason };
+        let mut post = attohttpc::post(&self.url)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(ANSWER_TIMEOUT)
+            .proxy_settings(attohttpc::ProxySettings::builder().build())
+            .follow_redirects(false)
+            .header("Content-Type", "application/json");
+        if let Some(login) = &self.login {
+            post = post.header("Authorization", login.header());
+        }
+        let response = post.text(request.to_string()).send().map_err(|error| unreachable(error.to_string()))?;
+        let (status, _, body) = response.split();
+        if status.as_u16() == 401 {
+            return Err(RpcClientError::Login { url: self.url.clone() });
+        }
+        if !status.is_success() {
+            return Err(unreachable(format!("answered {status}")));
+        }
+        let mut bytes = Vec::new();
+        let limit = u64::from(BODY_BYTES_MAX).saturating_add(1024);
+        body.take(limit).read_to_end(&mut bytes).map_err(|error| unreachable(error.to_string()))?;
+        serde_json::from_slice(&bytes).map_err(|error| unreachable(format!("not a JSON-RPC answer: {error}")))
     }
-    let mut bytes = Vec::new();
-    let limit = u64::from(BODY_BYTES_MAX).saturating_add(1024);
-    body.take(limit).read_to_end(&mut bytes).map_err(|error| unreachable(error.to_string()))?;
-    serde_json::from_slice(&bytes).map_err(|error| unreachable(format!("not a JSON-RPC answer: {error}")))
 }

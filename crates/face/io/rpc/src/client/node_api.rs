@@ -150,7 +150,9 @@ impl NodeApi for RpcClient {
 fn block_error(id: BlockId, error: RpcClientError) -> SubmitBlockError {
     let code = match &error {
         RpcClientError::Fault { code, .. } => *code,
-        RpcClientError::Unreachable { .. } | RpcClientError::Shape { .. } => return NodeError::from(error).into(),
+        RpcClientError::Unreachable { .. } | RpcClientError::Login { .. } | RpcClientError::Shape { .. } => {
+            return NodeError::from(error).into();
+        }
     };
     let message = match &error {
         RpcClientError::Fault { message, .. } => message.clone(),

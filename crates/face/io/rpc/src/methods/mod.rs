@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use crate::{
     RpcServices,
+    access::LoggedIn,
     args::Args,
     fault::{Code, Fault},
     metrics::Metrics,
@@ -30,6 +31,7 @@ struct Method {
     call: fn(&RpcServices, &mut Args) -> Answer,
 }
 
+/// Methods that only look, or hand in what proves itself: a block its work, a transaction its signatures.
 const METHODS: &[Method] = &[
     Method { name: "getblockchaininfo", params: &[], call: chain::get_blockchain_info },
     Method { name: "getblockcount", params: &[], call: chain::get_block_count },
@@ -41,11 +43,6 @@ const METHODS: &[Method] = &[
     Method { name: "submitblock", params: &["hexdata"], call: chain::submit_block },
     Method { name: "getmininginfo", params: &[], call: mining::get_mining_info },
     Method { name: "getminingconfig", params: &[], call: mining::get_mining_config },
-    Method {
-        name: "setminingconfig",
-        params: &["enabled", "threads", "algorithms", "paused", "mode"],
-        call: mining::set_mining_config,
-    },
     Method { name: "sendrawtransaction", params: &["hexstring"], call: transactions::send_raw_transaction },
     Method { name: "getrawtransaction", params: &["txid", "verbose"], call: transactions::get_raw_transaction },
     Method { name: "gettransactionstatus", params: &["txid"], call: transactions::get_transaction_status },
@@ -55,22 +52,31 @@ const METHODS: &[Method] = &[
     Method { name: "validateaddress", params: &["address"], call: transactions::validate_address },
     Method { name: "getpeerinfo", params: &[], call: network::get_peer_info },
     Method { name: "getconnectioncount", params: &[], call: network::get_connection_count },
-    Method { name: "addnode", params: &["node", "command"], call: network::add_node },
     Method { name: "getpoolstatus", params: &[], call: pool::get_pool_status },
+    Method { name: "getconditions", params: &[], call: health::get_conditions },
+    Method { name: "help", params: &[], call: help },
+];
+
+/// Methods that change something in this process, or write: they need a login.
+const CHANGES: &[Method] = &[
+    Method {
+        name: "setminingconfig",
+        params: &["enabled", "threads", "algorithms", "paused", "mode"],
+        call: mining::set_mining_config,
+    },
+    Method { name: "addnode", params: &["node", "command"], call: network::add_node },
     Method {
         name: "pooldecide",
         params: &["command", "reason", "who", "dryrun", "amount", "address", "txid", "as"],
         call: pool::pool_decide,
     },
     Method { name: "poolbackup", params: &["folder", "dryrun"], call: pool::pool_backup },
-    Method { name: "getconditions", params: &[], call: health::get_conditions },
-    Method { name: "help", params: &[], call: help },
 ];
 
 /// The names of all methods, for `help` and for the test that every one is documented.
 #[must_use]
 pub fn method_names() -> Vec<&'static str> {
-    METHODS.iter().map(|method| method.name).chain([template::NAME]).collect()
+    METHODS.iter().chain(CHANGES).map(|method| method.name).chain([template::NAME]).collect()
 }
 
 /// Builds the dispatch table. Every call but the long poll runs on a thread for blocking work.
@@ -81,6 +87,14 @@ pub(crate) fn module(context: Context) -> Result<RpcModule<Context>, RegisterMet
             timed(method.name, || (method.call)(&context.services, &mut Args::new(method.params, &params)?))
         })?;
     }
+    for method in CHANGES {
+        module.register_blocking_method(method.name, |params, context, extensions| {
+            timed(method.name, || {
+                let _login = extensions.get::<LoggedIn>().ok_or_else(|| login_needed(method.name))?;
+                (method.call)(&context.services, &mut Args::new(method.params, &params)?)
+            })
+        })?;
+    }
     module.register_async_method(template::NAME, |params, context, _| async move {
         let start = Instant::now();
         let answer = template::get_block_template(&context, params).await;
@@ -88,6 +102,12 @@ pub(crate) fn module(context: Context) -> Result<RpcModule<Context>, RegisterMet
         answer.map_err(ErrorObjectOwned::from)
     })?;
     Ok(module)
+}
+
+fn login_needed(method: &str) -> Fault {
+    let message =
+        format!("{method} changes something and needs a login: the one in the file rpc-cookie of the data directory");
+    Fault::new(Code::LoginNeeded, message)
 }
 
 fn timed(name: &'static str, call: impl FnOnce() -> Answer) -> Result<Value, ErrorObjectOwned> {
@@ -104,7 +124,8 @@ fn report(name: &'static str, start: Instant, answer: &Answer) {
 
 fn help(_: &RpcServices, _: &mut Args) -> Answer {
     let line = |method: &Method| [&[method.name], method.params].concat().join(" ");
-    let mut lines: Vec<_> = METHODS.iter().map(line).chain([format!("{} request", template::NAME)]).collect();
+    let mut lines: Vec<_> =
+        METHODS.iter().chain(CHANGES).map(line).chain([format!("{} request", template::NAME)]).collect();
     lines.sort();
     Ok(lines.join("\n").into())
 }

@@ -3,12 +3,13 @@ use bq_chain_api::{
     BlockRefusal, NodeApi, NodeError, SubmitBlockError, SubmitTransactionError, TemplateRequest, TransactionRefusal,
 };
 use bq_primitives::{Algorithm, BlockId, Height, KeyHash, TxId};
-use bq_rpc::{RpcClient, RpcClientError, RpcServer, RpcServices};
+use bq_rpc::{RpcClient, RpcClientError, RpcLogin, RpcServer, RpcServices};
 use futures::{FutureExt as _, StreamExt as _};
 
 use crate::{
     Rig,
     fake::{FakeNode, child, key_hash, seal, spend, summary, waiting},
+    open_to_all,
 };
 
 /// Runs the blocking client beside the server.
@@ -126,7 +127,7 @@ async fn a_new_tip_wakes_the_watchers_once_it_is_asked_for() {
 
 #[tokio::test]
 async fn nobody_there_is_said_so() {
-    let server = RpcServer::start("127.0.0.1:0".parse().unwrap(), RpcServices::new(FakeNode::new())).await.unwrap();
+    let server = RpcServer::start(open_to_all("127.0.0.1:0"), RpcServices::new(FakeNode::new())).await.unwrap();
     let address = server.address().to_string();
     let connect = |address: String| tokio::task::spawn_blocking(move || RpcClient::connect(&address));
     let client = std::sync::Arc::new(connect(address.clone()).await.unwrap().unwrap());
@@ -139,4 +140,25 @@ async fn nobody_there_is_said_so() {
     let (block, tip) = tokio::task::spawn_blocking(move || (client.block(&id), client.tip())).await.unwrap();
     assert!(matches!(block, Err(NodeError::Store(_))));
     assert_eq!(tip, last, "the last known tip");
+}
+
+#[tokio::test]
+async fn a_client_with_the_login_may_change_something() {
+    let login = RpcLogin::cookie(&[7; 32]);
+    let rig = Rig::start_for(bq_rpc::RpcAccess::Logins(vec![login.clone()])).await;
+    tokio::task::spawn_blocking(move || {
+        let address = rig.server.address().to_string();
+        let change = |client: &RpcClient| {
+            client.call::<serde_json::Value>("setminingconfig", &serde_json::json!({ "threads": 2 }))
+        };
+        let anonymous = RpcClient::connect(&address).unwrap();
+        assert!(matches!(change(&anonymous), Err(RpcClientError::Fault { code: -13, .. })));
+        assert_eq!(change(&RpcClient::connect_as(&address, Some(login)).unwrap()).unwrap()["threads"], 2);
+        let old = RpcClient::connect_as(&address, Some(RpcLogin::cookie(&[8; 32])));
+        let text = old.unwrap_err().to_string();
+        assert!(text.contains("a cookie is new at every start"), "{text}");
+        drop(rig);
+    })
+    .await
+    .unwrap();
 }

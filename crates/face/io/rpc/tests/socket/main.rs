@@ -7,7 +7,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use bq_chain_api::{BlockRefusal, NodeError, SubmitBlockError, SubmitTransactionError, TransactionRefusal};
 use bq_primitives::{Address, BlockId, Height, Network, TxId};
-use bq_rpc::{RpcHandle, RpcServer, RpcServices};
+use bq_rpc::{RpcAccess, RpcHandle, RpcLogin, RpcOptions, RpcServer, RpcServices};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -21,8 +21,16 @@ pub(crate) struct Rig {
     pub(crate) server: RpcHandle,
 }
 
+pub(crate) fn open_to_all(address: &str) -> RpcOptions {
+    RpcOptions::new(address.parse().unwrap(), RpcAccess::Everybody)
+}
+
 impl Rig {
     pub(crate) async fn start() -> Self {
+        Self::start_for(RpcAccess::Everybody).await
+    }
+
+    pub(crate) async fn start_for(access: RpcAccess) -> Self {
         let node = FakeNode::new();
         let services = RpcServices {
             conditions: bq_condition::ConditionList::default().with("pool", Arc::new(paused)),
@@ -32,7 +40,8 @@ impl Rig {
             pool: Some(Arc::new(FakePool)),
             peers: Some(Arc::new(FakePeers)),
         };
-        let server = RpcServer::start("127.0.0.1:0".parse().unwrap(), services).await.unwrap();
+        let options = RpcOptions { access, ..open_to_all("127.0.0.1:0") };
+        let server = RpcServer::start(options, services).await.unwrap();
         Self { node, server }
     }
 
@@ -59,10 +68,11 @@ async fn call(address: SocketAddr, method: &str, params: Value) -> Value {
 
 /// One HTTP exchange, written out: a client library would not send a false `Host`.
 async fn post_as(address: SocketAddr, host: &str, content_type: &str, body: &str) -> (u16, String) {
-    let head = format!(
-        "POST / HTTP/1.1\r\nHost: {host}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\nConnection: close",
-        body.len()
-    );
+    post_with(address, &format!("Host: {host}\r\nContent-Type: {content_type}"), body).await
+}
+
+async fn post_with(address: SocketAddr, headers: &str, body: &str) -> (u16, String) {
+    let head = format!("POST / HTTP/1.1\r\n{headers}\r\nContent-Length: {}\r\nConnection: close", body.len());
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await.unwrap();
     let mut answer = String::new();
@@ -347,7 +357,7 @@ async fn peers_are_told_and_added() {
 #[tokio::test]
 async fn a_node_alone_says_what_it_does_not_have() {
     let services = RpcServices::new(FakeNode::new());
-    let server = RpcServer::start("127.0.0.1:0".parse().unwrap(), services).await.unwrap();
+    let server = RpcServer::start(open_to_all("127.0.0.1:0"), services).await.unwrap();
     for method in ["getminingconfig", "setminingconfig", "getpeerinfo", "getrawmempool"] {
         let answer = call(server.address(), method, json!([])).await;
         assert_eq!(answer["error"]["code"], -1, "{method}: {answer}");
@@ -403,7 +413,7 @@ async fn the_pool_is_decided_about() {
 #[tokio::test]
 async fn the_pool_is_not_decided_about_from_elsewhere() {
     let services = RpcServices { pool: Some(Arc::new(FakePool)), ..RpcServices::new(FakeNode::new()) };
-    let server = RpcServer::start("0.0.0.0:0".parse().unwrap(), services).await.unwrap();
+    let server = RpcServer::start(open_to_all("0.0.0.0:0"), services).await.unwrap();
     let address = SocketAddr::from(([127, 0, 0, 1], server.address().port()));
     let answer = call(address, "pooldecide", json!({ "command": "pause", "reason": "mischief" })).await;
     assert_eq!(answer["error"]["code"], -1, "{answer}");
@@ -466,10 +476,66 @@ async fn requests_that_are_not_for_this_server_are_refused() {
     }
 }
 
+/// Each with parameters that it takes.
+fn changes() -> [(&'static str, Value); 4] {
+    [
+        ("setminingconfig", json!({ "threads": 2 })),
+        ("addnode", json!(["192.0.2.7:8333"])),
+        ("pooldecide", json!({ "command": "pause", "reason": "counting" })),
+        ("poolbackup", json!({ "folder": "/backups/monday", "dryrun": true })),
+    ]
+}
+
+#[tokio::test]
+async fn who_changes_something_needs_a_login_and_who_looks_does_not() {
+    let cookie = RpcLogin::cookie(&[7; 32]);
+    let logins = vec![cookie, RpcLogin::parse("ops:open sesame").unwrap()];
+    let rig = Rig::start_for(RpcAccess::Logins(logins)).await;
+    let address = rig.server.address();
+    for (method, params) in changes() {
+        let (code, message) = rig.error(method, params).await;
+        assert_eq!(code, -13, "{method}");
+        assert!(message.contains(method) && message.contains("rpc-cookie"), "{message}");
+    }
+    // Templates, blocks and transactions are handed out and in to everybody, as before.
+    let template = rig.result("getblocktemplate", json!([{ "address": crate::address() }])).await;
+    assert_eq!(template["height"], 3);
+    assert_eq!(rig.error("submitblock", json!(["00"])).await.0, -22);
+    assert_eq!(rig.error("sendrawtransaction", json!(["00"])).await.0, -22);
+
+    let headers = |login: &str| format!("Host: {address}\r\nContent-Type: application/json\r\nAuthorization: {login}");
+    // RFC 4648 of "ops:open sesame"; of "ops:open sesamE"; what is no login; one of another scheme.
+    let cases =
+        [("Basic b3BzOm9wZW4gc2VzYW1l", 200), ("Basic b3BzOm9wZW4gc2VzYW1F", 401), ("Basic", 401), ("Bearer x", 401)];
+    for (login, expected) in cases {
+        let request = r#"{"jsonrpc":"2.0","id":1,"method":"setminingconfig","params":{"threads":2}}"#;
+        let (status, body) = post_with(address, &headers(login), request).await;
+        assert_eq!(status, expected, "{login}: {body}");
+        if status == 200 {
+            let answer: Value = serde_json::from_str(&body).unwrap();
+            assert_eq!(answer["result"]["threads"], 2);
+        } else {
+            // Also of a method that needs no login: its owner should notice.
+            let (status, _) =
+                post_with(address, &headers(login), r#"{"jsonrpc":"2.0","id":1,"method":"getblockcount"}"#).await;
+            assert_eq!(status, 401);
+        }
+    }
+    // Every call of a batch is looked at.
+    let batch = r#"[{"jsonrpc":"2.0","id":1,"method":"getblockcount"},{"jsonrpc":"2.0","id":2,"method":"setminingconfig","params":{"threads":1}}]"#;
+    let (_, body) = post(address, batch).await;
+    let answers: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((&answers[0]["result"], &answers[1]["error"]["code"]), (&json!(2), &json!(-13)));
+}
+
 #[tokio::test]
 async fn a_taken_address_is_an_error() {
     let rig = Rig::start().await;
-    assert!(RpcServer::start(rig.server.address(), RpcServices::new(FakeNode::new())).await.is_err());
+    assert!(
+        RpcServer::start(open_to_all(&rig.server.address().to_string()), RpcServices::new(FakeNode::new()))
+            .await
+            .is_err()
+    );
 }
 
 impl FakeNode {
