@@ -18,6 +18,7 @@
 mod bans;
 mod claim;
 mod credit;
+mod evaluator;
 mod extranonce;
 mod job;
 mod judge;
@@ -30,6 +31,7 @@ mod time;
 pub use bans::{BanPolicy, Bans, Peer, Strike};
 pub use claim::{Claim, Claimed};
 pub use credit::{randomx_bound, share_target};
+pub use evaluator::Evaluator;
 pub use extranonce::{ExtranonceAllocator, ExtranoncePrefix};
 pub use job::{Job, JobId, JobWork};
 pub use judge::{Judge, JudgePolicy, Judged};

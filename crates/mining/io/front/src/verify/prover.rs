@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
 use bq_mining_message::{PoolApi, Share};
-use bq_pow::{EthashTask, PowError, PowVerifier, ethash_work_hash, randomx_blob};
-use bq_primitives::{Block, PowKey, Seal};
-use bq_share::{Evaluation, Proven, Reject, ShareCandidate, Verdict, prove};
+use bq_pow::PowError;
+use bq_primitives::Block;
+use bq_share::{Evaluation, Evaluator, Proven, Reject, ShareCandidate, Verdict, prove};
 
 use super::supervised::Watch;
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
 /// Hashes candidates and takes what they prove to the books. Called on verification threads.
 pub(crate) struct Prover {
     pool: Arc<dyn PoolApi>,
-    verifier: Arc<PowVerifier>,
+    verifier: Arc<dyn Evaluator>,
     clock: Clock,
     metrics: Arc<StratumMetrics>,
     conditions: Arc<Conditions>,
@@ -24,7 +24,7 @@ pub(crate) struct Prover {
 impl Prover {
     pub(crate) fn new(
         pool: Arc<dyn PoolApi>,
-        verifier: Arc<PowVerifier>,
+        verifier: Arc<dyn Evaluator>,
         clock: Clock,
         metrics: Arc<StratumMetrics>,
         conditions: Arc<Conditions>,
@@ -62,34 +62,12 @@ impl Prover {
                 waiting.into_iter().partition(|index| candidates[*index].template.key == key);
             waiting = later;
             let batch: Vec<&ShareCandidate> = now.iter().map(|index| candidates[*index]).collect();
-            match self.evaluate(key, &batch) {
+            match self.verifier.evaluate(key, &batch) {
                 Ok(values) => now.iter().zip(values).for_each(|(index, value)| evaluated[*index] = Ok(value)),
                 Err(error) => now.iter().for_each(|index| evaluated[*index] = Err(refused(&error))),
             }
         }
         evaluated
-    }
-
-    fn evaluate(&self, key: PowKey, candidates: &[&ShareCandidate]) -> Result<Vec<Evaluation>, PowError> {
-        let plain = |hash| Evaluation { hash, mix: [0; 32] };
-        match key {
-            PowKey::Sha256d => {
-                let hash = |candidate: &&ShareCandidate| {
-                    self.verifier.pow_value(&candidate.template.header, &candidate.seal, &key).map(plain)
-                };
-                candidates.iter().map(hash).collect()
-            }
-            PowKey::RandomX(key) => {
-                let blobs: Vec<[u8; 76]> = candidates.iter().filter_map(|candidate| blob_of(candidate)).collect();
-                let blobs: Vec<&[u8]> = blobs.iter().map(<[u8; 76]>::as_slice).collect();
-                Ok(self.verifier.randomx_hash_batch(&key, &blobs)?.into_iter().map(plain).collect())
-            }
-            PowKey::Ethash(epoch) => {
-                let tasks: Vec<EthashTask> = candidates.iter().filter_map(|candidate| task_of(candidate)).collect();
-                let proofs = self.verifier.ethash_hash_batch(epoch, &tasks)?;
-                Ok(proofs.into_iter().map(|proof| Evaluation { hash: proof.value, mix: proof.mix }).collect())
-            }
-        }
     }
 
     /// Books a proven share before the miner hears of it.
@@ -131,30 +109,10 @@ impl Prover {
     }
 }
 
-fn blob_of(candidate: &ShareCandidate) -> Option<[u8; 76]> {
-    let template = &candidate.template;
-    match candidate.seal {
-        Seal::RandomX { extranonce, nonce } => {
-            Some(randomx_blob(&template.header, &template.seal_hash, &extranonce, nonce))
-        }
-        Seal::Sha256d { .. } | Seal::Ethash { .. } => None,
-    }
-}
-
-fn task_of(candidate: &ShareCandidate) -> Option<EthashTask> {
-    match candidate.seal {
-        Seal::Ethash { extranonce, nonce, .. } => {
-            Some(EthashTask { work_hash: ethash_work_hash(&candidate.template.seal_hash, &extranonce), nonce })
-        }
-        Seal::Sha256d { .. } | Seal::RandomX { .. } => None,
-    }
-}
-
-/// A proof that could not be examined is our trouble, not the miner's.
+/// As [`Reject`] says; what could not be examined is for people to look at.
 fn refused(error: &PowError) -> Reject {
-    if error.is_invalid_proof() {
-        return Reject::BadProof;
+    if !error.is_invalid_proof() {
+        tracing::error!(%error, "a share could not be verified");
     }
-    tracing::error!(%error, "a share could not be verified");
-    Reject::Busy
+    Reject::from(error)
 }
