@@ -1,6 +1,7 @@
-use bq_primitives::{PowHash, PowValue, Seal};
+use bq_mining_message::Share;
+use bq_primitives::{Block, PowHash, PowValue, Seal};
 
-use crate::{Claim, Reject, ShareCandidate};
+use crate::{Claim, Reject, ShareCandidate, TimeMs};
 
 /// What hashing a candidate gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +42,31 @@ pub fn prove(candidate: &ShareCandidate, evaluation: &Evaluation) -> Result<Prov
     match candidate.unless_block {
         Some(reason) if !is_block => Err(reason),
         _ => Ok(Proven { seal: completed(candidate.seal, evaluation), is_block }),
+    }
+}
+
+impl Proven {
+    /// What the books are told of the candidate that proved this, and its block if it is one. Worth and payee are the job's
+    /// (SPEC 11.3).
+    #[must_use]
+    pub fn share_of(&self, candidate: &ShareCandidate, now: TimeMs) -> (Share, Option<Block>) {
+        let template = &candidate.template;
+        let block = self.is_block.then(|| Block {
+            header: template.header,
+            seal: self.seal,
+            transactions: template.transactions.as_ref().clone(),
+        });
+        let share = Share {
+            algorithm: template.algorithm(),
+            payee: candidate.payee,
+            worker: candidate.worker.clone(),
+            difficulty: candidate.difficulty,
+            network_difficulty: template.network_difficulty,
+            height: template.header.height,
+            time_ms: now.0,
+            block_id: block.as_ref().map(Block::id),
+        };
+        (share, block)
     }
 }
 

@@ -1,8 +1,7 @@
 use std::sync::Arc;
 
-use bq_mining_message::{PoolApi, Share};
+use bq_mining_message::PoolApi;
 use bq_pow::PowError;
-use bq_primitives::Block;
 use bq_share::{Evaluation, Evaluator, Proven, Reject, ShareCandidate, Verdict, prove};
 
 use super::supervised::Watch;
@@ -72,26 +71,11 @@ impl Prover {
 
     /// Books a proven share before the miner hears of it.
     pub(super) fn book(&self, candidate: &ShareCandidate, proven: &Proven) -> Verdict {
-        let template = &candidate.template;
-        let block = proven.is_block.then(|| Block {
-            header: template.header,
-            seal: proven.seal,
-            transactions: template.transactions.as_ref().clone(),
-        });
-        let metrics = self.metrics.of(template.algorithm());
+        let (share, block) = proven.share_of(candidate, self.clock.now());
+        let metrics = self.metrics.of(share.algorithm);
         if block.is_some() {
             metrics.block_candidates.increment(1);
         }
-        let share = Share {
-            algorithm: template.algorithm(),
-            payee: candidate.payee,
-            worker: candidate.worker.clone(),
-            difficulty: candidate.difficulty,
-            network_difficulty: template.network_difficulty,
-            height: template.header.height,
-            time_ms: self.clock.now().0,
-            block_id: block.as_ref().map(Block::id),
-        };
         let hashes = share.difficulty.hashes();
         match self.pool.record_share(share, block) {
             Ok(()) => {
@@ -101,7 +85,7 @@ impl Prover {
             }
             // Not booked: the miner may send it again.
             Err(error) => {
-                tracing::error!(%error, algorithm = %template.algorithm(), "a share was not booked");
+                tracing::error!(%error, algorithm = %candidate.template.algorithm(), "a share was not booked");
                 self.conditions.raise(self.clock.now(), SHARES_NOT_BOOKED, error.to_string());
                 Verdict::Rejected(Reject::Busy)
             }
