@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use bq_chain_api::Template;
 use bq_pow::{ETHASH_EPOCH_MAX, coinbase_parts, ethash_seed};
 use bq_primitives::{Algorithm, BlockId, Header, KeyHash, PowKey, Target, Transaction, WorkerName};
 use bq_share::{Job, WorkTemplate};
@@ -25,6 +26,13 @@ impl JobTemplate {
     #[must_use]
     pub fn new(header: Header, target: Target, key: PowKey, transactions: Arc<Vec<Transaction>>) -> Option<Self> {
         Self::of(WorkTemplate::new(header, target, key, transactions))
+    }
+
+    /// The part of a block template that one algorithm seals; nothing while it may not.
+    #[must_use]
+    pub fn of_block(template: &Template, algorithm: Algorithm) -> Option<Self> {
+        let work = template.work(algorithm)?;
+        Self::new(work.header, work.target, work.key, Arc::clone(&template.transactions))
     }
 
     pub(crate) fn of(work: WorkTemplate) -> Option<Self> {

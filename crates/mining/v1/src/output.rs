@@ -1,3 +1,4 @@
+use bq_mining_message::AuthorizeError;
 use bq_primitives::{KeyHash, ShareDifficulty, WorkerName};
 use bq_share::{Reject, ShareCandidate, Strike};
 
@@ -66,6 +67,16 @@ pub enum LoginOutcome {
     Refused(String),
     /// The pool cannot tell now. The connection is closed unanswered, because some miners never return after a "no".
     Unavailable,
+}
+
+impl From<&AuthorizeError> for LoginOutcome {
+    /// A pool that cannot tell now must not say no.
+    fn from(error: &AuthorizeError) -> Self {
+        match error {
+            AuthorizeError::Address(_) | AuthorizeError::OwnAddress => Self::Refused(error.to_string()),
+            AuthorizeError::Unavailable(_) => Self::Unavailable,
+        }
+    }
 }
 
 /// Why a connection ends.

@@ -43,7 +43,7 @@ pub(crate) async fn feed(
 fn hand_out(work: &[watch::Sender<Work>; Algorithm::COUNT], template: &Template) {
     for (algorithm, sender) in Algorithm::ALL.into_iter().zip(work) {
         let since = Instant::now();
-        let next = job_template(template, algorithm).map(Arc::new);
+        let next = JobTemplate::of_block(template, algorithm).map(Arc::new);
         sender.send_if_modified(|work| {
             let header = |template: &Option<Arc<JobTemplate>>| template.as_ref().map(|template| template.work.header);
             let changed = header(&work.template) != header(&next);
@@ -53,9 +53,4 @@ fn hand_out(work: &[watch::Sender<Work>; Algorithm::COUNT], template: &Template)
             changed
         });
     }
-}
-
-fn job_template(template: &Template, algorithm: Algorithm) -> Option<JobTemplate> {
-    let work = template.work(algorithm)?;
-    JobTemplate::new(work.header, work.target, work.key, Arc::clone(&template.transactions))
 }

@@ -139,12 +139,11 @@ impl Shared {
             Ok(payee) => {
                 LoginOutcome::Granted { payee, remembered: self.remembered.lock().get(algorithm, payee, worker) }
             }
-            Err(refusal @ (AuthorizeError::Address(_) | AuthorizeError::OwnAddress)) => {
-                LoginOutcome::Refused(refusal.to_string())
-            }
-            Err(AuthorizeError::Unavailable(error)) => {
-                tracing::error!(error, "the pool cannot authorize miners");
-                LoginOutcome::Unavailable
+            Err(error) => {
+                if let AuthorizeError::Unavailable(reason) = &error {
+                    tracing::error!(reason, "the pool cannot authorize miners");
+                }
+                LoginOutcome::from(&error)
             }
         }
     }
