@@ -7,7 +7,7 @@ use std::{
 use bq_books::SqliteBooks;
 use bq_chain_api::Template;
 use bq_mining_message::{Share, ShareSequence};
-use bq_pool::{DrivenPool, PoolConfig, Surroundings};
+use bq_pool::{DrivenPool, PoolConfig, Rules, Surroundings};
 use bq_pool_machine::Candidate;
 use bq_primitives::{Amount, Block, BlockId, Height, KeyHash};
 use bq_sim::Rng;
@@ -127,6 +127,7 @@ impl World {
             store: Box::new(SimStore { books, death, drops_rows: planted(Planted::RowsDropped) }),
             disk: Arc::new(disk),
             clock: Arc::clone(&self.clock) as Arc<dyn bq_pool::Clock>,
+            rules: Rules::MACHINE,
         };
         DrivenPool::open(self.config(), surroundings)
     }

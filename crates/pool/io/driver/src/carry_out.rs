@@ -2,7 +2,7 @@
 
 use bq_books::RowKind;
 use bq_chain_api::{SubmitBlockError, SubmitTransactionError};
-use bq_pool_machine::{Command, Event, Outside, PayoutEvent, PayoutId, next};
+use bq_pool_machine::{Command, Event, Outside, PayoutEvent, PayoutId};
 use bq_primitives::{Block, BlockId, Decoder, Transaction, TxOut};
 use sha2::{Digest as _, Sha256};
 
@@ -28,7 +28,7 @@ impl Keeper {
         let mut done = 0;
         'again: while done < COMMANDS_MAX {
             let outside = self.outside_now();
-            let commands = next(&self.state.read(), &outside)?;
+            let commands = (self.rules.next)(&self.state.read(), &outside)?;
             for command in commands {
                 done += 1;
                 let changed = match command {

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use std::time::Duration;
 
 use crate::{
-    Clock, Decision, PayoutSigner, PoolConfig, PoolError, Reason, Refusal, keeper::Keeper, rounds::Rounds,
+    Clock, Decision, PayoutSigner, PoolConfig, PoolError, Reason, Refusal, Rules, keeper::Keeper, rounds::Rounds,
     submitter::Submitter,
 };
 
@@ -27,6 +27,8 @@ pub struct Surroundings {
     pub disk: Arc<dyn Disk>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// What events do and what is to be done: [`Rules::MACHINE`].
+    pub rules: Rules,
 }
 
 /// A pool without threads: it moves only when it is told to, on a clock that its owner moves. It is the pool that

@@ -10,7 +10,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, broadcast, watch};
 
 use crate::{
-    Clock, PayoutSigner, PoolConfig, PoolError,
+    Clock, PayoutSigner, PoolConfig, PoolError, Rules,
     intake::Intake,
     metrics::PoolMetrics,
     retention::Retention,
@@ -43,6 +43,7 @@ pub(crate) struct Keeper {
     /// Held while books and shares are copied: no share goes meanwhile.
     pub(crate) backing_up: Mutex<()>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rules: Rules,
     pub(crate) stats: Mutex<Stats>,
     pub(crate) metrics: PoolMetrics,
     pub(crate) live: broadcast::Sender<LiveEvent>,
@@ -86,6 +87,7 @@ pub(crate) struct Parts {
     pub(crate) retention: Retention,
     pub(crate) submitter: Submitter,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rules: Rules,
 }
 
 impl OutsideView {
@@ -101,7 +103,8 @@ impl OutsideView {
 
 impl Keeper {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { config, node, signer, store, log, epoch, state, checkpoint, retention, submitter, clock } = parts;
+        let Parts { config, node, signer, store, log, epoch, state, checkpoint, retention, submitter, clock, rules } =
+            parts;
         let known = state.accounts().iter().map(|(_, key)| key);
         let intake = Intake::with_known(known);
         let (per_account_max, all_max) = (config.workers_per_account_max, config.workers_max);
@@ -132,6 +135,7 @@ impl Keeper {
             retention: Mutex::new(retention),
             backing_up: Mutex::default(),
             clock,
+            rules,
             stats: Mutex::new(stats),
             metrics: PoolMetrics::register(),
             live: broadcast::Sender::new(LIVE_EVENTS_KEPT),
@@ -181,7 +185,7 @@ impl Keeper {
         {
             let mut state = self.state.write();
             for event in events {
-                match state.apply(event, &self.shares) {
+                match (self.rules.apply)(&mut state, event, &self.shares) {
                     Ok(applied) => {
                         batch.rows.extend(rows_of(&state, &applied));
                         let (head, kind, bytes) = (applied.head, event.name(), applied.bytes.clone());
@@ -232,7 +236,7 @@ impl Keeper {
         let before = Checkpoint { head: state.head(), state: state.to_bytes()? };
         let event = state.checkpoint_event()?;
         let windows_from = state.windows_from(self.config.front_end);
-        let applied = state.apply(&event, &self.shares)?;
+        let applied = (self.rules.apply)(&mut state, &event, &self.shares)?;
         drop(state);
         let new = NewEvent { head: applied.head, kind: event.name(), bytes: applied.bytes };
         let batch = Batch { expected: writing.written, events: vec![new], rows: Vec::new(), checkpoint: Some(before) };

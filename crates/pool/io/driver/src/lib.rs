@@ -33,6 +33,7 @@ mod scan;
 mod trouble;
 
 mod intake;
+mod rules;
 mod source;
 mod submitter;
 mod templates;
@@ -52,5 +53,6 @@ pub use config::PoolConfig;
 pub use driven::{DrivenPool, Surroundings};
 pub use error::{BackupError, PoolError, Refusal, StoppedError};
 pub use pool::Pool;
+pub use rules::Rules;
 pub use signer::{PayoutSigner, SignerError};
 pub use stopped::StoppedPool;

@@ -11,7 +11,7 @@ use bq_primitives::BlockId;
 use bq_segments::{Disk, LogIdentity, LogOptions, RealDisk, ShareLog};
 
 use crate::{
-    PayoutSigner, PoolConfig, PoolError,
+    PayoutSigner, PoolConfig, PoolError, Rules,
     clock::SystemClock,
     driven::Surroundings,
     follow::Progress,
@@ -41,7 +41,11 @@ impl Keeper {
         let store = SqliteBooks::open(&config.data_dir.join("books.sqlite"), config.network, &node.genesis_id())?;
         let submitter = Submitter::start(Arc::clone(&node))?;
         let (store, disk) = (Box::new(store), Arc::new(RealDisk));
-        Self::open_with(config, Surroundings { node, signer, store, disk, clock: SystemClock::shared() }, submitter)
+        Self::open_with(
+            config,
+            Surroundings { node, signer, store, disk, clock: SystemClock::shared(), rules: Rules::MACHINE },
+            submitter,
+        )
     }
 
     /// As [`Keeper::open`], with whatever the pool stands on.
@@ -50,11 +54,11 @@ impl Keeper {
         surroundings: Surroundings,
         submitter: Submitter,
     ) -> Result<Self, PoolError> {
-        let Surroundings { node, signer, store, disk, clock } = surroundings;
+        let Surroundings { node, signer, store, disk, clock, rules } = surroundings;
         let terms = config.terms()?;
         let opened = opened(&config, node.as_ref(), signer.as_ref());
         let place = Place { data_dir: &config.data_dir, genesis: opened.genesis, front_end: config.front_end };
-        let ReadBooks { log, state, checkpoint, retention } = read_books(&config, store.as_ref(), disk, &place)?;
+        let ReadBooks { log, state, checkpoint, retention } = read_books(&config, store.as_ref(), disk, &place, rules)?;
         let epoch = BootEpoch(state.front_end(config.front_end).map_or(1, |head| head.epoch.0.saturating_add(1)));
         let log = Arc::new(log);
         let keeper = Self::new(Parts {
@@ -69,6 +73,7 @@ impl Keeper {
             retention,
             submitter,
             clock,
+            rules,
         });
         keeper.begin(&opened)?;
         keeper.take_in_tail()?;
@@ -147,6 +152,7 @@ fn read_books(
     store: &dyn BookStore,
     disk: Arc<dyn Disk>,
     place: &Place<'_>,
+    rules: Rules,
 ) -> Result<ReadBooks, PoolError> {
     let (mut state, first) = start_state(store)?;
     let checkpoint = state.head();
@@ -160,7 +166,7 @@ fn read_books(
     let log = open_shares(place, disk, told, options)?;
     verify_shares(config, store, &log)?;
     let shares = OwnShares(Arc::new(log));
-    replay(store, &mut state, first, &shares)?;
+    replay(store, &mut state, first, &shares, rules)?;
     let OwnShares(log) = shares;
     let log = Arc::into_inner(log).ok_or_else(|| PoolError::Inconsistent("the share log is in use".to_owned()))?;
     Ok(ReadBooks { log, state, checkpoint, retention })
@@ -186,6 +192,7 @@ pub(crate) fn replay(
     state: &mut State,
     first: LogNumber,
     shares: &OwnShares,
+    rules: Rules,
 ) -> Result<(), PoolError> {
     let mut next = first;
     loop {
@@ -197,7 +204,7 @@ pub(crate) fn replay(
             let number = next;
             let log_fault = |fault| PoolError::Log { number, fault };
             let event = Event::from_bytes(&stored.bytes).map_err(|error| log_fault(error.into()))?;
-            let applied = state.apply(&event, shares).map_err(log_fault)?;
+            let applied = (rules.apply)(state, &event, shares).map_err(log_fault)?;
             if applied.head != stored.head {
                 return Err(log_fault(Fault::Invariant(number, "it does not continue the hash chain".to_owned())));
             }

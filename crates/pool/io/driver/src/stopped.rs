@@ -13,7 +13,7 @@ use bq_primitives::{BlockId, Network};
 use bq_segments::{ForfeitError, LogIdentity, RealDisk, forfeit};
 
 use crate::{
-    BackupError, PoolError, StoppedError,
+    BackupError, PoolError, Rules, StoppedError,
     audit::{Findings, audit},
     backup::{self, Owner},
     clock::{Clock as _, SystemClock},
@@ -63,7 +63,7 @@ impl StoppedPool {
         let log = open_shares(&self.place(), Arc::new(RealDisk), told, log_options())?;
         let holes = log.status().holes;
         let shares = OwnShares(Arc::new(log));
-        replay(&store, &mut state, first, &shares)?;
+        replay(&store, &mut state, first, &shares, Rules::MACHINE)?;
         let known = self.told_holes(&store)?;
         let untold: Vec<_> = holes.into_iter().filter(|hole| !known.contains(hole)).collect();
         if let (Err(error), true) = (&given_up, untold.is_empty()) {

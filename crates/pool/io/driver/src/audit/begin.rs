@@ -47,7 +47,7 @@ impl Audit {
             }
         }
         let named = store.read(start.head.number.next(), 1)?;
-        if !named.iter().any(|stored| matches!(Event::from_bytes(&stored.bytes), Ok(Event::Checkpoint(_)))) {
+        if !named.iter().any(|stored| matches!(Event::from_bytes(&stored.bytes), Ok(Event::Checkpoint { .. }))) {
             self.fault(format!("no event names the checkpoint at event {}", start.head.number));
         }
         match State::from_bytes(&start.state) {

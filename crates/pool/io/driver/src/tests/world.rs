@@ -23,8 +23,8 @@ use super::{
     fake_node::FakeNode,
 };
 use crate::{
-    PayoutSigner, PoolConfig, PoolError, SignerError, Surroundings, SystemClock, follow::Progress, keeper::Keeper,
-    submitter::Submitter,
+    PayoutSigner, PoolConfig, PoolError, Rules, SignerError, Surroundings, SystemClock, follow::Progress,
+    keeper::Keeper, submitter::Submitter,
 };
 
 pub(crate) const POOL_KEY: KeyHash = KeyHash([0xaa; 32]);
@@ -172,7 +172,7 @@ impl World {
         let submitter = Submitter::inline(Arc::clone(&node));
         let signer = Arc::new(FakeSigner(self.key));
         let clock = Arc::new(SystemClock::start());
-        let surroundings = Surroundings { node, signer, store, disk, clock };
+        let surroundings = Surroundings { node, signer, store, disk, clock, rules: Rules::MACHINE };
         let keeper = Keeper::open_with(self.config.clone(), surroundings, submitter)?;
         self.keeper = Some(keeper);
         Ok(())
