@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use bq_chain_api::SubmitBlockError;
 use bq_mining_message::{AuthorizeError, RecordShareError, Share, SharePosition, ShareSequence};
@@ -17,7 +17,12 @@ pub(crate) struct Intake {
     new_keys: Vec<(ShareSequence, KeyHash)>,
     /// Blocks that were found and are not told yet.
     found: BTreeMap<BlockId, Found>,
+    /// Blocks that were told, and where their own shares lie; the newest ones, oldest first.
+    told: VecDeque<(BlockId, ShareSequence)>,
 }
+
+/// A miner may hand the share of a block in again until its job is forgotten, which a few blocks later is the case.
+const TOLD_BLOCKS_KEPT: usize = 1024;
 
 /// A found block on its way into the books.
 #[derive(Clone, Debug)]
@@ -61,7 +66,25 @@ impl Intake {
     }
 
     pub(crate) fn told(&mut self, id: &BlockId) {
-        self.found.remove(id);
+        let sequence = self.found.remove(id).and_then(|found| found.sequence);
+        self.told.extend(sequence.map(|sequence| (*id, sequence)));
+        while self.told.len() > TOLD_BLOCKS_KEPT {
+            self.told.pop_front();
+        }
+    }
+
+    /// Where the own share of a block lies, once it is written.
+    fn written(&self, id: &BlockId) -> Option<ShareSequence> {
+        let told = || self.told.iter().find(|(told, _)| told == id).map(|(_, sequence)| *sequence);
+        self.found.get(id).and_then(|found| found.sequence).or_else(told)
+    }
+
+    fn wrote(&mut self, id: &BlockId, position: SharePosition) {
+        if let Some(found) = self.found.get_mut(id) {
+            found.unwritten = None;
+            found.sequence = Some(position.sequence);
+            found.candidate.winning = Winning::Share(position);
+        }
     }
 }
 
@@ -79,14 +102,14 @@ impl Keeper {
     /// Hands the block to the node, whatever else is full or failing, and writes the share.
     pub(crate) fn record(&self, share: &Share, block: Option<Block>) -> Result<(), RecordShareError> {
         if let Some(block) = block {
+            if self.intake.lock().written(&block.id()).is_some() {
+                // Its miner was told that there is no room, and then there was: it is booked, and sent again.
+                return Ok(());
+            }
             self.found(block, share);
         }
-        let block_id = share.block_id;
         match self.append(share) {
-            Ok(sequence) => {
-                if let Some(id) = block_id {
-                    self.wrote_block_share(&id, sequence);
-                }
+            Ok(_) => {
                 self.stats.lock().accept(self.uptime_secs(), share);
                 self.look_now.notify_one();
                 Ok(())
@@ -98,11 +121,20 @@ impl Keeper {
         }
     }
 
+    /// Writes a share, that of a block once only.
     fn append(&self, share: &Share) -> Result<ShareSequence, AppendError> {
-        // One lock over both: the books must not be told of a share before its key is known here.
+        // One lock over all: the books must not be told of a share before its key is known here, and whoever finds room for the
+        // share of a block first is the only one.
         let mut intake = self.intake.lock();
+        let written = share.block_id.and_then(|id| intake.written(&id));
+        if let Some(sequence) = written {
+            return Ok(sequence);
+        }
         let sequence = self.log.append(share)?;
         intake.note(sequence, share.payee);
+        if let Some(id) = share.block_id {
+            intake.wrote(&id, SharePosition { front_end: self.config.front_end, sequence });
+        }
         Ok(sequence)
     }
 
@@ -115,29 +147,10 @@ impl Keeper {
         self.submitter.submit(block);
     }
 
-    fn wrote_block_share(&self, id: &BlockId, sequence: ShareSequence) {
-        if let Some(found) = self.intake.lock().found.get_mut(id) {
-            found.unwritten = None;
-            found.sequence = Some(sequence);
-            found.candidate.winning = Winning::Share(SharePosition { front_end: self.config.front_end, sequence });
-        }
-    }
-
     /// Shares of blocks that could not be written when they were found: there may be room now.
     pub(crate) fn write_owed_shares(&self) -> Result<(), AppendError> {
-        let owed: Vec<(BlockId, Share)> = {
-            let intake = self.intake.lock();
-            intake.found.iter().filter_map(|(id, found)| Some((*id, found.unwritten.clone()?))).collect()
-        };
-        for (id, share) in owed {
-            // The submitting thread may just have written it.
-            let is_owed = self.intake.lock().found.get(&id).is_some_and(|found| found.unwritten.is_some());
-            if is_owed {
-                let sequence = self.append(&share)?;
-                self.wrote_block_share(&id, sequence);
-            }
-        }
-        Ok(())
+        let owed: Vec<Share> = self.intake.lock().found.values().filter_map(|found| found.unwritten.clone()).collect();
+        owed.iter().try_for_each(|share| self.append(share).map(drop))
     }
 
     /// A block as the log is told of it; `key` is the pool's.

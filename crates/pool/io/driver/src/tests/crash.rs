@@ -86,6 +86,27 @@ fn whatever_the_moment_nothing_is_lost_or_doubled() {
     }
 }
 
+/// Its miner was told to come again, and does when the share is written already, told or not.
+#[test]
+fn the_share_of_a_block_is_written_once_however_often_it_is_handed_in() {
+    let death = Death::default();
+    let world = World::dying(|_| {}, &death);
+    world.mine_share(1, 500);
+    world.settle();
+    death.set_full(true);
+    let (block, share) = world.sealed(share_to(key(1), 300));
+    let hand_in = || world.keeper().record(&share, Some(block.clone()));
+    assert!(hand_in().is_err());
+    death.set_full(false);
+    world.keeper().write_owed_shares().expect("there is room");
+    hand_in().expect("it is booked");
+    world.settle();
+    hand_in().expect("it is booked");
+    world.settle();
+    assert_eq!(world.shares_in_log(), 2);
+    world.check_books(&[1]);
+}
+
 #[test]
 fn a_full_disk_stops_shares_and_nothing_else_and_goes_by_itself() {
     let death = Death::default();

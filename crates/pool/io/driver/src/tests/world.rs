@@ -11,7 +11,8 @@ use bq_ledger::LedgerAccount;
 use bq_mining_message::{RecordShareError, Share, ShareSequence};
 use bq_pool_machine::{Commitment, PayoutState};
 use bq_primitives::{
-    Address, Algorithm, BlockId, KeyHash, NetworkDifficulty, ShareDifficulty, Transaction, TxOut, Witness, WorkerName,
+    Address, Algorithm, Block, BlockId, KeyHash, NetworkDifficulty, ShareDifficulty, Transaction, TxOut, Witness,
+    WorkerName,
 };
 use bq_segments::RealDisk;
 use std::time::Duration;
@@ -198,13 +199,18 @@ impl World {
     }
 
     pub(crate) fn try_block(&self, share: Share) -> (BlockId, Result<(), RecordShareError>) {
+        let (block, share) = self.sealed(share);
+        (block.id(), self.keeper().record(&share, Some(block)))
+    }
+
+    /// A block on the tip, and the share that found it.
+    pub(crate) fn sealed(&self, share: Share) -> (Block, Share) {
         let mut coinbase_data = self.config.pool_tag.clone();
         coinbase_data.extend(Commitment(self.keeper().written()).to_bytes(&COMMITMENT_KEY));
         let template = self.node.template(&TemplateRequest { payout: self.key, coinbase_data }).expect("a template");
         let block = self.node.seal(&template, share.algorithm);
-        let id = block.id();
-        let share = Share { block_id: Some(id), ..share };
-        (id, self.keeper().record(&share, Some(block)))
+        let share = Share { block_id: Some(block.id()), ..share };
+        (block, share)
     }
 
     /// What the thread that keeps the books does, until nothing moves.
