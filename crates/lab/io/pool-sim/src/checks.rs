@@ -11,7 +11,7 @@ use crate::{
     chain::MATURITY,
     model::{Model, Start},
     signer::POOL,
-    world::{MINERS, PAYOUT_MIN, World, miner},
+    world::{PARTIES, PAYOUT_MIN, World, is_miner},
 };
 
 /// Coins from strangers below this are left alone.
@@ -85,9 +85,8 @@ impl World {
         }
         let payouts: BTreeSet<TxId> = pool.look(|state| state.payouts().map(|payout| payout.planned.txid).collect());
         let net = self.net.lock();
-        let pays_miner = |key: KeyHash| (1..=MINERS).any(|number| miner(number) == key);
         for transaction in net.ours.transactions().filter(|transaction| !transaction.is_coinbase()) {
-            let pays = transaction.outputs.iter().any(|output| pays_miner(output.key_hash));
+            let pays = transaction.outputs.iter().any(|output| is_miner(&output.key_hash));
             if pays && !payouts.contains(&transaction.txid()) {
                 return Err(format!("transaction {} pays miners and is not in the books", transaction.txid()));
             }
@@ -167,12 +166,13 @@ impl World {
     /// Everybody is paid what the slow model says, and nobody twice.
     pub(crate) fn check_end(&mut self) -> Result<(), String> {
         self.check_step()?;
+        self.check_fairness()?;
         self.check_shares(None)?;
         let earned = self.earned()?;
         let Some(pool) = &self.pool else { return Err("the pool does not run".to_owned()) };
         let received = self.received();
         // Each block leaves a residue below one atom per party, and a later one of its lane may pay it.
-        let slack = self.matured.len() as u64 * u64::from(MINERS + 1);
+        let slack = self.matured.len() as u64 * PARTIES;
         pool.look(|state| {
             for payout in state.payouts() {
                 if !matches!(payout.state, PayoutState::Final | PayoutState::Void) {
@@ -275,7 +275,7 @@ impl World {
     pub(crate) fn figures(&self) -> Vec<(&'static str, u64)> {
         let Some(pool) = &self.pool else { return Vec::new() };
         let received = self.received();
-        let paid = (1..=MINERS).map(|number| received.get(&miner(number)).copied().unwrap_or(0)).sum();
+        let paid = received.iter().filter(|(key, _)| is_miner(key)).map(|(_, amount)| amount).sum();
         pool.look(|state| {
             let payouts = |of: PayoutState| state.payouts().filter(|payout| payout.state == of).count() as u64;
             vec![

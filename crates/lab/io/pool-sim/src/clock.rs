@@ -25,6 +25,11 @@ impl SimClock {
         self.off_ms.fetch_add(by_ms, Ordering::Relaxed);
     }
 
+    /// Milliseconds since 1970, had nobody set the clock since the start.
+    pub(crate) fn started_ms(&self) -> u64 {
+        START_MS.saturating_add(self.now_ms.load(Ordering::Relaxed))
+    }
+
     pub(crate) fn story_secs(&self) -> u64 {
         self.now_ms.load(Ordering::Relaxed) / 1000
     }
@@ -32,8 +37,7 @@ impl SimClock {
 
 impl Clock for SimClock {
     fn unix_ms(&self) -> u64 {
-        let true_ms = START_MS.saturating_add(self.now_ms.load(Ordering::Relaxed));
-        true_ms.saturating_add_signed(self.off_ms.load(Ordering::Relaxed))
+        self.started_ms().saturating_add_signed(self.off_ms.load(Ordering::Relaxed))
     }
 
     fn running(&self) -> Duration {

@@ -2,18 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bq_mining_message::Share;
-use bq_primitives::{Algorithm, Height, NetworkDifficulty, ShareDifficulty, Transaction, Witness, WorkerName};
+use bq_primitives::{Height, Transaction, Witness};
 
 use crate::{
     chain::MATURITY,
-    node::{STRANGER, output},
+    mining::RIGS,
+    node::{NETWORK_DIFFICULTY, STRANGER, output},
     signer::POOL,
-    world::{Backup, MINERS, World, miner},
+    world::{Backup, MINERS, World},
 };
-
-/// Expected hashes of a block.
-const NETWORK_DIFFICULTY: u64 = 1000;
 
 /// Deeper than ordinary reorganisations reach.
 const BURIED: u32 = 3;
@@ -52,9 +49,11 @@ impl World {
 
     /// Miners hand in shares; by lottery one may be a block.
     pub(crate) fn mine_shares(&mut self) {
-        if self.template.is_none() || !self.one_in(4) {
-            self.template = self.pool.as_ref().and_then(|pool| pool.template().ok().flatten()).or(self.template.take());
+        // Front ends of a new life have no old work.
+        if self.template.is_none() || !self.one_in(4) || !self.front.has_work() {
+            self.refresh_work();
         }
+        self.hand_in_again();
         for _ in 0..self.rng.between(1, 6) {
             self.mine_share();
         }
@@ -62,25 +61,9 @@ impl World {
 
     fn mine_share(&mut self) {
         let number = self.rng.between(1, MINERS.into()) as u8;
-        let algorithm = if number.is_multiple_of(3) { Algorithm::RandomX } else { Algorithm::Sha256d };
-        let difficulty = [7, 50, 110, 300][self.below(4) as usize];
-        let is_block = self.below(NETWORK_DIFFICULTY) < difficulty;
-        let Some(template) = self.template.clone() else { return };
-        let block = is_block.then(|| self.net.lock().seal(&template, algorithm)).flatten();
-        let share = Share {
-            algorithm,
-            payee: miner(number),
-            worker: WorkerName::default(),
-            difficulty: ShareDifficulty::from_hashes(difficulty),
-            network_difficulty: NetworkDifficulty::from_hashes(NETWORK_DIFFICULTY.into()),
-            height: template.height,
-            time_ms: 0,
-            block_id: block.as_ref().map(bq_primitives::Block::id),
-        };
-        if block.is_some() {
-            self.tell(format!("miner {number} finds a block at height {}", template.height.0));
-        }
-        self.record(share, block);
+        let rig = self.below(RIGS.len() as u64) as usize;
+        let is_block = self.below(NETWORK_DIFFICULTY) < RIGS[rig];
+        self.machine_finds(number, rig, is_block);
     }
 
     pub(crate) fn foreign_blocks(&mut self, count: u32) {

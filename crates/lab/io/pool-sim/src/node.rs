@@ -20,6 +20,8 @@ use crate::{
 pub(crate) const NETWORK: Network = Network::Regtest;
 /// What every block pays.
 pub(crate) const SUBSIDY: u64 = 5_000_000_000;
+/// Expected lots of a block.
+pub(crate) const NETWORK_DIFFICULTY: u64 = 1000;
 /// Who mines what the pool does not.
 pub(crate) const STRANGER: KeyHash = KeyHash([0xee; 32]);
 
@@ -95,12 +97,6 @@ impl Net {
         self.ours = Chain::new(genesis());
         self.resyncing = Some(1);
     }
-
-    /// A block sealed from a template.
-    pub(crate) fn seal(&mut self, template: &Template, algorithm: Algorithm) -> Option<Block> {
-        self.sealed += 1;
-        template.seal(seal(algorithm, self.sealed))
-    }
 }
 
 /// Blocks of the best chain that the other side does not know.
@@ -173,8 +169,8 @@ impl NodeApi for SimNode {
             transactions.extend(net.ours.mempool.iter().cloned());
             let works = Algorithm::ALL.map(|algorithm| TemplateWork {
                 header: header(parent_id, height, algorithm),
-                target: Target::MAX,
-                key: PowKey::Sha256d,
+                target: block_target(),
+                key: key(algorithm),
             });
             Ok(Template {
                 parent_id,
@@ -280,6 +276,20 @@ impl futures_core::Stream for Never {
         _: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Option<TipSummary>> {
         std::task::Poll::Pending
+    }
+}
+
+/// What the hash of a block must not exceed.
+pub(crate) fn block_target() -> Target {
+    // One in so many lots, and a network difficulty of exactly that.
+    Target(U256::MAX / U256::from(NETWORK_DIFFICULTY) - U256::ONE)
+}
+
+fn key(algorithm: Algorithm) -> PowKey {
+    match algorithm {
+        Algorithm::Sha256d => PowKey::Sha256d,
+        Algorithm::RandomX => PowKey::RandomX(BlockId([9; 32])),
+        Algorithm::Ethash => PowKey::Ethash(0),
     }
 }
 

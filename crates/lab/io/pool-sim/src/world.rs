@@ -9,7 +9,7 @@ use bq_chain_api::Template;
 use bq_mining_message::{Share, ShareSequence};
 use bq_pool::{DrivenPool, PoolConfig, Rules, Surroundings};
 use bq_pool_machine::Candidate;
-use bq_primitives::{Amount, Block, BlockId, Height, KeyHash};
+use bq_primitives::{Amount, BlockId, Height, KeyHash};
 use bq_sim::Rng;
 use parking_lot::Mutex;
 use tempfile::TempDir;
@@ -19,7 +19,12 @@ use crate::{
     clock::SimClock,
     death::Death,
     disk::{Platter, SimDisk},
+    front::{Counts, Front},
+    hostile::{HOSTILE, Held, hostile_machines},
+    machine::Machine,
+    mining::{OwedAgain, Tally, honest_machines},
     node::{NETWORK, Net, SimNode},
+    proofs::Proofs,
     signer::SimSigner,
     store::SimStore,
 };
@@ -30,6 +35,9 @@ pub(crate) const FINAL_DEPTH: u32 = 6;
 pub(crate) const PAYOUT_MIN: u64 = 100_000_000;
 /// How many miners there are; their keys repeat their numbers.
 pub(crate) const MINERS: u8 = 8;
+
+/// Everybody whom a block can leave a residue: honest and hostile miners, and the pool.
+pub(crate) const PARTIES: u64 = MINERS as u64 + 8 + 1;
 
 /// A pool, its miners, its operator and the rest of the world.
 pub(crate) struct World {
@@ -42,7 +50,18 @@ pub(crate) struct World {
     pub(crate) pool: Option<DrivenPool>,
     pub(crate) folder: TempDir,
     pub(crate) template: Option<Arc<Template>>,
-    /// Every share that was ever handed on, by its serial number, and whether that was acknowledged.
+    /// A second stream of luck, for wires, machines and hostile miners: what the first one draws stays the same story.
+    pub(crate) lots: Rng,
+    /// How often the pool was started.
+    boots: u64,
+    pub(crate) front: Front,
+    /// The honest miners' first, then the hostile ones'.
+    pub(crate) machines: Vec<Machine>,
+    pub(crate) proofs: Proofs,
+    pub(crate) owed_again: Vec<OwedAgain>,
+    pub(crate) held: Option<Held>,
+    pub(crate) tally: Tally,
+    /// Every share that was ever handed on, by its serial number, and whether its client saw it acknowledged.
     pub(crate) shares: BTreeMap<u64, (Share, bool)>,
     /// Blocks of the pool that were mature in the books at some time: their miners keep what they earned.
     pub(crate) matured: BTreeMap<BlockId, Candidate>,
@@ -69,6 +88,11 @@ pub(crate) fn miner(number: u8) -> KeyHash {
     KeyHash([number; 32])
 }
 
+/// Somebody who may be owed something, honest or not.
+pub(crate) fn is_miner(key: &KeyHash) -> bool {
+    (1..=MINERS).chain(HOSTILE).any(|number| miner(number) == *key)
+}
+
 pub(crate) fn atoms(amount: u64) -> Amount {
     Amount::from_atoms(amount).unwrap_or(Amount::MAX)
 }
@@ -78,16 +102,25 @@ impl World {
         // In memory where the system has such a folder: thousands of synced commits need no real disk.
         let memory = std::path::Path::new("/dev/shm");
         let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+        let clock = Arc::<SimClock>::default();
         let mut world = Self {
             plan,
             rng: Rng::seeded(seed, 0),
-            clock: Arc::default(),
+            clock: Arc::clone(&clock),
             net: Arc::new(Mutex::new(Net::new())),
             platter: Arc::default(),
             death: Arc::default(),
             pool: None,
             folder: folder.map_err(|error| error.to_string())?,
             template: None,
+            lots: Rng::seeded(seed, 1),
+            boots: 0,
+            front: Front::new(0),
+            machines: honest_machines().into_iter().chain(hostile_machines()).collect(),
+            proofs: Proofs::default(),
+            owed_again: Vec::new(),
+            held: None,
+            tally: Tally::default(),
             shares: BTreeMap::new(),
             matured: BTreeMap::new(),
             matured_unwritten: BTreeMap::new(),
@@ -105,6 +138,7 @@ impl World {
         self.pool = None;
         self.matured_unwritten.clear();
         self.death = Arc::default();
+        self.restart_front();
         let pool = self.try_open().map_err(|error| format!("the pool does not start: {error}"))?;
         self.pool = Some(pool);
         Ok(())
@@ -168,6 +202,7 @@ impl World {
         let pause = self.rng.between(10, 560);
         self.clock.pass(Duration::from_secs(pause));
         self.happen()?;
+        self.hostile_act();
         self.revive()?;
         if !self.one_in(4) {
             self.rounds(4)?;
@@ -176,6 +211,7 @@ impl World {
             self.operator_looks();
         }
         self.revive()?;
+        self.check_proofs()?;
         self.check_step()
     }
 
@@ -222,20 +258,17 @@ impl World {
         head.map_or(ShareSequence::FIRST, |head| head.next)
     }
 
-    /// Hands a share on, as a front end does, and remembers what it was told.
-    pub(crate) fn record(&mut self, mut share: Share, block: Option<Block>) {
-        let serial = self.shares.len() as u64 + 1;
-        // Informational to the pool; here it names the share.
-        share.time_ms = serial;
-        let Some(pool) = &self.pool else { return };
-        let planted = serial.is_multiple_of(16).then_some(self.plan.planted).flatten();
-        let outcome = match planted {
-            Some(Planted::ShareTwice) => pool.record(&share, None).and_then(|()| pool.record(&share, block)),
-            Some(Planted::AcknowledgedUnwritten) if block.is_none() => Ok(()),
-            Some(Planted::WrongPayee) => pool.record(&Share { payee: miner(1), ..share.clone() }, block),
-            _ => pool.record(&share, block),
-        };
-        self.shares.insert(serial, (share, outcome.is_ok()));
+    /// What front ends of all lives did.
+    pub(crate) fn front_counts(&self) -> Counts {
+        self.tally.front.plus(self.front.counts)
+    }
+
+    /// Front end and pool are one process: no connection outlives it.
+    fn restart_front(&mut self) {
+        self.boots += 1;
+        self.tally.front = self.front_counts();
+        self.front = Front::new(self.boots);
+        self.machines.iter_mut().for_each(|machine| machine.line = None);
     }
 
     pub(crate) fn our_height(&self) -> u32 {
@@ -245,6 +278,7 @@ impl World {
 
     pub(crate) fn into_story(mut self) -> PoolStory {
         self.story.figures = self.figures();
+        self.story.figures.extend(self.mining_figures());
         self.story
     }
 }

@@ -1,0 +1,245 @@
+//! The front end of one life of the pool: the real sessions and the real judge behind wires of bytes, driven as the driver of
+//! `bq-front` drives them, with a queue of proofs where that has threads.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::IpAddr,
+    sync::Arc,
+};
+
+use bq_chain_api::Template;
+use bq_mining_message::AuthorizeError;
+use bq_primitives::{Algorithm, KeyHash, ShareDifficulty, WorkerName, tagged_hash};
+use bq_share::{
+    BanPolicy, Bans, ExtranonceAllocator, ExtranoncePrefix, JudgePolicy, Peer, ShareCandidate, Strike, TimeMs, Verdict,
+};
+use bq_stratum_v1::{
+    JobTemplate, LineBuffer, LineTooLong, LoginOutcome, Output, Session, SessionPolicy, SessionSeed, VardiffPolicy,
+};
+
+/// Names a connection within one life of the pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ConnectionId(pub(crate) u64);
+
+/// Asks the pool who a miner is.
+pub(crate) type Authorize<'a> = &'a dyn Fn(&str) -> Result<KeyHash, AuthorizeError>;
+
+pub(crate) struct Front {
+    policy: Arc<SessionPolicy>,
+    seed: [u8; 32],
+    opened: u64,
+    allocator: ExtranonceAllocator,
+    bans: Bans,
+    connections: BTreeMap<ConnectionId, Connection>,
+    work: [Option<Arc<JobTemplate>>; Algorithm::COUNT],
+    /// Proofs that wait to be looked at, in the order in which they came.
+    queue: VecDeque<(ConnectionId, Box<ShareCandidate>)>,
+    remembered: BTreeMap<(Algorithm, KeyHash, WorkerName), ShareDifficulty>,
+    pub(crate) counts: Counts,
+}
+
+/// Figures of a front end.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) admitted: u64,
+    pub(crate) turned_away: u64,
+    pub(crate) closed: u64,
+    pub(crate) refused: u64,
+}
+
+impl Counts {
+    pub(crate) const fn plus(self, other: Self) -> Self {
+        Self {
+            admitted: self.admitted + other.admitted,
+            turned_away: self.turned_away + other.turned_away,
+            closed: self.closed + other.closed,
+            refused: self.refused + other.refused,
+        }
+    }
+}
+
+struct Connection {
+    session: Session,
+    lines: LineBuffer,
+    algorithm: Algorithm,
+    peer: Peer,
+    prefix: ExtranoncePrefix,
+    /// Bytes for the client.
+    out: Vec<u8>,
+    is_closed: bool,
+}
+
+/// A session may be idle for long: shares are hours apart here.
+const IDLE_MS: u64 = 6 * 3_600_000;
+/// A fresh job goes out this often at least.
+const REFRESH_MS: u64 = 600_000;
+
+impl Front {
+    /// A front end that was started just now; `boot` says for the how manieth time.
+    pub(crate) fn new(boot: u64) -> Self {
+        let seed = tagged_hash("BQ/lottery/front", &[&boot.to_le_bytes()]);
+        let vardiff = VardiffPolicy {
+            start: ShareDifficulty::from_hashes(50),
+            // A share may be as hard as a block here: miners choose what they like.
+            cap_divisor: 1,
+            ..VardiffPolicy::default()
+        };
+        let judge = JudgePolicy::default();
+        let policy =
+            SessionPolicy { vardiff, judge, idle_ms: IDLE_MS, job_refresh_ms: REFRESH_MS, ..SessionPolicy::default() };
+        Self {
+            policy: Arc::new(policy),
+            seed,
+            opened: 0,
+            allocator: ExtranonceAllocator::new(1, words(&seed, u64::MAX)[0]),
+            bans: Bans::new(BanPolicy::default()),
+            connections: BTreeMap::new(),
+            work: [const { None }; Algorithm::COUNT],
+            queue: VecDeque::new(),
+            remembered: BTreeMap::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    pub(crate) fn has_work(&self) -> bool {
+        self.work.iter().any(Option::is_some)
+    }
+
+    /// Lets a client in.
+    pub(crate) fn admit(&mut self, now: TimeMs, algorithm: Algorithm, address: IpAddr) -> Option<ConnectionId> {
+        let peer = Peer::of(address);
+        if self.bans.is_banned(now, peer) {
+            self.counts.turned_away += 1;
+            return None;
+        }
+        let prefix = self.allocator.allocate()?;
+        self.opened += 1;
+        self.counts.admitted += 1;
+        let id = ConnectionId(self.opened);
+        let mut session = Session::new(now, algorithm, Arc::clone(&self.policy), self.session_seed(prefix));
+        session.handle_template(now, self.work[algorithm.index()].clone());
+        let lines = LineBuffer::default();
+        let connection = Connection { session, lines, algorithm, peer, prefix, out: Vec::new(), is_closed: false };
+        self.connections.insert(id, connection);
+        Some(id)
+    }
+
+    fn session_seed(&self, prefix: ExtranoncePrefix) -> SessionSeed {
+        let [session_id, first_job_id, ..] = words(&self.seed, self.opened);
+        SessionSeed { session_id, first_job_id, prefix }
+    }
+
+    /// The newest template reaches every connection.
+    pub(crate) fn hand_out(&mut self, now: TimeMs, template: &Template) {
+        for algorithm in Algorithm::ALL {
+            self.work[algorithm.index()] = JobTemplate::of_block(template, algorithm).map(Arc::new);
+        }
+        for connection in self.connections.values_mut() {
+            connection.session.handle_template(now, self.work[connection.algorithm.index()].clone());
+        }
+    }
+
+    /// Time passed for everybody.
+    pub(crate) fn tick(&mut self, now: TimeMs) {
+        let due = |connection: &&mut Connection| now >= connection.session.next_timeout();
+        self.connections.values_mut().filter(due).for_each(|connection| connection.session.handle_timeout(now));
+    }
+
+    /// Bytes came from the client: whole lines go to its session, as many as it takes now.
+    pub(crate) fn read(&mut self, now: TimeMs, id: ConnectionId, bytes: &[u8], authorize: Authorize<'_>) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        connection.lines.push(bytes);
+        self.carry_out(now, id, authorize);
+        while self.take_line(now, id) {
+            self.carry_out(now, id, authorize);
+        }
+    }
+
+    /// Hands the session one line, if there is one and it takes one now.
+    fn take_line(&mut self, now: TimeMs, id: ConnectionId) -> bool {
+        let Some(Connection { session, lines, is_closed: false, .. }) = self.connections.get_mut(&id) else {
+            return false;
+        };
+        if session.reads_at().is_none_or(|at| now < at) {
+            return false;
+        }
+        match lines.next_line() {
+            Ok(Some(line)) => session.handle_line(now, line),
+            Ok(None) => return false,
+            Err(LineTooLong) => session.handle_oversize_line(),
+        }
+        true
+    }
+
+    /// Carries out what a session wants.
+    pub(crate) fn carry_out(&mut self, now: TimeMs, id: ConnectionId, authorize: Authorize<'_>) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        while let Some(output) = connection.session.poll_output() {
+            match output {
+                Output::Send(frame) => connection.out.extend(frame.bytes),
+                Output::Authorize { ticket, address, worker } => {
+                    let outcome = match authorize(&address) {
+                        Ok(payee) => {
+                            let remembered = self.remembered.get(&(connection.algorithm, payee, worker)).copied();
+                            LoginOutcome::Granted { payee, remembered }
+                        }
+                        Err(error) => LoginOutcome::from(&error),
+                    };
+                    connection.session.handle_login(now, ticket, outcome);
+                }
+                Output::Share(candidate) => self.queue.push_back((id, candidate)),
+                Output::Rejected { strike, .. } => {
+                    self.counts.refused += 1;
+                    if let Some(strike) = strike {
+                        self.bans.strike(now, connection.peer, strike);
+                    }
+                }
+                Output::Close(reason) => {
+                    connection.is_closed = true;
+                    self.counts.closed += 1;
+                    if reason.is_misbehavior() {
+                        self.bans.strike(now, connection.peer, Strike::Misbehaved);
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The next proof to be looked at. Its connection may be gone by now: it counts all the same.
+    pub(crate) fn next_proof(&mut self) -> Option<(ConnectionId, Box<ShareCandidate>)> {
+        self.queue.pop_front()
+    }
+
+    /// The verdict on a proof reaches its session.
+    pub(crate) fn answer(&mut self, now: TimeMs, id: ConnectionId, candidate: &ShareCandidate, verdict: Verdict) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        if let Verdict::Accepted { .. } = verdict {
+            self.bans.accept(now, connection.peer);
+        }
+        connection.session.handle_verdict(now, candidate.ticket, verdict);
+    }
+
+    /// Bytes for the client, and whether the connection ends with them.
+    pub(crate) fn take_bytes(&mut self, id: ConnectionId) -> (Vec<u8>, bool) {
+        match self.connections.get_mut(&id) {
+            Some(connection) => (std::mem::take(&mut connection.out), connection.is_closed),
+            None => (Vec::new(), true),
+        }
+    }
+
+    /// The connection is gone.
+    pub(crate) fn hang_up(&mut self, id: ConnectionId) {
+        let Some(Connection { session, algorithm, prefix, .. }) = self.connections.remove(&id) else { return };
+        self.allocator.release(prefix);
+        if let (Some((payee, worker)), Some(difficulty)) = (session.miner(), session.settled_difficulty()) {
+            self.remembered.insert((algorithm, payee, worker.clone()), difficulty);
+        }
+    }
+}
+
+/// Words that cannot be guessed without the seed.
+fn words(seed: &[u8; 32], number: u64) -> [u32; 8] {
+    let hash = tagged_hash("BQ/lottery/session", &[seed, &number.to_le_bytes()]);
+    std::array::from_fn(|index| u32::from_le_bytes([0, 1, 2, 3].map(|byte| hash[4 * index + byte])))
+}
