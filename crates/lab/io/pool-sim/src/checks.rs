@@ -145,6 +145,7 @@ impl World {
         self.tell("all faults end");
         self.death.disarm();
         self.death.set_full(false);
+        self.speed.set_slow(std::time::Duration::ZERO);
         {
             let mut net = self.net.lock();
             net.is_linked = true;

@@ -1,8 +1,10 @@
 //! Where proofs are judged and booked, as the verification threads of a front end do it: one after the other here.
 
+use std::time::Duration;
+
 use bq_mining_message::Share;
-use bq_pool::DrivenPool;
-use bq_primitives::Block;
+use bq_pool::{Clock as _, DrivenPool};
+use bq_primitives::{Block, BlockId};
 use bq_share::{Evaluator as _, Proven, Reject, ShareCandidate, Verdict, prove};
 
 use crate::{
@@ -40,7 +42,9 @@ impl World {
         let Some(pool) = &self.pool else { return Verdict::Rejected(Reject::Busy) };
         let block_id = share.block_id;
         let planted = serial.is_multiple_of(16).then_some(self.plan.planted).flatten();
+        let began = self.clock.running();
         let is_booked = hand_on(pool, &share, block, planted);
+        self.check_submitted(block_id, began);
         self.shares.entry(serial).or_insert_with(|| (share.clone(), false));
         if is_booked {
             self.proofs.note_booked(serial, candidate, &share);
@@ -50,6 +54,17 @@ impl World {
             self.proofs.in_doubt.insert(share.payee);
         }
         Verdict::Rejected(Reject::Busy)
+    }
+
+    /// A block goes to the node before anything is written, however slow the disk is.
+    fn check_submitted(&mut self, block_id: Option<BlockId>, found: Duration) {
+        let Some(id) = block_id else { return };
+        let submitted = self.net.lock().submitted.get(&id).copied();
+        if submitted.is_none_or(|submitted| submitted > found) {
+            self.proofs.complain(format!("block {id} was not handed to the node at once"));
+        }
+        let waited = self.clock.running().saturating_sub(found);
+        self.tally.waited_max = self.tally.waited_max.max(waited);
     }
 }
 

@@ -4,14 +4,18 @@ use std::{
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use bq_segments::{Disk, FolderLock, SegmentFile};
 use bq_sim::Rng;
 use parking_lot::Mutex;
 
-use crate::death::Death;
+use crate::{clock::SimClock, death::Death};
 
 /// What lies on the platter; it outlives every life of the pool.
 #[derive(Clone, Debug, Default)]
@@ -72,6 +76,38 @@ pub(crate) struct SimDisk {
     pub(crate) death: Arc<Death>,
     /// The disk says that it synced and did not: a planted bug.
     pub(crate) lies: bool,
+    pub(crate) speed: Arc<Speed>,
+}
+
+/// How long the disk takes now.
+#[derive(Debug)]
+pub(crate) struct Speed {
+    clock: Arc<SimClock>,
+    sync_ms: AtomicU64,
+}
+
+impl Speed {
+    pub(crate) fn of(clock: Arc<SimClock>) -> Self {
+        Self { clock, sync_ms: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn set_slow(&self, sync: Duration) {
+        self.sync_ms.store(u64::try_from(sync.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_slow(&self) -> bool {
+        self.sync_ms.load(Ordering::Relaxed) > 0
+    }
+
+    /// A sync takes its time.
+    pub(crate) fn sync(&self) {
+        self.clock.pass(Duration::from_millis(self.sync_ms.load(Ordering::Relaxed)));
+    }
+
+    /// A write waits behind syncs of others, not always to their end.
+    fn write(&self) {
+        self.clock.pass(Duration::from_millis(self.sync_ms.load(Ordering::Relaxed) / 4));
+    }
 }
 
 struct SimFile {
@@ -161,6 +197,7 @@ impl SimFile {
 
 impl SegmentFile for SimFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.disk.speed.write();
         if self.disk.death.is_full() {
             self.put(offset, &bytes[..bytes.len() / 2]);
             return Err(io::ErrorKind::StorageFull.into());
@@ -183,6 +220,7 @@ impl SegmentFile for SimFile {
 
     fn sync(&self) -> io::Result<()> {
         self.disk.alive()?;
+        self.disk.speed.sync();
         if !self.disk.lies {
             let mut platter = self.disk.platter.lock();
             let file = &mut platter.files[self.file];

@@ -58,6 +58,7 @@ impl World {
             ("submits_again", self.tally.again),
             ("hostile_lots", lots),
             ("hostile_credit", credited),
+            ("block_wait_max_ms", u64::try_from(self.tally.waited_max.as_millis()).unwrap_or(u64::MAX)),
         ]
     }
 }

@@ -35,6 +35,8 @@ pub(crate) struct OwedAgain {
 pub(crate) struct Tally {
     /// Shares that were handed in once more, for the disk had been full.
     pub(crate) again: u64,
+    /// The longest that a share waited for the disk.
+    pub(crate) waited_max: Duration,
     /// Wires that broke.
     pub(crate) wires: u64,
     pub(crate) front: Counts,

@@ -1,11 +1,12 @@
 //! Two views of one chain with a link between them: the pool's node, and everybody else's.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bq_chain_api::{
     BlockSummary, BoxStream, Coin, MiningInfo, NodeApi, NodeError, Route, SubmitBlockError, SubmitTransactionError,
     Template, TemplateRequest, TemplateWork, TipSummary, TransactionStatus,
 };
+use bq_pool::Clock as _;
 use bq_primitives::{
     Algorithm, Amount, Block, BlockId, CompactTarget, ExtraNonce, Header, Height, KeyHash, MerkleRoot, Network,
     OutPoint, PowKey, Seal, Target, Timestamp, Transaction, TxId, TxOut, U256, Work,
@@ -14,6 +15,7 @@ use parking_lot::Mutex;
 
 use crate::{
     chain::{Chain, MATURITY},
+    clock::SimClock,
     death::Death,
 };
 
@@ -36,6 +38,8 @@ pub(crate) struct Net {
     pub(crate) is_down: bool,
     /// Height up to which the pool's node has read the chain again after its store was lost.
     pub(crate) resyncing: Option<usize>,
+    /// When the pool handed each of its blocks to its node for the first time, on the clock that never jumps.
+    pub(crate) submitted: BTreeMap<BlockId, Duration>,
     sealed: u32,
 }
 
@@ -43,7 +47,7 @@ impl Net {
     pub(crate) fn new() -> Self {
         let genesis = genesis();
         let (ours, theirs) = (Chain::new(genesis.clone()), Chain::new(genesis));
-        Self { ours, theirs, is_linked: true, is_down: false, resyncing: None, sealed: 0 }
+        Self { ours, theirs, is_linked: true, is_down: false, resyncing: None, submitted: BTreeMap::new(), sealed: 0 }
     }
 
     /// A block of somebody else on `parent`, with what waits there if it continues the best chain.
@@ -119,6 +123,7 @@ fn confirm(chain: &mut Chain) {
 pub(crate) struct SimNode {
     pub(crate) net: Arc<Mutex<Net>>,
     pub(crate) death: Arc<Death>,
+    pub(crate) clock: Arc<SimClock>,
 }
 
 impl SimNode {
@@ -185,6 +190,7 @@ impl NodeApi for SimNode {
 
     fn submit_block(&self, block: Block) -> Result<BlockId, SubmitBlockError> {
         let effect = self.death.effect();
+        self.net.lock().submitted.entry(block.id()).or_insert(self.clock.running());
         if !effect.happens {
             return Err(NodeError::Closed.into());
         }

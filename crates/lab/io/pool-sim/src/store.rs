@@ -6,18 +6,20 @@ use std::{
 use bq_books::{Batch, BookStore, Checkpoint, RowKind, SqliteBooks, StoreError, StoredEvent, StoredRow};
 use bq_pool_machine::{LogHash, LogHead, LogNumber};
 
-use crate::death::Death;
+use crate::{death::Death, disk::Speed};
 
 /// The real books. A commit happens entirely or not at all, may happen unheard of, and needs room.
 pub(crate) struct SimStore {
     pub(crate) books: SqliteBooks,
     pub(crate) death: Arc<Death>,
+    pub(crate) speed: Arc<Speed>,
     /// Rows are left out of every commit: a planted bug.
     pub(crate) drops_rows: bool,
 }
 
 impl BookStore for SimStore {
     fn append(&self, batch: &Batch) -> Result<(), StoreError> {
+        self.speed.sync();
         if self.death.is_full() {
             return Err(StoreError::DiskFull(PathBuf::from("books.sqlite")));
         }

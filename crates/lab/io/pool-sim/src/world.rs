@@ -18,7 +18,7 @@ use crate::{
     Planted, PoolPlan, PoolStory,
     clock::SimClock,
     death::Death,
-    disk::{Platter, SimDisk},
+    disk::{Platter, SimDisk, Speed},
     front::{Counts, Front},
     hostile::{HOSTILE, Held, hostile_machines},
     machine::Machine,
@@ -52,6 +52,7 @@ pub(crate) struct World {
     pub(crate) template: Option<Arc<Template>>,
     /// A second stream of luck, for wires, machines and hostile miners: what the first one draws stays the same story.
     pub(crate) lots: Rng,
+    pub(crate) speed: Arc<Speed>,
     /// How often the pool was started.
     boots: u64,
     pub(crate) front: Front,
@@ -114,6 +115,7 @@ impl World {
             folder: folder.map_err(|error| error.to_string())?,
             template: None,
             lots: Rng::seeded(seed, 1),
+            speed: Arc::new(Speed::of(Arc::clone(&clock))),
             boots: 0,
             front: Front::new(0),
             machines: honest_machines().into_iter().chain(hostile_machines()).collect(),
@@ -145,7 +147,11 @@ impl World {
     }
 
     pub(crate) fn try_open(&self) -> Result<DrivenPool, bq_pool::PoolError> {
-        let node = Arc::new(SimNode { net: Arc::clone(&self.net), death: Arc::clone(&self.death) });
+        let node = Arc::new(SimNode {
+            net: Arc::clone(&self.net),
+            death: Arc::clone(&self.death),
+            clock: Arc::clone(&self.clock),
+        });
         let genesis = bq_chain_api::NodeApi::genesis_id(node.as_ref());
         let books = SqliteBooks::open(&self.books_path(), NETWORK, &genesis)?;
         let planted = |bug| self.plan.planted == Some(bug);
@@ -154,11 +160,17 @@ impl World {
             platter: Arc::clone(&self.platter),
             death: Arc::clone(&death),
             lies: planted(Planted::LyingDisk),
+            speed: Arc::clone(&self.speed),
         };
         let surroundings = Surroundings {
             node,
             signer: Arc::new(SimSigner { meddles: planted(Planted::MeddlingSigner) }),
-            store: Box::new(SimStore { books, death, drops_rows: planted(Planted::RowsDropped) }),
+            store: Box::new(SimStore {
+                books,
+                death,
+                speed: Arc::clone(&self.speed),
+                drops_rows: planted(Planted::RowsDropped),
+            }),
             disk: Arc::new(disk),
             clock: Arc::clone(&self.clock) as Arc<dyn bq_pool::Clock>,
             rules: Rules::MACHINE,
@@ -202,6 +214,7 @@ impl World {
         let pause = self.rng.between(10, 560);
         self.clock.pass(Duration::from_secs(pause));
         self.happen()?;
+        self.switch_speed();
         self.hostile_act();
         self.revive()?;
         if !self.one_in(4) {
@@ -261,6 +274,21 @@ impl World {
     /// What front ends of all lives did.
     pub(crate) fn front_counts(&self) -> Counts {
         self.tally.front.plus(self.front.counts)
+    }
+
+    /// The disk turns slow, or fast again.
+    fn switch_speed(&mut self) {
+        if self.lot(40) != 0 {
+            return;
+        }
+        if self.speed.is_slow() {
+            self.speed.set_slow(Duration::ZERO);
+            self.tell("the disk is as fast as ever");
+        } else {
+            let sync = Duration::from_millis(self.lots.between(500, 8_000));
+            self.speed.set_slow(sync);
+            self.tell(format!("the disk is slow: a sync takes {} ms", sync.as_millis()));
+        }
     }
 
     /// Front end and pool are one process: no connection outlives it.
