@@ -158,6 +158,13 @@ impl Chain {
         Ok(txid)
     }
 
+    /// A transaction in the next block could spend it.
+    pub(crate) fn is_spendable(&self, coin: &Coin) -> bool {
+        let depth = self.tip().header.height.0 + 1 - coin.height.0;
+        (!coin.is_coinbase || depth >= MATURITY)
+            && !self.mempool.iter().any(|other| other.inputs.contains(&coin.outpoint))
+    }
+
     pub(crate) fn route(&self, from: &BlockId, blocks_max: usize) -> Route {
         let Some(mut at) = self.blocks.get(from) else { return Route::Unknown };
         while !self.heights.contains_key(&at.id()) {

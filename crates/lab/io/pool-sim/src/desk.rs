@@ -16,8 +16,12 @@ use crate::{
 impl World {
     /// Proofs are looked at in turn and booked, and their sessions hear of it.
     pub(crate) fn judge(&mut self) {
-        while let Some((connection, candidate)) = self.front.next_proof() {
-            let evaluated = Lottery.evaluate(candidate.template.key, &[&candidate]);
+        let lottery = Lottery { trusts_claims: self.plan.planted == Some(Planted::ClaimTrusted) };
+        while let Some((connection, mut candidate)) = self.front.next_proof() {
+            if self.plan.planted == Some(Planted::NewerDifficulty) {
+                candidate.difficulty = self.front.newest_difficulty(connection).unwrap_or(candidate.difficulty);
+            }
+            let evaluated = lottery.evaluate(candidate.template.key, &[&candidate]);
             let evaluation = evaluated
                 .map_err(|error| Reject::from(&error))
                 .and_then(|all| all.first().copied().ok_or(Reject::Busy));
@@ -43,6 +47,9 @@ impl World {
         let block_id = share.block_id;
         let planted = serial.is_multiple_of(16).then_some(self.plan.planted).flatten();
         let began = self.clock.running();
+        if self.plan.planted == Some(Planted::BlockAfterSync) && block.is_some() {
+            self.speed.sync();
+        }
         let is_booked = hand_on(pool, &share, block, planted);
         self.check_submitted(block_id, began);
         self.shares.entry(serial).or_insert_with(|| (share.clone(), false));

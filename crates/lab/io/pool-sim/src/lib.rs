@@ -36,6 +36,7 @@ mod fairness;
 mod model;
 
 mod plan;
+mod planted;
 mod run;
 
 pub use plan::{Planted, PoolPlan};

@@ -17,6 +17,7 @@ use crate::{
     chain::{Chain, MATURITY},
     clock::SimClock,
     death::Death,
+    planted::Resender,
 };
 
 pub(crate) const NETWORK: Network = Network::Regtest;
@@ -124,6 +125,8 @@ pub(crate) struct SimNode {
     pub(crate) net: Arc<Mutex<Net>>,
     pub(crate) death: Arc<Death>,
     pub(crate) clock: Arc<SimClock>,
+    /// Sends payments anew: a planted bug.
+    pub(crate) resender: Option<Mutex<Resender>>,
 }
 
 impl SimNode {
@@ -249,6 +252,10 @@ impl NodeApi for SimNode {
         if !effect.happens || net.is_down {
             return Err(NodeError::Closed.into());
         }
+        let transaction = match &self.resender {
+            Some(resender) => resender.lock().send(&net.ours, transaction),
+            None => transaction,
+        };
         let outcome = net.ours.offer(transaction);
         net.exchange();
         if effect.is_heard { outcome } else { Err(NodeError::Closed.into()) }

@@ -13,7 +13,7 @@ pub struct PoolPlan {
     pub planted: Option<Planted>,
 }
 
-/// A wrong part around the books. Those inside them are planted in the machine.
+/// A wrong part around the books, in the front end or in the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Planted {
     /// The disk says that it synced and did not.
@@ -28,6 +28,20 @@ pub enum Planted {
     AcknowledgedUnwritten,
     /// A share is credited to another miner than the one who was acknowledged.
     WrongPayee,
+    /// A share is credited what the newest job is worth, not its own.
+    NewerDifficulty,
+    /// A verifier takes the miner's word for what its work comes to.
+    ClaimTrusted,
+    /// Connections and starts are not told apart: each gives out the same work.
+    SameWork,
+    /// A block is handed to the node once the disk has synced.
+    BlockAfterSync,
+    /// Windows begin one share too early.
+    WindowOffByOne,
+    /// Credit comes back because a payout took long, though it may still confirm.
+    ReleasedOnTimeOut,
+    /// A payout that is sent again spends other coins.
+    NewInputsOnRetry,
 }
 
 impl PoolPlan {

@@ -62,7 +62,7 @@ impl Proofs {
     /// The serial number of a proven share that goes to the books: one per proof, however often it is handed on.
     pub(crate) fn serial(&mut self, candidate: &ShareCandidate) -> u64 {
         let next = self.handed.len() as u64 + 1;
-        *self.handed.entry(Lottery.lot(candidate).hash).or_insert(next)
+        *self.handed.entry(Lottery::default().lot(candidate).hash).or_insert(next)
     }
 
     /// The share that a lot was booked as.
@@ -72,7 +72,7 @@ impl Proofs {
 
     /// The books took a share: it must be what its lot is worth.
     pub(crate) fn note_booked(&mut self, serial: u64, candidate: &ShareCandidate, share: &Share) {
-        let value = Lottery.lot(candidate).hash;
+        let value = Lottery::default().lot(candidate).hash;
         *self.credited.entry(share.payee).or_default() += share.difficulty.hashes();
         if let Some(before) = self.booked.insert(value, serial) {
             return self.complain(format!("share {before} is credited again"));

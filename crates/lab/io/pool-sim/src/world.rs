@@ -7,7 +7,7 @@ use std::{
 use bq_books::SqliteBooks;
 use bq_chain_api::Template;
 use bq_mining_message::{Share, ShareSequence};
-use bq_pool::{DrivenPool, PoolConfig, Rules, Surroundings};
+use bq_pool::{DrivenPool, PoolConfig, Surroundings};
 use bq_pool_machine::Candidate;
 use bq_primitives::{Amount, BlockId, Height, KeyHash};
 use bq_sim::Rng;
@@ -24,6 +24,7 @@ use crate::{
     machine::Machine,
     mining::{OwedAgain, Tally, honest_machines},
     node::{NETWORK, Net, SimNode},
+    planted::rules,
     proofs::Proofs,
     signer::SimSigner,
     store::SimStore,
@@ -117,7 +118,7 @@ impl World {
             lots: Rng::seeded(seed, 1),
             speed: Arc::new(Speed::of(Arc::clone(&clock))),
             boots: 0,
-            front: Front::new(0),
+            front: Front::new(0, false),
             machines: honest_machines().into_iter().chain(hostile_machines()).collect(),
             proofs: Proofs::default(),
             owed_again: Vec::new(),
@@ -147,10 +148,12 @@ impl World {
     }
 
     pub(crate) fn try_open(&self) -> Result<DrivenPool, bq_pool::PoolError> {
+        let resends = self.plan.planted == Some(Planted::NewInputsOnRetry);
         let node = Arc::new(SimNode {
             net: Arc::clone(&self.net),
             death: Arc::clone(&self.death),
             clock: Arc::clone(&self.clock),
+            resender: resends.then(Mutex::default),
         });
         let genesis = bq_chain_api::NodeApi::genesis_id(node.as_ref());
         let books = SqliteBooks::open(&self.books_path(), NETWORK, &genesis)?;
@@ -173,7 +176,7 @@ impl World {
             }),
             disk: Arc::new(disk),
             clock: Arc::clone(&self.clock) as Arc<dyn bq_pool::Clock>,
-            rules: Rules::MACHINE,
+            rules: rules(self.plan.planted),
         };
         DrivenPool::open(self.config(), surroundings)
     }
@@ -295,7 +298,7 @@ impl World {
     fn restart_front(&mut self) {
         self.boots += 1;
         self.tally.front = self.front_counts();
-        self.front = Front::new(self.boots);
+        self.front = Front::new(self.boots, self.plan.planted == Some(Planted::SameWork));
         self.machines.iter_mut().for_each(|machine| machine.line = None);
     }
 
