@@ -213,6 +213,16 @@ impl Front {
         }
     }
 
+    /// Nothing waits to be looked at.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// There is work of an algorithm.
+    pub(crate) fn has_work_for(&self, algorithm: Algorithm) -> bool {
+        self.work[algorithm.index()].is_some()
+    }
+
     /// The next proof to be looked at. Its connection may be gone by now: it counts all the same.
     pub(crate) fn next_proof(&mut self) -> Option<(ConnectionId, Box<ShareCandidate>)> {
         self.queue.pop_front()

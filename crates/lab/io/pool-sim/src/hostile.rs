@@ -92,7 +92,16 @@ impl World {
     /// The same share again: on its connection, on the next, and for another account.
     fn resubmit(&mut self) {
         let (one, other) = (at(Hostile::Resubmits), at(Hostile::ResubmitsAsAnother));
+        if let Some((job, found)) = self.handed_in_before.take()
+            && self.connect(one)
+        {
+            // Perhaps the pool has been started again since.
+            self.exchange(one);
+            self.hand_in(one, &job, &found);
+            self.exchange(one);
+        }
         let Some((job, found)) = self.hostile_finds(one) else { return };
+        self.handed_in_before = Some((job.clone(), found.clone()));
         for _ in 0..2 {
             self.hand_in(one, &job, &found);
             self.exchange(one);

@@ -129,6 +129,11 @@ impl Line {
         self.jobs.back().is_some_and(|newest| newest.id != job.id)
     }
 
+    /// Every submit has its answer.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.submits.is_empty()
+    }
+
     /// Takes bytes of the front end, and says what became of shares.
     pub(crate) fn hear(&mut self, bytes: &[u8]) -> Vec<Answered> {
         self.heard.push(bytes);

@@ -184,8 +184,21 @@ impl World {
                 return;
             }
             if !self.receive(at) && !has_said {
-                return;
+                break;
             }
+        }
+        if is_honest(at) {
+            self.check_served(at);
+        }
+    }
+
+    /// Whoever has an open connection and nothing more to say has work, if there is any, and an answer to every submit.
+    fn check_served(&mut self, at: usize) {
+        let Machine { algorithm, line: Some(line), .. } = &self.machines[at] else { return };
+        let is_served = (line.is_answered() || !self.front.is_idle())
+            && (!line.jobs.is_empty() || !self.front.has_work_for(*algorithm));
+        if !is_served {
+            self.proofs.complain("an honest machine waits for an answer".to_owned());
         }
     }
 

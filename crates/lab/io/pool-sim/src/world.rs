@@ -11,6 +11,7 @@ use bq_pool::{DrivenPool, PoolConfig, Surroundings};
 use bq_pool_machine::Candidate;
 use bq_primitives::{Amount, BlockId, Height, KeyHash};
 use bq_sim::Rng;
+use bq_stratum_client::{Found, Job};
 use parking_lot::Mutex;
 use tempfile::TempDir;
 
@@ -62,6 +63,8 @@ pub(crate) struct World {
     pub(crate) proofs: Proofs,
     pub(crate) owed_again: Vec<OwedAgain>,
     pub(crate) held: Option<Held>,
+    /// A share that was handed in long ago.
+    pub(crate) handed_in_before: Option<(Job, Found)>,
     pub(crate) tally: Tally,
     /// Every share that was ever handed on, by its serial number, and whether its client saw it acknowledged.
     pub(crate) shares: BTreeMap<u64, (Share, bool)>,
@@ -123,6 +126,7 @@ impl World {
             proofs: Proofs::default(),
             owed_again: Vec::new(),
             held: None,
+            handed_in_before: None,
             tally: Tally::default(),
             shares: BTreeMap::new(),
             matured: BTreeMap::new(),
