@@ -197,9 +197,10 @@ pub struct ChainBase {
     pub tip: Tip,
     /// Known blocks of the pool on it, in rising height.
     pub joined: Vec<BlockId>,
-    /// Every unspent output to the pool's key that no joined block makes.
+    /// Every unspent output to the pool's key that no joined block makes; and those that the books know or open payouts need,
+    /// also when they are spent on it.
     pub received: Vec<Received>,
-    /// Coins of joined blocks, and inputs of open payouts, that are spent on it.
+    /// Coins of joined blocks, inputs of payouts, and change of open ones, that are spent on it.
     pub spent: Vec<(OutPoint, Spent)>,
 }
 

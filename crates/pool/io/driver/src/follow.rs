@@ -1,10 +1,12 @@
 //! The log follows the node's chain, block by block, and waits where the node cannot say what happened.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bq_chain_api::{Coin, NodeError, Route, TransactionStatus};
-use bq_pool_machine::{ChainBase, ChainEvent, ChainWay, Event, Fault, PayoutState, Received, Spent, Tip};
-use bq_primitives::{BlockId, Height, KeyHash, OutPoint};
+use bq_pool_machine::{
+    ChainBase, ChainEvent, ChainWay, Event, Fault, Origin, PayoutState, PoolBlock, Received, Spent, State, Tip,
+};
+use bq_primitives::{Amount, BlockId, Height, KeyHash, OutPoint, Transaction};
 
 use crate::{PoolError, keeper::Keeper, scan::Scan};
 
@@ -25,10 +27,7 @@ pub(crate) enum Progress {
 impl Keeper {
     /// Tells the log how the chain changed, as far as that is decided.
     pub(crate) fn follow(&self) -> Result<Progress, PoolError> {
-        let Some(from) = self.state.read().tip() else {
-            self.tell_base()?;
-            return Ok(Progress::More);
-        };
+        let Some(from) = self.state.read().tip() else { return self.tell_base() };
         let progress = match self.node.route(&from.id, BLOCKS_TOGETHER)? {
             Route::Unknown => self.outgrown(from)?,
             Route::HeadersAhead { .. } => Progress::Waiting,
@@ -64,7 +63,7 @@ impl Keeper {
         let way = ChainWay { fork, tip, joined, received, spent };
         match self.tell(&Event::Chain(ChainEvent::Way(way)), Vec::new()) {
             Ok(applied) => self.show_changes(&applied),
-            Err(PoolError::Fault(Fault::WayTooDeep { .. })) => self.tell_base()?,
+            Err(PoolError::Fault(Fault::WayTooDeep { .. })) => return self.tell_base(),
             Err(error) => return Err(error),
         }
         for block in &pool_blocks {
@@ -79,42 +78,25 @@ impl Keeper {
         let node = self.node.tip();
         let maturity = self.node.coinbase_maturity();
         let is_past = node.height.above(from.height).is_some_and(|above| above > maturity);
-        if is_past {
-            self.tell_base()?;
-            return Ok(Progress::More);
-        }
-        Ok(Progress::Waiting)
+        if is_past { self.tell_base() } else { Ok(Progress::Waiting) }
     }
 
     /// Tells the log of the chain as a whole, at one tip.
-    fn tell_base(&self) -> Result<(), PoolError> {
+    fn tell_base(&self) -> Result<Progress, PoolError> {
         for _ in 0..10 {
             let tip = self.node.tip();
             let base = self.base(Tip { id: tip.id, height: tip.height })?;
             if self.node.tip().id == tip.id {
                 let applied = self.tell(&Event::Chain(ChainEvent::Base(base)), Vec::new())?;
                 self.show_changes(&applied);
-                return Ok(());
+                return Ok(Progress::More);
             }
         }
         Err(NodeError::Request("the tip moves too fast to be read as a whole".to_owned()).into())
     }
 
     fn base(&self, tip: Tip) -> Result<ChainBase, PoolError> {
-        let (blocks, coins, known, inputs) = {
-            let state = self.state.read();
-            let blocks: Vec<(Height, BlockId)> =
-                state.blocks().map(|block| (block.candidate.height, block.candidate.id)).collect();
-            // Also those that are spent already: the block that made one may be another now, with the same coinbase.
-            let coins: Vec<OutPoint> = state.coins().map(|(outpoint, _)| outpoint).collect();
-            let of_blocks = state.blocks().flat_map(|block| block.candidate.coins()).map(|(outpoint, _)| outpoint);
-            let known: BTreeSet<OutPoint> = of_blocks.chain(coins.iter().copied()).collect();
-            // Final ones too: should they leave the chain, the coins that they spent must be known.
-            let sent = state.payouts().filter(|payout| payout.state != PayoutState::Void);
-            let inputs: Vec<OutPoint> =
-                sent.flat_map(|payout| &payout.planned.inputs).map(|input| input.outpoint).collect();
-            (blocks, coins, known, inputs)
-        };
+        let Asked { blocks, coins, known, made } = Asked::of(&self.state.read());
         let mut joined = Vec::new();
         for (height, id) in blocks {
             let is_on_chain = self.node.block_summary(&id)?.is_some_and(|summary| summary.confirmations.is_some());
@@ -124,25 +106,31 @@ impl Keeper {
         }
         joined.sort_unstable();
         let unspent = self.unspent(&known)?;
-        let is_unspent = |outpoint: &OutPoint| unspent.iter().any(|coin| coin.outpoint == *outpoint);
+        let names: BTreeSet<OutPoint> = unspent.iter().map(|coin| coin.outpoint).collect();
+        let worth =
+            unspent.iter().filter(|coin| known.contains(&coin.outpoint) || self.is_worth_keeping(coin.output.amount));
+        let mut received: Vec<Received> = worth.map(received).collect();
         let mut spent = Vec::new();
-        let mut gone: Vec<OutPoint> =
-            coins.into_iter().chain(inputs).filter(|outpoint| !is_unspent(outpoint)).collect();
-        gone.sort_unstable();
-        gone.dedup();
-        for outpoint in gone {
-            if let Some(by) = self.node.spender_of(&outpoint)?
-                && let TransactionStatus::Confirmed { height, .. } = self.node.transaction_status(&by)?
-            {
-                spent.push((outpoint, Spent { by, height, explained: false }));
+        for outpoint in coins.difference(&names) {
+            let Some(by) = self.node.spender_of(outpoint)? else { continue };
+            let TransactionStatus::Confirmed { height, .. } = self.node.transaction_status(&by)? else { continue };
+            spent.push((*outpoint, Spent { by, height, explained: false }));
+            if let Some(amount) = made.get(outpoint) {
+                received.extend(self.received_and_spent(*outpoint, *amount)?);
             }
         }
-        let received = unspent
-            .iter()
-            .filter(|coin| known.contains(&coin.outpoint) || self.is_worth_keeping(coin.output.amount))
-            .map(received)
-            .collect();
         Ok(ChainBase { tip, joined: joined.into_iter().map(|(_, id)| id).collect(), received, spent })
+    }
+
+    /// A coin that is spent already, as it arrived.
+    fn received_and_spent(&self, outpoint: OutPoint, amount: Amount) -> Result<Option<Received>, PoolError> {
+        let TransactionStatus::Confirmed { block_id, height, .. } = self.node.transaction_status(&outpoint.txid)?
+        else {
+            return Ok(None);
+        };
+        let block = self.node.block(&block_id)?;
+        let coinbase = block.and_then(|block| block.transactions.first().map(Transaction::txid)) == Some(outpoint.txid);
+        Ok(Some(Received { outpoint, amount, height, coinbase }))
     }
 
     /// Coins of the pool's key, and what the books still know of keys that were given up.
@@ -179,6 +167,44 @@ impl Keeper {
         }
         self.outside.lock().coins_match = coins_match;
         Ok(())
+    }
+}
+
+/// What the node is asked about for a base.
+struct Asked {
+    /// Blocks of the pool that may be on the chain.
+    blocks: Vec<(Height, BlockId)>,
+    /// Coins that may be spent.
+    coins: BTreeSet<OutPoint>,
+    /// Coins that are told whatever they are worth.
+    known: BTreeSet<OutPoint>,
+    /// Coins that no block of the pool makes, and what they are worth: where they came from is told also when they are spent.
+    /// Those of open payouts are among them that the state does not have now; they may have come back and been spent at once.
+    made: BTreeMap<OutPoint, Amount>,
+}
+
+impl Asked {
+    fn of(state: &State) -> Self {
+        let of = |block: &PoolBlock| block.candidate.coins().map(|(outpoint, _)| outpoint).collect::<Vec<_>>();
+        let open = state.payouts().filter(|payout| payout.is_open()).flat_map(|payout| {
+            let change = payout.planned.change_outpoint().map(|outpoint| (outpoint, payout.planned.change));
+            payout.planned.inputs.iter().map(|input| (input.outpoint, input.amount)).chain(change)
+        });
+        let unknown = open.filter(|(outpoint, _)| state.coin(outpoint).is_none());
+        let others = state.coins().filter(|(_, coin)| !matches!(coin.origin, Origin::Block(_)));
+        let made: BTreeMap<OutPoint, Amount> =
+            others.map(|(outpoint, coin)| (outpoint, coin.amount)).chain(unknown).collect();
+        // Coins that are spent already too: the block that made one may be another now, with the same coinbase. And those of
+        // blocks that may join now: something that the log does not know may have spent them.
+        let joining = state.blocks().filter(|block| !block.is_on_chain()).flat_map(of);
+        let mut coins: BTreeSet<OutPoint> = state.coins().map(|(outpoint, _)| outpoint).chain(joining).collect();
+        let known = state.blocks().flat_map(of).chain(coins.iter().copied()).collect();
+        // Inputs of final payouts too: should those leave the chain, the coins that they spent must be known.
+        let sent = state.payouts().filter(|payout| payout.state != PayoutState::Void);
+        coins.extend(sent.flat_map(|payout| &payout.planned.inputs).map(|input| input.outpoint));
+        coins.extend(made.keys());
+        let blocks = state.blocks().map(|block| (block.candidate.height, block.candidate.id)).collect();
+        Self { blocks, coins, known, made }
     }
 }
 

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use bq_primitives::{BlockId, Height, OutPoint, TxId};
 
 use super::Step;
-use crate::{BlockState, ChainBase, ChainEvent, ChainWay, Fault, Origin, PayoutState, Received, Spent, State, Tip};
+use crate::{
+    BlockState, ChainBase, ChainEvent, ChainWay, Fault, Origin, PayoutState, PoolCoin, Received, Spent, State, Tip,
+};
 
 impl State {
     pub(super) fn chain(&mut self, step: &mut Step<'_>, event: &ChainEvent) -> Result<(), Fault> {
@@ -73,11 +75,7 @@ impl State {
 
     /// Undoes everything above `fork`: spends first, so that every coin is there when its block goes.
     fn take_back(&mut self, step: &mut Step<'_>, fork: Height) -> Result<(), Fault> {
-        let spends = self.coins.iter().filter_map(|(outpoint, coin)| Some((coin.spent?.height, *outpoint)));
-        let mut spends: Vec<(Height, OutPoint)> = spends.filter(|(height, _)| *height > fork).collect();
-        spends.sort_unstable();
-        // The newest first: what spends the change of a payout goes before that payout does.
-        for (_, outpoint) in spends.into_iter().rev() {
+        for (outpoint, _) in self.spends_in_order(|height| height > fork).into_iter().rev() {
             self.unspend(step, outpoint)?;
         }
         let mut leaving: Vec<(Height, BlockId)> = self.on_chain().filter(|(height, _)| *height > fork).collect();
@@ -102,8 +100,12 @@ impl State {
         }
         let joined: BTreeSet<BlockId> = base.joined.iter().copied().collect();
         let spent: BTreeMap<OutPoint, Spent> = base.spent.iter().copied().collect();
-        let unspent: BTreeMap<OutPoint, &Received> =
-            base.received.iter().map(|received| (received.outpoint, received)).collect();
+        let unspent: BTreeMap<OutPoint, &Received> = base
+            .received
+            .iter()
+            .filter(|received| !spent.contains_key(&received.outpoint))
+            .map(|received| (received.outpoint, received))
+            .collect();
         self.take_back_differences(step, &joined, &spent, &unspent)?;
         for received in &base.received {
             self.receive(step, received);
@@ -172,25 +174,45 @@ impl State {
         spent: &BTreeMap<OutPoint, Spent>,
         unspent: &BTreeMap<OutPoint, &Received>,
     ) -> Vec<OutPoint> {
-        let known = self.coins.iter().filter_map(|(outpoint, coin)| Some((coin.spent?.height, *outpoint, *coin)));
-        let mut known: Vec<(Height, OutPoint, crate::PoolCoin)> = known.collect();
-        known.sort_unstable_by_key(|(height, outpoint, _)| (*height, *outpoint));
+        let known = self.spends_in_order(|_| true);
         let mut undone: BTreeSet<TxId> = BTreeSet::new();
-        for (_, outpoint, coin) in &known {
+        for (outpoint, coin) in &known {
             let Some(old) = coin.spent else { continue };
             let has_left = match coin.origin {
                 Origin::Block(id) => self.blocks.contains_key(&id) && !joined.contains(&id),
                 Origin::Change(_) => undone.contains(&outpoint.txid),
                 Origin::Stranger { .. } => false,
             };
-            let is_other = spent.get(outpoint).is_some_and(|new| new.by != old.by);
+            let is_other = spent.get(outpoint).is_some_and(|new| (new.by, new.height) != (old.by, old.height));
             if unspent.contains_key(outpoint) || is_other || has_left {
                 undone.insert(old.by);
             }
         }
         // A transaction is on the chain with all its inputs or with none.
-        let is_undone = |coin: &crate::PoolCoin| coin.spent.is_some_and(|spent| undone.contains(&spent.by));
-        known.into_iter().filter(|(_, _, coin)| is_undone(coin)).map(|(_, outpoint, _)| outpoint).collect()
+        let is_undone = |coin: &PoolCoin| coin.spent.is_some_and(|spent| undone.contains(&spent.by));
+        known.into_iter().filter(|(_, coin)| is_undone(coin)).map(|(outpoint, _)| outpoint).collect()
+    }
+
+    /// Spent coins of some heights, oldest spend first. In one block a coin comes after all that the transaction that made it
+    /// spent: its account depends on what becomes of that one.
+    fn spends_in_order(&self, wanted: impl Fn(Height) -> bool) -> Vec<(OutPoint, PoolCoin)> {
+        let spends = self.coins.iter().filter_map(|(outpoint, coin)| Some((coin.spent?, *outpoint, *coin)));
+        let mut left: Vec<(Spent, OutPoint, PoolCoin)> = spends.filter(|(spent, ..)| wanted(spent.height)).collect();
+        let mut ordered: Vec<(Height, usize, OutPoint, PoolCoin)> = Vec::with_capacity(left.len());
+        for generation in 0.. {
+            let waiting: BTreeSet<(Height, TxId)> = left.iter().map(|(spent, ..)| (spent.height, spent.by)).collect();
+            let (later, now): (Vec<_>, Vec<_>) =
+                left.into_iter().partition(|(spent, outpoint, _)| waiting.contains(&(spent.height, outpoint.txid)));
+            // A transaction that spends what it makes is on no chain; if one were told, it must not hold this up.
+            let (later, now) = if now.is_empty() { (Vec::new(), later) } else { (later, now) };
+            ordered.extend(now.into_iter().map(|(spent, outpoint, coin)| (spent.height, generation, outpoint, coin)));
+            if later.is_empty() {
+                break;
+            }
+            left = later;
+        }
+        ordered.sort_unstable_by_key(|(height, generation, outpoint, _)| (*height, *generation, *outpoint));
+        ordered.into_iter().map(|(_, _, outpoint, coin)| (outpoint, coin)).collect()
     }
 
     /// Coins of a block that the base has and the state had forgotten.
@@ -232,7 +254,7 @@ impl State {
         blocks.map(|block| (block.candidate.height, block.candidate.id))
     }
 
-    fn coins_where(&self, wanted: impl Fn(&crate::PoolCoin) -> bool) -> Vec<OutPoint> {
+    fn coins_where(&self, wanted: impl Fn(&PoolCoin) -> bool) -> Vec<OutPoint> {
         self.coins.iter().filter(|(_, coin)| wanted(coin)).map(|(outpoint, _)| *outpoint).collect()
     }
 

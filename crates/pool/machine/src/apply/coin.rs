@@ -12,7 +12,12 @@ impl State {
     pub(super) fn receive(&mut self, step: &mut Step<'_>, received: &Received) {
         let Received { outpoint, amount, height, coinbase } = *received;
         let is_block_coin = self.blocks.values().any(|block| block.candidate.coinbase == outpoint.txid);
-        if is_block_coin || self.coins.contains_key(&outpoint) {
+        if is_block_coin {
+            return;
+        }
+        if let Some(coin) = self.coins.get_mut(&outpoint) {
+            // The chain as a whole may have it elsewhere than the one before.
+            coin.height = height;
             return;
         }
         let change = self.payouts.values().find(|payout| payout.planned.change_outpoint() == Some(outpoint));
@@ -149,7 +154,7 @@ impl State {
     }
 
     /// The payout that this spend of a coin is.
-    fn payout_of(&self, coin: &PoolCoin, spent: &Spent) -> Option<PayoutId> {
+    pub(super) fn payout_of(&self, coin: &PoolCoin, spent: &Spent) -> Option<PayoutId> {
         let payout = self.payouts.get(&coin.payout?)?;
         (payout.planned.txid == spent.by).then_some(payout.planned.id)
     }

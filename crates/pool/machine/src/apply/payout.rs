@@ -231,13 +231,13 @@ impl State {
     }
 
     /// T41 for change that became a coin of the books only now, and that something outside them spent before: after a
-    /// recovery.
+    /// recovery, or when both left the chain and came back together. Another payout may have had it as an input.
     fn missing_change(&self, step: &Step<'_>, payout: &Payout) -> Option<Transfer> {
         let coin = self.coins.get(&payout.planned.change_outpoint()?)?;
-        let is_foreign = coin.spent.is_some() && coin.payout.is_none();
+        coin.spent.filter(|spent| self.payout_of(coin, spent).is_none())?;
+        let credit = self.books_as(coin)?;
         let cause = Cause::SpentOutside { event: step.number.0 };
-        let (debit, credit) = (LedgerAccount::Missing, LedgerAccount::ChainSpendable);
-        is_foreign.then_some(Transfer { cause, debit, credit, amount: coin.amount })
+        Some(Transfer { cause, debit: LedgerAccount::Missing, credit, amount: coin.amount })
     }
 
     /// T32: T30 backwards, less the coins that are gone.

@@ -129,6 +129,11 @@ impl ToyChain {
         }
     }
 
+    /// Every output to a key on the best chain that no joined block makes, spent or not.
+    pub(super) fn received(&self, key: KeyHash, joined: &[BlockId]) -> Vec<Received> {
+        effects(&self.best(), key, joined, &[]).0
+    }
+
     pub(super) fn base(&self, key: KeyHash, joined: &[BlockId], known: &[OutPoint]) -> ChainBase {
         let best = self.best();
         let (_, spent) = effects(&best, key, joined, known);

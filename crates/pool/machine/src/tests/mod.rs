@@ -6,6 +6,7 @@ mod import;
 mod lost_key;
 mod recovery;
 mod retention;
+mod returns;
 mod stops;
 mod storms;
 mod world;

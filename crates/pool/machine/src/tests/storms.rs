@@ -181,8 +181,7 @@ fn a_base_comes_to_the_same_as_the_way() {
         for _ in 0..FINAL_DEPTH {
             world.mine(seed % 2 == 0);
         }
-        let (joined, known) = world.known();
-        let base = world.chain.base(super::world::POOL, &joined, &known);
+        let base = world.base();
         let mut based = world.clone();
         based.append(Event::Chain(ChainEvent::Base(base)));
         based.compare();

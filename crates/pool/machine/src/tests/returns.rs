@@ -1,0 +1,163 @@
+//! What left the chain and came back otherwise, or never: coins that payouts of the books spend.
+
+use bq_ledger::LedgerAccount;
+use bq_primitives::OutPoint;
+
+use super::world::{FINAL_DEPTH, MATURITY, POOL, STRANGER, World, atoms};
+use crate::{ChainEvent, Event, PayoutEvent, PayoutId, PayoutState, plan_withdrawal};
+
+impl World {
+    fn mine_strangers(&mut self, count: u32) {
+        for _ in 0..count {
+            self.mine(false);
+        }
+    }
+
+    fn withdraw(&mut self, amount: u64) -> PayoutId {
+        let planned = plan_withdrawal(&self.state, STRANGER, atoms(amount), self.now_ms).expect("earned, and free");
+        let id = planned.id;
+        self.append(Event::Payout(PayoutEvent::Planned(planned)));
+        self.settle();
+        id
+    }
+
+    fn payout_state(&self, id: PayoutId) -> PayoutState {
+        self.state.payout(id).expect("kept").state
+    }
+
+    fn inputs(&self, id: PayoutId) -> Vec<OutPoint> {
+        self.state.payout(id).expect("kept").planned.inputs.iter().map(|input| input.outpoint).collect()
+    }
+
+    fn change(&self, id: PayoutId) -> OutPoint {
+        self.state.payout(id).expect("kept").planned.change_outpoint().expect("it has change")
+    }
+}
+
+/// A payout of a block, final, in the block before `FINAL_DEPTH - 1` others; its change is the only free coin. `before` blocks
+/// of strangers lie below, so that names differ.
+fn final_payout(before: u32) -> (World, PayoutId) {
+    let mut world = World::new();
+    world.mine_strangers(before);
+    world.share(1, 1);
+    world.mine(true);
+    world.mine_strangers(MATURITY - 1);
+    world.settle();
+    world.mine_strangers(FINAL_DEPTH);
+    world.settle();
+    assert_eq!(world.payout_state(PayoutId(1)), PayoutState::Final);
+    (world, PayoutId(1))
+}
+
+#[test]
+fn change_that_a_thief_took_while_its_payout_was_open_again_is_missing_for_the_payout_that_has_it() {
+    let (mut world, parent) = final_payout(0);
+    let child = world.withdraw(10_000_000);
+    assert_eq!(world.inputs(child), [world.change(parent)]);
+    world.chain.mempool.clear();
+    world.reorg(7, |_| false, false);
+    let inputs = world.inputs(child);
+    world.chain.mempool.retain(|transaction| transaction.inputs != inputs);
+    world.mine(false);
+    world.follow();
+    world.steal(&[world.change(parent)], 0);
+    world.mine(false);
+    world.follow();
+    assert_eq!(world.payout_state(parent), PayoutState::Signed, "its change is stolen before it is final again");
+    world.mine_strangers(FINAL_DEPTH);
+    world.settle();
+    assert_eq!(world.payout_state(parent), PayoutState::Final);
+    assert_eq!(world.payout_state(child), PayoutState::Void);
+    let stolen = world.state.coin(&world.change(parent)).expect("kept").amount.atoms();
+    assert_eq!(world.balance(LedgerAccount::Missing), stolen);
+}
+
+#[test]
+fn a_payout_and_the_theft_of_its_change_leave_together_in_whatever_order_their_names_sort() {
+    for before in 0..8 {
+        let (mut world, parent) = final_payout(before);
+        world.steal(&[world.change(parent)], 0);
+        world.mine(false);
+        world.settle();
+        let missing = world.balance(LedgerAccount::Missing);
+        assert!(missing > 0);
+        // Both are in one block then.
+        world.reorg(8, |_| false, false);
+        world.mine(false);
+        world.mine_strangers(FINAL_DEPTH);
+        world.settle();
+        assert_eq!(world.balance(LedgerAccount::Missing), missing);
+        world.reorg(8, |_| false, false);
+        let change = world.change(parent);
+        world.chain.mempool.retain(|transaction| !transaction.inputs.contains(&change));
+        world.settle();
+        assert_eq!(world.payout_state(parent), PayoutState::Signed);
+        assert_eq!(world.balance(LedgerAccount::Missing), 0);
+        world.calm_down();
+        assert_eq!(world.payout_state(parent), PayoutState::Final);
+    }
+}
+
+/// The chain as a whole does not name a spend that is on another chain: neither the coin of the block that left, nor the change
+/// of the payout that spent it.
+#[test]
+fn a_base_undoes_the_spends_of_coins_that_are_not_there_any_more() {
+    for (spends_change, is_named) in [(false, false), (true, false), (false, true), (true, true)] {
+        let (mut world, parent) = final_payout(0);
+        if spends_change {
+            world.withdraw(10_000_000);
+            world.mine_strangers(FINAL_DEPTH);
+            world.settle();
+        }
+        let depth = world.chain.best().len() - 1;
+        world.reorg(depth, |_| false, false);
+        world.chain.mempool.clear();
+        let (joined, known) = world.known();
+        let known = if is_named { known } else { Vec::new() };
+        let base = world.chain.base(POOL, &joined, &known);
+        assert!(base.spent.is_empty() && base.joined.is_empty());
+        world.append(Event::Chain(ChainEvent::Base(base)));
+        world.compare();
+        assert_eq!(world.payout_state(parent), PayoutState::Signed, "it is on no chain");
+        assert_eq!(world.balance(LedgerAccount::ChainInFlight), 0);
+        assert_eq!(world.balance(LedgerAccount::Missing), 0);
+        world.calm_down();
+        assert!(world.state.payouts().all(|payout| payout.state == PayoutState::Void));
+    }
+}
+
+/// While the chain was not followed, a payout and what spends its change left and came back: the whole shows neither change nor
+/// input, for both are spent.
+#[test]
+fn a_base_finds_the_change_that_came_back_and_was_spent_at_once() {
+    let (mut world, parent) = final_payout(0);
+    let child = world.withdraw(10_000_000);
+    world.mine(false);
+    world.settle();
+    world.reorg(9, |_| false, false);
+    world.follow();
+    assert!(world.state.coin(&world.change(parent)).is_none());
+    world.mine(false);
+    world.mine_strangers(FINAL_DEPTH);
+    let base = world.base();
+    world.append(Event::Chain(ChainEvent::Base(base)));
+    world.compare();
+    assert_eq!([parent, child].map(|id| world.payout_state(id)), [PayoutState::Final; 2]);
+    // They are known to lie where they lie now.
+    world.reorg(FINAL_DEPTH as usize + 1, |_| false, false);
+    world.follow();
+    assert!(world.state.coin(&world.change(parent)).is_none());
+}
+
+#[test]
+fn a_base_moves_coins_and_spends_to_the_heights_that_it_names() {
+    let (mut world, parent) = final_payout(0);
+    world.reorg(8, |_| false, false);
+    world.mine(false);
+    world.mine(false);
+    let base = world.base();
+    world.append(Event::Chain(ChainEvent::Base(base)));
+    assert_eq!(world.payout_state(parent), PayoutState::Signed, "it lies two blocks deep now");
+    world.reorg(2, |_| false, false);
+    world.follow();
+}
