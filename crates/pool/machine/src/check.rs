@@ -71,7 +71,8 @@ impl State {
         sums
     }
 
-    /// An input that is there, or spent by the payout itself. Change of a payout that is open again is in flight with that one.
+    /// An input that is there, or spent by the payout itself. Change of a payout that is open again is in flight with that one,
+    /// and what a fence took over with the fence.
     pub(crate) fn is_in_flight(&self, payout: &Payout, outpoint: &OutPoint) -> bool {
         match self.coins.get(outpoint) {
             None => false,
@@ -81,7 +82,10 @@ impl State {
                 Origin::Block(id) if self.blocks.get(&id).is_some_and(|block| block.state == BlockState::Immature) => {
                     false
                 }
-                _ => coin.spent.is_none_or(|spent| spent.by == payout.planned.txid),
+                _ => match coin.spent {
+                    Some(spent) => spent.by == payout.planned.txid,
+                    None => coin.payout == Some(payout.planned.id),
+                },
             },
         }
     }

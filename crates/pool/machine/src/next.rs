@@ -63,9 +63,10 @@ fn plan(state: &State, outside: &Outside) -> Result<Option<crate::PlannedPayout>
     if !outside.in_step || !outside.coins_match {
         return Ok(None);
     }
-    // Fences are no payment to anybody: they end a recovery, also of a pool that is paused.
-    if state.recovery().is_some_and(|recovery| recovery.open) {
-        return plan_fence(state, outside.now_ms);
+    // Fences are no payment to anybody: they end a recovery, or a payout that lost a gift, also of a pool that is paused.
+    let fence = plan_fence(state, outside.now_ms)?;
+    if fence.is_some() || state.recovery().is_some_and(|recovery| recovery.open) {
+        return Ok(fence);
     }
     let is_stopped = state.paused().is_some()
         || outside.commitment != CommitmentCheck::Fine

@@ -41,7 +41,8 @@ pub enum PayoutKind {
         /// What it costs the pool: payment and network fee.
         gross: Amount,
     },
-    /// The pool itself: it spends coins that an unknown payout may spend, so that one of the two is void for ever.
+    /// The pool itself: it spends coins that an unknown payout may spend, or one that lost a gift, so that one of the two is
+    /// void for ever.
     Fence,
 }
 
@@ -95,6 +96,9 @@ pub enum VoidProof {
     InputOrphaned(OutPoint),
     /// This input was the change of a payout that is void.
     ParentVoid(OutPoint),
+    /// This input was a stranger's, as are all others, and every one of them has been off the chain for long: the books hold
+    /// nothing that the transaction could spend.
+    GiftsLost(OutPoint),
 }
 
 impl PlannedPayout {

@@ -58,16 +58,17 @@ pub fn plan_withdrawal(state: &State, to: KeyHash, gross: Amount, now_ms: u64) -
     finish(state, PlannedPayout { network_fee: fee, ..draft })
 }
 
-/// The next payment to ourselves of coins that a forgotten payout may spend. Where they are worth less than it costs, the
-/// largest other coin pays for it: a crumb must not hold up a recovery. Nothing when there are none, or no coin pays.
+/// The next payment to ourselves of coins that a forgotten payout may spend, or one that lost a gift for good. Where they are
+/// worth less than it costs, the largest other coin pays for it: a crumb must not hold up a recovery. Nothing when there are
+/// none, or no coin pays.
 ///
 /// # Errors
 /// As [`plan_payout`].
 pub fn plan_fence(state: &State, now_ms: u64) -> Result<Option<PlannedPayout>, Fault> {
     let Some(terms) = state.terms().map(|terms| terms.payouts) else { return Ok(None) };
-    let is_suspect = |input: &PayoutInput| state.coin(&input.outpoint).is_some_and(|coin| coin.suspect);
+    let is_wanted = |input: &PayoutInput| state.coin(&input.outpoint).is_some_and(|coin| state.is_to_be_fenced(coin));
     let (mut inputs, others): (Vec<_>, Vec<_>) =
-        free_coins(state, &PayoutKind::Fence, u32::MAX).into_iter().partition(is_suspect);
+        free_coins(state, &PayoutKind::Fence, u32::MAX).into_iter().partition(is_wanted);
     if inputs.is_empty() {
         return Ok(None);
     }

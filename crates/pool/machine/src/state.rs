@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, fmt};
 
 use bq_ledger::{Books, LedgerAccount, Transfer};
 use bq_mining_message::{BootEpoch, FrontEndId, SharePosition, ShareSequence};
-use bq_primitives::{AccountId, Algorithm, Amount, BlockId, KeyHash, OutPoint, tagged_hash};
+use bq_primitives::{AccountId, Algorithm, Amount, BlockId, Height, KeyHash, OutPoint, tagged_hash};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -30,6 +30,8 @@ pub struct State {
     pub(crate) paused: Option<Paused>,
     pub(crate) recovery: Option<Recovery>,
     pub(crate) keys_given_up: Vec<KeyGivenUp>,
+    /// Gifts that an open payout spends and that left the chain, and the height of the tip when they did.
+    pub(crate) lost_gifts: BTreeMap<OutPoint, Height>,
 }
 
 /// Layout of a state in bytes: the first of them. A checkpoint of another layout is not compared, for it cannot be made again.
@@ -103,6 +105,13 @@ impl State {
     #[must_use]
     pub const fn tip(&self) -> Option<Tip> {
         self.tip
+    }
+
+    /// The lowest height of which the state still knows all blocks of the pool: older ones may be forgotten.
+    #[must_use]
+    pub fn kept_from(&self) -> Height {
+        let horizon = self.opened.map_or(0, |opened| opened.horizon);
+        Height(self.tip.map_or(0, |tip| tip.height.0.saturating_sub(horizon)))
     }
 
     /// The terms in force; nothing before the first were set.

@@ -29,7 +29,7 @@ impl State {
         for height in (way.fork.height.0.saturating_add(1)..=way.tip.height.0).map(Height) {
             self.mature_blocks(step, height)?;
             for received in way.received.iter().filter(|received| received.height == height) {
-                self.receive(step, received);
+                self.receive(step, received)?;
             }
             for (outpoint, spent) in way.spent.iter().filter(|(_, spent)| spent.height == height) {
                 let is_dust = || way.received.iter().any(|received| received.outpoint == *outpoint);
@@ -55,8 +55,7 @@ impl State {
         if way.tip.height < way.fork.height {
             return Err(Fault::Way("it ends below its fork"));
         }
-        let horizon = self.opened.map_or(0, |opened| opened.horizon);
-        let kept = Height(old.height.0.saturating_sub(horizon));
+        let kept = self.kept_from();
         if way.fork.height < kept {
             return Err(Fault::WayTooDeep { fork: way.fork.height, kept });
         }
@@ -108,7 +107,7 @@ impl State {
             .collect();
         self.take_back_differences(step, &joined, &spent, &unspent)?;
         for received in &base.received {
-            self.receive(step, received);
+            self.receive(step, received)?;
         }
         let mut rising: Vec<(Height, BlockId)> = joined
             .iter()
@@ -280,6 +279,7 @@ impl State {
         let needed: BTreeSet<OutPoint> =
             open.flat_map(|payout| &payout.planned.inputs).map(|input| input.outpoint).collect();
         let makers: BTreeSet<TxId> = needed.iter().map(|outpoint| outpoint.txid).collect();
+        self.lost_gifts.retain(|outpoint, _| needed.contains(outpoint));
         self.blocks.retain(|_, block| {
             let is_kept = block.state == BlockState::Immature || makers.contains(&block.candidate.coinbase);
             is_kept || !is_old(block.candidate.height)

@@ -4,21 +4,21 @@ use bq_ledger::{Cause, LedgerAccount, Transfer};
 use bq_primitives::{Amount, Height, OutPoint};
 
 use super::Step;
-use crate::{Fault, Origin, PayoutId, PayoutState, PoolCoin, Received, Spent, State};
+use crate::{Fault, Origin, Payout, PayoutId, PayoutState, PoolCoin, Received, Spent, State};
 
 impl State {
     /// An output to the pool's key: change of a payout, or something that somebody sent. What costs more to spend than it is
     /// worth is left alone.
-    pub(super) fn receive(&mut self, step: &mut Step<'_>, received: &Received) {
+    pub(super) fn receive(&mut self, step: &mut Step<'_>, received: &Received) -> Result<(), Fault> {
         let Received { outpoint, amount, height, coinbase } = *received;
         let is_block_coin = self.blocks.values().any(|block| block.candidate.coinbase == outpoint.txid);
         if is_block_coin {
-            return;
+            return Ok(());
         }
         if let Some(coin) = self.coins.get_mut(&outpoint) {
             // The chain as a whole may have it elsewhere than the one before.
             coin.height = height;
-            return;
+            return Ok(());
         }
         let change = self.payouts.values().find(|payout| payout.planned.change_outpoint() == Some(outpoint));
         let origin = match change {
@@ -26,14 +26,21 @@ impl State {
             None => Origin::Stranger { coinbase, booked: false, trusted: false },
         };
         let gift_min = self.terms().map_or(Amount::ZERO, |terms| terms.payouts.gift_min);
-        if matches!(origin, Origin::Stranger { .. }) && amount < gift_min {
-            return;
-        }
         let payout = self.reserved_by(&outpoint);
+        if matches!(origin, Origin::Stranger { .. }) && payout.is_none() && amount < gift_min {
+            return Ok(());
+        }
         if let Some(id) = payout {
             step.applied.payouts.insert(id);
         }
         self.coins.insert(outpoint, PoolCoin { amount, height, origin, payout, spent: None, suspect: false });
+        // A gift that an open payout spends left the chain and is back: that payout may be in a block before it is buried.
+        self.lost_gifts.remove(&outpoint);
+        if matches!(origin, Origin::Stranger { .. }) && payout.is_some() {
+            self.book_gift(step, &outpoint)
+        } else {
+            Ok(())
+        }
     }
 
     /// A coin is spent: by its payout, or by something that the books do not know (T41).
@@ -110,6 +117,9 @@ impl State {
             let lines = parts.into_iter().filter(|(_, amount)| *amount > Amount::ZERO);
             let lines = lines.map(|(debit, amount)| Transfer { cause, debit, credit, amount }).collect();
             step.book(self, lines)?;
+            if let (Some(_), Some(tip)) = (coin.payout, self.tip) {
+                self.lost_gifts.insert(outpoint, tip.height);
+            }
         }
         self.coins.remove(&outpoint);
         Ok(())
@@ -147,23 +157,25 @@ impl State {
         if let Origin::Stranger { booked, .. } = &mut coin.origin {
             *booked = true;
         }
+        let coin = *coin;
+        let Some(debit) = self.books_as(&coin) else { return Ok(()) };
         let cause = Cause::GiftBooked { event: step.number.0 };
-        let (debit, credit) = (LedgerAccount::ChainSpendable, LedgerAccount::GiftIncome);
-        let line = Transfer { cause, debit, credit, amount: coin.amount };
-        step.book(self, vec![line])
+        step.book(self, vec![Transfer { cause, debit, credit: LedgerAccount::GiftIncome, amount: coin.amount }])
     }
 
-    /// The payout that this spend of a coin is.
+    /// The payout that this spend of a coin is. Where a fence and the payout that it fences have the coin as an input, either.
     pub(super) fn payout_of(&self, coin: &PoolCoin, spent: &Spent) -> Option<PayoutId> {
-        let payout = self.payouts.get(&coin.payout?)?;
-        (payout.planned.txid == spent.by).then_some(payout.planned.id)
+        let newest = self.payouts.get(&coin.payout?)?;
+        let is_it = |payout: &&Payout| payout.planned.txid == spent.by && payout.state != PayoutState::Void;
+        let payout = [newest].into_iter().find(is_it).or_else(|| self.payouts.values().find(is_it))?;
+        Some(payout.planned.id)
     }
 
-    /// The payout that has this coin as an input and is not void.
+    /// The payout that has this coin as an input and is not void; the fence, where one fences another payout.
     pub(super) fn reserved_by(&self, outpoint: &OutPoint) -> Option<PayoutId> {
-        let spends = |payout: &&crate::Payout| {
+        let spends = |payout: &&Payout| {
             payout.state != PayoutState::Void && payout.planned.inputs.iter().any(|input| input.outpoint == *outpoint)
         };
-        self.payouts.values().find(spends).map(|payout| payout.planned.id)
+        self.payouts.values().rev().find(spends).map(|payout| payout.planned.id)
     }
 }

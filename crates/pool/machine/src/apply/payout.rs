@@ -7,8 +7,8 @@ use bq_primitives::{AccountId, Amount, BlockId, Height, OutPoint};
 
 use super::Step;
 use crate::{
-    Fault, Origin, Payout, PayoutEvent, PayoutId, PayoutKind, PayoutRound, PayoutState, PlannedPayout, State,
-    VoidProof, state::take,
+    Fault, Origin, Payout, PayoutEvent, PayoutId, PayoutInput, PayoutKind, PayoutRound, PayoutState, PlannedPayout,
+    PoolCoin, State, VoidProof, state::take,
 };
 
 impl State {
@@ -35,8 +35,12 @@ impl State {
         };
         let cause = Cause::PayoutReserved { payout: id.0 };
         let mut lines = set_aside(&payout, cause);
+        // What a fence takes over from the payout that it fences is in flight already.
+        let is_free = |input: &&PayoutInput| self.coins.get(&input.outpoint).is_some_and(|coin| coin.payout.is_none());
+        let amount = Amount::sum(planned.inputs.iter().filter(is_free).map(|input| input.amount))?;
         let (debit, credit) = (LedgerAccount::ChainInFlight, LedgerAccount::ChainSpendable);
-        lines.push(Transfer { cause, debit, credit, amount: planned.spent()? });
+        lines.push(Transfer { cause, debit, credit, amount });
+        lines.retain(|line| line.amount > Amount::ZERO);
         step.book(self, lines)?;
         for input in &planned.inputs {
             if let Some(coin) = self.coins.get_mut(&input.outpoint) {
@@ -106,13 +110,14 @@ impl State {
 
     fn check_inputs(&self, planned: &PlannedPayout) -> Result<(), Fault> {
         let refuse = |reason| Err(Fault::Payout { payout: planned.id, reason });
-        let is_fencing = self.recovery.is_some_and(|recovery| recovery.open);
+        let is_recovering = self.recovery.is_some_and(|recovery| recovery.open);
         let is_fence = matches!(planned.kind, PayoutKind::Fence);
-        if is_fencing != is_fence {
-            return refuse(if is_fence { "nothing is to be fenced" } else { "the log is being recovered" });
+        if is_recovering && !is_fence {
+            return refuse("the log is being recovered");
         }
-        let is_suspect = |input: &crate::PayoutInput| self.coins.get(&input.outpoint).is_some_and(|coin| coin.suspect);
-        if is_fence && !planned.inputs.iter().any(is_suspect) {
+        let is_to_be_fenced =
+            |input: &PayoutInput| self.coins.get(&input.outpoint).is_some_and(|coin| self.is_to_be_fenced(coin));
+        if is_fence && !planned.inputs.iter().any(is_to_be_fenced) {
             return refuse("it fences nothing");
         }
         let mut seen: BTreeSet<OutPoint> = BTreeSet::new();
@@ -128,14 +133,43 @@ impl State {
     /// Whether a coin may be an input of such a payout. Miners are not paid with what a stranger sent: a reorganisation could
     /// take it back and hold up everybody in the same transaction.
     #[must_use]
-    pub(crate) fn is_input(&self, coin: &crate::PoolCoin, kind: &PayoutKind) -> bool {
-        let fits = match kind {
-            PayoutKind::Miners(_) => !matches!(coin.origin, Origin::Stranger { trusted: false, .. }),
-            PayoutKind::Withdrawal { .. } => true,
+    pub(crate) fn is_input(&self, coin: &PoolCoin, kind: &PayoutKind) -> bool {
+        match kind {
+            PayoutKind::Miners(_) => {
+                !matches!(coin.origin, Origin::Stranger { trusted: false, .. }) && self.is_spendable(coin)
+            }
+            PayoutKind::Withdrawal { .. } => self.is_spendable(coin),
             // What pays for it may be a coin that is beyond suspicion.
-            PayoutKind::Fence => true,
+            PayoutKind::Fence => self.is_spendable(coin) || self.is_left_behind(coin),
+        }
+    }
+
+    /// Whether a fence has to spend a coin.
+    #[must_use]
+    pub(crate) fn is_to_be_fenced(&self, coin: &PoolCoin) -> bool {
+        coin.suspect && self.recovery.is_some_and(|recovery| recovery.open) || self.is_left_behind(coin)
+    }
+
+    /// Whether a coin is the input of an open payout that lost a gift for good and that nothing fences yet: once a fence has
+    /// spent it, that payout is void for ever.
+    fn is_left_behind(&self, coin: &PoolCoin) -> bool {
+        let Some(payout) = coin.payout.and_then(|id| self.payouts.get(&id)).filter(|payout| payout.is_open()) else {
+            return false;
         };
-        fits && self.is_spendable(coin)
+        let inputs = || payout.planned.inputs.iter().map(|input| input.outpoint);
+        let is_lost = |outpoint: OutPoint| self.lost_gifts.get(&outpoint).is_some_and(|since| self.is_deep(*since));
+        let is_fenced = |outpoint: OutPoint| {
+            self.coins.get(&outpoint).is_some_and(|coin| coin.payout.is_some_and(|id| id != payout.planned.id))
+        };
+        let is_there = coin.spent.is_none() && self.books_as(coin) == Some(LedgerAccount::ChainInFlight);
+        is_there && !payout.is_confirmed() && inputs().any(is_lost) && !inputs().any(is_fenced)
+    }
+
+    /// Whether what was at this height is buried as deep as a reward must be, and a payout.
+    fn is_deep(&self, from: Height) -> bool {
+        let (Some(tip), Some(opened), Some(terms)) = (self.tip, self.opened, self.terms()) else { return false };
+        let deep = opened.maturity.max(terms.payouts.final_depth);
+        tip.height.above(from).is_some_and(|above| above.saturating_add(1) >= deep)
     }
 
     fn check_payees(&self, planned: &PlannedPayout, plan: &PayoutPlan) -> Result<Amount, Fault> {
@@ -221,13 +255,13 @@ impl State {
     /// What a payout leaves over becomes a coin of its own; nothing while another payout has that coin in flight already.
     fn change_line(&self, payout: &Payout, cause: Cause) -> Option<Transfer> {
         let is_in_flight = self.reserved_by(&payout.planned.change_outpoint()?).is_some();
-        let (debit, credit) = (self.returned_to(payout), LedgerAccount::ChainInFlight);
+        let (debit, credit) = (self.returned_to(payout.planned.id), LedgerAccount::ChainInFlight);
         (!is_in_flight).then_some(Transfer { cause, debit, credit, amount: payout.planned.change })
     }
 
     /// What a payout does not spend can be spent again, or is lost with its key.
-    fn returned_to(&self, payout: &Payout) -> LedgerAccount {
-        if self.is_given_up(payout.planned.id) { LedgerAccount::Missing } else { LedgerAccount::ChainSpendable }
+    fn returned_to(&self, payout: PayoutId) -> LedgerAccount {
+        if self.is_given_up(payout) { LedgerAccount::Missing } else { LedgerAccount::ChainSpendable }
     }
 
     /// T41 for change that became a coin of the books only now, and that something outside them spent before: after a
@@ -257,24 +291,30 @@ impl State {
         let id = payout.planned.id;
         let cause = Cause::PayoutVoid { payout: id.0 };
         let mut lines: Vec<Transfer> = set_aside(&payout, cause).iter().map(|line| line.reversed(cause)).collect();
-        let held = payout.planned.inputs.iter().filter(|input| self.is_in_flight(&payout, &input.outpoint));
-        let free = Amount::sum(held.map(|input| input.amount))?;
+        let held: Vec<PayoutInput> =
+            payout.planned.inputs.iter().copied().filter(|input| self.is_in_flight(&payout, &input.outpoint)).collect();
+        let inputs = payout.planned.inputs.clone();
+        self.payouts.insert(id, Payout { state: PayoutState::Void, voided: self.tip.map(|tip| tip.height), ..payout });
+        step.applied.payouts.insert(id);
+        // What a fence took over goes back to the payout that it fenced, if that is open still.
+        let freed = held.iter().filter(|input| self.reserved_by(&input.outpoint).is_none());
+        let free = Amount::sum(freed.map(|input| input.amount))?;
         if free > Amount::ZERO {
-            let (debit, credit) = (self.returned_to(&payout), LedgerAccount::ChainInFlight);
+            let (debit, credit) = (self.returned_to(id), LedgerAccount::ChainInFlight);
             lines.push(Transfer { cause, debit, credit, amount: free });
         }
         step.book(self, lines)?;
         let is_given_up = self.is_given_up(id);
-        for input in &payout.planned.inputs {
-            if is_given_up {
+        for input in &inputs {
+            self.lost_gifts.remove(&input.outpoint);
+            let next = self.reserved_by(&input.outpoint);
+            if is_given_up && next.is_none() {
                 self.coins.remove(&input.outpoint);
                 self.blocks.retain(|_, block| block.candidate.coinbase != input.outpoint.txid);
             } else if let Some(coin) = self.coins.get_mut(&input.outpoint) {
-                coin.payout = None;
+                coin.payout = next;
             }
         }
-        self.payouts.insert(id, Payout { state: PayoutState::Void, voided: self.tip.map(|tip| tip.height), ..payout });
-        step.applied.payouts.insert(id);
         Ok(())
     }
 
@@ -283,32 +323,34 @@ impl State {
     pub fn is_void(&self, payout: &Payout, proof: VoidProof) -> bool {
         let (VoidProof::SpentElsewhere(outpoint)
         | VoidProof::InputOrphaned(outpoint)
-        | VoidProof::ParentVoid(outpoint)) = proof;
+        | VoidProof::ParentVoid(outpoint)
+        | VoidProof::GiftsLost(outpoint)) = proof;
         if payout.is_confirmed() || !payout.planned.inputs.iter().any(|input| input.outpoint == outpoint) {
             return false;
         }
-        let (Some(tip), Some(opened), Some(terms)) = (self.tip, self.opened, self.terms()) else { return false };
-        let buried =
-            |from: Height, depth: u32| tip.height.above(from).is_some_and(|above| above.saturating_add(1) >= depth);
         match proof {
             VoidProof::SpentElsewhere(outpoint) => {
                 let spent = self.coins.get(&outpoint).and_then(|coin| coin.spent);
-                spent.is_some_and(|spent| {
-                    spent.by != payout.planned.txid && buried(spent.height, terms.payouts.final_depth)
-                })
+                let tip = self.tip.map(|tip| tip.height).unwrap_or_default();
+                spent.is_some_and(|spent| spent.by != payout.planned.txid && self.is_final_at(spent.height, tip))
             }
             // Blocks of one template share the coin: none of them may be on the chain. The others need not have been there: a
             // sibling that only was submitted, or was orphaned young, makes the coin no more than the lost one does.
             VoidProof::InputOrphaned(outpoint) => {
                 let mut makers =
                     self.blocks.values().filter(|block| block.candidate.coinbase == outpoint.txid).peekable();
-                let deep = opened.maturity.max(terms.payouts.final_depth);
                 makers.peek().is_some()
-                    && makers.all(|block| !block.is_on_chain() && buried(block.candidate.height, deep))
+                    && makers.all(|block| !block.is_on_chain() && self.is_deep(block.candidate.height))
             }
             VoidProof::ParentVoid(outpoint) => {
                 let mut parents = self.payouts.values().filter(|other| other.planned.txid == outpoint.txid);
                 parents.any(|other| other.state == PayoutState::Void)
+            }
+            // A transaction of strangers may be in a block at any time, so no depth proves that its coin never comes back. If it
+            // does, the payout takes nothing but that: no coin of the books is an input. One that has another is fenced.
+            VoidProof::GiftsLost(_) => {
+                let mut inputs = payout.planned.inputs.iter();
+                inputs.all(|input| self.lost_gifts.get(&input.outpoint).is_some_and(|since| self.is_deep(*since)))
             }
         }
     }
@@ -318,7 +360,12 @@ impl State {
     pub fn void_proof(&self, payout: &Payout) -> Option<VoidProof> {
         let proofs = payout.planned.inputs.iter().flat_map(|input| {
             let outpoint = input.outpoint;
-            [VoidProof::SpentElsewhere(outpoint), VoidProof::InputOrphaned(outpoint), VoidProof::ParentVoid(outpoint)]
+            [
+                VoidProof::SpentElsewhere(outpoint),
+                VoidProof::InputOrphaned(outpoint),
+                VoidProof::ParentVoid(outpoint),
+                VoidProof::GiftsLost(outpoint),
+            ]
         });
         if payout.is_open() { proofs.into_iter().find(|proof| self.is_void(payout, *proof)) } else { None }
     }

@@ -4,7 +4,7 @@ use bq_ledger::LedgerAccount;
 use bq_primitives::OutPoint;
 
 use super::world::{FINAL_DEPTH, MATURITY, POOL, STRANGER, World, atoms};
-use crate::{ChainEvent, Event, PayoutEvent, PayoutId, PayoutState, plan_withdrawal};
+use crate::{Act, ChainEvent, Event, PayoutEvent, PayoutId, PayoutKind, PayoutState, plan_withdrawal};
 
 impl World {
     fn mine_strangers(&mut self, count: u32) {
@@ -96,6 +96,123 @@ fn a_payout_and_the_theft_of_its_change_leave_together_in_whatever_order_their_n
         world.calm_down();
         assert_eq!(world.payout_state(parent), PayoutState::Final);
     }
+}
+
+/// A pool that was sent `gifts` coins, the first in the block above height 12, none of them paid out; of its own it has the
+/// reward of `own` block at height 12.
+fn gifted(gifts: &[u64], own: bool) -> World {
+    let mut world = World::new();
+    world.decide(Act::Pause).expect("not paused");
+    world.mine_strangers(MATURITY + 1);
+    world.share(1, 1);
+    world.mine(own);
+    for gift in gifts {
+        world.gift(*gift).expect("strangers have coins");
+        world.mine(false);
+    }
+    world.mine_strangers(MATURITY);
+    world.settle();
+    world
+}
+
+#[test]
+fn a_gift_that_comes_back_is_booked_before_the_payout_that_spends_it_is_in_a_block() {
+    let mut world = gifted(&[3_000_000_000], false);
+    let payout = world.withdraw(1_000_000_000);
+    world.mine(false);
+    world.settle();
+    let depth = world.chain.best().len() - 13;
+    world.reorg(depth, |_| false, false);
+    world.follow();
+    assert_eq!(world.balance(LedgerAccount::ChainInFlight), 0);
+    assert_eq!(world.chain.mempool.len(), 2, "the gift, and what spends it");
+    world.mine(false);
+    world.mine_strangers(FINAL_DEPTH);
+    world.settle();
+    assert_eq!(world.payout_state(payout), PayoutState::Final);
+    world.calm_down();
+    assert_eq!(world.balance(LedgerAccount::ChainSpendable), 2_000_000_000);
+}
+
+#[test]
+fn a_payout_of_gifts_that_never_come_back_is_void_once_that_is_long_ago() {
+    let mut world = gifted(&[3_000_000_000], false);
+    let payout = world.withdraw(1_000_000_000);
+    world.chain.mempool.clear();
+    let depth = world.chain.best().len() - 13;
+    world.reorg(depth, |_| false, false);
+    world.chain.mempool.clear();
+    world.settle();
+    world.mine_strangers(MATURITY - 3);
+    world.settle();
+    assert_eq!(world.payout_state(payout), PayoutState::Signed, "the gift may still come back");
+    world.mine_strangers(2);
+    world.settle();
+    assert_eq!(world.payout_state(payout), PayoutState::Void);
+    assert_eq!(world.balance(LedgerAccount::WithdrawalInFlight), 0);
+}
+
+/// A withdrawal of a block's coin and a gift, which left the chain for as long as a reward matures. The transaction of the
+/// gift.
+fn half_lost() -> (World, PayoutId, Vec<bq_primitives::Transaction>) {
+    let mut world = gifted(&[4_000_000_000, 4_000_000_000], true);
+    let payout = world.withdraw(6_000_000_000);
+    assert_eq!(world.inputs(payout).len(), 2, "the block's and one gift");
+    world.chain.mempool.clear();
+    let depth = world.chain.best().len() - 13;
+    world.reorg(depth, |_| false, false);
+    let gifts = std::mem::take(&mut world.chain.mempool);
+    world.settle();
+    world.mine_strangers(MATURITY - 3);
+    world.settle();
+    assert_eq!(world.state.payouts().count(), 1);
+    world.mine_strangers(2);
+    world.chain.mempool.clear();
+    world.settle();
+    (world, payout, gifts)
+}
+
+#[test]
+fn a_payout_that_lost_a_gift_is_fenced_and_void_once_the_fence_is_final() {
+    let (mut world, payout, gifts) = half_lost();
+    let fence = world.state.payouts().last().expect("a fence").planned.clone();
+    assert_eq!(fence.kind, PayoutKind::Fence);
+    assert_eq!(fence.inputs.len(), 1, "what is left of the payout's inputs");
+    world.mine(false);
+    world.settle();
+    assert_eq!(world.payout_state(payout), PayoutState::Signed, "a reorganisation may still prefer it");
+    world.chain.mempool.extend(gifts);
+    world.calm_down();
+    assert_eq!(world.payout_state(payout), PayoutState::Void);
+    assert_eq!(world.payout_state(fence.id), PayoutState::Final);
+    assert_eq!(world.state.payouts().count(), 2, "one fence is enough");
+    assert_eq!(world.balance(LedgerAccount::WithdrawalInFlight), 0);
+}
+
+#[test]
+fn a_fence_is_void_when_the_gift_comes_back_and_the_payout_is_first() {
+    let (mut world, payout, gifts) = half_lost();
+    let fence = world.state.payouts().last().expect("a fence").planned.id;
+    world.chain.mempool.clear();
+    world.chain.mempool.extend(gifts);
+    world.mine(false);
+    world.follow();
+    let sent = world.signed[&payout].clone();
+    world.chain.mempool.insert(0, sent);
+    world.mine(false);
+    world.follow();
+    // It leaves once more, and comes again.
+    world.reorg(2, |_| false, false);
+    world.follow();
+    assert_eq!(world.balance(LedgerAccount::Missing), 0);
+    let fences = world.signed[&fence].txid();
+    world.chain.mempool.retain(|transaction| transaction.txid() != fences);
+    world.mine(false);
+    world.mine(false);
+    world.calm_down();
+    assert_eq!(world.payout_state(payout), PayoutState::Final);
+    assert_eq!(world.payout_state(fence), PayoutState::Void);
+    assert_eq!(world.balance(LedgerAccount::Missing), 0);
 }
 
 /// The chain as a whole does not name a spend that is on another chain: neither the coin of the block that left, nor the change
