@@ -107,8 +107,9 @@ impl Keeper {
         joined.sort_unstable();
         let unspent = self.unspent(&known)?;
         let names: BTreeSet<OutPoint> = unspent.iter().map(|coin| coin.outpoint).collect();
-        let worth =
-            unspent.iter().filter(|coin| known.contains(&coin.outpoint) || self.is_worth_keeping(coin.output.amount));
+        let worth = unspent
+            .iter()
+            .filter(|coin| known.contains(&coin.outpoint) || self.is_worth_keeping(&coin.outpoint, coin.output.amount));
         let mut received: Vec<Received> = worth.map(received).collect();
         let mut spent = Vec::new();
         for outpoint in coins.difference(&names) {

@@ -49,8 +49,12 @@ impl Keeper {
     fn tell_found(&self, synced: ShareSequence) -> Result<(), PoolError> {
         let tellable = self.intake.lock().tellable(synced);
         for found in tellable {
-            let id = found.candidate.id;
-            if self.state.read().block(&id).is_none() {
+            let (id, height) = (found.candidate.id, found.candidate.height);
+            let is_too_old = height < self.state.read().kept_from();
+            if is_too_old {
+                tracing::warn!(block = %id, %height, "a block waited so long to be told that the chain is far past it");
+            }
+            if !is_too_old && self.state.read().block(&id).is_none() {
                 let rows = vec![bytes_row(&id.to_string(), found.bytes)];
                 self.tell(&Event::Candidate(found.candidate), rows)?;
                 self.show_block(&id);

@@ -57,7 +57,7 @@ impl Keeper {
             for (index, output) in (0_u32..).zip(&transaction.outputs).filter(|(_, output)| output.key_hash == key) {
                 let outpoint = OutPoint { txid: by, index };
                 let is_block_coin = coinbase && is_ours;
-                if !is_block_coin && !self.is_worth_keeping(output.amount) {
+                if !is_block_coin && !self.is_worth_keeping(&outpoint, output.amount) {
                     continue;
                 }
                 scan.coins.insert(outpoint);
@@ -70,14 +70,17 @@ impl Keeper {
     }
 
     /// A block that pays the pool and that the log was not told of: told now, if it is one of the pool's own. Its finder's share
-    /// is looked for; a block without one pays the newest window.
-    fn adopt_block(&self, block: &Block) -> Result<bool, PoolError> {
+    /// is looked for; a block without one pays the newest window. One so old that the log may have forgotten it pays nobody.
+    pub(crate) fn adopt_block(&self, block: &Block) -> Result<bool, PoolError> {
         let Some(coinbase) = block.transactions.first() else { return Ok(false) };
         let key = self.books_key();
         if !coinbase.outputs.iter().any(|output| output.key_hash == key) {
             return Ok(false);
         }
         let id = block.id();
+        if block.header.height < self.state.read().kept_from() {
+            return Ok(false);
+        }
         let commitment = Commitment::read(&coinbase.coinbase_data, &self.config.pool_tag, &self.commitment_key);
         let share = self.find_share(&id)?;
         let (head, told) = {
@@ -125,9 +128,12 @@ impl Keeper {
         Ok(())
     }
 
-    pub(crate) fn is_worth_keeping(&self, amount: bq_primitives::Amount) -> bool {
-        // Change of a payout is kept whatever it is worth; the machine tells it from a gift.
-        amount >= self.config.gift_min || self.state.read().payouts().any(|payout| payout.planned.change == amount)
+    pub(crate) fn is_worth_keeping(&self, outpoint: &OutPoint, amount: bq_primitives::Amount) -> bool {
+        // Change of a payout, and the gift that one spends, are kept whatever they are worth; the machine tells them apart.
+        let is_needed = |payout: &bq_pool_machine::Payout| {
+            payout.planned.change == amount || payout.planned.inputs.iter().any(|input| input.outpoint == *outpoint)
+        };
+        amount >= self.config.gift_min || self.state.read().payouts().any(is_needed)
     }
 }
 

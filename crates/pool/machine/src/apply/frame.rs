@@ -31,6 +31,10 @@ impl State {
         if self.blocks.contains_key(&block) {
             return Err(Fault::BlockKnown(block));
         }
+        if candidate.height < self.kept_from() {
+            let height = candidate.height;
+            return Err(Fault::BlockPlace { block, height, reason: "one as old may be credited and forgotten" });
+        }
         if candidate.reward()? == Amount::ZERO {
             return Err(Fault::BlockPaysNothing(block));
         }

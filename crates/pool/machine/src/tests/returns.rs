@@ -1,10 +1,14 @@
-//! What left the chain and came back otherwise, or never: coins that payouts of the books spend.
+//! What left the chain and came back otherwise, or never: coins that payouts of the books spend, and blocks that were
+//! forgotten.
 
 use bq_ledger::LedgerAccount;
-use bq_primitives::OutPoint;
+use bq_primitives::{Height, OutPoint};
 
 use super::world::{FINAL_DEPTH, MATURITY, POOL, STRANGER, World, atoms};
-use crate::{Act, ChainEvent, Event, PayoutEvent, PayoutId, PayoutKind, PayoutState, plan_withdrawal};
+use crate::{
+    Act, BlockState, Candidate, ChainEvent, Event, Fault, PayoutEvent, PayoutId, PayoutKind, PayoutState,
+    plan_withdrawal,
+};
 
 impl World {
     fn mine_strangers(&mut self, count: u32) {
@@ -213,6 +217,31 @@ fn a_fence_is_void_when_the_gift_comes_back_and_the_payout_is_first() {
     assert_eq!(world.payout_state(payout), PayoutState::Final);
     assert_eq!(world.payout_state(fence), PayoutState::Void);
     assert_eq!(world.balance(LedgerAccount::Missing), 0);
+}
+
+#[test]
+fn a_block_as_old_as_what_is_forgotten_is_not_told_again() {
+    let mut world = World::new();
+    world.share(1, 1);
+    world.mine(true);
+    let block = world.candidates.values().next().expect("one").clone();
+    world.mine_strangers(30);
+    world.settle();
+    world.reorg(31, |_| false, false);
+    world.settle();
+    assert_eq!(world.state.block(&block.id).map(|block| block.state), Some(BlockState::Lost));
+    world.mine_strangers(200);
+    world.calm_down();
+    assert!(world.state.block(&block.id).is_none(), "forgotten");
+    let credited = world.payable(1) + world.received_by(1);
+    let again = world.try_append(Event::Candidate(block.clone()));
+    assert!(matches!(again, Err(Fault::BlockPlace { .. })), "{again:?}");
+    assert_eq!(world.payable(1) + world.received_by(1), credited);
+    let kept = world.state.kept_from();
+    let young = Candidate { height: kept, ..block.clone() };
+    world.append(Event::Candidate(young));
+    let old = Candidate { id: bq_primitives::BlockId([4; 32]), height: Height(kept.0 - 1), ..block };
+    assert!(world.try_append(Event::Candidate(old)).is_err());
 }
 
 /// The chain as a whole does not name a spend that is on another chain: neither the coin of the block that left, nor the change
