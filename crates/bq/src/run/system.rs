@@ -242,6 +242,7 @@ fn pool_config(config: &Config) -> PoolConfig {
         fee_rate: pool.payout_fee_rate,
         gift_min: pool.gift_min,
         frame_interval: Duration::from_millis(pool.frame_interval_ms),
+        block_wait: Duration::from_millis(pool.block_wait_ms),
         template_interval: Duration::from_secs(pool.template_interval_secs),
         workers_per_account_max: pool.workers_per_account_max,
         workers_max: pool.workers_max,

@@ -116,6 +116,7 @@ impl Reader<'_> {
             payout_fee_rate: self.number("pool.payout_fee_rate")?,
             gift_min: self.amount("pool.gift_min")?,
             frame_interval_ms: self.number("pool.frame_interval_ms")?,
+            block_wait_ms: self.number("pool.block_wait_ms")?,
             template_interval_secs: self.number("pool.template_interval_secs")?,
             workers_per_account_max: self.number("pool.workers_per_account_max")?,
             workers_max: self.number("pool.workers_max")?,

@@ -58,6 +58,7 @@ pub struct RawPool {
     pub payout_fee_rate: Option<i64>,
     pub gift_min: Option<i64>,
     pub frame_interval_ms: Option<i64>,
+    pub block_wait_ms: Option<i64>,
     pub template_interval_secs: Option<i64>,
     pub workers_per_account_max: Option<i64>,
     pub workers_max: Option<i64>,

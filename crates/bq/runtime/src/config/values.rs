@@ -86,6 +86,8 @@ pub struct PoolConfig {
     pub gift_min: Amount,
     /// Longest time in milliseconds until accepted shares are told to the books.
     pub frame_interval_ms: u64,
+    /// Longest time in milliseconds that the answer to a block's share waits for the node.
+    pub block_wait_ms: u64,
     /// Seconds until a template is made anew without a new tip.
     pub template_interval_secs: u64,
     /// Most workers of one account that are shown one by one.

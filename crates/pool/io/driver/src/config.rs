@@ -41,6 +41,8 @@ pub struct PoolConfig {
     pub template_interval: Duration,
     /// How long accepted shares wait at most until they are told to the books.
     pub frame_interval: Duration,
+    /// How long the answer to a share that is a block waits for the node to have it.
+    pub block_wait: Duration,
     /// How long the books wait at most for something to happen.
     pub settle_interval: Duration,
     /// How long the books may be behind the node before that counts as a condition: a new block takes them a moment.
@@ -92,6 +94,7 @@ impl PoolConfig {
             gift_min: Amount::from_atoms(100_000).unwrap_or(Amount::MAX),
             template_interval: Duration::from_secs(15),
             frame_interval: Duration::from_millis(50),
+            block_wait: Duration::from_secs(2),
             settle_interval: Duration::from_secs(10),
             out_of_step_grace: Duration::from_secs(5),
             compare_interval: Duration::from_secs(60),

@@ -6,7 +6,7 @@ use bq_pool_machine::{Candidate, Winning};
 use bq_primitives::{Address, Amount, Block, BlockId, KeyHash};
 use bq_segments::AppendError;
 
-use crate::keeper::Keeper;
+use crate::{keeper::Keeper, submitter::Submission};
 
 /// What came in since the books were last told.
 #[derive(Debug, Default)]
@@ -99,16 +99,22 @@ impl Keeper {
         Ok(address.key_hash)
     }
 
-    /// Hands the block to the node, whatever else is full or failing, and writes the share.
+    /// Hands the block to the node, whatever else is full or failing, and writes the share. Returns when both are done, so that
+    /// nothing that a miner is told of is lost by a crash; a node that takes too long is not waited for.
     pub(crate) fn record(&self, share: &Share, block: Option<Block>) -> Result<(), RecordShareError> {
+        let mut submission = None;
         if let Some(block) = block {
             if self.intake.lock().written(&block.id()).is_some() {
                 // Its miner was told that there is no room, and then there was: it is booked, and sent again.
                 return Ok(());
             }
-            self.found(block, share);
+            submission = Some(self.found(block, share));
         }
-        match self.append(share) {
+        let written = self.append(share);
+        if let Some(submission) = submission {
+            self.submitter.wait(&submission, self.config.block_wait);
+        }
+        match written {
             Ok(_) => {
                 self.stats.lock().accept(self.uptime_secs(), share);
                 self.look_now.notify_one();
@@ -138,13 +144,13 @@ impl Keeper {
         Ok(sequence)
     }
 
-    fn found(&self, block: Block, share: &Share) {
+    fn found(&self, block: Block, share: &Share) -> Submission {
         let id = block.id();
         let candidate = Self::candidate(&block, Winning::NoShares, self.key_hash());
         let bytes = block.to_bytes();
         let found = Found { candidate, bytes, unwritten: Some(share.clone()), sequence: None };
         self.intake.lock().found.entry(id).or_insert(found);
-        self.submitter.submit(block);
+        self.submitter.submit(block)
     }
 
     /// Shares of blocks that could not be written when they were found: there may be room now.

@@ -204,7 +204,8 @@ impl PoolApi for Pool {
     fn record_share(&self, share: Share, block: Option<Block>) -> Result<(), RecordShareError> {
         if self.is_stopped() {
             if let Some(block) = block {
-                self.keeper.submitter.submit(block);
+                let submission = self.keeper.submitter.submit(block);
+                self.keeper.submitter.wait(&submission, self.keeper.config.block_wait);
             }
             return Err(RecordShareError::Closed);
         }

@@ -1,8 +1,15 @@
-use std::{sync::Arc, thread::JoinHandle};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
 
 use bq_chain_api::{NodeApi, SubmitBlockError};
 use bq_primitives::{Block, BlockId};
-use crossbeam_channel::{Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use parking_lot::Mutex;
 
 use crate::intake::note_verdict;
@@ -12,11 +19,22 @@ const WAITING_MAX: usize = 1024;
 
 /// Hands found blocks to the node on a thread that exists before the first one: nothing lies on a block's way.
 pub(crate) struct Submitter {
-    blocks: Mutex<Option<Sender<Block>>>,
+    blocks: Mutex<Option<Sender<Waiting>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     node: Arc<dyn NodeApi>,
     refused: Arc<Mutex<Option<Refused>>>,
+    /// The node took longer than somebody waited, and has not taken a block since.
+    is_slow: Arc<AtomicBool>,
 }
+
+/// A block on its way to the node; the sender goes with it.
+struct Waiting {
+    block: Block,
+    _until_handed_over: Sender<()>,
+}
+
+/// A block that was handed in: ends when the node has it.
+pub(crate) struct Submission(Receiver<()>);
 
 /// The newest block that the node refused.
 #[derive(Clone, Debug)]
@@ -27,36 +45,57 @@ pub(crate) struct Refused {
 
 impl Submitter {
     pub(crate) fn start(node: Arc<dyn NodeApi>) -> std::io::Result<Self> {
-        let (blocks, waiting) = bounded::<Block>(WAITING_MAX);
-        let refused = Arc::new(Mutex::new(None));
-        let of_thread = (Arc::clone(&node), Arc::clone(&refused));
+        let (blocks, all) = bounded::<Waiting>(WAITING_MAX);
+        let (refused, is_slow) = (Arc::new(Mutex::new(None)), Arc::new(AtomicBool::new(false)));
+        let of_thread = (Arc::clone(&node), Arc::clone(&refused), Arc::clone(&is_slow));
         let run = move || {
-            let (node, refused) = of_thread;
-            for block in waiting {
-                hand_over(node.as_ref(), &refused, block);
+            let (node, refused, is_slow) = of_thread;
+            for waiting in all {
+                hand_over(node.as_ref(), &refused, waiting.block);
+                is_slow.store(false, Ordering::Relaxed);
             }
         };
         let thread = std::thread::Builder::new().name("pool-submit".to_owned()).spawn(run)?;
-        Ok(Self { blocks: Mutex::new(Some(blocks)), thread: Mutex::new(Some(thread)), node, refused })
+        Ok(Self { blocks: Mutex::new(Some(blocks)), thread: Mutex::new(Some(thread)), node, refused, is_slow })
     }
 
     /// Without a thread: whoever finds a block submits it. For a pool that is driven step by step.
     pub(crate) fn inline(node: Arc<dyn NodeApi>) -> Self {
-        Self { blocks: Mutex::default(), thread: Mutex::default(), node, refused: Arc::default() }
+        Self {
+            blocks: Mutex::default(),
+            thread: Mutex::default(),
+            node,
+            refused: Arc::default(),
+            is_slow: Arc::default(),
+        }
     }
 
     /// Returns at once, or once the node has the block when too many wait.
-    pub(crate) fn submit(&self, block: Block) {
+    pub(crate) fn submit(&self, block: Block) -> Submission {
+        let (until_handed_over, handed_over) = bounded(0);
+        let waiting = Waiting { block, _until_handed_over: until_handed_over };
         let sender = self.blocks.lock().clone();
         let unsent = match sender {
-            Some(blocks) => match blocks.try_send(block) {
+            Some(blocks) => match blocks.try_send(waiting) {
                 Ok(()) => None,
-                Err(TrySendError::Full(block) | TrySendError::Disconnected(block)) => Some(block),
+                Err(TrySendError::Full(waiting) | TrySendError::Disconnected(waiting)) => Some(waiting),
             },
-            None => Some(block),
+            None => Some(waiting),
         };
-        if let Some(block) = unsent {
-            hand_over(self.node.as_ref(), &self.refused, block);
+        if let Some(waiting) = unsent {
+            hand_over(self.node.as_ref(), &self.refused, waiting.block);
+        }
+        Submission(handed_over)
+    }
+
+    /// Returns once the node has the block, or after `limit`. While the node is slow nobody waits: other blocks are found meanwhile.
+    pub(crate) fn wait(&self, submission: &Submission, limit: Duration) {
+        if self.is_slow.load(Ordering::Relaxed) {
+            return;
+        }
+        // The other end is dropped with the block.
+        if submission.0.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+            self.is_slow.store(true, Ordering::Relaxed);
         }
     }
 
@@ -87,5 +126,38 @@ fn hand_over(node: &dyn NodeApi, refused: &Mutex<Option<Refused>>, block: Block)
             }
         }
         Err(_) => tracing::error!(block = %id, "the node panicked over a block; it is submitted again"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use bq_chain_api::{NodeApi, TemplateRequest};
+    use bq_primitives::{Algorithm, KeyHash};
+
+    use super::Submitter;
+    use crate::tests::fake_node::FakeNode;
+
+    #[test]
+    fn an_answer_waits_for_the_node_unless_that_is_stuck() {
+        let node = FakeNode::new();
+        let submitter = Submitter::start(Arc::clone(&node) as Arc<dyn NodeApi>).expect("a thread");
+        let request = TemplateRequest { payout: KeyHash([1; 32]), coinbase_data: Vec::new() };
+        let template = node.template(&request).expect("a template");
+        let blocks = [(); 3].map(|()| node.seal(&template, Algorithm::Sha256d));
+
+        let stuck = node.hold();
+        let [first, second, third] = blocks.clone().map(|block| submitter.submit(block));
+        submitter.wait(&first, Duration::from_millis(1));
+        // Blocks forever if it waited.
+        submitter.wait(&second, Duration::MAX);
+        drop(stuck);
+        let _the_node_is_back = first.0.recv();
+        submitter.wait(&third, Duration::MAX);
+        for block in &blocks {
+            assert!(node.block(&block.id()).expect("no failure").is_some());
+        }
+        submitter.stop();
     }
 }

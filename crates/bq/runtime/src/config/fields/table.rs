@@ -29,7 +29,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 103] = [
+pub static FIELDS: [Field; 104] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -163,6 +163,12 @@ pub static FIELDS: [Field; 103] = [
         Kind::Integer(1..=10_000),
         "Longest time in milliseconds that accepted shares wait until they are told to the books.",
         "Too short: more events and syncs of the disk. Too long: shares of more time have to be read again after a crash."
+    ),
+    field!(
+        "pool.block_wait_ms",
+        Kind::Integer(0..=60_000),
+        "Longest time in milliseconds that the answer to a share which is a block waits until the node has stored it.",
+        "Too short: a crash at that moment may lose a block whose share was accepted. Too long: its miner waits while the node is stuck."
     ),
     field!(
         "pool.template_interval_secs",

@@ -87,6 +87,11 @@ impl FakeNode {
         }
     }
 
+    /// Nothing is answered as long as this is kept.
+    pub(crate) fn hold(&self) -> impl Sized + '_ {
+        self.chain.lock()
+    }
+
     /// What waits for a block is lost, as when the node starts anew.
     pub(crate) fn forget_mempool(&self) {
         self.chain.lock().mempool.clear();

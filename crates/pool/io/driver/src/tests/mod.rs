@@ -2,7 +2,7 @@ mod blocks;
 mod crash;
 mod decisions;
 mod dying;
-mod fake_node;
+pub(crate) mod fake_node;
 mod migrate;
 mod restart;
 mod retention;
