@@ -8,6 +8,7 @@ mod chain;
 mod fixture;
 mod http;
 mod miner;
+mod operator;
 mod process;
 mod rpc;
 mod wait;

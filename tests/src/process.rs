@@ -34,6 +34,8 @@ pub struct BqOptions {
     pub config: String,
     /// More command-line arguments.
     pub arguments: Vec<String>,
+    /// A program and its arguments that starts `bq` in its own place.
+    pub launcher: Vec<String>,
 }
 
 /// A command that ended.
@@ -94,7 +96,14 @@ impl BqProcess {
         let _ = std::fs::remove_file(&ready_file);
         // One log per folder, appended to: restarts of one node read as one story.
         let log = File::options().create(true).append(true).open(log_path(folder))?;
-        let mut command = Command::new(bq_path());
+        let mut command = match options.launcher.split_first() {
+            Some((program, arguments)) => {
+                let mut command = Command::new(program);
+                command.args(arguments).arg(bq_path());
+                command
+            }
+            None => Command::new(bq_path()),
+        };
         command.args(["run", "--network", "regtest", "--data-dir"]).arg(folder.join("data"));
         for port in ["http", "rpc", "p2p", "stratum-sha256d", "stratum-randomx", "stratum-ethash"] {
             command.arg(format!("--{port}")).arg("127.0.0.1:0");

@@ -29,7 +29,7 @@ fn options(peer: Option<&BqProcess>) -> Result<BqOptions> {
         Some(peer) => vec!["--connect".to_owned(), peer.address("p2p")?.to_string()],
         None => Vec::new(),
     };
-    Ok(BqOptions { config, arguments })
+    Ok(BqOptions { config, arguments, ..BqOptions::default() })
 }
 
 fn start(root: &Path, name: &str, peer: Option<&BqProcess>) -> Result<BqProcess> {

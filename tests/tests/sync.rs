@@ -13,7 +13,7 @@ fn options(peer: Option<&BqProcess>) -> Result<BqOptions> {
         Some(peer) => vec!["--connect".to_owned(), peer.address("p2p")?.to_string()],
         None => Vec::new(),
     };
-    Ok(BqOptions { config, arguments })
+    Ok(BqOptions { config, arguments, ..BqOptions::default() })
 }
 
 /// Mines on `node` until `blocks` more lie above its tip.

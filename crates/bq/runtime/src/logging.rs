@@ -26,7 +26,9 @@ pub fn init_logging(config: &LogConfig) -> Result<(), LogError> {
     let filter = parse_filter(&config.level).ok_or_else(|| LogError::Filter(config.level.clone()))?;
     // Colours are for people: a file full of escape codes helps nobody.
     let colours = std::io::stderr().is_terminal();
+    // A line that cannot be written is lost. Saying so on the same full disk would panic, on whichever thread it is.
     let subscriber = fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
+    let subscriber = subscriber.log_internal_errors(false);
     match config.format {
         LogFormat::Text => subscriber.finish().try_init(),
         LogFormat::Json => subscriber.json().flatten_event(true).finish().try_init(),
