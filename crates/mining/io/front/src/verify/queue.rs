@@ -8,7 +8,7 @@ use std::{
 };
 
 use bq_primitives::Algorithm;
-use bq_share::{Claimed, Reject, ShareCandidate, Verdict};
+use bq_share::{QUEUE_CLASSES, Reject, ShareCandidate, Verdict, WithoutRoom};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
@@ -34,14 +34,12 @@ pub(crate) enum Full {
 /// The queue of one algorithm: four in truth, of claimed blocks and of all else, of those who have proved work before and of
 /// strangers (SPEC 11.6).
 pub(super) struct Queue {
-    senders: [Sender<Task>; CLASSES],
-    receivers: [Receiver<Task>; CLASSES],
+    senders: [Sender<Task>; QUEUE_CLASSES],
+    receivers: [Receiver<Task>; QUEUE_CLASSES],
     room: Arc<Semaphore>,
     load: Arc<Load>,
 }
 
-/// How many kinds of task there are: see [`class_of`].
-pub(super) const CLASSES: usize = 4;
 /// RandomX in light mode on a slow machine: what the bound by time starts from, before the first measurement.
 const RANDOMX_SERVICE_US: u64 = 34_000;
 
@@ -89,7 +87,7 @@ impl Queue {
     pub(super) fn new(algorithm: Algorithm, config: &VerifyConfig) -> Self {
         let queue_max = config.queue_max[algorithm.index()].max(1);
         let is_randomx = algorithm == Algorithm::RandomX;
-        let channels: [_; CLASSES] = std::array::from_fn(|_| unbounded());
+        let channels: [_; QUEUE_CLASSES] = std::array::from_fn(|_| unbounded());
         Self {
             senders: std::array::from_fn(|class| channels[class].0.clone()),
             receivers: std::array::from_fn(|class| channels[class].1.clone()),
@@ -106,7 +104,7 @@ impl Queue {
     }
 
     /// What a thread of this queue needs.
-    pub(super) fn other_end(&self) -> ([Receiver<Task>; CLASSES], Arc<Load>) {
+    pub(super) fn other_end(&self) -> ([Receiver<Task>; QUEUE_CLASSES], Arc<Load>) {
         (self.receivers.clone(), Arc::clone(&self.load))
     }
 
@@ -114,17 +112,16 @@ impl Queue {
         Arc::clone(&self.room)
     }
 
-    /// Takes a candidate. What claims to be a block always has room: a connection has few of those at a time, and false
-    /// ones cost it the connection. What claims less is refused when its part of the queue is full. What claims nothing waits.
+    /// Takes a candidate, as far as there is room for its kind.
     pub(super) fn push(&self, candidate: Box<ShareCandidate>, reply: &mpsc::Sender<Answer>) -> Result<(), Full> {
-        let room = match candidate.claimed {
-            Claimed::Block => None,
-            Claimed::Share | Claimed::Nothing => {
-                let free = self.load.queued.load(Ordering::Relaxed) < self.load.room(candidate.is_trusted);
+        let room = match candidate.without_room() {
+            WithoutRoom::Enters => None,
+            WithoutRoom::Refused => {
+                let free = self.load.queued.load(Ordering::Relaxed) < candidate.room_in(self.load.room());
                 let permit = if free { Arc::clone(&self.room).try_acquire_owned().ok() } else { None };
                 Some(permit.ok_or(Full::Refused)?)
             }
-            Claimed::Unknown => match Arc::clone(&self.room).try_acquire_owned() {
+            WithoutRoom::Waits => match Arc::clone(&self.room).try_acquire_owned() {
                 Ok(permit) => Some(permit),
                 Err(_) => return Err(Full::Wait(candidate)),
             },
@@ -135,38 +132,22 @@ impl Queue {
 
     pub(super) fn send(&self, task: Task) {
         self.load.queued.fetch_add(1, Ordering::Relaxed);
-        let sender = &self.senders[class_of(&task.candidate)];
+        let sender = &self.senders[task.candidate.class()];
         // Never disconnected: this holds a receiver too. If it were, the dropped task would answer.
         let _answered = sender.send(task);
     }
 }
 
-/// Claimed blocks of the trusted, other shares of theirs, claimed blocks of strangers, other shares of theirs.
-fn class_of(candidate: &ShareCandidate) -> usize {
-    let is_block = candidate.claimed == Claimed::Block;
-    match (candidate.is_trusted, is_block) {
-        (true, true) => 0,
-        (true, false) => 1,
-        (false, true) => 2,
-        (false, false) => 3,
-    }
-}
-
-/// In which order a thread looks at the classes, in turns: the trusted come first every other time, and a stranger's claim of a
-/// block never keeps other strangers waiting for longer than one batch.
-pub(super) const ORDERS: [[usize; CLASSES]; 4] = [[0, 1, 2, 3], [0, 2, 3, 1], [0, 1, 3, 2], [0, 3, 2, 1]];
-
 impl Load {
-    /// Shares that may wait now: as many as the threads get through in the time allowed; strangers fill half of it.
-    fn room(&self, is_trusted: bool) -> usize {
-        let part = if is_trusted { 1 } else { 2 };
+    /// Shares that may wait now: as many as the threads get through in the time allowed.
+    fn room(&self) -> usize {
         if self.queue_us == 0 {
-            return self.queue_max.div_ceil(part);
+            return self.queue_max;
         }
         let service_us = self.service_us.load(Ordering::Relaxed).max(1);
         let threads = u64::try_from(self.threads.get()).unwrap_or(u64::MAX);
         let by_time = threads.saturating_mul(self.queue_us) / service_us;
-        usize::try_from(by_time.max(threads)).unwrap_or(usize::MAX).min(self.queue_max).div_ceil(part)
+        usize::try_from(by_time.max(threads)).unwrap_or(usize::MAX).min(self.queue_max)
     }
 
     pub(super) fn queued(&self) -> usize {

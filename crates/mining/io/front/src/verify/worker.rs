@@ -1,17 +1,17 @@
 use std::{cell::Cell, sync::Arc, time::Instant};
 
 use bq_primitives::Algorithm;
-use bq_share::{Proven, Verdict};
+use bq_share::{Proven, QUEUE_CLASSES, QUEUE_TURNS, Verdict};
 use crossbeam_channel::{Receiver, Select, Sender, TryRecvError};
 
 use super::{
     Prover, Queue,
-    queue::{CLASSES, Load, ORDERS, Task},
+    queue::{Load, Task},
 };
 
 /// One verification thread.
 pub(super) struct Worker {
-    tasks: [Receiver<Task>; CLASSES],
+    tasks: [Receiver<Task>; QUEUE_CLASSES],
     load: Arc<Load>,
     prover: Arc<Prover>,
     blocks: Sender<BlockTask>,
@@ -74,7 +74,7 @@ impl Worker {
         loop {
             let turn = self.turn.get();
             self.turn.set(turn.wrapping_add(1));
-            for class in ORDERS[turn % ORDERS.len()] {
+            for class in QUEUE_TURNS[turn % QUEUE_TURNS.len()] {
                 if let Ok(task) = self.tasks[class].try_recv() {
                     return Some(self.batch(task, &self.tasks[class]));
                 }
