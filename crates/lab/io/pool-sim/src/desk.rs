@@ -10,6 +10,7 @@ use bq_share::{Evaluator as _, Proven, Reject, ShareCandidate, Verdict, prove};
 use crate::{
     Planted,
     lottery::Lottery,
+    queue::Waiting,
     world::{World, miner},
 };
 
@@ -17,7 +18,7 @@ impl World {
     /// Proofs are looked at in turn and booked, and their sessions hear of it.
     pub(crate) fn judge(&mut self) {
         let lottery = Lottery { trusts_claims: self.plan.planted == Some(Planted::ClaimTrusted) };
-        while let Some((connection, mut candidate)) = self.front.next_proof() {
+        while let Some(Waiting { connection, mut candidate }) = self.front.next_proof() {
             if self.plan.planted == Some(Planted::NewerDifficulty) {
                 candidate.difficulty = self.front.newest_difficulty(connection).unwrap_or(candidate.difficulty);
             }

@@ -54,9 +54,11 @@ impl World {
             self.refresh_work();
         }
         self.hand_in_again();
+        self.is_desk_busy = self.lot(4) == 0;
         for _ in 0..self.rng.between(1, 6) {
             self.mine_share();
         }
+        self.catch_up();
     }
 
     fn mine_share(&mut self) {
@@ -141,6 +143,21 @@ impl World {
             self.tell(if full { "the disk is full" } else { "the disk has room again" });
         }
         self.death.set_full(full);
+    }
+
+    /// The disk turns slow, or fast again.
+    pub(crate) fn switch_speed(&mut self) {
+        if self.lot(40) != 0 {
+            return;
+        }
+        if self.speed.is_slow() {
+            self.speed.set_slow(Duration::ZERO);
+            self.tell("the disk is as fast as ever");
+        } else {
+            let sync = Duration::from_millis(self.lots.between(500, 8_000));
+            self.speed.set_slow(sync);
+            self.tell(format!("the disk is slow: a sync takes {} ms", sync.as_millis()));
+        }
     }
 
     fn switch_link(&mut self) {

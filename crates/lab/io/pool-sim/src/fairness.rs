@@ -3,6 +3,7 @@
 use bq_primitives::KeyHash;
 
 use crate::{
+    front::Counts,
     hostile::NEVER_PROVE,
     signer::POOL,
     world::{World, miner},
@@ -43,6 +44,11 @@ impl World {
         Ok(())
     }
 
+    /// What front ends of all lives did.
+    pub(crate) fn front_counts(&self) -> Counts {
+        self.tally.front.plus(self.front.counts)
+    }
+
     /// Figures for the end of a story.
     pub(crate) fn mining_figures(&self) -> Vec<(&'static str, u64)> {
         let counts = self.front_counts();
@@ -55,6 +61,8 @@ impl World {
             ("connections_ended_by_pool", counts.closed),
             ("wires_broken", self.tally.wires),
             ("submits_refused", counts.refused),
+            ("submits_waited", counts.waited),
+            ("submits_busy", counts.busy),
             ("submits_again", self.tally.again),
             ("hostile_lots", lots),
             ("hostile_credit", credited),

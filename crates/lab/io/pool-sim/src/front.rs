@@ -1,21 +1,20 @@
 //! The front end of one life of the pool: the real sessions and the real judge behind wires of bytes, driven as the driver of
 //! `bq-front` drives them, with a queue of proofs where that has threads.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    net::IpAddr,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use bq_chain_api::Template;
 use bq_mining_message::AuthorizeError;
 use bq_primitives::{Algorithm, KeyHash, ShareDifficulty, WorkerName, tagged_hash};
 use bq_share::{
-    BanPolicy, Bans, ExtranonceAllocator, ExtranoncePrefix, JudgePolicy, Peer, ShareCandidate, Strike, TimeMs, Verdict,
+    BanPolicy, Bans, ExtranonceAllocator, ExtranoncePrefix, JudgePolicy, Peer, Reject, ShareCandidate, Strike, TimeMs,
+    Verdict, WithoutRoom,
 };
 use bq_stratum_v1::{
     JobTemplate, LineBuffer, LineTooLong, LoginOutcome, Output, Session, SessionPolicy, SessionSeed, VardiffPolicy,
 };
+
+use crate::queue::{Queue, Waiting};
 
 /// Names a connection within one life of the pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,12 +31,14 @@ pub(crate) struct Front {
     bans: Bans,
     connections: BTreeMap<ConnectionId, Connection>,
     work: [Option<Arc<JobTemplate>>; Algorithm::COUNT],
-    /// Proofs that wait to be looked at, in the order in which they came.
-    queue: VecDeque<(ConnectionId, Box<ShareCandidate>)>,
+    /// Proofs that wait to be looked at.
+    queues: [Queue; Algorithm::COUNT],
     remembered: BTreeMap<(Algorithm, KeyHash, WorkerName), ShareDifficulty>,
     pub(crate) counts: Counts,
     /// Every connection is given the same work: a planted bug.
     pub(crate) is_forgetful: bool,
+    /// What has to wait for room is refused: a planted bug.
+    pub(crate) refuses_unseen: bool,
 }
 
 /// Figures of a front end.
@@ -47,6 +48,10 @@ pub(crate) struct Counts {
     pub(crate) turned_away: u64,
     pub(crate) closed: u64,
     pub(crate) refused: u64,
+    /// Shares that waited for room.
+    pub(crate) waited: u64,
+    /// Shares that were refused for want of room.
+    pub(crate) busy: u64,
 }
 
 impl Counts {
@@ -56,6 +61,8 @@ impl Counts {
             turned_away: self.turned_away + other.turned_away,
             closed: self.closed + other.closed,
             refused: self.refused + other.refused,
+            waited: self.waited + other.waited,
+            busy: self.busy + other.busy,
         }
     }
 }
@@ -69,6 +76,8 @@ struct Connection {
     /// Bytes for the client.
     out: Vec<u8>,
     is_closed: bool,
+    /// A share that may be a block and waits for room; nothing else is carried out before it.
+    held: Option<Box<ShareCandidate>>,
 }
 
 /// A session may be idle for long: shares are hours apart here.
@@ -77,8 +86,8 @@ const IDLE_MS: u64 = 6 * 3_600_000;
 const REFRESH_MS: u64 = 600_000;
 
 impl Front {
-    /// A front end that was started just now; `boot` says for the how manieth time.
-    pub(crate) fn new(boot: u64, is_forgetful: bool) -> Self {
+    /// A front end that was started just now, for the `boot`th time.
+    pub(crate) fn new(boot: u64) -> Self {
         let seed = tagged_hash("BQ/lottery/front", &[&boot.to_le_bytes()]);
         let vardiff = VardiffPolicy {
             start: ShareDifficulty::from_hashes(50),
@@ -97,10 +106,11 @@ impl Front {
             bans: Bans::new(BanPolicy::default()),
             connections: BTreeMap::new(),
             work: [const { None }; Algorithm::COUNT],
-            queue: VecDeque::new(),
+            queues: Default::default(),
             remembered: BTreeMap::new(),
             counts: Counts::default(),
-            is_forgetful,
+            is_forgetful: false,
+            refuses_unseen: false,
         }
     }
 
@@ -122,7 +132,8 @@ impl Front {
         let mut session = Session::new(now, algorithm, Arc::clone(&self.policy), self.session_seed(prefix));
         session.handle_template(now, self.work[algorithm.index()].clone());
         let lines = LineBuffer::default();
-        let connection = Connection { session, lines, algorithm, peer, prefix, out: Vec::new(), is_closed: false };
+        let connection =
+            Connection { session, lines, algorithm, peer, prefix, out: Vec::new(), is_closed: false, held: None };
         self.connections.insert(id, connection);
         Some(id)
     }
@@ -164,7 +175,8 @@ impl Front {
 
     /// Hands the session one line, if there is one and it takes one now.
     fn take_line(&mut self, now: TimeMs, id: ConnectionId) -> bool {
-        let Some(Connection { session, lines, is_closed: false, .. }) = self.connections.get_mut(&id) else {
+        let Some(Connection { session, lines, is_closed: false, held: None, .. }) = self.connections.get_mut(&id)
+        else {
             return false;
         };
         if session.reads_at().is_none_or(|at| now < at) {
@@ -181,7 +193,9 @@ impl Front {
     /// Carries out what a session wants.
     pub(crate) fn carry_out(&mut self, now: TimeMs, id: ConnectionId, authorize: Authorize<'_>) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
-        while let Some(output) = connection.session.poll_output() {
+        while connection.held.is_none()
+            && let Some(output) = connection.session.poll_output()
+        {
             match output {
                 Output::Send(frame) => connection.out.extend(frame.bytes),
                 Output::Authorize { ticket, address, worker } => {
@@ -194,7 +208,21 @@ impl Front {
                     };
                     connection.session.handle_login(now, ticket, outcome);
                 }
-                Output::Share(candidate) => self.queue.push_back((id, candidate)),
+                Output::Share(candidate) => {
+                    let ticket = candidate.ticket;
+                    let waiting = Waiting { connection: id, candidate };
+                    match self.queues[connection.algorithm.index()].push(waiting) {
+                        Ok(()) => {}
+                        Err((WithoutRoom::Waits, waiting)) if !self.refuses_unseen => {
+                            self.counts.waited += 1;
+                            connection.held = Some(waiting.candidate);
+                        }
+                        Err(_) => {
+                            self.counts.busy += 1;
+                            connection.session.handle_verdict(now, ticket, Verdict::Rejected(Reject::Busy));
+                        }
+                    }
+                }
                 Output::Rejected { strike, .. } => {
                     self.counts.refused += 1;
                     if let Some(strike) = strike {
@@ -215,7 +243,7 @@ impl Front {
 
     /// Nothing waits to be looked at.
     pub(crate) fn is_idle(&self) -> bool {
-        self.queue.is_empty()
+        self.queues.iter().all(|queue| queue.len() == 0)
     }
 
     /// There is work of an algorithm.
@@ -224,8 +252,18 @@ impl Front {
     }
 
     /// The next proof to be looked at. Its connection may be gone by now: it counts all the same.
-    pub(crate) fn next_proof(&mut self) -> Option<(ConnectionId, Box<ShareCandidate>)> {
-        self.queue.pop_front()
+    pub(crate) fn next_proof(&mut self) -> Option<Waiting> {
+        let index = self.queues.iter().position(|queue| queue.len() > 0)?;
+        let next = self.queues[index].next();
+        let held = self.connections.iter_mut().filter(|(_, connection)| connection.algorithm.index() == index);
+        for (id, connection) in held {
+            if let Some(candidate) = connection.held.take()
+                && let Err((_, waiting)) = self.queues[index].push(Waiting { connection: *id, candidate })
+            {
+                connection.held = Some(waiting.candidate);
+            }
+        }
+        next
     }
 
     /// What the newest job of a connection is worth.
@@ -252,7 +290,12 @@ impl Front {
 
     /// The connection is gone.
     pub(crate) fn hang_up(&mut self, id: ConnectionId) {
-        let Some(Connection { session, algorithm, prefix, .. }) = self.connections.remove(&id) else { return };
+        let Some(connection) = self.connections.remove(&id) else { return };
+        let Connection { session, algorithm, prefix, held, .. } = connection;
+        if let Some(candidate) = held {
+            // It may be a block: nobody waits for the verdict any more, but the books and the node do.
+            self.queues[algorithm.index()].enter(Waiting { connection: id, candidate });
+        }
         self.allocator.release(prefix);
         if let (Some((payee, worker)), Some(difficulty)) = (session.miner(), session.settled_difficulty()) {
             self.remembered.insert((algorithm, payee, worker.clone()), difficulty);

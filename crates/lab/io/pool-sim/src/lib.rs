@@ -24,6 +24,7 @@ mod front;
 mod lottery;
 mod machine;
 mod proofs;
+mod queue;
 
 mod events;
 mod hostile;

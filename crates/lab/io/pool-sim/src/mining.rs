@@ -90,6 +90,19 @@ impl World {
         }
     }
 
+    /// If nobody looked at proofs for a while, and queues filled, they are looked at now.
+    pub(crate) fn catch_up(&mut self) {
+        if !std::mem::take(&mut self.is_desk_busy) {
+            return;
+        }
+        self.judge();
+        for at in 0..usize::from(MINERS) * RIGS.len() {
+            if self.machines[at].line.is_some() {
+                self.exchange(at);
+            }
+        }
+    }
+
     /// An honest machine of a miner finds a share, or a block, of the newest job that it has, and hands it in.
     pub(crate) fn machine_finds(&mut self, number: u8, rig: usize, is_block: bool) {
         let at = (usize::from(number) - 1) * RIGS.len() + rig;
@@ -109,12 +122,7 @@ impl World {
             self.exchange(at);
         }
         self.hand_in(at, &job, &found);
-        if self.lot(8) == 0 {
-            // Its proof waits until somebody else's is looked at, and the answer until it speaks again.
-            self.send(at);
-        } else {
-            self.exchange(at);
-        }
+        self.exchange(at);
     }
 
     /// Writes a submit on the machine's wire, if there is one.
@@ -178,7 +186,9 @@ impl World {
         self.front.tick(self.now());
         for _ in 0..TURNS_MAX {
             let has_said = self.send(at);
-            self.judge();
+            if !self.is_desk_busy {
+                self.judge();
+            }
             if self.death.is_dead() {
                 // Front end and pool are one process.
                 return;
@@ -274,6 +284,9 @@ impl World {
     fn note_refusal(&mut self, at: usize, submitted: Submitted, reason: &str) {
         let is_block = meets(self.machines[at].algorithm, &submitted.value, &block_target());
         match reason {
+            "Server busy" if is_block && !self.proofs.was_handed(&submitted.value) => {
+                self.proofs.complain("a block was refused unseen".to_owned());
+            }
             "Server busy" => {
                 self.owed_again.push(OwedAgain { at, job: submitted.job, found: submitted.found });
             }

@@ -34,6 +34,8 @@ pub enum Planted {
     ClaimTrusted,
     /// Connections and starts are not told apart: each gives out the same work.
     SameWork,
+    /// A share that may be a block is refused when the queue is full.
+    RefusedUnseen,
     /// A block is handed to the node once the disk has synced.
     BlockAfterSync,
     /// Windows begin one share too early.

@@ -65,6 +65,11 @@ impl Proofs {
         *self.handed.entry(Lottery::default().lot(candidate).hash).or_insert(next)
     }
 
+    /// A lot got as far as the pool.
+    pub(crate) fn was_handed(&self, value: &PowHash) -> bool {
+        self.handed.contains_key(value)
+    }
+
     /// The share that a lot was booked as.
     pub(crate) fn serial_of(&self, value: &PowHash) -> Option<u64> {
         self.booked.get(value).copied()

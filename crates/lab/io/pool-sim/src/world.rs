@@ -20,7 +20,7 @@ use crate::{
     clock::SimClock,
     death::Death,
     disk::{Platter, SimDisk, Speed},
-    front::{Counts, Front},
+    front::Front,
     hostile::{HOSTILE, Held, hostile_machines},
     machine::Machine,
     mining::{OwedAgain, Tally, honest_machines},
@@ -66,6 +66,8 @@ pub(crate) struct World {
     /// A share that was handed in long ago.
     pub(crate) handed_in_before: Option<(Job, Found)>,
     pub(crate) tally: Tally,
+    /// Nobody looks at proofs just now: they wait.
+    pub(crate) is_desk_busy: bool,
     /// Every share that was ever handed on, by its serial number, and whether its client saw it acknowledged.
     pub(crate) shares: BTreeMap<u64, (Share, bool)>,
     /// Blocks of the pool that were mature in the books at some time: their miners keep what they earned.
@@ -121,13 +123,14 @@ impl World {
             lots: Rng::seeded(seed, 1),
             speed: Arc::new(Speed::of(Arc::clone(&clock))),
             boots: 0,
-            front: Front::new(0, false),
+            front: Front::new(0),
             machines: honest_machines().into_iter().chain(hostile_machines()).collect(),
             proofs: Proofs::default(),
             owed_again: Vec::new(),
             held: None,
             handed_in_before: None,
             tally: Tally::default(),
+            is_desk_busy: false,
             shares: BTreeMap::new(),
             matured: BTreeMap::new(),
             matured_unwritten: BTreeMap::new(),
@@ -278,31 +281,13 @@ impl World {
         head.map_or(ShareSequence::FIRST, |head| head.next)
     }
 
-    /// What front ends of all lives did.
-    pub(crate) fn front_counts(&self) -> Counts {
-        self.tally.front.plus(self.front.counts)
-    }
-
-    /// The disk turns slow, or fast again.
-    fn switch_speed(&mut self) {
-        if self.lot(40) != 0 {
-            return;
-        }
-        if self.speed.is_slow() {
-            self.speed.set_slow(Duration::ZERO);
-            self.tell("the disk is as fast as ever");
-        } else {
-            let sync = Duration::from_millis(self.lots.between(500, 8_000));
-            self.speed.set_slow(sync);
-            self.tell(format!("the disk is slow: a sync takes {} ms", sync.as_millis()));
-        }
-    }
-
     /// Front end and pool are one process: no connection outlives it.
     fn restart_front(&mut self) {
         self.boots += 1;
         self.tally.front = self.front_counts();
-        self.front = Front::new(self.boots, self.plan.planted == Some(Planted::SameWork));
+        self.front = Front::new(self.boots);
+        self.front.is_forgetful = self.plan.planted == Some(Planted::SameWork);
+        self.front.refuses_unseen = self.plan.planted == Some(Planted::RefusedUnseen);
         self.machines.iter_mut().for_each(|machine| machine.line = None);
     }
 

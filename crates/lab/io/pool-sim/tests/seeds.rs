@@ -27,6 +27,8 @@ fn a_few_dozen_days_leave_everybody_paid_and_the_books_right() {
         "connections_ended_by_pool",
         "wires_broken",
         "submits_refused",
+        "submits_waited",
+        "submits_busy",
         "submits_again",
         "block_wait_max_ms",
     ];
@@ -64,9 +66,10 @@ fn a_wrong_part_around_the_books_is_found() {
 #[test]
 fn a_wrong_part_of_the_front_end_is_found() {
     assert_found(Planted::NewerDifficulty, 1, "its job said otherwise");
-    assert_found(Planted::NewerDifficulty, 2, "its proof is worth less");
+    assert_found(Planted::NewerDifficulty, 4, "its proof is worth less");
     assert_found(Planted::ClaimTrusted, 1, "its proof is worth less");
     assert_found(Planted::SameWork, 1, "is credited again");
+    assert_found(Planted::RefusedUnseen, 1, "refused unseen");
     assert_found(Planted::BlockAfterSync, 2, "was not handed to the node at once");
 }
 
