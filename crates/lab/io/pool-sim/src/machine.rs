@@ -44,8 +44,6 @@ pub(crate) struct Line {
 #[derive(Clone, Debug)]
 pub(crate) struct Submitted {
     pub(crate) value: PowHash,
-    /// There was a newer job.
-    pub(crate) is_late: bool,
     pub(crate) job: Job,
     pub(crate) found: Found,
 }
@@ -119,14 +117,8 @@ impl Line {
         self.next_submit += 1;
         let line = self.client.submit(&FoundShare { job_id: &job.id, work: &job.work, found }, id);
         self.said.extend(line.bytes());
-        let (value, is_late) = (found.value, self.is_late(job));
-        let submitted = Submitted { value, is_late, job: job.clone(), found: found.clone() };
+        let submitted = Submitted { value: found.value, job: job.clone(), found: found.clone() };
         self.submits.insert(id, submitted);
-    }
-
-    /// The client was given another job since.
-    fn is_late(&self, job: &Job) -> bool {
-        self.jobs.back().is_some_and(|newest| newest.id != job.id)
     }
 
     /// Every submit has its answer.

@@ -283,6 +283,8 @@ impl World {
     /// An honest share may come too late, and may find the disk full; then it is handed in once more.
     fn note_refusal(&mut self, at: usize, submitted: Submitted, reason: &str) {
         let is_block = meets(self.machines[at].algorithm, &submitted.value, &block_target());
+        // Also one that was in time may be read late, behind one that waits for room.
+        let is_late = self.machines[at].newest_job().is_some_and(|newest| newest.id != submitted.job.id);
         match reason {
             "Server busy" if is_block && !self.proofs.was_handed(&submitted.value) => {
                 self.proofs.complain("a block was refused unseen".to_owned());
@@ -290,7 +292,7 @@ impl World {
             "Server busy" => {
                 self.owed_again.push(OwedAgain { at, job: submitted.job, found: submitted.found });
             }
-            "Job not found" | "Stale share" if submitted.is_late && !is_block => {}
+            "Job not found" | "Stale share" if is_late && !is_block => {}
             _ => self.proofs.complain(format!("an honest share was refused: {reason}")),
         }
     }
