@@ -1,4 +1,4 @@
-use bq_primitives::tagged_hash;
+use bq_primitives::{Height, tagged_hash};
 
 use crate::{LogHash, LogHead, LogNumber, Recovery};
 
@@ -51,15 +51,16 @@ impl Commitment {
         (rest == commitment.seal(key)).then_some(commitment)
     }
 
-    /// Compares with the log, of which `hash_at` gives the hashes.
+    /// Compares what a block at `height` says with the log, of which `hash_at` gives the hashes.
     pub fn check(
         self,
+        height: Height,
         recovery: Option<&Recovery>,
         hash_at: impl FnOnce(LogNumber) -> Option<LogHash>,
     ) -> CommitmentCheck {
         let seen = self.0;
         let ours = if seen.number == LogNumber(0) { Some(LogHash::default()) } else { hash_at(seen.number) };
-        let is_explained = recovery.is_some_and(|recovery| seen.number <= recovery.seen.number);
+        let is_explained = recovery.is_some_and(|recovery| recovery.explains(seen.number, height));
         match ours {
             Some(hash) if hash == seen.hash => CommitmentCheck::Fine,
             _ if is_explained => CommitmentCheck::Fine,

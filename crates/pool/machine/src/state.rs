@@ -69,8 +69,10 @@ pub struct Paused {
 pub struct Recovery {
     /// The event that began it.
     pub event: LogNumber,
-    /// The newest commitment of the lost end: commitments up to it explain nothing and alarm nobody any more.
+    /// The newest commitment of the lost end. Commitments up to it alarm nobody any more, in blocks up to `height`.
     pub seen: LogHead,
+    /// Height of the tip when it began. What a later block says is of the log that went on, and may be lost in its turn.
+    pub height: Height,
     /// Coins that a forgotten payout may spend are left, or their fence is not final.
     pub open: bool,
 }
@@ -87,6 +89,14 @@ pub struct KeyGivenUp {
 /// `T("BQIP0002/pool-state", state)`: equal states and only those have equal digests.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateDigest(pub [u8; 32]);
+
+impl Recovery {
+    /// Whether a commitment to an event, in a block at a height, is of the lost end.
+    #[must_use]
+    pub fn explains(&self, number: LogNumber, height: Height) -> bool {
+        number <= self.seen.number && height <= self.height
+    }
+}
 
 impl State {
     /// The newest event that was applied.

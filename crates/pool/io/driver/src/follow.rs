@@ -28,6 +28,7 @@ impl Keeper {
     /// Tells the log how the chain changed, as far as that is decided.
     pub(crate) fn follow(&self) -> Result<Progress, PoolError> {
         let Some(from) = self.state.read().tip() else { return self.tell_base() };
+        self.read_commitments()?;
         let progress = match self.node.route(&from.id, BLOCKS_TOGETHER)? {
             Route::Unknown => self.outgrown(from)?,
             Route::HeadersAhead { .. } => Progress::Waiting,

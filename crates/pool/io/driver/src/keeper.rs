@@ -60,6 +60,8 @@ pub(crate) struct OutsideView {
     pub(crate) out_of_step_since: Option<Instant>,
     pub(crate) coins_match: bool,
     pub(crate) commitment: CommitmentCheck,
+    /// The blocks that the log knew at start were looked at.
+    pub(crate) commitments_read: bool,
     pub(crate) announced_tip: Option<BlockId>,
 }
 
@@ -115,6 +117,7 @@ impl Keeper {
             out_of_step_since: Some(Instant::now()),
             coins_match: true,
             commitment: CommitmentCheck::Fine,
+            commitments_read: false,
             announced_tip: None,
         };
         Self {

@@ -113,6 +113,22 @@ impl Keeper {
         }
     }
 
+    /// What the pool's blocks say of the log, also those that it was told of before it was started: an alarm must not end with
+    /// the process.
+    pub(crate) fn read_commitments(&self) -> Result<(), PoolError> {
+        if self.outside.lock().commitments_read {
+            return Ok(());
+        }
+        let ids: Vec<BlockId> = self.state.read().blocks().map(|block| block.candidate.id).collect();
+        for id in ids {
+            if let Some(block) = self.node.block(&id)? {
+                self.check_commitment(&block)?;
+            }
+        }
+        self.outside.lock().commitments_read = true;
+        Ok(())
+    }
+
     /// Compares what a block of the pool says of the log with the log.
     pub(crate) fn check_commitment(&self, block: &Block) -> Result<(), PoolError> {
         let Some(coinbase) = block.transactions.first() else { return Ok(()) };
@@ -120,7 +136,7 @@ impl Keeper {
         let Some(commitment) = commitment else { return Ok(()) };
         let recovery = self.state.read().recovery().copied();
         let stored = self.store.hash_at(commitment.0.number)?;
-        let check = commitment.check(recovery.as_ref(), |_| stored);
+        let check = commitment.check(block.header.height, recovery.as_ref(), |_| stored);
         if check != CommitmentCheck::Fine {
             let mut outside = self.outside.lock();
             outside.commitment = worse(outside.commitment, check);

@@ -204,13 +204,16 @@ impl State {
 
     /// Every coin of now may be spent by a payout that was signed after the copy was made.
     fn recover(&mut self, step: &Step<'_>, seen: LogHead) -> Result<(), Fault> {
-        if seen.number <= self.head.number && self.recovery.is_some_and(|recovery| recovery.seen == seen) {
+        let height = self.tip.map(|tip| tip.height).unwrap_or_default();
+        let before = self.recovery.filter(|recovery| recovery.seen.number >= seen.number);
+        if before.is_some_and(|recovery| recovery.height >= height) {
             return Err(Fault::Operator("the log is recovered from that already"));
         }
+        let seen = before.map_or(seen, |recovery| recovery.seen);
         for coin in self.coins.values_mut() {
             coin.suspect = coin.spent.is_none();
         }
-        self.recovery = Some(Recovery { event: step.number, seen, open: true });
+        self.recovery = Some(Recovery { event: step.number, seen, height, open: true });
         Ok(())
     }
 

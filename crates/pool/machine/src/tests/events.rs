@@ -1,6 +1,6 @@
 //! Events as bytes, and what the chain says of the log.
 
-use bq_primitives::BlockId;
+use bq_primitives::{BlockId, Height};
 
 use super::{
     storms::storm,
@@ -85,14 +85,20 @@ fn a_commitment_is_read_only_with_its_key_and_says_how_far_the_log_had_come() {
     assert_eq!(Commitment::read(&data, b"/bq/", &[8; 32]), None);
     assert_eq!(Commitment::read(&data[..50], b"/bq/", &key), None);
     let (same, other) = (Some(head.hash), Some(LogHash([1; 32])));
-    let recovery =
-        |number| Recovery { event: LogNumber(3), seen: LogHead { number: LogNumber(number), ..head }, open: false };
-    let check = |ours, recovery: Option<Recovery>| Commitment(head).check(recovery.as_ref(), |_| ours);
+    let recovery = |number| {
+        let seen = LogHead { number: LogNumber(number), ..head };
+        Recovery { event: LogNumber(3), seen, height: Height(7), open: false }
+    };
+    let at =
+        |height, ours, recovery: Option<Recovery>| Commitment(head).check(Height(height), recovery.as_ref(), |_| ours);
+    let check = |ours, recovery| at(7, ours, recovery);
     assert_eq!(check(same, None), CommitmentCheck::Fine);
     assert_eq!(check(None, None), CommitmentCheck::Behind { seen: head });
     assert_eq!(check(other, None), CommitmentCheck::Differs { seen: head });
     assert_eq!(check(other, Some(recovery(41))), CommitmentCheck::Fine);
     assert_eq!(check(other, Some(recovery(40))), CommitmentCheck::Differs { seen: head });
+    // The log that went on after the recovery made that block, and was lost as well.
+    assert_eq!(at(8, None, Some(recovery(50))), CommitmentCheck::Behind { seen: head });
     assert_eq!(POOL, World::new().state.opened().expect("opened").key);
     assert_eq!(BlockId([0; 32]), World::new().state.opened().expect("opened").genesis);
 }

@@ -2,7 +2,7 @@
 //! nobody is paid twice.
 
 use bq_ledger::LedgerAccount;
-use bq_primitives::{BlockId, OutPoint};
+use bq_primitives::{BlockId, Height, OutPoint};
 
 use super::{
     storms::{Draw, happen},
@@ -162,6 +162,14 @@ fn recovering_twice_from_the_same_loss_is_refused() {
     let seen = crate::LogHead { number: crate::LogNumber(2), ..world.state.head() };
     world.decide(Act::Recover { seen }).expect("once");
     assert!(world.decide(Act::Recover { seen }).is_err());
+    // A later block says that the log which went on was lost too, before it was as long as the first.
+    world.mine(false);
+    world.follow();
+    let shorter = crate::LogHead { number: crate::LogNumber(1), ..seen };
+    world.decide(Act::Recover { seen: shorter }).expect("another loss");
+    let recovery = world.state.recovery().expect("open");
+    assert!(recovery.explains(seen.number, world.chain.tip().height), "what was explained stays so");
+    assert!(!recovery.explains(seen.number, Height(world.chain.tip().height.0 + 1)));
     assert!(world.state.block(&BlockId([0; 32])).is_none());
     assert_eq!(world.state.opened().map(|opened| opened.key), Some(POOL));
 }

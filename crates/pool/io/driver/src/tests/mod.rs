@@ -5,6 +5,7 @@ mod dying;
 pub(crate) mod fake_node;
 mod migrate;
 mod restart;
+mod restore;
 mod retention;
 mod stopped;
 mod world;
