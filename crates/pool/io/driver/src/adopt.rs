@@ -19,8 +19,12 @@ impl Keeper {
             let spends = foreign.filter_map(|(_, coin)| coin.spent).filter(|spent| !spent.explained);
             spends.map(|spent| (spent.height, spent.by)).collect()
         };
+        let mut transactions = Vec::new();
         while let Some((height, txid)) = unknown.pop_first() {
-            let Some(transaction) = self.transaction_at(height, &txid)? else { continue };
+            transactions.extend(self.transaction_at(height, &txid)?);
+        }
+        for transaction in makers_first(transactions) {
+            let txid = transaction.txid();
             let planned = recognise(&self.state.read(), &transaction, self.now_ms());
             let Some(planned) = planned else { continue };
             let (id, bytes) = (planned.id, transaction.to_bytes());
@@ -48,4 +52,20 @@ impl Keeper {
         let Some(block) = self.node.block(&id)? else { return Ok(None) };
         Ok(block.transactions.iter().find(|transaction| transaction.txid() == *txid).cloned())
     }
+}
+
+/// One that spends what another makes comes after that one: then it spends change, and not a gift.
+fn makers_first(mut left: Vec<Transaction>) -> Vec<Transaction> {
+    let mut ordered = Vec::with_capacity(left.len());
+    while !left.is_empty() {
+        let waiting: BTreeSet<TxId> = left.iter().map(Transaction::txid).collect();
+        let spends = |transaction: &Transaction| transaction.inputs.iter().any(|input| waiting.contains(&input.txid));
+        let (later, now): (Vec<_>, Vec<_>) = left.into_iter().partition(spends);
+        if now.is_empty() {
+            break;
+        }
+        ordered.extend(now);
+        left = later;
+    }
+    ordered
 }

@@ -105,15 +105,19 @@ impl State {
                 lines.push(Transfer { cause, debit, credit, amount });
             }
         }
-        let (debit, credit) = (LedgerAccount::ChainInFlight, LedgerAccount::Missing);
-        lines.push(Transfer { cause, debit, credit, amount: self.missing_by(&planned.txid)? });
-        lines.retain(|line| line.amount > Amount::ZERO);
-        step.book(self, lines)?;
+        lines.extend(self.found_again(self.gone_by(&planned.txid)?, cause)?);
         for input in &planned.inputs {
-            if let Some(coin) = self.coins.get_mut(&input.outpoint) {
-                coin.payout = Some(id);
+            let Some(coin) = self.coins.get_mut(&input.outpoint) else { continue };
+            coin.payout = Some(id);
+            // What came back of a forgotten withdrawal, or a gift, was spent before it was buried.
+            if let Origin::Stranger { booked: booked @ false, .. } = &mut coin.origin {
+                *booked = true;
+                let (debit, credit) = (LedgerAccount::ChainInFlight, LedgerAccount::GiftIncome);
+                lines.push(Transfer { cause, debit, credit, amount: coin.amount });
             }
         }
+        lines.retain(|line| line.amount > Amount::ZERO);
+        step.book(self, lines)?;
         if let Some(outpoint) = planned.change_outpoint() {
             self.adopt_change(step, outpoint, id, planned.change, confirmed)?;
         }
@@ -132,6 +136,21 @@ impl State {
         // One whose change was spent by a buried payout is at least as deep.
         let tip = self.tip.map(|tip| tip.height).unwrap_or_default();
         if self.is_final_at(confirmed, tip) { self.finalize(step, id) } else { Ok(()) }
+    }
+
+    /// Coins that a payout spent were missing. Where a person made good for some of them meanwhile, that is undone: not to take
+    /// the payout over would pay its payees twice.
+    fn found_again(&self, gone: Amount, cause: Cause) -> Result<[Transfer; 3], Fault> {
+        let missing = gone.min(Amount::from_atoms(self.books.balance(LedgerAccount::Missing))?);
+        let explained = gone.checked_sub(missing)?;
+        let given_up = explained.min(Amount::from_atoms(self.books.balance(LedgerAccount::WriteOff))?);
+        let parts = [
+            (LedgerAccount::Missing, missing),
+            (LedgerAccount::WriteOff, given_up),
+            (LedgerAccount::GiftIncome, explained.checked_sub(given_up)?),
+        ];
+        let debit = LedgerAccount::ChainInFlight;
+        Ok(parts.map(|(credit, amount)| Transfer { cause, debit, credit, amount }))
     }
 
     /// What looked like a gift is the payout's change, and in flight with it.
@@ -175,18 +194,13 @@ impl State {
         if transaction.is_none_or(|transaction| transaction.txid() != planned.txid) {
             return Err(Fault::Payout { payout: planned.id, reason: "its transaction is another one" });
         }
-        self.missing_by(&planned.txid)?;
         for input in &planned.inputs {
             let coin = self.coins.get(&input.outpoint).ok_or(Fault::Coin(input.outpoint))?;
-            let is_spent = coin.payout.is_none() && coin.spent.is_some_and(|spent| spent.by == planned.txid);
-            let is_booked = self.books_as(coin).is_some() || matches!(coin.origin, Origin::Change(_));
-            if !is_spent || !is_booked || coin.amount != input.amount {
+            let spent = coin.spent.filter(|spent| spent.by == planned.txid && !spent.explained);
+            // A block's coin that the books do not hold is of one that is not on the chain.
+            let is_held = self.books_as(coin).is_some() || !matches!(coin.origin, Origin::Block(_));
+            if spent.is_none() || coin.payout.is_some() || !is_held || coin.amount != input.amount {
                 return Err(Fault::Coin(input.outpoint));
-            }
-            let is_forgotten_too =
-                matches!(coin.origin, Origin::Stranger { .. }) && self.spent_by(&input.outpoint.txid);
-            if is_forgotten_too {
-                return Err(Fault::Operator("it spends the change of a forgotten payout: adopt that one first"));
             }
         }
         let spent = self.coins.values().filter_map(|coin| coin.spent).find(|spent| spent.by == planned.txid);
@@ -297,8 +311,20 @@ impl State {
         step.book(self, lines)
     }
 
-    /// The coins that a transaction outside the books spent.
+    /// The coins that a transaction outside the books spent, while nothing explains them.
     fn missing_by(&self, txid: &TxId) -> Result<Amount, Fault> {
+        let gone = self.gone_by(txid)?;
+        if gone == Amount::ZERO {
+            return Err(Fault::Operator("that transaction spent no coin that is missing"));
+        }
+        if self.books.balance(LedgerAccount::Missing) < gone.atoms() {
+            return Err(Fault::Operator("those coins are explained already"));
+        }
+        Ok(gone)
+    }
+
+    /// The coins that a transaction outside the books spent.
+    fn gone_by(&self, txid: &TxId) -> Result<Amount, Fault> {
         let is_payout = |coin: &PoolCoin| {
             coin.payout.and_then(|id| self.payouts.get(&id)).is_some_and(|payout| payout.planned.txid == *txid)
         };
@@ -306,23 +332,11 @@ impl State {
         // Change of a payout that is still open is missing only once that one is final.
         let is_booked = |coin: &&PoolCoin| self.books_as(coin).is_some();
         let spent = self.coins.values().filter(by).filter(|coin| !is_payout(coin)).filter(is_booked);
-        let gone = Amount::sum(spent.map(|coin| coin.amount))?;
-        if gone == Amount::ZERO {
-            return Err(Fault::Operator("that transaction spent no coin that is missing"));
-        }
-        let missing = self.books.balance(LedgerAccount::Missing);
-        if missing < gone.atoms() {
-            return Err(Fault::Operator("those coins are explained already"));
-        }
-        Ok(gone)
+        Ok(Amount::sum(spent.map(|coin| coin.amount))?)
     }
 
-    /// Whether a transaction spent a coin of the pool.
-    fn spent_by(&self, txid: &TxId) -> bool {
-        self.coins.values().any(|coin| coin.spent.is_some_and(|spent| spent.by == *txid))
-    }
-
-    /// What a stranger's transaction sent the pool. Refused while some of it is not buried, if `whole`.
+    /// What a stranger's transaction sent the pool. Refused while some of it is not buried, if `whole`; what was spent before it
+    /// was buried never will be.
     fn sent_by(&self, txid: &TxId, whole: bool) -> Result<Amount, Fault> {
         let mut sum = Amount::ZERO;
         for (outpoint, coin) in &self.coins {
@@ -330,7 +344,7 @@ impl State {
                 Origin::Stranger { booked, trusted: false, .. } if outpoint.txid == *txid => {
                     if booked {
                         sum = sum.checked_add(coin.amount)?;
-                    } else if whole {
+                    } else if whole && coin.spent.is_none() {
                         return Err(Fault::Operator("what it sent back is not buried yet: wait"));
                     }
                 }

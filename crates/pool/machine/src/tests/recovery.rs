@@ -6,9 +6,11 @@ use bq_primitives::{BlockId, Height, OutPoint};
 
 use super::{
     storms::{Draw, happen},
-    world::{POOL, World, atoms, miner},
+    world::{FINAL_DEPTH, POOL, REWARD, STRANGER, World, atoms, miner},
 };
-use crate::{Act, BlockState, CommitmentCheck, Event, PayoutState, recognise};
+use crate::{
+    Act, BlockState, CommitmentCheck, Event, PayoutEvent, PayoutKind, PayoutState, plan_withdrawal, recognise,
+};
 
 impl World {
     /// The log as it was in `copy`, beside the chain and the share log of now.
@@ -32,6 +34,10 @@ impl World {
             restored.candidates.insert(candidate.id, candidate);
         }
         restored
+    }
+
+    fn payments(&self) -> usize {
+        self.state.payouts().filter(|payout| matches!(payout.planned.kind, PayoutKind::Miners(_))).count()
     }
 
     fn go_on(&mut self, blocks: usize) {
@@ -154,6 +160,57 @@ fn a_fence_makes_a_forgotten_payout_impossible() {
     restored.chain.mempool.clear();
     check_end(&restored, 0);
     assert!(restored.received_by(1) > 0);
+}
+
+/// A matured block of miner 1 that nobody was paid for yet, and what became of it in books that were lost later.
+fn forgetful(happen: impl FnOnce(&mut World)) -> (World, World) {
+    let mut world = World::new();
+    world.share(1, 1);
+    world.mine(true);
+    for _ in 0..9 {
+        world.mine(false);
+    }
+    world.follow();
+    let copy = world.clone();
+    happen(&mut world);
+    let mut restored = world.restore(&copy);
+    restored.follow();
+    restored.decide(Act::Recover { seen: world.state.head() }).expect("a lost end");
+    restored.commitment = CommitmentCheck::Fine;
+    (world, restored)
+}
+
+#[test]
+fn a_forgotten_payout_is_found_also_when_a_person_gave_up_some_of_what_it_took() {
+    let (_, mut restored) = forgetful(|world| {
+        world.settle();
+        world.mine(false);
+    });
+    assert_eq!(restored.balance(LedgerAccount::Missing), REWARD);
+    restored.decide(Act::WriteOff { amount: atoms(1_000_000_000) }).expect("it is missing");
+    restored.go_on(20);
+    assert_eq!(restored.payments(), 1, "it is not paid again");
+    assert_eq!(restored.balance(LedgerAccount::WriteOff), 0, "nothing was lost");
+    check_end(&restored, 0);
+}
+
+#[test]
+fn a_forgotten_payout_is_found_also_when_it_spends_what_a_forgotten_withdrawal_left_over() {
+    let (world, mut restored) = forgetful(|world| {
+        let withdrawal = plan_withdrawal(&world.state, STRANGER, atoms(10_000_000), world.now_ms).expect("earned");
+        world.append(Event::Payout(PayoutEvent::Planned(withdrawal)));
+        world.settle();
+        for _ in 0..FINAL_DEPTH {
+            world.mine(false);
+        }
+        world.settle();
+        world.mine(false);
+    });
+    restored.go_on(20);
+    assert_eq!(restored.payments(), 1, "that to the miner, which is not paid again");
+    let txid = world.state.payouts().next().expect("the withdrawal").planned.txid;
+    restored.decide(Act::AdoptWithdrawal { txid }).expect("the pool had earned it");
+    check_end(&restored, 0);
 }
 
 #[test]
