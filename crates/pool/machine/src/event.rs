@@ -197,10 +197,10 @@ pub struct ChainBase {
     pub tip: Tip,
     /// Known blocks of the pool on it, in rising height.
     pub joined: Vec<BlockId>,
-    /// Every unspent output to the pool's key that no joined block makes; and those that the books know or open payouts need,
-    /// also when they are spent on it.
+    /// Every unspent output to the pool's key that no joined block makes; of the heights that the state still knows, spent ones
+    /// too.
     pub received: Vec<Received>,
-    /// Coins of joined blocks, inputs of payouts, and change of open ones, that are spent on it.
+    /// Coins of joined blocks and of `received`, and inputs of payouts, that are spent on it.
     pub spent: Vec<(OutPoint, Spent)>,
 }
 

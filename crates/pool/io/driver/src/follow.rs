@@ -1,12 +1,10 @@
 //! The log follows the node's chain, block by block, and waits where the node cannot say what happened.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use bq_chain_api::{Coin, NodeError, Route, TransactionStatus};
-use bq_pool_machine::{
-    ChainBase, ChainEvent, ChainWay, Event, Fault, Origin, PayoutState, PoolBlock, Received, Spent, State, Tip,
-};
-use bq_primitives::{Amount, BlockId, Height, KeyHash, OutPoint, Transaction};
+use bq_pool_machine::{ChainBase, ChainEvent, ChainWay, Event, Fault, PayoutState, Received, Spent, Tip};
+use bq_primitives::{BlockId, Height, KeyHash, OutPoint};
 
 use crate::{PoolError, keeper::Keeper, scan::Scan};
 
@@ -86,7 +84,8 @@ impl Keeper {
     fn tell_base(&self) -> Result<Progress, PoolError> {
         for _ in 0..10 {
             let tip = self.node.tip();
-            let base = self.base(Tip { id: tip.id, height: tip.height })?;
+            let Some(scan) = self.scan_kept(tip.height)? else { return Ok(Progress::Waiting) };
+            let base = self.base(Tip { id: tip.id, height: tip.height }, scan)?;
             if self.node.tip().id == tip.id {
                 let applied = self.tell(&Event::Chain(ChainEvent::Base(base)), Vec::new())?;
                 self.show_changes(&applied);
@@ -96,8 +95,59 @@ impl Keeper {
         Err(NodeError::Request("the tip moves too fast to be read as a whole".to_owned()).into())
     }
 
-    fn base(&self, tip: Tip) -> Result<ChainBase, PoolError> {
-        let Asked { blocks, coins, known, made } = Asked::of(&self.state.read());
+    /// What a way would have shown of the heights that the state still knows: blocks of the pool, told if they are not, and what
+    /// they say of the log; coins that came and went. A log that begins takes the chain as it is, but hears whether it is the
+    /// first. Nothing if a block is just being booked.
+    fn scan_kept(&self, tip: Height) -> Result<Option<Scan>, PoolError> {
+        let (from, is_first, mut scan) = {
+            let state = self.state.read();
+            let from = state.tip().map_or(tip.0, |_| state.kept_from().0.saturating_sub(1));
+            (from, state.tip().is_none(), Scan::new(&state, Height(from)))
+        };
+        if is_first {
+            self.read_unspent_commitments()?;
+        }
+        for height in (from.saturating_add(1)..=tip.0).map(Height) {
+            let Some(id) = self.node.block_id_at(height)? else { break };
+            let Some(block) = self.node.block(&id)? else { break };
+            if self.scan(&mut scan, height, &block)?.is_none() {
+                return Ok(None);
+            }
+            if scan.joined.last() == Some(&id) {
+                self.check_commitment(&block)?;
+            }
+        }
+        Ok(Some(scan))
+    }
+
+    /// What the blocks say of the log whose rewards lie there still: it may be a new one in the place of one that was lost.
+    fn read_unspent_commitments(&self) -> Result<(), PoolError> {
+        let coins = self.node.coins_of(&self.books_key())?;
+        let heights: BTreeSet<Height> = coins.iter().filter(|coin| coin.is_coinbase).map(|coin| coin.height).collect();
+        for height in heights {
+            if let Some(id) = self.node.block_id_at(height)?
+                && let Some(block) = self.node.block(&id)?
+            {
+                self.check_commitment(&block)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn base(&self, tip: Tip, scan: Scan) -> Result<ChainBase, PoolError> {
+        let (blocks, coins, known) = {
+            let state = self.state.read();
+            let blocks: Vec<(Height, BlockId)> =
+                state.blocks().map(|block| (block.candidate.height, block.candidate.id)).collect();
+            // Also those that are spent already: the block that made one may be another now, with the same coinbase.
+            let mut coins: BTreeSet<OutPoint> = state.coins().map(|(outpoint, _)| outpoint).collect();
+            let of_blocks = state.blocks().flat_map(|block| block.candidate.coins()).map(|(outpoint, _)| outpoint);
+            let known: BTreeSet<OutPoint> = of_blocks.chain(coins.iter().copied()).collect();
+            // Final ones too: should they leave the chain, the coins that they spent must be known.
+            let sent = state.payouts().filter(|payout| payout.state != PayoutState::Void);
+            coins.extend(sent.flat_map(|payout| &payout.planned.inputs).map(|input| input.outpoint));
+            (blocks, coins, known)
+        };
         let mut joined = Vec::new();
         for (height, id) in blocks {
             let is_on_chain = self.node.block_summary(&id)?.is_some_and(|summary| summary.confirmations.is_some());
@@ -107,32 +157,22 @@ impl Keeper {
         }
         joined.sort_unstable();
         let unspent = self.unspent(&known)?;
-        let names: BTreeSet<OutPoint> = unspent.iter().map(|coin| coin.outpoint).collect();
-        let worth = unspent
-            .iter()
-            .filter(|coin| known.contains(&coin.outpoint) || self.is_worth_keeping(&coin.outpoint, coin.output.amount));
-        let mut received: Vec<Received> = worth.map(received).collect();
-        let mut spent = Vec::new();
-        for outpoint in coins.difference(&names) {
-            let Some(by) = self.node.spender_of(outpoint)? else { continue };
-            let TransactionStatus::Confirmed { height, .. } = self.node.transaction_status(&by)? else { continue };
-            spent.push((*outpoint, Spent { by, height, explained: false }));
-            if let Some(amount) = made.get(outpoint) {
-                received.extend(self.received_and_spent(*outpoint, *amount)?);
+        let Scan { mut received, mut spent, .. } = scan;
+        let arrived: BTreeSet<OutPoint> = received.iter().map(|received| received.outpoint).collect();
+        let is_told =
+            |coin: &&Coin| known.contains(&coin.outpoint) || self.is_worth_keeping(&coin.outpoint, coin.output.amount);
+        let older = unspent.iter().filter(|coin| !arrived.contains(&coin.outpoint)).filter(is_told);
+        received.extend(older.map(as_received));
+        let named: BTreeSet<OutPoint> =
+            spent.iter().map(|(outpoint, _)| *outpoint).chain(unspent.iter().map(|coin| coin.outpoint)).collect();
+        for outpoint in coins.difference(&named) {
+            if let Some(by) = self.node.spender_of(outpoint)?
+                && let TransactionStatus::Confirmed { height, .. } = self.node.transaction_status(&by)?
+            {
+                spent.push((*outpoint, Spent { by, height, explained: false }));
             }
         }
         Ok(ChainBase { tip, joined: joined.into_iter().map(|(_, id)| id).collect(), received, spent })
-    }
-
-    /// A coin that is spent already, as it arrived.
-    fn received_and_spent(&self, outpoint: OutPoint, amount: Amount) -> Result<Option<Received>, PoolError> {
-        let TransactionStatus::Confirmed { block_id, height, .. } = self.node.transaction_status(&outpoint.txid)?
-        else {
-            return Ok(None);
-        };
-        let block = self.node.block(&block_id)?;
-        let coinbase = block.and_then(|block| block.transactions.first().map(Transaction::txid)) == Some(outpoint.txid);
-        Ok(Some(Received { outpoint, amount, height, coinbase }))
     }
 
     /// Coins of the pool's key, and what the books still know of keys that were given up.
@@ -172,44 +212,6 @@ impl Keeper {
     }
 }
 
-/// What the node is asked about for a base.
-struct Asked {
-    /// Blocks of the pool that may be on the chain.
-    blocks: Vec<(Height, BlockId)>,
-    /// Coins that may be spent.
-    coins: BTreeSet<OutPoint>,
-    /// Coins that are told whatever they are worth.
-    known: BTreeSet<OutPoint>,
-    /// Coins that no block of the pool makes, and what they are worth: where they came from is told also when they are spent.
-    /// Those of open payouts are among them that the state does not have now; they may have come back and been spent at once.
-    made: BTreeMap<OutPoint, Amount>,
-}
-
-impl Asked {
-    fn of(state: &State) -> Self {
-        let of = |block: &PoolBlock| block.candidate.coins().map(|(outpoint, _)| outpoint).collect::<Vec<_>>();
-        let open = state.payouts().filter(|payout| payout.is_open()).flat_map(|payout| {
-            let change = payout.planned.change_outpoint().map(|outpoint| (outpoint, payout.planned.change));
-            payout.planned.inputs.iter().map(|input| (input.outpoint, input.amount)).chain(change)
-        });
-        let unknown = open.filter(|(outpoint, _)| state.coin(outpoint).is_none());
-        let others = state.coins().filter(|(_, coin)| !matches!(coin.origin, Origin::Block(_)));
-        let made: BTreeMap<OutPoint, Amount> =
-            others.map(|(outpoint, coin)| (outpoint, coin.amount)).chain(unknown).collect();
-        // Coins that are spent already too: the block that made one may be another now, with the same coinbase. And those of
-        // blocks that may join now: something that the log does not know may have spent them.
-        let joining = state.blocks().filter(|block| !block.is_on_chain()).flat_map(of);
-        let mut coins: BTreeSet<OutPoint> = state.coins().map(|(outpoint, _)| outpoint).chain(joining).collect();
-        let known = state.blocks().flat_map(of).chain(coins.iter().copied()).collect();
-        // Inputs of final payouts too: should those leave the chain, the coins that they spent must be known.
-        let sent = state.payouts().filter(|payout| payout.state != PayoutState::Void);
-        coins.extend(sent.flat_map(|payout| &payout.planned.inputs).map(|input| input.outpoint));
-        coins.extend(made.keys());
-        let blocks = state.blocks().map(|block| (block.candidate.height, block.candidate.id)).collect();
-        Self { blocks, coins, known, made }
-    }
-}
-
-fn received(coin: &Coin) -> Received {
+fn as_received(coin: &Coin) -> Received {
     Received { outpoint: coin.outpoint, amount: coin.output.amount, height: coin.height, coinbase: coin.is_coinbase }
 }

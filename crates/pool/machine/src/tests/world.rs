@@ -1,9 +1,6 @@
 //! A pool, its shares and a toy chain, driven as a driver would: facts in, commands out.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::ControlFlow,
-};
+use std::{collections::BTreeMap, ops::ControlFlow};
 
 use bq_ledger::{FeeBasisPoints, LedgerAccount, ShareWeight, WindowUnits};
 use bq_mining_message::{BootEpoch, FrameDigest, FrameHeader, FrontEndId, Share, SharePosition, ShareSequence};
@@ -15,8 +12,8 @@ use bq_primitives::{
 use super::chain::ToyChain;
 use crate::{
     Accounts, Act, Applied, BlockState, Candidate, ChainBase, ChainEvent, Command, CommitmentCheck, Event, Fault,
-    LaneTerms, NewAccount, Opened, Operator, Outside, PayoutEvent, PayoutId, PayoutState, PayoutTerms, Scheme, Shares,
-    SharesError, State, Terms, Winning, next,
+    LaneTerms, NewAccount, Opened, Operator, Outside, PayoutEvent, PayoutId, PayoutTerms, Scheme, Shares, SharesError,
+    State, Terms, Winning, next,
 };
 
 pub(super) const POOL: KeyHash = KeyHash([0xee; 32]);
@@ -246,21 +243,11 @@ impl World {
 
     /// The chain as a whole, as a driver tells it.
     pub(super) fn base(&self) -> ChainBase {
-        let (joined, mut known) = self.known();
-        let mut made: BTreeSet<OutPoint> = known.iter().copied().collect();
-        for payout in self.state.payouts().filter(|payout| payout.state != PayoutState::Void) {
-            let inputs = payout.planned.inputs.iter().map(|input| input.outpoint);
-            known.extend(inputs.clone());
-            if payout.is_open() {
-                made.extend(inputs.chain(payout.planned.change_outpoint()));
-            }
-        }
-        known.extend(made.iter().copied());
+        let (joined, known) = self.known();
         let mut base = self.chain.base(POOL, &joined, &known);
         let spent: Vec<OutPoint> = base.spent.iter().map(|(outpoint, _)| *outpoint).collect();
         let arrived = self.chain.received(POOL, &joined);
-        base.received
-            .extend(arrived.into_iter().filter(|coin| made.contains(&coin.outpoint) && spent.contains(&coin.outpoint)));
+        base.received.extend(arrived.into_iter().filter(|coin| spent.contains(&coin.outpoint)));
         base
     }
 
