@@ -25,7 +25,11 @@ pub(crate) enum Progress {
 impl Keeper {
     /// Tells the log how the chain changed, as far as that is decided.
     pub(crate) fn follow(&self) -> Result<Progress, PoolError> {
-        let Some(from) = self.state.read().tip() else { return self.tell_base() };
+        let Some(from) = self.state.read().tip() else {
+            let progress = self.first_look()?;
+            self.outside.lock().note_step(false);
+            return Ok(progress);
+        };
         self.read_commitments()?;
         let progress = match self.node.route(&from.id, BLOCKS_TOGETHER)? {
             Route::Unknown => self.outgrown(from)?,
@@ -38,6 +42,24 @@ impl Keeper {
         };
         self.outside.lock().note_step(progress == Progress::InStep);
         Ok(progress)
+    }
+
+    /// The first look at the chain. Books that were taken over know blocks of it, and the node may have lost its store along with the
+    /// older books, or be syncing: what it lacks only then would be booked as orphaned.
+    fn first_look(&self) -> Result<Progress, PoolError> {
+        let newest = {
+            let state = self.state.read();
+            let on_chain = state.blocks().filter(|block| block.is_on_chain());
+            let newest = on_chain.max_by_key(|block| block.candidate.height);
+            newest.map(|block| Tip { id: block.candidate.id, height: block.candidate.height })
+        };
+        let Some(newest) = newest else { return self.tell_base() };
+        match self.node.route(&newest.id, 1)? {
+            Route::Unknown => self.outgrown(newest),
+            Route::HeadersAhead { .. } => Ok(Progress::Waiting),
+            // On the best chain, or off it and known: the node has seen what came of it.
+            Route::Steps(_) => self.tell_base(),
+        }
     }
 
     fn tell_way(&self, fork: Tip, connected: &[(Height, BlockId)]) -> Result<Progress, PoolError> {

@@ -114,6 +114,15 @@ impl FakeNode {
         gone
     }
 
+    /// The node has this block on its best chain, whatever it stands on.
+    pub(crate) fn has_synced(&self, block: Block) {
+        let mut chain = self.chain.lock();
+        let id = block.id();
+        chain.blocks.insert(id, block);
+        chain.best.push(id);
+        self.announce(&chain);
+    }
+
     /// A block sealed from a template, as a miner finds it.
     pub(crate) fn seal(&self, template: &Template, algorithm: Algorithm) -> Block {
         let mut chain = self.chain.lock();

@@ -3,9 +3,10 @@
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
+use bq_chain_api::NodeApi;
 use bq_mining_message::{FrontEndId, ShareSequence};
 use bq_pool_machine::{BlockState, PayoutId, PayoutState, Winning};
-use bq_primitives::{AccountId, Address, BlockId, Network};
+use bq_primitives::{AccountId, Address, Block, BlockId, Network};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -13,7 +14,7 @@ use super::{
     fake_node::FakeNode,
     world::{FakeSigner, fast_folder, key},
 };
-use crate::{PoolConfig, PoolError, keeper::Keeper, migrate};
+use crate::{PoolConfig, PoolError, follow::Progress, keeper::Keeper, migrate};
 
 /// The chain that the directory belongs to.
 const GENESIS: [u8; 32] = [
@@ -170,6 +171,39 @@ fn shares_keep_their_numbers_and_get_keys() {
         );
         assert_eq!(is.payee, address(MINER).key_hash);
     }
+}
+
+/// The chain store was lost along with the older software, or the node is still syncing: what it lacks is not orphaned.
+#[test]
+fn a_node_that_does_not_know_the_chain_yet_orphans_nothing() {
+    let old = Old::new();
+    let (config, node, signer) = old.parts();
+    let keeper = Keeper::open(config, Arc::clone(&node) as Arc<dyn NodeApi>, Arc::new(signer)).expect("taken over");
+    let ledger = Connection::open(old.folder.path().join("ledger.sqlite.old")).expect("opens");
+    let mut rows =
+        ledger.prepare("SELECT bytes FROM pool_blocks WHERE state = 'immature' ORDER BY height").expect("SQL");
+    let bytes = rows.query_map([], |row| row.get::<_, Vec<u8>>(0)).expect("SQL");
+    for bytes in bytes {
+        assert_eq!(keeper.follow().expect("the node answers"), Progress::Waiting);
+        check(&keeper);
+        assert_eq!(keeper.state.read().tip(), None);
+        node.has_synced(Block::from_bytes(&bytes.expect("kept")).expect("a block"));
+    }
+    // It has the newest of the blocks by now, so the chain is read as a whole. The fixture has no bytes of older blocks: it cannot fit.
+    assert!(!matches!(keeper.follow(), Ok(Progress::Waiting)));
+}
+
+/// A chain that went on without the newest block for longer than maturity is not waited for.
+#[test]
+fn a_chain_that_outgrew_the_older_books_is_read_as_it_is() {
+    let old = Old::new();
+    let (config, node, signer) = old.parts();
+    let keeper = Keeper::open(config, Arc::clone(&node) as Arc<dyn NodeApi>, Arc::new(signer)).expect("taken over");
+    let newest = keeper.state.read().blocks().map(|block| block.candidate.height).max().expect("blocks");
+    node.mine_many(newest.0 + node.coinbase_maturity());
+    assert_eq!(keeper.follow().expect("the node answers"), Progress::Waiting);
+    node.mine();
+    assert!(!matches!(keeper.follow(), Ok(Progress::Waiting)));
 }
 
 #[test]
