@@ -251,6 +251,7 @@ fn an_old_backup_pays_nobody_until_it_is_recovered() -> Result<()> {
     audited(&place)?;
     let restored = run_bq([&["pool", "restore", &backup], place.as_slice()].concat())?;
     ensure!(restored.code == Some(0) && restored.stdout.contains("before-restore-1"), "{restored:?}");
+    ensure!(restored.stdout.contains("payouts are paused"), "{restored:?}");
     audited(&place)?;
 
     let bq = BqProcess::start(&home, &options())?;
@@ -263,6 +264,8 @@ fn an_old_backup_pays_nobody_until_it_is_recovered() -> Result<()> {
     })?;
     assert_eq!(total(&bq, &miner_address)?, paid, "nobody is paid");
     decided(&bq, &["recover"])?;
+    ensure!(holds(&bq, "paused")?, "a backup that was put back waits for a person");
+    decided(&bq, &["resume"])?;
     wait_for("payouts after the recovery", LIMIT, || Ok((total(&bq, &miner_address)? > paid).then_some(())))?;
     assert_eq!(miner.stop().breaches, Vec::<String>::new());
     bq.ensure_balanced()?;

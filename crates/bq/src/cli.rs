@@ -245,7 +245,13 @@ pub(crate) enum PoolCommand {
         change: PoolChange,
     },
     /// Go on with a log that lost its end, after every payout that it may have forgotten is found or made impossible.
-    Recover(PoolChange),
+    Recover {
+        /// Also if no block of the pool tells of a longer log: an old copy was put back, and no block was found since it was made.
+        #[arg(long)]
+        forced: bool,
+        #[command(flatten)]
+        change: PoolChange,
+    },
     /// Give what is held in suspense to the seed of the windows.
     ReleaseSuspense {
         /// How many atoms.

@@ -22,7 +22,7 @@ pub(crate) fn pool(command: PoolCommand) -> anyhow::Result<()> {
         PoolCommand::Status { node, json } => status(&node, json),
         PoolCommand::Pause(change) => decide(&change, "pause", json!({})),
         PoolCommand::Resume(change) => decide(&change, "resume", json!({})),
-        PoolCommand::Recover(change) => decide(&change, "recover", json!({})),
+        PoolCommand::Recover { forced, change } => decide(&change, "recover", json!({ "forced": forced })),
         PoolCommand::Withdraw { atoms, address, change } => {
             decide(&change, "withdraw", json!({ "amount": atoms.to_string(), "address": address }))
         }

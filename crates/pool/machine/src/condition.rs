@@ -145,10 +145,11 @@ fn missing_coins(state: &State) -> Option<Condition> {
 fn decisions(state: &State) -> Vec<Condition> {
     let mut found = Vec::new();
     if let Some(recovery) = state.recovery().filter(|recovery| recovery.open) {
-        let reason = format!(
-            "the log lost its events up to {}; nobody is paid until every payout it may have forgotten is found or void",
-            recovery.seen.number
-        );
+        let lost = match recovery.seen.number >= recovery.event {
+            true => format!("the log lost its events up to {}", recovery.seen.number),
+            false => "the log is taken for an old copy".to_owned(),
+        };
+        let reason = format!("{lost}; nobody is paid until every payout it may have forgotten is found or void");
         found.push(Condition { name: ConditionName::Recovering, reason });
     }
     if let Some(paused) = state.paused() {

@@ -279,7 +279,7 @@ pub enum Act {
     /// The chain knows a longer log than this one: goes on with this one, after every payout that it may have forgotten is
     /// found on the chain or made impossible.
     Recover {
-        /// The newest commitment seen on the chain.
+        /// The newest commitment seen on the chain; the log's own end where a person says so and no block does.
         seen: LogHead,
     },
     /// Shares that cannot be read any more count for nothing from now on.

@@ -29,6 +29,8 @@ pub enum Decision {
     WriteOff(Amount),
     /// The log lost its end: go on with what there is.
     Recover,
+    /// The same though no block on the chain says so: a person knows that an old copy was put back.
+    RecoverForced,
     /// What is held in suspense goes to the seed of the windows.
     ReleaseSuspense(Amount),
 }

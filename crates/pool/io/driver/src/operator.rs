@@ -40,7 +40,7 @@ impl Keeper {
             other => Refusal::Pool(other),
         })?;
         tracing::warn!(who = reason.who, why = reason.why, event = %applied.head.number, "operator: {sentence}");
-        if matches!(decision, Decision::Recover) {
+        if matches!(decision, Decision::Recover | Decision::RecoverForced) {
             self.outside.lock().commitment = CommitmentCheck::Fine;
         }
         self.show_changes(&applied);
@@ -69,8 +69,15 @@ impl Keeper {
             Decision::Recover => match self.outside.lock().commitment {
                 CommitmentCheck::Behind { seen } | CommitmentCheck::Differs { seen } => Act::Recover { seen },
                 CommitmentCheck::Fine => {
-                    return Err(Refusal::State("the chain knows no longer log than this one".to_owned()));
+                    let reason =
+                        "the chain knows no longer log than this one; of an old copy that no block tells of, --forced";
+                    return Err(Refusal::State(reason.to_owned()));
                 }
+            },
+            // A block that says more is believed; without one the log is taken to have ended where it ends.
+            Decision::RecoverForced => match self.outside.lock().commitment {
+                CommitmentCheck::Behind { seen } | CommitmentCheck::Differs { seen } => Act::Recover { seen },
+                CommitmentCheck::Fine => Act::Recover { seen: self.state.read().head() },
             },
         };
         Ok(Event::Operator(Operator {
@@ -134,6 +141,12 @@ fn sentence(state: &State, decision: &Decision, event: &Event) -> String {
         }
         Decision::Recover => format!(
             "the log goes on from event {}; forgotten payouts are looked for, and every coin of now is sent to the pool itself, before anybody is paid",
+            state.head().number
+        ),
+        Decision::RecoverForced => format!(
+            "the log is taken for an old copy whose later events no block of the pool tells of: it goes on from event {}; payouts \
+             that it forgot are looked for on the chain, and every coin of now is sent to the pool itself, so that none that is still \
+             under way can confirm, before anybody is paid",
             state.head().number
         ),
         Decision::ReleaseSuspense(amount) => {

@@ -107,17 +107,33 @@ impl StoppedPool {
         Ok(backed_up(folder, head.number))
     }
 
-    /// Puts a backup in the place of books and shares, which are moved aside.
+    /// Puts a backup in the place of books and shares, which are moved aside, and pauses payouts: the chain tells of what was lost only
+    /// if a block of the pool was found since, and a payout that the copy forgot may still be under way.
     ///
     /// # Errors
     /// [`StoppedError`]; before the backup was read through nothing was touched.
     pub fn restore(&self, folder: &Path, dry_run: bool) -> Result<String, StoppedError> {
         let (event, aside) = backup::restore(folder, &self.data_dir, self.owner(), dry_run)?;
+        if !dry_run {
+            self.pause(&Reason { who: "restore".to_owned(), why: RESTORED.to_owned() })?;
+        }
         let aside = aside.map_or_else(String::new, |path| format!("; what was there lies in {}", path.display()));
         let would = if dry_run { "Would do: " } else { "" };
-        Ok(format!(
-            "{would}books and shares are those of event {event} again{aside}; if the chain knows later events, nobody is paid until bq pool recover"
-        ))
+        Ok(format!("{would}books and shares are those of event {event} again{aside}; payouts are paused: {RESTORED}"))
+    }
+
+    fn pause(&self, reason: &Reason) -> Result<(), StoppedError> {
+        let store = self.books()?;
+        let (mut state, first) = start_state(&store)?;
+        let told = shares_told(&store, &state, first, self.front_end)?;
+        let log = open_shares(&self.place(), Arc::new(RealDisk), told, log_options())?;
+        let shares = OwnShares(Arc::new(log));
+        replay(&store, &mut state, first, &shares)?;
+        // A copy of a pool that was paused is paused, and an empty one pays nobody.
+        if state.paused().is_none() && state.opened().is_some() {
+            self.tell(&store, &mut state, &shares, Act::Pause, reason)?;
+        }
+        Ok(())
     }
 
     /// Replays the log from its first event and compares everything with what is stored.
@@ -187,6 +203,10 @@ impl StoppedPool {
         Owner { network: self.network, genesis: self.genesis }
     }
 }
+
+/// Why a pool is paused whose books were put back.
+const RESTORED: &str = "a backup was put back: if the pool did anything since it was made, bq pool recover, with --forced if no block \
+    tells of it; then bq pool resume";
 
 /// What a finished backup is called in words.
 pub(crate) fn backed_up(folder: &Path, event: LogNumber) -> String {

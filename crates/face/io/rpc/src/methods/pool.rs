@@ -47,6 +47,7 @@ fn decision(command: &str, pool: &dyn PoolOperator, args: &mut Args) -> Result<D
     Ok(match command {
         "pause" => Decision::Pause,
         "resume" => Decision::Resume,
+        "recover" if args.optional("forced")?.unwrap_or(false) => Decision::RecoverForced,
         "recover" => Decision::Recover,
         "withdraw" => {
             let amount = amount(args)?;

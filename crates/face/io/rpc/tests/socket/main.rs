@@ -386,12 +386,16 @@ async fn the_pool_is_decided_about() {
     assert_eq!(said(json!({ "command": "pause" })).await, "Pause rent operator true");
     let withdraw = json!({ "command": "withdraw", "amount": "5", "address": address });
     assert!(said(withdraw).await.as_str().unwrap().starts_with("Withdraw"));
+    assert_eq!(said(json!({ "command": "recover" })).await, "Recover rent operator true");
+    assert_eq!(said(json!({ "command": "recover", "forced": false })).await, "Recover rent operator true");
+    assert_eq!(said(json!({ "command": "recover", "forced": true })).await, "RecoverForced rent operator true");
     let txid = "07".repeat(32);
     let adopt = json!({ "command": "adopt", "txid": txid, "as": "refill", "who": "ann" });
     assert_eq!(said(adopt).await, format!("AdoptRefill({txid}) rent ann true"));
     let wrong = [
         (json!({ "command": "stop" }), -8, "command"),
         (json!({ "command": "pause", "amount": "5" }), -8, "amount"),
+        (json!({ "command": "pause", "forced": true }), -8, "forced"),
         (json!({ "command": "write-off", "amount": "-5" }), -8, "amount"),
         (json!({ "command": "write-off", "amount": 5 }), -32602, "amount"),
         (json!({ "command": "withdraw", "amount": "5", "address": "nobody" }), -8, "address"),

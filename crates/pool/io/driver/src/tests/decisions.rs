@@ -107,6 +107,82 @@ fn two_people_cannot_take_the_same_twice() {
     assert_eq!(world.balance(LedgerAccount::WithdrawalInFlight), 0);
 }
 
+/// Copies books and shares of a stopped pool and puts them back later.
+fn copied(world: &World, folder: &std::path::Path) -> crate::StoppedPool {
+    use bq_chain_api::NodeApi as _;
+    let pool = crate::StoppedPool {
+        data_dir: world.folder.path().to_owned(),
+        network: NETWORK,
+        genesis: world.node.genesis_id(),
+        front_end: bq_mining_message::FrontEndId(0),
+    };
+    pool.back_up(folder, false).expect("made");
+    pool
+}
+
+#[test]
+fn an_old_copy_that_no_block_tells_of_is_paused_and_recovered_by_force() {
+    let mut world = earned();
+    let copies = fast_folder();
+    let pool = copied(&world, &copies.path().join("copy"));
+    // What the copy forgets: a withdrawal that is under way. No block of the pool comes after it.
+    let withdraw = Decision::Withdraw { amount: atoms(1_000_000), to: address(9) };
+    world.keeper().decide(&withdraw, &reason(), false).expect("it may");
+    world.settle();
+    world.close();
+    let told = pool.restore(&copies.path().join("copy"), false).expect("restored");
+    assert!(told.contains("payouts are paused") && told.contains("recover, with --forced"), "{told}");
+    world.try_open(&super::world::Death::default()).expect("opens");
+    world.settle();
+    assert!(world.names().contains(&"paused"), "{:?}", world.names());
+    assert!(!world.names().contains(&"log_behind_chain"), "no block tells of it");
+    let decide = |decision: &Decision, dry_run| world.keeper().decide(decision, &reason(), dry_run);
+    let refused = decide(&Decision::Recover, false).expect_err("nothing is known to be lost");
+    assert!(refused.to_string().contains("--forced"), "{refused}");
+    let before = world.keeper().written();
+    let said = decide(&Decision::RecoverForced, true).expect("it may");
+    assert!(said.starts_with("Would do: the log is taken for an old copy"), "{said}");
+    assert_eq!(world.keeper().written(), before);
+    decide(&Decision::RecoverForced, false).expect("it may");
+    let conditions = world.keeper().conditions();
+    let recovering = conditions.iter().find(|condition| condition.name == "recovering").expect("told");
+    assert!(recovering.reason.starts_with("the log is taken for an old copy"), "{}", recovering.reason);
+    for _ in 0..4 {
+        world.node.mine_many(MATURITY);
+        world.settle();
+    }
+    assert!(!world.names().contains(&"recovering"), "{:?}", world.names());
+    // The withdrawal came through and is told as what it is: nothing more is paid before a person explains it.
+    assert!(world.node.received(key(9)) > 0);
+    assert!(world.names().contains(&"coins_missing"), "{:?}", world.names());
+    decide(&Decision::Resume, false).expect("paused");
+    let gone = world.node.first_payment_to(key(9));
+    decide(&Decision::AdoptWithdrawal(gone), false).expect("it was a withdrawal");
+    world.settle();
+    assert!(!world.names().contains(&"coins_missing"), "{:?}", world.names());
+    world.check_books(&[1]);
+}
+
+#[test]
+fn a_recovery_of_a_sound_log_costs_a_fence_and_nothing_else() {
+    let world = earned();
+    let (paid, owed) = (world.paid(1), world.payable(1));
+    world.keeper().decide(&Decision::RecoverForced, &reason(), false).expect("it may");
+    for _ in 0..4 {
+        world.node.mine_many(MATURITY);
+        world.settle();
+    }
+    assert_eq!(world.names(), Vec::<&str>::new());
+    assert!(world.paid(1) + world.payable(1) >= paid + owed);
+    world.find_block(1, 1000);
+    world.node.mine_many(MATURITY + 8);
+    world.settle();
+    world.node.mine_many(6);
+    world.settle();
+    assert!(world.paid(1) > paid);
+    world.check_books(&[1]);
+}
+
 #[test]
 fn a_pause_is_seen_and_ends() {
     let world = earned();

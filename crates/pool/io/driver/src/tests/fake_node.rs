@@ -146,6 +146,16 @@ impl FakeNode {
         });
     }
 
+    /// The first transaction that is no coinbase and pays a key, on the best chain.
+    pub(crate) fn first_payment_to(&self, key_hash: KeyHash) -> TxId {
+        let chain = self.chain.lock();
+        let pays = |transaction: &&Transaction| {
+            !transaction.is_coinbase() && transaction.outputs.iter().any(|output| output.key_hash == key_hash)
+        };
+        let found = chain.on_best().map(|(_, transaction)| transaction).find(pays).map(Transaction::txid);
+        found.expect("there is one")
+    }
+
     /// Everything ever paid to a key by other than coinbases, on the best chain.
     pub(crate) fn received(&self, key_hash: KeyHash) -> u64 {
         let chain = self.chain.lock();
