@@ -115,7 +115,9 @@ fn wrong_values_are_refused(bq: &BqProcess, operator: &str) -> Result<()> {
     refused(bq, &["write-off", "5"], 2, "amount")?;
     refused(bq, &["release-suspense", "5"], 2, "amount")?;
     refused(bq, &["resume"], 1, "not paused")?;
-    refused(bq, &["recover"], 1, "no longer log")?;
+    refused(bq, &["recover"], 1, "--forced")?;
+    let forced = decided(bq, &["recover", "--forced", "--dry-run"])?;
+    ensure!(forced.starts_with("Would do: the log is taken for an old copy"), "{forced}");
     let nothing = pool(bq, &["pause", "--reason", " "])?;
     ensure!(nothing.code == Some(2) && nothing.stderr.contains("reason"), "{nothing:?}");
     ensure!(!holds(bq, "paused")?);

@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::{connect::connect_view, error::ApiError, router::App};
 
+/// Part of the API (docs/http.md), as the next one.
 const BLOCKS_DEFAULT: usize = 50;
 const BLOCKS_MAX: usize = 500;
 

@@ -24,7 +24,8 @@ use tokio::sync::{Mutex, Semaphore, broadcast, watch};
 
 use crate::{api, assets, connect::StratumPort, error::ApiError, events, health, metrics::HttpMetrics};
 
-/// A request that takes longer is answered with 503. Event streams count until their head only.
+/// A request that takes longer is answered with 503. Event streams count until their head only. A view takes
+/// milliseconds: who waits longer is better told than kept, on any machine.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Calls into the pool at a time; more wait. Each holds a thread and a database reader, of which there is one: no setting, since
 /// more would only wait there.

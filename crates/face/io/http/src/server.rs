@@ -22,7 +22,8 @@ use crate::{
     router::{App, router},
 };
 
-/// A client gets this long to send its request's head, also between two requests.
+/// A client gets this long to send its request's head, also between two requests. Browsers and scrapers need a moment; the places are
+/// what an operator sets.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// Longest head of a request, URL included; a longer one is answered with 431.
 const HEAD_BYTES_MAX: usize = 16 * 1024;

@@ -9,7 +9,7 @@ use crate::{RpcAccess, RpcServices, access::LoginLayer, methods, services::Conte
 pub const BODY_BYTES_MAX: u32 = 84_100_000;
 /// The most calls in one batch; who wants more sends another. Every call takes a thread at worst.
 pub const BATCH_MAX: u32 = 32;
-/// A connection must send its first request within this.
+/// A connection must send its first request within this. Its own tools send it at once; what an operator sets is how many there may be.
 const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Starts the JSON-RPC server.

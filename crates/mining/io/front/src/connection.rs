@@ -44,8 +44,9 @@ pub(crate) struct Connection {
 /// Why a connection ended, for the counter.
 type Ended = &'static str;
 
+/// Read at once: a line fits.
 const CHUNK_BYTES: usize = 4096;
-/// What is queued when a connection ends may take this long to go out.
+/// What is queued when a connection ends may take this long to go out: it holds its place meanwhile.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 impl Connection {

@@ -44,7 +44,7 @@ enum Misfit {
     Checkpoint,
 }
 
-/// Events and rows read at once.
+/// Events and rows read at once: some MiB of memory, whatever the pool.
 const READ_AT_ONCE: usize = 4096;
 /// More faults than these say nothing new.
 const FAULTS_MAX: usize = 100;

@@ -8,7 +8,8 @@ use bq_primitives::{BlockId, Height, KeyHash, OutPoint};
 
 use crate::{PoolError, keeper::Keeper, scan::Scan};
 
-/// Blocks that one event connects at most.
+/// Blocks that one event connects at most: bounds an event's size. Cut elsewhere it comes to the same (SPEC 8.6.8), so nobody needs to
+/// choose.
 const BLOCKS_TOGETHER: usize = 500;
 
 /// How the log stands to the node's chain.

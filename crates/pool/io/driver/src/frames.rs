@@ -5,7 +5,7 @@ use bq_pool_machine::{Event, NewAccount};
 
 use crate::{PoolError, keeper::Keeper, rows::bytes_row};
 
-/// Frames that are told in one step at most.
+/// Frames that are told in one step at most: bounds a transaction of the books, and what waits for it.
 const FRAMES_TOGETHER: usize = 1024;
 
 impl Keeper {

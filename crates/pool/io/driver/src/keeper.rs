@@ -73,7 +73,8 @@ struct Writing {
     checkpoint: LogHead,
 }
 
-/// Events that a slow reader of the live feed may lag behind before it loses some.
+/// Events that a slow reader of the live feed may lag behind before it loses some. A page that lost some asks for all anew, so more would only
+/// be memory.
 const LIVE_EVENTS_KEPT: usize = 256;
 
 /// The parts that [`Keeper::new`] puts together.

@@ -22,7 +22,7 @@ use crate::{
     submitter::Submitter,
 };
 
-/// Events read at once.
+/// Events read at once: some MiB of memory, whatever the pool.
 const EVENTS_READ: usize = 4096;
 
 impl Keeper {

@@ -31,7 +31,7 @@ use crate::{
     trouble::Trouble,
 };
 
-/// How soon a template is asked for again after the node had none.
+/// How soon a template is asked for again after the node had none: miners stand still meanwhile, so it is short for everybody.
 const TEMPLATE_RETRY: Duration = Duration::from_secs(1);
 
 /// A running pool.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::{PoolError, follow::Progress, keeper::Keeper, trouble::Trouble};
 
-/// How soon the books are tried again after something failed.
+/// How soon the books are tried again after something failed. As below: a try costs little, and an operator who waits for the end of a
+/// trouble should see it at once, so none of these is a setting.
 pub(crate) const BOOKS_RETRY: Duration = Duration::from_secs(1);
 /// How often commands are looked for without a new tip: sending again what the node lost costs it work.
 const CARRY_OUT_INTERVAL: Duration = Duration::from_secs(1);

@@ -6,12 +6,13 @@ use bq_pool_machine::BlockState;
 use bq_primitives::{Algorithm, KeyHash, WorkerName};
 use bq_views::ShareCountsView;
 
-/// The window of every hashrate, in seconds.
+/// The window of every hashrate, in seconds. Part of the API: a rate means nothing without its window.
 const WINDOW_SECS: u64 = 600;
 /// Shares in the window at most, 24 MiB; with more the oldest leave early and rates read low: 1,600 a second for the whole window, which
 /// vardiff keeps any pool away from.
 const RECENT_MAX: usize = 1_000_000;
-/// A miner is active for this long after a share. Longer than the window, so an idle worker has no share in it.
+/// A miner is active for this long after a share. Longer than the window, so an idle worker has no share in it;
+/// part of the API too.
 const ACTIVE_SECS: u64 = 3600;
 /// How many workers are counted one by one.
 #[derive(Clone, Copy, Debug)]

@@ -14,7 +14,8 @@ use parking_lot::Mutex;
 
 use crate::intake::note_verdict;
 
-/// Blocks that may wait for the node; one more is submitted by the thread that found it.
+/// Blocks that may wait for the node; one more is submitted by the thread that found it. No chain gives a pool so
+/// many while one is handed over, so the number bounds memory and nothing else.
 const WAITING_MAX: usize = 1024;
 
 /// Hands found blocks to the node on a thread that exists before the first one: nothing lies on a block's way.

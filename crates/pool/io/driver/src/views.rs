@@ -21,7 +21,7 @@ use crate::{
     stats::{WorkerStats, add_counts},
 };
 
-/// Payouts shown for one miner.
+/// Payouts shown for one miner. Part of the API, as the next one: who wants more reads the chain.
 const PAYOUTS_SHOWN: usize = 100;
 /// Blocks shown at most, whatever is asked for.
 const BLOCKS_SHOWN_MAX: usize = 1000;

@@ -16,6 +16,7 @@ use crate::{
 
 pub(super) const NAME: &str = "getblocktemplate";
 /// A long poll is answered with the same tip after this, so that a dead connection does not linger.
+/// Part of the API: clients time out a little later.
 const LONG_POLL: Duration = Duration::from_secs(60);
 
 /// The one parameter.

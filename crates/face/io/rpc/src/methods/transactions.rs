@@ -11,7 +11,7 @@ use crate::{
     fault::{Code, Fault},
 };
 
-/// The most ids that `getrawmempool` returns.
+/// The most ids that `getrawmempool` returns: what fits into an answer. Part of the API, as the next one.
 const MEMPOOL_IDS_MAX: usize = 100_000;
 /// The most outputs of one `gettxspendingprevout`.
 const PREVOUTS_MAX: usize = 1000;

@@ -11,7 +11,8 @@ const APPLICATION_ID: i64 = 0x4251_424b;
 const VERSION: i64 = 1;
 const SCHEMA: &str = include_str!("schema.sql");
 
-/// How long one statement waits for another process's lock, a backup for instance.
+/// How long one statement waits for another process's lock, a backup for instance. A writer that waits longer says so and tries
+/// again; shares are written meanwhile.
 const BUSY: Duration = Duration::from_secs(5);
 
 /// Opens the writing and the reading connection on a checked file.
