@@ -15,7 +15,8 @@ pub struct RpcServices {
     pub sync: Option<Arc<dyn SyncApi>>,
     /// The built-in miner (`getminingconfig`, `setminingconfig`).
     pub mining: Option<Arc<dyn MiningControl>>,
-    /// The pool's books (`getpoolstatus`, `pooldecide`, `poolbackup`). They move money, so they need a login and are served on loopback only.
+    /// The pool's books (`getpoolstatus`, `pooldecide`, `poolbackup`). They move money or write files, so all but the first need a
+    /// login, and they are served on loopback only.
     pub pool: Option<Arc<dyn PoolOperator>>,
     /// What every part of the process says of itself (`getconditions`).
     pub conditions: ConditionList,

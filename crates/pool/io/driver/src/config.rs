@@ -63,7 +63,8 @@ pub struct PoolConfig {
     pub workers_max: usize,
     /// How long a thread that panicked and was started again stays a condition.
     pub panic_shown: Duration,
-    /// Starts the data of every coinbase; with it the pool knows its own blocks, so a pool keeps the one that it began with. At most [`PoolConfig::TAG_BYTES_MAX`] bytes.
+    /// Starts the data of every coinbase; with it the pool knows its own blocks, so a pool keeps the one that it began with.
+    /// At most [`PoolConfig::TAG_BYTES_MAX`] bytes.
     pub pool_tag: Vec<u8>,
     /// Goes on with another key than the log names: coins of the old one are missing until they are sent over.
     pub accept_new_key: bool,

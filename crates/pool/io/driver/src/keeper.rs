@@ -73,8 +73,8 @@ struct Writing {
     checkpoint: LogHead,
 }
 
-/// Events that a slow reader of the live feed may lag behind before it loses some. A page that lost some asks for all anew, so more would only
-/// be memory.
+/// Events that a slow reader of the live feed may lag behind before it loses some. A page is told how many it lost and asks
+/// for all anew, so more would only be memory.
 const LIVE_EVENTS_KEPT: usize = 256;
 
 /// The parts that [`Keeper::new`] puts together.

@@ -234,7 +234,7 @@ pub static FIELDS: [Field; 104] = [
         "pool.pplns_window_units",
         Kind::Integer(1..=64),
         "Length of the PPLNS window, in expected blocks per algorithm.",
-        "Changing it on a running pool moves income between miners."
+        "Changing it on a running pool moves income between miners. A longer one is refused while its shares are dropped."
     ),
     field!(
         "pool.share_interval_secs",
