@@ -183,8 +183,15 @@ fn payouts(state: &State) -> Vec<Condition> {
 fn balances(state: &State) -> Vec<Condition> {
     let mut found = Vec::new();
     let loss = state.books().balance(LedgerAccount::OrphanLoss);
-    if loss > 0 {
-        let reason = format!("{} coins of matured rewards were lost in reorganisations", coins(loss));
+    // The gap closes by itself with what the pool earns, which cannot be withdrawn before.
+    let gap = state.shortfall();
+    if loss > 0 && gap > 0 {
+        let reason = format!(
+            "{} coins of matured rewards were lost in reorganisations, {} more than the pool has earned: its next fees bear them, \
+             or a refill",
+            coins(loss),
+            coins(gap)
+        );
         found.push(Condition { name: ConditionName::OrphanLoss, reason });
     }
     let suspense = state.books().balance(LedgerAccount::Suspense);

@@ -257,14 +257,40 @@ impl State {
         self.books.balance(account).saturating_sub(self.immature(account)).saturating_sub(reserve)
     }
 
-    /// What the operator may take out: earned fees, gifts and what the seeds hold beyond their purpose.
+    /// What the operator may take out: what the pool earned, less what it bears and coins that are missing. Whatever leaves must
+    /// not be what miners are owed.
     #[must_use]
     pub fn withdrawable(&self) -> Vec<(LedgerAccount, u64)> {
+        self.earned_less(self.losses().saturating_add(self.books.balance(LedgerAccount::Missing)))
+    }
+
+    /// What the pool has to bear out of what it earned: lost rewards, coins given up, fees of its own transactions.
+    #[must_use]
+    pub fn losses(&self) -> u64 {
+        let accounts = [LedgerAccount::OrphanLoss, LedgerAccount::WriteOff, LedgerAccount::NetFeeExpense];
+        accounts.into_iter().fold(0, |sum, account| sum.saturating_add(self.books.balance(account)))
+    }
+
+    /// What the losses exceed all that the pool earned by: so much is owed, the reserve of the seeds included, that no coin is
+    /// there for.
+    #[must_use]
+    pub fn shortfall(&self) -> u64 {
+        let earned = self.earned_less(0).into_iter().fold(0_u64, |sum, (_, amount)| sum.saturating_add(amount));
+        self.losses().saturating_sub(earned)
+    }
+
+    /// Earned fees, gifts and what the seeds hold beyond their purpose, of which `burden` is taken off in this order.
+    pub(crate) fn earned_less(&self, burden: u64) -> Vec<(LedgerAccount, u64)> {
         let fees = Algorithm::ALL.map(|lane| (LedgerAccount::FeeIncome(lane), self.earned_fees(lane)));
         let gifts = (LedgerAccount::GiftIncome, self.books.balance(LedgerAccount::GiftIncome));
         let seeds = Algorithm::ALL.map(|lane| (LedgerAccount::Seed(lane), self.seed_surplus(lane)));
-        let all = fees.into_iter().chain([gifts]).chain(seeds);
-        all.filter(|(_, amount)| *amount > 0).collect()
+        let mut burden = burden;
+        let less = |(account, amount): (LedgerAccount, u64)| {
+            let taken = burden.min(amount);
+            burden = burden.saturating_sub(taken);
+            (account, amount.saturating_sub(taken))
+        };
+        fees.into_iter().chain([gifts]).chain(seeds).map(less).filter(|(_, amount)| *amount > 0).collect()
     }
 
     /// The least worth of a coin that the books know for certain. A stranger's coin below the `gift_min` of its time was left

@@ -16,11 +16,14 @@ pub(crate) struct Conditions {
 struct Active {
     reason: String,
     since: TimeMs,
-    /// When it is over unless it happens again; nothing if something else has to end it.
-    until: Option<TimeMs>,
+    /// When it is over unless it happens again.
+    until: TimeMs,
 }
 
-pub(crate) const SHARES_NOT_BOOKED: &str = "shares_not_booked";
+/// A share that could not be booked is told for so long. The pool's own conditions last as long as their cause; this one must not
+/// outlast it for want of a miner whose share shows that it is gone.
+const NOT_BOOKED_SHOWN_MS: u64 = 10_000;
+const SHARES_NOT_BOOKED: &str = "shares_not_booked";
 const VERIFY_THREAD_PANICKED: &str = "verify_thread_panicked";
 
 impl Conditions {
@@ -28,26 +31,26 @@ impl Conditions {
         Self { panic_shown_ms, active: Mutex::new(BTreeMap::new()) }
     }
 
-    /// `name` is so, from now on if it was not before.
-    pub(crate) fn raise(&self, now: TimeMs, name: &'static str, reason: String) {
-        self.set(now, name, reason, None);
+    /// A share could not be booked.
+    pub(crate) fn not_booked(&self, now: TimeMs, reason: String) {
+        self.set(now, SHARES_NOT_BOOKED, reason, now.after(NOT_BOOKED_SHOWN_MS));
     }
 
-    /// `name` is so no more.
-    pub(crate) fn clear(&self, name: &'static str) {
-        self.active.lock().remove(name);
+    /// A share was booked.
+    pub(crate) fn booked(&self) {
+        self.active.lock().remove(SHARES_NOT_BOOKED);
     }
 
     /// A thread panicked and goes on.
     pub(crate) fn panicked(&self, now: TimeMs, thread: &str, what: &str) {
         let reason = format!("{thread} panicked and was restarted: {what}");
-        self.set(now, VERIFY_THREAD_PANICKED, reason, Some(now.after(self.panic_shown_ms)));
+        self.set(now, VERIFY_THREAD_PANICKED, reason, now.after(self.panic_shown_ms));
     }
 
     /// What is so at `now`.
     pub(crate) fn active(&self, now: TimeMs) -> Vec<Condition> {
         let mut active = self.active.lock();
-        active.retain(|_, condition| condition.until.is_none_or(|until| now < until));
+        active.retain(|_, condition| now < condition.until);
         let told = active.iter().map(|(&name, active)| Condition {
             name,
             reason: active.reason.clone(),
@@ -58,7 +61,7 @@ impl Conditions {
         told.collect()
     }
 
-    fn set(&self, now: TimeMs, name: &'static str, reason: String, until: Option<TimeMs>) {
+    fn set(&self, now: TimeMs, name: &'static str, reason: String, until: TimeMs) {
         let mut active = self.active.lock();
         let since = active.get(name).map_or(now, |active| active.since);
         active.insert(name, Active { reason, since, until });
@@ -72,13 +75,16 @@ mod tests {
     #[test]
     fn a_condition_keeps_its_beginning_and_ends() {
         let conditions = Conditions::new(600_000);
-        conditions.raise(TimeMs(5), SHARES_NOT_BOOKED, "disk full".to_owned());
-        conditions.raise(TimeMs(9), SHARES_NOT_BOOKED, "still full".to_owned());
+        conditions.not_booked(TimeMs(5), "disk full".to_owned());
+        conditions.not_booked(TimeMs(9), "still full".to_owned());
         conditions.panicked(TimeMs(9), "verify-randomx", "index out of range");
         let named = |now| conditions.active(TimeMs(now)).into_iter().map(|c| (c.name, c.since_ms)).collect::<Vec<_>>();
         assert_eq!(named(10), [(SHARES_NOT_BOOKED, 5), (VERIFY_THREAD_PANICKED, 9)]);
-        conditions.clear(SHARES_NOT_BOOKED);
-        assert_eq!(named(600_008), [(VERIFY_THREAD_PANICKED, 9)]);
+        conditions.booked();
+        assert_eq!(named(10), [(VERIFY_THREAD_PANICKED, 9)]);
+        conditions.not_booked(TimeMs(20), "full again".to_owned());
+        assert_eq!(named(10_019), [(SHARES_NOT_BOOKED, 20), (VERIFY_THREAD_PANICKED, 9)]);
+        assert_eq!(named(10_020), [(VERIFY_THREAD_PANICKED, 9)], "also without another share");
         assert!(named(600_009).is_empty());
     }
 }

@@ -128,7 +128,7 @@ impl StoppedPool {
         let told = shares_told(&store, &state, first, self.front_end)?;
         let log = open_shares(&self.place(), Arc::new(RealDisk), told, log_options())?;
         let shares = OwnShares(Arc::new(log));
-        replay(&store, &mut state, first, &shares)?;
+        replay(&store, &mut state, first, &shares, Rules::MACHINE)?;
         // A copy of a pool that was paused is paused, and an empty one pays nobody.
         if state.paused().is_none() && state.opened().is_some() {
             self.tell(&store, &mut state, &shares, Act::Pause, reason)?;

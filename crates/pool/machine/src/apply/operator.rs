@@ -50,7 +50,7 @@ impl State {
         let gone = self.missing_by(txid)?;
         let kept = self.sent_by(txid, true)?;
         let cost = gone.checked_sub(kept).map_err(|_| Fault::Operator("it sent the pool more than it took"))?;
-        let sources = self.withdrawable();
+        let sources = self.earned_less(self.losses());
         // What came back is a gift in the books already and must not pay for its own withdrawal.
         let sources: Vec<_> = sources
             .into_iter()
@@ -74,11 +74,20 @@ impl State {
         if sent == Amount::ZERO {
             return Err(Fault::Operator("that transaction sent the pool no coin that is buried"));
         }
-        let missing = Amount::from_atoms(self.books.balance(LedgerAccount::Missing))?;
-        if missing == Amount::ZERO {
-            return Err(Fault::Operator("no coin is missing"));
+        let cause = Cause::Operator { event: step.number.0 };
+        let debit = LedgerAccount::GiftIncome;
+        let (mut left, mut lines) = (sent, Vec::new());
+        for credit in [LedgerAccount::Missing, LedgerAccount::OrphanLoss, LedgerAccount::WriteOff] {
+            let amount = left.min(Amount::from_atoms(self.books.balance(credit))?);
+            if amount > Amount::ZERO {
+                left = left.checked_sub(amount)?;
+                lines.push(Transfer { cause, debit, credit, amount });
+            }
         }
-        self.make_good(step, &[(LedgerAccount::GiftIncome, sent.min(missing))])?;
+        if lines.is_empty() {
+            return Err(Fault::Operator("no coin is missing, and the pool bears no loss"));
+        }
+        step.book(self, lines)?;
         self.trust(txid);
         Ok(())
     }

@@ -3,7 +3,7 @@
 use bq_ledger::LedgerAccount;
 use bq_primitives::{Algorithm, BlockId, OutPoint};
 
-use super::world::{POOL, REWARD, STRANGER, World, atoms, miner, terms};
+use super::world::{MATURITY, POOL, REWARD, STRANGER, World, atoms, miner, terms};
 use crate::{
     Act, BlockState, CommitmentCheck, ConditionName, Event, Fault, LogHash, LogHead, LogNumber, PayoutEvent,
     PayoutState, Terms, conditions, plan_withdrawal,
@@ -327,4 +327,44 @@ fn a_found_block_that_the_chain_moved_past_is_given_up_and_credited_if_it_joins_
     }
     world.settle();
     assert_eq!(world.state.block(&stale).map(|block| block.state), Some(BlockState::Matured));
+}
+
+#[test]
+fn losses_are_borne_by_what_the_pool_earned_before_anything_is_withdrawn() {
+    let mut world = World::new();
+    world.decide(Act::Pause).expect("not paused");
+    for _ in 0..4 {
+        world.share(1, 1);
+        world.mine(true);
+    }
+    for _ in 0..MATURITY {
+        world.mine(false);
+    }
+    world.settle();
+    let able = |world: &World| world.state.withdrawable().iter().map(|(_, amount)| *amount).sum::<u64>();
+    let before = able(&world);
+    assert!(before > 0);
+    let stolen: Vec<_> = world.state.coins().map(|(outpoint, _)| outpoint).take(1).collect();
+    world.steal(&stolen, 0);
+    world.mine(false);
+    world.settle();
+    assert_eq!(able(&world), 0, "coins are missing");
+    world.decide(Act::WriteOff { amount: atoms(REWARD) }).expect("missing");
+    assert_eq!(able(&world), 0, "they were given up at the pool's cost");
+    assert_eq!(world.state.shortfall(), REWARD - before);
+
+    // A gift makes good for it, pays miners, and is not there to be withdrawn.
+    world.chain.mempool.clear();
+    let gift = world.gift(REWARD).expect("a stranger has coins").txid();
+    for _ in 0..MATURITY {
+        world.mine(false);
+    }
+    world.settle();
+    assert_eq!((world.state.shortfall(), able(&world)), (0, before), "no line, and yet no more than was earned");
+    world.decide(Act::AdoptRefill { txid: gift }).expect("a loss is open");
+    assert_eq!((world.balance(LedgerAccount::WriteOff), able(&world)), (0, before));
+    assert!(world.decide(Act::AdoptRefill { txid: gift }).is_err(), "once");
+    world.decide(Act::Resume).expect("paused");
+    world.calm_down();
+    assert_eq!(world.payable(1), 0, "everybody is paid");
 }

@@ -5,11 +5,7 @@ use bq_pow::PowError;
 use bq_share::{Evaluation, Evaluator, Proven, Reject, ShareCandidate, Verdict, prove};
 
 use super::supervised::Watch;
-use crate::{
-    clock::Clock,
-    conditions::{Conditions, SHARES_NOT_BOOKED},
-    metrics::StratumMetrics,
-};
+use crate::{clock::Clock, conditions::Conditions, metrics::StratumMetrics};
 
 /// Hashes candidates and takes what they prove to the books. Called on verification threads.
 pub(crate) struct Prover {
@@ -80,13 +76,13 @@ impl Prover {
         match self.pool.record_share(share, block) {
             Ok(()) => {
                 metrics.accepted(hashes);
-                self.conditions.clear(SHARES_NOT_BOOKED);
+                self.conditions.booked();
                 Verdict::Accepted { block: proven.is_block }
             }
             // Not booked: the miner may send it again.
             Err(error) => {
                 tracing::error!(%error, algorithm = %candidate.template.algorithm(), "a share was not booked");
-                self.conditions.raise(self.clock.now(), SHARES_NOT_BOOKED, error.to_string());
+                self.conditions.not_booked(self.clock.now(), error.to_string());
                 Verdict::Rejected(Reject::Busy)
             }
         }
