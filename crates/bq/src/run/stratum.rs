@@ -60,6 +60,7 @@ fn session_policy(
         machines_max: limits.machines_max,
         judge: JudgePolicy {
             jobs_kept: limits.jobs_kept,
+            jobs_remembered: limits.jobs_remembered,
             shares_per_job_max: limits.shares_per_job_max,
             shares_in_flight_max: of_lane.shares_in_flight_max,
             unproven_in_flight_max: of_lane.unproven_in_flight_max,

@@ -110,6 +110,22 @@ pub(crate) struct OpenJob {
     pub(crate) job: Job,
     /// Of proven shares alone: what costs nothing to make must not cost memory.
     pub(crate) credited: BTreeSet<ShareKey>,
+    /// Those of them that were blocks.
+    pub(crate) blocks: BTreeSet<ShareKey>,
+}
+
+impl OpenJob {
+    pub(crate) fn credit(&mut self, key: ShareKey, is_block: bool) {
+        if is_block {
+            self.blocks.insert(key);
+        }
+        self.credited.insert(key);
+    }
+
+    /// The same once it earns nothing but by a block.
+    pub(crate) fn for_blocks(self) -> Self {
+        Self { credited: self.blocks.clone(), ..self }
+    }
 }
 
 fn joined<const N: usize, const M: usize>(head: [u8; N], rest: [u8; N]) -> [u8; M] {

@@ -14,6 +14,9 @@ use crate::{
 pub struct JudgePolicy {
     /// Jobs that still earn, the newest ones. More: late shares are paid for longer, and more memory per connection.
     pub jobs_kept: usize,
+    /// Older jobs on the newest tip that a block may still come for: its line may have waited unread meanwhile. Some hundred bytes
+    /// each, and their templates stay in memory.
+    pub jobs_remembered: usize,
     /// Shares that one job may earn by before a fresh one must come. 12 bytes each.
     pub shares_per_job_max: usize,
     /// Shares in verification at a time. A claimed share above it is "busy"; what cannot be told from a block waits unread.
@@ -37,6 +40,7 @@ impl Default for JudgePolicy {
     fn default() -> Self {
         Self {
             jobs_kept: 8,
+            jobs_remembered: 64,
             shares_per_job_max: 1024,
             shares_in_flight_max: 32,
             unproven_in_flight_max: 32,
@@ -58,6 +62,8 @@ pub struct Judge {
     policy: JudgePolicy,
     /// Oldest first.
     jobs: VecDeque<OpenJob>,
+    /// Older ones, that earn nothing but by a block.
+    remembered: VecDeque<OpenJob>,
     in_flight: Vec<InFlight>,
     verified: u32,
     forged: u32,
@@ -93,15 +99,27 @@ impl Judge {
     /// For a new connection.
     #[must_use]
     pub const fn new(policy: JudgePolicy) -> Self {
-        Self { policy, jobs: VecDeque::new(), in_flight: Vec::new(), verified: 0, forged: 0, proven: 0 }
+        Self {
+            policy,
+            jobs: VecDeque::new(),
+            remembered: VecDeque::new(),
+            in_flight: Vec::new(),
+            verified: 0,
+            forged: 0,
+            proven: 0,
+        }
     }
 
     /// A job was handed out; the oldest may be forgotten for it.
     pub fn open(&mut self, job: Job) {
         while self.jobs.len() >= self.policy.jobs_kept.max(1) {
-            self.jobs.pop_front();
+            self.remembered.extend(self.jobs.pop_front().map(OpenJob::for_blocks));
         }
-        self.jobs.push_back(OpenJob { job, credited: BTreeSet::new() });
+        self.remembered.retain(|old| old.job.template.parent_id() == job.template.parent_id());
+        while self.remembered.len() > self.policy.jobs_remembered {
+            self.remembered.pop_front();
+        }
+        self.jobs.push_back(OpenJob { job, credited: BTreeSet::new(), blocks: BTreeSet::new() });
     }
 
     /// The job handed out last.
@@ -113,14 +131,14 @@ impl Judge {
     /// The job with this id.
     #[must_use]
     pub fn job(&self, id: JobId) -> Option<&Job> {
-        self.open_job(id).map(|open| &open.job)
+        self.known().map(|open| &open.job).find(|job| job.id == id)
     }
 
     /// The Ethash job with this work hash.
     #[must_use]
     pub fn job_of_work(&self, hash: &[u8; 32]) -> Option<&Job> {
         let is_it = |job: &&Job| matches!(&job.work, JobWork::Ethash { work_hash, .. } if work_hash == hash);
-        self.jobs.iter().map(|open| &open.job).find(is_it)
+        self.known().map(|open| &open.job).find(is_it)
     }
 
     /// Another submit may be read: what comes above the limits and might be a block is left waiting, not refused (SPEC 11.5).
@@ -142,22 +160,25 @@ impl Judge {
         ticket: ShareTicket,
         submit: Submit,
     ) -> Result<ShareCandidate, Reject> {
-        let open = self.open_job(submit.job).ok_or(Reject::UnknownJob)?;
-        let job = &open.job;
-        let seal = job.seal(submit.rolled, submit.claim, self.policy.ntime_ahead_secs_max)?;
+        let known = self.known().find(|known| known.job.id == submit.job).ok_or(Reject::UnknownJob)?;
+        let (job, earns) = (&known.job, self.jobs.iter().any(|open| open.job.id == submit.job));
+        let seal = job.seal(submit.rolled, submit.claim, self.policy.ntime_ahead_secs_max);
+        let seal = seal.map_err(|reason| if earns { reason } else { Reject::UnknownJob })?;
         let key = ShareKey::of(&job.template, &seal);
-        if open.credited.contains(&key) || self.in_flight.iter().any(|share| share.key == key && share.job == job.id) {
+        if known.credited.contains(&key) || self.in_flight.iter().any(|share| share.key == key && share.job == job.id) {
             return Err(Reject::Duplicate);
         }
         let share_target = job.share_target();
         let claimed = submit.claim.about(&job.template, &seal, &share_target);
         let is_late = tip != Some(job.template.parent_id());
-        let unless_block = if is_late {
+        let unless_block = if !earns {
+            Some(Reject::UnknownJob)
+        } else if is_late {
             Some(Reject::Stale)
         } else if claimed == Claimed::Nothing {
             return Err(Reject::LowDifficulty);
         } else {
-            self.is_full(open).then_some(Reject::Busy)
+            self.is_full(known).then_some(Reject::Busy)
         };
         match (unless_block, claimed) {
             (Some(reason), Claimed::Nothing | Claimed::Share) => return Err(reason),
@@ -194,11 +215,11 @@ impl Judge {
             job_is_full: false,
         };
         match verdict {
-            Verdict::Accepted { .. } => {
+            Verdict::Accepted { block } => {
                 self.verified = self.verified.saturating_add(1);
                 self.proven = self.proven.saturating_add(1);
-                if let Some(open) = self.jobs.iter_mut().find(|open| open.job.id == job) {
-                    open.credited.insert(key);
+                if let Some(open) = self.jobs.iter_mut().chain(&mut self.remembered).find(|open| open.job.id == job) {
+                    open.credit(key, block);
                     judged.job_is_full = open.credited.len() >= shares_max;
                 }
             }
@@ -215,8 +236,8 @@ impl Judge {
         Some(judged)
     }
 
-    fn open_job(&self, id: JobId) -> Option<&OpenJob> {
-        self.jobs.iter().find(|open| open.job.id == id)
+    fn known(&self) -> impl Iterator<Item = &OpenJob> {
+        self.jobs.iter().chain(&self.remembered)
     }
 
     /// There is no room for another share: of its job, of a connection, or of a stranger.

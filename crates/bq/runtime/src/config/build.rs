@@ -166,6 +166,7 @@ impl Reader<'_> {
             outbox_kib_max: self.number("stratum.outbox_kib_max")?,
             write_stall_secs: self.number("stratum.write_stall_secs")?,
             jobs_kept: self.number("stratum.jobs_kept")?,
+            jobs_remembered: self.number("stratum.jobs_remembered")?,
             shares_per_job_max: self.number("stratum.shares_per_job_max")?,
             block_claims_max: self.number("stratum.block_claims_max")?,
             forged_shares_max: self.number("stratum.forged_shares_max")?,

@@ -107,6 +107,7 @@ pub struct RawStratum {
     pub outbox_kib_max: Option<i64>,
     pub write_stall_secs: Option<i64>,
     pub jobs_kept: Option<i64>,
+    pub jobs_remembered: Option<i64>,
     pub shares_per_job_max: Option<i64>,
     pub block_claims_max: Option<i64>,
     pub forged_shares_max: Option<i64>,

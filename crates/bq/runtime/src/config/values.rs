@@ -149,6 +149,8 @@ pub struct StratumLimits {
     pub outbox_kib_max: usize,
     pub write_stall_secs: u64,
     pub jobs_kept: usize,
+    /// Older jobs that a block may still come for.
+    pub jobs_remembered: usize,
     pub shares_per_job_max: usize,
     pub block_claims_max: usize,
     pub forged_shares_max: u32,

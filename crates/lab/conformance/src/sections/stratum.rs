@@ -50,6 +50,8 @@ pub(super) struct Conversation {
 #[derive(Deserialize)]
 struct Policy {
     jobs_kept: usize,
+    #[serde(default)]
+    jobs_remembered: usize,
     shares_per_job_max: usize,
     ntime_ahead_secs_max: u32,
 }
@@ -215,6 +217,7 @@ impl Policy {
     fn judge(&self) -> JudgePolicy {
         JudgePolicy {
             jobs_kept: self.jobs_kept,
+            jobs_remembered: self.jobs_remembered,
             shares_per_job_max: self.shares_per_job_max,
             ntime_ahead_secs_max: self.ntime_ahead_secs_max,
             ..JudgePolicy::default()

@@ -54,7 +54,8 @@ impl Rounds {
             note(keeper, Trouble::Node, keeper.compare_coins())?;
         }
         if moved || progress != Progress::InStep || is_over(keeper, self.carried_out, CARRY_OUT_INTERVAL) {
-            self.carried_out = Some(keeper.clock.running());
+            // What may only be done in step is looked for again as soon as that is so.
+            self.carried_out = (progress == Progress::InStep).then(|| keeper.clock.running());
             note(keeper, Trouble::Books, keeper.carry_out())?;
         }
         note(keeper, Trouble::Disk, keeper.checkpoint(false))?;

@@ -60,6 +60,7 @@ pub(super) fn default_value(name: &str, network: Network) -> Option<Value> {
         "stratum.outbox_kib_max" => 64.into(),
         "stratum.write_stall_secs" => 30.into(),
         "stratum.jobs_kept" => 8.into(),
+        "stratum.jobs_remembered" => 64.into(),
         "stratum.shares_per_job_max" => 1_024.into(),
         "stratum.block_claims_max" => 2.into(),
         "stratum.forged_shares_max" => 3.into(),

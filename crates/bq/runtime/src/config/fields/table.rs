@@ -29,7 +29,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 104] = [
+pub static FIELDS: [Field; 105] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -349,6 +349,12 @@ pub static FIELDS: [Field; 104] = [
         Kind::Integer(2..=64),
         "Newest jobs of a connection that still earn.",
         "Too low: late shares are stale. Too high: memory, and work on old templates is paid longer."
+    ),
+    field!(
+        "stratum.jobs_remembered",
+        Kind::Integer(0..=1_024),
+        "Older jobs of a connection, on the newest tip, that a block may still come for.",
+        "Too low: a block whose line waited unread is lost. Too high: memory."
     ),
     field!(
         "stratum.shares_per_job_max",

@@ -50,7 +50,8 @@ pub(super) struct Load {
     queue_max: usize,
     /// Bound by time; zero for none.
     queue_us: u64,
-    queued: AtomicUsize,
+    /// Tasks that take up room. Claimed blocks do not: however many come, they keep no other share out.
+    in_room: AtomicUsize,
     /// Recent mean of one verification, in microseconds.
     service_us: AtomicU64,
 }
@@ -97,7 +98,7 @@ impl Queue {
                 threads: config.threads[algorithm.index()],
                 queue_max,
                 queue_us: if is_randomx { config.randomx_queue_ms.saturating_mul(1000) } else { 0 },
-                queued: AtomicUsize::new(0),
+                in_room: AtomicUsize::new(0),
                 service_us: AtomicU64::new(RANDOMX_SERVICE_US),
             }),
         }
@@ -117,7 +118,7 @@ impl Queue {
         let room = match candidate.without_room() {
             WithoutRoom::Enters => None,
             WithoutRoom::Refused => {
-                let free = self.load.queued.load(Ordering::Relaxed) < candidate.room_in(self.load.room());
+                let free = self.load.in_room.load(Ordering::Relaxed) < candidate.room_in(self.load.room());
                 let permit = if free { Arc::clone(&self.room).try_acquire_owned().ok() } else { None };
                 Some(permit.ok_or(Full::Refused)?)
             }
@@ -131,7 +132,9 @@ impl Queue {
     }
 
     pub(super) fn send(&self, task: Task) {
-        self.load.queued.fetch_add(1, Ordering::Relaxed);
+        if task.room.is_some() {
+            self.load.in_room.fetch_add(1, Ordering::Relaxed);
+        }
         let sender = &self.senders[task.candidate.class()];
         // Never disconnected: this holds a receiver too. If it were, the dropped task would answer.
         let _answered = sender.send(task);
@@ -150,12 +153,9 @@ impl Load {
         usize::try_from(by_time.max(threads)).unwrap_or(usize::MAX).min(self.queue_max)
     }
 
-    pub(super) fn queued(&self) -> usize {
-        self.queued.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn taken(&self, count: usize) {
-        self.queued.fetch_sub(count, Ordering::Relaxed);
+    /// Tasks left the room.
+    pub(super) fn left(&self, count: usize) {
+        self.in_room.fetch_sub(count, Ordering::Relaxed);
     }
 
     pub(super) fn served(&self, count: usize, took: Duration) {

@@ -46,14 +46,13 @@ impl Worker {
     /// Until the server is gone and the queues are empty.
     pub(super) fn run(&self) {
         while let Some(mut tasks) = self.next() {
-            self.load.taken(tasks.len());
-            tasks.iter_mut().for_each(|task| drop(task.room.take()));
+            self.load.left(tasks.iter_mut().filter_map(|task| task.room.take()).count());
             let began = Instant::now();
             let metrics = self.prover.metrics().of(self.load.algorithm);
             tasks.iter().for_each(|task| metrics.waited(began.saturating_duration_since(task.received)));
             let proofs = self.prover.prove_all(tasks.iter().map(|task| task.candidate.as_ref()));
             self.load.served(tasks.len(), began.elapsed());
-            metrics.queue_depth.set(depth(self.load.queued()));
+            metrics.queue_depth.set(depth(self.tasks.iter().map(Receiver::len).sum()));
             for (task, proof) in tasks.into_iter().zip(proofs) {
                 metrics.verified(task.received.elapsed());
                 match proof {

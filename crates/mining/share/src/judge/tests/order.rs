@@ -130,3 +130,25 @@ fn trust_takes_twenty_shares_and_no_strike() {
     assert!(trusted(21, BLOCK, Verdict::Rejected(Reject::BadProof)));
     assert!(!trusted(22, SHARE, accepted));
 }
+
+#[test]
+fn a_block_may_come_for_a_job_that_earns_no_more() {
+    let policy = JudgePolicy { jobs_kept: 2, jobs_remembered: 3, ..JudgePolicy::default() };
+    let judge = &mut judge(policy, Algorithm::RandomX);
+    for number in 1..=4 {
+        judge.open(job(&template(Algorithm::RandomX, 1, 0, 1_000_000), number, 1_000));
+    }
+    let expected = |number| if number < 3 { Err(Reject::UnknownJob) } else { Ok(None) };
+    for number in 0..=4 {
+        check(judge, TIP, u64::from(number), randomx(100 + number, 1, SHARE), expected(number));
+        check(judge, TIP, 10, randomx(100 + number, 2, BLOCK), Ok((number < 3).then_some(Reject::UnknownJob)));
+        judge.finish(ShareTicket(10), Verdict::Accepted { block: true });
+    }
+    // As many as are allowed, and on the newest tip alone.
+    judge.open(job(&template(Algorithm::RandomX, 1, 0, 1_000_000), 5, 1_000));
+    check(judge, TIP, 20, randomx(100, 3, BLOCK), Err(Reject::UnknownJob));
+    check(judge, TIP, 21, randomx(101, 3, BLOCK), Ok(Some(Reject::UnknownJob)));
+    judge.open(job(&template(Algorithm::RandomX, 2, 0, 1_000_000), 6, 1_000));
+    check(judge, NEWER, 22, randomx(101, 4, BLOCK), Err(Reject::UnknownJob));
+    check(judge, NEWER, 23, randomx(105, 4, BLOCK), Ok(Some(Reject::Stale)));
+}
