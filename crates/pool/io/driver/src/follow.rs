@@ -41,7 +41,7 @@ impl Keeper {
                 self.tell_way(fork, &steps.connected)?
             }
         };
-        self.outside.lock().note_step(progress == Progress::InStep);
+        self.outside.lock().note_step(progress == Progress::InStep, self.clock.running());
         Ok(progress)
     }
 

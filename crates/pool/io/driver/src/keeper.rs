@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Instant};
+use std::{sync::Arc, time::Duration};
 
 use bq_books::{Batch, BookStore, Checkpoint, NewEvent, Row};
 use bq_chain_api::{NodeApi, Template};
@@ -56,8 +56,8 @@ pub(crate) struct Keeper {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OutsideView {
     pub(crate) in_step: bool,
-    /// Since when it is not in step; nothing while it is.
-    pub(crate) out_of_step_since: Option<Instant>,
+    /// Since when it is not in step, on the clock that only moves forward; nothing while it is.
+    pub(crate) out_of_step_since: Option<Duration>,
     pub(crate) coins_match: bool,
     pub(crate) commitment: CommitmentCheck,
     /// The blocks that the log knew at start were looked at.
@@ -95,11 +95,11 @@ pub(crate) struct Parts {
 
 impl OutsideView {
     /// Notes whether the log stands where the node does.
-    pub(crate) fn note_step(&mut self, in_step: bool) {
+    pub(crate) fn note_step(&mut self, in_step: bool, running: Duration) {
         self.in_step = in_step;
         self.out_of_step_since = match in_step {
             true => None,
-            false => Some(self.out_of_step_since.unwrap_or_else(Instant::now)),
+            false => Some(self.out_of_step_since.unwrap_or(running)),
         };
     }
 }
@@ -115,7 +115,7 @@ impl Keeper {
         let writing = Writing { unwritten: None, written: state.head(), checkpoint };
         let outside = OutsideView {
             in_step: false,
-            out_of_step_since: Some(Instant::now()),
+            out_of_step_since: Some(clock.running()),
             coins_match: true,
             commitment: CommitmentCheck::Fine,
             commitments_read: false,

@@ -1,7 +1,4 @@
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use bq_condition::Condition;
 use bq_pool_machine::{ConditionName, conditions};
@@ -49,19 +46,19 @@ pub(crate) struct Troubles {
     /// When a thread panicked last, on the keeper's clock: it works again, but somebody should look.
     panicked: Option<Duration>,
     since_ms: BTreeMap<&'static str, u64>,
-    shares_tried: Option<(Instant, Option<String>)>,
+    shares_tried: Option<(Duration, Option<String>)>,
 }
 
 impl Troubles {
     /// Why shares cannot be written, as it was a moment ago; nothing when they can.
-    fn shares_not_written(&mut self, log: &ShareLog) -> Option<String> {
+    fn shares_not_written(&mut self, log: &ShareLog, running: Duration) -> Option<String> {
         if let Some((when, known)) = &self.shares_tried
-            && when.elapsed() < SHARES_TRIED_EVERY
+            && running.saturating_sub(*when) < SHARES_TRIED_EVERY
         {
             return known.clone();
         }
         let failure = log.check_writable().err().map(|error| error.to_string());
-        self.shares_tried = Some((Instant::now(), failure.clone()));
+        self.shares_tried = Some((running, failure.clone()));
         failure
     }
 }
@@ -94,7 +91,9 @@ impl Keeper {
         let outside = self.outside_now();
         let out_of_step_since = self.outside.lock().out_of_step_since;
         // A new block takes the books a moment, which is no trouble.
-        let is_lasting = out_of_step_since.is_none_or(|since| since.elapsed() >= self.config.out_of_step_grace);
+        let running = self.clock.running();
+        let lasts = |since: Duration| running.saturating_sub(since) >= self.config.out_of_step_grace;
+        let is_lasting = out_of_step_since.is_none_or(lasts);
         let of_books = conditions(&self.state.read(), &outside);
         let mut found: Vec<(&'static str, String, bool)> = of_books
             .into_iter()
@@ -106,12 +105,11 @@ impl Keeper {
             found.push(("block_refused", reason, false));
         }
         let mut troubles = self.troubles.lock();
-        let running = self.clock.running();
         if troubles.panicked.is_some_and(|panicked| running.saturating_sub(panicked) >= self.config.panic_shown) {
             troubles.panicked = None;
             troubles.now.remove(&Trouble::Thread);
         }
-        if let Some(reason) = troubles.shares_not_written(&self.log) {
+        if let Some(reason) = troubles.shares_not_written(&self.log, running) {
             found.push(("shares_not_written", reason, true));
         }
         for (trouble, reason) in &troubles.now {

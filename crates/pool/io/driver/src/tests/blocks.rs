@@ -1,5 +1,7 @@
 //! Blocks of the pool on a moving chain.
 
+use std::time::Duration;
+
 use bq_ledger::LedgerAccount;
 use bq_pool_machine::{BlockState, Winning};
 use bq_primitives::{Algorithm, Height, Transaction, TxOut};
@@ -110,6 +112,20 @@ fn nothing_is_booked_while_the_node_has_lost_the_chain() {
     world.node.mine_many(MATURITY + 4);
     world.settle();
     world.check_books(&[1]);
+}
+
+#[test]
+fn books_that_are_behind_for_a_moment_are_no_condition_by_the_pools_own_clock() {
+    let grace = Duration::from_secs(3600);
+    let world = World::with(|config| config.out_of_step_grace = grace);
+    world.mine_share(1, 500);
+    world.find_block(1, 500);
+    world.settle();
+    world.node.forget_blocks(1);
+    world.settle();
+    assert_eq!(world.names(), Vec::<&str>::new());
+    world.clock.pass(grace);
+    assert_eq!(world.names(), ["node_out_of_step"]);
 }
 
 /// Whoever holds the key too can spend even what the books left alone: nothing they know is gone.

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicU32, Ordering},
+    atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
 };
 
 use bq_books::{BookStore, SqliteBooks};
@@ -24,7 +24,7 @@ use super::{
     fake_node::FakeNode,
 };
 use crate::{
-    PayoutSigner, PoolConfig, PoolError, Rules, SignerError, Surroundings, SystemClock, follow::Progress,
+    Clock, PayoutSigner, PoolConfig, PoolError, Rules, SignerError, Surroundings, SystemClock, follow::Progress,
     keeper::Keeper, submitter::Submitter,
 };
 
@@ -119,7 +119,30 @@ pub(crate) struct World {
     pub(crate) key: KeyHash,
     /// The pool died and was started again.
     pub(crate) revived: bool,
+    pub(crate) clock: Arc<Hands>,
     keeper: Option<Keeper>,
+}
+
+/// The machine's clock, put forward by hand.
+pub(crate) struct Hands {
+    clock: SystemClock,
+    forward_ms: AtomicU64,
+}
+
+impl Hands {
+    pub(crate) fn pass(&self, span: Duration) {
+        self.forward_ms.fetch_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
+    }
+}
+
+impl Clock for Hands {
+    fn unix_ms(&self) -> u64 {
+        self.clock.unix_ms() + self.forward_ms.load(Ordering::SeqCst)
+    }
+
+    fn running(&self) -> Duration {
+        self.clock.running() + Duration::from_millis(self.forward_ms.load(Ordering::SeqCst))
+    }
 }
 
 impl World {
@@ -142,7 +165,9 @@ impl World {
             ..PoolConfig::new(folder.path().to_owned(), NETWORK)
         };
         change(&mut config);
-        let mut world = Self { folder, node: FakeNode::new(), config, key: POOL_KEY, revived: false, keeper: None };
+        let clock = Arc::new(Hands { clock: SystemClock::start(), forward_ms: AtomicU64::new(0) });
+        let (node, key) = (FakeNode::new(), POOL_KEY);
+        let mut world = Self { folder, node, config, key, revived: false, clock, keeper: None };
         world.open(death);
         world
     }
@@ -172,7 +197,7 @@ impl World {
         let store: Box<dyn BookStore> = Box::new(DyingStore { store, death: death.clone() });
         let submitter = Submitter::inline(Arc::clone(&node));
         let signer = Arc::new(FakeSigner(self.key));
-        let clock = Arc::new(SystemClock::start());
+        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         let surroundings = Surroundings { node, signer, store, disk, clock, rules: Rules::MACHINE };
         let keeper = Keeper::open_with(self.config.clone(), surroundings, submitter)?;
         self.keeper = Some(keeper);
