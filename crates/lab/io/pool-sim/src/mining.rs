@@ -18,6 +18,9 @@ use crate::{
 
 /// What machines of an honest miner ask for: one of them each.
 pub(crate) const RIGS: [u64; 4] = [7, 50, 110, 300];
+/// How those of Ethash speak. EthereumStratum/1.0.0 has no word for numbers as small as these.
+const DIALECTS: [EthashDialect; 4] =
+    [EthashDialect::Stratum, EthashDialect::EthProxy, EthashDialect::Version2, EthashDialect::Stratum];
 /// One in so many exchanges of bytes ends with a broken wire.
 const WIRE_BREAKS_ONE_IN: u64 = 250;
 /// The longest piece in which bytes arrive.
@@ -46,10 +49,14 @@ pub(crate) struct Tally {
 pub(crate) fn honest_machines() -> Vec<Machine> {
     let all = (1..=MINERS).flat_map(|number| (0..RIGS.len()).map(move |rig| (number, rig)));
     all.map(|(number, rig)| {
-        let algorithm = if number.is_multiple_of(3) { Algorithm::RandomX } else { Algorithm::Sha256d };
+        let algorithm = match number % 4 {
+            3 => Algorithm::RandomX,
+            0 => Algorithm::Ethash,
+            _ => Algorithm::Sha256d,
+        };
         let password = wish(algorithm, RIGS[rig]);
         let login = Login { user: format!("{}.rig{rig}", address(miner(number))), password, first_nonce: 0 };
-        Machine::new(algorithm, EthashDialect::Stratum, miner(number), login, number.into())
+        Machine::new(algorithm, DIALECTS[rig], miner(number), login, number.into())
     })
     .collect()
 }

@@ -44,11 +44,14 @@ fn a_seed_tells_the_same_story_again() {
     assert_ne!(stories[0], run(PoolPlan::DAY, 4));
 }
 
+/// Whatever draws otherwise moves what a seed finds: then the failure names a seed that does.
 #[track_caller]
 fn assert_found(planted: Planted, seed: u64, expected: &str) {
-    match run(PoolPlan { planted: Some(planted), ..PoolPlan::DAY }, seed) {
-        Ok(_) => panic!("{planted:?} is not found by seed {seed}"),
-        Err(broken) => assert!(broken.what.contains(expected), "{planted:?}, seed {seed}: {}", broken.what),
+    let found = |seed| run(PoolPlan { planted: Some(planted), ..PoolPlan::DAY }, seed).err().map(|broken| broken.what);
+    let got = found(seed);
+    if !got.as_ref().is_some_and(|what| what.contains(expected)) {
+        let other = (1..=20).find(|seed| found(*seed).is_some_and(|what| what.contains(expected)));
+        panic!("{planted:?}, seed {seed}: expected {expected:?}, got {got:?}; seed {other:?} finds it so");
     }
 }
 
@@ -69,12 +72,12 @@ fn a_wrong_part_of_the_front_end_is_found() {
     assert_found(Planted::NewerDifficulty, 4, "its proof is worth less");
     assert_found(Planted::ClaimTrusted, 1, "its proof is worth less");
     assert_found(Planted::SameWork, 1, "is credited again");
-    assert_found(Planted::RefusedUnseen, 1, "refused unseen");
+    assert_found(Planted::RefusedUnseen, 7, "refused unseen");
     assert_found(Planted::BlockAfterSync, 2, "was not handed to the node at once");
 }
 
 #[test]
 fn a_wrong_rule_of_the_machine_is_found() {
     assert_found(Planted::WindowOffByOne, 1, "the slow model says");
-    assert_found(Planted::ReleasedOnTimeOut, 2, "it may still confirm");
+    assert_found(Planted::ReleasedOnTimeOut, 1, "it may still confirm");
 }
