@@ -28,7 +28,7 @@ impl Keeper {
     pub(crate) fn follow(&self) -> Result<Progress, PoolError> {
         let Some(from) = self.state.read().tip() else {
             let progress = self.first_look()?;
-            self.outside.lock().note_step(false);
+            self.outside.lock().note_step(false, self.clock.running());
             return Ok(progress);
         };
         self.read_commitments()?;
