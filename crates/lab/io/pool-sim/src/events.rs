@@ -2,13 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bq_pool_machine::Commitment;
 use bq_primitives::{Height, Transaction, Witness};
 
 use crate::{
     chain::MATURITY,
     mining::RIGS,
     node::{NETWORK_DIFFICULTY, STRANGER, output},
-    signer::POOL,
+    signer::{COMMITMENT_KEY, POOL},
     world::{Backup, MINERS, World},
 };
 
@@ -215,7 +216,7 @@ impl World {
         if self.plan.restores
             && self.one_in(6)
             && let Some(backup) = self.backup.clone()
-            && self.is_noticed_after(backup.height)
+            && self.is_noticed(&backup)
         {
             self.pool = None;
             let books = self.books_path();
@@ -225,7 +226,10 @@ impl World {
                 let _ = std::fs::remove_file(name);
             }
             std::fs::copy(&copy, &books).map_err(|error| error.to_string())?;
-            self.matured = backup.matured;
+            let replaced = std::mem::replace(&mut self.matured, backup.matured);
+            let forgotten = replaced.into_values().filter(|candidate| !self.is_known(candidate));
+            let forgotten: Vec<_> = forgotten.filter(|candidate| !self.forgotten.contains(candidate)).collect();
+            self.forgotten.extend(forgotten);
             self.tell("an old copy of the books is put in their place");
             self.open()?;
             self.observe();
@@ -234,22 +238,25 @@ impl World {
         let Some(pool) = &self.pool else { return Ok(()) };
         let _ = std::fs::remove_file(&copy);
         if pool.back_up(&copy).is_ok() {
-            self.backup = Some(Backup { matured: self.matured.clone(), height: self.our_height() });
+            let head = pool.look(|state| state.head().number);
+            self.backup = Some(Backup { matured: self.matured.clone(), head, height: self.our_height() });
         }
         Ok(())
     }
 
-    /// A block of the pool lies buried on the chain that was made after this height: its commitment says that the log was longer.
-    /// Without one nothing on the chain tells an old copy from the newest, and no driver could notice.
-    fn is_noticed_after(&self, height: u32) -> bool {
-        let net = self.net.lock();
-        let buried = net.ours.tip().header.height.0.saturating_sub(BURIED);
-        let pays_pool = |id: &bq_primitives::BlockId| {
+    /// A block of the pool lies buried on the chain that was made after the copy and names an event that the copy does not have.
+    /// Without one nothing on the chain tells the copy from the newest books, and no driver could notice; a full disk, for one,
+    /// holds up events while blocks go on.
+    fn is_noticed(&self, backup: &Backup) -> bool {
+        let (net, config) = (self.net.lock(), self.config());
+        let buried = net.ours.tip().header.height.0.saturating_sub(BURIED) as usize;
+        let mut above = net.ours.best().iter().take(buried + 1).skip(backup.height as usize + 2);
+        above.any(|id| {
             let coinbase = net.ours.block(id).and_then(|block| block.transactions.first());
-            coinbase.is_some_and(|coinbase| coinbase.outputs.iter().any(|output| output.key_hash == POOL))
-        };
-        let above = net.ours.best().iter().enumerate().skip(height as usize + 2);
-        above.take_while(|(at, _)| *at as u32 <= buried).any(|(_, id)| pays_pool(id))
+            let said = coinbase
+                .and_then(|coinbase| Commitment::read(&coinbase.coinbase_data, &config.pool_tag, &COMMITMENT_KEY));
+            said.is_some_and(|Commitment(seen)| seen.number > backup.head)
+        })
     }
 
     /// A bit of the share log rots: the start must notice, or the shares must be what they were.

@@ -3,6 +3,8 @@ use bq_primitives::{BlockId, KeyHash, Transaction, TxOut, Witness};
 
 /// The pool's key.
 pub(crate) const POOL: KeyHash = KeyHash([0xaa; 32]);
+/// Seals what its coinbases say of the log.
+pub(crate) const COMMITMENT_KEY: [u8; 32] = [0x55; 32];
 
 /// Signs with zeros: the simulated chain only counts signatures.
 pub(crate) struct SimSigner {
@@ -16,7 +18,7 @@ impl PayoutSigner for SimSigner {
     }
 
     fn commitment_key(&self) -> [u8; 32] {
-        [0x55; 32]
+        COMMITMENT_KEY
     }
 
     fn sign_transaction(

@@ -8,7 +8,7 @@ use bq_books::SqliteBooks;
 use bq_chain_api::Template;
 use bq_mining_message::{Share, ShareSequence};
 use bq_pool::{DrivenPool, PoolConfig, Surroundings};
-use bq_pool_machine::Candidate;
+use bq_pool_machine::{Candidate, LogNumber};
 use bq_primitives::{Amount, BlockId, Height, KeyHash};
 use bq_sim::Rng;
 use bq_stratum_client::{Found, Job};
@@ -74,6 +74,10 @@ pub(crate) struct World {
     pub(crate) matured: BTreeMap<BlockId, Candidate>,
     /// The same of events that are in memory only while the disk is full: a crash may take them back.
     pub(crate) matured_unwritten: BTreeMap<BlockId, Candidate>,
+    /// The pool has followed its node's chain since it was started: before that it cannot know what the chain says of its log.
+    pub(crate) has_looked: bool,
+    /// Blocks that were mature only in books that an old copy replaced: payouts of those may have paid them.
+    pub(crate) forgotten: Vec<Candidate>,
     /// What `matured` was when the newest copy of the books was made.
     pub(crate) backup: Option<Backup>,
     /// Shares that were not synced when power failed.
@@ -87,6 +91,8 @@ pub(crate) struct World {
 #[derive(Clone, Debug)]
 pub(crate) struct Backup {
     pub(crate) matured: BTreeMap<BlockId, Candidate>,
+    /// The newest event that it may have.
+    pub(crate) head: LogNumber,
     /// Height of the pool's node.
     pub(crate) height: u32,
 }
@@ -134,6 +140,8 @@ impl World {
             shares: BTreeMap::new(),
             matured: BTreeMap::new(),
             matured_unwritten: BTreeMap::new(),
+            has_looked: false,
+            forgotten: Vec::new(),
             backup: None,
             lost_to_power: BTreeSet::new(),
             is_short: false,
@@ -146,6 +154,7 @@ impl World {
     /// Opens the pool for another life.
     pub(crate) fn open(&mut self) -> Result<(), String> {
         self.pool = None;
+        self.has_looked = false;
         self.matured_unwritten.clear();
         self.death = Arc::default();
         self.restart_front();
@@ -192,7 +201,7 @@ impl World {
         self.folder.path().join("books.sqlite")
     }
 
-    fn config(&self) -> PoolConfig {
+    pub(crate) fn config(&self) -> PoolConfig {
         PoolConfig {
             final_depth: FINAL_DEPTH,
             payout_interval: Duration::from_secs(1800),
@@ -247,6 +256,7 @@ impl World {
             self.revive()?;
             self.observe();
             if pause > Duration::from_secs(1) {
+                self.has_looked = true;
                 return Ok(());
             }
         }
