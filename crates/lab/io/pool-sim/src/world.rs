@@ -253,10 +253,11 @@ impl World {
             self.clock.pass(Duration::from_secs(2));
             let Some(pool) = &self.pool else { return Ok(()) };
             let pause = pool.round();
+            let is_waiting = pause > Duration::from_secs(1);
+            self.has_looked |= is_waiting;
             self.revive()?;
             self.observe();
-            if pause > Duration::from_secs(1) {
-                self.has_looked = true;
+            if is_waiting {
                 return Ok(());
             }
         }
