@@ -143,15 +143,18 @@ impl Keeper {
         Ok(Some(scan))
     }
 
-    /// What the blocks say of the log whose rewards lie there still: it may be a new one in the place of one that was lost.
+    /// What the blocks say of the log whose rewards lie there still: it may be a new one in the place of one that was lost. Those
+    /// that name an event of this log are its own.
     fn read_unspent_commitments(&self) -> Result<(), PoolError> {
         let coins = self.node.coins_of(&self.books_key())?;
         let heights: BTreeSet<Height> = coins.iter().filter(|coin| coin.is_coinbase).map(|coin| coin.height).collect();
         for height in heights {
             if let Some(id) = self.node.block_id_at(height)?
                 && let Some(block) = self.node.block(&id)?
+                && self.check_commitment(&block)?
+                && self.state.read().block(&id).is_none()
             {
-                self.check_commitment(&block)?;
+                self.adopt_block(&block)?;
             }
         }
         Ok(())

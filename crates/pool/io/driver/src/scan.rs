@@ -129,11 +129,11 @@ impl Keeper {
         Ok(())
     }
 
-    /// Compares what a block of the pool says of the log with the log.
-    pub(crate) fn check_commitment(&self, block: &Block) -> Result<(), PoolError> {
-        let Some(coinbase) = block.transactions.first() else { return Ok(()) };
+    /// Compares what a block of the pool says of the log with the log. True if it names an event of it.
+    pub(crate) fn check_commitment(&self, block: &Block) -> Result<bool, PoolError> {
+        let Some(coinbase) = block.transactions.first() else { return Ok(false) };
         let commitment = Commitment::read(&coinbase.coinbase_data, &self.config.pool_tag, &self.commitment_key);
-        let Some(commitment) = commitment else { return Ok(()) };
+        let Some(commitment) = commitment else { return Ok(false) };
         let recovery = self.state.read().recovery().copied();
         let stored = self.store.hash_at(commitment.0.number)?;
         let check = commitment.check(block.header.height, recovery.as_ref(), |_| stored);
@@ -141,7 +141,7 @@ impl Keeper {
             let mut outside = self.outside.lock();
             outside.commitment = worse(outside.commitment, check);
         }
-        Ok(())
+        Ok(stored == Some(commitment.0.hash))
     }
 
     pub(crate) fn is_worth_keeping(&self, outpoint: &OutPoint, amount: bq_primitives::Amount) -> bool {

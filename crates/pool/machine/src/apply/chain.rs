@@ -29,7 +29,7 @@ impl State {
         for height in (way.fork.height.0.saturating_add(1)..=way.tip.height.0).map(Height) {
             self.mature_blocks(step, height)?;
             for received in way.received.iter().filter(|received| received.height == height) {
-                self.receive(step, received)?;
+                self.receive(step, received, &way.joined)?;
             }
             for (outpoint, spent) in way.spent.iter().filter(|(_, spent)| spent.height == height) {
                 let is_dust = || way.received.iter().any(|received| received.outpoint == *outpoint);
@@ -106,8 +106,14 @@ impl State {
             .map(|received| (received.outpoint, received))
             .collect();
         self.take_back_differences(step, &joined, &spent, &unspent)?;
+        // A gift that was the coin of a block which the log did not know is that of one that it knows now.
+        let strangers = self.coins_where(|coin| matches!(coin.origin, Origin::Stranger { .. }) && coin.spent.is_none());
+        for outpoint in strangers.into_iter().filter(|outpoint| self.makes(&base.joined, outpoint)).collect::<Vec<_>>()
+        {
+            self.vanish(step, outpoint)?;
+        }
         for received in &base.received {
-            self.receive(step, received)?;
+            self.receive(step, received, &base.joined)?;
         }
         let mut rising: Vec<(Height, BlockId)> = joined
             .iter()

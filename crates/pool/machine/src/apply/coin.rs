@@ -1,18 +1,23 @@
 //! Coins of the pool's key that arrive, are spent, are buried, or are gone again.
 
 use bq_ledger::{Cause, LedgerAccount, Transfer};
-use bq_primitives::{Amount, Height, OutPoint};
+use bq_primitives::{Amount, BlockId, Height, OutPoint};
 
 use super::Step;
 use crate::{Fault, Origin, Payout, PayoutId, PayoutState, PoolCoin, Received, Spent, State};
 
 impl State {
-    /// An output to the pool's key: change of a payout, or something that somebody sent. What costs more to spend than it is
-    /// worth is left alone.
-    pub(super) fn receive(&mut self, step: &mut Step<'_>, received: &Received) -> Result<(), Fault> {
+    /// An output to the pool's key: change of a payout, or something that somebody sent; nothing that a block of `joined` makes.
+    /// What costs more to spend than it is worth is left alone.
+    pub(super) fn receive(
+        &mut self,
+        step: &mut Step<'_>,
+        received: &Received,
+        joined: &[BlockId],
+    ) -> Result<(), Fault> {
         let Received { outpoint, amount, height, coinbase } = *received;
-        let is_block_coin = self.blocks.values().any(|block| block.candidate.coinbase == outpoint.txid);
-        if is_block_coin {
+        // Blocks of one template share the coin: that the log knows another one makes it no block's.
+        if self.makes(joined, &outpoint) {
             return Ok(());
         }
         if let Some(coin) = self.coins.get_mut(&outpoint) {
@@ -41,6 +46,12 @@ impl State {
         } else {
             Ok(())
         }
+    }
+
+    /// Whether one of these blocks makes a coin.
+    pub(super) fn makes(&self, joined: &[BlockId], outpoint: &OutPoint) -> bool {
+        let mut blocks = joined.iter().filter_map(|id| self.blocks.get(id));
+        blocks.any(|block| block.candidate.coinbase == outpoint.txid)
     }
 
     /// A coin is spent: by its payout, or by something that the books do not know (T41).

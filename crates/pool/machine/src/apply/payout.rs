@@ -339,7 +339,10 @@ impl State {
             VoidProof::InputOrphaned(outpoint) => {
                 let mut makers =
                     self.blocks.values().filter(|block| block.candidate.coinbase == outpoint.txid).peekable();
-                makers.peek().is_some()
+                // One that the log does not know may make it all the same.
+                let is_gone = !self.coins.contains_key(&outpoint);
+                is_gone
+                    && makers.peek().is_some()
                     && makers.all(|block| !block.is_on_chain() && self.is_deep(block.candidate.height))
             }
             VoidProof::ParentVoid(outpoint) => {

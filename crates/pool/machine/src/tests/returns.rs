@@ -2,9 +2,12 @@
 //! forgotten.
 
 use bq_ledger::LedgerAccount;
-use bq_primitives::{Height, OutPoint};
+use bq_primitives::{BlockId, Height, OutPoint};
 
-use super::world::{FINAL_DEPTH, MATURITY, POOL, STRANGER, World, atoms};
+use super::{
+    chain::ToyBlock,
+    world::{FINAL_DEPTH, MATURITY, POOL, REWARD, STRANGER, World, atoms},
+};
 use crate::{
     Act, BlockState, Candidate, ChainEvent, Event, Fault, PayoutEvent, PayoutId, PayoutKind, PayoutState,
     plan_withdrawal,
@@ -240,7 +243,7 @@ fn a_block_as_old_as_what_is_forgotten_is_not_told_again() {
     let kept = world.state.kept_from();
     let young = Candidate { height: kept, ..block.clone() };
     world.append(Event::Candidate(young));
-    let old = Candidate { id: bq_primitives::BlockId([4; 32]), height: Height(kept.0 - 1), ..block };
+    let old = Candidate { id: BlockId([4; 32]), height: Height(kept.0 - 1), ..block };
     assert!(world.try_append(Event::Candidate(old)).is_err());
 }
 
@@ -306,4 +309,30 @@ fn a_base_moves_coins_and_spends_to_the_heights_that_it_names() {
     assert_eq!(world.payout_state(parent), PayoutState::Signed, "it lies two blocks deep now");
     world.reorg(2, |_| false, false);
     world.follow();
+}
+
+/// A block that the log does not know makes the coin of one that it knows: both were sealed from one template.
+#[test]
+fn a_coin_of_an_unknown_block_is_a_gift_although_a_sibling_of_it_is_known() {
+    let mut world = World::new();
+    world.share(1, 1);
+    world.mine(true);
+    let known = world.candidates.values().next().expect("one").clone();
+    let ToyBlock { parent, transactions, .. } = world.chain.blocks[&known.id].clone();
+    let id = BlockId([0x33; 32]);
+    world.chain.blocks.insert(id, ToyBlock { id, height: known.height, parent, transactions });
+    world.chain.tip = id;
+    world.mine_strangers(1);
+    world.follow();
+    world.mine_strangers(MATURITY);
+    world.settle();
+    assert_eq!(world.balance(LedgerAccount::GiftIncome), REWARD);
+    // The chain comes back with the one that is known: it pays its miner.
+    world.chain.tip = known.id;
+    world.mine_strangers(2 * MATURITY);
+    let base = world.base();
+    world.append(Event::Chain(ChainEvent::Base(base)));
+    world.compare();
+    assert_eq!(world.balance(LedgerAccount::GiftIncome), 0);
+    assert!(world.payable(1) > 0);
 }

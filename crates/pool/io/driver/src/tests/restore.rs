@@ -93,3 +93,20 @@ fn a_block_that_the_books_were_not_told_of_is_found_also_on_a_chain_that_is_told
     world.check_books(&[1]);
     assert!(world.paid(1) > 0);
 }
+
+#[test]
+fn a_block_of_books_that_had_not_heard_of_the_chain_yet_is_theirs() {
+    let world = World::new();
+    world.mine_share(1, 500);
+    world.keeper().tell_frames().expect("written");
+    let id = world.lose_block();
+    world.node.mine_many(MATURITY + 4);
+    assert!(world.keeper().state.read().tip().is_none());
+    world.settle();
+    assert!(world.keeper().state.read().block(&id).is_some(), "it names an event of this log");
+    assert!(!world.names().contains(&"log_behind_chain"));
+    world.node.mine_many(4);
+    world.settle();
+    world.check_books(&[1]);
+    assert!(world.paid(1) > 0);
+}
