@@ -90,6 +90,9 @@ impl World {
     /// Somebody had a longer chain of their own.
     fn reorganise(&mut self, depth: u32) {
         let takes = !self.one_in(3);
+        if self.is_restored_unheard {
+            return;
+        }
         let mut net = self.net.lock();
         let Height(height) = net.theirs.tip().header.height;
         let depth = depth.min(height);
@@ -162,6 +165,9 @@ impl World {
     }
 
     fn switch_link(&mut self) {
+        if self.is_restored_unheard {
+            return;
+        }
         let linked = !self.net.lock().is_linked || !self.one_in(2);
         let was = std::mem::replace(&mut self.net.lock().is_linked, linked);
         if was != linked {
@@ -202,6 +208,9 @@ impl World {
     }
 
     fn lose_chain_store(&mut self) {
+        if self.is_restored_unheard {
+            return;
+        }
         let mut net = self.net.lock();
         if net.resyncing.is_none() && net.is_linked {
             net.lose_store();
@@ -230,6 +239,7 @@ impl World {
             let forgotten = replaced.into_values().filter(|candidate| !self.is_known(candidate));
             let forgotten: Vec<_> = forgotten.filter(|candidate| !self.forgotten.contains(candidate)).collect();
             self.forgotten.extend(forgotten);
+            self.is_restored_unheard = true;
             self.tell("an old copy of the books is put in their place");
             self.open()?;
             self.observe();
@@ -249,6 +259,9 @@ impl World {
     /// holds up events while blocks go on.
     fn is_noticed(&self, backup: &Backup) -> bool {
         let (net, config) = (self.net.lock(), self.config());
+        if !net.is_linked || net.resyncing.is_some() {
+            return false;
+        }
         let buried = net.ours.tip().header.height.0.saturating_sub(BURIED) as usize;
         let mut above = net.ours.best().iter().take(buried + 1).skip(backup.height as usize + 2);
         above.any(|id| {

@@ -76,6 +76,9 @@ pub(crate) struct World {
     pub(crate) matured_unwritten: BTreeMap<BlockId, Candidate>,
     /// The pool has followed its node's chain since it was started: before that it cannot know what the chain says of its log.
     pub(crate) has_looked: bool,
+    /// Old books were put back and have not looked at the chain yet: what tells them that they are old must stay on it. A chain that
+    /// loses that block too leaves nothing to notice.
+    pub(crate) is_restored_unheard: bool,
     /// Blocks that were mature only in books that an old copy replaced: payouts of those may have paid them.
     pub(crate) forgotten: Vec<Candidate>,
     /// What `matured` was when the newest copy of the books was made.
@@ -141,6 +144,7 @@ impl World {
             matured: BTreeMap::new(),
             matured_unwritten: BTreeMap::new(),
             has_looked: false,
+            is_restored_unheard: false,
             forgotten: Vec::new(),
             backup: None,
             lost_to_power: BTreeSet::new(),
@@ -254,7 +258,10 @@ impl World {
             let Some(pool) = &self.pool else { return Ok(()) };
             let pause = pool.round();
             let is_waiting = pause > Duration::from_secs(1);
-            self.has_looked |= is_waiting;
+            if is_waiting {
+                self.has_looked = true;
+                self.is_restored_unheard = false;
+            }
             self.revive()?;
             self.observe();
             if is_waiting {
