@@ -4,9 +4,9 @@
 use bq_pool_sim::{Planted, PoolPlan, run};
 
 /// Seeds of days that the pool lives through.
-const DAYS: [u64; 40] = [
-    24, 27, 40, 56, 108, 144, 161, 206, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 19, 20, 21, 22, 23,
-    25, 26, 28, 29, 30, 31, 32, 33, 34, 35,
+const DAYS: [u64; 44] = [
+    17, 96, 239, 677, 24, 27, 40, 56, 108, 144, 161, 206, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18,
+    19, 20, 21, 22, 23, 25, 26, 28, 29, 30, 31, 32, 33, 34, 35,
 ];
 
 #[test]
@@ -34,6 +34,18 @@ fn a_few_dozen_days_leave_everybody_paid_and_the_books_right() {
     ];
     for name in happens {
         assert!(sums[name] > 0, "{name} never happened");
+    }
+}
+
+/// Seeds of days on which old books were put back, and that once paid somebody twice or stopped.
+const RESTORES: [u64; 12] = [10, 11, 40, 41, 65, 94, 103, 197, 315, 466, 474, 657];
+
+#[test]
+fn old_books_that_are_put_back_pay_nobody_twice() {
+    for seed in RESTORES {
+        if let Err(broken) = run(PoolPlan::RESTORE, seed) {
+            panic!("{broken}\n{}", broken.story.lines.join("\n"));
+        }
     }
 }
 
