@@ -115,18 +115,20 @@ impl State {
             }
         }
         lines.extend(self.found_again(self.gone_by(&planned.txid)?, cause)?);
+        // What came back of a forgotten withdrawal, or a gift, was spent before it was buried.
+        let coins = planned.inputs.iter().filter_map(|input| self.coins.get(&input.outpoint));
+        let gifts = coins.filter(|coin| matches!(coin.origin, Origin::Stranger { booked: false, .. }));
+        let (debit, credit) = (LedgerAccount::ChainInFlight, LedgerAccount::GiftIncome);
+        lines.extend(gifts.map(|coin| Transfer { cause, debit, credit, amount: coin.amount }));
+        lines.retain(|line| line.amount > Amount::ZERO);
+        step.book(self, lines)?;
         for input in &planned.inputs {
             let Some(coin) = self.coins.get_mut(&input.outpoint) else { continue };
             coin.payout = Some(id);
-            // What came back of a forgotten withdrawal, or a gift, was spent before it was buried.
-            if let Origin::Stranger { booked: booked @ false, .. } = &mut coin.origin {
+            if let Origin::Stranger { booked, .. } = &mut coin.origin {
                 *booked = true;
-                let (debit, credit) = (LedgerAccount::ChainInFlight, LedgerAccount::GiftIncome);
-                lines.push(Transfer { cause, debit, credit, amount: coin.amount });
             }
         }
-        lines.retain(|line| line.amount > Amount::ZERO);
-        step.book(self, lines)?;
         if let Some(outpoint) = planned.change_outpoint() {
             self.adopt_change(step, outpoint, id, planned.change, confirmed)?;
         }
