@@ -7,6 +7,8 @@ mod coin;
 mod frame;
 mod operator;
 mod payout;
+mod recovery;
+mod void;
 
 use std::collections::BTreeSet;
 

@@ -1,14 +1,14 @@
-//! Payouts (SPEC 8.5): what may be planned, and what is booked when one is set aside, buried, back again or void.
+//! Payouts (SPEC 8.5): what may be planned, and what is booked when one is set aside, buried, or back again.
 
 use std::collections::BTreeSet;
 
 use bq_ledger::{Cause, LedgerAccount, PayoutPlan, Transfer};
-use bq_primitives::{AccountId, Amount, BlockId, Height, OutPoint};
+use bq_primitives::{AccountId, Amount, BlockId, OutPoint};
 
 use super::Step;
 use crate::{
     Fault, Origin, Payout, PayoutEvent, PayoutId, PayoutInput, PayoutKind, PayoutRound, PayoutState, PlannedPayout,
-    PoolCoin, State, VoidProof, state::take,
+    PoolCoin, State, state::take,
 };
 
 impl State {
@@ -144,34 +144,6 @@ impl State {
         }
     }
 
-    /// Whether a fence has to spend a coin.
-    #[must_use]
-    pub(crate) fn is_to_be_fenced(&self, coin: &PoolCoin) -> bool {
-        coin.suspect && self.recovery.is_some_and(|recovery| recovery.open) || self.is_left_behind(coin)
-    }
-
-    /// Whether a coin is the input of an open payout that lost a gift for good and that nothing fences yet: once a fence has
-    /// spent it, that payout is void for ever.
-    fn is_left_behind(&self, coin: &PoolCoin) -> bool {
-        let Some(payout) = coin.payout.and_then(|id| self.payouts.get(&id)).filter(|payout| payout.is_open()) else {
-            return false;
-        };
-        let inputs = || payout.planned.inputs.iter().map(|input| input.outpoint);
-        let is_lost = |outpoint: OutPoint| self.lost_gifts.get(&outpoint).is_some_and(|since| self.is_deep(*since));
-        let is_fenced = |outpoint: OutPoint| {
-            self.coins.get(&outpoint).is_some_and(|coin| coin.payout.is_some_and(|id| id != payout.planned.id))
-        };
-        let is_there = coin.spent.is_none() && self.books_as(coin) == Some(LedgerAccount::ChainInFlight);
-        is_there && !payout.is_confirmed() && inputs().any(is_lost) && !inputs().any(is_fenced)
-    }
-
-    /// Whether what was at this height is buried as deep as a reward must be, and a payout.
-    fn is_deep(&self, from: Height) -> bool {
-        let (Some(tip), Some(opened), Some(terms)) = (self.tip, self.opened, self.terms()) else { return false };
-        let deep = opened.maturity.max(terms.payouts.final_depth);
-        tip.height.above(from).is_some_and(|above| above.saturating_add(1) >= deep)
-    }
-
     fn check_payees(&self, planned: &PlannedPayout, plan: &PayoutPlan) -> Result<Amount, Fault> {
         let payout = planned.id;
         let dues: Vec<(AccountId, Amount)> = plan.payees.iter().map(|payee| (payee.account, payee.gross)).collect();
@@ -260,7 +232,7 @@ impl State {
     }
 
     /// What a payout does not spend can be spent again, or is lost with its key.
-    fn returned_to(&self, payout: PayoutId) -> LedgerAccount {
+    pub(super) fn returned_to(&self, payout: PayoutId) -> LedgerAccount {
         if self.is_given_up(payout) { LedgerAccount::Missing } else { LedgerAccount::ChainSpendable }
     }
 
@@ -274,119 +246,6 @@ impl State {
         Some(Transfer { cause, debit: LedgerAccount::Missing, credit, amount: coin.amount })
     }
 
-    /// T32: T30 backwards, less the coins that are gone.
-    fn void(&mut self, step: &mut Step<'_>, id: PayoutId, proof: VoidProof) -> Result<(), Fault> {
-        let payout = self.payouts.get(&id).cloned().ok_or(Fault::UnknownPayout(id))?;
-        if !payout.is_open() {
-            return Err(Fault::Payout { payout: id, reason: "it is not open" });
-        }
-        if !self.is_void(&payout, proof) {
-            return Err(Fault::Payout { payout: id, reason: "it may still confirm" });
-        }
-        self.undo(step, payout)
-    }
-
-    /// The lines of T32.
-    pub(super) fn undo(&mut self, step: &mut Step<'_>, payout: Payout) -> Result<(), Fault> {
-        let id = payout.planned.id;
-        let cause = Cause::PayoutVoid { payout: id.0 };
-        let mut lines: Vec<Transfer> = set_aside(&payout, cause).iter().map(|line| line.reversed(cause)).collect();
-        let held: Vec<PayoutInput> =
-            payout.planned.inputs.iter().copied().filter(|input| self.is_in_flight(&payout, &input.outpoint)).collect();
-        let inputs = payout.planned.inputs.clone();
-        self.payouts.insert(id, Payout { state: PayoutState::Void, voided: self.tip.map(|tip| tip.height), ..payout });
-        step.applied.payouts.insert(id);
-        // What a fence took over goes back to the payout that it fenced, if that is open still.
-        let freed = held.iter().filter(|input| self.reserved_by(&input.outpoint).is_none());
-        let free = Amount::sum(freed.map(|input| input.amount))?;
-        if free > Amount::ZERO {
-            let (debit, credit) = (self.returned_to(id), LedgerAccount::ChainInFlight);
-            lines.push(Transfer { cause, debit, credit, amount: free });
-        }
-        step.book(self, lines)?;
-        let is_given_up = self.is_given_up(id);
-        for input in &inputs {
-            self.lost_gifts.remove(&input.outpoint);
-            let next = self.reserved_by(&input.outpoint);
-            if is_given_up && next.is_none() {
-                self.coins.remove(&input.outpoint);
-                self.blocks.retain(|_, block| block.candidate.coinbase != input.outpoint.txid);
-            } else if let Some(coin) = self.coins.get_mut(&input.outpoint) {
-                coin.payout = next;
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether a proof holds: only the chain can prove that a payout never confirms.
-    #[must_use]
-    pub fn is_void(&self, payout: &Payout, proof: VoidProof) -> bool {
-        let (VoidProof::SpentElsewhere(outpoint)
-        | VoidProof::InputOrphaned(outpoint)
-        | VoidProof::ParentVoid(outpoint)
-        | VoidProof::GiftsLost(outpoint)) = proof;
-        if payout.is_confirmed() || !payout.planned.inputs.iter().any(|input| input.outpoint == outpoint) {
-            return false;
-        }
-        match proof {
-            VoidProof::SpentElsewhere(outpoint) => {
-                let spent = self.coins.get(&outpoint).and_then(|coin| coin.spent);
-                let tip = self.tip.map(|tip| tip.height).unwrap_or_default();
-                spent.is_some_and(|spent| spent.by != payout.planned.txid && self.is_final_at(spent.height, tip))
-            }
-            // Blocks of one template share the coin: none of them may be on the chain. The others need not have been there: a
-            // sibling that only was submitted, or was orphaned young, makes the coin no more than the lost one does.
-            VoidProof::InputOrphaned(outpoint) => {
-                let mut makers =
-                    self.blocks.values().filter(|block| block.candidate.coinbase == outpoint.txid).peekable();
-                // One that the log does not know may make it all the same.
-                let is_gone = !self.coins.contains_key(&outpoint);
-                is_gone
-                    && makers.peek().is_some()
-                    && makers.all(|block| !block.is_on_chain() && self.is_deep(block.candidate.height))
-            }
-            VoidProof::ParentVoid(outpoint) => {
-                let mut parents = self.payouts.values().filter(|other| other.planned.txid == outpoint.txid);
-                parents.any(|other| other.state == PayoutState::Void)
-            }
-            // A transaction of strangers may be in a block at any time, so no depth proves that its coin never comes back. If it
-            // does, the payout takes nothing but that: no coin of the books is an input. One that has another is fenced.
-            VoidProof::GiftsLost(_) => {
-                let mut inputs = payout.planned.inputs.iter();
-                inputs.all(|input| self.lost_gifts.get(&input.outpoint).is_some_and(|since| self.is_deep(*since)))
-            }
-        }
-    }
-
-    /// A proof that an open payout is void, if there is one.
-    #[must_use]
-    pub fn void_proof(&self, payout: &Payout) -> Option<VoidProof> {
-        let proofs = payout.planned.inputs.iter().flat_map(|input| {
-            let outpoint = input.outpoint;
-            [
-                VoidProof::SpentElsewhere(outpoint),
-                VoidProof::InputOrphaned(outpoint),
-                VoidProof::ParentVoid(outpoint),
-                VoidProof::GiftsLost(outpoint),
-            ]
-        });
-        if payout.is_open() { proofs.into_iter().find(|proof| self.is_void(payout, *proof)) } else { None }
-    }
-
-    /// A recovery is over when no coin is left that a forgotten payout may spend and every fence is buried.
-    pub(super) fn end_recovery(&mut self) {
-        let has_suspect = self.coins.values().any(|coin| coin.suspect && coin.spent.is_none());
-        let has_fence =
-            self.payouts.values().any(|payout| matches!(payout.planned.kind, PayoutKind::Fence) && payout.is_open());
-        if let Some(recovery) = &mut self.recovery
-            && recovery.open
-            && !has_suspect
-            && !has_fence
-        {
-            recovery.open = false;
-        }
-    }
-
     /// The block that made an input, if a block of the pool did.
     #[must_use]
     pub fn maker(&self, outpoint: &OutPoint) -> Option<BlockId> {
@@ -398,7 +257,7 @@ impl State {
 }
 
 /// The payees' side of T30.
-fn set_aside(payout: &Payout, cause: Cause) -> Vec<Transfer> {
+pub(super) fn set_aside(payout: &Payout, cause: Cause) -> Vec<Transfer> {
     match &payout.planned.kind {
         PayoutKind::Miners(plan) => plan
             .payees
