@@ -2,8 +2,8 @@
 
 use bq_ledger::LedgerAccount;
 
-use super::world::{FINAL_DEPTH, MATURITY, World, atoms, miner};
-use crate::{Act, ChainEvent, ChainWay, Event, PayoutState, Tip};
+use super::world::{FINAL_DEPTH, MATURITY, STRANGER, World, atoms, miner};
+use crate::{Act, ChainEvent, ChainWay, Event, PayoutEvent, PayoutKind, PayoutState, Tip, plan_withdrawal};
 
 /// A small generator: the tests must draw the same on every machine.
 #[derive(Clone, Debug)]
@@ -210,4 +210,54 @@ fn a_pause_stops_payouts_and_nothing_else() {
     world.calm_down();
     assert!(world.received_by(1) > 0);
     assert_eq!(atoms(world.payable(1)), atoms(0));
+}
+
+/// Gifts as large as rewards, withdrawals that spend them, and reorganisations that take them away for a while or for ever.
+#[test]
+fn gifts_come_and_go_under_the_payouts_that_spend_them() {
+    let (mut fences, mut void) = (0, 0);
+    for seed in 500..=560 {
+        let mut world = World::new();
+        let mut draw = Draw::new(seed);
+        for _ in 0..250 {
+            match draw.below(16) {
+                0 | 1 => {
+                    world.gift(1 + draw.below(4_000_000_000));
+                }
+                2 | 3 => {
+                    let amount = atoms(1 + draw.below(9_000_000_000));
+                    if let Ok(planned) = plan_withdrawal(&world.state, STRANGER, amount, world.now_ms) {
+                        // More than was earned is refused.
+                        let _ = world.try_append(Event::Payout(PayoutEvent::Planned(planned)));
+                    }
+                }
+                4 if draw.one_in(2) => {
+                    let depth = size(1 + draw.below(3 * u64::from(MATURITY)));
+                    world.reorg(depth, |_| false, false);
+                    if draw.one_in(2) {
+                        world.chain.mempool.clear();
+                    }
+                }
+                _ => happen(&mut world, &mut draw),
+            }
+            if !draw.one_in(3) {
+                world.settle();
+            }
+        }
+        world.signs = true;
+        world.frame();
+        world.calm_down();
+        world.compare();
+        for payout in world.state.payouts() {
+            let (id, state) = (payout.planned.id, payout.state);
+            assert!(matches!(state, PayoutState::Final | PayoutState::Void), "seed {seed}: payout {id} {state:?}");
+            fences += u32::from(payout.planned.kind == PayoutKind::Fence);
+            void += u32::from(state == PayoutState::Void);
+        }
+        for (account, key) in world.state.accounts().iter() {
+            let number = key.0[0];
+            assert_eq!(world.state.paid(account), world.received_by(number), "seed {seed}: miner {number}");
+        }
+    }
+    assert!(fences > 0 && void > 0, "{fences} fences, {void} void payouts");
 }
