@@ -249,6 +249,7 @@ fn pool_config(config: &Config) -> PoolConfig {
         panic_shown: Duration::from_secs(config.stratum_limits.panic_shown_secs),
         compare_interval: Duration::from_secs(pool.compare_interval_secs),
         checkpoint_events: pool.checkpoint_events,
+        checkpoint_interval: Duration::from_secs(pool.checkpoint_secs),
         verify_shares: pool.verify_shares,
         keep_days: pool.keep_days,
         segment_shares: pool.segment_shares,

@@ -1,7 +1,7 @@
 use std::ops::ControlFlow;
 
 use bq_ledger::ShareWeight;
-use bq_mining_message::SharePosition;
+use bq_mining_message::{SharePosition, ShareSequence};
 use bq_primitives::{AccountId, Algorithm, KeyHash};
 
 use crate::Accounts;
@@ -32,4 +32,12 @@ pub enum SharesError {
     /// A share is credited to a key that no event gave a number.
     #[error("a share of key {0}, which has no account")]
     UnknownKey(KeyHash),
+    /// The log had them when the event was written, and they were given up only later: what the event came to is not known.
+    #[error("it paid shares {first} to {end} or older ones, which were given up later")]
+    GivenUp {
+        /// The first of them.
+        first: ShareSequence,
+        /// After the last.
+        end: ShareSequence,
+    },
 }

@@ -122,6 +122,7 @@ impl Reader<'_> {
             workers_max: self.number("pool.workers_max")?,
             compare_interval_secs: self.number("pool.compare_interval_secs")?,
             checkpoint_events: self.number("pool.checkpoint_events")?,
+            checkpoint_secs: self.number("pool.checkpoint_secs")?,
             verify_shares: self.number("pool.verify_shares")?,
             keep_days: self.number("pool.keep_days")?,
             segment_shares: self.number("pool.segment_shares")?,

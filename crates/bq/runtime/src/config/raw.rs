@@ -64,6 +64,7 @@ pub struct RawPool {
     pub workers_max: Option<i64>,
     pub compare_interval_secs: Option<i64>,
     pub checkpoint_events: Option<i64>,
+    pub checkpoint_secs: Option<i64>,
     pub verify_shares: Option<i64>,
     pub keep_days: Option<i64>,
     pub segment_shares: Option<i64>,

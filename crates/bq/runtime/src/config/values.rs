@@ -98,6 +98,8 @@ pub struct PoolConfig {
     pub compare_interval_secs: u64,
     /// Events between two written states.
     pub checkpoint_events: u64,
+    /// Seconds at least between two states that are written because a block was credited.
+    pub checkpoint_secs: u64,
     /// Newest shares that are checked against the books at start.
     pub verify_shares: u64,
     /// Days for which shares are kept beyond those that a window may still want; 0 keeps all.

@@ -12,4 +12,4 @@ mod tests;
 
 pub use error::StoreError;
 pub use sqlite::SqliteBooks;
-pub use store::{Batch, BookStore, Checkpoint, NewEvent, Row, RowKind, StoredEvent, StoredRow};
+pub use store::{Batch, BookStore, Checkpoint, NewEvent, OlderCheckpoints, Row, RowKind, StoredEvent, StoredRow};

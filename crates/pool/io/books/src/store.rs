@@ -54,6 +54,18 @@ pub struct Batch {
     pub rows: Vec<Row>,
     /// A state that the events before its number come to.
     pub checkpoint: Option<Checkpoint>,
+    /// What becomes of the checkpoints before that one.
+    pub older: OlderCheckpoints,
+}
+
+/// Which checkpoints are kept beside a new one: a start reads on from the newest, an audit of a log without its oldest shares from the
+/// oldest. One that was only written so that a start needs less makes room for the next, so that an audit has much to compute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OlderCheckpoints {
+    /// The new one is one of those: two others stay, otherwise one.
+    pub is_passing: bool,
+    /// The newest one so far is.
+    pub forgotten: Option<LogNumber>,
 }
 
 /// An event to be appended.

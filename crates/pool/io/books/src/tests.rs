@@ -2,7 +2,7 @@ use bq_pool_machine::{LogHead, LogNumber};
 use bq_primitives::{BlockId, Network};
 use tempfile::TempDir;
 
-use crate::{Batch, BookStore, Checkpoint, NewEvent, Row, RowKind, SqliteBooks, StoreError};
+use crate::{Batch, BookStore, Checkpoint, NewEvent, OlderCheckpoints, Row, RowKind, SqliteBooks, StoreError};
 
 const GENESIS: BlockId = BlockId([7; 32]);
 
@@ -138,4 +138,24 @@ fn only_the_newest_checkpoints_are_kept() {
     let raw = rusqlite::Connection::open(folder.path().join("books.sqlite")).expect("opens");
     let kept: i64 = raw.query_row("SELECT count(*) FROM checkpoints", [], |row| row.get(0)).expect("reads");
     assert_eq!(kept, 2);
+}
+
+#[test]
+fn a_passing_checkpoint_makes_room_for_the_next_and_for_no_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let books = open(&folder);
+    let mut head = LogHead::default();
+    let mut passing = None;
+    for (number, is_passing) in [(1, false), (2, false), (3, true), (4, true), (5, true), (6, false), (7, true)] {
+        let mut next = batch(head, &[&[number]]);
+        let checkpoint = Checkpoint { head: next.events[0].head, state: vec![number] };
+        next.older = OlderCheckpoints { is_passing, forgotten: passing };
+        passing = is_passing.then_some(checkpoint.head.number);
+        next.checkpoint = Some(checkpoint);
+        books.append(&next).expect("in order");
+        head = next.events[0].head;
+        let oldest = books.oldest_checkpoint().expect("reads").expect("some").state;
+        assert_eq!(oldest, [if number < 6 { 1 } else { 2 }], "after {number}");
+        assert_eq!(books.checkpoint().expect("reads").expect("some").state, [number]);
+    }
 }

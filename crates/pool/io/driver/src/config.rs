@@ -51,6 +51,8 @@ pub struct PoolConfig {
     pub compare_interval: Duration,
     /// Events after which the state is written, so that a start need not read more than these.
     pub checkpoint_events: u64,
+    /// How long it is at least between two states that are written because a block was credited.
+    pub checkpoint_interval: Duration,
     /// How many of the newest shares are checked against the books at start, beside the files' own hashes.
     pub verify_shares: u64,
     /// Days for which shares are kept beyond those that a window may still want; 0 keeps all for ever.
@@ -100,6 +102,7 @@ impl PoolConfig {
             out_of_step_grace: Duration::from_secs(5),
             compare_interval: Duration::from_secs(60),
             checkpoint_events: 10_000,
+            checkpoint_interval: Duration::from_secs(10),
             verify_shares: 500_000,
             keep_days: 30,
             workers_per_account_max: 1000,

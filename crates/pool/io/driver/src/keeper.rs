@@ -1,8 +1,9 @@
 use std::{sync::Arc, time::Duration};
 
-use bq_books::{Batch, BookStore, Checkpoint, NewEvent, Row};
+use bq_books::{Batch, BookStore, Checkpoint, NewEvent, OlderCheckpoints, Row};
 use bq_chain_api::{NodeApi, Template};
-use bq_pool_machine::{Applied, CommitmentCheck, Event, LogHead, State};
+use bq_ledger::{Cause, Transfer};
+use bq_pool_machine::{Applied, CommitmentCheck, Event, LogHead, LogNumber, State};
 use bq_primitives::{BlockId, KeyHash};
 use bq_segments::ShareLog;
 use bq_views::Event as LiveEvent;
@@ -70,7 +71,22 @@ struct Writing {
     /// What the state has and the disk has not yet: nothing else is told before it is written.
     unwritten: Option<Batch>,
     written: LogHead,
-    checkpoint: LogHead,
+    checkpoints: Checkpoints,
+}
+
+/// Which states were written as starting points.
+#[derive(Debug, Default)]
+struct Checkpoints {
+    /// The newest that is none of those: events are counted from there.
+    regular: LogHead,
+    /// Where the log ended with the newest.
+    newest: LogHead,
+    /// The newest, if it was only written because a block was credited: the next one takes its place.
+    passing: Option<LogNumber>,
+    /// A block was credited since the newest.
+    is_credited: bool,
+    /// When the newest was written, on the keeper's clock; nothing before the first.
+    at: Option<Duration>,
 }
 
 /// Events that a slow reader of the live feed may lag behind before it loses some. A page is told how many it lost and asks
@@ -112,7 +128,8 @@ impl Keeper {
         let intake = Intake::with_known(known);
         let (per_account_max, all_max) = (config.workers_per_account_max, config.workers_max);
         let stats = Stats::new(WorkerLimits { per_account_max, all_max });
-        let writing = Writing { unwritten: None, written: state.head(), checkpoint };
+        let checkpoints = Checkpoints { regular: checkpoint, newest: checkpoint, ..Checkpoints::default() };
+        let writing = Writing { unwritten: None, written: state.head(), checkpoints };
         let outside = OutsideView {
             in_step: false,
             out_of_step_since: Some(clock.running()),
@@ -203,6 +220,7 @@ impl Keeper {
                 }
             }
         }
+        writing.checkpoints.is_credited |= all.iter().flat_map(|applied| &applied.lines).any(is_credit);
         if !batch.events.is_empty() {
             writing.unwritten = Some(batch);
             self.write_unwritten(&mut writing)?;
@@ -227,12 +245,13 @@ impl Keeper {
         Ok(())
     }
 
-    /// Writes the state as a starting point, if many events came since the last one or `now` is set.
+    /// Writes the state as a starting point, if many events came since the last one, a block was credited, or `now` is set.
     pub(crate) fn checkpoint(&self, now: bool) -> Result<(), PoolError> {
         let mut writing = self.writing.lock();
         self.write_unwritten(&mut writing)?;
-        let since = writing.written.number.0.saturating_sub(writing.checkpoint.number.0);
-        if since == 0 || (!now && since < self.config.checkpoint_events) {
+        let since = |from: LogHead| writing.written.number.0.saturating_sub(from.number.0);
+        let is_regular = now || since(writing.checkpoints.regular) >= self.config.checkpoint_events;
+        if since(writing.checkpoints.newest) == 0 || !(is_regular || self.wants_passing(&writing.checkpoints)) {
             return Ok(());
         }
         let mut state = self.state.write();
@@ -242,17 +261,42 @@ impl Keeper {
         let windows_from = state.windows_from(self.config.front_end);
         let applied = (self.rules.apply)(&mut state, &event, &self.shares)?;
         drop(state);
+        let number = before.head.number;
         let new = NewEvent { head: applied.head, kind: event.name(), bytes: applied.bytes };
-        let batch = Batch { expected: writing.written, events: vec![new], rows: Vec::new(), checkpoint: Some(before) };
-        writing.unwritten = Some(batch);
+        let forgotten = writing.checkpoints.passing;
+        writing.unwritten = Some(Batch {
+            expected: writing.written,
+            events: vec![new],
+            checkpoint: Some(before),
+            older: OlderCheckpoints { is_passing: !is_regular, forgotten },
+            ..Batch::default()
+        });
         self.write_unwritten(&mut writing)?;
-        writing.checkpoint = writing.written;
-        self.retention.lock().note_checkpoint(windows_from);
+        let newest = writing.written;
+        writing.checkpoints = Checkpoints {
+            regular: if is_regular { newest } else { writing.checkpoints.regular },
+            newest,
+            passing: (!is_regular).then_some(number),
+            is_credited: false,
+            at: Some(self.clock.running()),
+        };
+        self.retention.lock().note_checkpoint(windows_from, !is_regular);
         Ok(())
+    }
+
+    /// A start after a crash credits the blocks since the newest checkpoint once more, and needs their shares for it. Those may be what
+    /// the crash took: the less of it has to be computed again, the better.
+    fn wants_passing(&self, checkpoints: &Checkpoints) -> bool {
+        let since = |at| self.clock.running().saturating_sub(at);
+        checkpoints.is_credited && checkpoints.at.is_none_or(|at| since(at) >= self.config.checkpoint_interval)
     }
 
     /// Tells the live feed; nobody may be listening.
     pub(crate) fn show(&self, event: LiveEvent) {
         drop(self.live.send(event));
     }
+}
+
+fn is_credit(line: &Transfer) -> bool {
+    matches!(line.cause, Cause::BlockCredited { .. })
 }

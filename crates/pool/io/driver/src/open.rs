@@ -1,14 +1,14 @@
 //! What happens at start: the newest checkpoint and what came after it give the state; the share log must have what the books
 //! name.
 
-use std::{path::Path, sync::Arc};
+use std::{ops::Range, path::Path, sync::Arc};
 
 use bq_books::{BookStore, SqliteBooks};
 use bq_chain_api::NodeApi;
 use bq_mining_message::{BootEpoch, FrameHeader, FrontEndId, ShareSequence};
 use bq_pool_machine::{Act, Event, EventError, Fault, LogHead, LogNumber, Opened, Operator, State};
 use bq_primitives::BlockId;
-use bq_segments::{Disk, LogIdentity, LogOptions, RealDisk, ShareLog};
+use bq_segments::{Disk, LogIdentity, LogOptions, RealDisk, ShareLog, segment_name};
 
 use crate::{
     PayoutSigner, PoolConfig, PoolError, Rules,
@@ -18,7 +18,7 @@ use crate::{
     keeper::{Keeper, Parts},
     migrate,
     retention::Retention,
-    source::OwnShares,
+    source::{EarlierShares, OwnShares},
     submitter::Submitter,
 };
 
@@ -158,7 +158,7 @@ fn read_books(
     let checkpoint = state.head();
     let mut retention = Retention::default();
     if checkpoint != LogHead::default() {
-        retention.note_checkpoint(state.windows_from(place.front_end));
+        retention.note_checkpoint(state.windows_from(place.front_end), false);
     }
     // How far the share log must reach follows from the frames alone; the shares themselves are needed to apply the rest.
     let told = shares_told(store, &state, first, place.front_end)?;
@@ -166,7 +166,14 @@ fn read_books(
     let log = open_shares(place, disk, told, options)?;
     verify_shares(config, store, &log)?;
     let shares = OwnShares(Arc::new(log));
-    replay(store, &mut state, first, &shares, rules)?;
+    let untold = replay(store, &mut state, first, &Replay { shares: &shares, front_end: place.front_end, rules })?;
+    if let Some(hole) = untold.first() {
+        let (start, end, name) = (hole.start, hole.end, segment_name(hole.start));
+        let reason = format!(
+            "shares {start} to {end} are given up in the share log, and no event says so: bq pool forfeit {name} once more"
+        );
+        return Err(PoolError::Inconsistent(reason));
+    }
     let OwnShares(log) = shares;
     let log = Arc::into_inner(log).ok_or_else(|| PoolError::Inconsistent("the share log is in use".to_owned()))?;
     Ok(ReadBooks { log, state, checkpoint, retention })
@@ -186,28 +193,37 @@ pub(crate) fn start_state(store: &dyn BookStore) -> Result<(State, LogNumber), P
     Ok((state, start.number.next()))
 }
 
-/// Applies what the log holds from `first` on.
+/// What a replay needs beside events.
+pub(crate) struct Replay<'a> {
+    pub(crate) shares: &'a OwnShares,
+    /// Whose they are.
+    pub(crate) front_end: FrontEndId,
+    pub(crate) rules: Rules,
+}
+
+/// Applies what the log holds from `first` on. Returns the shares that are given up and of which no event says so.
 pub(crate) fn replay(
     store: &dyn BookStore,
     state: &mut State,
     first: LogNumber,
-    shares: &OwnShares,
-    rules: Rules,
-) -> Result<(), PoolError> {
+    replay: &Replay<'_>,
+) -> Result<Vec<Range<ShareSequence>>, PoolError> {
+    let mut shares = EarlierShares::new(replay.shares, store, replay.front_end, first)?;
     let mut next = first;
     loop {
         let events = store.read(next, EVENTS_READ)?;
         if events.is_empty() {
-            return Ok(());
+            return Ok(shares.untold().to_vec());
         }
         for stored in &events {
             let number = next;
             let log_fault = |fault| PoolError::Log { number, fault };
             let event = Event::from_bytes(&stored.bytes).map_err(|error| log_fault(error.into()))?;
-            let applied = (rules.apply)(state, &event, shares).map_err(log_fault)?;
+            let applied = (replay.rules.apply)(state, &event, &shares).map_err(log_fault)?;
             if applied.head != stored.head {
                 return Err(log_fault(Fault::Invariant(number, "it does not continue the hash chain".to_owned())));
             }
+            shares.note(&event);
             next = number.next();
         }
     }

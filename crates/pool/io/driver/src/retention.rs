@@ -13,18 +13,22 @@ use crate::{PoolError, keeper::Keeper};
 /// when it happens, so no setting reaches it.
 const LOOK_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// Where windows may begin after the checkpoints that are kept: a start reads on from the newest, an audit from the one before it.
+/// Where windows may begin after the checkpoints that are kept: a start reads on from the newest, an audit from the oldest.
 #[derive(Debug, Default)]
 pub(crate) struct Retention {
     older: Option<ShareSequence>,
     newer: Option<ShareSequence>,
+    passing: Option<ShareSequence>,
     looked: Option<Duration>,
 }
 
 impl Retention {
     /// A checkpoint of this state was written; another one is forgotten with it.
-    pub(crate) fn note_checkpoint(&mut self, windows_from: ShareSequence) {
-        self.older = self.newer.replace(windows_from);
+    pub(crate) fn note_checkpoint(&mut self, windows_from: ShareSequence, is_passing: bool) {
+        self.passing = is_passing.then_some(windows_from);
+        if !is_passing {
+            self.older = self.newer.replace(windows_from);
+        }
     }
 }
 
@@ -80,14 +84,15 @@ impl Keeper {
 
     /// The oldest share with which a window may begin that has to find all of its shares; nothing while that is not known.
     fn windows_from(&self) -> Option<ShareSequence> {
-        let (older, newer) = {
+        let (older, newer, passing) = {
             let retention = self.retention.lock();
-            (retention.older?, retention.newer?)
+            (retention.older?, retention.newer?, retention.passing)
         };
+        let kept = older.min(newer).min(passing.unwrap_or(newer));
         let now = self.state.read().windows_from(self.config.front_end);
         let kept_ms = u64::from(self.config.keep_days).saturating_mul(24 * 3600 * 1000);
         let young = self.log.first_since(self.now_ms().saturating_sub(kept_ms));
-        Some(older.min(newer).min(now).min(young))
+        Some(kept.min(now).min(young))
     }
 
     /// A longer window would want shares that may be gone: refused until enough of them are there again.

@@ -1,23 +1,24 @@
 //! What can be done to a pool that does not run: shares are given up, copies made and put back, everything is checked.
 
+mod forfeit;
+
 use std::{
-    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use bq_books::{Batch, BookStore, NewEvent, SqliteBooks};
-use bq_mining_message::{FrontEndId, ShareSequence};
+use bq_mining_message::FrontEndId;
 use bq_pool_machine::{Act, Event, LogNumber, Operator, Reason, State};
 use bq_primitives::{BlockId, Network};
-use bq_segments::{ForfeitError, LogIdentity, RealDisk, forfeit};
+use bq_segments::RealDisk;
 
 use crate::{
     BackupError, PoolError, Rules, StoppedError,
     audit::{Findings, audit},
     backup::{self, Owner},
     clock::{Clock as _, SystemClock},
-    open::{Place, log_options, open_shares, replay, shares_folder, shares_told, start_state},
+    open::{Place, Replay, log_options, open_shares, replay, shares_told, start_state},
     rows::rows_of,
     source::OwnShares,
 };
@@ -36,63 +37,6 @@ pub struct StoppedPool {
 }
 
 impl StoppedPool {
-    /// Gives a damaged or missing segment of the share log up, by its name. Its shares count for nothing from now on, which an
-    /// event of the log says. The file is kept under another name.
-    ///
-    /// # Errors
-    /// [`StoppedError`].
-    pub fn forfeit(&self, segment: &str, reason: &Reason, dry_run: bool) -> Result<String, StoppedError> {
-        if reason.why.trim().is_empty() {
-            return Err(StoppedError::Value { field: "reason", reason: "must not be empty".to_owned() });
-        }
-        let store = self.books()?;
-        let (mut state, first) = start_state(&store)?;
-        let told = shares_told(&store, &state, first, self.front_end)?;
-        if dry_run {
-            return Ok(format!("Would do: the shares in {segment} are given up and count for nothing from now on"));
-        }
-        let identity = LogIdentity { genesis: self.genesis, front_end: self.front_end };
-        let folder = shares_folder(&self.data_dir);
-        let given_up = forfeit(&RealDisk, &folder, identity, segment, told);
-        let kept = match &given_up {
-            Ok(given_up) => given_up.kept.clone(),
-            // A crash between file and event: the event is told now.
-            Err(ForfeitError::Gone(_)) => None,
-            Err(error) => return Err(StoppedError::Value { field: "segment", reason: error.to_string() }),
-        };
-        let log = open_shares(&self.place(), Arc::new(RealDisk), told, log_options())?;
-        let holes = log.status().holes;
-        let shares = OwnShares(Arc::new(log));
-        replay(&store, &mut state, first, &shares, Rules::MACHINE)?;
-        let known = self.told_holes(&store)?;
-        let untold: Vec<_> = holes.into_iter().filter(|hole| !known.contains(hole)).collect();
-        if let (Err(error), true) = (&given_up, untold.is_empty()) {
-            return Err(StoppedError::Value { field: "segment", reason: error.to_string() });
-        }
-        for hole in &untold {
-            let act = Act::Forfeit { front_end: self.front_end, first: hole.start, end: hole.end };
-            self.tell(&store, &mut state, &shares, act, reason)?;
-        }
-        let told: Vec<_> = untold.iter().map(|hole| format!("{} to {}", hole.start, hole.end)).collect();
-        let told = if told.is_empty() { "no shares".to_owned() } else { format!("shares {}", told.join(", ")) };
-        let kept = kept.map_or_else(String::new, |path| format!("; the file is kept as {}", path.display()));
-        Ok(format!("{told} are given up{kept}"))
-    }
-
-    /// What the log says was given up.
-    fn told_holes(&self, store: &dyn BookStore) -> Result<Vec<Range<ShareSequence>>, PoolError> {
-        let mut holes = Vec::new();
-        for stored in store.newest("operator", LogNumber(u64::MAX), usize::MAX)? {
-            if let Ok(Event::Operator(Operator { act: Act::Forfeit { front_end, first, end }, .. })) =
-                Event::from_bytes(&stored.bytes)
-                && front_end == self.front_end
-            {
-                holes.push(first..end);
-            }
-        }
-        Ok(holes)
-    }
-
     /// Copies books and shares into a new folder.
     ///
     /// # Errors
@@ -128,7 +72,7 @@ impl StoppedPool {
         let told = shares_told(&store, &state, first, self.front_end)?;
         let log = open_shares(&self.place(), Arc::new(RealDisk), told, log_options())?;
         let shares = OwnShares(Arc::new(log));
-        replay(&store, &mut state, first, &shares, Rules::MACHINE)?;
+        let _untold = replay(&store, &mut state, first, &self.replay(&shares))?;
         // A copy of a pool that was paused is paused, and an empty one pays nobody.
         if state.paused().is_none() && state.opened().is_some() {
             self.tell(&store, &mut state, &shares, Act::Pause, reason)?;
@@ -191,12 +135,16 @@ impl StoppedPool {
         let applied = state.apply(&event, shares)?;
         let rows = rows_of(state, &applied);
         let event = NewEvent { head: applied.head, kind: event.name(), bytes: applied.bytes };
-        store.append(&Batch { expected, events: vec![event], rows, checkpoint: None })?;
+        store.append(&Batch { expected, events: vec![event], rows, ..Batch::default() })?;
         Ok(())
     }
 
     fn place(&self) -> Place<'_> {
         Place { data_dir: &self.data_dir, genesis: self.genesis, front_end: self.front_end }
+    }
+
+    const fn replay<'a>(&self, shares: &'a OwnShares) -> Replay<'a> {
+        Replay { shares, front_end: self.front_end, rules: Rules::MACHINE }
     }
 
     const fn owner(&self) -> Owner {

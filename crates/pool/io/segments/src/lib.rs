@@ -27,6 +27,7 @@
 mod disk;
 mod error;
 mod options;
+mod trial;
 
 mod header;
 mod record;
@@ -65,3 +66,4 @@ pub use header::{LogIdentity, segment_name};
 pub use log::{LogStatus, ShareLog};
 pub use open::TornTail;
 pub use options::LogOptions;
+pub use trial::TrialDisk;

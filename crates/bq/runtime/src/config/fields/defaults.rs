@@ -38,6 +38,7 @@ pub(super) fn default_value(name: &str, network: Network) -> Option<Value> {
         "pool.workers_max" => 100_000.into(),
         "pool.compare_interval_secs" => 60.into(),
         "pool.checkpoint_events" => 10_000.into(),
+        "pool.checkpoint_secs" => 10.into(),
         "pool.verify_shares" => 500_000.into(),
         "pool.keep_days" => 30.into(),
         "pool.segment_shares" => 262_144.into(),

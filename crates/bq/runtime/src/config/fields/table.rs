@@ -201,6 +201,13 @@ pub static FIELDS: [Field; 105] = [
         "Too low: the disk writes the whole state often. Too high: a start after a crash takes longer."
     ),
     field!(
+        "pool.checkpoint_secs",
+        Kind::Integer(0..=86_400),
+        "Seconds at least between two states that are written because a block of the pool was credited.",
+        "Too low on a chain with many blocks: the disk writes the whole state with each. Too high: after a crash the shares that those \
+         blocks paid cannot be given up if they are damaged."
+    ),
+    field!(
         "pool.verify_shares",
         Kind::Integer(0..=1_000_000_000),
         "Newest shares that are checked against the books at start, beyond the hashes of the files.",

@@ -11,9 +11,9 @@ use bq_pool_machine::{LogHash, LogHead, LogNumber};
 use bq_primitives::{BlockId, Network};
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row as SqlRow, Transaction, TransactionBehavior};
 
-use crate::{Batch, BookStore, Checkpoint, Row, RowKind, StoreError, StoredEvent, StoredRow};
+use crate::{Batch, BookStore, Checkpoint, OlderCheckpoints, Row, RowKind, StoreError, StoredEvent, StoredRow};
 
-/// Checkpoints that are kept: a start reads on from the newest, an audit of a log without its oldest shares from the other one.
+/// Checkpoints that are kept, passing ones aside: see [`OlderCheckpoints`].
 const CHECKPOINTS_KEPT: i64 = 2;
 
 /// The log in one SQLite file: one writing connection, one reading connection, write-ahead log, every commit synced.
@@ -137,11 +137,15 @@ fn write(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
         put(transaction, row)?;
     }
     if let Some(Checkpoint { head, state }) = &batch.checkpoint {
+        let OlderCheckpoints { is_passing, forgotten } = batch.older;
+        if let Some(number) = forgotten {
+            transaction.execute("DELETE FROM checkpoints WHERE number = ?1", [int(number.0)])?;
+        }
         let sql = "INSERT OR REPLACE INTO checkpoints (number, hash, state) VALUES (?1, ?2, ?3)";
         transaction.execute(sql, (int(head.number.0), head.hash.0, state))?;
         let sql = "DELETE FROM checkpoints WHERE number NOT IN
             (SELECT number FROM checkpoints ORDER BY number DESC LIMIT ?1)";
-        transaction.execute(sql, [CHECKPOINTS_KEPT])?;
+        transaction.execute(sql, [CHECKPOINTS_KEPT.saturating_add(is_passing.into())])?;
     }
     Ok(())
 }

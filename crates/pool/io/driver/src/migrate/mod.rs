@@ -93,7 +93,7 @@ fn write_books(
     rows.extend(taken.signed.iter().map(|(id, bytes)| signed_row(*id, bytes.clone())));
     let new = NewEvent { head: applied.head, kind: event.name(), bytes: applied.bytes };
     let store = SqliteBooks::open(&places.at("books.sqlite.new"), config.network, &node.genesis_id())?;
-    store.append(&Batch { expected: LogHead::default(), events: vec![new], rows, checkpoint: None })?;
+    store.append(&Batch { expected: LogHead::default(), events: vec![new], rows, ..Batch::default() })?;
     Ok(())
 }
 

@@ -154,7 +154,7 @@ fn a_damaged_segment_is_given_up_with_an_event() {
     }
     assert!(pool.forfeit(&name, &reason(), true).expect("it may").starts_with("Would do"));
     let told = pool.forfeit(&name, &reason(), false).expect("given up");
-    assert!(told.contains("are given up; the file is kept as"), "{told}");
+    assert!(told.contains("are given up and count for nothing from now on; the file is kept as"), "{told}");
     world.try_open(&Death::default()).expect("opens without these shares");
     let newest = world.keeper().store.newest("operator", bq_pool_machine::LogNumber(u64::MAX), 1).expect("readable");
     assert_eq!(newest.len(), 1, "the log says so");

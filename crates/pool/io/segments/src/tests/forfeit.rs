@@ -42,6 +42,25 @@ fn check_hole(disk: &MemoryDisk, hole: std::ops::Range<u32>) {
 }
 
 #[test]
+fn a_trial_comes_to_the_same_and_changes_nothing() {
+    for first in [1, 4, 7, 10] {
+        let disk = filled(11);
+        disk.flip(&path_of(first), 130, 1);
+        let before = disk.files();
+        let trial = std::sync::Arc::new(crate::TrialDisk::over(std::sync::Arc::new(disk.clone())));
+        let name = segment_name(sequence(first));
+        let tried = forfeit(trial.as_ref(), Path::new(FOLDER), IDENTITY, &name, sequence(12)).expect("given up");
+        let log = ShareLog::open(trial, Path::new(FOLDER), IDENTITY, sequence(12), small()).expect("with a hole");
+        let (status, shares) = (log.status(), all(&log));
+        drop(log);
+        assert_eq!(disk.files(), before);
+        assert_eq!(give_up(&disk, first, 12).expect("given up"), tried);
+        let log = open_with(&disk, 12, small()).expect("with a hole");
+        assert_eq!((log.status(), all(&log)), (status, shares));
+    }
+}
+
+#[test]
 fn a_damaged_segment_is_given_up_and_kept() {
     for first in [1, 4, 7] {
         let disk = filled(10);

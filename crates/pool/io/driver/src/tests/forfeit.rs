@@ -1,0 +1,123 @@
+//! Shares that cannot be read any more, of a pool that was killed.
+
+use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
+
+use bq_chain_api::NodeApi as _;
+use bq_mining_message::FrontEndId;
+use bq_pool_machine::Reason;
+
+use super::{
+    NETWORK,
+    fake_node::MATURITY,
+    world::{Death, World},
+};
+use crate::{PoolConfig, StoppedError, StoppedPool, rounds::Rounds};
+
+const OLDEST: &str = "shares-00000000000000000001.seg";
+
+fn reason() -> Reason {
+    Reason { who: "ops".to_owned(), why: "a test".to_owned() }
+}
+
+/// A pool that credited two blocks, paid, went on, and was killed.
+fn killed(change: impl FnOnce(&mut PoolConfig)) -> World {
+    let mut world = World::with(|config| {
+        config.segment_shares = 3;
+        config.checkpoint_interval = Duration::ZERO;
+        change(config);
+    });
+    let mut rounds = Rounds::default();
+    let mut round = |world: &World| (0..5).for_each(|_| drop(rounds.round(world.keeper())));
+    for _ in 0..2 {
+        for miner in 1..=3 {
+            world.mine_share(miner, 500);
+        }
+        world.find_block(1, 1000);
+        round(&world);
+    }
+    world.node.mine_many(MATURITY + 8);
+    world.settle();
+    world.mine_share(2, 500);
+    round(&world);
+    assert!(world.paid(1) > 0);
+    world.close();
+    world
+}
+
+fn stopped(world: &World) -> StoppedPool {
+    let (data_dir, genesis) = (world.folder.path().to_owned(), world.node.genesis_id());
+    StoppedPool { data_dir, network: NETWORK, genesis, front_end: FrontEndId(0) }
+}
+
+/// Everything in the share log.
+fn files(world: &World) -> BTreeMap<PathBuf, Vec<u8>> {
+    let entries = fs::read_dir(world.folder.path().join("share-log")).expect("there");
+    let paths = entries.map(|entry| entry.expect("readable").path());
+    paths.map(|path| (path.clone(), fs::read(path).expect("readable"))).collect()
+}
+
+fn break_oldest(world: &World) -> Vec<u8> {
+    let path = world.folder.path().join("share-log").join(OLDEST);
+    let whole = fs::read(&path).expect("there");
+    let mut bytes = whole.clone();
+    *bytes.get_mut(150).expect("long") ^= 1;
+    fs::write(&path, bytes).expect("written");
+    whole
+}
+
+#[test]
+fn a_killed_pool_goes_on_without_shares_that_its_blocks_were_paid_by() {
+    let mut world = killed(|_| {});
+    break_oldest(&world);
+    assert!(world.try_open(&Death::default()).is_err(), "a damaged segment is refused");
+    let before = files(&world);
+    let would = stopped(&world).forfeit(OLDEST, &reason(), true).expect("it may");
+    assert_eq!(files(&world), before, "only said");
+    let told = stopped(&world).forfeit(OLDEST, &reason(), false).expect("given up");
+    assert_eq!(would, format!("Would do: {told}"));
+    assert!(told.starts_with("shares 1 to 4 are given up"), "{told}");
+    assert!(stopped(&world).forfeit(OLDEST, &reason(), true).is_err(), "it is done");
+    world.try_open(&Death::default()).expect("opens without these shares");
+    world.find_block(2, 1000);
+    world.settle();
+    world.node.mine_many(MATURITY + 8);
+    world.settle();
+    world.check_books(&[1, 2, 3]);
+}
+
+#[test]
+fn shares_that_only_a_replay_could_pay_by_are_not_given_up() {
+    let mut world = killed(|config| config.checkpoint_interval = Duration::from_secs(3600 * 24));
+    // As if the two blocks had been credited within one interval.
+    let forget = "DELETE FROM checkpoints";
+    let books = rusqlite::Connection::open(world.folder.path().join("books.sqlite")).expect("opens");
+    books.execute_batch(forget).expect("runs");
+    drop(books);
+    let whole = break_oldest(&world);
+    let before = files(&world);
+    for dry_run in [true, false] {
+        let refused = stopped(&world).forfeit(OLDEST, &reason(), dry_run).expect_err("refused");
+        assert!(matches!(&refused, StoppedError::Value { field: "segment", .. }), "{refused}");
+        let told = refused.to_string();
+        assert!(told.contains("event ") && told.contains("bq pool recover"), "{told}");
+        assert_eq!(files(&world), before);
+    }
+    fs::write(world.folder.path().join("share-log").join(OLDEST), whole).expect("written");
+    world.try_open(&Death::default()).expect("as it was");
+    world.check_books(&[1, 2, 3]);
+}
+
+#[test]
+fn a_command_that_died_between_file_and_event_is_given_again() {
+    let mut world = killed(|_| {});
+    break_oldest(&world);
+    let books = world.folder.path().join("books.sqlite");
+    let before = fs::read(&books).expect("there");
+    stopped(&world).forfeit(OLDEST, &reason(), false).expect("given up");
+    fs::write(&books, before).expect("the event was not written");
+    let refused = world.try_open(&Death::default()).expect_err("half of it").to_string();
+    assert!(refused.contains(&format!("bq pool forfeit {OLDEST} once more")), "{refused}");
+    world.close();
+    stopped(&world).forfeit(OLDEST, &reason(), false).expect("the rest of it");
+    world.try_open(&Death::default()).expect("opens");
+}
