@@ -59,7 +59,7 @@ pub(crate) fn audit(data: &DataArgs) -> anyhow::Result<()> {
     ));
     if findings.events_read > 0 {
         say(&format!(
-            "{} events before those were only read and their hashes followed: the shares that they paid are dropped",
+            "{} events before those were only read and their hashes followed: shares that they paid are dropped or given up",
             findings.events_read
         ));
     }

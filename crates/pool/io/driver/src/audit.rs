@@ -7,18 +7,22 @@ use std::{collections::BTreeMap, sync::Arc};
 use bq_books::{BookStore, Checkpoint, RowKind, StoredEvent};
 use bq_ledger::LedgerAccount;
 use bq_mining_message::{FrameHeader, FrontEndId};
-use bq_pool_machine::{Event, Fault, LogNumber, State};
+use bq_pool_machine::{Event, Fault, LogNumber, SharesError, State};
 use bq_segments::ShareLog;
 use sha2::{Digest as _, Sha256};
 
-use crate::{PoolError, rows::rows_of, source::OwnShares};
+use crate::{
+    PoolError,
+    rows::rows_of,
+    source::{EarlierShares, OwnShares},
+};
 
 /// What an audit read, and what does not fit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings {
     /// Events that were applied again.
     pub events: u64,
-    /// Events before those: the shares that they paid are dropped by now, so only their chain of hashes was followed.
+    /// Events before those: shares that they paid are dropped or given up by now, so only their chain of hashes was followed.
     pub events_read: u64,
     /// Frames whose shares were read and hashed again.
     pub frames: u64,
@@ -54,42 +58,65 @@ type Rows = BTreeMap<(RowKind, String), (String, Option<Vec<u8>>)>;
 
 /// Replays and compares.
 pub(crate) fn audit(store: &dyn BookStore, log: &Arc<ShareLog>, front_end: FrontEndId) -> Result<Findings, PoolError> {
-    let shares = OwnShares(Arc::clone(log));
+    let is_pruned = log.status().windows_from.is_some();
+    let mut begin = if is_pruned { Begin::OldestCheckpoint } else { Begin::FirstEvent };
+    loop {
+        let (findings, is_short) = audit_from(begin, store, log, front_end)?;
+        begin = match begin {
+            _ if !is_short => return Ok(findings),
+            Begin::FirstEvent => Begin::OldestCheckpoint,
+            Begin::OldestCheckpoint => Begin::NewestCheckpoint,
+            Begin::NewestCheckpoint => return Ok(findings),
+        };
+    }
+}
+
+/// Where the computing begins; events before that are only read. What it needs may be dropped or given up: then later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begin {
+    FirstEvent,
+    OldestCheckpoint,
+    NewestCheckpoint,
+}
+
+/// Returns also whether it ended where shares were wanted that are given up.
+fn audit_from(
+    begin: Begin,
+    store: &dyn BookStore,
+    log: &Arc<ShareLog>,
+    front_end: FrontEndId,
+) -> Result<(Findings, bool), PoolError> {
+    let own = OwnShares(Arc::clone(log));
     let mut audit = Audit {
         findings: Findings::default(),
         state: State::default(),
         rows: Rows::new(),
         is_whole: true,
         balances_are_whole: true,
+        is_short: false,
         checkpoint: store.checkpoint()?,
     };
-    if log.status().windows_from.is_some() {
-        audit.begin_at_checkpoint(store, log, front_end)?;
+    let start = match begin {
+        Begin::FirstEvent => None,
+        Begin::OldestCheckpoint => Some(store.oldest_checkpoint()?),
+        Begin::NewestCheckpoint => Some(store.checkpoint()?),
+    };
+    if let Some(start) = start {
+        audit.begin_at_checkpoint(start, store, log, front_end)?;
     }
+    let mut shares = EarlierShares::new(&own, store, front_end, audit.state.head().number.next())?;
     while audit.findings.faults.is_empty() {
         let events = store.read(audit.state.head().number.next(), READ_AT_ONCE)?;
         if events.is_empty() {
             break;
         }
-        let frames = audit.apply(&events, &shares);
+        let frames = audit.apply(&events, &mut shares);
         audit.verify_frames(log, front_end, frames);
     }
-    if !audit.findings.faults.is_empty() {
-        return Ok(audit.findings);
+    if audit.findings.faults.is_empty() {
+        audit.compare(store)?;
     }
-    let head = store.head()?;
-    if let Some(checkpoint) = audit.checkpoint.take() {
-        audit.fault(format!("the checkpoint at event {} belongs to no event of the log", checkpoint.head.number));
-    }
-    if head != audit.state.head() {
-        audit.fault(format!("the log ends at event {}, the books say {}", audit.state.head().number, head.number));
-    }
-    if let Err(fault) = audit.state.check() {
-        audit.fault(fault.to_string());
-    }
-    audit.compare_rows(store)?;
-    audit.compare_signed(store)?;
-    Ok(audit.findings)
+    Ok((audit.findings, audit.is_short))
 }
 
 struct Audit {
@@ -101,6 +128,8 @@ struct Audit {
     is_whole: bool,
     /// Every balance does.
     balances_are_whole: bool,
+    /// An event was paid by shares that are given up.
+    is_short: bool,
     /// Where the next start begins; nothing once it was compared.
     checkpoint: Option<Checkpoint>,
 }
@@ -116,12 +145,29 @@ impl Audit {
         (self.is_whole, self.balances_are_whole) = (false, false);
     }
 
+    /// What is stored beside the log, once all of it was applied.
+    fn compare(&mut self, store: &dyn BookStore) -> Result<(), PoolError> {
+        let head = store.head()?;
+        if let Some(checkpoint) = self.checkpoint.take() {
+            self.fault(format!("the checkpoint at event {} belongs to no event of the log", checkpoint.head.number));
+        }
+        if head != self.state.head() {
+            self.fault(format!("the log ends at event {}, the books say {}", self.state.head().number, head.number));
+        }
+        if let Err(fault) = self.state.check() {
+            self.fault(fault.to_string());
+        }
+        self.compare_rows(store)?;
+        self.compare_signed(store)
+    }
+
     /// Applies events until one does not fit; returns the frames among them. A checkpoint in the log is compared by applying it.
-    fn apply(&mut self, events: &[StoredEvent], shares: &OwnShares) -> Vec<FrameHeader> {
+    fn apply(&mut self, events: &[StoredEvent], shares: &mut EarlierShares<'_>) -> Vec<FrameHeader> {
         let mut frames = Vec::new();
         for stored in events {
             if let Err(misfit) = self.apply_one(stored, shares, &mut frames) {
                 let number = stored.head.number;
+                self.is_short = matches!(misfit, Misfit::Refused(Fault::Shares(SharesError::GivenUp { .. })));
                 self.fault(format!("event {number}: {misfit}"));
                 break;
             }
@@ -132,11 +178,12 @@ impl Audit {
     fn apply_one(
         &mut self,
         stored: &StoredEvent,
-        shares: &OwnShares,
+        shares: &mut EarlierShares<'_>,
         frames: &mut Vec<FrameHeader>,
     ) -> Result<(), Misfit> {
         let event = Event::from_bytes(&stored.bytes).map_err(Fault::from)?;
         let applied = self.state.apply(&event, shares)?;
+        shares.note(&event);
         if applied.head != stored.head {
             return Err(Misfit::Chain { got: applied.head.number, stored: stored.head.number });
         }

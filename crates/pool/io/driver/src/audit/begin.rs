@@ -1,6 +1,6 @@
-//! Where an audit begins when the oldest shares were dropped.
+//! Where an audit begins when shares were dropped or given up.
 
-use bq_books::{BookStore, StoredEvent};
+use bq_books::{BookStore, Checkpoint, StoredEvent};
 use bq_mining_message::{FrameHeader, FrontEndId};
 use bq_pool_machine::{Applied, Event, Fault, LogHead, State};
 use bq_segments::ShareLog;
@@ -12,16 +12,20 @@ use crate::{
 };
 
 impl Audit {
-    /// The shares behind the oldest events are dropped: those events are followed, and the state that they come to is that of the oldest
+    /// Shares behind the oldest events are dropped or given up: those events are followed, and the state that they come to is that of a
     /// checkpoint, whose digest the event behind it holds.
     pub(super) fn begin_at_checkpoint(
         &mut self,
+        start: Option<Checkpoint>,
         store: &dyn BookStore,
         log: &ShareLog,
         front_end: FrontEndId,
     ) -> Result<(), PoolError> {
-        let Some(start) = store.oldest_checkpoint()? else {
-            self.fault("old shares are dropped, and no checkpoint is kept that an audit could begin with".to_owned());
+        let Some(start) = start else {
+            self.fault(
+                "old shares are dropped or given up, and no checkpoint is kept that an audit could begin with"
+                    .to_owned(),
+            );
             return Ok(());
         };
         let mut head = LogHead::default();

@@ -121,3 +121,28 @@ fn a_command_that_died_between_file_and_event_is_given_again() {
     stopped(&world).forfeit(OLDEST, &reason(), false).expect("the rest of it");
     world.try_open(&Death::default()).expect("opens");
 }
+
+#[test]
+fn an_audit_computes_from_the_newest_state_that_needs_nothing_of_what_was_given_up() {
+    let mut world = killed(|_| {});
+    break_oldest(&world);
+    stopped(&world).forfeit(OLDEST, &reason(), false).expect("given up");
+    for found in 0..2 {
+        let findings = stopped(&world).audit().expect("readable");
+        assert_eq!(findings.faults, Vec::<String>::new());
+        assert!(findings.events > 0 && findings.events_read > 10, "{findings:?}");
+        assert!(findings.frames_without_shares > 0, "{findings:?}");
+        world.try_open(&Death::default()).expect("opens");
+        world.find_block(2, 1000);
+        world.settle();
+        world.node.mine_many(MATURITY + 8);
+        world.settle();
+        world.keeper().checkpoint(found == 0).expect("room");
+        world.close();
+    }
+    let books = rusqlite::Connection::open(world.folder.path().join("books.sqlite")).expect("opens");
+    books.execute_batch("UPDATE rows SET value = x'31' WHERE kind = 'balance' AND key LIKE 'miner%'").expect("runs");
+    drop(books);
+    let faults = stopped(&world).audit().expect("readable").faults;
+    assert!(faults.iter().all(|fault| fault.starts_with("balance miner")) && !faults.is_empty(), "{faults:?}");
+}

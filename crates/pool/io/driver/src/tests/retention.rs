@@ -118,7 +118,7 @@ fn an_audit_behind_dropped_shares_still_names_what_was_changed() {
             "DROP TRIGGER events_keep_their_content; UPDATE events SET hash = zeroblob(32) WHERE number = 3",
             "event 3: it does not continue the hash chain",
         ),
-        ("DELETE FROM checkpoints", "old shares are dropped, and no checkpoint is kept"),
+        ("DELETE FROM checkpoints", "old shares are dropped or given up, and no checkpoint is kept"),
         (
             "UPDATE checkpoints SET state = (SELECT state FROM checkpoints ORDER BY number DESC LIMIT 1)",
             "the checkpoint at event ",

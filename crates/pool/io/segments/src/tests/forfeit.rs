@@ -47,7 +47,7 @@ fn a_trial_comes_to_the_same_and_changes_nothing() {
         let disk = filled(11);
         disk.flip(&path_of(first), 130, 1);
         let before = disk.files();
-        let trial = std::sync::Arc::new(crate::TrialDisk::over(std::sync::Arc::new(disk.clone())));
+        let trial = Arc::new(crate::TrialDisk::over(Arc::new(disk.clone())));
         let name = segment_name(sequence(first));
         let tried = forfeit(trial.as_ref(), Path::new(FOLDER), IDENTITY, &name, sequence(12)).expect("given up");
         let log = ShareLog::open(trial, Path::new(FOLDER), IDENTITY, sequence(12), small()).expect("with a hole");
