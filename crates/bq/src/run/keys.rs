@@ -17,10 +17,23 @@ use crate::exit::UsageError;
 /// Opens the pool's key, or makes one on first start.
 ///
 /// # Errors
-/// A wrong password, a damaged or foreign key file, or no password where money is real.
+/// A wrong password, a damaged or foreign key file, no password where money is real, or a file that was lost: nothing is made in its
+/// place.
 pub(crate) fn pool_wallet(config: &Config) -> anyhow::Result<Wallet> {
     let path = config.pool.key_file.clone().unwrap_or_else(|| config.data_dir.join("pool-wallet.json"));
-    open_or_make(config.network, &path, &password(config)?)
+    if !path.exists() && !config.pool.new_key && has_books(&config.data_dir) {
+        anyhow::bail!(
+            "the key file {} is missing, and the books of this pool belong to its key: restore it, or give that key and all coins that \
+             it holds up with --new-key",
+            path.display()
+        );
+    }
+    open_or_make(config.network, &path, &password(config, &path)?)
+}
+
+/// A pool ran here: its key was made before its books.
+fn has_books(data_dir: &Path) -> bool {
+    ["books.sqlite", "ledger.sqlite", "share-log"].iter().any(|name| data_dir.join(name).exists())
 }
 
 /// Whom the built-in miner's shares pay: the configured address, or a key of its own made on first start.
@@ -36,7 +49,7 @@ pub(crate) fn miner_address(config: &Config) -> anyhow::Result<Address> {
         // Receiving needs no password.
         return Ok(bq_wallet::address_in_file(&path)?);
     }
-    Ok(open_or_make(config.network, &path, &password(config)?)?.address())
+    Ok(open_or_make(config.network, &path, &password(config, &path)?)?.address())
 }
 
 fn open_or_make(network: Network, path: &Path, password: &Password) -> anyhow::Result<Wallet> {
@@ -49,8 +62,9 @@ fn open_or_make(network: Network, path: &Path, password: &Password) -> anyhow::R
     Ok(wallet?)
 }
 
-/// The password of the key files. Test networks make one on first start; mainnet insists on the operator's.
-fn password(config: &Config) -> anyhow::Result<Password> {
+/// The password of the key files, one of which it is wanted for. Test networks make one on first start; mainnet insists on the
+/// operator's.
+fn password(config: &Config, key_file: &Path) -> anyhow::Result<Password> {
     if let Some(path) = &config.pool.password_file {
         return Ok(Password::read_file(path)?);
     }
@@ -60,6 +74,13 @@ fn password(config: &Config) -> anyhow::Result<Password> {
     }
     let path = config.data_dir.join("wallet-password");
     if !path.exists() {
+        if key_file.exists() {
+            anyhow::bail!(
+                "the password file {} is missing, and {} needs it: restore it",
+                path.display(),
+                key_file.display()
+            );
+        }
         make_password(&path).with_context(|| path.display().to_string())?;
     }
     Ok(Password::read_file(&path)?)
@@ -72,4 +93,52 @@ fn make_password(path: &PathBuf) -> anyhow::Result<()> {
     writeln!(file, "{}", hex::encode(secret))?;
     file.sync_all()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use bq_runtime::{Layers, RawConfig, RawPool, load};
+
+    use super::*;
+
+    fn config(folder: &Path, new_key: bool) -> Config {
+        let flags = RawConfig {
+            network: Some("regtest".to_owned()),
+            data_dir: Some(folder.to_owned()),
+            pool: RawPool { new_key: Some(new_key), ..RawPool::default() },
+            ..RawConfig::default()
+        };
+        load(&Layers { flags, environment: Vec::new(), file: None }).expect("sound").config
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).expect("there");
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.expect("readable").file_name().to_string_lossy().into_owned()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn a_lost_key_is_never_made_anew_beside_its_books() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path();
+        let key = pool_wallet(&config(path, false)).expect("made").key_hash();
+        assert_eq!(pool_wallet(&config(path, false)).expect("opened").key_hash(), key);
+        fs::write(path.join("books.sqlite"), b"").expect("written");
+        for (gone, what) in [("pool-wallet.json", "key file"), ("wallet-password", "password file")] {
+            let aside = path.join("aside");
+            fs::rename(path.join(gone), &aside).expect("there");
+            let before = names(path);
+            let refused = pool_wallet(&config(path, false)).err().expect("refused").to_string();
+            assert!(
+                refused.contains(what) && refused.contains("is missing") && refused.contains("restore it"),
+                "{refused}"
+            );
+            assert_eq!(names(path), before, "nothing is made");
+            fs::rename(aside, path.join(gone)).expect("put back");
+        }
+        fs::remove_file(path.join("pool-wallet.json")).expect("there");
+        assert_ne!(pool_wallet(&config(path, true)).expect("made").key_hash(), key);
+    }
 }
