@@ -27,7 +27,11 @@ fn killed(change: impl FnOnce(&mut PoolConfig)) -> World {
         change(config);
     });
     let mut rounds = Rounds::default();
-    let mut round = |world: &World| (0..5).for_each(|_| drop(rounds.round(world.keeper())));
+    let mut round = |world: &World| {
+        for _ in 0..5 {
+            rounds.round(world.keeper());
+        }
+    };
     for _ in 0..2 {
         for miner in 1..=3 {
             world.mine_share(miner, 500);
@@ -36,6 +40,8 @@ fn killed(change: impl FnOnce(&mut PoolConfig)) -> World {
         round(&world);
     }
     world.node.mine_many(MATURITY + 8);
+    world.settle();
+    world.node.mine_many(4);
     world.settle();
     world.mine_share(2, 500);
     round(&world);

@@ -3,6 +3,7 @@ mod crash;
 mod decisions;
 mod dying;
 pub(crate) mod fake_node;
+mod forfeit;
 mod migrate;
 mod restart;
 mod restore;
