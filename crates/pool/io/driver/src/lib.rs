@@ -21,6 +21,7 @@ mod open;
 
 mod audit;
 mod backup;
+mod restore;
 mod stopped;
 
 mod adopt;

@@ -19,6 +19,7 @@ use crate::{
     backup::{self, Owner},
     clock::{Clock as _, SystemClock},
     open::{Place, Replay, log_options, open_shares, replay, shares_told, start_state},
+    restore::restore,
     rows::rows_of,
     source::OwnShares,
 };
@@ -57,7 +58,7 @@ impl StoppedPool {
     /// # Errors
     /// [`StoppedError`]; before the backup was read through nothing was touched.
     pub fn restore(&self, folder: &Path, dry_run: bool) -> Result<String, StoppedError> {
-        let (event, aside) = backup::restore(folder, &self.data_dir, self.owner(), dry_run)?;
+        let (event, aside) = restore(folder, &self.data_dir, self.owner(), dry_run)?;
         if !dry_run {
             self.pause(&Reason { who: "restore".to_owned(), why: RESTORED.to_owned() })?;
         }
