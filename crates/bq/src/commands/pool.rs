@@ -14,7 +14,7 @@ use crate::{
     cli::{AdoptAs, DataArgs, NodeArgs, PoolChange, PoolCommand, RunArgs},
     cookie,
     exit::{UsageError, say},
-    run::{condition_line, layers},
+    run::{condition_line, key_file, layers},
 };
 
 pub(crate) fn pool(command: PoolCommand) -> anyhow::Result<()> {
@@ -44,7 +44,10 @@ pub(crate) fn pool(command: PoolCommand) -> anyhow::Result<()> {
         PoolCommand::Backup { folder, dry_run, node } => backup(&folder, dry_run, &node),
         PoolCommand::Restore { folder, dry_run, data } => {
             let (_lock, pool) = stopped(&data)?;
-            done(pool.restore(&folder, dry_run))
+            let key_file = key_file(&config(&data, None)?);
+            // Its address can be read without the password.
+            let key = key_file.exists().then(|| bq_wallet::address_in_file(&key_file)).transpose()?;
+            done(pool.restore(&folder, key.map(|address| address.key_hash), dry_run))
         }
     }
 }

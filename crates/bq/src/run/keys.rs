@@ -20,7 +20,7 @@ use crate::exit::UsageError;
 /// A wrong password, a damaged or foreign key file, no password where money is real, or a file that was lost: nothing is made in its
 /// place.
 pub(crate) fn pool_wallet(config: &Config) -> anyhow::Result<Wallet> {
-    let path = config.pool.key_file.clone().unwrap_or_else(|| config.data_dir.join("pool-wallet.json"));
+    let path = key_file(config);
     if !path.exists() && !config.pool.new_key && has_books(&config.data_dir) {
         anyhow::bail!(
             "the key file {} is missing, and the books of this pool belong to its key: restore it, or give that key and all coins that \
@@ -29,6 +29,11 @@ pub(crate) fn pool_wallet(config: &Config) -> anyhow::Result<Wallet> {
         );
     }
     open_or_make(config.network, &path, &password(config, &path)?)
+}
+
+/// Where the pool's key lies.
+pub(crate) fn key_file(config: &Config) -> PathBuf {
+    config.pool.key_file.clone().unwrap_or_else(|| config.data_dir.join("pool-wallet.json"))
 }
 
 /// A pool ran here: its key was made before its books.

@@ -24,7 +24,7 @@ use crate::{
     exit::{UsageError, say},
 };
 
-pub(crate) use self::{bench_system::BenchSystem, flags::layers, status::condition_line};
+pub(crate) use self::{bench_system::BenchSystem, flags::layers, keys::key_file, status::condition_line};
 
 /// Runs until Ctrl-C or SIGTERM.
 ///

@@ -44,7 +44,7 @@ pub(crate) struct Manifest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct FileMark {
-    bytes: u64,
+    pub(crate) bytes: u64,
     sha256: String,
 }
 

@@ -160,6 +160,16 @@ pub enum BackupError {
         /// This pool's.
         expected: Network,
     },
+    /// It belongs to another pool.
+    #[error(
+        "the backup is of the pool with key {got}, this one's is {expected}: if that is meant, move books and key file away first"
+    )]
+    ForeignKey {
+        /// The backup's.
+        got: KeyHash,
+        /// This pool's.
+        expected: KeyHash,
+    },
     /// The books.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -181,7 +191,11 @@ impl BackupError {
     /// Whether another folder, or another backup, may help.
     pub(crate) const fn is_input(&self) -> bool {
         match self {
-            Self::InTheWay(_) | Self::NoBackup { .. } | Self::Damaged { .. } | Self::Foreign { .. } => true,
+            Self::InTheWay(_)
+            | Self::NoBackup { .. }
+            | Self::Damaged { .. }
+            | Self::Foreign { .. }
+            | Self::ForeignKey { .. } => true,
             Self::Store(_) | Self::Io { .. } => false,
         }
     }

@@ -164,7 +164,7 @@ fn read_books(
     let told = shares_told(store, &state, first, place.front_end)?;
     let options = LogOptions { segment_shares_max: config.segment_shares, ..log_options() };
     let log = open_shares(place, disk, told, options)?;
-    verify_shares(config, store, &log)?;
+    verify_shares(store, &log, place.front_end, config.verify_shares)?;
     let shares = OwnShares(Arc::new(log));
     let untold = replay(store, &mut state, first, &Replay { shares: &shares, front_end: place.front_end, rules })?;
     if let Some(hole) = untold.first() {
@@ -271,8 +271,13 @@ pub(crate) fn shares_folder(data_dir: &Path) -> std::path::PathBuf {
 
 /// The newest shares are those that the books name. The files' own hashes cover all of them; this covers somebody who wrote the
 /// hashes anew.
-fn verify_shares(config: &PoolConfig, store: &dyn BookStore, log: &ShareLog) -> Result<(), PoolError> {
-    let lowest = log.next().0.saturating_sub(config.verify_shares).max(log.status().pruned_before.0);
+pub(crate) fn verify_shares(
+    store: &dyn BookStore,
+    log: &ShareLog,
+    front_end: FrontEndId,
+    newest: u64,
+) -> Result<(), PoolError> {
+    let lowest = log.next().0.saturating_sub(newest).max(log.status().pruned_before.0);
     let holes = log.status().holes;
     let mut before = LogNumber(u64::MAX);
     loop {
@@ -283,7 +288,7 @@ fn verify_shares(config: &PoolConfig, store: &dyn BookStore, log: &ShareLog) -> 
                 Ok(Event::Frame(frame)) => Some(frame),
                 _ => None,
             })
-            .filter(|frame| frame.front_end == config.front_end && frame.first.0 >= lowest)
+            .filter(|frame| frame.front_end == front_end && frame.first.0 >= lowest)
             .filter(|frame| !holes.iter().any(|hole| hole.start < frame.end() && frame.first < hole.end))
             .collect();
         let Some(oldest) = stored.last().filter(|_| !frames.is_empty()) else { return Ok(()) };

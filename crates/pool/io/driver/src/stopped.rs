@@ -10,7 +10,7 @@ use std::{
 use bq_books::{Batch, BookStore, NewEvent, SqliteBooks};
 use bq_mining_message::FrontEndId;
 use bq_pool_machine::{Act, Event, LogNumber, Operator, Reason, State};
-use bq_primitives::{BlockId, Network};
+use bq_primitives::{BlockId, KeyHash, Network};
 use bq_segments::RealDisk;
 
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
     backup::{self, Owner},
     clock::{Clock as _, SystemClock},
     open::{Place, Replay, log_options, open_shares, replay, shares_told, start_state},
-    restore::restore,
+    restore::{Target, restore},
     rows::rows_of,
     source::OwnShares,
 };
@@ -52,19 +52,29 @@ impl StoppedPool {
         Ok(backed_up(folder, head.number))
     }
 
-    /// Puts a backup in the place of books and shares, which are moved aside, and pauses payouts: the chain tells of what was lost only
-    /// if a block of the pool was found since, and a payout that the copy forgot may still be under way.
+    /// Puts a backup in the place of the books, which are moved aside, and pauses payouts: the chain tells of what was lost only
+    /// if a block of the pool was found since, and a payout that the copy forgot may still be under way. The shares that are there stay
+    /// if they are the backup's and more. `key` is that of the key file, if there is one: a backup of another pool is refused.
     ///
     /// # Errors
-    /// [`StoppedError`]; before the backup was read through nothing was touched.
-    pub fn restore(&self, folder: &Path, dry_run: bool) -> Result<String, StoppedError> {
-        let (event, aside) = restore(folder, &self.data_dir, self.owner(), dry_run)?;
+    /// [`StoppedError`]; before all of the backup lay beside its place nothing was touched.
+    pub fn restore(&self, folder: &Path, key: Option<KeyHash>, dry_run: bool) -> Result<String, StoppedError> {
+        let restored = restore(folder, &Target { owner: self.owner(), place: self.place(), key }, dry_run)?;
         if !dry_run {
             self.pause(&Reason { who: "restore".to_owned(), why: RESTORED.to_owned() })?;
         }
-        let aside = aside.map_or_else(String::new, |path| format!("; what was there lies in {}", path.display()));
-        let would = if dry_run { "Would do: " } else { "" };
-        Ok(format!("{would}books and shares are those of event {event} again{aside}; payouts are paused: {RESTORED}"))
+        let aside =
+            restored.aside.map_or_else(String::new, |path| format!("; what was there lies in {}", path.display()));
+        let (would, event) = (if dry_run { "Would do: " } else { "" }, restored.event);
+        let are = match restored.keeps_shares {
+            Ok(()) => format!(
+                "the books are those of event {event} again; the shares that are there are whole, fit them, and stay"
+            ),
+            Err(reason) => {
+                format!("books and shares are those of event {event} again (the shares that were there: {reason})")
+            }
+        };
+        Ok(format!("{would}{are}{aside}; payouts are paused: {RESTORED}"))
     }
 
     fn pause(&self, reason: &Reason) -> Result<(), StoppedError> {
@@ -93,24 +103,15 @@ impl StoppedPool {
         Ok(audit(&store, &Arc::new(log), self.front_end)?)
     }
 
-    /// The key that the books belong to; nothing if there are no books.
+    /// The key that the books began with; nothing if there are no books.
     ///
     /// # Errors
     /// [`StoppedError`].
-    pub fn key(&self) -> Result<Option<bq_primitives::KeyHash>, StoppedError> {
+    pub fn key(&self) -> Result<Option<KeyHash>, StoppedError> {
         if !self.data_dir.join("books.sqlite").exists() {
             return Ok(None);
         }
-        let store = self.books()?;
-        let mut key = None;
-        for stored in store.read(LogNumber(1), 1)? {
-            key = match Event::from_bytes(&stored.bytes) {
-                Ok(Event::Opened(opened)) => Some(opened.key),
-                Ok(Event::Imported(import)) => Some(import.opened.key),
-                _ => None,
-            };
-        }
-        Ok(key)
+        Ok(keys_of(&self.books()?)?.map(|keys| keys.first))
     }
 
     fn books(&self) -> Result<SqliteBooks, StoppedError> {
@@ -151,6 +152,30 @@ impl StoppedPool {
     const fn owner(&self) -> Owner {
         Owner { network: self.network, genesis: self.genesis }
     }
+}
+
+/// The keys that a log belongs to.
+pub(crate) struct LogKeys {
+    /// The one that it began with.
+    pub(crate) first: KeyHash,
+    /// The one that it ends with.
+    pub(crate) newest: KeyHash,
+}
+
+/// Nothing for a log without events.
+pub(crate) fn keys_of(store: &dyn BookStore) -> Result<Option<LogKeys>, bq_books::StoreError> {
+    let first = store.read(LogNumber(1), 1)?.into_iter().find_map(|stored| match Event::from_bytes(&stored.bytes) {
+        Ok(Event::Opened(opened)) => Some(opened.key),
+        Ok(Event::Imported(import)) => Some(import.opened.key),
+        _ => None,
+    });
+    let Some(first) = first else { return Ok(None) };
+    let changes = store.newest("operator", LogNumber(u64::MAX), usize::MAX)?;
+    let newest = changes.into_iter().find_map(|stored| match Event::from_bytes(&stored.bytes) {
+        Ok(Event::Operator(Operator { act: Act::NewKey { key }, .. })) => Some(key),
+        _ => None,
+    });
+    Ok(Some(LogKeys { first, newest: newest.unwrap_or(first) }))
 }
 
 /// Why a pool is paused whose books were put back.

@@ -130,7 +130,7 @@ fn an_old_copy_that_no_block_tells_of_is_paused_and_recovered_by_force() {
     world.keeper().decide(&withdraw, &reason(), false).expect("it may");
     world.settle();
     world.close();
-    let told = pool.restore(&copies.path().join("copy"), false).expect("restored");
+    let told = pool.restore(&copies.path().join("copy"), None, false).expect("restored");
     assert!(told.contains("payouts are paused") && told.contains("recover, with --forced"), "{told}");
     world.try_open(&super::world::Death::default()).expect("opens");
     world.settle();

@@ -1,15 +1,22 @@
 //! Books that lost their end, and a node that lost its chain.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use bq_chain_api::{NodeApi as _, TemplateRequest};
+use bq_ledger::LedgerAccount;
+use bq_mining_message::FrontEndId;
 use bq_pool_machine::{Commitment, Decision, Reason};
 use bq_primitives::{Algorithm, BlockId};
 
 use super::{
+    NETWORK,
     fake_node::MATURITY,
-    world::{COMMITMENT_KEY, World},
+    world::{COMMITMENT_KEY, Death, POOL_KEY, World, fast_folder, key},
 };
+use crate::{StoppedError, StoppedPool};
 
 impl World {
     /// The books are as they were in a copy, beside the shares and the chain of now.
@@ -109,4 +116,122 @@ fn a_block_of_books_that_had_not_heard_of_the_chain_yet_is_theirs() {
     world.settle();
     world.check_books(&[1]);
     assert!(world.paid(1) > 0);
+}
+
+fn stopped(world: &World) -> StoppedPool {
+    let (data_dir, genesis) = (world.folder.path().to_owned(), world.node.genesis_id());
+    StoppedPool { data_dir, network: NETWORK, genesis, front_end: FrontEndId(0) }
+}
+
+/// A pool with a backup that knows neither the newest shares nor the block that they are paid by.
+fn outlived(copies: &Path) -> (World, PathBuf) {
+    let mut world = World::with(|config| config.segment_shares = 4);
+    for miner in [1, 2, 1, 2, 1] {
+        world.mine_share(miner, 300);
+    }
+    world.settle();
+    let folder = copies.join("monday");
+    stopped(&world).back_up(&folder, false).expect("made");
+    for miner in [2, 3, 3] {
+        world.mine_share(miner, 300);
+    }
+    world.settle();
+    world.find_block(1, 1000);
+    world.settle();
+    world.close();
+    (world, folder)
+}
+
+fn immature(world: &World) -> [u64; 3] {
+    [1, 2, 3].map(|miner| world.immature(miner))
+}
+
+fn recover(world: &World) {
+    let reason = Reason { who: "ops".to_owned(), why: "restored".to_owned() };
+    world.keeper().decide(&Decision::Recover, &reason, false).expect("behind");
+    world.keeper().decide(&Decision::Resume, &reason, false).expect("paused");
+    for _ in 0..4 {
+        world.node.mine_many(MATURITY);
+        world.settle();
+    }
+}
+
+#[test]
+fn shares_that_are_newer_than_the_backup_stay_and_pay_the_blocks_since() {
+    let copies = fast_folder();
+    let (mut world, folder) = outlived(copies.path());
+    world.try_open(&Death::default()).expect("opens");
+    let credited = immature(&world);
+    assert!(credited.iter().all(|atoms| *atoms > 0), "{credited:?}");
+    world.close();
+    let would = stopped(&world).restore(&folder, Some(POOL_KEY), true).expect("it may");
+    let told = stopped(&world).restore(&folder, Some(POOL_KEY), false).expect("restored");
+    assert_eq!(would, format!("Would do: {told}"));
+    assert!(told.contains("the shares that are there are whole, fit them, and stay"), "{told}");
+    assert!(!world.folder.path().join("restore.new").exists());
+    world.try_open(&Death::default()).expect("opens");
+    world.settle();
+    assert_eq!(immature(&world), credited);
+    recover(&world);
+    assert_eq!(world.balance(LedgerAccount::Suspense), 0);
+    assert_eq!(world.names(), Vec::<&str>::new());
+    world.check_books(&[1, 2, 3]);
+    assert!(world.paid(3) > 0);
+}
+
+#[test]
+fn shares_that_do_not_fit_the_backup_give_way_to_its_own() {
+    let newest = |folder: &Path| {
+        let entries = fs::read_dir(folder).expect("there").map(|entry| entry.expect("readable").path());
+        entries.filter(|path| path.extension().is_some_and(|end| end == "seg")).max().expect("a segment")
+    };
+    let spoil: [(&str, &dyn Fn(&Path)); 3] = [
+        ("is damaged at byte", &|folder| {
+            let path = folder.join("shares-00000000000000000001.seg");
+            let mut bytes = fs::read(&path).expect("there");
+            *bytes.get_mut(150).expect("long") ^= 1;
+            fs::write(path, bytes).expect("written");
+        }),
+        ("there are none", &|folder| fs::remove_dir_all(folder).expect("there")),
+        ("ends before share", &|folder| {
+            while fs::read_dir(folder).expect("there").count() > 2 {
+                fs::remove_file(newest(folder)).expect("there");
+            }
+        }),
+    ];
+    for (expected, spoil) in spoil {
+        let copies = fast_folder();
+        let (mut world, folder) = outlived(copies.path());
+        spoil(&world.folder.path().join("share-log"));
+        let told = stopped(&world).restore(&folder, None, false).expect("restored");
+        assert!(told.contains("books and shares are those") && told.contains(expected), "{told}");
+        world.try_open(&Death::default()).expect("opens");
+        assert_eq!(world.shares_in_log(), 5);
+        world.settle();
+        recover(&world);
+        assert!(world.balance(LedgerAccount::Suspense) > 0, "whose work it was is not known");
+        world.check_books(&[1, 2]);
+    }
+}
+
+#[test]
+fn a_backup_of_another_pool_moves_nothing() {
+    let copies = fast_folder();
+    let (world, folder) = outlived(copies.path());
+    let refused = |world: &World, file| {
+        let error = stopped(world).restore(&folder, file, false).expect_err("another pool");
+        assert!(matches!(error, StoppedError::Value { field: "folder", .. }), "{error}");
+        assert!(error.to_string().contains(&format!("is of the pool with key {POOL_KEY}")), "{error}");
+        assert!(!world.folder.path().join("before-restore-1").exists());
+        assert!(!world.folder.path().join("restore.new").exists());
+    };
+    let mut other = World::new();
+    other.close();
+    fs::remove_file(other.folder.path().join("books.sqlite")).expect("lost");
+    refused(&other, Some(key(9)));
+    other.key = key(9);
+    other.try_open(&Death::default()).expect("new books");
+    other.close();
+    refused(&other, None);
+    drop(world);
 }

@@ -240,7 +240,7 @@ fn no_share_goes_while_a_backup_is_made_and_a_backup_without_old_shares_comes_ba
     world.find_block(2, D);
     world.settle();
     world.close();
-    pool.restore(&folder, false).expect("restored");
+    pool.restore(&folder, None, false).expect("restored");
     world.try_open(&Death::default()).expect("opens");
     assert_eq!(pruned_before(&world), before);
     world.settle();
@@ -251,5 +251,5 @@ fn no_share_goes_while_a_backup_is_made_and_a_backup_without_old_shares_comes_ba
     world.node.mine_many(10);
     world.settle();
     assert!(!world.names().contains(&"recovering"), "{:?}", world.names());
-    assert_eq!(world.keeper().state.read().front_end(FrontEndId(0)).map(|head| head.next), Some(ShareSequence(64)));
+    assert_eq!(world.keeper().state.read().front_end(FrontEndId(0)).map(|head| head.next), Some(ShareSequence(66)));
 }

@@ -100,13 +100,15 @@ fn a_backup_of_a_running_pool_is_one_moment_and_comes_back() {
     let again = pool.back_up(&folder, false).expect_err("nothing is overwritten");
     assert!(matches!(again, StoppedError::Value { field: "folder", .. }), "{again}");
     world.close();
-    pool.restore(&folder, true).expect("it may");
-    let told = pool.restore(&folder, false).expect("restored");
+    pool.restore(&folder, None, true).expect("it may");
+    let told = pool.restore(&folder, None, false).expect("restored");
     assert!(told.contains(&format!("event {event} again")) && told.contains("before-restore-1"), "{told}");
+    assert!(told.contains("whole, fit them, and stay"), "{told}");
+    assert!(!world.folder.path().join("before-restore-1/share-log").exists());
     assert!(world.folder.path().join("before-restore-1/books.sqlite").exists());
     assert_eq!(faults(&world), Vec::<String>::new());
     world.try_open(&Death::default()).expect("opens");
-    assert_eq!(world.shares_in_log(), 1);
+    assert_eq!(world.shares_in_log(), 2);
 }
 
 #[test]
@@ -118,7 +120,7 @@ fn a_damaged_or_foreign_backup_touches_nothing() {
     pool.back_up(&folder, false).expect("made");
     let before = std::fs::read(world.folder.path().join("books.sqlite")).expect("there");
     let refused = |pool: &StoppedPool, folder: &Path| {
-        let error = pool.restore(folder, false).expect_err("refused");
+        let error = pool.restore(folder, None, false).expect_err("refused");
         assert!(matches!(error, StoppedError::Value { field: "folder", .. }), "{error}");
         assert!(!world.folder.path().join("before-restore-1").exists());
         error.to_string()
