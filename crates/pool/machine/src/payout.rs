@@ -64,7 +64,7 @@ pub struct Payout {
     pub state: PayoutState,
     /// What a withdrawal is taken from.
     pub sources: Vec<(LedgerAccount, Amount)>,
-    /// `SHA-256` of the signed bytes, once there are some: the only bytes that are ever sent.
+    /// `SHA-256` of the signed bytes, once there are some: the only bytes that are sent from then on.
     pub signed: Option<[u8; 32]>,
     /// Height of the block on the best chain that holds it.
     pub confirmed: Option<Height>,

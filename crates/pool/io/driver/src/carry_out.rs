@@ -25,7 +25,7 @@ impl Keeper {
 
     /// Does what is to be done until only waiting is left.
     pub(crate) fn carry_out(&self) -> Result<(), PoolError> {
-        let mut done = 0;
+        let (mut done, mut unsigned) = (0, None);
         'again: while done < COMMANDS_MAX {
             let outside = self.outside_now();
             let commands = (self.rules.next)(&self.state.read(), &outside)?;
@@ -37,25 +37,28 @@ impl Keeper {
                         self.show_changes(&applied);
                         true
                     }
-                    Command::Sign(payout) => self.sign(payout)?,
-                    Command::Send(payout) => self.send(payout).map(|()| false)?,
+                    Command::Sign(payout) => self.sign(payout, &mut unsigned)?,
+                    Command::Send(payout) => self.send(payout, &mut unsigned).map(|()| false)?,
                     Command::Submit(block) => self.submit_again(&block).map(|()| false)?,
                 };
                 if changed {
                     continue 'again;
                 }
             }
+            self.trouble(Trouble::Signer, unsigned);
             return Ok(());
         }
+        self.trouble(Trouble::Signer, unsigned);
         self.look_now.notify_one();
         Ok(())
     }
 
-    /// The same plan always gives the same transaction, so a crash between signing and storing costs nothing.
-    fn sign(&self, id: PayoutId) -> Result<bool, PoolError> {
+    /// The same plan always gives the same transaction, so a crash between signing and storing costs nothing. Returns whether it is
+    /// signed; if not, `unsigned` says why.
+    fn sign(&self, id: PayoutId, unsigned_why: &mut Option<String>) -> Result<bool, PoolError> {
         let state = self.state.read();
         let Some(payout) = state.payout(id) else { return Ok(false) };
-        let planned = payout.planned.clone();
+        let (planned, known) = (payout.planned.clone(), payout.signed);
         let unsigned = planned.transaction(state.accounts(), self.key_hash());
         let genesis = self.node.genesis_id();
         drop(state);
@@ -67,13 +70,16 @@ impl Keeper {
             Ok(signed) if signed.txid() == planned.txid => signed,
             Ok(_) => return Err(PoolError::Inconsistent(format!("the signer changed payout {id}"))),
             Err(error) => {
-                self.trouble(Trouble::Signer, Some(error.to_string()));
+                *unsigned_why = Some(error.to_string());
                 return Ok(false);
             }
         };
-        self.trouble(Trouble::Signer, None);
         let bytes = signed.to_bytes();
         let digest: [u8; 32] = Sha256::digest(&bytes).into();
+        if known == Some(digest) {
+            self.put_back(signed_row(id, bytes))?;
+            return Ok(true);
+        }
         let event = Event::Payout(PayoutEvent::Signed { payout: id, digest });
         let applied = self.tell(&event, vec![signed_row(id, bytes)])?;
         self.show_changes(&applied);
@@ -81,15 +87,14 @@ impl Keeper {
     }
 
     /// The stored bytes and no others, as often as it takes.
-    pub(crate) fn send(&self, id: PayoutId) -> Result<(), PoolError> {
-        let Some(bytes) = self.store.row(RowKind::Signed, &id.to_string())? else {
-            return Err(PoolError::Inconsistent(format!("the signed bytes of payout {id} are missing")));
+    pub(crate) fn send(&self, id: PayoutId, unsigned_why: &mut Option<String>) -> Result<(), PoolError> {
+        let bytes = match self.signed_bytes(id)? {
+            Ok(bytes) => bytes,
+            Err(lost) => match self.sign_again(id, &lost, unsigned_why)? {
+                Some(bytes) => bytes,
+                None => return Ok(()),
+            },
         };
-        let expected = self.state.read().payout(id).and_then(|payout| payout.signed);
-        let digest: [u8; 32] = Sha256::digest(&bytes).into();
-        if expected.is_some_and(|expected| expected != digest) {
-            return Err(PoolError::Inconsistent(format!("the signed bytes of payout {id} were changed")));
-        }
         let mut decoder = Decoder::new(&bytes);
         let transaction = Transaction::decode(&mut decoder)
             .map_err(|error| PoolError::Inconsistent(format!("the signed bytes of payout {id}: {error}")))?;
@@ -99,6 +104,40 @@ impl Keeper {
             Err(error) => tracing::warn!(payout = %id, %error, "a payout is sent again later"),
         }
         Ok(())
+    }
+
+    /// The stored bytes, if they are those that the log names; otherwise what is wrong.
+    fn signed_bytes(&self, id: PayoutId) -> Result<Result<Vec<u8>, String>, PoolError> {
+        let Some(bytes) = self.store.row(RowKind::Signed, &id.to_string())? else {
+            return Ok(Err(format!("the signed bytes of payout {id} are missing")));
+        };
+        let expected = self.state.read().payout(id).and_then(|payout| payout.signed);
+        let digest: [u8; 32] = Sha256::digest(&bytes).into();
+        Ok(match expected.is_none_or(|expected| expected == digest) {
+            true => Ok(bytes),
+            false => Err(format!("the signed bytes of payout {id} were changed")),
+        })
+    }
+
+    /// Only the plan is in the log, and signing is not the same twice; but the id of the transaction and whom it pays do not depend on
+    /// the signature. Where both were sent, one of them confirms, and that is the payout.
+    fn sign_again(
+        &self,
+        id: PayoutId,
+        lost: &str,
+        unsigned_why: &mut Option<String>,
+    ) -> Result<Option<Vec<u8>>, PoolError> {
+        let is_given_up = self.state.read().keys_given_up().last().is_some_and(|given_up| id <= given_up.payouts_to);
+        if is_given_up {
+            *unsigned_why = Some(format!("{lost}, and the key that could sign it again is given up"));
+            return Ok(None);
+        }
+        tracing::warn!(payout = %id, "{lost}: it is signed again");
+        if !self.sign(id, unsigned_why)? {
+            return Ok(None);
+        }
+        // A store that keeps no bytes must not be asked for ever.
+        self.signed_bytes(id)?.map(Some).map_err(PoolError::Inconsistent)
     }
 
     fn submit_again(&self, id: &BlockId) -> Result<(), PoolError> {

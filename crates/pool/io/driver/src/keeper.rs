@@ -231,6 +231,14 @@ impl Keeper {
         }
     }
 
+    /// Writes a row that the log names and that was lost.
+    pub(crate) fn put_back(&self, row: Row) -> Result<(), PoolError> {
+        let mut writing = self.writing.lock();
+        self.write_unwritten(&mut writing)?;
+        writing.unwritten = Some(Batch { expected: writing.written, rows: vec![row], ..Batch::default() });
+        self.write_unwritten(&mut writing)
+    }
+
     /// Writes what the disk had no room for.
     pub(crate) fn catch_up_disk(&self) -> Result<(), PoolError> {
         self.write_unwritten(&mut self.writing.lock())

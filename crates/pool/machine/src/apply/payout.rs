@@ -165,10 +165,18 @@ impl State {
         Ok(plan.total()?)
     }
 
+    /// The first time, or once more because the stored bytes were lost: another signature under the same transaction changes neither its
+    /// id nor what it pays (SPEC 8.5.8).
     fn signed(&mut self, step: &mut Step<'_>, id: PayoutId, digest: [u8; 32]) -> Result<(), Fault> {
         let payout = self.payouts.get_mut(&id).ok_or(Fault::UnknownPayout(id))?;
-        if payout.state != PayoutState::Planned {
-            return Err(Fault::Payout { payout: id, reason: "it is signed already" });
+        let reason = match payout.state {
+            PayoutState::Planned => None,
+            PayoutState::Signed if payout.signed == Some(digest) => Some("it is signed already"),
+            PayoutState::Signed => None,
+            PayoutState::Final | PayoutState::Void => Some("it is not open"),
+        };
+        if let Some(reason) = reason {
+            return Err(Fault::Payout { payout: id, reason });
         }
         payout.state = PayoutState::Signed;
         payout.signed = Some(digest);

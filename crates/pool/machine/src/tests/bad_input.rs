@@ -168,6 +168,9 @@ fn a_payout_is_what_the_books_allow_to_the_atom() {
     assert!(matches!(refused(&mut world, &signed(PayoutId(9))), Fault::UnknownPayout(_)));
     world.append(signed(good.id));
     assert!(matches!(refused(&mut world, &signed(good.id)), Fault::Payout { .. }));
+    // The stored bytes were lost: the same transaction under another signature.
+    world.append(Event::Payout(PayoutEvent::Signed { payout: good.id, digest: [3; 32] }));
+    assert_eq!(world.state.payout(good.id).and_then(|payout| payout.signed), Some([3; 32]));
     no_proof_without_the_chain(&mut world, &good);
 }
 

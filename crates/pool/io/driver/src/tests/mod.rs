@@ -4,6 +4,7 @@ mod decisions;
 mod dying;
 pub(crate) mod fake_node;
 mod forfeit;
+mod lost_bytes;
 mod migrate;
 mod restart;
 mod restore;

@@ -67,6 +67,35 @@ impl PayoutSigner for FakeSigner {
     }
 }
 
+/// Signs differently each time, as keys of ML-DSA do.
+pub(crate) struct HedgedSigner(pub(crate) FakeSigner);
+
+static SIGNATURES: AtomicU32 = AtomicU32::new(1);
+
+impl PayoutSigner for HedgedSigner {
+    fn key_hash(&self) -> KeyHash {
+        self.0.key_hash()
+    }
+
+    fn commitment_key(&self) -> [u8; 32] {
+        self.0.commitment_key()
+    }
+
+    fn sign_transaction(
+        &self,
+        genesis: &BlockId,
+        transaction: Transaction,
+        spent: &[TxOut],
+    ) -> Result<Transaction, SignerError> {
+        let mut signed = self.0.sign_transaction(genesis, transaction, spent)?;
+        let count = SIGNATURES.fetch_add(1, Ordering::SeqCst).to_le_bytes();
+        for witness in &mut signed.witnesses {
+            witness.signature[..4].copy_from_slice(&count);
+        }
+        Ok(signed)
+    }
+}
+
 /// Counts effects, and dies at one of them: before it, or after it but before anyone hears of it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Death {
@@ -117,6 +146,7 @@ pub(crate) struct World {
     pub(crate) node: Arc<FakeNode>,
     pub(crate) config: PoolConfig,
     pub(crate) key: KeyHash,
+    pub(crate) is_hedged: bool,
     /// The pool died and was started again.
     pub(crate) revived: bool,
     pub(crate) clock: Arc<Hands>,
@@ -167,7 +197,7 @@ impl World {
         change(&mut config);
         let clock = Arc::new(Hands { clock: SystemClock::start(), forward_ms: AtomicU64::new(0) });
         let (node, key) = (FakeNode::new(), POOL_KEY);
-        let mut world = Self { folder, node, config, key, revived: false, clock, keeper: None };
+        let mut world = Self { folder, node, config, key, is_hedged: false, revived: false, clock, keeper: None };
         world.open(death);
         world
     }
@@ -196,7 +226,11 @@ impl World {
         let disk = Arc::new(DyingDisk { disk: RealDisk, death: death.clone() });
         let store: Box<dyn BookStore> = Box::new(DyingStore { store, death: death.clone() });
         let submitter = Submitter::inline(Arc::clone(&node));
-        let signer = Arc::new(FakeSigner(self.key));
+        let signer = FakeSigner(self.key);
+        let signer: Arc<dyn PayoutSigner> = match self.is_hedged {
+            true => Arc::new(HedgedSigner(signer)),
+            false => Arc::new(signer),
+        };
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         let surroundings = Surroundings { node, signer, store, disk, clock, rules: Rules::MACHINE };
         let keeper = Keeper::open_with(self.config.clone(), surroundings, submitter)?;
