@@ -1,10 +1,13 @@
 //! What older books held begins a log.
 
 use bq_ledger::LedgerAccount;
-use bq_primitives::{AccountId, BlockId, Height, Network, OutPoint, TxId};
+use bq_primitives::{AccountId, Algorithm, BlockId, Height, Network, OutPoint, TxId};
 
 use super::world::{MATURITY, POOL, World, atoms, miner, terms};
-use crate::{Event, Import, LogHead, NewAccount, Opened, Origin, PayoutId, PoolCoin, State, plan_payout};
+use crate::{
+    BlockState, Candidate, ChainBase, ChainEvent, ChainWay, Event, Import, LogHead, NewAccount, Opened, Origin,
+    PayoutId, PoolBlock, PoolCoin, Received, Spent, State, Tip, Winning, plan_payout,
+};
 
 /// One matured coin, owed to a miner and to the pool's own key, which older software let in as an account.
 fn import() -> Import {
@@ -58,4 +61,46 @@ fn the_pools_own_key_keeps_its_balance_and_is_never_paid() {
     let crate::PayoutKind::Miners(plan) = &planned.kind else { panic!("{planned:?}") };
     assert_eq!(plan.payees.iter().map(|payee| payee.account).collect::<Vec<_>>(), [AccountId(4)]);
     assert_eq!(planned.id, PayoutId(13));
+}
+
+/// A block of height 3 that matured, whose coin paid miners by a payout that is known no more.
+fn spent_long_ago() -> PoolBlock {
+    let candidate = Candidate {
+        id: BlockId([5; 32]),
+        height: Height(3),
+        algorithm: Algorithm::Sha256d,
+        coinbase: TxId([6; 32]),
+        outputs: vec![(0, atoms(900))],
+        winning: Winning::NoShares,
+        time: 0,
+    };
+    PoolBlock { state: BlockState::Matured, ..PoolBlock::new(candidate) }
+}
+
+#[test]
+fn a_block_whose_coin_was_spent_long_ago_leaves_and_comes_back() {
+    let shares = World::new().shares;
+    let tip = |id: u8, height| Tip { id: BlockId([id; 32]), height: Height(height) };
+    let block = spent_long_ago().candidate;
+    let mut state = State::default();
+    let imported = Import { blocks: vec![spent_long_ago()], ..import() };
+    let outpoint = OutPoint { txid: TxId([1; 32]), index: 0 };
+    let received = Received { outpoint, amount: atoms(500), height: Height(1), coinbase: true };
+    let base = ChainBase { tip: tip(20, 20), joined: vec![block.id], received: vec![received], spent: vec![] };
+    let spent = Spent { by: TxId([7; 32]), height: Height(10), explained: false };
+    let spent = vec![(OutPoint { txid: block.coinbase, index: 0 }, spent)];
+    let away = ChainWay { fork: tip(2, 2), tip: tip(21, 21), joined: vec![], received: vec![], spent: vec![] };
+    let back = ChainWay { fork: tip(2, 2), tip: tip(22, 22), joined: vec![block.id], received: vec![], spent };
+    let mut tell = |event: Event| {
+        state.apply(&event, &shares).expect("it goes on");
+        state.check().expect("sound");
+        let books = state.books();
+        assert_eq!(books.imbalance(), 0);
+        [LedgerAccount::OrphanLoss, LedgerAccount::Suspense, LedgerAccount::Missing]
+            .map(|account| books.balance(account))
+    };
+    tell(Event::Imported(Box::new(imported)));
+    assert_eq!(tell(Event::Chain(ChainEvent::Base(base))), [0, 0, 0]);
+    assert_eq!(tell(Event::Chain(ChainEvent::Way(away))), [900, 900, 0], "lost, and owed to whom nobody knows");
+    assert_eq!(tell(Event::Chain(ChainEvent::Way(back))), [0, 900, 900], "spent by what nobody knows");
 }
