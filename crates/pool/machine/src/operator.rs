@@ -44,6 +44,26 @@ pub struct Reason {
     pub why: String,
 }
 
+impl Reason {
+    /// Bytes of [`Reason::who`] at most. Both stay in the log for ever and nothing depends on them, so no setting reaches these.
+    pub const WHO_BYTES_MAX: usize = 100;
+    /// Bytes of [`Reason::why`] at most.
+    pub const WHY_BYTES_MAX: usize = 1000;
+
+    /// What is wrong with it: the field, and why.
+    #[must_use]
+    pub fn fault(&self) -> Option<(&'static str, String)> {
+        let long =
+            |text: &str, max: usize| (text.len() > max).then(|| format!("{} bytes are more than {max}", text.len()));
+        match (long(&self.why, Self::WHY_BYTES_MAX), long(&self.who, Self::WHO_BYTES_MAX)) {
+            _ if self.why.trim().is_empty() => Some(("reason", "must not be empty".to_owned())),
+            (Some(reason), _) => Some(("reason", reason)),
+            (None, Some(reason)) => Some(("who", reason)),
+            (None, None) => None,
+        }
+    }
+}
+
 /// Why a decision was not carried out; nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecisionError {

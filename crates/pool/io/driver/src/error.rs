@@ -37,6 +37,14 @@ pub enum PoolError {
         /// The signer's.
         file: KeyHash,
     },
+    /// The log belongs to a chain with another coinbase maturity.
+    #[error("the books belong to a chain whose rewards mature after {log} blocks, the node's mature after {node}")]
+    WrongMaturity {
+        /// The log's.
+        log: u32,
+        /// The node's.
+        node: u32,
+    },
     /// The books.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -99,6 +107,7 @@ impl PoolError {
             Self::Config { .. }
             | Self::WrongNetwork { .. }
             | Self::WrongKey { .. }
+            | Self::WrongMaturity { .. }
             | Self::Log { .. }
             | Self::Fault(_)
             | Self::OpenShares(_)

@@ -91,6 +91,10 @@ impl Keeper {
         let known = self.state.read().opened().copied();
         match known {
             None => self.tell(&Event::Opened(*opened), Vec::new()).map(|_| ()),
+            // Rewards would be booked as spendable before or after the node lets them be spent.
+            Some(known) if known.maturity != opened.maturity => {
+                Err(PoolError::WrongMaturity { log: known.maturity, node: opened.maturity })
+            }
             Some(known) if known.key == opened.key => Ok(()),
             Some(_) if self.config.accept_new_key => Ok(()),
             Some(known) => Err(PoolError::WrongKey { log: known.key, file: opened.key }),

@@ -15,8 +15,8 @@ impl Keeper {
     /// # Errors
     /// [`Refusal`]; nothing was changed.
     pub(crate) fn decide(&self, decision: &Decision, reason: &Reason, dry_run: bool) -> Result<String, Refusal> {
-        if reason.why.trim().is_empty() {
-            return Err(unfit("reason", "must not be empty"));
+        if let Some((field, reason)) = reason.fault() {
+            return Err(unfit(field, reason));
         }
         match decision {
             Decision::Withdraw { amount, .. } | Decision::WriteOff(amount) | Decision::ReleaseSuspense(amount)

@@ -23,8 +23,8 @@ impl StoppedPool {
     /// # Errors
     /// [`StoppedError`]; nothing was changed. Refused is, among others, what events behind the newest checkpoint were paid by.
     pub fn forfeit(&self, segment: &str, reason: &Reason, dry_run: bool) -> Result<String, StoppedError> {
-        if reason.why.trim().is_empty() {
-            return Err(StoppedError::Value { field: "reason", reason: "must not be empty".to_owned() });
+        if let Some((field, reason)) = reason.fault() {
+            return Err(StoppedError::Value { field, reason });
         }
         let store = self.books()?;
         // All of it happens in memory first: what cannot be done to the end is not begun.

@@ -210,3 +210,15 @@ fn the_pool_itself_is_no_miner_and_a_login_makes_no_account() {
     let seen = bq_views::PoolViews::miner(pool.as_ref(), &address(3).to_string()).expect("readable");
     assert_eq!(seen.map(|miner| miner.workers.len()), Some(1));
 }
+
+#[test]
+fn a_reason_that_would_stay_for_ever_is_bounded() {
+    let world = World::new();
+    let told = |who: usize, why: usize| {
+        let reason = Reason { who: "w".repeat(who), why: "y".repeat(why) };
+        world.keeper().decide(&Decision::Pause, &reason, true).map_err(|error| error.to_string())
+    };
+    assert!(told(100, 1000).is_ok());
+    assert_eq!(told(101, 1000), Err("who: 101 bytes are more than 100".to_owned()));
+    assert_eq!(told(100, 1001), Err("reason: 1001 bytes are more than 1000".to_owned()));
+}
