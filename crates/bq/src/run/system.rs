@@ -153,7 +153,12 @@ pub(crate) fn ports(stratum: &StratumHandle) -> impl Iterator<Item = (Algorithm,
 /// Opens everything that lives on disk.
 fn open_books(config: &Config, pow: Arc<PowVerifier>) -> anyhow::Result<(Arc<Node>, Arc<Pool>, String)> {
     let wallet = keys::pool_wallet(config)?;
-    let miner_address = keys::miner_address(config)?.to_string();
+    let miner_address = keys::miner_address(config)?;
+    if miner_address.key_hash == wallet.key_hash() {
+        let reason = "is the pool's own: what its miner earns would be owed to itself; name another one, or none";
+        return Err(UsageError(format!("miner.address: {miner_address} {reason}")).into());
+    }
+    let miner_address = miner_address.to_string();
     let node_config = NodeConfig {
         params: Arc::new(config.params.clone()),
         data_dir: config.data_dir.clone(),
