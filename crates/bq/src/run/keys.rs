@@ -135,7 +135,7 @@ mod tests {
             let aside = path.join("aside");
             fs::rename(path.join(gone), &aside).expect("there");
             let before = names(path);
-            let refused = pool_wallet(&config(path, false)).err().expect("refused").to_string();
+            let refused = pool_wallet(&config(path, false)).expect_err("refused").to_string();
             assert!(
                 refused.contains(what) && refused.contains("is missing") && refused.contains("restore it"),
                 "{refused}"

@@ -179,13 +179,16 @@ fn shares_that_are_newer_than_the_backup_stay_and_pay_the_blocks_since() {
     assert!(world.paid(3) > 0);
 }
 
+/// What happens to a share log.
+type Spoil<'a> = &'a dyn Fn(&Path);
+
 #[test]
 fn shares_that_do_not_fit_the_backup_give_way_to_its_own() {
     let newest = |folder: &Path| {
         let entries = fs::read_dir(folder).expect("there").map(|entry| entry.expect("readable").path());
         entries.filter(|path| path.extension().is_some_and(|end| end == "seg")).max().expect("a segment")
     };
-    let spoil: [(&str, &dyn Fn(&Path)); 3] = [
+    let spoil: [(&str, Spoil<'_>); 3] = [
         ("is damaged at byte", &|folder| {
             let path = folder.join("shares-00000000000000000001.seg");
             let mut bytes = fs::read(&path).expect("there");
