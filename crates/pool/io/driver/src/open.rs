@@ -160,6 +160,9 @@ fn read_books(
 ) -> Result<ReadBooks, PoolError> {
     let (mut state, first) = start_state(store)?;
     let checkpoint = state.head();
+    if let Some(oldest) = store.oldest_checkpoint()? {
+        verify_chain(store, oldest.head, checkpoint)?;
+    }
     let mut retention = Retention::default();
     if checkpoint != LogHead::default() {
         retention.note_checkpoint(state.windows_from(place.front_end), false);
@@ -195,6 +198,33 @@ pub(crate) fn start_state(store: &dyn BookStore) -> Result<(State, LogNumber), P
         return Err(PoolError::Log { number: start.number, fault: Fault::Event(EventError::NotCanonical) });
     }
     Ok((state, start.number.next()))
+}
+
+/// Follows the hashes of the events between two checkpoints, which no start applies again: one that was edited or is gone is named. Those
+/// before are an audit's work.
+fn verify_chain(store: &dyn BookStore, from: LogHead, to: LogHead) -> Result<(), PoolError> {
+    let mut head = from;
+    while head.number < to.number {
+        let events = store.read(head.number.next(), EVENTS_READ)?;
+        for stored in events.iter().filter(|stored| stored.head.number <= to.number) {
+            let next = head.after(&stored.bytes);
+            if next != stored.head {
+                let reason = "it, or one before it, was changed or is gone".to_owned();
+                return Err(PoolError::Log { number: next.number, fault: Fault::Invariant(next.number, reason) });
+            }
+            head = next;
+        }
+        if events.is_empty() {
+            break;
+        }
+    }
+    match head == to {
+        true => Ok(()),
+        false => {
+            let reason = "the checkpoint there belongs to no event of the log".to_owned();
+            Err(PoolError::Log { number: to.number, fault: Fault::Invariant(to.number, reason) })
+        }
+    }
 }
 
 /// What a replay needs beside events.

@@ -135,6 +135,10 @@ impl BookStore for DyingStore {
         self.store.checkpoint()
     }
 
+    fn oldest_checkpoint(&self) -> Result<Option<Checkpoint>, StoreError> {
+        self.store.oldest_checkpoint()
+    }
+
     fn row(&self, kind: RowKind, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         self.store.row(kind, key)
     }

@@ -216,3 +216,28 @@ fn a_panic_of_a_thread_is_shown_for_a_while() {
         assert_eq!(world.names().contains(&"pool_thread_restarted"), is_named);
     }
 }
+
+#[test]
+fn an_event_that_was_changed_between_two_checkpoints_is_named_at_start() {
+    const FREE: &str = "DROP TRIGGER events_keep_their_content;";
+    for change in
+        ["UPDATE events SET bytes = x'0100' WHERE number = 6", "UPDATE events SET hash = zeroblob(32) WHERE number = 6"]
+    {
+        let mut world = World::new();
+        for _ in 0..2 {
+            world.keeper().checkpoint(true).expect("room");
+            for miner in 1..=3 {
+                world.mine_share(miner, 500);
+                world.settle();
+            }
+        }
+        world.keeper().checkpoint(true).expect("room");
+        world.close();
+        let books = rusqlite::Connection::open(world.folder.path().join("books.sqlite")).expect("opens");
+        let sql = change.replace('6', "(SELECT max(number) - 3 FROM events)");
+        books.execute_batch(&format!("{FREE} {sql}")).expect("runs");
+        drop(books);
+        let refused = world.try_open(&Death::default()).expect_err("changed").to_string();
+        assert!(refused.contains("was changed or is gone"), "{refused}");
+    }
+}
