@@ -86,6 +86,15 @@ impl Event {
         }
     }
 
+    /// Whether a state is as it was when it refuses this event; after a fault in any other it must be read anew.
+    #[must_use]
+    pub const fn is_refused_whole(&self) -> bool {
+        match self {
+            Self::Operator(_) | Self::Payout(_) | Self::Account(_) | Self::Terms(_) | Self::Candidate(_) => true,
+            Self::Opened(_) | Self::Imported(_) | Self::Frame(_) | Self::Chain(_) | Self::Checkpoint { .. } => false,
+        }
+    }
+
     /// Its name in logs, the database and the API.
     #[must_use]
     pub const fn name(&self) -> &'static str {

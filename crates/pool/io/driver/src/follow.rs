@@ -145,7 +145,7 @@ impl Keeper {
 
     /// What the blocks say of the log whose rewards lie there still: it may be a new one in the place of one that was lost. Those
     /// that name an event of this log are its own.
-    fn read_unspent_commitments(&self) -> Result<(), PoolError> {
+    pub(crate) fn read_unspent_commitments(&self) -> Result<(), PoolError> {
         let coins = self.node.coins_of(&self.books_key())?;
         let heights: BTreeSet<Height> = coins.iter().filter(|coin| coin.is_coinbase).map(|coin| coin.height).collect();
         for height in heights {

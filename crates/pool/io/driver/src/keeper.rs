@@ -14,6 +14,7 @@ use crate::{
     Clock, PayoutSigner, PoolConfig, PoolError, Rules,
     intake::Intake,
     metrics::PoolMetrics,
+    open::{Replay, replay, start_state},
     retention::Retention,
     rows::rows_of,
     source::OwnShares,
@@ -71,6 +72,8 @@ struct Writing {
     /// What the state has and the disk has not yet: nothing else is told before it is written.
     unwritten: Option<Batch>,
     written: LogHead,
+    /// A fault may have left an event half applied: the state is read anew before anything else is told.
+    is_torn: bool,
     checkpoints: Checkpoints,
 }
 
@@ -129,7 +132,7 @@ impl Keeper {
         let (per_account_max, all_max) = (config.workers_per_account_max, config.workers_max);
         let stats = Stats::new(WorkerLimits { per_account_max, all_max });
         let checkpoints = Checkpoints { regular: checkpoint, newest: checkpoint, ..Checkpoints::default() };
-        let writing = Writing { unwritten: None, written: state.head(), checkpoints };
+        let writing = Writing { unwritten: None, written: state.head(), is_torn: false, checkpoints };
         let outside = OutsideView {
             in_step: false,
             out_of_step_since: Some(clock.running()),
@@ -200,6 +203,7 @@ impl Keeper {
     pub(crate) fn tell_all(&self, events: &[Event], rows: Vec<Row>) -> Result<Vec<Applied>, PoolError> {
         let mut writing = self.writing.lock();
         self.write_unwritten(&mut writing)?;
+        self.mend(&mut writing)?;
         let mut batch = Batch { expected: writing.written, rows, ..Batch::default() };
         let mut all = Vec::with_capacity(events.len());
         let mut fault = None;
@@ -214,6 +218,7 @@ impl Keeper {
                         all.push(applied);
                     }
                     Err(error) => {
+                        writing.is_torn = !event.is_refused_whole();
                         fault = Some(error);
                         break;
                     }
@@ -226,9 +231,24 @@ impl Keeper {
             self.write_unwritten(&mut writing)?;
         }
         match fault {
-            Some(fault) => Err(fault.into()),
+            Some(fault) => {
+                self.mend(&mut writing)?;
+                Err(fault.into())
+            }
             None => Ok(all),
         }
+    }
+
+    /// Reads the state anew after a fault: what is written, and no half of an event.
+    fn mend(&self, writing: &mut Writing) -> Result<(), PoolError> {
+        if writing.is_torn {
+            let (mut state, first) = start_state(self.store.as_ref())?;
+            let replaying = Replay { shares: &self.shares, front_end: self.config.front_end, rules: self.rules };
+            replay(self.store.as_ref(), &mut state, first, &replaying)?;
+            *self.state.write() = state;
+            writing.is_torn = false;
+        }
+        Ok(())
     }
 
     /// Writes a row that the log names and that was lost.

@@ -171,6 +171,11 @@ fn read_books(
     let told = shares_told(store, &state, first, place.front_end)?;
     let options = LogOptions { segment_shares_max: config.segment_shares, ..log_options() };
     let log = open_shares(place, disk, told, options)?;
+    if checkpoint == LogHead::default() && store.read(first, 1)?.is_empty() && log.next() > ShareSequence::FIRST {
+        let reason = "the share log holds shares and the books are missing or empty: put a copy back (bq pool restore); \
+                      to begin anew, move the share log away";
+        return Err(PoolError::Inconsistent(reason.to_owned()));
+    }
     verify_shares(store, &log, place.front_end, config.verify_shares)?;
     let shares = OwnShares(Arc::new(log));
     let untold = replay(store, &mut state, first, &Replay { shares: &shares, front_end: place.front_end, rules })?;

@@ -48,6 +48,16 @@ impl Keeper {
         Ok(sentence)
     }
 
+    /// A log that lost its end does not know whom the pool owes: nothing of what it takes for its own leaves it.
+    fn knows_what_is_owed(&self) -> Result<(), Refusal> {
+        let is_recovering = self.state.read().recovery().is_some_and(|recovery| recovery.open);
+        if is_recovering || self.outside.lock().commitment != CommitmentCheck::Fine {
+            let reason = "the log lost its end: what the pool owes is not known before it is restored or recovered";
+            return Err(Refusal::State(reason.to_owned()));
+        }
+        Ok(())
+    }
+
     fn event_of(&self, decision: &Decision, reason: &Reason) -> Result<Event, Refusal> {
         let act = match decision {
             Decision::Withdraw { amount, to } => {
@@ -57,6 +67,7 @@ impl Keeper {
                 if to.key_hash == self.key_hash() {
                     return Err(unfit("address", "is the pool's own"));
                 }
+                self.knows_what_is_owed()?;
                 let planned = plan_withdrawal(&self.state.read(), to.key_hash, *amount, self.now_ms())?;
                 return Ok(Event::Payout(PayoutEvent::Planned(planned)));
             }

@@ -125,6 +125,7 @@ impl Keeper {
                 self.check_commitment(&block)?;
             }
         }
+        self.read_unspent_commitments()?;
         self.outside.lock().commitments_read = true;
         Ok(())
     }

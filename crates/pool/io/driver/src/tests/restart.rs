@@ -1,14 +1,20 @@
 //! Books and shares that do not fit, and starts that must go on where they ended.
 
-use std::fs;
+use std::{
+    fs,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
-use bq_pool_machine::PayoutState;
+use bq_pool_machine::{Applied, Event, Fault, PayoutState, Shares, State};
+use bq_primitives::{Address, Amount};
 
 use super::{
+    NETWORK,
     fake_node::MATURITY,
+    restore::stopped,
     world::{Death, World, key},
 };
-use crate::PoolError;
+use crate::{Decision, PoolError, Reason, Refusal, Rules};
 
 fn lived() -> World {
     let world = World::new();
@@ -240,4 +246,65 @@ fn an_event_that_was_changed_between_two_checkpoints_is_named_at_start() {
         let refused = world.try_open(&Death::default()).expect_err("changed").to_string();
         assert!(refused.contains("was changed or is gone"), "{refused}");
     }
+}
+
+#[test]
+fn shares_without_books_do_not_begin_a_new_pool() {
+    let mut world = lived();
+    world.find_block(1, 500);
+    world.settle();
+    world.close();
+    for entry in fs::read_dir(world.folder.path()).expect("there").map(|entry| entry.expect("an entry")) {
+        if entry.file_name().to_string_lossy().starts_with("books.sqlite") {
+            fs::remove_file(entry.path()).expect("removed");
+        }
+    }
+    let refused = world.try_open(&Death::default()).expect_err("the books are gone").to_string();
+    assert!(refused.contains("bq pool restore"), "{refused}");
+    fs::remove_dir_all(world.folder.path().join("share-log")).expect("removed");
+    for _ in 0..2 {
+        world.try_open(&Death::default()).expect("a new pool");
+        world.settle();
+        assert!(world.names().contains(&"log_behind_chain"), "{:?}", world.names());
+        let to = Address { network: NETWORK, key_hash: key(9) };
+        let withdraw = Decision::Withdraw { amount: Amount::from_atoms(1000).expect("small"), to };
+        let reason = Reason { who: "ops".to_owned(), why: "a test".to_owned() };
+        let refused = world.keeper().decide(&withdraw, &reason, false);
+        assert!(matches!(refused, Err(Refusal::State(_))), "{refused:?}");
+        world.close();
+    }
+}
+
+/// Faults once after a chain event was applied, as a read that fails in its middle does.
+fn faults_once(state: &mut State, event: &Event, shares: &dyn Shares) -> Result<Applied, Fault> {
+    static HAS_FAULTED: AtomicBool = AtomicBool::new(false);
+    let applied = state.apply(event, shares)?;
+    match event {
+        Event::Chain(_) if !applied.blocks.is_empty() && !HAS_FAULTED.swap(true, Ordering::Relaxed) => {
+            Err(Fault::NotOpened)
+        }
+        _ => Ok(applied),
+    }
+}
+
+#[test]
+fn a_fault_leaves_no_half_of_an_event() {
+    let mut world = World::new();
+    world.close();
+    world.rules = Rules { apply: faults_once, ..Rules::MACHINE };
+    world.try_open(&Death::default()).expect("opens");
+    world.find_block(1, 500);
+    let before = world.keeper().state.read().clone();
+    assert!(world.try_settle().is_err(), "it faults");
+    let torn = world.keeper().state.read().blocks().filter(|block| block.is_on_chain()).count();
+    assert_eq!((torn, before.blocks().filter(|block| block.is_on_chain()).count()), (0, 0));
+    world.settle();
+    world.node.mine_many(MATURITY + 4);
+    world.settle();
+    world.node.mine_many(4);
+    world.settle();
+    world.check_books(&[1]);
+    world.close();
+    let audit = stopped(&world).audit().expect("readable");
+    assert!(audit.faults.is_empty(), "{:?}", audit.faults);
 }

@@ -118,7 +118,7 @@ fn a_block_of_books_that_had_not_heard_of_the_chain_yet_is_theirs() {
     assert!(world.paid(1) > 0);
 }
 
-fn stopped(world: &World) -> StoppedPool {
+pub(super) fn stopped(world: &World) -> StoppedPool {
     let (data_dir, genesis) = (world.folder.path().to_owned(), world.node.genesis_id());
     StoppedPool { data_dir, network: NETWORK, genesis, front_end: FrontEndId(0) }
 }

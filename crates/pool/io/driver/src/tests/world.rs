@@ -147,6 +147,7 @@ pub(crate) struct World {
     pub(crate) config: PoolConfig,
     pub(crate) key: KeyHash,
     pub(crate) is_hedged: bool,
+    pub(crate) rules: Rules,
     /// The pool died and was started again.
     pub(crate) revived: bool,
     pub(crate) clock: Arc<Hands>,
@@ -197,7 +198,17 @@ impl World {
         change(&mut config);
         let clock = Arc::new(Hands { clock: SystemClock::start(), forward_ms: AtomicU64::new(0) });
         let (node, key) = (FakeNode::new(), POOL_KEY);
-        let mut world = Self { folder, node, config, key, is_hedged: false, revived: false, clock, keeper: None };
+        let mut world = Self {
+            folder,
+            node,
+            config,
+            key,
+            is_hedged: false,
+            rules: Rules::MACHINE,
+            revived: false,
+            clock,
+            keeper: None,
+        };
         world.open(death);
         world
     }
@@ -232,7 +243,7 @@ impl World {
             false => Arc::new(signer),
         };
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
-        let surroundings = Surroundings { node, signer, store, disk, clock, rules: Rules::MACHINE };
+        let surroundings = Surroundings { node, signer, store, disk, clock, rules: self.rules };
         let keeper = Keeper::open_with(self.config.clone(), surroundings, submitter)?;
         self.keeper = Some(keeper);
         Ok(())
