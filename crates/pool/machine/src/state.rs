@@ -32,6 +32,8 @@ pub struct State {
     pub(crate) keys_given_up: Vec<KeyGivenUp>,
     /// Gifts that an open payout spends and that left the chain, and the height of the tip when they did.
     pub(crate) lost_gifts: BTreeMap<OutPoint, Height>,
+    /// What accounts got by payouts that came back after they had been paid otherwise; it is among the missing coins.
+    pub(crate) overpaid: BTreeMap<AccountId, u64>,
 }
 
 /// Layout of a state in bytes: the first of them. A checkpoint of another layout is not compared, for it cannot be made again.

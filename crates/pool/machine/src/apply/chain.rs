@@ -26,6 +26,7 @@ impl State {
         let old = self.tip.ok_or(Fault::WayStart { got: way.fork.id, expected: None })?;
         self.check_way(old, way)?;
         self.take_back(step, way.fork.height)?;
+        self.revive(step, &way.spent)?;
         for height in (way.fork.height.0.saturating_add(1)..=way.tip.height.0).map(Height) {
             self.mature_blocks(step, height)?;
             for received in way.received.iter().filter(|received| received.height == height) {
@@ -106,6 +107,7 @@ impl State {
             .map(|received| (received.outpoint, received))
             .collect();
         self.take_back_differences(step, &joined, &spent, &unspent)?;
+        self.revive(step, &base.spent)?;
         // A gift that was the coin of a block which the log did not know is that of one that it knows now.
         let strangers = self.coins_where(|coin| matches!(coin.origin, Origin::Stranger { .. }) && coin.spent.is_none());
         for outpoint in strangers.into_iter().filter(|outpoint| self.makes(&base.joined, outpoint)).collect::<Vec<_>>()

@@ -1,10 +1,12 @@
 //! Payouts that never confirm (SPEC 8.5): what proves it, what is booked then, and which coins a fence has to spend first.
 
+use std::collections::BTreeSet;
+
 use bq_ledger::{Cause, LedgerAccount, Transfer};
-use bq_primitives::{Amount, Height, OutPoint};
+use bq_primitives::{Amount, Height, OutPoint, TxId};
 
 use super::{Step, payout::set_aside};
-use crate::{Fault, Payout, PayoutId, PayoutInput, PayoutState, PoolCoin, State, VoidProof};
+use crate::{Fault, Origin, Payout, PayoutId, PayoutInput, PayoutState, PoolCoin, Spent, State, VoidProof};
 
 impl State {
     /// T32: T30 backwards, less the coins that are gone.
@@ -36,6 +38,7 @@ impl State {
             let (debit, credit) = (self.returned_to(id), LedgerAccount::ChainInFlight);
             lines.push(Transfer { cause, debit, credit, amount: free });
         }
+        lines.extend(self.settle_overpaid(&lines, cause)?);
         step.book(self, lines)?;
         let is_given_up = self.is_given_up(id);
         for input in &inputs {
@@ -48,6 +51,81 @@ impl State {
                 coin.payout = next;
             }
         }
+        Ok(())
+    }
+
+    /// Of what becomes payable again, an account that got it by a payout that came back gets nothing: it makes good for the coins
+    /// that were missing for that, or for whoever bore them.
+    fn settle_overpaid(&mut self, lines: &[Transfer], cause: Cause) -> Result<Vec<Transfer>, Fault> {
+        let mut settled = Vec::new();
+        let mut bearers = Vec::new();
+        for account in [LedgerAccount::Missing, LedgerAccount::WriteOff] {
+            bearers.push((account, Amount::from_atoms(self.books.balance(account))?));
+        }
+        bearers.push((LedgerAccount::GiftIncome, Amount::MAX));
+        for line in lines {
+            let LedgerAccount::MinerPayable(account) = line.credit else { continue };
+            let Some(beyond) = self.overpaid.get_mut(&account) else { continue };
+            let mut left = line.amount.min(Amount::from_atoms(*beyond)?);
+            *beyond = beyond.saturating_sub(left.atoms());
+            for (credit, able) in &mut bearers {
+                let amount = left.min(*able);
+                left = left.checked_sub(amount)?;
+                *able = able.checked_sub(amount)?;
+                settled.push(Transfer { cause, debit: line.credit, credit: *credit, amount });
+            }
+        }
+        self.overpaid.retain(|_, beyond| *beyond > 0);
+        settled.retain(|line| line.amount > Amount::ZERO);
+        Ok(settled)
+    }
+
+    /// Payouts that were proved void and are on the chain all the same: a branch came back that had been left from deeper than
+    /// anything was thought to be. They are open again before their coins arrive and are spent.
+    pub(super) fn revive(&mut self, step: &mut Step<'_>, spent: &[(OutPoint, Spent)]) -> Result<(), Fault> {
+        let by: BTreeSet<TxId> = spent.iter().map(|(_, spent)| spent.by).collect();
+        let is_back = |payout: &&Payout| payout.state == PayoutState::Void && by.contains(&payout.planned.txid);
+        let back: Vec<Payout> = self.payouts.values().filter(is_back).cloned().collect();
+        back.into_iter().try_for_each(|payout| self.reopen(step, payout))
+    }
+
+    /// T35: T30 once more. What its payees are not owed any more, because they were paid otherwise meanwhile, is missing.
+    fn reopen(&mut self, step: &mut Step<'_>, payout: Payout) -> Result<(), Fault> {
+        let id = payout.planned.id;
+        let cause = Cause::PayoutReturned { payout: id.0, generation: payout.returned };
+        let mut lines = Vec::new();
+        for line in set_aside(&payout, cause) {
+            let owed = line.amount.min(Amount::from_atoms(self.books.balance(line.debit))?);
+            let beyond = line.amount.checked_sub(owed)?;
+            if let LedgerAccount::MinerPayable(account) = line.debit {
+                let sum = self.overpaid.entry(account).or_default();
+                *sum = sum.saturating_add(beyond.atoms());
+            }
+            lines.push(Transfer { amount: owed, ..line });
+            lines.push(Transfer { debit: LedgerAccount::Missing, amount: beyond, ..line });
+        }
+        self.overpaid.retain(|_, beyond| *beyond > 0);
+        for input in &payout.planned.inputs {
+            let Some(coin) = self.coins.get(&input.outpoint) else { continue };
+            let credit = match coin.origin {
+                Origin::Stranger { booked: false, .. } => Some(LedgerAccount::GiftIncome),
+                _ => self.books_as(coin).filter(|account| *account != LedgerAccount::ChainInFlight),
+            };
+            let debit = LedgerAccount::ChainInFlight;
+            lines.extend(credit.map(|credit| Transfer { cause, debit, credit, amount: coin.amount }));
+        }
+        lines.retain(|line| line.amount > Amount::ZERO);
+        step.book(self, lines)?;
+        for input in &payout.planned.inputs {
+            let Some(coin) = self.coins.get_mut(&input.outpoint) else { continue };
+            coin.payout = Some(id);
+            if let Origin::Stranger { booked, .. } = &mut coin.origin {
+                *booked = true;
+            }
+        }
+        let returned = payout.returned.saturating_add(1);
+        self.payouts.insert(id, Payout { state: PayoutState::Signed, voided: None, returned, ..payout });
+        step.applied.payouts.insert(id);
         Ok(())
     }
 

@@ -336,3 +336,57 @@ fn a_coin_of_an_unknown_block_is_a_gift_although_a_sibling_of_it_is_known() {
     assert_eq!(world.balance(LedgerAccount::GiftIncome), 0);
     assert!(world.payable(1) > 0);
 }
+
+/// Away from the branch of a payout for so long that it is void and paid anew, and back.
+#[test]
+fn a_payout_that_was_void_and_is_on_the_chain_after_all_is_a_payout_again() {
+    for (confirmations, paid_again, whole) in
+        [(1, false, false), (FINAL_DEPTH + 2, false, false), (1, true, false), (1, false, true)]
+    {
+        let mut world = World::new();
+        world.share(1, 1);
+        world.mine(true);
+        world.mine_strangers(MATURITY - 1);
+        world.settle();
+        world.mine_strangers(confirmations);
+        world.settle();
+        let (branch, payout) = (world.chain.tip, PayoutId(1));
+        let received = world.received_by(1);
+        assert!(received > 0);
+        let depth = world.chain.best().len() - 1;
+        world.reorg(depth, |_| false, false);
+        world.chain.mempool.clear();
+        for _ in 0..(2 * MATURITY) {
+            if paid_again {
+                world.share(2, 1);
+            }
+            world.mine(paid_again);
+        }
+        world.settle();
+        assert_eq!(world.payout_state(payout), PayoutState::Void);
+        if paid_again {
+            world.calm_down(); // coins of the other branch pay for it
+            assert_eq!(world.payable(1), 0);
+        }
+        world.chain.mempool.clear();
+        world.chain.tip = branch;
+        let longer = world.state.tip().expect("a tip").height.0 - world.chain.tip().height.0 + 1;
+        world.mine_strangers(longer);
+        if whole {
+            let (joined, known) = world.known();
+            let base = world.chain.base(POOL, &joined, &known);
+            world.append(Event::Chain(ChainEvent::Base(base)));
+        }
+        world.settle();
+        assert_eq!(world.payout_state(payout), PayoutState::Final, "{confirmations} {paid_again} {whole}");
+        assert_eq!(world.received_by(1), received, "the other branch paid, and is gone");
+        assert_eq!(world.balance(LedgerAccount::Missing), 0);
+        world.calm_down();
+        world.compare();
+        assert!(
+            world.state.payouts().all(|payout| !payout.is_open()),
+            "{:?}",
+            world.state.payouts().collect::<Vec<_>>()
+        );
+    }
+}
