@@ -3,9 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use bq_tests::{
-    BqOptions, BqProcess, Eras, Finished, LineClient, Miner, RpcClient, new_address, run_bq, sha256d, wait_for,
-};
+use bq_tests::{BqOptions, BqProcess, Eras, LineClient, Miner, RpcClient, new_address, run_bq, sha256d, wait_for};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -19,40 +17,10 @@ fn options() -> BqOptions {
     BqOptions { config, ..BqOptions::default() }
 }
 
-/// `bq pool ...` against a running pool.
-fn pool(bq: &BqProcess, arguments: &[&str]) -> Result<Finished> {
-    let rpc = bq.address("rpc")?.to_string();
-    let (data, config) = (file(&bq.folder().join("data")), file(&bq.folder().join("bq.toml")));
-    let place = ["--network", "regtest", "--config", &config, "--data-dir", &data];
-    run_bq([&["pool"], arguments, &["--rpc", &rpc], place.as_slice()].concat())
-}
-
-fn decided(bq: &BqProcess, arguments: &[&str]) -> Result<String> {
-    let done = pool(bq, &[arguments, &["--reason", "a test"]].concat())?;
-    ensure!(done.code == Some(0), "{arguments:?}: {done:?}");
-    Ok(done.stdout)
-}
-
 fn refused(bq: &BqProcess, arguments: &[&str], code: i32, said: &str) -> Result<()> {
-    let done = pool(bq, &[arguments, &["--reason", "a test"]].concat())?;
+    let done = bq.pool(&[arguments, &["--reason", "a test"]].concat())?;
     ensure!(done.code == Some(code) && done.stderr.contains(said), "{arguments:?}: {done:?}");
     Ok(())
-}
-
-/// Names of the conditions that the pool tells.
-fn conditions(bq: &BqProcess) -> Result<Vec<String>> {
-    let health = bq.get_json("/health")?;
-    let list = health["components"]["pool"]["conditions"].as_array().with_context(|| health.to_string())?;
-    Ok(list.iter().filter_map(|condition| condition["name"].as_str().map(str::to_owned)).collect())
-}
-
-fn holds(bq: &BqProcess, name: &str) -> Result<bool> {
-    Ok(conditions(bq)?.iter().any(|held| held == name))
-}
-
-fn total(bq: &BqProcess, address: &str) -> Result<u64> {
-    let coins = bq.rpc()?.call("getcoins", &json!([address]))?;
-    Ok(coins["total"]["atoms"].as_str().with_context(|| coins.to_string())?.parse()?)
 }
 
 fn mining(bq: &BqProcess, address: &str) -> Result<Miner> {
@@ -76,14 +44,14 @@ fn an_operator_stops_and_resumes_takes_and_explains() -> Result<()> {
     let withdraw = ["withdraw", &SOME.to_string(), operator.as_str()].map(str::to_owned);
     let withdraw: Vec<&str> = withdraw.iter().map(String::as_str).collect();
     wait_for("something earned", LIMIT, || {
-        let tried = pool(&bq, &[withdraw.as_slice(), &["--dry-run", "--reason", "a test"]].concat())?;
+        let tried = bq.pool(&[withdraw.as_slice(), &["--dry-run", "--reason", "a test"]].concat())?;
         Ok((tried.code == Some(0) && tried.stdout.starts_with("Would do")).then_some(()))
     })?;
     wrong_values_are_refused(&bq, &operator)?;
     strangers_are_refused(folder, &bq, &operator)?;
     pause_and_resume(&bq)?;
-    decided(&bq, &withdraw)?;
-    wait_for("the withdrawal", LIMIT, || Ok((total(&bq, &operator)? > SOME / 2).then_some(())))?;
+    bq.decide(&withdraw)?;
+    wait_for("the withdrawal", LIMIT, || Ok((bq.coins(&operator)? > SOME / 2).then_some(())))?;
     spent_outside(folder, &bq, &operator)?;
     let report = miner.stop();
     assert_eq!(report.breaches, Vec::<String>::new(), "{report:?}");
@@ -116,11 +84,11 @@ fn wrong_values_are_refused(bq: &BqProcess, operator: &str) -> Result<()> {
     refused(bq, &["release-suspense", "5"], 2, "amount")?;
     refused(bq, &["resume"], 1, "not paused")?;
     refused(bq, &["recover"], 1, "--forced")?;
-    let forced = decided(bq, &["recover", "--forced", "--dry-run"])?;
+    let forced = bq.decide(&["recover", "--forced", "--dry-run"])?;
     ensure!(forced.starts_with("Would do: the log is taken for an old copy"), "{forced}");
-    let nothing = pool(bq, &["pause", "--reason", " "])?;
+    let nothing = bq.pool(&["pause", "--reason", " "])?;
     ensure!(nothing.code == Some(2) && nothing.stderr.contains("reason"), "{nothing:?}");
-    ensure!(!holds(bq, "paused")?);
+    ensure!(!bq.holds("paused")?);
     Ok(())
 }
 
@@ -149,28 +117,28 @@ fn strangers_are_refused(folder: &Path, bq: &BqProcess, to: &str) -> Result<()> 
 }
 
 fn pause_and_resume(bq: &BqProcess) -> Result<()> {
-    ensure!(decided(bq, &["pause", "--dry-run"])?.starts_with("Would do"));
-    ensure!(!holds(bq, "paused")?);
-    decided(bq, &["pause"])?;
-    ensure!(holds(bq, "paused")?);
+    ensure!(bq.decide(&["pause", "--dry-run"])?.starts_with("Would do"));
+    ensure!(!bq.holds("paused")?);
+    bq.decide(&["pause"])?;
+    ensure!(bq.holds("paused")?);
     ensure!(bq.get("/metrics")?.body.contains("bq_condition{component=\"pool\",name=\"paused\"} 1"));
     let status = run_bq(["status", "--http", &bq.address("http")?.to_string()])?;
     ensure!(status.code == Some(0) && status.stdout.contains("pool: paused"), "{status:?}");
-    let status = pool(bq, &["status"])?;
+    let status = bq.pool(&["status"])?;
     ensure!(status.code == Some(0) && status.stdout.contains("paused: a test"), "{status:?}");
     let told = bq.rpc()?.call("getconditions", &json!([]))?;
     ensure!(told.to_string().contains("payouts are paused: a test"), "{told}");
     ensure!(bq.get("/health/ready")?.status == 200, "a pause is no reason to send miners away");
     refused(bq, &["pause"], 1, "paused already")?;
-    decided(bq, &["resume"])?;
-    ensure!(!holds(bq, "paused")?);
+    bq.decide(&["resume"])?;
+    ensure!(!bq.holds("paused")?);
     Ok(())
 }
 
 /// Coins of the pool's key are sent by somebody else: payouts stop until a person explains it.
 fn spent_outside(folder: &Path, bq: &BqProcess, to: &str) -> Result<()> {
     // Payouts of the pool itself must not race for the same coin.
-    decided(bq, &["pause"])?;
+    bq.decide(&["pause"])?;
     wait_for("no open payout", LIMIT, || {
         let status = bq.rpc()?.call("getpoolstatus", &json!([]))?;
         Ok(status["payouts"].as_array().is_some_and(Vec::is_empty).then_some(()))
@@ -210,16 +178,16 @@ fn spent_outside(folder: &Path, bq: &BqProcess, to: &str) -> Result<()> {
     })?;
     let answer: Value = serde_json::from_str(&sent.stdout)?;
     let txid = answer["txid"].as_str().with_context(|| format!("no txid in {answer}"))?.to_owned();
-    wait_for("missing coins to be told", LIMIT, || Ok(holds(bq, "coins_missing")?.then_some(())))?;
+    wait_for("missing coins to be told", LIMIT, || Ok(bq.holds("coins_missing")?.then_some(())))?;
     let health = bq.get_json("/health")?.to_string();
     ensure!(health.contains(&txid), "{health}");
-    decided(bq, &["resume"])?;
-    ensure!(holds(bq, "coins_missing")?, "resuming explains nothing");
+    bq.decide(&["resume"])?;
+    ensure!(bq.holds("coins_missing")?, "resuming explains nothing");
     wait_for("the transaction to be explained", LIMIT, || {
-        let tried = pool(bq, &["adopt", &txid, "--as", "withdrawal", "--reason", "it was me"])?;
+        let tried = bq.pool(&["adopt", &txid, "--as", "withdrawal", "--reason", "it was me"])?;
         Ok((tried.code == Some(0)).then_some(()))
     })?;
-    wait_for("payouts to go on", LIMIT, || Ok((!holds(bq, "coins_missing")?).then_some(())))?;
+    wait_for("payouts to go on", LIMIT, || Ok((!bq.holds("coins_missing")?).then_some(())))?;
     assert!(other.stop()?.success());
     Ok(())
 }
@@ -232,14 +200,14 @@ fn an_old_backup_pays_nobody_until_it_is_recovered() -> Result<()> {
     let home = folder.join("a");
     let bq = BqProcess::start(&home, &options())?;
     let miner = mining(&bq, &miner_address)?;
-    wait_for("a first payout", LIMIT, || Ok((total(&bq, &miner_address)? > 0).then_some(())))?;
+    wait_for("a first payout", LIMIT, || Ok((bq.coins(&miner_address)? > 0).then_some(())))?;
     let backup = file(&folder.join("backup"));
-    let made = pool(&bq, &["backup", &backup])?;
+    let made = bq.pool(&["backup", &backup])?;
     ensure!(made.code == Some(0) && made.stdout.contains("are copied to"), "{made:?}");
-    let again = pool(&bq, &["backup", &backup])?;
+    let again = bq.pool(&["backup", &backup])?;
     ensure!(again.code == Some(2) && again.stderr.contains("folder"), "{again:?}");
-    let before = total(&bq, &miner_address)?;
-    wait_for("a later payout", LIMIT, || Ok((total(&bq, &miner_address)? > before).then_some(())))?;
+    let before = bq.coins(&miner_address)?;
+    wait_for("a later payout", LIMIT, || Ok((bq.coins(&miner_address)? > before).then_some(())))?;
     let height = |bq: &BqProcess| bq.rpc()?.call("getblockcount", &json!([]));
     let then = height(&bq)?.as_u64().context("a height")?;
     wait_for("later blocks", LIMIT, || Ok((height(&bq)?.as_u64() > Some(then + 3)).then_some(())))?;
@@ -257,18 +225,18 @@ fn an_old_backup_pays_nobody_until_it_is_recovered() -> Result<()> {
     audited(&place)?;
 
     let bq = BqProcess::start(&home, &options())?;
-    wait_for("the lost end to be told", LIMIT, || Ok(holds(&bq, "log_behind_chain")?.then_some(())))?;
+    wait_for("the lost end to be told", LIMIT, || Ok(bq.holds("log_behind_chain")?.then_some(())))?;
     let miner = mining(&bq, &miner_address)?;
-    let paid = total(&bq, &miner_address)?;
+    let paid = bq.coins(&miner_address)?;
     let then = height(&bq)?.as_u64().context("a height")?;
     wait_for("blocks in which a payout would have come", LIMIT, || {
         Ok((height(&bq)?.as_u64() > Some(then + 8)).then_some(()))
     })?;
-    assert_eq!(total(&bq, &miner_address)?, paid, "nobody is paid");
-    decided(&bq, &["recover"])?;
-    ensure!(holds(&bq, "paused")?, "a backup that was put back waits for a person");
-    decided(&bq, &["resume"])?;
-    wait_for("payouts after the recovery", LIMIT, || Ok((total(&bq, &miner_address)? > paid).then_some(())))?;
+    assert_eq!(bq.coins(&miner_address)?, paid, "nobody is paid");
+    bq.decide(&["recover"])?;
+    ensure!(bq.holds("paused")?, "a backup that was put back waits for a person");
+    bq.decide(&["resume"])?;
+    wait_for("payouts after the recovery", LIMIT, || Ok((bq.coins(&miner_address)? > paid).then_some(())))?;
     assert_eq!(miner.stop().breaches, Vec::<String>::new());
     bq.ensure_balanced()?;
     assert!(bq.stop()?.success());

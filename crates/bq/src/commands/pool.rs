@@ -89,7 +89,7 @@ fn status(node: &NodeArgs, as_json: bool) -> anyhow::Result<()> {
     say(&format!("log      event {} {}", pool.event, pool.eventhash));
     say(&format!(
         "payouts  {}",
-        pool.paused.as_ref().map_or_else(|| "go on".to_owned(), |why| format!("paused: {why}"))
+        pool.paused.as_ref().map_or_else(|| "not paused".to_owned(), |why| format!("paused: {why}"))
     ));
     let miners = &pool.miners;
     say(&format!(
