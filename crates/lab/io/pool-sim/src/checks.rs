@@ -81,7 +81,10 @@ impl World {
     fn check_spends(&self) -> Result<(), String> {
         let Some(pool) = &self.pool else { return Ok(()) };
         let is_recovering = pool.look(|state| state.recovery().is_some_and(|recovery| recovery.open));
-        if is_recovering || self.is_behind() || !self.has_looked {
+        // A reorganisation may take the block that told of the lost end, and a power cut what was heard of it: then the coins that
+        // a forgotten payout spent are what stops payouts.
+        let is_stopped = self.doubts_books && self.holds("coins_missing");
+        if is_recovering || self.holds("log_behind_chain") || is_stopped || !self.has_looked {
             return Ok(());
         }
         let payouts: BTreeSet<TxId> = pool.look(|state| state.payouts().map(|payout| payout.planned.txid).collect());
@@ -95,9 +98,9 @@ impl World {
         Ok(())
     }
 
-    fn is_behind(&self) -> bool {
+    fn holds(&self, name: &str) -> bool {
         let conditions = self.pool.as_ref().map(bq_pool::DrivenPool::conditions).unwrap_or_default();
-        conditions.iter().any(|condition| condition.name == "log_behind_chain")
+        conditions.iter().any(|condition| condition.name == name)
     }
 
     /// No acknowledged share is lost, doubled or changed; power may take those that the books were not told of.

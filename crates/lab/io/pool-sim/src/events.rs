@@ -240,6 +240,7 @@ impl World {
             let forgotten: Vec<_> = forgotten.filter(|candidate| !self.forgotten.contains(candidate)).collect();
             self.forgotten.extend(forgotten);
             self.is_restored_unheard = true;
+            self.doubts_books = true;
             self.tell("an old copy of the books is put in their place");
             self.open()?;
             self.observe();

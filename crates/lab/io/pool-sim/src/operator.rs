@@ -20,11 +20,16 @@ impl World {
         let missing = pool.look(|state| state.books().balance(LedgerAccount::Missing));
         if names.contains(&"log_behind_chain") {
             self.decide(&Decision::Recover);
+            self.doubts_books = false;
         }
         // Forgotten payouts are found first: what they spent is not missing.
         let is_settled =
             !names.iter().any(|name| ["recovering", "log_behind_chain", "node_out_of_step"].contains(name));
-        if names.contains(&"coins_missing") && missing > 0 && is_settled {
+        if names.contains(&"coins_missing") && missing > 0 && is_settled && self.doubts_books {
+            // No block tells of the lost end any more, but who put old books back knows.
+            self.decide(&Decision::RecoverForced);
+            self.doubts_books = false;
+        } else if names.contains(&"coins_missing") && missing > 0 && is_settled {
             // A slip of the finger first.
             self.decide(&Decision::WriteOff(atoms(missing.saturating_mul(10))));
             self.decide(&Decision::WriteOff(atoms(missing)));

@@ -79,6 +79,8 @@ pub(crate) struct World {
     /// Old books were put back and have not looked at the chain yet: what tells them that they are old must stay on it. A chain that
     /// loses that block too leaves nothing to notice.
     pub(crate) is_restored_unheard: bool,
+    /// Old books were put back, and nobody recovered them since.
+    pub(crate) doubts_books: bool,
     /// Blocks that were mature only in books that an old copy replaced: payouts of those may have paid them.
     pub(crate) forgotten: Vec<Candidate>,
     /// What `matured` was when the newest copy of the books was made.
@@ -145,6 +147,7 @@ impl World {
             matured_unwritten: BTreeMap::new(),
             has_looked: false,
             is_restored_unheard: false,
+            doubts_books: false,
             forgotten: Vec::new(),
             backup: None,
             lost_to_power: BTreeSet::new(),
