@@ -50,7 +50,11 @@ fn an_operator_stops_and_resumes_takes_and_explains() -> Result<()> {
     wrong_values_are_refused(&bq, &operator)?;
     strangers_are_refused(folder, &bq, &operator)?;
     pause_and_resume(&bq)?;
-    bq.decide(&withdraw)?;
+    // Payouts to miners may have every coin in flight just now.
+    wait_for("coins for the withdrawal", LIMIT, || {
+        let tried = bq.pool(&[withdraw.as_slice(), &["--reason", "a test"]].concat())?;
+        Ok((tried.code == Some(0)).then_some(()))
+    })?;
     wait_for("the withdrawal", LIMIT, || Ok((bq.coins(&operator)? > SOME / 2).then_some(())))?;
     spent_outside(folder, &bq, &operator)?;
     let report = miner.stop();
