@@ -9,7 +9,7 @@ use bq_tests::run_bq;
 const FILES: [&str; 2] = ["ledger.sqlite", "shares/shares-00000000000000000001.seg"];
 
 #[test]
-fn older_books_of_another_key_are_refused_by_name_and_left_alone() -> Result<()> {
+fn older_books_without_their_key_are_refused_by_name_and_left_alone() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let data = folder.path().join("data");
     fs::create_dir_all(data.join("shares"))?;
@@ -25,12 +25,14 @@ fn older_books_of_another_key_are_refused_by_name_and_left_alone() -> Result<()>
     for _ in 0..2 {
         let refused = run_bq(&arguments)?;
         ensure!(refused.code == Some(1), "{refused:?}");
-        let said = ["ledger.sqlite cannot be taken over", "the key file holds another key"];
+        let said = ["pool-wallet.json is missing", "the books of this pool belong to its key"];
         ensure!(said.iter().all(|words| refused.stderr.contains(words)), "{refused:?}");
         for name in FILES {
             ensure!(fs::read(data.join(name))? == fs::read(fixture.join(name))?, "{name} was changed");
         }
-        ensure!(!data.join("books.sqlite").exists(), "new books were begun");
+        for name in ["books.sqlite", "pool-wallet.json"] {
+            ensure!(!data.join(name).exists(), "a new {name} was made");
+        }
     }
     Ok(())
 }
