@@ -17,11 +17,6 @@ fn start(folder: &Path) -> Result<BqProcess> {
 }
 
 /// Atoms that an address can spend or will.
-fn total(bq: &BqProcess, address: &str) -> Result<u64> {
-    let coins = bq.rpc()?.call("getcoins", &json!([address]))?;
-    Ok(coins["total"]["atoms"].as_str().with_context(|| coins.to_string())?.parse()?)
-}
-
 fn send(bq: &BqProcess, folder: &Path, from: &str, to: &str, atoms: u64) -> Result<bq_tests::Finished> {
     let rpc = bq.address("rpc")?.to_string();
     let file = |name: String| folder.join(name).display().to_string();
@@ -50,7 +45,7 @@ fn mined_money_can_be_spent() -> Result<()> {
     let bq = start(folder)?;
     let login = format!("{miner_address}.rig");
     let miner = Miner::start(bq.stratum("sha256d")?, move || sha256d::miner(&login, "x"));
-    wait_for("a payout that can be spent", LIMIT, || Ok((total(&bq, &miner_address)? > 2 * SENT).then_some(())))?;
+    wait_for("a payout that can be spent", LIMIT, || Ok((bq.coins(&miner_address)? > 2 * SENT).then_some(())))?;
 
     let too_much = send(&bq, folder, "miner", &friend, 9_000_000_000_000_000)?;
     assert_eq!(too_much.code, Some(1), "{too_much:?}");
@@ -67,7 +62,7 @@ fn mined_money_can_be_spent() -> Result<()> {
     })?;
     let block = rpc.call("getblock", &json!([status["blockhash"], 1]))?;
     assert!(block["tx"].as_array().is_some_and(|ids| ids.contains(&json!(txid))), "{block}");
-    assert_eq!(total(&bq, &friend)?, SENT);
+    assert_eq!(bq.coins(&friend)?, SENT);
     let report = miner.stop();
     assert_eq!(report.breaches, Vec::<String>::new(), "{report:?}");
     bq.ensure_balanced()?;

@@ -2,16 +2,13 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
 
-use bq_chain_api::NodeApi as _;
-use bq_mining_message::FrontEndId;
 use bq_pool_machine::Reason;
 
 use super::{
-    NETWORK,
     fake_node::MATURITY,
     world::{Death, World},
 };
-use crate::{PoolConfig, StoppedError, StoppedPool, rounds::Rounds};
+use crate::{PoolConfig, StoppedError, rounds::Rounds};
 
 const OLDEST: &str = "shares-00000000000000000001.seg";
 
@@ -50,11 +47,6 @@ fn killed(change: impl FnOnce(&mut PoolConfig)) -> World {
     world
 }
 
-fn stopped(world: &World) -> StoppedPool {
-    let (data_dir, genesis) = (world.folder.path().to_owned(), world.node.genesis_id());
-    StoppedPool { data_dir, network: NETWORK, genesis, front_end: FrontEndId(0) }
-}
-
 /// Everything in the share log.
 fn files(world: &World) -> BTreeMap<PathBuf, Vec<u8>> {
     let entries = fs::read_dir(world.folder.path().join("share-log")).expect("there");
@@ -77,12 +69,12 @@ fn a_killed_pool_goes_on_without_shares_that_its_blocks_were_paid_by() {
     break_oldest(&world);
     assert!(world.try_open(&Death::default()).is_err(), "a damaged segment is refused");
     let before = files(&world);
-    let would = stopped(&world).forfeit(OLDEST, &reason(), true).expect("it may");
+    let would = world.stopped().forfeit(OLDEST, &reason(), true).expect("it may");
     assert_eq!(files(&world), before, "only said");
-    let told = stopped(&world).forfeit(OLDEST, &reason(), false).expect("given up");
+    let told = world.stopped().forfeit(OLDEST, &reason(), false).expect("given up");
     assert_eq!(would, format!("Would do: {told}"));
     assert!(told.starts_with("shares 1 to 4 are given up"), "{told}");
-    assert!(stopped(&world).forfeit(OLDEST, &reason(), true).is_err(), "it is done");
+    assert!(world.stopped().forfeit(OLDEST, &reason(), true).is_err(), "it is done");
     world.try_open(&Death::default()).expect("opens without these shares");
     world.find_block(2, 1000);
     world.settle();
@@ -102,7 +94,7 @@ fn shares_that_only_a_replay_could_pay_by_are_not_given_up() {
     let whole = break_oldest(&world);
     let before = files(&world);
     for dry_run in [true, false] {
-        let refused = stopped(&world).forfeit(OLDEST, &reason(), dry_run).expect_err("refused");
+        let refused = world.stopped().forfeit(OLDEST, &reason(), dry_run).expect_err("refused");
         assert!(matches!(&refused, StoppedError::Value { field: "segment", .. }), "{refused}");
         let told = refused.to_string();
         assert!(told.contains("event ") && told.contains("bq pool recover"), "{told}");
@@ -119,12 +111,12 @@ fn a_command_that_died_between_file_and_event_is_given_again() {
     break_oldest(&world);
     let books = world.folder.path().join("books.sqlite");
     let before = fs::read(&books).expect("there");
-    stopped(&world).forfeit(OLDEST, &reason(), false).expect("given up");
+    world.stopped().forfeit(OLDEST, &reason(), false).expect("given up");
     fs::write(&books, before).expect("the event was not written");
     let refused = world.try_open(&Death::default()).expect_err("half of it").to_string();
     assert!(refused.contains(&format!("bq pool forfeit {OLDEST} once more")), "{refused}");
     world.close();
-    stopped(&world).forfeit(OLDEST, &reason(), false).expect("the rest of it");
+    world.stopped().forfeit(OLDEST, &reason(), false).expect("the rest of it");
     world.try_open(&Death::default()).expect("opens");
 }
 
@@ -132,9 +124,9 @@ fn a_command_that_died_between_file_and_event_is_given_again() {
 fn an_audit_computes_from_the_newest_state_that_needs_nothing_of_what_was_given_up() {
     let mut world = killed(|_| {});
     break_oldest(&world);
-    stopped(&world).forfeit(OLDEST, &reason(), false).expect("given up");
+    world.stopped().forfeit(OLDEST, &reason(), false).expect("given up");
     for found in 0..2 {
-        let findings = stopped(&world).audit().expect("readable");
+        let findings = world.stopped().audit().expect("readable");
         assert_eq!(findings.faults, Vec::<String>::new());
         assert!(findings.events > 0 && findings.events_read > 10, "{findings:?}");
         assert!(findings.frames_without_shares > 0, "{findings:?}");
@@ -149,6 +141,6 @@ fn an_audit_computes_from_the_newest_state_that_needs_nothing_of_what_was_given_
     let books = rusqlite::Connection::open(world.folder.path().join("books.sqlite")).expect("opens");
     books.execute_batch("UPDATE rows SET value = x'31' WHERE kind = 'balance' AND key LIKE 'miner%'").expect("runs");
     drop(books);
-    let faults = stopped(&world).audit().expect("readable").faults;
+    let faults = world.stopped().audit().expect("readable").faults;
     assert!(faults.iter().all(|fault| fault.starts_with("balance miner")) && !faults.is_empty(), "{faults:?}");
 }

@@ -11,7 +11,6 @@ use bq_primitives::{Address, Amount};
 use super::{
     NETWORK,
     fake_node::MATURITY,
-    restore::stopped,
     world::{Death, World, key},
 };
 use crate::{Decision, PoolError, Reason, Refusal, Rules};
@@ -305,6 +304,6 @@ fn a_fault_leaves_no_half_of_an_event() {
     world.settle();
     world.check_books(&[1]);
     world.close();
-    let audit = stopped(&world).audit().expect("readable");
+    let audit = world.stopped().audit().expect("readable");
     assert!(audit.faults.is_empty(), "{:?}", audit.faults);
 }

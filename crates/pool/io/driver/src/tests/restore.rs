@@ -7,16 +7,14 @@ use std::{
 
 use bq_chain_api::{NodeApi as _, TemplateRequest};
 use bq_ledger::LedgerAccount;
-use bq_mining_message::FrontEndId;
 use bq_pool_machine::{Commitment, Decision, Reason};
 use bq_primitives::{Algorithm, BlockId};
 
 use super::{
-    NETWORK,
     fake_node::MATURITY,
     world::{COMMITMENT_KEY, Death, POOL_KEY, World, fast_folder, key},
 };
-use crate::{StoppedError, StoppedPool};
+use crate::StoppedError;
 
 impl World {
     /// The books are as they were in a copy, beside the shares and the chain of now.
@@ -118,11 +116,6 @@ fn a_block_of_books_that_had_not_heard_of_the_chain_yet_is_theirs() {
     assert!(world.paid(1) > 0);
 }
 
-pub(super) fn stopped(world: &World) -> StoppedPool {
-    let (data_dir, genesis) = (world.folder.path().to_owned(), world.node.genesis_id());
-    StoppedPool { data_dir, network: NETWORK, genesis, front_end: FrontEndId(0) }
-}
-
 /// A pool with a backup that knows neither the newest shares nor the block that they are paid by.
 fn outlived(copies: &Path) -> (World, PathBuf) {
     let mut world = World::with(|config| config.segment_shares = 4);
@@ -131,7 +124,7 @@ fn outlived(copies: &Path) -> (World, PathBuf) {
     }
     world.settle();
     let folder = copies.join("monday");
-    stopped(&world).back_up(&folder, false).expect("made");
+    world.stopped().back_up(&folder, false).expect("made");
     for miner in [2, 3, 3] {
         world.mine_share(miner, 300);
     }
@@ -164,8 +157,8 @@ fn shares_that_are_newer_than_the_backup_stay_and_pay_the_blocks_since() {
     let credited = immature(&world);
     assert!(credited.iter().all(|atoms| *atoms > 0), "{credited:?}");
     world.close();
-    let would = stopped(&world).restore(&folder, Some(POOL_KEY), true).expect("it may");
-    let told = stopped(&world).restore(&folder, Some(POOL_KEY), false).expect("restored");
+    let would = world.stopped().restore(&folder, Some(POOL_KEY), true).expect("it may");
+    let told = world.stopped().restore(&folder, Some(POOL_KEY), false).expect("restored");
     assert_eq!(would, format!("Would do: {told}"));
     assert!(told.contains("the shares that are there are whole, fit them, and stay"), "{told}");
     assert!(!world.folder.path().join("restore.new").exists());
@@ -206,7 +199,7 @@ fn shares_that_do_not_fit_the_backup_give_way_to_its_own() {
         let copies = fast_folder();
         let (mut world, folder) = outlived(copies.path());
         spoil(&world.folder.path().join("share-log"));
-        let told = stopped(&world).restore(&folder, None, false).expect("restored");
+        let told = world.stopped().restore(&folder, None, false).expect("restored");
         assert!(told.contains("books and shares are those") && told.contains(expected), "{told}");
         world.try_open(&Death::default()).expect("opens");
         assert_eq!(world.shares_in_log(), 5);
@@ -222,7 +215,7 @@ fn a_backup_of_another_pool_moves_nothing() {
     let copies = fast_folder();
     let (world, folder) = outlived(copies.path());
     let refused = |world: &World, file| {
-        let error = stopped(world).restore(&folder, file, false).expect_err("another pool");
+        let error = world.stopped().restore(&folder, file, false).expect_err("another pool");
         assert!(matches!(error, StoppedError::Value { field: "folder", .. }), "{error}");
         assert!(error.to_string().contains(&format!("is of the pool with key {POOL_KEY}")), "{error}");
         assert!(!world.folder.path().join("before-restore-1").exists());

@@ -1,15 +1,13 @@
 //! Old shares go when nothing can want them any more, and everything goes on without them.
 
-use bq_chain_api::NodeApi as _;
 use bq_mining_message::{FrontEndId, ShareSequence};
 use bq_pool_machine::Reason;
 
 use super::{
-    NETWORK,
     fake_node::MATURITY,
     world::{D, Death, World, fast_folder},
 };
-use crate::{Findings, PoolConfig, PoolError, StoppedPool, rounds::Rounds};
+use crate::{Findings, PoolConfig, PoolError, rounds::Rounds};
 
 /// Ten shares in each file, and nothing is kept for its age: the shares of this world are from 1970.
 fn short(config: &mut PoolConfig) {
@@ -49,14 +47,9 @@ fn pruned_before(world: &World) -> u64 {
     world.keeper().log.status().pruned_before.0
 }
 
-fn stopped(world: &World) -> StoppedPool {
-    let (data_dir, genesis) = (world.folder.path().to_owned(), world.node.genesis_id());
-    StoppedPool { data_dir, network: NETWORK, genesis, front_end: FrontEndId(0) }
-}
-
 fn audited(world: &mut World) -> Findings {
     world.close();
-    stopped(world).audit().expect("readable")
+    world.stopped().audit().expect("readable")
 }
 
 #[test]
@@ -133,7 +126,7 @@ fn an_audit_behind_dropped_shares_still_names_what_was_changed() {
         let books = rusqlite::Connection::open(world.folder.path().join("books.sqlite")).expect("opens");
         books.execute_batch(sql).expect("runs");
         drop(books);
-        let audit = stopped(&world).audit();
+        let audit = world.stopped().audit();
         let found = audit.map_or_else(|error| vec![error.to_string()], |findings| findings.faults);
         assert!(found.iter().any(|fault| fault.starts_with(expected)), "{sql}: {found:?}");
     }
@@ -233,7 +226,7 @@ fn no_share_goes_while_a_backup_is_made_and_a_backup_without_old_shares_comes_ba
     let before = pruned_before(&world);
     let copies = fast_folder();
     let folder = copies.path().join("copy");
-    let pool = stopped(&world);
+    let pool = world.stopped();
     pool.back_up(&folder, false).expect("made");
     world.mine_share(2, 1);
     world.settle();

@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use bq_chain_api::NodeApi as _;
-use bq_mining_message::FrontEndId;
 use bq_pool_machine::{PoolOperator as _, Reason};
 use bq_primitives::BlockId;
 
@@ -16,11 +14,6 @@ use crate::{StoppedError, StoppedPool};
 
 fn reason() -> Reason {
     Reason { who: "ops".to_owned(), why: "a test".to_owned() }
-}
-
-fn stopped(world: &World) -> StoppedPool {
-    let (data_dir, genesis) = (world.folder.path().to_owned(), world.node.genesis_id());
-    StoppedPool { data_dir, network: NETWORK, genesis, front_end: FrontEndId(0) }
 }
 
 /// A pool that earned and paid something, closed in order.
@@ -46,13 +39,13 @@ fn edit(world: &World, sql: &str) {
 }
 
 fn faults(world: &World) -> Vec<String> {
-    stopped(world).audit().expect("readable").faults
+    world.stopped().audit().expect("readable").faults
 }
 
 #[test]
 fn an_audit_finds_nothing_in_sound_books() {
     let world = closed();
-    let findings = stopped(&world).audit().expect("readable");
+    let findings = world.stopped().audit().expect("readable");
     assert_eq!(findings.faults, Vec::<String>::new());
     assert!(findings.events > 10 && findings.frames > 3 && findings.rows > 5, "{findings:?}");
     assert_eq!(findings.frames_without_shares, 0);
@@ -88,7 +81,7 @@ fn a_backup_of_a_running_pool_is_one_moment_and_comes_back() {
     world.settle();
     let copies = fast_folder();
     let folder = copies.path().join("monday");
-    let pool = stopped(&world);
+    let pool = world.stopped();
     let told = pool.back_up(&folder, true).expect("it may");
     assert!(told.starts_with("Would do") && !folder.exists());
     pool.back_up(&folder, false).expect("made");
@@ -116,7 +109,7 @@ fn a_damaged_or_foreign_backup_touches_nothing() {
     let world = closed();
     let copies = fast_folder();
     let folder = copies.path().join("monday");
-    let pool = stopped(&world);
+    let pool = world.stopped();
     pool.back_up(&folder, false).expect("made");
     let before = std::fs::read(world.folder.path().join("books.sqlite")).expect("there");
     let refused = |pool: &StoppedPool, folder: &Path| {
@@ -148,7 +141,7 @@ fn a_damaged_segment_is_given_up_with_an_event() {
     *bytes.get_mut(150).expect("long") ^= 1;
     std::fs::write(&segment, bytes).expect("written");
     assert!(world.try_open(&Death::default()).is_err(), "a damaged segment is refused");
-    let pool = stopped(&world);
+    let pool = world.stopped();
     let name = segment.file_name().expect("a name").to_string_lossy().into_owned();
     for (segment, why) in [("nonsense", "why"), (name.as_str(), " ")] {
         let reason = Reason { why: why.to_owned(), ..reason() };

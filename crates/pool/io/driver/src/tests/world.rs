@@ -1,21 +1,23 @@
 //! A pool without threads on a fake chain, which can be closed and opened again, and which can die at any effect.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use bq_books::{BookStore, SqliteBooks};
 use bq_chain_api::{NodeApi, TemplateRequest};
 use bq_ledger::LedgerAccount;
-use bq_mining_message::{RecordShareError, Share, ShareSequence};
+use bq_mining_message::{FrontEndId, RecordShareError, Share, ShareSequence};
 use bq_pool_machine::{Commitment, PayoutState};
 use bq_primitives::{
     Address, Algorithm, Block, BlockId, KeyHash, NetworkDifficulty, ShareDifficulty, Transaction, TxOut, Witness,
     WorkerName,
 };
 use bq_segments::RealDisk;
-use std::time::Duration;
 use tempfile::TempDir;
 
 use super::{
@@ -24,8 +26,8 @@ use super::{
     fake_node::FakeNode,
 };
 use crate::{
-    Clock, PayoutSigner, PoolConfig, PoolError, Rules, SignerError, Surroundings, SystemClock, follow::Progress,
-    keeper::Keeper, submitter::Submitter,
+    Clock, PayoutSigner, PoolConfig, PoolError, Rules, SignerError, StoppedPool, Surroundings, SystemClock,
+    follow::Progress, keeper::Keeper, submitter::Submitter,
 };
 
 pub(crate) const POOL_KEY: KeyHash = KeyHash([0xaa; 32]);
@@ -255,6 +257,12 @@ impl World {
 
     pub(crate) fn close(&mut self) {
         self.keeper = None;
+    }
+
+    /// The same pool while it does not run.
+    pub(crate) fn stopped(&self) -> StoppedPool {
+        let (data_dir, genesis) = (self.folder.path().to_owned(), self.node.genesis_id());
+        StoppedPool { data_dir, network: NETWORK, genesis, front_end: FrontEndId(0) }
     }
 
     pub(crate) fn mine_share(&self, miner: u8, difficulty: u64) {
