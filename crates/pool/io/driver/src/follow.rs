@@ -149,10 +149,11 @@ impl Keeper {
         let coins = self.node.coins_of(&self.books_key())?;
         let heights: BTreeSet<Height> = coins.iter().filter(|coin| coin.is_coinbase).map(|coin| coin.height).collect();
         for height in heights {
+            // Those that the log knows are looked at by name.
             if let Some(id) = self.node.block_id_at(height)?
+                && self.state.read().block(&id).is_none()
                 && let Some(block) = self.node.block(&id)?
                 && self.check_commitment(&block)?
-                && self.state.read().block(&id).is_none()
             {
                 self.adopt_block(&block)?;
             }
@@ -182,7 +183,7 @@ impl Keeper {
             }
         }
         joined.sort_unstable();
-        let unspent = self.unspent(&known)?;
+        let unspent = self.unspent(|outpoint| known.contains(outpoint))?;
         let Scan { mut received, mut spent, .. } = scan;
         let arrived: BTreeSet<OutPoint> = received.iter().map(|received| received.outpoint).collect();
         let is_told =
@@ -202,11 +203,11 @@ impl Keeper {
     }
 
     /// Coins of the pool's key, and what the books still know of keys that were given up.
-    fn unspent(&self, known: &BTreeSet<OutPoint>) -> Result<Vec<Coin>, PoolError> {
+    fn unspent(&self, is_known: impl Fn(&OutPoint) -> bool) -> Result<Vec<Coin>, PoolError> {
         let given_up: Vec<KeyHash> = self.state.read().keys_given_up().iter().map(|given_up| given_up.key).collect();
         let mut unspent = self.node.coins_of(&self.books_key())?;
         for key in given_up {
-            unspent.extend(self.node.coins_of(&key)?.into_iter().filter(|coin| known.contains(&coin.outpoint)));
+            unspent.extend(self.node.coins_of(&key)?.into_iter().filter(|coin| is_known(&coin.outpoint)));
         }
         Ok(unspent)
     }
@@ -214,8 +215,7 @@ impl Keeper {
     /// Compares the books' coins with the node's, at the tip where the log stands.
     pub(crate) fn compare_coins(&self) -> Result<(), PoolError> {
         let Some(tip) = self.state.read().tip() else { return Ok(()) };
-        let known: BTreeSet<OutPoint> = self.state.read().coins().map(|(outpoint, _)| outpoint).collect();
-        let coins = self.unspent(&known)?;
+        let coins = self.unspent(|outpoint| self.state.read().coin(outpoint).is_some())?;
         let state = self.state.read();
         if self.node.tip().id != tip.id || state.tip() != Some(tip) {
             return Ok(());
