@@ -160,8 +160,10 @@ impl Judge {
         ticket: ShareTicket,
         submit: Submit,
     ) -> Result<ShareCandidate, Reject> {
-        let known = self.known().find(|known| known.job.id == submit.job).ok_or(Reject::UnknownJob)?;
-        let (job, earns) = (&known.job, self.jobs.iter().any(|open| open.job.id == submit.job));
+        let named = |open: &&OpenJob| open.job.id == submit.job;
+        let earning = self.jobs.iter().find(named);
+        let known = earning.or_else(|| self.remembered.iter().find(named)).ok_or(Reject::UnknownJob)?;
+        let (job, earns) = (&known.job, earning.is_some());
         let seal = job.seal(submit.rolled, submit.claim, self.policy.ntime_ahead_secs_max);
         let seal = seal.map_err(|reason| if earns { reason } else { Reject::UnknownJob })?;
         let key = ShareKey::of(&job.template, &seal);
