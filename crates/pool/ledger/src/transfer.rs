@@ -72,7 +72,7 @@ pub enum Cause {
         /// Number of the payout.
         payout: u64,
     },
-    /// T33: a final payout left the best chain; it is open again.
+    /// T33: a final payout left the best chain; or T35: a void one is on it after all. It is open again.
     PayoutReturned {
         /// Number of the payout.
         payout: u64,

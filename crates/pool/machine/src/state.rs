@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, fmt};
 
 use bq_ledger::{Books, LedgerAccount, Transfer};
 use bq_mining_message::{BootEpoch, FrontEndId, SharePosition, ShareSequence};
-use bq_primitives::{AccountId, Algorithm, Amount, BlockId, Height, KeyHash, OutPoint, tagged_hash};
+use bq_primitives::{AccountId, Algorithm, Amount, AmountError, BlockId, Height, KeyHash, OutPoint, tagged_hash};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -411,16 +411,26 @@ impl State {
 
 /// `amount` out of `sources`, in their order; nothing when they do not hold that much.
 pub(crate) fn take(sources: &[(LedgerAccount, u64)], amount: Amount) -> Option<Vec<(LedgerAccount, Amount)>> {
+    let taken = take_up_to(sources, amount).ok()?;
+    let sum = Amount::sum(taken.iter().map(|(_, part)| *part)).ok()?;
+    (sum == amount).then_some(taken)
+}
+
+/// As much of `amount` as `sources` hold, in their order; none of the parts is zero.
+pub(crate) fn take_up_to(
+    sources: &[(LedgerAccount, u64)],
+    amount: Amount,
+) -> Result<Vec<(LedgerAccount, Amount)>, AmountError> {
     let mut left = amount.atoms();
     let mut taken = Vec::new();
     for (account, able) in sources {
         let part = left.min(*able);
         if part > 0 {
             left = left.saturating_sub(part);
-            taken.push((*account, Amount::from_atoms(part).ok()?));
+            taken.push((*account, Amount::from_atoms(part)?));
         }
     }
-    (left == 0).then_some(taken)
+    Ok(taken)
 }
 
 impl fmt::Display for StateDigest {

@@ -157,24 +157,29 @@ impl State {
     /// T11 for every block whose reward may be spent in the block after `height` (SPEC 6.6).
     pub(super) fn mature_blocks(&mut self, step: &mut Step<'_>, height: Height) -> Result<(), Fault> {
         let maturity = self.opened.map_or(u32::MAX, |opened| opened.maturity);
-        let is_deep = |block: &&PoolBlock| {
+        let is_deep = |block: &PoolBlock| {
             let confirmations = height.above(block.candidate.height).map(|above| above.saturating_add(1));
             block.state == BlockState::Immature && confirmations.is_some_and(|depth| depth >= maturity)
         };
-        let mut deep: Vec<(Height, BlockId)> =
-            self.blocks.values().filter(is_deep).map(|block| (block.candidate.height, block.candidate.id)).collect();
-        deep.sort_unstable();
-        deep.into_iter().try_for_each(|(_, id)| self.mature_block(step, id, LedgerAccount::ChainSpendable))
+        self.mature_each(step, is_deep, LedgerAccount::ChainSpendable)
     }
 
     /// The key of these rewards is gone: T11 at once, with the coins missing. Whether those blocks mature changes nothing of what
     /// the pool lost, and must not hold up the work for another key.
     pub(super) fn credit_unspendable(&mut self, step: &mut Step<'_>) -> Result<(), Fault> {
-        let immature = self.blocks.values().filter(|block| block.state == BlockState::Immature);
-        let mut immature: Vec<(Height, BlockId)> =
-            immature.map(|block| (block.candidate.height, block.candidate.id)).collect();
-        immature.sort_unstable();
-        immature.into_iter().try_for_each(|(_, id)| self.mature_block(step, id, LedgerAccount::Missing))
+        self.mature_each(step, |block| block.state == BlockState::Immature, LedgerAccount::Missing)
+    }
+
+    fn mature_each(
+        &mut self,
+        step: &mut Step<'_>,
+        is_due: impl Fn(&PoolBlock) -> bool,
+        free: LedgerAccount,
+    ) -> Result<(), Fault> {
+        let due = self.blocks.values().filter(|block| is_due(block));
+        let mut due: Vec<(Height, BlockId)> = due.map(|block| (block.candidate.height, block.candidate.id)).collect();
+        due.sort_unstable();
+        due.into_iter().try_for_each(|(_, id)| self.mature_block(step, id, free))
     }
 
     /// T11; coins that no payout spends yet go to `free`.

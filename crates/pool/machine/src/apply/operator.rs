@@ -1,11 +1,16 @@
 //! Decisions of people. Each is checked whole before it changes anything.
 
+use std::collections::BTreeSet;
+
 use bq_ledger::{Cause, LedgerAccount, Transfer};
 use bq_mining_message::{FrontEndId, ShareSequence};
 use bq_primitives::{Algorithm, Amount, KeyHash, OutPoint, TxId};
 
 use super::Step;
-use crate::{Act, BlockState, Fault, KeyGivenUp, Operator, Origin, Paused, Payout, PayoutState, PoolCoin, State};
+use crate::{
+    Act, BlockState, Fault, KeyGivenUp, Operator, Origin, Paused, Payout, PayoutState, PoolCoin, State,
+    state::take_up_to,
+};
 
 /// No segment holds more shares than a 32-bit number counts.
 const FORFEIT_AHEAD_MAX: u64 = 1 << 32;
@@ -69,17 +74,12 @@ impl State {
         }
         let cause = Cause::Operator { event: step.number.0 };
         let debit = LedgerAccount::GiftIncome;
-        let (mut left, mut lines) = (sent, Vec::new());
-        for credit in [LedgerAccount::Missing, LedgerAccount::OrphanLoss, LedgerAccount::WriteOff] {
-            let amount = left.min(Amount::from_atoms(self.books.balance(credit))?);
-            if amount > Amount::ZERO {
-                left = left.checked_sub(amount)?;
-                lines.push(Transfer { cause, debit, credit, amount });
-            }
-        }
-        if lines.is_empty() {
+        let holes = [LedgerAccount::Missing, LedgerAccount::OrphanLoss, LedgerAccount::WriteOff];
+        let parts = take_up_to(&holes.map(|account| (account, self.books.balance(account))), sent)?;
+        if parts.is_empty() {
             return Err(Fault::Operator("no coin is missing, and the pool bears no loss"));
         }
+        let lines = parts.into_iter().map(|(credit, amount)| Transfer { cause, debit, credit, amount }).collect();
         step.book(self, lines)?;
         self.trust(txid);
         Ok(())
@@ -146,17 +146,16 @@ impl State {
         }
         // Payouts that were signed need no key to confirm: what they spend is kept, and what may prove them void.
         self.coins.retain(|_, coin| coin.payout.is_some());
-        let (coins, payouts) = (&self.coins, &self.payouts);
-        let is_input = |outpoint: &OutPoint| {
-            let inputs = payouts.values().filter(|payout| payout.is_open()).flat_map(|payout| &payout.planned.inputs);
-            inputs.map(|input| input.outpoint).any(|input| input == *outpoint)
-        };
+        let open = self.payouts.values().filter(|payout| payout.is_open());
+        let inputs: BTreeSet<OutPoint> =
+            open.flat_map(|payout| &payout.planned.inputs).map(|input| input.outpoint).collect();
+        let coins = &self.coins;
         // Any other block that was found with the old key and joins later pays nothing that could be spent: it is nobody's.
         self.blocks.retain(|_, block| {
             let mut outpoints = block.candidate.coins().map(|(outpoint, _)| outpoint);
             match block.state {
                 BlockState::Matured => outpoints.all(|outpoint| coins.contains_key(&outpoint)),
-                BlockState::Lost => outpoints.all(|outpoint| is_input(&outpoint)),
+                BlockState::Lost => outpoints.all(|outpoint| inputs.contains(&outpoint)),
                 BlockState::Found | BlockState::Immature | BlockState::Orphaned => false,
             }
         });

@@ -6,6 +6,7 @@ use bq_primitives::{Amount, Height, OutPoint};
 use super::Step;
 use crate::{
     Fault, LogHead, Origin, Payout, PayoutId, PayoutKind, PayoutState, PlannedPayout, PoolCoin, Recovery, State,
+    state::take_up_to,
 };
 
 /// What a payee may have been paid beyond what the books now owe without anybody having to look: residues fall to other
@@ -87,17 +88,17 @@ impl State {
 
     /// Coins that a payout spent were missing. Where a person made good for some of them meanwhile, that is undone: not to take
     /// the payout over would pay its payees twice.
-    fn found_again(&self, gone: Amount, cause: Cause) -> Result<[Transfer; 3], Fault> {
-        let missing = gone.min(Amount::from_atoms(self.books.balance(LedgerAccount::Missing))?);
-        let explained = gone.checked_sub(missing)?;
-        let given_up = explained.min(Amount::from_atoms(self.books.balance(LedgerAccount::WriteOff))?);
-        let parts = [
-            (LedgerAccount::Missing, missing),
-            (LedgerAccount::WriteOff, given_up),
-            (LedgerAccount::GiftIncome, explained.checked_sub(given_up)?),
-        ];
+    fn found_again(&self, gone: Amount, cause: Cause) -> Result<Vec<Transfer>, Fault> {
+        let parts = take_up_to(&self.made_good_by(), gone)?.into_iter();
         let debit = LedgerAccount::ChainInFlight;
-        Ok(parts.map(|(credit, amount)| Transfer { cause, debit, credit, amount }))
+        Ok(parts.map(|(credit, amount)| Transfer { cause, debit, credit, amount }).collect())
+    }
+
+    /// Who is to have what turns up of coins that were missing: those that are missing still, then whoever made good for them.
+    pub(super) fn made_good_by(&self) -> [(LedgerAccount, u64); 3] {
+        let balance = |account| (account, self.books.balance(account));
+        let last = (LedgerAccount::GiftIncome, u64::MAX);
+        [balance(LedgerAccount::Missing), balance(LedgerAccount::WriteOff), last]
     }
 
     /// What looked like a gift is the payout's change, and in flight with it.

@@ -6,7 +6,9 @@ use bq_ledger::{Cause, LedgerAccount, Transfer};
 use bq_primitives::{Amount, Height, OutPoint, TxId};
 
 use super::{Step, payout::set_aside};
-use crate::{Fault, Origin, Payout, PayoutId, PayoutInput, PayoutState, PoolCoin, Spent, State, VoidProof};
+use crate::{
+    Fault, Origin, Payout, PayoutId, PayoutInput, PayoutState, PoolCoin, Spent, State, VoidProof, state::take_up_to,
+};
 
 impl State {
     /// T32: T30 backwards, less the coins that are gone.
@@ -58,25 +60,20 @@ impl State {
     /// that were missing for that, or for whoever bore them.
     fn settle_overpaid(&mut self, lines: &[Transfer], cause: Cause) -> Result<Vec<Transfer>, Fault> {
         let mut settled = Vec::new();
-        let mut bearers = Vec::new();
-        for account in [LedgerAccount::Missing, LedgerAccount::WriteOff] {
-            bearers.push((account, Amount::from_atoms(self.books.balance(account))?));
-        }
-        bearers.push((LedgerAccount::GiftIncome, Amount::MAX));
+        let mut bearers = self.made_good_by();
         for line in lines {
             let LedgerAccount::MinerPayable(account) = line.credit else { continue };
             let Some(beyond) = self.overpaid.get_mut(&account) else { continue };
-            let mut left = line.amount.min(Amount::from_atoms(*beyond)?);
-            *beyond = beyond.saturating_sub(left.atoms());
-            for (credit, able) in &mut bearers {
-                let amount = left.min(*able);
-                left = left.checked_sub(amount)?;
-                *able = able.checked_sub(amount)?;
-                settled.push(Transfer { cause, debit: line.credit, credit: *credit, amount });
+            let due = line.amount.min(Amount::from_atoms(*beyond)?);
+            *beyond = beyond.saturating_sub(due.atoms());
+            for (credit, amount) in take_up_to(&bearers, due)? {
+                for (_, able) in bearers.iter_mut().filter(|(account, _)| *account == credit) {
+                    *able = able.saturating_sub(amount.atoms());
+                }
+                settled.push(Transfer { cause, debit: line.credit, credit, amount });
             }
         }
         self.overpaid.retain(|_, beyond| *beyond > 0);
-        settled.retain(|line| line.amount > Amount::ZERO);
         Ok(settled)
     }
 
