@@ -17,6 +17,8 @@ const SHOW_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) struct Rounds {
     compared: Option<Duration>,
     carried_out: Option<Duration>,
+    /// The log stood where the node does.
+    was_in_step: bool,
     shown: Option<Duration>,
 }
 
@@ -53,9 +55,11 @@ impl Rounds {
             self.compared = Some(keeper.clock.running());
             note(keeper, Trouble::Node, keeper.compare_coins())?;
         }
-        if moved || progress != Progress::InStep || is_over(keeper, self.carried_out, CARRY_OUT_INTERVAL) {
-            // What may only be done in step is looked for again as soon as that is so.
-            self.carried_out = (progress == Progress::InStep).then(|| keeper.clock.running());
+        // What may only be done in step is looked for as soon as that is so.
+        let was_in_step = std::mem::replace(&mut self.was_in_step, progress == Progress::InStep);
+        let is_new_step = self.was_in_step && !was_in_step;
+        if moved || is_new_step || is_over(keeper, self.carried_out, CARRY_OUT_INTERVAL) {
+            self.carried_out = Some(keeper.clock.running());
             note(keeper, Trouble::Books, keeper.carry_out())?;
         }
         note(keeper, Trouble::Disk, keeper.checkpoint(false))?;
