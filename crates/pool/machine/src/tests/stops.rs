@@ -3,7 +3,7 @@
 use bq_ledger::LedgerAccount;
 use bq_primitives::{Algorithm, BlockId, OutPoint};
 
-use super::world::{MATURITY, POOL, REWARD, STRANGER, World, atoms, miner, terms};
+use super::world::{FINAL_DEPTH, MATURITY, POOL, REWARD, STRANGER, World, atoms, miner, terms};
 use crate::{
     Act, BlockState, CommitmentCheck, ConditionName, Event, Fault, LogHash, LogHead, LogNumber, PayoutEvent,
     PayoutState, Terms, conditions, plan_withdrawal,
@@ -277,6 +277,42 @@ fn all_who_are_due_are_paid_oldest_first_in_as_many_rounds_as_it_takes() {
         assert_eq!(chunk, expected, "those due longest come first");
     }
     assert_eq!(world.state.due().count(), 0);
+}
+
+#[test]
+fn two_thousand_who_are_due_are_paid_in_four_rounds() {
+    let mut world = World::new();
+    let old = terms();
+    let payouts =
+        crate::PayoutTerms { payout_min: atoms(500_000), payees_max: 500, round_payouts_max: 1, ..old.payouts };
+    world.append(Event::Terms(Terms { payouts, ..old }));
+    for number in 0..2000_u16 {
+        world.share(0, 2000);
+        let share = world.shares.0.last_mut().expect("just made");
+        share.payee.0[..2].copy_from_slice(&number.to_be_bytes());
+        share.payee.0[2] = 1;
+    }
+    world.decide(Act::Pause).expect("not paused");
+    world.mine(true);
+    for _ in 0..MATURITY {
+        world.mine(false);
+    }
+    world.settle();
+    assert_eq!(world.state.due().count(), 2000);
+    world.decide(Act::Resume).expect("paused");
+    for round in 1..=4 {
+        world.settle();
+        assert_eq!(world.state.due().count(), 2000 - 500 * round, "round {round}");
+        // The change of the only coin comes back once the payout is buried.
+        for _ in 0..FINAL_DEPTH {
+            world.mine(false);
+        }
+        world.now_ms += 10_000;
+    }
+    world.settle();
+    let paid: Vec<u64> = world.state.accounts().iter().map(|(account, _)| world.state.paid(account)).collect();
+    assert_eq!(paid.len(), 2000);
+    assert!(paid.iter().all(|paid| *paid > 0), "everybody");
 }
 
 #[test]
