@@ -236,11 +236,14 @@ pub(crate) enum PoolCommand {
         #[command(flatten)]
         change: PoolChange,
     },
-    /// Give missing coins up, at the pool's cost.
+    /// Give missing coins up.
     WriteOff {
         /// How many atoms.
         #[arg(value_name = "ATOMS")]
         atoms: u64,
+        /// Who bears it.
+        #[arg(long, value_enum, default_value = "pool")]
+        from: WriteOffFrom,
         #[command(flatten)]
         change: PoolChange,
     },
@@ -305,6 +308,17 @@ pub(crate) enum AdoptAs {
     Withdrawal,
     /// Coins sent to make good for missing ones.
     Refill,
+    /// A payout to miners that a recovered log forgot.
+    Payout,
+}
+
+/// Who bears missing coins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum WriteOffFrom {
+    /// What the pool earned.
+    Pool,
+    /// What is held in suspense: the coins paid those whom it belonged to.
+    Suspense,
 }
 
 /// How a decision is told to a running pool.

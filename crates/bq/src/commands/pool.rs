@@ -11,7 +11,7 @@ use bq_views::HealthView;
 use serde_json::{Value, json};
 
 use crate::{
-    cli::{AdoptAs, DataArgs, NodeArgs, PoolChange, PoolCommand, RunArgs},
+    cli::{AdoptAs, DataArgs, NodeArgs, PoolChange, PoolCommand, RunArgs, WriteOffFrom},
     cookie,
     exit::{UsageError, say},
     run::{condition_line, key_file, layers},
@@ -30,10 +30,17 @@ pub(crate) fn pool(command: PoolCommand) -> anyhow::Result<()> {
             let meaning = match meaning {
                 AdoptAs::Withdrawal => "withdrawal",
                 AdoptAs::Refill => "refill",
+                AdoptAs::Payout => "payout",
             };
             decide(&change, "adopt", json!({ "txid": txid, "as": meaning }))
         }
-        PoolCommand::WriteOff { atoms, change } => decide(&change, "write-off", json!({ "amount": atoms.to_string() })),
+        PoolCommand::WriteOff { atoms, from, change } => {
+            let from = match from {
+                WriteOffFrom::Pool => "pool",
+                WriteOffFrom::Suspense => "suspense",
+            };
+            decide(&change, "write-off", json!({ "amount": atoms.to_string(), "from": from }))
+        }
         PoolCommand::ReleaseSuspense { atoms, change } => {
             decide(&change, "release-suspense", json!({ "amount": atoms.to_string() }))
         }

@@ -29,7 +29,7 @@ pub struct Payee {
 /// Who is paid how much by one transaction. `sum of nets + network fee = sum of gross amounts`.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PayoutPlan {
-    /// In increasing account id; outputs of the transaction are in this order.
+    /// Outputs of the transaction are in this order: by account id, but for payouts of books that were lost.
     pub payees: Vec<Payee>,
     /// What the transaction leaves to the miner of its block.
     pub network_fee: Amount,
@@ -63,6 +63,15 @@ impl PayoutPlan {
     /// [`LedgerError::NoPayees`]; [`LedgerError::FeeAboveAmount`] when a payee would get nothing.
     pub fn new(mut due: Vec<(AccountId, Amount)>, network_fee: Amount) -> Result<Self, LedgerError> {
         due.sort_by_key(|(account, _)| *account);
+        Self::in_order(due, network_fee)
+    }
+
+    /// As [`PayoutPlan::new`], in the order given: that of the outputs of a transaction whose payees had other numbers in the
+    /// books that planned it.
+    ///
+    /// # Errors
+    /// As [`PayoutPlan::new`].
+    pub fn in_order(due: Vec<(AccountId, Amount)>, network_fee: Amount) -> Result<Self, LedgerError> {
         let count = u64::try_from(due.len()).map_err(|_| LedgerError::Overflow)?;
         let each = network_fee.atoms().checked_div(count).ok_or(LedgerError::NoPayees)?;
         let odd = network_fee.atoms().checked_rem(count).ok_or(LedgerError::NoPayees)?;

@@ -138,7 +138,12 @@ fn missing_coins(state: &State) -> Option<Condition> {
         (!is_ours).then_some(spent.by)
     });
     let by = foreign.last().map_or_else(String::new, |txid| format!(" by transaction {txid}"));
-    let reason = format!("{} coins were spent outside the books{by}; see bq pool adopt", coins(missing));
+    let way_out = match state.matured_suspense() {
+        0 => "see bq pool adopt",
+        // A log that lost its end lost payouts together with the shares that earned them.
+        _ => "see bq pool adopt; if that paid miners what is in suspense, bq pool write-off --from suspense",
+    };
+    let reason = format!("{} coins were spent outside the books{by}; {way_out}", coins(missing));
     Some(Condition { name: ConditionName::CoinsMissing, reason })
 }
 
@@ -196,8 +201,10 @@ fn balances(state: &State) -> Vec<Condition> {
     }
     let suspense = state.books().balance(LedgerAccount::Suspense);
     if suspense > 0 {
-        let reason =
-            format!("{} coins are held because their shares are not known; see bq pool status", coins(suspense));
+        let reason = format!(
+            "{} coins are held because their shares are not known; see bq pool release-suspense",
+            coins(suspense)
+        );
         found.push(Condition { name: ConditionName::Suspense, reason });
     }
     let owed = state.books().balances().filter(|(account, _)| matches!(account, LedgerAccount::MinerPayable(_)));

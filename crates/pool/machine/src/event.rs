@@ -310,4 +310,9 @@ pub enum Act {
         /// Hash of the new key.
         key: KeyHash,
     },
+    /// Missing coins paid those whose rewards are held in suspense: both are less.
+    WriteOffSuspense {
+        /// How many atoms.
+        amount: Amount,
+    },
 }

@@ -58,7 +58,7 @@ pub use log::{LogHash, LogHead, LogNumber};
 pub use next::{Command, Outside, next};
 pub use operator::{Decision, DecisionError, OpenPayout, PoolOperator, PoolStatus, Reason};
 pub use payout::{Payout, PayoutId, PayoutInput, PayoutKind, PayoutState, PlannedPayout, VoidProof};
-pub use plan::{plan_fence, plan_payout, plan_withdrawal, recognise};
+pub use plan::{plan_fence, plan_payout, plan_withdrawal, recognise, unknown_payees};
 pub use retention::Reach;
 pub use shares::{Shares, SharesError};
 pub use state::{FrontEndHead, KeyGivenUp, Paused, PayoutRound, Recovery, State, StateDigest};

@@ -5,7 +5,7 @@ use std::path::Path;
 use bq_ledger::LedgerAccount;
 use bq_primitives::{Address, Amount, Network, TxId};
 
-use crate::{LogHead, Paused, PayoutId, PayoutKind, Recovery, State, Tip};
+use crate::{Act, LogHead, Operator, Paused, PayoutId, PayoutKind, Recovery, State, Tip};
 
 /// A decision as a person words it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +33,10 @@ pub enum Decision {
     RecoverForced,
     /// What is held in suspense goes to the seed of the windows.
     ReleaseSuspense(Amount),
+    /// Missing coins paid those whose rewards are held in suspense.
+    WriteOffSuspense(Amount),
+    /// A transaction outside the books is a payout to miners that these books forgot.
+    AdoptPayout(TxId),
 }
 
 /// Who decides, and why.
@@ -49,6 +53,12 @@ impl Reason {
     pub const WHO_BYTES_MAX: usize = 100;
     /// Bytes of [`Reason::why`] at most.
     pub const WHY_BYTES_MAX: usize = 1000;
+
+    /// The event that says so.
+    #[must_use]
+    pub fn to_operator(&self, act: Act, time_ms: u64) -> Operator {
+        Operator { act, who: self.who.clone(), reason: self.why.clone(), time_ms }
+    }
 
     /// What is wrong with it: the field, and why.
     #[must_use]

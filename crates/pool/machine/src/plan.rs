@@ -98,6 +98,16 @@ fn fence(
     }
 }
 
+/// Keys without an account that a transaction pays which spends coins of the pool only; nothing for any other transaction.
+#[must_use]
+pub fn unknown_payees(state: &State, transaction: &Transaction) -> Option<BTreeSet<KeyHash>> {
+    let key = state.key().ok()?;
+    let is_ours = transaction.inputs.iter().all(|outpoint| state.coin(outpoint).is_some());
+    let payees = transaction.outputs.iter().map(|output| output.key_hash);
+    let unknown = payees.filter(|payee| *payee != key && state.accounts().find(payee).is_none());
+    is_ours.then(|| unknown.collect())
+}
+
 /// What a transaction of this pool was planned as, read back from the chain after the log forgot it; nothing if it is none,
 /// or pays a key that has no account.
 #[must_use]
@@ -127,12 +137,12 @@ pub fn recognise(state: &State, transaction: &Transaction, time_ms: u64) -> Opti
 fn plan_of(nets: &[(AccountId, Amount)], network_fee: Amount) -> Option<PayoutPlan> {
     // The split of the fee depends on the number of payees alone, so it is asked with amounts that bear any fee.
     let bearable = nets.iter().map(|(account, _)| (*account, Amount::MAX)).collect();
-    let split = PayoutPlan::new(bearable, network_fee).ok()?;
+    let split = PayoutPlan::in_order(bearable, network_fee).ok()?;
     let gross = nets
         .iter()
         .zip(&split.payees)
         .map(|((account, net), payee)| Some((*account, net.checked_add(payee.fee).ok()?)));
-    PayoutPlan::new(gross.collect::<Option<Vec<_>>>()?, network_fee).ok()
+    PayoutPlan::in_order(gross.collect::<Option<Vec<_>>>()?, network_fee).ok()
 }
 
 /// Who is paid out of `available`: those due longest first, each whole. Who does not fit is passed over, so that one large

@@ -266,6 +266,13 @@ impl State {
         self.earned_less(self.losses().saturating_add(self.books.balance(LedgerAccount::Missing)))
     }
 
+    /// What is held of rewards that no reorganisation short of maturity can take away.
+    #[must_use]
+    pub fn matured_suspense(&self) -> u64 {
+        let account = LedgerAccount::Suspense;
+        self.books.balance(account).saturating_sub(self.immature(account))
+    }
+
     /// What the pool has to bear out of what it earned: lost rewards, coins given up, fees of its own transactions.
     #[must_use]
     pub fn losses(&self) -> u64 {

@@ -2,42 +2,49 @@
 
 use std::collections::BTreeSet;
 
-use bq_pool_machine::{Act, Event, Fault, Operator, recognise};
-use bq_primitives::{Height, Transaction, TxId};
+use bq_books::Row;
+use bq_pool_machine::{Act, Event, Fault, NewAccount, Reason, recognise, unknown_payees};
+use bq_primitives::{Height, KeyHash, Transaction, TxId};
 
-use crate::{PoolError, keeper::Keeper, rows::signed_row};
+use crate::{PoolError, Refusal, keeper::Keeper, rows::signed_row};
+
+/// What the log is told at once.
+pub(crate) struct Told {
+    pub(crate) events: Vec<Event>,
+    pub(crate) row: Option<Row>,
+}
+
+impl From<Event> for Told {
+    fn from(event: Event) -> Self {
+        Self { events: vec![event], row: None }
+    }
+}
 
 impl Keeper {
     /// Takes over what can be, oldest first.
     pub(crate) fn adopt_forgotten(&self) -> Result<(), PoolError> {
-        let mut unknown: BTreeSet<(Height, TxId)> = {
-            let state = self.state.read();
-            if state.recovery().is_none() {
-                return Ok(());
-            }
-            let foreign = state.coins().filter(|(_, coin)| coin.payout.is_none());
-            let spends = foreign.filter_map(|(_, coin)| coin.spent).filter(|spent| !spent.explained);
-            spends.map(|spent| (spent.height, spent.by)).collect()
-        };
+        if self.state.read().recovery().is_none() {
+            return Ok(());
+        }
+        let mut unknown: BTreeSet<(Height, TxId)> = self.foreign_spends().collect();
         let mut transactions = Vec::new();
         while let Some((height, txid)) = unknown.pop_first() {
             transactions.extend(self.transaction_at(height, &txid)?);
         }
+        let key = self.books_key();
+        let payments =
+            |transaction: &Transaction| transaction.outputs.iter().filter(|output| output.key_hash != key).count();
         for transaction in makers_first(transactions) {
-            let txid = transaction.txid();
-            let planned = recognise(&self.state.read(), &transaction, self.now_ms());
-            let Some(planned) = planned else { continue };
-            let (id, bytes) = (planned.id, transaction.to_bytes());
-            let operator = Operator {
-                act: Act::AdoptPayout(planned),
-                who: "recovery".to_owned(),
-                reason: format!("payout {txid} was found on the chain"),
-                time_ms: self.now_ms(),
-            };
-            match self.tell(&Event::Operator(operator), vec![signed_row(id, bytes)]) {
-                Ok(applied) => {
-                    tracing::warn!(payout = %id, %txid, "took over a payout that the log had lost");
-                    self.show_changes(&applied);
+            // One new key alone may as well be that of a withdrawal: a person says which.
+            let new = unknown_payees(&self.state.read(), &transaction);
+            let Some(new) = new.filter(|new| new.is_empty() || payments(&transaction) > 1) else { continue };
+            let why = format!("payout {} was found on the chain", transaction.txid());
+            let reason = Reason { who: "recovery".to_owned(), why };
+            let Some(Told { events, row }) = self.adoption(&transaction, &new, &reason)? else { continue };
+            match self.tell_all(&events, row.into_iter().collect()) {
+                Ok(all) => {
+                    tracing::warn!(txid = %transaction.txid(), "took over a payout that the log had lost");
+                    all.iter().for_each(|applied| self.show_changes(applied));
                 }
                 // One that spends the change of another waits for that one.
                 Err(PoolError::Fault(Fault::Operator(_) | Fault::Coin(_))) => {}
@@ -45,6 +52,47 @@ impl Keeper {
             }
         }
         Ok(())
+    }
+
+    /// What takes over a transaction that a person calls a payout.
+    pub(crate) fn named_adoption(&self, txid: &TxId, reason: &Reason) -> Result<Told, Refusal> {
+        let unfit = |reason: &str| Refusal::Value { field: "txid", reason: reason.to_owned() };
+        let height = self.foreign_spends().find(|(_, by)| by == txid).map(|(height, _)| height);
+        let height = height.ok_or_else(|| unfit("that transaction spent no coin that is missing"))?;
+        let transaction = self.transaction_at(height, txid)?.ok_or_else(|| unfit("the chain does not hold it"))?;
+        let is_none = || unfit("the pool would have planned no such payout");
+        let new = unknown_payees(&self.state.read(), &transaction).ok_or_else(is_none)?;
+        self.adoption(&transaction, &new, reason)?.ok_or_else(is_none)
+    }
+
+    /// What takes a transaction over: accounts for the keys that have none, then the payout. Nothing if the pool would not have
+    /// planned it.
+    fn adoption(
+        &self,
+        transaction: &Transaction,
+        new: &BTreeSet<KeyHash>,
+        reason: &Reason,
+    ) -> Result<Option<Told>, Fault> {
+        let mut trial = self.state.read().clone();
+        let mut events = Vec::with_capacity(new.len().saturating_add(1));
+        for key in new {
+            let Some(account) = trial.accounts().next() else { return Ok(None) };
+            let event = Event::Account(NewAccount { account, key: *key });
+            trial.apply(&event, &self.shares)?;
+            events.push(event);
+        }
+        let Some(planned) = recognise(&trial, transaction, self.now_ms()) else { return Ok(None) };
+        let row = signed_row(planned.id, transaction.to_bytes());
+        events.push(Event::Operator(reason.to_operator(Act::AdoptPayout(planned), self.now_ms())));
+        Ok(Some(Told { events, row: Some(row) }))
+    }
+
+    /// What spent the pool's coins and is in no book, with its height.
+    fn foreign_spends(&self) -> impl Iterator<Item = (Height, TxId)> + use<> {
+        let state = self.state.read();
+        let foreign = state.coins().filter(|(_, coin)| coin.payout.is_none());
+        let spends = foreign.filter_map(|(_, coin)| coin.spent).filter(|spent| !spent.explained);
+        spends.map(|spent| (spent.height, spent.by)).collect::<Vec<_>>().into_iter()
     }
 
     fn transaction_at(&self, height: Height, txid: &TxId) -> Result<Option<Transaction>, PoolError> {

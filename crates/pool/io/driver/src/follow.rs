@@ -45,15 +45,23 @@ impl Keeper {
         Ok(progress)
     }
 
-    /// The first look at the chain. Books that were taken over know blocks of it, and the node may have lost its store along with the
-    /// older books, or be syncing: what it lacks only then would be booked as orphaned.
+    /// The first look at the chain. A log that begins is told of all of it: it may be a new one in the place of one that was lost, and
+    /// the chain knows whose the coins are. Books that were taken over know blocks of it, and the node may have lost its store
+    /// along with the older books, or be syncing: what it lacks only then would be booked as orphaned.
     fn first_look(&self) -> Result<Progress, PoolError> {
-        let newest = {
+        let (newest, is_new) = {
             let state = self.state.read();
             let on_chain = state.blocks().filter(|block| block.is_on_chain());
             let newest = on_chain.max_by_key(|block| block.candidate.height);
-            newest.map(|block| Tip { id: block.candidate.id, height: block.candidate.height })
+            let newest = newest.map(|block| Tip { id: block.candidate.id, height: block.candidate.height });
+            (newest, state.blocks().next().is_none() && state.coins().next().is_none())
         };
+        if is_new {
+            let tip = Tip { id: self.node.genesis_id(), height: Height::GENESIS };
+            let base = ChainBase { tip, joined: Vec::new(), received: Vec::new(), spent: Vec::new() };
+            self.tell(&Event::Chain(ChainEvent::Base(base)), Vec::new())?;
+            return Ok(Progress::More);
+        }
         let Some(newest) = newest else { return self.tell_base() };
         match self.node.route(&newest.id, 1)? {
             Route::Unknown => self.outgrown(newest),
@@ -119,17 +127,14 @@ impl Keeper {
     }
 
     /// What a way would have shown of the heights that the state still knows: blocks of the pool, told if they are not, and what
-    /// they say of the log; coins that came and went. A log that begins takes the chain as it is, but hears whether it is the
-    /// first. Nothing if a block is just being booked.
+    /// they say of the log; coins that came and went. Books that were taken over take the chain as it is. Nothing if a block is
+    /// just being booked.
     fn scan_kept(&self, tip: Height) -> Result<Option<Scan>, PoolError> {
-        let (from, is_first, mut scan) = {
+        let (from, mut scan) = {
             let state = self.state.read();
             let from = state.tip().map_or(tip.0, |_| state.kept_from().0.saturating_sub(1));
-            (from, state.tip().is_none(), Scan::new(&state, Height(from)))
+            (from, Scan::new(&state, Height(from)))
         };
-        if is_first {
-            self.read_unspent_commitments()?;
-        }
         for height in (from.saturating_add(1)..=tip.0).map(Height) {
             let Some(id) = self.node.block_id_at(height)? else { break };
             let Some(block) = self.node.block(&id)? else { break };

@@ -32,7 +32,12 @@ impl Keeper {
                 break;
             }
             let mut events = Vec::new();
-            for key in self.intake.lock().take_keys(end) {
+            let keys = self.intake.lock().take_keys(end);
+            for key in keys {
+                // A payout that was taken over brought it before its first share did.
+                if self.state.read().accounts().find(&key).is_some() {
+                    continue;
+                }
                 let Some(account) = next_account else {
                     return Err(PoolError::Inconsistent("every account number is taken".to_owned()));
                 };

@@ -2,11 +2,11 @@
 
 use bq_ledger::LedgerAccount;
 use bq_pool_machine::{
-    Act, CommitmentCheck, Decision, DecisionError, Event, Fault, Operator, PayoutEvent, Reason, State, plan_withdrawal,
+    Act, CommitmentCheck, Decision, DecisionError, Event, Fault, PayoutEvent, Reason, State, plan_withdrawal,
 };
 use bq_primitives::Amount;
 
-use crate::{PoolError, Refusal, keeper::Keeper};
+use crate::{PoolError, Refusal, adopt::Told, keeper::Keeper};
 
 impl Keeper {
     /// Carries a decision out, or only says what it would do. Two people at once cannot decide the same twice: each decision is
@@ -19,31 +19,36 @@ impl Keeper {
             return Err(unfit(field, reason));
         }
         match decision {
-            Decision::Withdraw { amount, .. } | Decision::WriteOff(amount) | Decision::ReleaseSuspense(amount)
+            Decision::Withdraw { amount, .. }
+            | Decision::WriteOff(amount)
+            | Decision::WriteOffSuspense(amount)
+            | Decision::ReleaseSuspense(amount)
                 if *amount == Amount::ZERO =>
             {
                 return Err(unfit("amount", "must be at least 1 atom"));
             }
             _ => {}
         }
-        let event = self.event_of(decision, reason)?;
+        let told = self.told_by(decision, reason)?;
         let mut trial = self.state.read().clone();
-        let sentence = sentence(&trial, decision, &event);
-        trial.apply(&event, &self.shares)?;
+        let sentence = sentence(&trial, decision, told.events.last());
+        for event in &told.events {
+            trial.apply(event, &self.shares)?;
+        }
         trial.check()?;
         if dry_run {
             return Ok(format!("Would do: {sentence}"));
         }
         // The state may have moved since: what is refused now changes nothing.
-        let applied = self.tell(&event, Vec::new()).map_err(|error| match error {
+        let applied = self.tell_all(&told.events, told.row.into_iter().collect()).map_err(|error| match error {
             PoolError::Fault(fault) => Refusal::Fault(fault),
             other => Refusal::Pool(other),
         })?;
-        tracing::warn!(who = reason.who, why = reason.why, event = %applied.head.number, "operator: {sentence}");
+        tracing::warn!(who = reason.who, why = reason.why, event = %self.written().number, "operator: {sentence}");
         if matches!(decision, Decision::Recover | Decision::RecoverForced) {
             self.outside.lock().commitment = CommitmentCheck::Fine;
         }
-        self.show_changes(&applied);
+        applied.iter().for_each(|applied| self.show_changes(applied));
         self.look_now.notify_one();
         Ok(sentence)
     }
@@ -58,7 +63,7 @@ impl Keeper {
         Ok(())
     }
 
-    fn event_of(&self, decision: &Decision, reason: &Reason) -> Result<Event, Refusal> {
+    fn told_by(&self, decision: &Decision, reason: &Reason) -> Result<Told, Refusal> {
         let act = match decision {
             Decision::Withdraw { amount, to } => {
                 if to.network != self.config.network {
@@ -69,13 +74,15 @@ impl Keeper {
                 }
                 self.knows_what_is_owed()?;
                 let planned = plan_withdrawal(&self.state.read(), to.key_hash, *amount, self.now_ms())?;
-                return Ok(Event::Payout(PayoutEvent::Planned(planned)));
+                return Ok(Event::Payout(PayoutEvent::Planned(planned)).into());
             }
             Decision::Pause => Act::Pause,
             Decision::Resume => Act::Resume,
             Decision::AdoptWithdrawal(txid) => Act::AdoptWithdrawal { txid: *txid },
             Decision::AdoptRefill(txid) => Act::AdoptRefill { txid: *txid },
+            Decision::AdoptPayout(txid) => return self.named_adoption(txid, reason),
             Decision::WriteOff(amount) => Act::WriteOff { amount: *amount },
+            Decision::WriteOffSuspense(amount) => Act::WriteOffSuspense { amount: *amount },
             Decision::ReleaseSuspense(amount) => Act::ReleaseSuspense { amount: *amount },
             Decision::Recover => match self.outside.lock().commitment {
                 CommitmentCheck::Behind { seen } | CommitmentCheck::Differs { seen } => Act::Recover { seen },
@@ -91,12 +98,7 @@ impl Keeper {
                 CommitmentCheck::Fine => Act::Recover { seen: self.state.read().head() },
             },
         };
-        Ok(Event::Operator(Operator {
-            act,
-            who: reason.who.clone(),
-            reason: reason.why.clone(),
-            time_ms: self.now_ms(),
-        }))
+        Ok(Event::Operator(reason.to_operator(act, self.now_ms())).into())
     }
 }
 
@@ -115,25 +117,29 @@ pub(crate) fn refused(decision: &Decision, refusal: Refusal) -> DecisionError {
     let reason = fault.to_string();
     match (decision, &fault) {
         (
-            Decision::Withdraw { .. } | Decision::WriteOff(_) | Decision::ReleaseSuspense(_),
+            Decision::Withdraw { .. }
+            | Decision::WriteOff(_)
+            | Decision::WriteOffSuspense(_)
+            | Decision::ReleaseSuspense(_),
             Fault::NotCovered { .. } | Fault::Payout { .. } | Fault::Amount(_),
         ) => DecisionError::Value { field: "amount", reason },
-        (Decision::AdoptWithdrawal(_) | Decision::AdoptRefill(_), Fault::Operator(_) | Fault::NotCovered { .. }) => {
-            DecisionError::Value { field: "txid", reason }
-        }
+        (
+            Decision::AdoptWithdrawal(_) | Decision::AdoptRefill(_) | Decision::AdoptPayout(_),
+            Fault::Operator(_) | Fault::NotCovered { .. } | Fault::Coin(_),
+        ) => DecisionError::Value { field: "txid", reason },
         _ => DecisionError::State(reason),
     }
 }
 
 /// What will happen, in words.
-fn sentence(state: &State, decision: &Decision, event: &Event) -> String {
+fn sentence(state: &State, decision: &Decision, event: Option<&Event>) -> String {
     let balance = |account| Amount::from_atoms(state.books().balance(account)).unwrap_or(Amount::MAX);
     match decision {
         Decision::Pause => "no payout is planned until payouts are resumed; open ones go on".to_owned(),
         Decision::Resume => "payouts are planned again".to_owned(),
         Decision::Withdraw { amount, to } => {
             let fee = match event {
-                Event::Payout(PayoutEvent::Planned(planned)) => planned.network_fee,
+                Some(Event::Payout(PayoutEvent::Planned(planned))) => planned.network_fee,
                 _ => Amount::ZERO,
             };
             format!("{amount} coins of what the pool earned leave it: {to} gets them less a network fee of {fee}")
@@ -150,6 +156,15 @@ fn sentence(state: &State, decision: &Decision, event: &Event) -> String {
         Decision::WriteOff(amount) => {
             format!("{amount} of {} missing coins are given up at the pool's cost", balance(LedgerAccount::Missing))
         }
+        Decision::WriteOffSuspense(amount) => format!(
+            "{amount} of {} missing coins paid those whose rewards are held in suspense ({} of which matured)",
+            balance(LedgerAccount::Missing),
+            Amount::from_atoms(state.matured_suspense()).unwrap_or(Amount::MAX)
+        ),
+        Decision::AdoptPayout(txid) => format!(
+            "transaction {txid} counts as a payout to miners: what they are not owed stays missing; if it was paid out of what is \
+             held in suspense, bq pool write-off --from suspense"
+        ),
         Decision::Recover => format!(
             "the log goes on from event {}; forgotten payouts are looked for, and every coin of now is sent to the pool itself, before anybody is paid",
             state.head().number

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bq_mining_message::{SharePosition, ShareSequence};
-use bq_pool_machine::{Commitment, CommitmentCheck, Received, Spent, State, Winning};
+use bq_pool_machine::{Commitment, CommitmentCheck, LogHead, LogNumber, Received, Spent, State, Winning};
 use bq_primitives::{Block, BlockId, Height, OutPoint};
 
 use crate::{PoolError, keeper::Keeper};
@@ -83,15 +83,12 @@ impl Keeper {
         }
         let commitment = Commitment::read(&coinbase.coinbase_data, &self.config.pool_tag, &self.commitment_key);
         let share = self.find_share(&id)?;
-        let (head, told) = {
-            let state = self.state.read();
-            (state.head(), state.front_end(self.config.front_end).map_or(ShareSequence::FIRST, |head| head.next))
-        };
+        let told = self.state.read().front_end(self.config.front_end).map_or(ShareSequence::FIRST, |head| head.next);
         let at = |sequence| SharePosition { front_end: self.config.front_end, sequence };
         let winning = match (share.filter(|share| *share < told), commitment) {
             (Some(sequence), _) => Winning::Share(at(sequence)),
-            // The log was longer when that block was made: whose work it was is not known here.
-            (None, Some(Commitment(seen))) if seen.number > head.number => Winning::Lost,
+            // The log was longer when that block was made, or another one: whose work it was is not known here.
+            (None, Some(Commitment(seen))) if !self.has_event(&seen)? => Winning::Lost,
             (None, Some(_)) if told > ShareSequence::FIRST => {
                 Winning::After(at(ShareSequence(told.0.saturating_sub(1))))
             }
@@ -102,6 +99,10 @@ impl Keeper {
         tracing::warn!(block = %id, height = candidate.height.0, ?winning, "adopted a block of the pool that was not in the log");
         self.tell(&bq_pool_machine::Event::Candidate(candidate), Vec::new())?;
         Ok(true)
+    }
+
+    fn has_event(&self, seen: &LogHead) -> Result<bool, PoolError> {
+        Ok(seen.number == LogNumber(0) || self.store.hash_at(seen.number)? == Some(seen.hash))
     }
 
     fn find_share(&self, id: &BlockId) -> Result<Option<ShareSequence>, PoolError> {

@@ -28,6 +28,7 @@ impl State {
             Act::Forfeit { front_end, first, end } => self.forfeit(*front_end, *first, *end),
             Act::ReleaseSuspense { amount } => self.release_suspense(step, *amount),
             Act::NewKey { key } => self.new_key(step, *key),
+            Act::WriteOffSuspense { amount } => self.write_off_suspense(step, *amount),
         }
     }
 
@@ -94,6 +95,20 @@ impl State {
         self.make_good(step, &[(LedgerAccount::WriteOff, amount)])
     }
 
+    /// A log that lost shares and payouts knows neither what these rewards were nor that they were paid.
+    fn write_off_suspense(&mut self, step: &mut Step<'_>, amount: Amount) -> Result<(), Fault> {
+        let needed = amount.atoms();
+        for (account, has) in [
+            (LedgerAccount::Missing, self.books.balance(LedgerAccount::Missing)),
+            (LedgerAccount::Suspense, self.matured_suspense()),
+        ] {
+            if needed == 0 || has < needed {
+                return Err(Fault::NotCovered { account, has, needed });
+            }
+        }
+        self.make_good(step, &[(LedgerAccount::Suspense, amount)])
+    }
+
     /// Nothing moves: blocks that were credited keep what they paid, and later windows do not find the shares. Of a front end's
     /// newest segment nobody can say how many shares it held, so the numbers may go on behind what the log was told of.
     fn forfeit(&mut self, front_end: FrontEndId, first: ShareSequence, end: ShareSequence) -> Result<(), Fault> {
@@ -110,10 +125,7 @@ impl State {
 
     fn release_suspense(&mut self, step: &mut Step<'_>, amount: Amount) -> Result<(), Fault> {
         let account = LedgerAccount::Suspense;
-        let held = self.blocks.values().filter(|block| block.state == BlockState::Immature);
-        let held = held.flat_map(|block| &block.lines).filter(|line| line.credit == account);
-        let immature = held.fold(0_u64, |sum, line| sum.saturating_add(line.amount.atoms()));
-        let (has, needed) = (self.books.balance(account).saturating_sub(immature), amount.atoms());
+        let (has, needed) = (self.matured_suspense(), amount.atoms());
         if needed == 0 || has < needed {
             return Err(Fault::NotCovered { account, has, needed });
         }

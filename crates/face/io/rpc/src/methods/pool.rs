@@ -60,10 +60,17 @@ fn decision(command: &str, pool: &dyn PoolOperator, args: &mut Args) -> Result<D
             match args.value::<String>("as")?.as_str() {
                 "withdrawal" => Decision::AdoptWithdrawal(txid),
                 "refill" => Decision::AdoptRefill(txid),
-                other => return Err(Fault::parameter("as", format!("{other:?} is neither withdrawal nor refill"))),
+                "payout" => Decision::AdoptPayout(txid),
+                other => {
+                    return Err(Fault::parameter("as", format!("{other:?} is not withdrawal, refill or payout")));
+                }
             }
         }
-        "write-off" => Decision::WriteOff(amount(args)?),
+        "write-off" => match args.optional::<String>("from")?.as_deref() {
+            None | Some("pool") => Decision::WriteOff(amount(args)?),
+            Some("suspense") => Decision::WriteOffSuspense(amount(args)?),
+            Some(other) => return Err(Fault::parameter("from", format!("{other:?} is neither pool nor suspense"))),
+        },
         "release-suspense" => Decision::ReleaseSuspense(amount(args)?),
         other => {
             let known = "pause, resume, withdraw, adopt, write-off, recover or release-suspense";

@@ -5,6 +5,7 @@ mod dying;
 pub(crate) mod fake_node;
 mod forfeit;
 mod lost_bytes;
+mod lost_log;
 mod migrate;
 mod restart;
 mod restore;

@@ -1,0 +1,155 @@
+//! Books and shares are lost and the key is not: the chain tells what is there, and nobody what it was.
+
+use std::fs;
+
+use bq_ledger::LedgerAccount;
+use bq_pool_machine::{Decision, PayoutKind, Reason};
+use bq_primitives::{Amount, TxId};
+
+use super::{
+    fake_node::MATURITY,
+    world::{World, address, key},
+};
+
+fn reason() -> Reason {
+    Reason { who: "ops".to_owned(), why: "the disk died".to_owned() }
+}
+
+fn atoms(amount: u64) -> Amount {
+    Amount::from_atoms(amount).expect("in range")
+}
+
+impl World {
+    fn decide(&self, decision: &Decision) -> String {
+        self.keeper().decide(decision, &reason(), false).unwrap_or_else(|refusal| panic!("{decision:?}: {refusal}"))
+    }
+
+    /// Pays `miners` for a block, and buries the payout.
+    fn pay(&self, miners: &[u8]) {
+        for miner in miners {
+            self.mine_share(*miner, 5000);
+        }
+        self.settle();
+        self.find_block(miners[0], 5000);
+        self.bury();
+    }
+
+    fn bury(&self) {
+        for _ in 0..4 {
+            self.node.mine_many(MATURITY);
+            self.settle();
+        }
+    }
+
+    fn lose_books_and_shares(&mut self) {
+        self.close();
+        for end in ["", "-wal", "-shm"] {
+            // There may be no such file.
+            let _ = fs::remove_file(self.folder.path().join(format!("books.sqlite{end}")));
+        }
+        fs::remove_dir_all(self.folder.path().join("share-log")).expect("lost");
+    }
+
+    fn own(&self) -> u64 {
+        self.keeper().state.read().withdrawable().iter().map(|(_, amount)| amount).sum()
+    }
+}
+
+#[test]
+fn what_a_lost_log_owed_is_held_and_not_taken_for_a_gift() {
+    let mut world = World::new();
+    world.pay(&[1, 2]);
+    let paid = [1, 2].map(|miner| world.paid(miner));
+    assert!(paid.iter().all(|atoms| *atoms > 0), "{paid:?}");
+    world.mine_share(1, 5000);
+    world.find_block(1, 5000);
+    world.node.mine_many(MATURITY);
+    world.settle();
+    world.lose_books_and_shares();
+
+    world.restart();
+    world.settle();
+    let names = world.names();
+    assert!(["log_behind_chain", "coins_missing"].iter().all(|name| names.contains(name)), "{names:?}");
+    let withdrawal = Decision::Withdraw { amount: atoms(1_000_000), to: address(9) };
+    assert!(world.keeper().decide(&withdrawal, &reason(), true).is_err());
+    world.decide(&Decision::Recover);
+    world.bury();
+
+    // One payout was still under way when the log was lost.
+    let received = [1, 2].map(|miner| world.node.received(key(miner)));
+    assert_eq!([1, 2].map(|miner| world.paid(miner)), received, "payouts were recognised though nobody had an account");
+    let fees: u64 = world
+        .keeper()
+        .state
+        .read()
+        .payouts()
+        .filter(|payout| matches!(payout.planned.kind, PayoutKind::Miners(_)))
+        .map(|payout| payout.planned.network_fee.atoms())
+        .sum();
+    assert_eq!(world.balance(LedgerAccount::GiftIncome), 0);
+    assert_eq!(world.own(), 0, "nobody may take it");
+    let (missing, held) = (world.balance(LedgerAccount::Missing), world.balance(LedgerAccount::Suspense));
+    assert_eq!(missing, received.iter().sum::<u64>() + fees, "what was paid and is not owed, and no change");
+    assert!(held > missing, "{held} {missing}");
+    let more = Decision::WriteOffSuspense(atoms(missing + 1));
+    assert!(world.keeper().decide(&more, &reason(), false).is_err());
+    world.decide(&Decision::WriteOffSuspense(atoms(missing)));
+    assert_eq!(world.balance(LedgerAccount::WriteOff), 0, "the pool bears nothing");
+    assert_eq!(world.names(), ["suspense"]);
+    let before = world.balance(LedgerAccount::Suspense);
+    assert_eq!(before, held - missing);
+    world.decide(&Decision::ReleaseSuspense(atoms(before)));
+    world.pay(&[3, 1]);
+    assert_eq!(world.names(), Vec::<&str>::new());
+    world.check_books(&[1, 2, 3]);
+    assert!(world.paid(3) > 0 && world.paid(1) > received[0]);
+}
+
+#[test]
+fn a_log_that_is_lost_once_everything_was_paid_is_missed_all_the_same() {
+    let mut world = World::new();
+    world.pay(&[1, 2]);
+    world.lose_books_and_shares();
+    world.node.mine_many(MATURITY);
+    for _ in 0..2 {
+        world.restart();
+        world.settle();
+        assert!(world.names().contains(&"log_behind_chain"), "{:?}", world.names());
+    }
+}
+
+#[test]
+fn a_forgotten_payment_to_one_new_key_is_what_a_person_says() {
+    for is_payout in [true, false] {
+        let mut world = World::new();
+        world.pay(&[1]);
+        let txid = world.keeper().state.read().payouts().next().expect("paid").planned.txid;
+        world.lose_books_and_shares();
+        world.restart();
+        world.settle();
+        world.decide(&Decision::Recover);
+        world.bury();
+        assert!(world.names().contains(&"coins_missing"));
+        let named = |txid| if is_payout { Decision::AdoptPayout(txid) } else { Decision::AdoptWithdrawal(txid) };
+        assert!(world.keeper().decide(&named(TxId([7; 32])), &reason(), false).is_err());
+        let missing = world.balance(LedgerAccount::Missing);
+        let would = world.keeper().decide(&named(txid), &reason(), true);
+        if is_payout {
+            let told = world.decide(&named(txid));
+            assert_eq!(would.expect("it may"), format!("Would do: {told}"));
+            assert!(world.paid(1) > 0);
+            let left = world.balance(LedgerAccount::Missing);
+            assert!(left < missing, "the change is found");
+            assert_eq!(left, world.node.received(key(1)) + fee_of(&world));
+            assert!(world.keeper().decide(&named(txid), &reason(), false).is_err(), "once");
+        } else {
+            // The new log earned nothing that it could have been taken from.
+            assert!(would.is_err(), "{would:?}");
+        }
+    }
+}
+
+fn fee_of(world: &World) -> u64 {
+    world.keeper().state.read().payouts().map(|payout| payout.planned.network_fee.atoms()).max().unwrap_or(0)
+}
