@@ -10,7 +10,7 @@ mod system;
 
 use std::{io::IsTerminal as _, path::Path};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use bq_runtime::{
     Config, DataDir, Loaded, LogConfig, Shutdown, Source, init_logging, load, on_signals, raise_file_limit,
 };
@@ -79,7 +79,12 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         show_until(&system, &shutdown).await;
     }
     tracing::info!("stopping");
-    system.stop().await;
+    let unstored = system.stop().await;
+    if !unstored.is_empty() {
+        let ids: Vec<String> = unstored.iter().map(ToString::to_string).collect();
+        let count = ids.len();
+        bail!("{count} blocks could not be stored and are lost unless a peer has them: {}", ids.join(", "));
+    }
     if served.is_ok() {
         say(&format!("stopped; the next run goes on from {}", config.data_dir.display()));
     }

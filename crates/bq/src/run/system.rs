@@ -19,7 +19,7 @@ use bq_net::{Net, NetConfig, NetHandle, PeerAddress};
 use bq_node::{Node, NodeConfig, StoreSettings, SystemClock};
 use bq_pool::{Pool, PoolConfig, PoolOperator};
 use bq_pow::{PowConfig, PowError, PowVerifier, RandomXMode};
-use bq_primitives::{Algorithm, PowKey};
+use bq_primitives::{Algorithm, BlockId, PowKey};
 use bq_rpc::{RpcHandle, RpcOptions, RpcServer, RpcServices};
 use bq_runtime::Config;
 use bq_views::PoolViews;
@@ -129,8 +129,8 @@ impl System {
         addresses
     }
 
-    /// Stops taking work, then stops telling, then closes the books.
-    pub(crate) async fn stop(self) {
+    /// Stops taking work, then stops telling, then closes the books. Returns blocks that the chain store could not take.
+    pub(crate) async fn stop(self) -> Vec<BlockId> {
         let miner = self.miner;
         let stopped = tokio::task::spawn_blocking(move || miner.stop()).await;
         self.stratum.shutdown().await;
@@ -139,9 +139,12 @@ impl System {
         self.http.shutdown().await;
         let pool = self.pool;
         let closed = tokio::task::spawn_blocking(move || pool.shutdown()).await;
-        if let Err(error) = stopped.and(closed) {
+        let node = self.node;
+        let stored = tokio::task::spawn_blocking(move || node.store_kept()).await;
+        stopped.and(closed).and(stored).unwrap_or_else(|error| {
             tracing::error!(%error, "a part did not stop cleanly; the books are recovered at the next start");
-        }
+            Vec::new()
+        })
     }
 }
 

@@ -41,6 +41,10 @@ impl KeptBlocks {
         })
     }
 
+    pub(crate) fn ids(&self) -> impl Iterator<Item = BlockId> + '_ {
+        self.blocks.iter().map(|block| block.entry().id)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.blocks.len()
     }

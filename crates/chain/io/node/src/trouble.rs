@@ -124,6 +124,16 @@ impl Node {
         }
     }
 
+    /// Tries a last time to store what is kept in memory. Returns the blocks that end with the process: peers may have them.
+    pub fn store_kept(&self) -> Vec<BlockId> {
+        if self.trouble.is_stopped()
+            && let Err(error) = self.recover_store()
+        {
+            tracing::error!(%error, "chain store does not work yet");
+        }
+        self.kept.lock().ids().collect()
+    }
+
     /// Opens the store again, finishes the change that failed if it arrived after all, and hands in what was kept.
     pub(crate) fn recover_store(&self) -> Result<(), StoreError> {
         let mut writer = self.writer.lock();

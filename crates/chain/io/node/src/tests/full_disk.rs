@@ -121,9 +121,11 @@ fn no_block_is_lost_while_the_disk_is_full() {
     assert!(node.recover_store().is_err(), "still full");
     assert_eq!(node.conditions()[0].since_ms, condition.since_ms);
     assert_eq!(node.tip().height.0, 2);
+    let lost = node.store_kept();
+    assert!(lost.len() == 2 && lost.contains(&found.id()), "nothing ends unsaid: {lost:?}");
 
     disk.fill(false);
-    node.recover_store().unwrap();
+    assert_eq!(node.store_kept(), []);
     assert_eq!(node.conditions(), []);
     assert_eq!(node.tip().id, found.id());
     for block in miner.grow_by(2, &key(1)) {
