@@ -4,6 +4,7 @@ mod chain;
 mod events;
 mod import;
 mod lost_key;
+mod plan;
 mod recovery;
 mod retention;
 mod returns;
