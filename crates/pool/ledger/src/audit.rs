@@ -4,9 +4,9 @@ use bq_primitives::{Algorithm, Amount, BlockId};
 
 use crate::{Books, Cause, ChainedTransfer, JournalHash, LedgerAccount, LedgerError, Transfer};
 
-/// Replays a journal line by line and checks what must hold of it (SPEC 8.4): the hash chain, that no balance goes
-/// below zero (I2), that debits equal credits (I1, I3), that each block's lines net to its coinbase (I4), and that a
-/// lane's residue stays below the number of payees it came from (I5).
+/// Replays the journal that the books before the log of events kept, line by line, for their migration, and checks what must
+/// hold of it (SPEC 8.4): the hash chain, that no balance goes below zero (I2), that debits equal credits (I1, I3), that each
+/// block's lines net to its coinbase (I4), and that a lane's residue stays below the number of payees it came from (I5).
 #[derive(Clone, Debug, Default)]
 pub struct Auditor {
     books: Books,
@@ -85,12 +85,6 @@ impl Auditor {
         let facts = self.blocks.entry(block).or_default();
         facts.reward = reward;
         facts.payees = u64::from(payees);
-    }
-
-    /// How many lines were read.
-    #[must_use]
-    pub const fn lines(&self) -> u64 {
-        self.lines
     }
 
     /// The next line.

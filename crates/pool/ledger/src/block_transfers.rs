@@ -113,36 +113,6 @@ pub fn reverse_credit(block: BlockId, generation: u32, credit_lines: &[Transfer]
     credit_lines.iter().map(|line| line.reversed(cause)).collect()
 }
 
-/// T13: the coin of a matured block is gone. Miners keep their credit; the pool books the loss. What is already set
-/// aside or spent cannot be taken from the spendable coins, so the part above `spendable` goes to suspense until a
-/// person settles it.
-///
-/// # Errors
-/// None in practice: the parts never exceed the reward.
-pub fn deep_orphan(
-    block: BlockId,
-    generation: u32,
-    reward: Amount,
-    spendable: Amount,
-) -> Result<Vec<Transfer>, LedgerError> {
-    let cause = Cause::BlockLost { block, generation };
-    let from_coins = reward.min(spendable);
-    let unexplained = reward.checked_sub(from_coins)?;
-    let debit = LedgerAccount::OrphanLoss;
-    Ok([(LedgerAccount::ChainSpendable, from_coins), (LedgerAccount::Suspense, unexplained)]
-        .into_iter()
-        .filter(|(_, amount)| *amount > Amount::ZERO)
-        .map(|(credit, amount)| Transfer { cause, debit, credit, amount })
-        .collect())
-}
-
-/// T14: the block is back; every T13 line backwards.
-#[must_use]
-pub fn deep_return(block: BlockId, generation: u32, loss_lines: &[Transfer]) -> Vec<Transfer> {
-    let cause = Cause::BlockRegained { block, generation };
-    loss_lines.iter().map(|line| line.reversed(cause)).collect()
-}
-
 fn add(sum: &mut Amount, amount: Amount) -> Result<(), LedgerError> {
     *sum = sum.checked_add(amount)?;
     Ok(())

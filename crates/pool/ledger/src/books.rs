@@ -37,7 +37,7 @@ impl Books {
     /// # Errors
     /// [`LedgerError::Insufficient`] when a balance would go below zero; ill-formed transfers.
     pub fn apply(&mut self, batch: &[Transfer]) -> Result<(), LedgerError> {
-        let next = Self::next_balances(batch, |account| self.balance(account))?;
+        let next = self.after(batch)?;
         for (account, balance) in next {
             if balance == 0 {
                 self.balances.remove(&account);
@@ -48,15 +48,8 @@ impl Books {
         Ok(())
     }
 
-    /// The balances after a batch of the accounts it touches, given those before: the one rule that every store of
-    /// balances goes by.
-    ///
-    /// # Errors
-    /// As [`Books::apply`].
-    pub fn next_balances(
-        batch: &[Transfer],
-        before: impl Fn(LedgerAccount) -> u64,
-    ) -> Result<BTreeMap<LedgerAccount, u64>, LedgerError> {
+    /// The balances after a batch of the accounts it touches.
+    fn after(&self, batch: &[Transfer]) -> Result<BTreeMap<LedgerAccount, u64>, LedgerError> {
         let mut changes: BTreeMap<LedgerAccount, (u64, u64)> = BTreeMap::new();
         for transfer in batch {
             transfer.check()?;
@@ -71,7 +64,7 @@ impl Books {
                     Side::Debit => (debits, credits),
                     Side::Credit => (credits, debits),
                 };
-                let balance = before(account);
+                let balance = self.balance(account);
                 let held = balance.checked_add(more).ok_or(LedgerError::Overflow)?;
                 let left =
                     held.checked_sub(less).ok_or(LedgerError::Insufficient { account, balance, needed: less })?;

@@ -115,16 +115,6 @@ pub fn distribute(
     Ok(Distribution { fee, credits, seed, carry: left, payees: window.payees() })
 }
 
-/// The whole reward less the fee for the account that found the block (SPEC 8.3, SOLO).
-///
-/// # Errors
-/// None in practice: the fee never exceeds the reward.
-pub fn solo(reward: Amount, fee: FeeBasisPoints, finder: AccountId) -> Result<Distribution, LedgerError> {
-    let fee = fee.of(reward)?;
-    let credits = vec![(finder, reward.checked_sub(fee)?)];
-    Ok(Distribution { fee, credits, seed: Amount::ZERO, carry: Amount::ZERO, payees: 1 })
-}
-
 /// `floor(net * weight / whole)`: below 2^53 * 2^66 = 2^119, so nothing wraps.
 fn part_of(net: Amount, weight: u128, whole: u128) -> Result<Amount, LedgerError> {
     let product = u128::from(net.atoms()).checked_mul(weight).ok_or(LedgerError::Overflow)?;

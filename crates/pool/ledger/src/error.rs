@@ -38,19 +38,6 @@ pub enum LedgerError {
         /// What the batch takes from it.
         needed: u64,
     },
-    /// A transfer with a key that exists, but with another content: somebody books something else under the same name.
-    #[error("transfer {key} exists with {} atoms, got {}", existing.atoms(), got.atoms())]
-    KeyConflict {
-        /// The key.
-        key: Box<TransferKey>,
-        /// Amount in the books.
-        existing: Amount,
-        /// Amount that was offered.
-        got: Amount,
-    },
-    /// Some transfers of a batch exist and some do not: batches are written whole.
-    #[error("batch of transfer {0} is partly in the books")]
-    PartialBatch(Box<TransferKey>),
     /// A payout that does not add up.
     #[error("payee {account} gets {gross} atoms, its part of the network fee is {fee}")]
     FeeAboveAmount {
@@ -64,12 +51,4 @@ pub enum LedgerError {
     /// A payout without payees.
     #[error("a payout needs a payee")]
     NoPayees,
-}
-
-impl LedgerError {
-    /// The books contradict themselves or the caller contradicts the books: the writer must stop until a person looked.
-    #[must_use]
-    pub const fn is_integrity_fault(&self) -> bool {
-        !matches!(self, Self::FeeAboveAmount { .. } | Self::NoPayees)
-    }
 }

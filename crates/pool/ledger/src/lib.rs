@@ -31,20 +31,18 @@ mod payout;
 mod audit;
 mod books;
 mod error;
-mod journal;
 
 #[cfg(test)]
 mod tests;
 
 pub use audit::{AuditError, AuditReport, Auditor};
-pub use block_transfers::{BlockCredit, deep_orphan, deep_return, mature, reverse_credit};
+pub use block_transfers::{BlockCredit, mature, reverse_credit};
 pub use books::Books;
 pub use chart::{LedgerAccount, ParseAccountError, Side};
-pub use distribution::{Distribution, FeeBasisPoints, FeeError, distribute, solo};
+pub use distribution::{Distribution, FeeBasisPoints, FeeError, distribute};
 pub use error::LedgerError;
-pub use journal::{Journal, Posted};
 pub use loss::lost_block;
-pub use payout::{Payee, PayoutPlan, PayoutTerms};
+pub use payout::{Payee, PayoutPlan};
 pub use transfer::{Cause, ChainedTransfer, JournalHash, Transfer, TransferCode, TransferKey};
 pub use weight::ShareWeight;
 pub use window::{Head, Window, WindowFold, WindowUnits, WindowUnitsError};

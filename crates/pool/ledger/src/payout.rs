@@ -2,17 +2,6 @@ use bq_primitives::{AccountId, Amount};
 
 use crate::{Cause, LedgerAccount, LedgerError, Transfer};
 
-/// When and how much to pay out (SPEC 8.5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PayoutTerms {
-    /// An account is paid when it can be paid at least this much.
-    pub payout_min: Amount,
-    /// Accounts in one payout at most.
-    pub payees_max: usize,
-    /// Sum of all payments and the network fee at most: the coins at hand.
-    pub available: Amount,
-}
-
 /// One account's part of a payout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Payee {
@@ -36,26 +25,6 @@ pub struct PayoutPlan {
 }
 
 impl PayoutPlan {
-    /// Accounts that have reached the minimum, in increasing id, each with its whole payable balance, as many as the
-    /// terms allow. An account that does not fit into what is available is skipped, so one large balance cannot hold up
-    /// the small ones; when none fits, the first is paid as much as there is, so no balance is too large to be paid.
-    pub fn select(
-        payable: impl IntoIterator<Item = (AccountId, Amount)>,
-        terms: &PayoutTerms,
-    ) -> Vec<(AccountId, Amount)> {
-        let mut due: Vec<(AccountId, Amount)> =
-            payable.into_iter().filter(|(_, amount)| *amount >= terms.payout_min && *amount > Amount::ZERO).collect();
-        due.sort_by_key(|(account, _)| *account);
-        let first = due.first().map(|(account, _)| *account);
-        let mut left = terms.available;
-        due.retain(|(_, amount)| left.checked_sub(*amount).map(|rest| left = rest).is_ok());
-        due.truncate(terms.payees_max);
-        match first {
-            Some(account) if due.is_empty() && terms.available >= terms.payout_min => vec![(account, terms.available)],
-            _ => due,
-        }
-    }
-
     /// Splits the network fee over the payees, who bear it: `floor(fee / n)` each, and one atom more for the first
     /// `fee mod n` in account order.
     ///
@@ -97,7 +66,8 @@ impl PayoutPlan {
         Ok(Amount::sum(self.payees.iter().map(|payee| payee.gross))?)
     }
 
-    /// T30: the payees' balances and as many coins are set aside.
+    /// T30 as the books before the log of events wrote it: the payees' balances and as many coins are set aside. The
+    /// migration of those books compares; the pool machine sets whole coins aside and has lines of its own.
     ///
     /// # Errors
     /// As [`PayoutPlan::total`].
@@ -122,7 +92,7 @@ impl PayoutPlan {
         Ok(transfers)
     }
 
-    /// T31: the debt and the coins are both gone.
+    /// T31, for the migration as [`PayoutPlan::reserve`]: the debt and the coins are both gone.
     #[must_use]
     pub fn finalize(&self, payout: u64) -> Vec<Transfer> {
         let cause = Cause::PayoutFinal { payout };
@@ -137,7 +107,7 @@ impl PayoutPlan {
             .collect()
     }
 
-    /// T32: T30 backwards.
+    /// T32, for the migration too: T30 backwards.
     ///
     /// # Errors
     /// As [`PayoutPlan::total`].

@@ -18,8 +18,7 @@ pub struct Transfer {
     pub amount: Amount,
 }
 
-/// The event that a transfer books. With the two accounts it makes the transfer's natural key: the same event books the
-/// same line only once, however often it is told.
+/// The event that a transfer books. With the two accounts it is the key of the transfer (SPEC 8.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cause {
     /// T10: a block is on the best chain. The generation counts how often it came back.
@@ -121,7 +120,7 @@ pub struct TransferKey {
     pub credit: LedgerAccount,
 }
 
-/// Head of the journal's hash chain: it commits to every line so far.
+/// Head of the hash chain of a journal, which the books before the log of events kept: it commits to every line so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct JournalHash(pub [u8; 32]);
 
@@ -188,14 +187,6 @@ impl Transfer {
     }
 }
 
-impl TransferKey {
-    /// 32 bytes for a unique index.
-    #[must_use]
-    pub fn digest(&self) -> [u8; 32] {
-        tagged_hash("BQ/transfer-key", &[self.to_string().as_bytes()])
-    }
-}
-
 impl Cause {
     /// Its number in the journal.
     #[must_use]
@@ -218,7 +209,8 @@ impl Cause {
         })
     }
 
-    /// The cause with this code, subject and generation, as a database stores it; nothing when no such cause exists.
+    /// The cause with this code, subject and generation, as the books before the log of events stored it; nothing when no
+    /// such cause exists. Only the migration of those books reads causes back.
     #[must_use]
     pub fn from_parts(code: TransferCode, subject: &str, generation: u32) -> Option<Self> {
         let block = || subject.parse::<BlockId>().ok();

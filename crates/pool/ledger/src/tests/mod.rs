@@ -13,7 +13,6 @@ pub(crate) const ONE: u128 = 1 << 60;
 pub(crate) const A: AccountId = AccountId(1);
 pub(crate) const B: AccountId = AccountId(2);
 pub(crate) const C: AccountId = AccountId(3);
-pub(crate) const D: AccountId = AccountId(4);
 pub(crate) const LANE: Algorithm = Algorithm::Sha256d;
 
 pub(crate) fn atoms(atoms: u64) -> Amount {

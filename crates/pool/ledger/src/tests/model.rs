@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::Distribution;
+use crate::{Books, ChainedTransfer, Distribution, JournalHash, LedgerError, Transfer};
 
 /// A window as a row of slots of 2^55 parts each: the newest share takes half its slots, every older one all of its
 /// slots, until no slot is free. Weights must be multiples of 2^56.
@@ -119,4 +119,28 @@ pub(super) fn count_slots(row: &[Option<AccountId>]) -> BTreeMap<Option<AccountI
         *counts.entry(*slot).or_default() += 1;
     }
     counts
+}
+
+/// A journal as the books before the log of events kept it, for the audit to read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Journal {
+    pub(super) lines: Vec<ChainedTransfer>,
+    pub(super) books: Books,
+    batches: u64,
+}
+
+impl Journal {
+    pub(super) fn post(&mut self, batch: &[Transfer]) -> Result<(), LedgerError> {
+        self.books.apply(batch)?;
+        self.batches += 1;
+        for transfer in batch {
+            let id = u64::try_from(self.lines.len()).expect("few") + 1;
+            self.lines.push(transfer.chained(id, self.batches, self.head()));
+        }
+        Ok(())
+    }
+
+    pub(super) fn head(&self) -> JournalHash {
+        self.lines.last().map(|line| line.hash).unwrap_or_default()
+    }
 }
