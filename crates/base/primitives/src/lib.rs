@@ -57,7 +57,7 @@ pub use ruint::aliases::U256;
 pub use seal::{ExtraNonce, Seal};
 pub use sealed_header::{NamedHeader, SealedHeader};
 pub use share::{NetworkDifficulty, ShareDifficulty};
-pub use target::{CompactError, CompactParts, CompactTarget, Target};
+pub use target::{CompactError, CompactParts, CompactTarget, ParseTargetError, Target};
 pub use time::Timestamp;
 pub use transaction::{
     COINBASE_DATA_BYTES_MAX, OutPoint, PUBLIC_KEY_BYTES, SIGNATURE_BYTES, Transaction, TxOut, Witness,

@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use crate::U256;
 
@@ -34,6 +34,11 @@ pub enum CompactError {
     #[error("compact target {0} overflows 256 bits")]
     Overflow(CompactTarget),
 }
+
+/// A text that is not the hex digits of a target: 8 of a compact one, else 64.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a target in hex digits")]
+pub struct ParseTargetError(pub String);
 
 const MANTISSA: u32 = 0x007f_ffff;
 const SIGN: u32 = 0x0080_0000;
@@ -104,6 +109,17 @@ impl fmt::Display for CompactTarget {
     }
 }
 
+/// Eight hex digits, as it is printed.
+impl FromStr for CompactTarget {
+    type Err = ParseTargetError;
+
+    fn from_str(text: &str) -> Result<Self, ParseTargetError> {
+        let mut bytes = [0; 4];
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| ParseTargetError(text.to_owned()))?;
+        Ok(Self(u32::from_be_bytes(bytes)))
+    }
+}
+
 impl fmt::Debug for CompactTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "CompactTarget({self})")
@@ -113,6 +129,17 @@ impl fmt::Debug for CompactTarget {
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:064x}", self.0)
+    }
+}
+
+/// 64 hex digits, as it is printed.
+impl FromStr for Target {
+    type Err = ParseTargetError;
+
+    fn from_str(text: &str) -> Result<Self, ParseTargetError> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| ParseTargetError(text.to_owned()))?;
+        Ok(Self(U256::from_be_bytes(bytes)))
     }
 }
 

@@ -1,8 +1,9 @@
 //! Addresses, amounts, names, difficulties and Merkle trees.
 
 use bq_primitives::{
-    Address, AddressError, Algorithm, Amount, AmountError, BlockId, Height, KeyHash, MerkleRoot, Network,
-    NetworkDifficulty, PowHash, PowValue, ShareDifficulty, Target, U256, Work, WorkerName, merkle_root, tagged_hash,
+    Address, AddressError, Algorithm, Amount, AmountError, BlockId, CompactTarget, Height, KeyHash, MerkleRoot,
+    Network, NetworkDifficulty, PowHash, PowValue, ShareDifficulty, Target, U256, Work, WorkerName, merkle_root,
+    tagged_hash,
 };
 use proptest::prelude::*;
 
@@ -23,6 +24,16 @@ proptest! {
             prop_assert_eq!(parsed, Ok(address));
         } else {
             prop_assert_eq!(parsed, Err(AddressError::WrongNetwork { got: network, expected: other }));
+        }
+    }
+
+    #[test]
+    fn targets_are_read_as_they_are_printed(limbs in any::<[u64; 4]>(), bits in any::<u32>()) {
+        let (target, compact) = (Target(U256::from_limbs(limbs)), CompactTarget(bits));
+        prop_assert_eq!(target.to_string().parse(), Ok(target));
+        prop_assert_eq!(compact.to_string().parse(), Ok(compact));
+        for text in [&target.to_string()[1..], "", "0x1d00ffff"] {
+            prop_assert!(text.parse::<Target>().is_err() && text.parse::<CompactTarget>().is_err());
         }
     }
 

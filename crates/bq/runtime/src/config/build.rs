@@ -337,6 +337,6 @@ impl Reader<'_> {
 }
 
 fn parse_bits(text: &str) -> Option<CompactTarget> {
-    let bits = CompactTarget(u32::from_str_radix(text, 16).ok().filter(|_| text.len() == 8)?);
+    let bits: CompactTarget = text.parse().ok()?;
     bits.decode().ok().map(|_| bits)
 }

@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use bq_chain_api::{BlockSummary, Coin, MiningInfo, Template, TemplateWork, TipSummary, TransactionStatus};
 use bq_primitives::{
-    Algorithm, Amount, BlockId, CompactTarget, Decoder, Header, Height, OutPoint, PowKey, Seal, Timestamp, Transaction,
-    TxId, TxOut, U256, Work,
+    Algorithm, Amount, BlockId, Decoder, Header, Height, OutPoint, PowKey, Seal, Timestamp, Transaction, TxId, TxOut,
+    U256, Work,
 };
 
 use crate::{
@@ -31,10 +31,6 @@ fn work(hex: &str) -> Read<Work> {
     U256::from_str_radix(digits, 16).map(Work).map_err(|error| format!("{error:?}"))
 }
 
-fn bits(hex: &str) -> Read<CompactTarget> {
-    u32::from_str_radix(hex, 16).map(CompactTarget).map_err(|error| error.to_string())
-}
-
 fn bytes(hex: &str) -> Read<Vec<u8>> {
     hex::decode(hex).map_err(|error| error.to_string())
 }
@@ -42,7 +38,7 @@ fn bytes(hex: &str) -> Read<Vec<u8>> {
 pub(super) fn tip(info: &BlockchainInfo) -> Read<TipSummary> {
     let mut next_bits = Vec::new();
     for (name, hex) in &info.nextbits {
-        next_bits.push((text::<Algorithm>(name)?, bits(hex)?));
+        next_bits.push((text::<Algorithm>(name)?, text(hex)?));
     }
     next_bits.sort_by_key(|(algorithm, _)| *algorithm);
     Ok(TipSummary {
