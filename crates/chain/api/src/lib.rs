@@ -10,6 +10,7 @@ mod node;
 mod peers;
 mod refusal;
 mod sync;
+mod text;
 
 pub use atoms::AtomsView;
 pub use bq_condition::Condition;

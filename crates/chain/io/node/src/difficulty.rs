@@ -2,7 +2,7 @@ use bq_chain_api::{AlgorithmDifficultyView, DifficultyForecastView, DifficultyVi
 use bq_consensus::{
     Branch, DifficultyReport, ForecastPoint, Guard, Hashrate, Params, difficulty_reports, forecast, hashrates,
 };
-use bq_primitives::{Algorithm, BlockId, Target, U256, Work};
+use bq_primitives::{Algorithm, BlockId, U256, Work};
 use bq_tree::BlockTree;
 use parking_lot::Mutex;
 
@@ -37,8 +37,8 @@ fn difficulty_view(params: &Params, branch: &dyn Branch) -> DifficultyView {
     let tip = branch.tip();
     let points = forecast(params, branch, &rates(branch), HOUR_SECS, FORECAST_HOURS);
     let reports = difficulty_reports(params, branch);
-    let algorithms = reports.iter().map(|report| (report.algorithm().name().to_owned(), view(report, &points)));
-    DifficultyView { height: tip.height.0, tip_id: tip.id.to_string(), algorithms: algorithms.collect() }
+    let algorithms = reports.iter().map(|report| (report.algorithm(), view(report, &points)));
+    DifficultyView { height: tip.height, tip_id: tip.id, algorithms: algorithms.collect() }
 }
 
 /// The hash rates of the last hour; of the last day for algorithms that were silent for an hour.
@@ -55,11 +55,11 @@ fn rates(branch: &dyn Branch) -> [Hashrate; Algorithm::COUNT] {
 fn view(report: &DifficultyReport, points: &[ForecastPoint]) -> AlgorithmDifficultyView {
     let required = report.required;
     AlgorithmDifficultyView {
-        last_difficulty: difficulty(report.state.previous),
-        difficulty: difficulty(required.target),
-        bits: required.bits.to_string(),
-        target: required.target.to_string(),
-        base_difficulty: required.base_bits.decode().map_or_else(|_| String::new(), difficulty),
+        last_difficulty: Work::of_target(report.state.previous),
+        difficulty: Work::of_target(required.target),
+        bits: required.bits,
+        target: required.target,
+        base_difficulty: required.base_bits.decode().ok().map(Work::of_target),
         easing_percent: f64::from(i32::try_from(report.easing_per_mille()).unwrap_or(i32::MAX)) / 10.0,
         lag_secs: report.lag_secs(),
         burst_active: matches!(report.guard, Guard::Capped { .. } | Guard::Releasing { .. }),
@@ -74,11 +74,7 @@ fn forecast_view(algorithm: Algorithm, point: &ForecastPoint) -> Option<Difficul
     let (_, target) = point.targets.iter().find(|(of, _)| *of == algorithm)?;
     Some(DifficultyForecastView {
         hours: u32::try_from(point.after_secs / HOUR_SECS).ok()?,
-        difficulty: difficulty(*target),
+        difficulty: Work::of_target(*target),
         blocks: point.blocks.get(algorithm.index()).copied()?,
     })
-}
-
-fn difficulty(target: Target) -> String {
-    Work::of_target(target).0.to_string()
 }

@@ -9,7 +9,7 @@ use std::{
 
 use bq_chain_api::DifficultyView;
 use bq_condition::ConditionList;
-use bq_primitives::Network;
+use bq_primitives::{Height, Network};
 use bq_views::{BlocksView, Event, MinerView, PoolView};
 use common::{ShelfPool, address_of, atoms, block, site};
 
@@ -35,7 +35,7 @@ async fn the_api_answers_with_the_pools_views() {
     assert_eq!((miner.address, miner.workers[0].name.as_str()), (address, "rig-1"));
 
     let difficulty: DifficultyView = serde_json::from_str(&site.get("/api/v1/difficulty").await.body).unwrap();
-    assert_eq!(difficulty.height, 7);
+    assert_eq!(difficulty.height, Height(7));
 
     let connect = site.get("/api/v1/connect").await.json();
     assert_eq!(connect["network"], "devnet");

@@ -58,16 +58,16 @@ fn difficulty_is_explained_for_the_tip_and_worked_out_once() {
     let rig = Rig::new(params);
     let owner = key(1);
     let genesis = rig.node.difficulty().unwrap();
-    assert_eq!((genesis.height, genesis.algorithms.len()), (0, 3));
+    assert_eq!((genesis.height, genesis.algorithms.len()), (Height(0), 3));
     for algorithm in Algorithm::ALL {
         rig.node.submit_block(seal(&rig.template(&owner), algorithm)).unwrap();
     }
     let view = rig.node.difficulty().unwrap();
     let tip = rig.node.tip();
-    assert_eq!((view.height, &view.tip_id), (3, &tip.id.to_string()));
+    assert_eq!((view.height, view.tip_id), (Height(3), tip.id));
     for (algorithm, bits) in &tip.next_bits {
-        let of = &view.algorithms[algorithm.name()];
-        assert_eq!(of.bits, bits.to_string());
+        let of = &view.algorithms[algorithm];
+        assert_eq!(of.bits, *bits);
         assert!(of.state.contains("burst cap not armed"), "{}", of.state);
         assert!(of.hashrate_1h > 0.0 && of.hashrate_24h > 0.0 && !of.burst_active);
         assert!(of.forecast.len() <= 6);

@@ -121,7 +121,7 @@ impl NodeApi for StillNode {
         if self.stopped.load(Ordering::Relaxed) { vec![harmless, condition] } else { Vec::new() }
     }
     fn difficulty(&self) -> Result<DifficultyView, NodeError> {
-        Ok(DifficultyView { height: 7, ..DifficultyView::default() })
+        Ok(DifficultyView { height: Height(7), ..DifficultyView::default() })
     }
 }
 

@@ -14,8 +14,8 @@ use bq_mining_message::{AlgorithmMining, MiningChange, MiningControl, MiningCont
 use bq_pool_machine::{Decision, DecisionError, LogHead, LogNumber, PoolOperator, PoolStatus, Reason, State};
 use bq_primitives::{
     Address, Algorithm, Amount, Block, BlockId, CompactTarget, ExtraNonce, Header, Height, KeyHash, MerkleRoot,
-    Network, OutPoint, PUBLIC_KEY_BYTES, PowKey, SIGNATURE_BYTES, Seal, SealedHeader, Timestamp, Transaction, TxId,
-    TxOut, U256, Witness, Work,
+    Network, OutPoint, PUBLIC_KEY_BYTES, PowKey, SIGNATURE_BYTES, Seal, SealedHeader, Target, Timestamp, Transaction,
+    TxId, TxOut, U256, Witness, Work,
 };
 use tokio::sync::{broadcast, watch};
 use tokio_stream::{
@@ -237,25 +237,29 @@ impl NodeApi for FakeNode {
     fn difficulty(&self) -> Result<DifficultyView, NodeError> {
         self.healthy()?;
         let algorithm = AlgorithmDifficultyView {
-            last_difficulty: "512".to_owned(),
-            difficulty: "640".to_owned(),
-            bits: "20007fff".to_owned(),
-            target: "00".repeat(32),
-            base_difficulty: "520".to_owned(),
+            last_difficulty: hashes(512),
+            difficulty: hashes(640),
+            bits: CompactTarget(0x2000_7fff),
+            target: Target(U256::ZERO),
+            base_difficulty: Some(hashes(520)),
             easing_percent: -20.0,
             lag_secs: -1_740,
             burst_active: true,
             state: "burst cap active: 11 blocks in 31 % of the expected time".to_owned(),
             hashrate_1h: 12.5,
             hashrate_24h: 4.25,
-            forecast: vec![DifficultyForecastView { hours: 1, difficulty: "700".to_owned(), blocks: 6 }],
+            forecast: vec![DifficultyForecastView { hours: 1, difficulty: hashes(700), blocks: 6 }],
         };
         Ok(DifficultyView {
-            height: 2,
-            tip_id: self.tip().id.to_string(),
-            algorithms: BTreeMap::from([("sha256d".to_owned(), algorithm)]),
+            height: Height(2),
+            tip_id: self.tip().id,
+            algorithms: BTreeMap::from([(Algorithm::Sha256d, algorithm)]),
         })
     }
+}
+
+fn hashes(hashes: u64) -> Work {
+    Work(U256::from(hashes))
 }
 
 /// The transaction in the mempool.
