@@ -3,7 +3,7 @@ use std::sync::Arc;
 use bq_primitives::{
     Algorithm, BlockId, CompactTarget, Header, Height, KeyHash, MerkleRoot, PowKey, ShareDifficulty, Timestamp,
 };
-use bq_share::{Claim, ExtranoncePrefix, TimeMs, Verdict};
+use bq_share::{Claim, ExtranoncePrefix, UnixMs, Verdict};
 use bq_stratum_v1::{
     JobTemplate, LINE_BYTES_MAX, LoginOutcome, Output, Session, SessionPolicy, SessionSeed, VardiffPolicy,
 };
@@ -16,7 +16,7 @@ const REFUSE: u8 = 0xfc;
 /// Plays a connection: lines of `data` are the miner's, a few bytes that no UTF-8 text has are time, a new tip, and
 /// refusals by the pool. Asserts what must hold of everything the session wants to send.
 pub fn fuzz_session(algorithm: Algorithm, data: &[u8]) {
-    let mut now = TimeMs(1_700_000_000_000);
+    let mut now = UnixMs(1_700_000_000_000);
     let policy = SessionPolicy {
         vardiff: VardiffPolicy { start: ShareDifficulty::MIN, ..VardiffPolicy::default() },
         lines_per_second: 100_000,
@@ -30,7 +30,7 @@ pub fn fuzz_session(algorithm: Algorithm, data: &[u8]) {
     for (number, line) in data.split(|byte| *byte == b'\n').take(200).enumerate() {
         match line.first() {
             Some(&TICK) => {
-                now = now.after(1_000 * u64::try_from(line.len()).unwrap_or(1));
+                now = now.after_ms(1_000 * u64::try_from(line.len()).unwrap_or(1));
                 session.handle_timeout(now);
             }
             Some(&NEW_TIP) => {
@@ -46,7 +46,7 @@ pub fn fuzz_session(algorithm: Algorithm, data: &[u8]) {
     }
 }
 
-fn carry_out(session: &mut Session, now: TimeMs, refuse: bool) {
+fn carry_out(session: &mut Session, now: UnixMs, refuse: bool) {
     for _ in 0..100 {
         match session.poll_output() {
             None => return,

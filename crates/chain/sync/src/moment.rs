@@ -1,4 +1,5 @@
-/// A point on the caller's monotonic clock, in milliseconds since whatever start the caller chose.
+/// A point in the caller's life, in milliseconds since whatever start it chose, on a clock that never goes back. It says
+/// nothing of the time of day: that is a [`Timestamp`](bq_primitives::Timestamp), and where both matter both are told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(pub u64);
 

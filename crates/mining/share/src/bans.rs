@@ -3,7 +3,7 @@ use std::{
     net::{IpAddr, Ipv6Addr},
 };
 
-use crate::TimeMs;
+use crate::UnixMs;
 
 /// Who a limit or a strike is counted for: an IPv4 address, or the /56 that an IPv6 user is usually given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,11 +51,11 @@ struct Record {
     /// Accepted shares lately: half of them lapse with the points.
     accepted: u32,
     /// When it was heard of last.
-    last: TimeMs,
-    struck: TimeMs,
+    last: UnixMs,
+    struck: UnixMs,
     /// When accepted shares were halved last.
-    lapsed: TimeMs,
-    banned_until: TimeMs,
+    lapsed: UnixMs,
+    banned_until: UnixMs,
     bans: u32,
 }
 
@@ -98,18 +98,18 @@ impl Bans {
 
     /// The peer may not connect now.
     #[must_use]
-    pub fn is_banned(&self, now: TimeMs, peer: Peer) -> bool {
+    pub fn is_banned(&self, now: UnixMs, peer: Peer) -> bool {
         self.peers.get(&peer).is_some_and(|record| now < record.banned_until)
     }
 
     /// Counts an accepted share.
-    pub fn accept(&mut self, now: TimeMs, peer: Peer) {
+    pub fn accept(&mut self, now: UnixMs, peer: Peer) {
         let record = self.record(now, peer);
         record.accepted = record.accepted.saturating_add(1);
     }
 
     /// Counts a strike; true if a ban begins with it.
-    pub fn strike(&mut self, now: TimeMs, peer: Peer, strike: Strike) -> bool {
+    pub fn strike(&mut self, now: UnixMs, peer: Peer, strike: Strike) -> bool {
         let policy = self.policy;
         let record = self.record(now, peer);
         record.struck = now;
@@ -122,22 +122,22 @@ impl Bans {
         let span_ms = policy.span_ms.saturating_mul(1 << record.bans.min(16)).min(policy.span_ms_max);
         record.points = 0;
         record.accepted = 0;
-        record.banned_until = now.after(span_ms);
+        record.banned_until = now.after_ms(span_ms);
         record.bans = record.bans.saturating_add(1);
         true
     }
 
     /// The peer's record, in which what lapsed is gone.
-    fn record(&mut self, now: TimeMs, peer: Peer) -> &mut Record {
+    fn record(&mut self, now: UnixMs, peer: Peer) -> &mut Record {
         if !self.peers.contains_key(&peer) {
             self.make_room(now);
         }
         let record = self.peers.entry(peer).or_default();
-        if now.since(record.lapsed) >= self.policy.span_ms {
+        if now.ms_since(record.lapsed) >= self.policy.span_ms {
             record.accepted /= 2;
             record.lapsed = now;
         }
-        if now.since(record.struck) >= self.policy.span_ms {
+        if now.ms_since(record.struck) >= self.policy.span_ms {
             record.points = 0;
         }
         record.last = now;
@@ -146,18 +146,18 @@ impl Bans {
 
     /// Peers that are banned now.
     #[must_use]
-    pub fn active(&self, now: TimeMs) -> usize {
+    pub fn active(&self, now: UnixMs) -> usize {
         self.peers.values().filter(|record| now < record.banned_until).count()
     }
 
     /// Forgets what has lapsed, and if that is not enough, the peer not seen for longest, of those without points if there are
     /// any.
-    fn make_room(&mut self, now: TimeMs) {
+    fn make_room(&mut self, now: UnixMs) {
         if self.peers.len() < self.policy.peers_max.max(1) {
             return;
         }
         let span_ms = self.policy.span_ms;
-        self.peers.retain(|_, record| now < record.banned_until || now.since(record.last) < span_ms);
+        self.peers.retain(|_, record| now < record.banned_until || now.ms_since(record.last) < span_ms);
         if self.peers.len() >= self.policy.peers_max.max(1)
             && let Some(oldest) = self
                 .peers
@@ -183,16 +183,16 @@ mod tests {
         let mut bans = Bans::new(BanPolicy::default());
         let forger = peer("203.0.113.7");
         for n in 1..=5 {
-            assert_eq!(bans.strike(TimeMs(n), forger, Strike::ForgedShare), n == 5);
+            assert_eq!(bans.strike(UnixMs(n), forger, Strike::ForgedShare), n == 5);
         }
-        assert!(bans.is_banned(TimeMs(600_004), forger));
-        assert!(!bans.is_banned(TimeMs(600_005), forger));
-        assert!(!bans.is_banned(TimeMs(6), peer("203.0.113.8")));
+        assert!(bans.is_banned(UnixMs(600_004), forger));
+        assert!(!bans.is_banned(UnixMs(600_005), forger));
+        assert!(!bans.is_banned(UnixMs(6), peer("203.0.113.8")));
         for n in 0..5 {
-            bans.strike(TimeMs(700_000 + n), forger, Strike::ForgedShare);
+            bans.strike(UnixMs(700_000 + n), forger, Strike::ForgedShare);
         }
-        assert!(bans.is_banned(TimeMs(1_900_003), forger));
-        assert!(!bans.is_banned(TimeMs(1_900_004), forger));
+        assert!(bans.is_banned(UnixMs(1_900_003), forger));
+        assert!(!bans.is_banned(UnixMs(1_900_004), forger));
     }
 
     /// A hundred miners behind one address, one of whom forges: he is cut off by connection, the others go on.
@@ -201,15 +201,15 @@ mod tests {
         let mut bans = Bans::new(BanPolicy::default());
         let farm = peer("203.0.113.7");
         for n in 0..640 {
-            bans.accept(TimeMs(n), farm);
+            bans.accept(UnixMs(n), farm);
         }
-        let strikes = (0..).position(|n| bans.strike(TimeMs(1_000 + n), farm, Strike::ForgedShare)).unwrap();
+        let strikes = (0..).position(|n| bans.strike(UnixMs(1_000 + n), farm, Strike::ForgedShare)).unwrap();
         assert_eq!(strikes + 1, 15, "five, and one for each 64");
         let other = peer("203.0.113.8");
         for n in 0..100_000 {
-            bans.accept(TimeMs(n), other);
+            bans.accept(UnixMs(n), other);
         }
-        let strikes = (0..).position(|n| bans.strike(TimeMs(100_000 + n), other, Strike::ForgedShare)).unwrap();
+        let strikes = (0..).position(|n| bans.strike(UnixMs(100_000 + n), other, Strike::ForgedShare)).unwrap();
         assert_eq!(strikes + 1, 37, "and no more than 32");
     }
 
@@ -217,8 +217,8 @@ mod tests {
     fn strikes_lapse() {
         let mut bans = Bans::new(BanPolicy::default());
         for n in 0..100 {
-            assert!(!bans.strike(TimeMs(n * 600_000), peer("192.0.2.1"), Strike::ForgedShare));
-            bans.accept(TimeMs(n * 600_000 + 300_000), peer("192.0.2.1"));
+            assert!(!bans.strike(UnixMs(n * 600_000), peer("192.0.2.1"), Strike::ForgedShare));
+            bans.accept(UnixMs(n * 600_000 + 300_000), peer("192.0.2.1"));
         }
     }
 
@@ -233,10 +233,10 @@ mod tests {
     fn memory_is_bounded_and_the_oldest_leaves() {
         let mut bans = Bans::new(BanPolicy { peers_max: 3, ..BanPolicy::default() });
         for n in 1..=10_u8 {
-            bans.strike(TimeMs(u64::from(n)), peer(&format!("192.0.2.{n}")), Strike::Misbehaved);
+            bans.strike(UnixMs(u64::from(n)), peer(&format!("192.0.2.{n}")), Strike::Misbehaved);
         }
         assert_eq!(bans.peers.len(), 3);
         assert!(bans.peers.contains_key(&peer("192.0.2.10")));
-        assert_eq!(bans.active(TimeMs(11)), 0);
+        assert_eq!(bans.active(UnixMs(11)), 0);
     }
 }

@@ -27,7 +27,7 @@ mod queueing;
 mod refusal;
 mod submit;
 mod template;
-mod time;
+mod unix_ms;
 
 pub use bans::{BanPolicy, Bans, Peer, Strike};
 pub use claim::{Claim, Claimed};
@@ -41,4 +41,4 @@ pub use queueing::{QUEUE_CLASSES, QUEUE_TURNS, WithoutRoom};
 pub use refusal::{Reject, Verdict};
 pub use submit::{Rolled, ShareCandidate, ShareKey, ShareTicket, Submit};
 pub use template::WorkTemplate;
-pub use time::TimeMs;
+pub use unix_ms::UnixMs;

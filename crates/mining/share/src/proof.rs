@@ -1,7 +1,7 @@
 use bq_mining_message::Share;
 use bq_primitives::{Block, PowHash, PowValue, Seal};
 
-use crate::{Claim, Reject, ShareCandidate, TimeMs};
+use crate::{Claim, Reject, ShareCandidate, UnixMs};
 
 /// What hashing a candidate gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl Proven {
     /// What the books are told of the candidate that proved this, and its block if it is one. Worth and payee are the job's
     /// (SPEC 11.3).
     #[must_use]
-    pub fn share_of(&self, candidate: &ShareCandidate, now: TimeMs) -> (Share, Option<Block>) {
+    pub fn share_of(&self, candidate: &ShareCandidate, now: UnixMs) -> (Share, Option<Block>) {
         let template = &candidate.template;
         let block = self.is_block.then(|| Block {
             header: template.header,

@@ -12,10 +12,10 @@
 //! use std::sync::Arc;
 //!
 //! use bq_primitives::Algorithm;
-//! use bq_share::{ExtranoncePrefix, TimeMs};
+//! use bq_share::{ExtranoncePrefix, UnixMs};
 //! use bq_stratum_v1::{Output, Session, SessionPolicy, SessionSeed};
 //!
-//! let now = TimeMs(1_800_000_000_000);
+//! let now = UnixMs(1_800_000_000_000);
 //! let seed = SessionSeed { session_id: 1, first_job_id: 1, prefix: ExtranoncePrefix { server_id: 1, connection: 7 } };
 //! let mut session = Session::new(now, Algorithm::Sha256d, Arc::new(SessionPolicy::default()), seed);
 //!

@@ -1,5 +1,5 @@
 use bq_primitives::{NetworkDifficulty, ShareDifficulty};
-use bq_share::TimeMs;
+use bq_share::UnixMs;
 
 /// Share difficulty of one algorithm: where it starts and between which bounds it moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,8 +59,8 @@ pub(crate) struct Vardiff {
     estimate: Tally,
     /// What tells that the speed changed: shares at the present difficulty.
     recent: Tally,
-    changed: TimeMs,
-    overloaded: Option<TimeMs>,
+    changed: UnixMs,
+    overloaded: Option<UnixMs>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ enum Phase {
     /// No job was sent yet.
     Idle,
     Seek {
-        since: TimeMs,
+        since: UnixMs,
         interval_ms: u64,
         silent_steps: u32,
     },
@@ -83,7 +83,7 @@ struct Tally {
     work: u128,
     /// Time that counts from before `since`.
     carried_ms: u64,
-    since: TimeMs,
+    since: UnixMs,
 }
 
 /// With this many shares a speed is known to 9 %.
@@ -125,7 +125,7 @@ impl Vardiff {
             phase: Phase::Idle,
             estimate: Tally::default(),
             recent: Tally::default(),
-            changed: TimeMs(0),
+            changed: UnixMs(0),
             overloaded: None,
         }
     }
@@ -137,7 +137,7 @@ impl Vardiff {
     }
 
     /// The worker was here before and had settled at `difficulty`.
-    pub(crate) fn remember(&mut self, now: TimeMs, difficulty: ShareDifficulty) {
+    pub(crate) fn remember(&mut self, now: UnixMs, difficulty: ShareDifficulty) {
         if self.pinned.is_none() {
             self.difficulty = difficulty;
             self.phase = Phase::Hold;
@@ -156,7 +156,7 @@ impl Vardiff {
     }
 
     /// The miner says what would suit it: a better start than ours. Measuring goes on from there.
-    pub(crate) fn suggest(&mut self, now: TimeMs, difficulty: ShareDifficulty) {
+    pub(crate) fn suggest(&mut self, now: UnixMs, difficulty: ShareDifficulty) {
         if self.pinned.is_none() {
             self.change(now, u128::from(difficulty.hashes()));
         }
@@ -169,7 +169,7 @@ impl Vardiff {
     }
 
     /// The first job goes out: time starts to count.
-    pub(crate) fn start(&mut self, now: TimeMs) {
+    pub(crate) fn start(&mut self, now: UnixMs) {
         if self.phase == Phase::Idle {
             self.seek(now);
         }
@@ -179,7 +179,7 @@ impl Vardiff {
     }
 
     /// A share of a job of `difficulty` was accepted. True if the difficulty for the next job changed.
-    pub(crate) fn on_share(&mut self, now: TimeMs, difficulty: ShareDifficulty) -> bool {
+    pub(crate) fn on_share(&mut self, now: UnixMs, difficulty: ShareDifficulty) -> bool {
         self.estimate.add(difficulty);
         self.recent.add(difficulty);
         if self.estimate.shares > ESTIMATE_SHARES_MAX {
@@ -189,7 +189,7 @@ impl Vardiff {
     }
 
     /// Time passed. True if the difficulty for the next job changed. Call about once per [`Vardiff::tick_ms`].
-    pub(crate) fn on_tick(&mut self, now: TimeMs) -> bool {
+    pub(crate) fn on_tick(&mut self, now: UnixMs) -> bool {
         self.decide(now)
     }
 
@@ -203,8 +203,8 @@ impl Vardiff {
     }
 
     /// A share was turned away because the verifier is overloaded: send half as many.
-    pub(crate) fn on_busy(&mut self, now: TimeMs) -> bool {
-        if self.overloaded.is_some_and(|last| now.since(last) < OVERLOAD_STEP_MS) {
+    pub(crate) fn on_busy(&mut self, now: UnixMs) -> bool {
+        if self.overloaded.is_some_and(|last| now.ms_since(last) < OVERLOAD_STEP_MS) {
             return false;
         }
         self.overloaded = Some(now);
@@ -215,7 +215,7 @@ impl Vardiff {
         self.change(now, u128::from(self.difficulty.hashes()).saturating_mul(2))
     }
 
-    fn decide(&mut self, now: TimeMs) -> bool {
+    fn decide(&mut self, now: UnixMs) -> bool {
         match (self.phase, self.pinned) {
             (Phase::Idle, _) => false,
             (_, Some(pinned)) => self.decide_pinned(now, pinned),
@@ -224,8 +224,8 @@ impl Vardiff {
         }
     }
 
-    fn decide_pinned(&mut self, now: TimeMs, pinned: ShareDifficulty) -> bool {
-        if self.estimate.shares < SHARES_MIN.saturating_mul(2) || now.since(self.changed) < SEEK_STEP_MS {
+    fn decide_pinned(&mut self, now: UnixMs, pinned: ShareDifficulty) -> bool {
+        if self.estimate.shares < SHARES_MIN.saturating_mul(2) || now.ms_since(self.changed) < SEEK_STEP_MS {
             return false;
         }
         let bearable = self.estimate.work_per(now, PINNED_INTERVAL_MS).max(u128::from(pinned.hashes()));
@@ -234,15 +234,15 @@ impl Vardiff {
         far && self.change(now, bearable)
     }
 
-    fn decide_seek(&mut self, now: TimeMs, since: TimeMs, interval_ms: u64) -> bool {
+    fn decide_seek(&mut self, now: UnixMs, since: UnixMs, interval_ms: u64) -> bool {
         let (shares, spent_ms) = (self.estimate.shares, self.estimate.elapsed(now));
         let known = shares >= SEEK_SHARES && spent_ms >= SEEK_MS_MIN;
-        let late = shares >= SHARES_MIN && now.since(since) >= SEEK_MS_MAX;
+        let late = shares >= SHARES_MIN && now.ms_since(since) >= SEEK_MS_MAX;
         if known || late {
             self.phase = Phase::Hold;
             return self.change(now, self.estimate.work_per(now, self.policy.share_interval_ms));
         }
-        if now.since(self.changed) < SEEK_STEP_MS || spent_ms < SPAN_MS_MIN {
+        if now.ms_since(self.changed) < SEEK_STEP_MS || spent_ms < SPAN_MS_MIN {
             return false;
         }
         if shares >= SHARES_MIN {
@@ -260,7 +260,7 @@ impl Vardiff {
     }
 
     /// Next to nothing arrives: far too hard, or not mining. Ever larger steps find the right scale within seconds.
-    fn step_down_if_silent(&mut self, now: TimeMs, interval_ms: u64) -> bool {
+    fn step_down_if_silent(&mut self, now: UnixMs, interval_ms: u64) -> bool {
         let patience = interval_ms.saturating_mul(5);
         if self.recent.shares > 1 || self.recent.elapsed(now) < patience {
             return false;
@@ -277,7 +277,7 @@ impl Vardiff {
         self.change(now, u128::from(easier))
     }
 
-    fn decide_hold(&mut self, now: TimeMs) -> bool {
+    fn decide_hold(&mut self, now: UnixMs) -> bool {
         let expected = self.expected_recently(now);
         let slack = expected.isqrt().saturating_mul(4);
         let more = self.recent.shares > expected.saturating_add(slack).saturating_add(4);
@@ -299,13 +299,13 @@ impl Vardiff {
 
     /// Shares that the estimated speed should have brought since the window began. What came differs from it by more than
     /// four standard deviations only if the speed changed.
-    fn expected_recently(&self, now: TimeMs) -> u64 {
+    fn expected_recently(&self, now: UnixMs) -> u64 {
         let work = self.estimate.work_per(now, self.recent.elapsed(now));
         let shares = work.checked_div(u128::from(self.difficulty.hashes())).unwrap_or(0);
         u64::try_from(shares).unwrap_or(u64::MAX)
     }
 
-    fn seek_again(&mut self, now: TimeMs) -> bool {
+    fn seek_again(&mut self, now: UnixMs) -> bool {
         let ideal = match self.recent.shares {
             0..SHARES_MIN => u128::from(self.difficulty.hashes()) / 16,
             _ => self.recent.work_per(now, self.policy.seek_interval_ms),
@@ -314,14 +314,14 @@ impl Vardiff {
         self.change(now, ideal)
     }
 
-    fn seek(&mut self, now: TimeMs) {
+    fn seek(&mut self, now: UnixMs) {
         let interval_ms = self.policy.seek_interval_ms.clamp(1, self.policy.share_interval_ms.max(1));
         self.phase = Phase::Seek { since: now, interval_ms, silent_steps: 0 };
         self.estimate = Tally::starting(now);
         self.recent = Tally::starting(now);
     }
 
-    fn change(&mut self, now: TimeMs, hashes: u128) -> bool {
+    fn change(&mut self, now: UnixMs, hashes: u128) -> bool {
         let hashes = u64::try_from(hashes).unwrap_or(u64::MAX);
         let next = coarse(hashes.max(self.policy.floor.hashes()));
         self.changed = now;
@@ -333,7 +333,7 @@ impl Vardiff {
 }
 
 impl Tally {
-    fn starting(now: TimeMs) -> Self {
+    fn starting(now: UnixMs) -> Self {
         Self { since: now, ..Self::default() }
     }
 
@@ -342,17 +342,17 @@ impl Tally {
         self.work = self.work.saturating_add(u128::from(difficulty.hashes()));
     }
 
-    fn halve(&mut self, now: TimeMs) {
+    fn halve(&mut self, now: UnixMs) {
         let carried_ms = self.elapsed(now) / 2;
         *self = Self { shares: self.shares / 2, work: self.work / 2, carried_ms, since: now };
     }
 
-    fn elapsed(&self, now: TimeMs) -> u64 {
-        self.carried_ms.saturating_add(now.since(self.since))
+    fn elapsed(&self, now: UnixMs) -> u64 {
+        self.carried_ms.saturating_add(now.ms_since(self.since))
     }
 
     /// Work in `span_ms` at this tally's speed.
-    fn work_per(&self, now: TimeMs, span_ms: u64) -> u128 {
+    fn work_per(&self, now: UnixMs, span_ms: u64) -> u128 {
         let elapsed = u128::from(self.elapsed(now).max(1));
         self.work.saturating_mul(u128::from(span_ms)).checked_div(elapsed).unwrap_or(0)
     }

@@ -7,7 +7,7 @@ use bq_chain_api::Template;
 use bq_mining_message::AuthorizeError;
 use bq_primitives::{Algorithm, KeyHash, ShareDifficulty, WorkerName, tagged_hash};
 use bq_share::{
-    BanPolicy, Bans, ExtranonceAllocator, ExtranoncePrefix, JudgePolicy, Peer, Reject, ShareCandidate, Strike, TimeMs,
+    BanPolicy, Bans, ExtranonceAllocator, ExtranoncePrefix, JudgePolicy, Peer, Reject, ShareCandidate, Strike, UnixMs,
     Verdict, WithoutRoom,
 };
 use bq_stratum_v1::{
@@ -119,7 +119,7 @@ impl Front {
     }
 
     /// Lets a client in.
-    pub(crate) fn admit(&mut self, now: TimeMs, algorithm: Algorithm, address: IpAddr) -> Option<ConnectionId> {
+    pub(crate) fn admit(&mut self, now: UnixMs, algorithm: Algorithm, address: IpAddr) -> Option<ConnectionId> {
         let peer = Peer::of(address);
         if self.bans.is_banned(now, peer) {
             self.counts.turned_away += 1;
@@ -148,7 +148,7 @@ impl Front {
     }
 
     /// The newest template reaches every connection.
-    pub(crate) fn hand_out(&mut self, now: TimeMs, template: &Template) {
+    pub(crate) fn hand_out(&mut self, now: UnixMs, template: &Template) {
         for algorithm in Algorithm::ALL {
             self.work[algorithm.index()] = JobTemplate::of_block(template, algorithm).map(Arc::new);
         }
@@ -158,13 +158,13 @@ impl Front {
     }
 
     /// Time passed for everybody.
-    pub(crate) fn tick(&mut self, now: TimeMs) {
+    pub(crate) fn tick(&mut self, now: UnixMs) {
         let due = |connection: &&mut Connection| now >= connection.session.next_timeout();
         self.connections.values_mut().filter(due).for_each(|connection| connection.session.handle_timeout(now));
     }
 
     /// Bytes came from the client: whole lines go to its session, as many as it takes now.
-    pub(crate) fn read(&mut self, now: TimeMs, id: ConnectionId, bytes: &[u8], authorize: Authorize<'_>) {
+    pub(crate) fn read(&mut self, now: UnixMs, id: ConnectionId, bytes: &[u8], authorize: Authorize<'_>) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         connection.lines.push(bytes);
         self.carry_out(now, id, authorize);
@@ -174,7 +174,7 @@ impl Front {
     }
 
     /// Hands the session one line, if there is one and it takes one now.
-    fn take_line(&mut self, now: TimeMs, id: ConnectionId) -> bool {
+    fn take_line(&mut self, now: UnixMs, id: ConnectionId) -> bool {
         let Some(Connection { session, lines, is_closed: false, held: None, .. }) = self.connections.get_mut(&id)
         else {
             return false;
@@ -191,7 +191,7 @@ impl Front {
     }
 
     /// Carries out what a session wants.
-    pub(crate) fn carry_out(&mut self, now: TimeMs, id: ConnectionId, authorize: Authorize<'_>) {
+    pub(crate) fn carry_out(&mut self, now: UnixMs, id: ConnectionId, authorize: Authorize<'_>) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         while connection.held.is_none()
             && let Some(output) = connection.session.poll_output()
@@ -272,7 +272,7 @@ impl Front {
     }
 
     /// The verdict on a proof reaches its session.
-    pub(crate) fn answer(&mut self, now: TimeMs, id: ConnectionId, candidate: &ShareCandidate, verdict: Verdict) {
+    pub(crate) fn answer(&mut self, now: UnixMs, id: ConnectionId, candidate: &ShareCandidate, verdict: Verdict) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         if let Verdict::Accepted { .. } = verdict {
             self.bans.accept(now, connection.peer);

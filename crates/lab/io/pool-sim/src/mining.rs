@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bq_mining_message::AuthorizeError;
 use bq_primitives::{Address, Algorithm, KeyHash};
-use bq_share::TimeMs;
+use bq_share::UnixMs;
 use bq_stratum_client::{EthashDialect, Found, Job, Login};
 
 use crate::{
@@ -80,8 +80,8 @@ fn wish(algorithm: Algorithm, hashes: u64) -> String {
 
 impl World {
     /// A front end's time never jumps.
-    pub(crate) fn now(&self) -> TimeMs {
-        TimeMs(self.clock.started_ms())
+    pub(crate) fn now(&self) -> UnixMs {
+        UnixMs(self.clock.started_ms())
     }
 
     pub(crate) fn lot(&mut self, bound: u64) -> u64 {

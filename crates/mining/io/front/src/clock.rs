@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use bq_share::TimeMs;
+use bq_share::UnixMs;
 
 /// Wall time that never jumps: read once at start, then counted by the monotonic clock.
 #[derive(Clone, Copy, Debug)]
@@ -15,12 +15,12 @@ impl Clock {
         Self { started: Instant::now(), unix_ms: millis(unix) }
     }
 
-    pub(crate) fn now(&self) -> TimeMs {
-        TimeMs(self.unix_ms.saturating_add(millis(self.started.elapsed())))
+    pub(crate) fn now(&self) -> UnixMs {
+        UnixMs(self.unix_ms.saturating_add(millis(self.started.elapsed())))
     }
 
     /// The instant at which [`Clock::now`] reaches `time`.
-    pub(crate) fn instant(&self, time: TimeMs) -> Instant {
+    pub(crate) fn instant(&self, time: UnixMs) -> Instant {
         self.started + Duration::from_millis(time.0.saturating_sub(self.unix_ms))
     }
 }

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use bq_condition::Condition;
-use bq_share::TimeMs;
+use bq_share::UnixMs;
 use parking_lot::Mutex;
 
 /// What is not as it should be now.
@@ -15,9 +15,9 @@ pub(crate) struct Conditions {
 #[derive(Debug)]
 struct Active {
     reason: String,
-    since: TimeMs,
+    since: UnixMs,
     /// When it is over unless it happens again.
-    until: TimeMs,
+    until: UnixMs,
 }
 
 /// A share that could not be booked is told for so long. The pool's own conditions last as long as their cause; this one must not
@@ -32,8 +32,8 @@ impl Conditions {
     }
 
     /// A share could not be booked.
-    pub(crate) fn not_booked(&self, now: TimeMs, reason: String) {
-        self.set(now, SHARES_NOT_BOOKED, reason, now.after(NOT_BOOKED_SHOWN_MS));
+    pub(crate) fn not_booked(&self, now: UnixMs, reason: String) {
+        self.set(now, SHARES_NOT_BOOKED, reason, now.after_ms(NOT_BOOKED_SHOWN_MS));
     }
 
     /// A share was booked.
@@ -42,13 +42,13 @@ impl Conditions {
     }
 
     /// A thread panicked and goes on.
-    pub(crate) fn panicked(&self, now: TimeMs, thread: &str, what: &str) {
+    pub(crate) fn panicked(&self, now: UnixMs, thread: &str, what: &str) {
         let reason = format!("{thread} panicked and was restarted: {what}");
-        self.set(now, VERIFY_THREAD_PANICKED, reason, now.after(self.panic_shown_ms));
+        self.set(now, VERIFY_THREAD_PANICKED, reason, now.after_ms(self.panic_shown_ms));
     }
 
     /// What is so at `now`.
-    pub(crate) fn active(&self, now: TimeMs) -> Vec<Condition> {
+    pub(crate) fn active(&self, now: UnixMs) -> Vec<Condition> {
         let mut active = self.active.lock();
         active.retain(|_, condition| now < condition.until);
         let told = active.iter().map(|(&name, active)| Condition {
@@ -61,7 +61,7 @@ impl Conditions {
         told.collect()
     }
 
-    fn set(&self, now: TimeMs, name: &'static str, reason: String, until: TimeMs) {
+    fn set(&self, now: UnixMs, name: &'static str, reason: String, until: UnixMs) {
         let mut active = self.active.lock();
         let since = active.get(name).map_or(now, |active| active.since);
         active.insert(name, Active { reason, since, until });
@@ -75,14 +75,14 @@ mod tests {
     #[test]
     fn a_condition_keeps_its_beginning_and_ends() {
         let conditions = Conditions::new(600_000);
-        conditions.not_booked(TimeMs(5), "disk full".to_owned());
-        conditions.not_booked(TimeMs(9), "still full".to_owned());
-        conditions.panicked(TimeMs(9), "verify-randomx", "index out of range");
-        let named = |now| conditions.active(TimeMs(now)).into_iter().map(|c| (c.name, c.since_ms)).collect::<Vec<_>>();
+        conditions.not_booked(UnixMs(5), "disk full".to_owned());
+        conditions.not_booked(UnixMs(9), "still full".to_owned());
+        conditions.panicked(UnixMs(9), "verify-randomx", "index out of range");
+        let named = |now| conditions.active(UnixMs(now)).into_iter().map(|c| (c.name, c.since_ms)).collect::<Vec<_>>();
         assert_eq!(named(10), [(SHARES_NOT_BOOKED, 5), (VERIFY_THREAD_PANICKED, 9)]);
         conditions.booked();
         assert_eq!(named(10), [(VERIFY_THREAD_PANICKED, 9)]);
-        conditions.not_booked(TimeMs(20), "full again".to_owned());
+        conditions.not_booked(UnixMs(20), "full again".to_owned());
         assert_eq!(named(10_019), [(SHARES_NOT_BOOKED, 20), (VERIFY_THREAD_PANICKED, 9)]);
         assert_eq!(named(10_020), [(VERIFY_THREAD_PANICKED, 9)], "also without another share");
         assert!(named(600_009).is_empty());

@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
-use bq_share::{Peer, TimeMs};
+use bq_share::{Peer, UnixMs};
 use parking_lot::Mutex;
 
 /// Counts open connections, in all and by peer.
@@ -78,7 +78,7 @@ impl Drop for Place {
 pub(crate) struct AcceptRate {
     per_second: u64,
     /// Thousandths of a connection spent, and when that was counted.
-    spent: BTreeMap<Peer, (u64, TimeMs)>,
+    spent: BTreeMap<Peer, (u64, UnixMs)>,
 }
 
 /// Seconds' worth of connections that may come at once: part of what the setting of the rate means.
@@ -93,16 +93,16 @@ impl AcceptRate {
     }
 
     /// Counts a new connection; false if it is one too many.
-    pub(crate) fn allow(&mut self, now: TimeMs, peer: Peer) -> bool {
+    pub(crate) fn allow(&mut self, now: UnixMs, peer: Peer) -> bool {
         if self.spent.len() >= ACCEPT_PEERS_MAX {
             let per_second = self.per_second;
-            self.spent.retain(|_, (spent, at)| *spent > now.since(*at).saturating_mul(per_second));
+            self.spent.retain(|_, (spent, at)| *spent > now.ms_since(*at).saturating_mul(per_second));
             if self.spent.len() >= ACCEPT_PEERS_MAX {
                 self.spent.pop_first();
             }
         }
         let (spent, at) = self.spent.entry(peer).or_insert((0, now));
-        let after = spent.saturating_sub(now.since(*at).saturating_mul(self.per_second)) + 1000;
+        let after = spent.saturating_sub(now.ms_since(*at).saturating_mul(self.per_second)) + 1000;
         if after > self.per_second * BURST_SECONDS * 1000 {
             return false;
         }
@@ -119,11 +119,11 @@ mod tests {
     fn a_burst_passes_and_then_the_rate() {
         let mut rate = AcceptRate::new(2);
         let peer = |n: u8| Peer::of([192, 0, 2, n].into());
-        let opened = |rate: &mut AcceptRate, at| (0..100).filter(|_| rate.allow(TimeMs(at), peer(1))).count();
+        let opened = |rate: &mut AcceptRate, at| (0..100).filter(|_| rate.allow(UnixMs(at), peer(1))).count();
         assert_eq!(opened(&mut rate, 0), 20);
         assert_eq!(opened(&mut rate, 999), 1);
         assert_eq!(opened(&mut rate, 2_000), 3, "two a second: four in all since the burst");
-        assert!(rate.allow(TimeMs(2_000), peer(2)));
+        assert!(rate.allow(UnixMs(2_000), peer(2)));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 mod wire;
 
-use bq_share::{Claim, JobId, JobWork, Reject, Rolled, Submit, TimeMs, Verdict};
+use bq_share::{Claim, JobId, JobWork, Reject, Rolled, Submit, UnixMs, Verdict};
 
 use self::wire::Mode;
 use super::exchange::{Dialect, Exchange, PendingLogin};
@@ -30,7 +30,7 @@ const LOG_IN_FIRST: &str = "Log in first";
 const NONCE_REST_BYTES: usize = 8 - NONCE_PREFIX_BYTES;
 
 impl Dialect for Ethash {
-    fn handle(&mut self, exchange: &mut Exchange, now: TimeMs, request: &Request) {
+    fn handle(&mut self, exchange: &mut Exchange, now: UnixMs, request: &Request) {
         let mode = *self.mode.get_or_insert_with(|| wire::mode_of(request));
         if mode == Mode::NiceHash {
             exchange.expressible = (NICEHASH_HASHES_MIN, NICEHASH_HASHES_MAX);
@@ -65,7 +65,7 @@ impl Dialect for Ethash {
         self.ready
     }
 
-    fn send_job(&mut self, exchange: &mut Exchange, now: TimeMs) {
+    fn send_job(&mut self, exchange: &mut Exchange, now: UnixMs) {
         let Some(mode) = self.mode else { return };
         let clean = exchange.tip_moved();
         let Some(job) = exchange.make_job(now) else { return };
@@ -124,7 +124,7 @@ impl Ethash {
     }
 
     /// The newest job again if there is one: miners poll.
-    fn get_work(&mut self, exchange: &mut Exchange, now: TimeMs, request: &Request) {
+    fn get_work(&mut self, exchange: &mut Exchange, now: UnixMs, request: &Request) {
         if exchange.first_miner().is_none() {
             if exchange.login_is_pending() && self.asked_early.is_none() {
                 self.asked_early = Some(request.id.clone());

@@ -5,7 +5,7 @@ mod shares;
 use std::{collections::VecDeque, sync::Arc};
 
 use bq_primitives::{Algorithm, ShareDifficulty, WorkerName};
-use bq_share::{Judge, ShareTicket, TimeMs, Verdict};
+use bq_share::{Judge, ShareTicket, UnixMs, Verdict};
 
 use super::{SessionSeed, rate::LineRate};
 use crate::{
@@ -20,13 +20,13 @@ use crate::{
 /// One way of spelling requests, replies and jobs. It holds what only that dialect has; all else is in [`Exchange`].
 pub(super) trait Dialect: Send {
     /// Carries out a request and answers it.
-    fn handle(&mut self, exchange: &mut Exchange, now: TimeMs, request: &Request);
+    fn handle(&mut self, exchange: &mut Exchange, now: UnixMs, request: &Request);
 
     /// The handshake is far enough for a job.
     fn takes_jobs(&self) -> bool;
 
     /// Writes a fresh job.
-    fn send_job(&mut self, exchange: &mut Exchange, now: TimeMs);
+    fn send_job(&mut self, exchange: &mut Exchange, now: UnixMs);
 
     /// Answers a login that was granted.
     fn login_granted(&mut self, exchange: &mut Exchange, login: &PendingLogin);
@@ -79,13 +79,13 @@ pub(super) struct Exchange {
     outputs: VecDeque<Output>,
     tickets: u64,
     jobs_made: u64,
-    last_job: Option<TimeMs>,
+    last_job: Option<UnixMs>,
     /// Something about the job changed.
     job_wanted: bool,
-    opened: TimeMs,
-    last_line: Option<TimeMs>,
-    last_tick: TimeMs,
-    last_suggestion: Option<TimeMs>,
+    opened: UnixMs,
+    last_line: Option<UnixMs>,
+    last_tick: UnixMs,
+    last_suggestion: Option<UnixMs>,
     rate: LineRate,
     unreadable: u32,
     closed: bool,
@@ -95,7 +95,7 @@ pub(super) struct Exchange {
 const REPLIES_WAITING_MAX: usize = 256;
 
 impl Exchange {
-    pub(super) fn new(now: TimeMs, algorithm: Algorithm, policy: Arc<SessionPolicy>, seed: SessionSeed) -> Self {
+    pub(super) fn new(now: UnixMs, algorithm: Algorithm, policy: Arc<SessionPolicy>, seed: SessionSeed) -> Self {
         let rate = LineRate::new(now, policy.lines_per_second, policy.line_burst);
         Self {
             algorithm,
@@ -127,17 +127,17 @@ impl Exchange {
     }
 
     /// Counts a line against the rate, also one that says nothing.
-    pub(super) fn spend_line(&mut self, now: TimeMs) {
+    pub(super) fn spend_line(&mut self, now: UnixMs) {
         self.rate.spend(now);
     }
 
     /// A line that says something came; true for the first one.
-    pub(super) fn note_line(&mut self, now: TimeMs) -> bool {
+    pub(super) fn note_line(&mut self, now: UnixMs) -> bool {
         self.last_line.replace(now).is_none()
     }
 
     /// When the next line may be read; nothing while it has to wait for an answer of the pool.
-    pub(super) fn reads_at(&self) -> Option<TimeMs> {
+    pub(super) fn reads_at(&self) -> Option<UnixMs> {
         let has_room = self.replies.len() < REPLIES_WAITING_MAX && self.judge.has_room();
         has_room.then(|| self.rate.ready_at())
     }
@@ -191,7 +191,7 @@ impl Exchange {
         }
     }
 
-    pub(super) fn check_deadlines(&mut self, now: TimeMs) {
+    pub(super) fn check_deadlines(&mut self, now: UnixMs) {
         for (deadline, reason) in self.deadlines().into_iter().flatten() {
             if now >= deadline {
                 self.close(reason);
@@ -199,33 +199,33 @@ impl Exchange {
         }
     }
 
-    fn deadlines(&self) -> [Option<(TimeMs, CloseReason)>; 3] {
+    fn deadlines(&self) -> [Option<(UnixMs, CloseReason)>; 3] {
         let policy = &self.policy;
         let first = self.last_line.is_none();
         let idle_since = self.last_line.unwrap_or(self.opened);
         [
-            first.then(|| (self.opened.after(policy.first_line_ms), CloseReason::FirstLineTimeout)),
-            self.miners.is_empty().then(|| (self.opened.after(policy.authorize_ms), CloseReason::AuthorizeTimeout)),
-            Some((idle_since.after(policy.idle_ms), CloseReason::IdleTimeout)),
+            first.then(|| (self.opened.after_ms(policy.first_line_ms), CloseReason::FirstLineTimeout)),
+            self.miners.is_empty().then(|| (self.opened.after_ms(policy.authorize_ms), CloseReason::AuthorizeTimeout)),
+            Some((idle_since.after_ms(policy.idle_ms), CloseReason::IdleTimeout)),
         ]
     }
 
-    pub(super) fn tick(&mut self, now: TimeMs) {
-        if now.since(self.last_tick) >= self.vardiff.tick_ms() {
+    pub(super) fn tick(&mut self, now: UnixMs) {
+        if now.ms_since(self.last_tick) >= self.vardiff.tick_ms() {
             self.last_tick = now;
             if self.vardiff.on_tick(now) {
                 self.want_new_difficulty();
             }
         }
-        let refresh = self.last_job.is_some_and(|last| now.since(last) >= self.policy.job_refresh_ms);
+        let refresh = self.last_job.is_some_and(|last| now.ms_since(last) >= self.policy.job_refresh_ms);
         self.job_wanted |= refresh;
     }
 
-    pub(super) fn next_timeout(&self, takes_jobs: bool) -> TimeMs {
+    pub(super) fn next_timeout(&self, takes_jobs: bool) -> UnixMs {
         let mut next = self.deadlines().into_iter().flatten().map(|(at, _)| at).min().unwrap_or(self.opened);
         if let (true, Some(last)) = (takes_jobs && self.template.is_some(), self.last_job) {
             let span = if self.job_wanted { self.policy.job_gap_ms } else { self.policy.job_refresh_ms };
-            next = next.min(last.after(span)).min(self.last_tick.after(self.vardiff.tick_ms()));
+            next = next.min(last.after_ms(span)).min(self.last_tick.after_ms(self.vardiff.tick_ms()));
         }
         next
     }

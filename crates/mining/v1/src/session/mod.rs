@@ -9,7 +9,7 @@ mod tests;
 use std::sync::Arc;
 
 use bq_primitives::{Algorithm, KeyHash, ShareDifficulty, WorkerName};
-use bq_share::{ExtranoncePrefix, ShareTicket, TimeMs, Verdict};
+use bq_share::{ExtranoncePrefix, ShareTicket, UnixMs, Verdict};
 
 use self::exchange::{Dialect, Exchange};
 use crate::{
@@ -44,7 +44,7 @@ const UNREADABLE_LINES_MAX: u32 = 5;
 impl Session {
     /// A connection that was opened at `now`.
     #[must_use]
-    pub fn new(now: TimeMs, algorithm: Algorithm, policy: Arc<SessionPolicy>, seed: SessionSeed) -> Self {
+    pub fn new(now: UnixMs, algorithm: Algorithm, policy: Arc<SessionPolicy>, seed: SessionSeed) -> Self {
         let dialect: Box<dyn Dialect> = match algorithm {
             Algorithm::Sha256d => Box::new(sha256d::Sha256d::default()),
             Algorithm::RandomX => Box::new(randomx::RandomX::default()),
@@ -56,12 +56,12 @@ impl Session {
     /// When the next line may be handed in: later than now for a miner that sends too many, and nothing while it has as much in
     /// verification as it may. Until then it waits unread, so that no share is lost for a limit (SPEC 11.5).
     #[must_use]
-    pub fn reads_at(&self) -> Option<TimeMs> {
+    pub fn reads_at(&self) -> Option<UnixMs> {
         self.exchange.reads_at()
     }
 
     /// A line from the miner, without its end.
-    pub fn handle_line(&mut self, now: TimeMs, line: &[u8]) {
+    pub fn handle_line(&mut self, now: UnixMs, line: &[u8]) {
         if self.exchange.is_closed() {
             return;
         }
@@ -98,13 +98,13 @@ impl Session {
 
     /// The newest template of this algorithm, or nothing while it may not seal blocks. Gives out a job at once if the tip
     /// moved, and soon if only the body changed.
-    pub fn handle_template(&mut self, now: TimeMs, template: Option<Arc<JobTemplate>>) {
+    pub fn handle_template(&mut self, now: UnixMs, template: Option<Arc<JobTemplate>>) {
         self.exchange.set_template(template);
         self.push_wanted_job(now);
     }
 
     /// The answer to [`Output::Authorize`].
-    pub fn handle_login(&mut self, now: TimeMs, ticket: LoginTicket, outcome: LoginOutcome) {
+    pub fn handle_login(&mut self, now: UnixMs, ticket: LoginTicket, outcome: LoginOutcome) {
         let Some((login, refusal)) = self.exchange.finish_login(now, ticket, outcome) else { return };
         match refusal {
             None => self.dialect.login_granted(&mut self.exchange, &login),
@@ -114,14 +114,14 @@ impl Session {
     }
 
     /// The answer to [`Output::Share`].
-    pub fn handle_verdict(&mut self, now: TimeMs, ticket: ShareTicket, verdict: Verdict) {
+    pub fn handle_verdict(&mut self, now: UnixMs, ticket: ShareTicket, verdict: Verdict) {
         let dialect = self.dialect.as_ref();
         self.exchange.finish_share(now, ticket, verdict, |id| dialect.share_reply(id, verdict));
         self.push_wanted_job(now);
     }
 
     /// Time passed; call when [`Session::next_timeout`] is reached. Calling early does nothing.
-    pub fn handle_timeout(&mut self, now: TimeMs) {
+    pub fn handle_timeout(&mut self, now: UnixMs) {
         self.exchange.check_deadlines(now);
         self.exchange.tick(now);
         self.push_wanted_job(now);
@@ -129,7 +129,7 @@ impl Session {
 
     /// When [`Session::handle_timeout`] has something to do.
     #[must_use]
-    pub fn next_timeout(&self) -> TimeMs {
+    pub fn next_timeout(&self) -> UnixMs {
         self.exchange.next_timeout(self.dialect.takes_jobs())
     }
 
@@ -156,7 +156,7 @@ impl Session {
         self.exchange.settled_difficulty()
     }
 
-    fn push_wanted_job(&mut self, now: TimeMs) {
+    fn push_wanted_job(&mut self, now: UnixMs) {
         if self.dialect.takes_jobs() && self.exchange.job_is_due(now) {
             self.dialect.send_job(&mut self.exchange, now);
         }

@@ -1,5 +1,5 @@
 use bq_pow::randomx_blob;
-use bq_share::{Claim, JobWork, Reject, Rolled, Submit, TimeMs, Verdict, randomx_bound};
+use bq_share::{Claim, JobWork, Reject, Rolled, Submit, UnixMs, Verdict, randomx_bound};
 use serde_json::Value;
 
 use super::exchange::{Dialect, Exchange, PendingLogin};
@@ -23,7 +23,7 @@ pub(super) struct RandomX {
 const ALGORITHM_NAMES: [&str; 4] = ["rx/0", "rx", "randomx", "randomx/0"];
 
 impl Dialect for RandomX {
-    fn handle(&mut self, exchange: &mut Exchange, now: TimeMs, request: &Request) {
+    fn handle(&mut self, exchange: &mut Exchange, now: UnixMs, request: &Request) {
         let id = &request.id;
         match request.method.as_str() {
             "submit" => {
@@ -41,7 +41,7 @@ impl Dialect for RandomX {
         self.logged_in
     }
 
-    fn send_job(&mut self, exchange: &mut Exchange, now: TimeMs) {
+    fn send_job(&mut self, exchange: &mut Exchange, now: UnixMs) {
         let Some(job) = exchange.make_job(now).and_then(|job| job_json(&job)) else { return };
         match self.unanswered.take() {
             None => {
@@ -84,7 +84,7 @@ impl Dialect for RandomX {
 
 impl RandomX {
     /// Old miners ask for jobs. A job that was sent before would make xmrig reconnect, so this is a fresh one.
-    fn get_job(&mut self, exchange: &mut Exchange, now: TimeMs, request: &Request) {
+    fn get_job(&mut self, exchange: &mut Exchange, now: UnixMs, request: &Request) {
         let session = request.named("id").and_then(hex_bytes).map(u32::from_be_bytes);
         if !self.logged_in || self.unanswered.is_some() || session != Some(exchange.seed.session_id) {
             return exchange.reply(error(&request.id, "Unauthenticated"));

@@ -1,4 +1,4 @@
-use bq_share::TimeMs;
+use bq_share::UnixMs;
 
 /// How fast lines are read: a token bucket. A miner above the rate waits in its own socket, so nothing it sent is lost.
 #[derive(Clone, Copy, Debug)]
@@ -7,20 +7,20 @@ pub(super) struct LineRate {
     burst: u64,
     /// Thousandths of a line.
     spent_milli: u64,
-    at: TimeMs,
+    at: UnixMs,
 }
 
 const LINE_MILLI: u64 = 1000;
 
 impl LineRate {
-    pub(super) const fn new(now: TimeMs, per_second: u64, burst: u64) -> Self {
+    pub(super) const fn new(now: UnixMs, per_second: u64, burst: u64) -> Self {
         Self { per_second, burst, spent_milli: 0, at: now }
     }
 
     /// Counts one line.
-    pub(super) fn spend(&mut self, now: TimeMs) {
+    pub(super) fn spend(&mut self, now: UnixMs) {
         // A line per second is a thousandth of a line per millisecond.
-        let earned = now.since(self.at).saturating_mul(self.per_second);
+        let earned = now.ms_since(self.at).saturating_mul(self.per_second);
         self.at = now;
         self.spent_milli = self.spent_milli.saturating_sub(earned).saturating_add(LINE_MILLI);
     }
@@ -31,10 +31,10 @@ impl LineRate {
     }
 
     /// When the next line may be read.
-    pub(super) fn ready_at(&self) -> TimeMs {
+    pub(super) fn ready_at(&self) -> UnixMs {
         let room_milli = self.burst.max(1).saturating_sub(1).saturating_mul(LINE_MILLI);
         let over_milli = self.spent_milli.saturating_sub(room_milli);
-        self.at.after(over_milli.div_ceil(self.per_second.max(1)))
+        self.at.after_ms(over_milli.div_ceil(self.per_second.max(1)))
     }
 }
 
@@ -44,16 +44,16 @@ mod tests {
 
     #[test]
     fn a_burst_passes_and_then_the_rate() {
-        let mut rate = LineRate::new(TimeMs(0), 10, 20);
-        let mut at = TimeMs(0);
+        let mut rate = LineRate::new(UnixMs(0), 10, 20);
+        let mut at = UnixMs(0);
         let mut times = Vec::new();
         for _ in 0..23 {
-            at = at.after(rate.ready_at().since(at));
+            at = at.after_ms(rate.ready_at().ms_since(at));
             times.push(at.0);
             rate.spend(at);
         }
         assert!(times[..20].iter().all(|at| *at == 0));
         assert_eq!(times[20..], [100, 200, 300]);
-        assert_eq!(rate.ready_at(), TimeMs(400));
+        assert_eq!(rate.ready_at(), UnixMs(400));
     }
 }

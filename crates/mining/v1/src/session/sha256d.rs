@@ -1,4 +1,4 @@
-use bq_share::{Claim, JobWork, Reject, Rolled, Submit, TimeMs, Verdict};
+use bq_share::{Claim, JobWork, Reject, Rolled, Submit, UnixMs, Verdict};
 use serde_json::Value;
 
 use super::exchange::{Dialect, Exchange, PendingLogin};
@@ -26,7 +26,7 @@ const JOB_VERSION: u32 = 0x2000_0000;
 const EXTRANONCE2_BYTES: usize = 8;
 
 impl Dialect for Sha256d {
-    fn handle(&mut self, exchange: &mut Exchange, now: TimeMs, request: &Request) {
+    fn handle(&mut self, exchange: &mut Exchange, now: UnixMs, request: &Request) {
         let id = &request.id;
         match request.method.as_str() {
             "mining.submit" => {
@@ -67,7 +67,7 @@ impl Dialect for Sha256d {
         self.subscribed
     }
 
-    fn send_job(&mut self, exchange: &mut Exchange, now: TimeMs) {
+    fn send_job(&mut self, exchange: &mut Exchange, now: UnixMs) {
         let clean = exchange.tip_moved();
         let Some(job) = exchange.make_job(now) else { return };
         let difficulty = units_of(job.job.difficulty);

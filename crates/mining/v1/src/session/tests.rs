@@ -10,7 +10,7 @@ use bq_primitives::{
     Algorithm, BlockId, CompactTarget, Header, Height, KeyHash, MerkleRoot, PowKey, ShareDifficulty, Target, Timestamp,
     U256,
 };
-use bq_share::{ExtranoncePrefix, JudgePolicy, Reject, ShareCandidate, TimeMs, Verdict};
+use bq_share::{ExtranoncePrefix, JudgePolicy, Reject, ShareCandidate, UnixMs, Verdict};
 
 use super::{Session, SessionSeed};
 use crate::{CloseReason, FrameKind, JobTemplate, LoginOutcome, Output, SessionPolicy, VardiffPolicy};
@@ -51,7 +51,7 @@ pub(super) fn policy(start: u64) -> SessionPolicy {
 /// A session with somebody at the other end who carries out its outputs.
 pub(super) struct Rig {
     pub(super) session: Session,
-    pub(super) now: TimeMs,
+    pub(super) now: UnixMs,
     /// Lines sent and not looked at yet.
     pub(super) sent: Vec<(FrameKind, String)>,
     pub(super) shares: Vec<ShareCandidate>,
@@ -67,7 +67,7 @@ impl Rig {
     }
 
     pub(super) fn with_seed(algorithm: Algorithm, policy: SessionPolicy, seed: SessionSeed) -> Self {
-        let now = TimeMs(1_778_384_896_000); // ntime 6a000000
+        let now = UnixMs(1_778_384_896_000); // ntime 6a000000
         Self {
             session: Session::new(now, algorithm, Arc::new(policy), seed),
             now,
@@ -118,7 +118,7 @@ impl Rig {
     }
 
     pub(super) fn pass(&mut self, span_ms: u64) {
-        self.now = self.now.after(span_ms);
+        self.now = self.now.after_ms(span_ms);
         self.session.handle_timeout(self.now);
         self.drive();
     }

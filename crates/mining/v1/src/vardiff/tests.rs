@@ -35,7 +35,7 @@ struct Rig {
 impl Rig {
     fn new(policy: VardiffPolicy, seed: u64) -> Self {
         let mut vardiff = Vardiff::new(policy);
-        vardiff.start(TimeMs(0));
+        vardiff.start(UnixMs(0));
         Self { vardiff, dice: Dice(seed), now: 0.0, changes: 0, shares: 0 }
     }
 
@@ -48,10 +48,10 @@ impl Rig {
             let changed = if wait < tick {
                 self.now += wait;
                 self.shares += 1;
-                self.vardiff.on_share(TimeMs(self.now as u64), difficulty)
+                self.vardiff.on_share(UnixMs(self.now as u64), difficulty)
             } else {
                 self.now += tick;
-                self.vardiff.on_tick(TimeMs(self.now as u64))
+                self.vardiff.on_tick(UnixMs(self.now as u64))
             };
             self.changes += u32::from(changed);
         }
@@ -130,7 +130,7 @@ fn follows_a_change_of_speed_and_a_silence() {
 #[test]
 fn a_remembered_worker_starts_where_it_was() {
     let mut rig = Rig::new(policy(1 << 32), 5);
-    rig.vardiff.remember(TimeMs(0), ShareDifficulty::from_hashes(10_000_000_000));
+    rig.vardiff.remember(UnixMs(0), ShareDifficulty::from_hashes(10_000_000_000));
     rig.mine(1e9, 60_000.0);
     assert_eq!((rig.changes, rig.error(1e9) < 0.001), (0, true));
     rig.mine(1e9, 600_000.0);
@@ -141,12 +141,12 @@ fn a_remembered_worker_starts_where_it_was() {
 fn a_pinned_difficulty_stays_unless_it_floods() {
     let mut rig = Rig::new(policy(1 << 32), 6);
     rig.vardiff.pin(ShareDifficulty::from_hashes(1_000_000_000));
-    rig.vardiff.start(TimeMs(0));
+    rig.vardiff.start(UnixMs(0));
     rig.mine(1e9, 600_000.0);
     assert_eq!(rig.vardiff.difficulty().hashes(), 1_000_000_000);
     let mut rig = Rig::new(policy(1 << 32), 7);
     rig.vardiff.pin(ShareDifficulty::MIN);
-    rig.vardiff.start(TimeMs(0));
+    rig.vardiff.start(UnixMs(0));
     rig.mine(1e6, 60_000.0);
     let before = rig.shares;
     rig.mine(1e6, 160_000.0);
@@ -156,11 +156,11 @@ fn a_pinned_difficulty_stays_unless_it_floods() {
 #[test]
 fn overload_doubles_once_per_ten_seconds() {
     let mut vardiff = Vardiff::new(policy(1 << 20));
-    vardiff.start(TimeMs(0));
-    assert!(vardiff.on_busy(TimeMs(1000)));
-    assert!(!vardiff.on_busy(TimeMs(2000)));
+    vardiff.start(UnixMs(0));
+    assert!(vardiff.on_busy(UnixMs(1000)));
+    assert!(!vardiff.on_busy(UnixMs(2000)));
     assert_eq!(vardiff.difficulty().hashes(), 1 << 21);
-    assert!(vardiff.on_busy(TimeMs(11_000)));
+    assert!(vardiff.on_busy(UnixMs(11_000)));
     assert_eq!(vardiff.difficulty().hashes(), 1 << 22);
 }
 

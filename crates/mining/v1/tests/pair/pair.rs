@@ -7,7 +7,7 @@ use bq_primitives::{
     Algorithm, BlockId, CompactTarget, Header, Height, KeyHash, MerkleRoot, NetworkDifficulty, PowHash, PowKey,
     PowValue, Seal, ShareDifficulty, Target, Timestamp, U256, double_sha256,
 };
-use bq_share::{ExtranoncePrefix, ShareCandidate, TimeMs, Verdict};
+use bq_share::{ExtranoncePrefix, ShareCandidate, UnixMs, Verdict};
 use bq_stratum_client::{
     Dialect, DialectError, EthashDialect, Event, FIRST_SUBMIT_ID, Found, FoundShare, Job, Login, Proof, Work,
     dialect_of,
@@ -30,7 +30,7 @@ pub(crate) struct Pair {
     pub(crate) session: Session,
     client: Box<dyn Dialect>,
     to_server: VecDeque<String>,
-    now: TimeMs,
+    now: UnixMs,
     /// Every line that the server sent.
     pub(crate) heard: Vec<String>,
     pub(crate) jobs: Vec<Job>,
@@ -65,7 +65,7 @@ pub(crate) fn template(algorithm: Algorithm, tip: u8, network: u128) -> Arc<JobT
 
 impl Pair {
     pub(crate) fn new(algorithm: Algorithm, ethash: EthashDialect, start: u64) -> Self {
-        let now = TimeMs(1_778_384_896_000);
+        let now = UnixMs(1_778_384_896_000);
         let vardiff = VardiffPolicy { start: ShareDifficulty::from_hashes(start), ..VardiffPolicy::default() };
         let policy = SessionPolicy { vardiff, ..SessionPolicy::default() };
         let prefix = ExtranoncePrefix { server_id: 3, connection: 0xabcd };
@@ -94,7 +94,7 @@ impl Pair {
     }
 
     pub(crate) fn pass(&mut self, span_ms: u64) {
-        self.now = self.now.after(span_ms);
+        self.now = self.now.after_ms(span_ms);
         self.session.handle_timeout(self.now);
         self.drive();
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bq_primitives::ShareDifficulty;
-use bq_share::{Job, JobId, JobWork, TimeMs};
+use bq_share::{Job, JobId, JobWork, UnixMs};
 
 use super::Exchange;
 use crate::{CloseReason, JobTemplate, job::WireJob};
@@ -21,14 +21,14 @@ impl Exchange {
     }
 
     /// A job should go out now: the first, or one for a new tip, or one that was wanted and is not too close to the last.
-    pub(in crate::session) fn job_is_due(&self, now: TimeMs) -> bool {
+    pub(in crate::session) fn job_is_due(&self, now: UnixMs) -> bool {
         if self.closed || self.template.is_none() || self.miners.is_empty() {
             return false;
         }
         match self.last_job {
             None => true,
             Some(_) if self.tip_moved() => true,
-            Some(last) => self.job_wanted && now.since(last) >= self.policy.job_gap_ms,
+            Some(last) => self.job_wanted && now.ms_since(last) >= self.policy.job_gap_ms,
         }
     }
 
@@ -40,7 +40,7 @@ impl Exchange {
 
     /// Makes a job with a fresh id and fresh content, and remembers it. Ends the connection when there is no fresh content
     /// left (the miner comes back and has another number), or when its dialect has no word for the difficulty (SPEC 11.2).
-    pub(in crate::session) fn make_job(&mut self, now: TimeMs) -> Option<WireJob> {
+    pub(in crate::session) fn make_job(&mut self, now: UnixMs) -> Option<WireJob> {
         let template = self.template.clone()?;
         let payee = self.miners.first()?.payee;
         let Some(number) = self.next_job_number() else {
@@ -100,8 +100,8 @@ impl Exchange {
     }
 
     /// The miner would like this difficulty. Heard once a minute; vardiff goes on from there.
-    pub(in crate::session) fn suggest(&mut self, now: TimeMs, difficulty: ShareDifficulty) {
-        if self.last_suggestion.is_some_and(|last| now.since(last) < SUGGESTION_GAP_MS) {
+    pub(in crate::session) fn suggest(&mut self, now: UnixMs, difficulty: ShareDifficulty) {
+        if self.last_suggestion.is_some_and(|last| now.ms_since(last) < SUGGESTION_GAP_MS) {
             return;
         }
         self.last_suggestion = Some(now);

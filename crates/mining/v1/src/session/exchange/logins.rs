@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bq_primitives::{ShareDifficulty, WorkerName};
-use bq_share::TimeMs;
+use bq_share::UnixMs;
 
 use super::{Exchange, PendingLogin};
 use crate::{CloseReason, LoginOutcome, LoginTicket, Output, job::Miner, login::Login, request::RequestId};
@@ -51,7 +51,7 @@ impl Exchange {
     /// Takes in the answer to a login: the login, and why it was refused after all.
     pub(in crate::session) fn finish_login(
         &mut self,
-        now: TimeMs,
+        now: UnixMs,
         ticket: LoginTicket,
         outcome: LoginOutcome,
     ) -> Option<(PendingLogin, Option<String>)> {

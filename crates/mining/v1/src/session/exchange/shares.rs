@@ -1,7 +1,7 @@
 //! Shares: to the judge, to the verifier, and what becomes of a verdict.
 
 use bq_primitives::{KeyHash, WorkerName};
-use bq_share::{Reject, ShareTicket, Strike, Submit, TimeMs, Verdict};
+use bq_share::{Reject, ShareTicket, Strike, Submit, UnixMs, Verdict};
 
 use super::{Exchange, Unanswered};
 use crate::{CloseReason, Output, request::RequestId};
@@ -10,7 +10,7 @@ impl Exchange {
     /// Hands a submit to the judge and on for verification, or refuses it.
     pub(in crate::session) fn submit(
         &mut self,
-        now: TimeMs,
+        now: UnixMs,
         id: &RequestId,
         submit: Result<Submit, Reject>,
         reply: impl Fn(&RequestId, Verdict) -> Option<Vec<u8>>,
@@ -34,7 +34,7 @@ impl Exchange {
     /// Takes in a verdict and answers the submit it is for.
     pub(in crate::session) fn finish_share(
         &mut self,
-        now: TimeMs,
+        now: UnixMs,
         ticket: ShareTicket,
         verdict: Verdict,
         reply: impl Fn(&RequestId) -> Option<Vec<u8>>,
@@ -64,7 +64,7 @@ impl Exchange {
 
     fn note_rejected(
         &mut self,
-        now: TimeMs,
+        now: UnixMs,
         miner: Option<(KeyHash, WorkerName)>,
         reason: Reject,
         strike: Option<Strike>,

@@ -105,7 +105,7 @@ fn sha256d_small_requests() {
         &[r#"{"id":8,"result":null,"error":[20,"Unsupported",null]}"#],
     );
     rig.check(r#"{"id":9,"result":"agent","error":null}"#, &[]);
-    rig.now = rig.now.after(5_000);
+    rig.now = rig.now.after_ms(5_000);
     rig.line(r#"{"id":7,"method":"mining.suggest_difficulty","params":["0.25"]}"#);
     let lines = rig.take();
     assert_eq!(lines[0], r#"{"id":7,"result":true,"error":null}"#);
@@ -178,7 +178,7 @@ fn sha256d_version_bits() {
 #[test]
 fn sha256d_jobs_of_the_same_tip_stay_valid_and_others_go_stale() {
     let mut rig = sha256d_mining();
-    rig.now = rig.now.after(3_000);
+    rig.now = rig.now.after_ms(3_000);
     rig.template(&template(Algorithm::Sha256d, 1, 2));
     assert!(rig.take()[0].ends_with("false]}"));
     let submit = |job: &str, nonce: u32| {
@@ -551,7 +551,7 @@ fn jobs_on_one_tip_keep_their_distance() {
     rig.template(&template(Algorithm::Ethash, 1, 2));
     rig.template(&template(Algorithm::Ethash, 1, 3));
     assert!(rig.take().is_empty(), "too soon after the first job");
-    assert_eq!(rig.session.next_timeout().since(rig.now), 1_000, "the vardiff tick comes first");
+    assert_eq!(rig.session.next_timeout().ms_since(rig.now), 1_000, "the vardiff tick comes first");
     rig.pass(2_000);
     assert_eq!(rig.take().len(), 1, "one job for both");
     rig.template(&template(Algorithm::Ethash, 2, 1));
@@ -638,15 +638,15 @@ fn too_many_lines_are_read_more_slowly_and_none_is_lost() {
     };
     let began = rig.now;
     for nonce in 0..700 {
-        rig.now = rig.now.after(rig.session.reads_at().unwrap().since(rig.now));
+        rig.now = rig.now.after_ms(rig.session.reads_at().unwrap().ms_since(rig.now));
         rig.line(&submit(nonce));
         rig.verdict(Verdict::Rejected(Reject::LowDifficulty));
     }
     // Four hundred at once, then a hundred a second; subscribe and authorize were the first two.
-    assert_eq!(rig.now.since(began), 3_020);
+    assert_eq!(rig.now.ms_since(began), 3_020);
     assert!(rig.closed.is_none());
     rig.line("");
-    assert_eq!(rig.session.reads_at().unwrap().since(rig.now), 20, "an empty line is a line");
+    assert_eq!(rig.session.reads_at().unwrap().ms_since(rig.now), 20, "an empty line is a line");
     rig.pass(20);
     for nonce in 700..1_700 {
         assert!(rig.session.reads_at().unwrap() <= rig.now, "an accepted share is worth its line");

@@ -177,7 +177,7 @@ fn jobs_in(talk: Talk, lines: &[String]) -> Vec<(String, String)> {
 fn offers_of(rig: &mut Rig, talk: Talk, jobs: &[(String, String)], offers: &mut BTreeMap<ShareKey, BTreeSet<Offer>>) {
     for (job, _) in jobs {
         for (_, header) in jobs {
-            rig.now = rig.now.after(1_000);
+            rig.now = rig.now.after_ms(1_000);
             for submit in talk.submits(job, header) {
                 if rig.shares.is_empty() && rig.closed.is_none() {
                     rig.line(&submit);

@@ -65,7 +65,7 @@ fn easy(tip: u8, body: u8) -> Arc<JobTemplate> {
 }
 
 impl Client {
-    fn connect(now: TimeMs, number: u32, template: &Arc<JobTemplate>, books: &mut Books) -> Self {
+    fn connect(now: UnixMs, number: u32, template: &Arc<JobTemplate>, books: &mut Books) -> Self {
         let policy = SessionPolicy { job_gap_ms: 0, ..policy(64) };
         let prefix = ExtranoncePrefix { server_id: 1, connection: number };
         let seed = SessionSeed { session_id: number, first_job_id: number.wrapping_mul(0x9e37_79b9), prefix };
@@ -85,19 +85,19 @@ impl Client {
         client
     }
 
-    fn log_in(&mut self, now: TimeMs, books: &mut Books) {
+    fn log_in(&mut self, now: UnixMs, books: &mut Books) {
         let line =
             format!(r#"{{"id":2,"method":"mining.authorize","params":["wallet.rig{}","d=x"]}}"#, self.logins % 9);
         self.logins += 1;
         self.say(now, &line, books);
     }
 
-    fn say(&mut self, now: TimeMs, line: &str, books: &mut Books) {
+    fn say(&mut self, now: UnixMs, line: &str, books: &mut Books) {
         self.session.handle_line(now, line.as_bytes());
         self.drive(now, books);
     }
 
-    fn drive(&mut self, now: TimeMs, books: &mut Books) {
+    fn drive(&mut self, now: UnixMs, books: &mut Books) {
         while let Some(output) = self.session.poll_output() {
             match output {
                 Output::Send(frame) => self.hear(&serde_json::from_slice(&frame.bytes).unwrap(), &frame.bytes),
@@ -181,7 +181,7 @@ fn verify(candidate: &ShareCandidate, books: &mut Books) -> Verdict {
 
 #[test]
 fn whatever_clients_do_they_earn_what_their_jobs_said() {
-    let (mut dice, mut now, mut books) = (Dice(0x2545_f491_4f6c_dd1d), TimeMs(1_778_384_896_000), Books::default());
+    let (mut dice, mut now, mut books) = (Dice(0x2545_f491_4f6c_dd1d), UnixMs(1_778_384_896_000), Books::default());
     let (mut tip, mut template) = (1, easy(1, 0));
     let mut clients: Vec<Client> = (0..4).map(|number| Client::connect(now, number, &template, &mut books)).collect();
     let (mut connections, mut modelled, mut levels) = (4, Books::default(), BTreeSet::new());
@@ -198,7 +198,7 @@ fn whatever_clients_do_they_earn_what_their_jobs_said() {
                 }
             }
             1..=8 => {
-                now = now.after(dice.roll(9_000));
+                now = now.after_ms(dice.roll(9_000));
                 for client in &mut clients {
                     client.session.handle_timeout(now);
                     client.drive(now, &mut books);
