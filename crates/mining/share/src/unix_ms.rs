@@ -1,3 +1,5 @@
+use bq_primitives::Timestamp;
+
 /// Milliseconds since 1970 that never go back: the wall time at the caller's start, counted from there by a clock that nobody
 /// sets. A session's limits go by its differences; jobs begin their `ntime` with it and shares carry it. What needs
 /// no time of day, as the sync of blocks, counts from any start instead (`bq_sync::Moment`).
@@ -15,5 +17,11 @@ impl UnixMs {
     #[must_use]
     pub const fn ms_since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
+    }
+
+    /// The second that it lies in.
+    #[must_use]
+    pub const fn timestamp(self) -> Timestamp {
+        Timestamp(self.0 / 1000)
     }
 }

@@ -28,6 +28,7 @@ use tokio::sync::{mpsc, watch};
 use crate::{
     NetConfig, PeerAddress,
     behaviour::{Behaviour, BehaviourEvent, Names},
+    clock::Uptime,
     codec::Frame,
     dialer::{Dialer, Resolved},
     jobs::{BlockJob, Done, HeadersJob, Jobs, ReadJob, TransactionJob},
@@ -67,7 +68,7 @@ pub(crate) struct Driver {
     core: SyncCore,
     api: Arc<dyn SyncApi>,
     jobs: Jobs<AnswerTo, GossipToken>,
-    start: Instant,
+    uptime: Uptime,
     peers: Peers,
     requests: HashMap<(Exchange, OutboundRequestId), (PeerKey, RequestId)>,
     answers: HashMap<(Exchange, InboundRequestId), usize>,
@@ -96,10 +97,10 @@ impl Driver {
         known: Known,
         published: Published,
     ) -> Self {
-        let start = Instant::now();
+        let now = Instant::now();
         let mut dialer = Dialer::default();
         for address in &config.connect {
-            if !dialer.add(start, address.clone()) {
+            if !dialer.add(now, address.clone()) {
                 tracing::warn!(%address, "too many addresses to connect to");
             }
         }
@@ -109,7 +110,7 @@ impl Driver {
             core: SyncCore::new(SyncConfig::new(api.genesis_id()), view),
             api,
             jobs,
-            start,
+            uptime: Uptime::begin(),
             peers: Peers::default(),
             requests: HashMap::new(),
             answers: HashMap::new(),
@@ -178,15 +179,14 @@ impl Driver {
     }
 
     fn now(&self) -> Moment {
-        Moment(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX))
+        self.uptime.now()
     }
 
     /// The next moment at which the state machine or the dialer wants to be called; an hour from now if neither does.
     fn wake_at(&self) -> Instant {
         let hour = Instant::now() + Duration::from_secs(3600);
-        let at = |moment: Moment| self.start + Duration::from_millis(moment.0);
-        let core = self.core.next_timeout(self.now()).map(at);
-        let outbound = at(self.known.outbound.next_due());
+        let core = self.core.next_timeout(self.now()).map(|moment| self.uptime.instant(moment));
+        let outbound = self.uptime.instant(self.known.outbound.next_due());
         [core, self.dialer.next_due()].into_iter().flatten().chain([outbound, hour]).min().unwrap_or(hour)
     }
 

@@ -53,7 +53,7 @@ impl Exchange {
         };
         self.vardiff.start(now);
         let id = JobId(self.seed.first_job_id.wrapping_add(number));
-        let ntime = u32::try_from(now.0 / 1000).unwrap_or(u32::MAX);
+        let ntime = u32::try_from(now.timestamp().0).unwrap_or(u32::MAX);
         let work = JobWork::new(&template.work, self.seed.prefix, id, number, ntime);
         let job = Job { id, difficulty, work, template: Arc::clone(&template.work), payee };
         self.jobs_made = self.jobs_made.saturating_add(1);
