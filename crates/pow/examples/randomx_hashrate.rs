@@ -6,7 +6,7 @@
 
 use std::{num::NonZeroUsize, sync::Barrier, thread};
 
-use bq_pow::{PowError, RANDOMX_LANES, RandomXDatasetOfKey, RandomXEngine};
+use bq_pow::{PowError, RANDOMX_INTERLEAVED, RandomXDatasetOfKey, RandomXEngine};
 
 /// Of each way in each round, per thread. Even.
 const HASHES: u32 = 60;
@@ -14,7 +14,7 @@ const ROUNDS: u32 = 15;
 const WAYS: [(&str, RandomXEngine, usize); 3] = [
     ("library", RandomXEngine::Library, 1),
     ("ours, one at a time", RandomXEngine::Own, 1),
-    ("ours, two at a time", RandomXEngine::Own, RANDOMX_LANES),
+    ("ours, two at a time", RandomXEngine::Own, RANDOMX_INTERLEAVED),
 ];
 
 #[expect(clippy::print_stdout, reason = "its output is its purpose")]
@@ -43,18 +43,18 @@ fn main() {
 fn measure(dataset: &RandomXDatasetOfKey, barrier: &Barrier, thread: u32) -> Result<[Vec<f64>; 3], PowError> {
     let mut costs = WAYS.map(|_| Vec::new());
     let mut hashers = Vec::new();
-    for (_, engine, lanes) in WAYS {
+    for (_, engine, at_once) in WAYS {
         let mut hasher = dataset.hasher(engine)?;
-        hasher.feed(&[b"first".as_slice()].repeat(lanes));
+        hasher.feed(&[b"first".as_slice()].repeat(at_once));
         hashers.push(hasher);
     }
     let mut nonces = (thread..).step_by(1 << 16).map(u32::to_le_bytes);
     for _ in 0..ROUNDS {
-        for ((costs, hasher), (.., lanes)) in costs.iter_mut().zip(&mut hashers).zip(WAYS) {
+        for ((costs, hasher), (.., at_once)) in costs.iter_mut().zip(&mut hashers).zip(WAYS) {
             barrier.wait();
             let start = thread_seconds();
-            for _ in (0..HASHES).step_by(lanes) {
-                let inputs: Vec<_> = nonces.by_ref().take(lanes).collect();
+            for _ in (0..HASHES).step_by(at_once) {
+                let inputs: Vec<_> = nonces.by_ref().take(at_once).collect();
                 hasher.feed(&inputs.iter().map(<[u8; 4]>::as_slice).collect::<Vec<_>>());
             }
             costs.push((thread_seconds() - start) / f64::from(HASHES));

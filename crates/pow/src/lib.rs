@@ -62,7 +62,7 @@ pub use gpu::{GpuCounters, GpuDevice, GpuError, GpuInfo};
 pub use memory::huge_page_bytes;
 pub use priority::lower_thread_priority;
 pub use randomx::{
-    RANDOMX_CACHE_BYTES, RANDOMX_DATASET_BYTES, RANDOMX_LANES, RandomXDatasetOfKey, RandomXEngine, RandomXHasher,
+    RANDOMX_CACHE_BYTES, RANDOMX_DATASET_BYTES, RANDOMX_INTERLEAVED, RandomXDatasetOfKey, RandomXEngine, RandomXHasher,
     RandomXItemsOfKey, RandomXOfKey,
 };
 pub use schedule::{ETHASH_EPOCH_BLOCKS, ethash_epoch, randomx_key_height};

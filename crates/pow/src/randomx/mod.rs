@@ -43,4 +43,4 @@ pub(crate) use light::LightHashers;
 pub use published::{RandomXDatasetOfKey, RandomXItemsOfKey, RandomXOfKey};
 pub use tables::RandomXHasher;
 pub(crate) use tables::{DatasetSlot, KeyTables};
-pub use vm::{RANDOMX_LANES, RandomXEngine};
+pub use vm::{RANDOMX_INTERLEAVED, RandomXEngine};

@@ -11,7 +11,7 @@ use super::{
     LightHashers,
     cache::Cache,
     dataset::{Dataset, RANDOMX_DATASET_BYTES},
-    vm::{RANDOMX_LANES, RandomXEngine, Table, Vm},
+    vm::{RANDOMX_INTERLEAVED, RandomXEngine, Table, Vm},
 };
 use crate::PowError;
 
@@ -70,7 +70,7 @@ impl KeyTables {
             return Ok(values);
         }
         let mut hasher = self.hasher()?;
-        let mut values: Vec<PowHash> = blobs.chunks(RANDOMX_LANES).flat_map(|blobs| hasher.feed(blobs)).collect();
+        let mut values: Vec<PowHash> = blobs.chunks(RANDOMX_INTERLEAVED).flat_map(|blobs| hasher.feed(blobs)).collect();
         values.extend(hasher.drain());
         Ok(values)
     }
@@ -131,7 +131,7 @@ impl DatasetSlot {
     }
 }
 
-/// A few hashes by cache and, in lanes, by dataset. Each reads 16,384 of the dataset's items; it takes a fifth of a second after a build of
+/// A few hashes by cache and, interleaved, by dataset. Each reads 16,384 of the dataset's items; it takes a fifth of a second after a build of
 /// many, and a wrong dataset would make every proof of this machine worthless.
 fn agree(cache: &Arc<Cache>, dataset: &Arc<Dataset>) -> Result<bool, PowError> {
     let mut light = Vm::new(Table::Light(Arc::clone(cache)))?;
@@ -190,11 +190,11 @@ impl RandomXHasher {
         self.vm().hash(blob)
     }
 
-    /// Feeds the pipeline up to [`RANDOMX_LANES`] blobs, and no more: begins them and returns the values of those fed before, in
+    /// Feeds the pipeline up to [`RANDOMX_INTERLEAVED`] blobs, and no more: begins them and returns the values of those fed before, in
     /// order. In fast mode a thread computes one while the other waits for memory; a few percent are gained even by
     /// feeding one at a time.
     ///
-    /// [`RANDOMX_LANES`]: crate::RANDOMX_LANES
+    /// [`RANDOMX_INTERLEAVED`]: crate::RANDOMX_INTERLEAVED
     pub fn feed(&mut self, blobs: &[&[u8]]) -> Vec<PowHash> {
         self.vm().feed(blobs)
     }

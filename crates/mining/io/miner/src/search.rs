@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use bq_pow::{EthashProof, PowError, PowVerifier, RANDOMX_LANES, RandomXHasher, Sha256dWork};
+use bq_pow::{EthashProof, PowError, PowVerifier, RANDOMX_INTERLEAVED, RandomXHasher, Sha256dWork};
 use bq_primitives::PowHash;
 
 use crate::{
@@ -90,9 +90,10 @@ impl Searcher {
                 self.randomx.insert(pow.randomx_hasher(key)?)
             }
         };
-        // Without the dataset lanes gain nothing, and a new job would wait for both.
-        let lanes = if hasher.is_fast() { RANDOMX_LANES } else { hasher.batch() };
-        let nonces: Vec<u32> = (0..lanes).map_while(|_| randomx_nonce(job.take(1), blob, *is_top_byte_fixed)).collect();
+        // Without the dataset hashing by turns gains nothing, and a new job would wait for both.
+        let at_once = if hasher.is_fast() { RANDOMX_INTERLEAVED } else { hasher.batch() };
+        let nonces: Vec<u32> =
+            (0..at_once).map_while(|_| randomx_nonce(job.take(1), blob, *is_top_byte_fixed)).collect();
         if nonces.is_empty() {
             return Ok(Step { exhausted: true, ..Step::default() });
         }

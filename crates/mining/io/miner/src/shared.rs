@@ -96,7 +96,7 @@ pub(crate) struct Shared {
     news: Condvar,
 }
 
-/// One algorithm's work and shares.
+/// One algorithm's work and shares: what its lane (SPEC 8) is to a miner.
 pub(crate) struct Lane {
     pub(crate) algorithm: Algorithm,
     pub(crate) stats: LaneStats,

@@ -20,7 +20,7 @@ use super::{cache::Cache, dataset::Dataset};
 use crate::PowError;
 
 /// Hashes that one thread makes at a time where it can: while one waits for the dataset, the other computes.
-pub const RANDOMX_LANES: usize = 2;
+pub const RANDOMX_INTERLEAVED: usize = 2;
 
 /// What a VM reads: kept alive by it.
 #[derive(Clone)]
@@ -44,7 +44,7 @@ pub enum RandomXEngine {
 pub(super) enum Vm {
     Library(Library),
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-    Own(Box<Lanes>),
+    Own(Box<Interleaved>),
 }
 
 impl Vm {
@@ -57,9 +57,9 @@ impl Vm {
     pub(super) fn of(engine: RandomXEngine, table: Table) -> Result<Self, PowError> {
         #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
         if let (RandomXEngine::Own, Table::Fast(dataset)) = (engine, &table)
-            && let Some(lanes) = Lanes::new(dataset)?
+            && let Some(machines) = Interleaved::new(dataset)?
         {
-            return Ok(Self::Own(Box::new(lanes)));
+            return Ok(Self::Own(Box::new(machines)));
         }
         Ok(Self::Library(Library::new(table)?))
     }
@@ -85,17 +85,17 @@ impl Vm {
         match self {
             Self::Library(library) => library.hash(input),
             #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-            Self::Own(lanes) => lanes.hash(input),
+            Self::Own(machines) => machines.hash(input),
         }
     }
 
-    /// Begins up to [`RANDOMX_LANES`] hashes, more are left out, and ends those that were begun before: their values, in order.
+    /// Begins up to [`RANDOMX_INTERLEAVED`] hashes, more are left out, and ends those that were begun before: their values, in order.
     pub(super) fn feed(&mut self, inputs: &[&[u8]]) -> Vec<PowHash> {
-        let inputs = inputs.get(..RANDOMX_LANES).unwrap_or(inputs);
+        let inputs = inputs.get(..RANDOMX_INTERLEAVED).unwrap_or(inputs);
         match self {
             Self::Library(library) => library.feed(inputs),
             #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-            Self::Own(lanes) => lanes.feed(inputs),
+            Self::Own(machines) => machines.feed(inputs),
         }
     }
 
@@ -104,7 +104,7 @@ impl Vm {
         match self {
             Self::Library(library) => library.drain(),
             #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-            Self::Own(lanes) => lanes.feed(&[]),
+            Self::Own(machines) => machines.feed(&[]),
         }
     }
 
@@ -113,22 +113,22 @@ impl Vm {
         match self {
             Self::Library(library) => library.abandon(),
             #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-            Self::Own(lanes) => lanes.begun = 0,
+            Self::Own(machines) => machines.begun = 0,
         }
     }
 }
 
 /// Our own machines on a dataset.
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-pub(super) struct Lanes {
-    machines: [Machine; RANDOMX_LANES],
+pub(super) struct Interleaved {
+    machines: [Machine; RANDOMX_INTERLEAVED],
     /// How many of them, from the first on, are in the middle of a hash.
     begun: usize,
     dataset: Arc<Dataset>,
 }
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-impl Lanes {
+impl Interleaved {
     fn new(dataset: &Arc<Dataset>) -> Result<Option<Self>, PowError> {
         let (Some(first), Some(second)) = (Machine::new()?, Machine::new()?) else { return Ok(None) };
         Ok(Some(Self { machines: [first, second], begun: 0, dataset: Arc::clone(dataset) }))

@@ -12,8 +12,8 @@ use std::{ffi::c_void, mem::offset_of};
 use super::{
     assembler::*,
     code_memory::CodeMemory,
-    lane::{DATASET_LINE_MASK, Lane, Registers, SCRATCHPAD_LINE_MASK, Turn},
     program::{Address, Count, FloatSource, Instruction, PROGRAM_SIZE, R, Source},
+    state::{DATASET_LINE_MASK, Registers, SCRATCHPAD_LINE_MASK, Turn, VmState},
 };
 
 const JMP_RAX_BYTES: usize = 2;
@@ -74,7 +74,7 @@ pub(super) enum Rounding {
 pub(super) enum Switch {
     /// The next one, with everything kept in registers.
     Never,
-    /// It lets the next lane have its turn.
+    /// It lets the next machine have its turn.
     Always,
 }
 
@@ -111,7 +111,7 @@ impl Compiler {
     pub(super) fn prepare(&self, turn: &mut Turn) {
         if let Some(code) = self.code {
             turn.first_code = self.at(code.turn);
-            turn.code = self.at(code.turn + code.mode_bytes * turn.lane.rounding as usize);
+            turn.code = self.at(code.turn + code.mode_bytes * turn.state.rounding as usize);
         }
     }
 
@@ -168,16 +168,16 @@ fn field(offset: usize) -> Operand {
     at(RDI, i32::try_from(offset).unwrap_or(i32::MAX))
 }
 
-fn lane(offset: usize) -> Operand {
-    field(offset_of!(Turn, lane) + offset)
+fn state(offset: usize) -> Operand {
+    field(offset_of!(Turn, state) + offset)
 }
 
-fn lane_integer(register: R) -> Operand {
-    lane(offset_of!(Lane, registers) + offset_of!(Registers, r) + 8 * usize::from(register))
+fn state_integer(register: R) -> Operand {
+    state(offset_of!(VmState, registers) + offset_of!(Registers, r) + 8 * usize::from(register))
 }
 
-fn lane_float(group: usize, register: u8) -> Operand {
-    lane(offset_of!(Lane, registers) + group + 16 * usize::from(register))
+fn state_float(group: usize, register: u8) -> Operand {
+    state(offset_of!(VmState, registers) + group + 16 * usize::from(register))
 }
 
 fn line(index: usize) -> Operand {
@@ -195,9 +195,9 @@ struct Emitter<'a> {
 }
 
 impl Emitter<'_> {
-    /// The loop: one turn of one lane.
+    /// The loop: one turn of one machine.
     fn turn(&mut self, program: &[Instruction; PROGRAM_SIZE], read: [R; 4], switch: Switch) {
-        self.load_lane();
+        self.load_state();
         if switch == Switch::Never {
             self.asm.align(64);
         }
@@ -206,13 +206,13 @@ impl Emitter<'_> {
         self.instructions(program);
         self.finish_iteration(read);
         if switch == Switch::Always {
-            self.store_lane();
+            self.store_state();
         }
         self.asm.group(DEC, field(offset_of!(Turn, iterations)));
         match switch {
             Switch::Never => {
                 self.asm.jump_if_not_zero(iteration);
-                self.store_lane();
+                self.store_state();
             }
             Switch::Always => {
                 let last = self.asm.jump_forward_if_zero();
@@ -294,38 +294,38 @@ impl Emitter<'_> {
         self.asm.ret();
     }
 
-    fn load_lane(&mut self) {
-        self.asm.op(MOV, RAX, lane(offset_of!(Lane, scratchpad_address)));
+    fn load_state(&mut self) {
+        self.asm.op(MOV, RAX, state(offset_of!(VmState, scratchpad_address)));
         self.asm.op(MOV, RSI, field(offset_of!(Turn, scratchpad)));
         self.split_scratchpad_address();
         if self.rounding == Rounding::Controlled {
-            self.asm.op(MOV_32, RCX, lane(offset_of!(Lane, rounding)));
+            self.asm.op(MOV_32, RCX, state(offset_of!(VmState, rounding)));
             self.asm.group(LDMXCSR, indexed(RSP, RCX, 2, FRAME_CONTROLS));
         }
         for register in 0..8 {
-            self.asm.op(MOV, integer(register), lane_integer(register));
+            self.asm.op(MOV, integer(register), state_integer(register));
         }
         for register in 0..4 {
-            self.vector(MOVAPS, group_a(register), lane_float(offset_of!(Registers, a), register));
+            self.vector(MOVAPS, group_a(register), state_float(offset_of!(Registers, a), register));
         }
-        self.vector(MOVAPS, E_MASK, lane(offset_of!(Lane, e_mask)));
-        self.asm.op(MOV, RBP, lane(offset_of!(Lane, ma)));
+        self.vector(MOVAPS, E_MASK, state(offset_of!(VmState, e_mask)));
+        self.asm.op(MOV, RBP, state(offset_of!(VmState, ma)));
     }
 
     /// Groups F and E need not be kept between two iterations.
-    fn store_lane(&mut self) {
-        self.asm.op(STORE, RBP, lane(offset_of!(Lane, ma)));
-        self.asm.op(STORE_32, RAX, lane(offset_of!(Lane, scratchpad_address)));
-        self.asm.op(STORE_32, RDX, lane(offset_of!(Lane, scratchpad_address) + 4));
+    fn store_state(&mut self) {
+        self.asm.op(STORE, RBP, state(offset_of!(VmState, ma)));
+        self.asm.op(STORE_32, RAX, state(offset_of!(VmState, scratchpad_address)));
+        self.asm.op(STORE_32, RDX, state(offset_of!(VmState, scratchpad_address) + 4));
         for register in 0..8 {
-            self.asm.op(STORE, integer(register), lane_integer(register));
+            self.asm.op(STORE, integer(register), state_integer(register));
         }
     }
 
     fn store_floats(&mut self) {
         for register in 0..4 {
-            self.vector(STORE_APS, group_f(register), lane_float(offset_of!(Registers, f), register));
-            self.vector(STORE_APS, group_e(register), lane_float(offset_of!(Registers, e), register));
+            self.vector(STORE_APS, group_f(register), state_float(offset_of!(Registers, f), register));
+            self.vector(STORE_APS, group_e(register), state_float(offset_of!(Registers, e), register));
         }
     }
 
@@ -408,7 +408,7 @@ impl Emitter<'_> {
         }
     }
 
-    /// Goes on after this very jump, in the copy of the code for the mode in RAX. The lane's next turn begins in that copy.
+    /// Goes on after this very jump, in the copy of the code for the mode in RAX. The machine's next turn begins in that copy.
     fn go_on_in_other_copy(&mut self) {
         self.asm.op_word(IMUL_IMMEDIATE, RAX, reg(RAX), 0);
         self.mode_bytes.push(self.asm.position());
@@ -476,7 +476,7 @@ impl Emitter<'_> {
             Instruction::Cfround { src, shift } => {
                 self.asm.rorx(RAX, integer(src), shift);
                 self.asm.group_word(AND_32_IMMEDIATE, reg(RAX), 3);
-                self.asm.op(STORE_32, RAX, lane(offset_of!(Lane, rounding)));
+                self.asm.op(STORE_32, RAX, state(offset_of!(VmState, rounding)));
                 match self.rounding {
                     Rounding::Controlled => self.asm.group(LDMXCSR, indexed(RSP, RAX, 2, FRAME_CONTROLS)),
                     Rounding::Static => self.go_on_in_other_copy(),

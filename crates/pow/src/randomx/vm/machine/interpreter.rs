@@ -2,8 +2,8 @@
 
 use super::{
     aes::Block,
-    lane::{DATASET_LINE_MASK, Lane, SCRATCHPAD_LINE_MASK},
     program::{Address, Count, FloatSource, Instruction, PROGRAM_SIZE, R, Source},
+    state::{DATASET_LINE_MASK, SCRATCHPAD_LINE_MASK, VmState},
 };
 
 /// `$operation` of two pairs of floating point numbers in one rounding mode, which no Rust code runs in.
@@ -39,7 +39,7 @@ macro_rules! rounded {
 pub(super) struct Interpreter<'a> {
     pub(super) program: &'a [Instruction; PROGRAM_SIZE],
     pub(super) read: [R; 4],
-    pub(super) lane: &'a mut Lane,
+    pub(super) state: &'a mut VmState,
     pub(super) scratchpad: &'a mut [Block],
 }
 
@@ -47,31 +47,31 @@ impl Interpreter<'_> {
     /// One iteration (specification, chapter 4.6.2). `item` gives the dataset's 64 bytes at an address below 2 GiB.
     pub(super) fn iterate(&mut self, item: impl Fn(u32) -> [u64; 8]) {
         let [read0, read1, read2, read3] = self.read.map(usize::from);
-        let lines = [self.lane.scratchpad_address, self.lane.scratchpad_address >> 32]
+        let lines = [self.state.scratchpad_address, self.state.scratchpad_address >> 32]
             .map(|address| (address & u64::from(SCRATCHPAD_LINE_MASK)) as usize / 8);
         for index in 0..8 {
-            self.lane.registers.r[index] ^= self.load(lines[0] + index);
+            self.state.registers.r[index] ^= self.load(lines[0] + index);
         }
         for index in 0..4 {
-            self.lane.registers.f[index] = as_f(self.load(lines[1] + index));
-            self.lane.registers.e[index] = self.as_e(self.load(lines[1] + 4 + index));
+            self.state.registers.f[index] = as_f(self.load(lines[1] + index));
+            self.state.registers.e[index] = self.as_e(self.load(lines[1] + 4 + index));
         }
         self.run();
-        let r = &mut self.lane.registers.r;
-        self.lane.mx ^= (r[read2] ^ r[read3]) as u32;
-        for (register, word) in r.iter_mut().zip(item(self.lane.ma & DATASET_LINE_MASK)) {
+        let r = &mut self.state.registers.r;
+        self.state.mx ^= (r[read2] ^ r[read3]) as u32;
+        for (register, word) in r.iter_mut().zip(item(self.state.ma & DATASET_LINE_MASK)) {
             *register ^= word;
         }
         let masks = u64::from(SCRATCHPAD_LINE_MASK) << 32 | u64::from(SCRATCHPAD_LINE_MASK);
-        self.lane.scratchpad_address = (r[read0] ^ r[read1]) & masks;
-        std::mem::swap(&mut self.lane.ma, &mut self.lane.mx);
+        self.state.scratchpad_address = (r[read0] ^ r[read1]) & masks;
+        std::mem::swap(&mut self.state.ma, &mut self.state.mx);
         for index in 0..8 {
-            self.store(lines[1] + index, self.lane.registers.r[index]);
+            self.store(lines[1] + index, self.state.registers.r[index]);
         }
         for index in 0..4 {
             for half in 0..2 {
-                self.lane.registers.f[index][half] ^= self.lane.registers.e[index][half];
-                self.store(lines[0] + 2 * index + half, self.lane.registers.f[index][half]);
+                self.state.registers.f[index][half] ^= self.state.registers.e[index][half];
+                self.store(lines[0] + 2 * index + half, self.state.registers.f[index][half]);
             }
         }
     }
@@ -89,7 +89,7 @@ impl Interpreter<'_> {
 
     /// Where to go on, if elsewhere.
     fn execute(&mut self, instruction: &Instruction) -> Option<u8> {
-        let mode = self.lane.rounding;
+        let mode = self.state.rounding;
         match *instruction {
             Instruction::IaddRs { dst, src, shift, offset } => {
                 let sum = (self.r(src) << shift).wrapping_add(sign_extend(offset));
@@ -129,38 +129,38 @@ impl Interpreter<'_> {
                 let count = self.count(count);
                 self.change(dst, |value| value.rotate_left(count));
             }
-            Instruction::Iswap { dst, src } => self.lane.registers.r.swap(usize::from(dst), usize::from(src)),
+            Instruction::Iswap { dst, src } => self.state.registers.r.swap(usize::from(dst), usize::from(src)),
             Instruction::Fswap { dst } => {
-                let registers = &mut self.lane.registers;
+                let registers = &mut self.state.registers;
                 let index = usize::from(dst % 4);
                 if dst < 4 { registers.f[index].reverse() } else { registers.e[index].reverse() }
             }
             Instruction::Fadd { dst, src } => {
                 let source = self.float_source(src);
-                let f = &mut self.lane.registers.f[usize::from(dst)];
+                let f = &mut self.state.registers.f[usize::from(dst)];
                 *f = rounded!("addpd", mode, *f, source);
             }
             Instruction::Fsub { dst, src } => {
                 let source = self.float_source(src);
-                let f = &mut self.lane.registers.f[usize::from(dst)];
+                let f = &mut self.state.registers.f[usize::from(dst)];
                 *f = rounded!("subpd", mode, *f, source);
             }
             Instruction::Fscal { dst } => {
-                let f = &mut self.lane.registers.f[usize::from(dst)];
+                let f = &mut self.state.registers.f[usize::from(dst)];
                 *f = f.map(|half| half ^ 0x80f0_0000_0000_0000);
             }
             Instruction::Fmul { dst, src } => {
-                let a = self.lane.registers.a[usize::from(src)];
-                let e = &mut self.lane.registers.e[usize::from(dst)];
+                let a = self.state.registers.a[usize::from(src)];
+                let e = &mut self.state.registers.e[usize::from(dst)];
                 *e = rounded!("mulpd", mode, *e, a);
             }
             Instruction::Fdiv { dst, address } => {
                 let divisor = self.as_e(self.read(address));
-                let e = &mut self.lane.registers.e[usize::from(dst)];
+                let e = &mut self.state.registers.e[usize::from(dst)];
                 *e = rounded!("divpd", mode, *e, divisor);
             }
             Instruction::Fsqrt { dst } => {
-                let e = &mut self.lane.registers.e[usize::from(dst)];
+                let e = &mut self.state.registers.e[usize::from(dst)];
                 *e = rounded!("sqrtpd", mode, *e, *e);
             }
             Instruction::Cbranch { dst, addend, mask, target } => {
@@ -168,7 +168,7 @@ impl Interpreter<'_> {
                 return (self.r(dst) & u64::from(mask) == 0).then_some(target);
             }
             Instruction::Cfround { src, shift } => {
-                self.lane.rounding = (self.r(src).rotate_right(shift.into()) & 3) as u32;
+                self.state.rounding = (self.r(src).rotate_right(shift.into()) & 3) as u32;
             }
             Instruction::Istore { address, src } => self.store(self.place(address), self.r(src)),
             Instruction::Nop => {}
@@ -177,11 +177,11 @@ impl Interpreter<'_> {
     }
 
     fn r(&self, register: R) -> u64 {
-        self.lane.registers.r[usize::from(register)]
+        self.state.registers.r[usize::from(register)]
     }
 
     fn change(&mut self, register: R, change: impl FnOnce(u64) -> u64) {
-        let register = &mut self.lane.registers.r[usize::from(register)];
+        let register = &mut self.state.registers.r[usize::from(register)];
         *register = change(*register);
     }
 
@@ -202,7 +202,7 @@ impl Interpreter<'_> {
 
     fn float_source(&self, source: FloatSource) -> [u64; 2] {
         match source {
-            FloatSource::Register(register) => self.lane.registers.a[usize::from(register)],
+            FloatSource::Register(register) => self.state.registers.a[usize::from(register)],
             FloatSource::Memory(address) => as_f(self.read(address)),
         }
     }
@@ -231,7 +231,7 @@ impl Interpreter<'_> {
 
     fn as_e(&self, word: u64) -> [u64; 2] {
         let [low, high] = as_f(word);
-        [low & ((1 << 56) - 1) | self.lane.e_mask[0], high & ((1 << 56) - 1) | self.lane.e_mask[1]]
+        [low & ((1 << 56) - 1) | self.state.e_mask[0], high & ((1 << 56) - 1) | self.state.e_mask[1]]
     }
 }
 

@@ -5,8 +5,8 @@ mod compiler;
 #[cfg(test)]
 #[expect(clippy::cast_possible_truncation, reason = "halves of words are taken on purpose")]
 mod interpreter;
-mod lane;
 mod program;
+mod state;
 #[cfg(test)]
 mod tests;
 
@@ -18,8 +18,8 @@ use bq_primitives::PowHash;
 use self::{
     aes::Block,
     compiler::{Compiler, Switch},
-    lane::{DATASET_LINE_MASK, ITERATIONS, SCRATCHPAD_BYTES, Turn},
     program::{Configuration, PROGRAM_BYTES, decode},
+    state::{DATASET_LINE_MASK, ITERATIONS, SCRATCHPAD_BYTES, Turn},
 };
 use crate::{
     PowError,
@@ -68,7 +68,7 @@ impl Machine {
         self.seed = hash_512(input);
         // SAFETY: `new` found the AES instructions.
         unsafe { aes::fill(&mut self.seed, &mut self.scratchpad) };
-        self.turn.lane.rounding = 0;
+        self.turn.state.rounding = 0;
     }
 
     /// Makes the next program from the seed.
@@ -83,13 +83,13 @@ impl Machine {
         let bytes = as_bytes(&blocks);
         let configuration = Configuration::decode(bytes);
         self.compiler.compile(&decode(bytes), configuration.read, switch);
-        self.turn.lane.start(&configuration);
+        self.turn.state.start(&configuration);
         self.dataset_offset = configuration.dataset_offset;
     }
 
     /// Number of the dataset item that the next [`step`](Self::step) reads.
     pub(crate) fn next_item(&self) -> u64 {
-        u64::from(self.dataset_offset) + u64::from(self.turn.lane.ma & DATASET_LINE_MASK) / 64
+        u64::from(self.dataset_offset) + u64::from(self.turn.state.ma & DATASET_LINE_MASK) / 64
     }
 
     /// One iteration of each machine's program, given the [`next_item`](Self::next_item) of each: a machine without one stays as
@@ -100,7 +100,7 @@ impl Machine {
         let machines = &mut machines[..count];
         for (machine, item) in machines.iter_mut().zip(items) {
             // Code adds to this where the item is said to be.
-            let displacement = (machine.turn.lane.ma & DATASET_LINE_MASK) as usize;
+            let displacement = (machine.turn.state.ma & DATASET_LINE_MASK) as usize;
             machine.prepare(item.as_ptr().cast::<u8>().wrapping_sub(displacement), 1);
         }
         // SAFETY: the only access of each is at the `displacement` just subtracted, so it reads the item.
@@ -167,7 +167,7 @@ impl Machine {
 
     /// Ends a program: its registers are the next one's seed.
     pub(crate) fn end_program(&mut self) {
-        self.seed = hash_512(&self.turn.lane.registers.to_bytes());
+        self.seed = hash_512(&self.turn.state.registers.to_bytes());
     }
 
     /// The value of the hash whose programs have all run.
@@ -182,12 +182,12 @@ impl Machine {
         self.seed = hash_512(next);
         // SAFETY: `new` found the AES instructions.
         let fingerprint = unsafe { aes::fingerprint_and_fill(&mut self.seed, &mut self.scratchpad) };
-        self.turn.lane.rounding = 0;
+        self.turn.state.rounding = 0;
         self.value(&fingerprint)
     }
 
     fn value(&self, fingerprint: &Block) -> PowHash {
-        let mut bytes = self.turn.lane.registers.to_bytes();
+        let mut bytes = self.turn.state.registers.to_bytes();
         bytes[192..].copy_from_slice(&fingerprint.0);
         PowHash(Blake2b::<U32>::digest(bytes).into())
     }

@@ -2,8 +2,8 @@ use std::{slice, sync::Arc};
 
 use super::{
     interpreter::Interpreter,
-    lane::Lane,
     program::{Instruction, PROGRAM_SIZE},
+    state::VmState,
     *,
 };
 use crate::randomx::{
@@ -46,7 +46,7 @@ fn turns_equal_the_library() {
     let expected: Vec<PowHash> = inputs.iter().map(|input| library.hash(input)).collect();
     let probe = rounding_probe();
     for vm in [&mut library, &mut own] {
-        // In ones and twos, so that a lane also begins or ends alone.
+        // In ones and twos, so that a machine also begins or ends alone.
         let mut values = vec![];
         for inputs in [&inputs[..5], &inputs[5..6], &inputs[6..]].iter().flat_map(|inputs| inputs.chunks(2)) {
             values.extend(vm.feed(inputs));
@@ -68,7 +68,7 @@ fn programs_read_the_item_that_steps_are_given() {
     for input in 0..50_u8 {
         machine.begin(&[input]);
         machine.start_program();
-        let read = machine.dataset_start(&dataset).wrapping_add((machine.turn.lane.ma & DATASET_LINE_MASK) as usize);
+        let read = machine.dataset_start(&dataset).wrapping_add((machine.turn.state.ma & DATASET_LINE_MASK) as usize);
         assert_eq!((read.addr() - dataset.memory().addr()) as u64, machine.next_item() * 64);
     }
 }
@@ -169,7 +169,7 @@ fn edges_of_the_encoding() {
 /// A compiled program and its model, each with a VM of its own that start and stay equal.
 struct Bench {
     machine: Machine,
-    model: Lane,
+    model: VmState,
     scratchpad: Vec<Block>,
 }
 
@@ -182,23 +182,24 @@ fn benches() -> Vec<Bench> {
     for machine in [&mut own_way, &mut controlled] {
         machine.begin(b"any");
     }
-    let bench = |machine: Machine| Bench { model: Lane::default(), scratchpad: machine.scratchpad.to_vec(), machine };
+    let bench =
+        |machine: Machine| Bench { model: VmState::default(), scratchpad: machine.scratchpad.to_vec(), machine };
     vec![bench(own_way), bench(controlled)]
 }
 
 impl Bench {
     fn compare(&mut self, bytes: &[u8; PROGRAM_BYTES], iterations: u64) {
         let (configuration, program) = (Configuration::decode(bytes), decode(bytes));
-        self.machine.turn.lane.start(&configuration);
+        self.machine.turn.state.start(&configuration);
         self.machine.compiler.compile(&program, configuration.read, Switch::Never);
         self.model.start(&configuration);
         let Self { machine, model, scratchpad } = self;
-        let mut interpreter = Interpreter { program: &program, read: configuration.read, lane: model, scratchpad };
+        let mut interpreter = Interpreter { program: &program, read: configuration.read, state: model, scratchpad };
         for iteration in 0..iterations {
             let item = std::array::from_fn(|index| 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(index as u64 + iteration));
             Machine::step(slice::from_mut(machine), &[item]);
             interpreter.iterate(|_| item);
-            assert_eq!(machine.turn.lane, *interpreter.lane, "{program:#?}");
+            assert_eq!(machine.turn.state, *interpreter.state, "{program:#?}");
         }
     }
 

@@ -38,7 +38,7 @@ impl Registers {
 /// whole state of the VM. Compiled code finds the fields by their offsets.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[repr(C, align(64))]
-pub(super) struct Lane {
+pub(super) struct VmState {
     pub(super) registers: Registers,
     /// Or-ed into values loaded for group E.
     pub(super) e_mask: [u64; 2],
@@ -51,7 +51,7 @@ pub(super) struct Lane {
     pub(super) rounding: u32,
 }
 
-/// A lane and where its program goes. Compiled code finds the fields by their offsets.
+/// The state of a machine and where its program goes. Compiled code finds the fields by their offsets.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(super) struct Turn {
@@ -62,18 +62,18 @@ pub(super) struct Turn {
     pub(super) iterations: u64,
     /// The two lines of the scratchpad that the present iteration reads, and writes at its end.
     pub(super) lines: [*mut u8; 2],
-    /// The lane's code, for its present rounding mode.
+    /// Its code, for its present rounding mode.
     pub(super) code: *const c_void,
-    /// The lane's code for the first rounding mode.
+    /// Its code for the first rounding mode.
     pub(super) first_code: *const c_void,
     /// Whose turn it is after an iteration.
     pub(super) next: *mut Turn,
-    /// In the lane whose last iteration is the last of all: the code that returns to the caller.
+    /// In the machine whose last iteration is the last of all: the code that returns to the caller.
     pub(super) leave: *const c_void,
-    pub(super) lane: Lane,
+    pub(super) state: VmState,
 }
 
-impl Lane {
+impl VmState {
     /// Ready for the first iteration of a program. The rounding mode goes on from the program before.
     pub(super) fn start(&mut self, configuration: &Configuration) {
         self.registers = Registers { a: configuration.a, ..Registers::default() };
@@ -88,7 +88,7 @@ impl Turn {
     /// A turn that goes nowhere yet.
     pub(super) fn idle() -> Self {
         Self {
-            lane: Lane::default(),
+            state: VmState::default(),
             scratchpad: ptr::null_mut(),
             dataset: ptr::null(),
             iterations: 0,
