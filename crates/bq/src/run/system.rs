@@ -16,7 +16,7 @@ use bq_http::{HttpHandle, HttpLimits, HttpParts, HttpServer, StratumPort};
 use bq_miner::{BlockSource, Miner, MinerConfig, NextBlock, log_huge_pages};
 use bq_mining_message::{MiningControl, MiningMode, PoolApi};
 use bq_net::{Net, NetConfig, NetHandle, PeerAddress};
-use bq_node::{Node, NodeConfig, StoreSettings, SystemClock};
+use bq_node::{MachineClock, Node, NodeConfig, StoreSettings};
 use bq_pool::{Pool, PoolConfig, PoolOperator};
 use bq_pow::{PowConfig, PowError, PowVerifier, RandomXMode};
 use bq_primitives::{Algorithm, BlockId, PowKey};
@@ -167,7 +167,7 @@ fn open_books(config: &Config, pow: Arc<PowVerifier>) -> anyhow::Result<(Arc<Nod
         data_dir: config.data_dir.clone(),
         mempool: bq_mempool::MempoolLimits::default(),
         store: store_settings(config),
-        clock: Arc::new(SystemClock),
+        clock: Arc::new(MachineClock),
     };
     let node = Node::open(node_config, pow)?;
     let pool = Pool::open(pool_config(config), Arc::clone(&node) as _, Arc::new(WalletSigner(wallet)))?;

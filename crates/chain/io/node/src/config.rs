@@ -16,7 +16,7 @@ pub struct NodeConfig {
     /// How the node treats its store.
     pub store: StoreSettings,
     /// Where the time comes from.
-    pub clock: Arc<dyn Clock>,
+    pub clock: Arc<dyn LocalClock>,
 }
 
 /// How a node treats its chain store.
@@ -41,16 +41,16 @@ impl Default for StoreSettings {
 }
 
 /// The local clock: the only one that the rule about early blocks sees (SPEC 2.3).
-pub trait Clock: Send + Sync + 'static {
+pub trait LocalClock: Send + Sync + 'static {
     /// Seconds since 1970-01-01 UTC.
     fn now(&self) -> Timestamp;
 }
 
-/// The system's clock.
+/// The machine's own clock.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct SystemClock;
+pub struct MachineClock;
 
-impl Clock for SystemClock {
+impl LocalClock for MachineClock {
     fn now(&self) -> Timestamp {
         // A clock before 1970 is set wrong; zero makes every block too early, which is safe and visible.
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);

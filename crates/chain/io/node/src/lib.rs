@@ -34,7 +34,7 @@ mod upkeep;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Clock, NodeConfig, StoreSettings, SystemClock};
+pub use config::{LocalClock, MachineClock, NodeConfig, StoreSettings};
 pub use node::Node;
 pub use open::{NodeOpenError, store_identity};
 pub use signatures::{SignatureCounts, VerifiedSignatures};

@@ -14,7 +14,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{broadcast, watch};
 
 use crate::{
-    config::{Clock, StoreSettings},
+    config::{LocalClock, StoreSettings},
     difficulty::KeptDifficulty,
     held::HeldBlocks,
     kept::KeptBlocks,
@@ -37,7 +37,7 @@ pub struct Node {
     pub(crate) params: Arc<Params>,
     pub(crate) genesis_id: BlockId,
     pub(crate) pow: Arc<PowVerifier>,
-    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn LocalClock>,
     pub(crate) store: Box<dyn ChainStore>,
     pub(crate) settings: StoreSettings,
     pub(crate) trouble: StoreTrouble,
@@ -73,7 +73,7 @@ pub(crate) struct Writer {
 pub(crate) struct Parts {
     pub(crate) params: Arc<Params>,
     pub(crate) pow: Arc<PowVerifier>,
-    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn LocalClock>,
     pub(crate) store: Box<dyn ChainStore>,
     pub(crate) settings: StoreSettings,
     pub(crate) tree: BlockTree,

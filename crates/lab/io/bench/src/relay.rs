@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use bq_chain_api::{NodeApi as _, SyncApi};
 use bq_fixtures::FullBlock;
 use bq_net::{Net, NetConfig, NetHandle, PeerAddress};
-use bq_node::{Node, NodeConfig, StoreSettings, SystemClock};
+use bq_node::{MachineClock, Node, NodeConfig, StoreSettings};
 use bq_pow::PowVerifier;
 use bq_primitives::BlockId;
 use tokio::runtime::Runtime;
@@ -90,7 +90,7 @@ impl Site {
             data_dir: data_dir.clone(),
             mempool: bq_mempool::MempoolLimits::default(),
             store: StoreSettings::default(),
-            clock: Arc::new(SystemClock),
+            clock: Arc::new(MachineClock),
         };
         Ok(Self { node: Node::open(config, Arc::clone(&pow))?, pow, data_dir })
     }

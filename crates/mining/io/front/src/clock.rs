@@ -4,12 +4,12 @@ use bq_share::UnixMs;
 
 /// Wall time that never jumps: read once at start, then counted by the monotonic clock.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Clock {
+pub(crate) struct SteadyClock {
     started: Instant,
     unix_ms: u64,
 }
 
-impl Clock {
+impl SteadyClock {
     pub(crate) fn start() -> Self {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self { started: Instant::now(), unix_ms: millis(unix) }
@@ -19,7 +19,7 @@ impl Clock {
         UnixMs(self.unix_ms.saturating_add(millis(self.started.elapsed())))
     }
 
-    /// The instant at which [`Clock::now`] reaches `time`.
+    /// The instant at which [`SteadyClock::now`] reaches `time`.
     pub(crate) fn instant(&self, time: UnixMs) -> Instant {
         self.started + Duration::from_millis(time.0.saturating_sub(self.unix_ms))
     }

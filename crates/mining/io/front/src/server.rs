@@ -11,7 +11,7 @@ use tokio::{
 
 use crate::{
     StratumConfig,
-    clock::Clock,
+    clock::SteadyClock,
     conditions::Conditions,
     jobs::{Work, feed},
     listener::listen,
@@ -64,7 +64,7 @@ impl StratumServer {
         verifier: Arc<PowVerifier>,
     ) -> Result<StratumHandle, StartError> {
         let listeners = bind(&config).await?;
-        let (clock, metrics) = (Clock::start(), Arc::new(StratumMetrics::register()));
+        let (clock, metrics) = (SteadyClock::start(), Arc::new(StratumMetrics::register()));
         let conditions = Arc::new(Conditions::new(config.panic_shown_ms));
         let prover = Prover::new(Arc::clone(&pool), verifier, clock, Arc::clone(&metrics), Arc::clone(&conditions));
         let (verify, threads) = VerifyPool::start(&config.verify, &Arc::new(prover)).map_err(StartError::Thread)?;

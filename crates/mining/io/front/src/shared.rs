@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use crate::{
     StratumConfig,
-    clock::Clock,
+    clock::SteadyClock,
     jobs::Work,
     limits::{AcceptRate, Full, Limits, Place},
     metrics::StratumMetrics,
@@ -28,7 +28,7 @@ use crate::{
 pub(crate) struct Shared {
     pub(crate) config: StratumConfig,
     pub(crate) pool: Arc<dyn PoolApi>,
-    pub(crate) clock: Clock,
+    pub(crate) clock: SteadyClock,
     pub(crate) metrics: Arc<StratumMetrics>,
     pub(crate) verify: VerifyPool,
     pub(crate) work: [watch::Receiver<Work>; Algorithm::COUNT],
@@ -62,7 +62,7 @@ impl Shared {
         config: StratumConfig,
         pool: Arc<dyn PoolApi>,
         metrics: Arc<StratumMetrics>,
-        clock: Clock,
+        clock: SteadyClock,
         verify: VerifyPool,
         work: [watch::Receiver<Work>; Algorithm::COUNT],
     ) -> Self {

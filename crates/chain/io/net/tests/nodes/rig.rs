@@ -9,7 +9,7 @@ use bq_chain_api::{NodeApi, SyncApi, Template, TemplateRequest};
 use bq_consensus::{Era, EraAlgorithm, Eras, Params, StartBits};
 use bq_mempool::MempoolLimits;
 use bq_net::{Net, NetConfig, NetHandle};
-use bq_node::{Clock, Node, NodeConfig, StoreSettings};
+use bq_node::{LocalClock, Node, NodeConfig, StoreSettings};
 use bq_pow::{PowVerifier, ethash_work_hash};
 use bq_primitives::{
     Algorithm, Amount, Block, BlockId, CompactTarget, ExtraNonce, Header, Height, PowKey, Seal, Timestamp, Transaction,
@@ -26,7 +26,7 @@ static POW: LazyLock<Arc<PowVerifier>> = LazyLock::new(Arc::default);
 #[derive(Debug)]
 pub(crate) struct ManualClock(AtomicU64);
 
-impl Clock for ManualClock {
+impl LocalClock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp(self.0.load(Ordering::Relaxed))
     }

@@ -21,7 +21,7 @@ use bq_store::StoreError;
 use futures::{FutureExt as _, StreamExt as _};
 use tempfile::TempDir;
 
-use crate::{Clock, Node, NodeConfig, NodeOpenError, StoreSettings};
+use crate::{LocalClock, Node, NodeConfig, NodeOpenError, StoreSettings};
 
 /// One for all tests: a RandomX cache takes half a second and 256 MiB.
 pub(super) static POW: LazyLock<Arc<PowVerifier>> = LazyLock::new(Arc::default);
@@ -35,7 +35,7 @@ impl ManualClock {
     }
 }
 
-impl Clock for ManualClock {
+impl LocalClock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp(self.0.load(Ordering::Relaxed))
     }
@@ -149,7 +149,7 @@ pub(super) fn open(directory: &Path, params: &Arc<Params>, clock: &Arc<ManualClo
 }
 
 pub(super) fn config(directory: &Path, params: &Arc<Params>, clock: &Arc<ManualClock>) -> NodeConfig {
-    let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(clock);
+    let clock: Arc<dyn LocalClock> = Arc::<ManualClock>::clone(clock);
     NodeConfig {
         params: Arc::clone(params),
         data_dir: directory.to_owned(),

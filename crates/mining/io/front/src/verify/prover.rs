@@ -5,13 +5,13 @@ use bq_pow::PowError;
 use bq_share::{Evaluation, Evaluator, Proven, Reject, ShareCandidate, Verdict, prove};
 
 use super::supervised::Watch;
-use crate::{clock::Clock, conditions::Conditions, metrics::StratumMetrics};
+use crate::{clock::SteadyClock, conditions::Conditions, metrics::StratumMetrics};
 
 /// Hashes candidates and takes what they prove to the books. Called on verification threads.
 pub(crate) struct Prover {
     pool: Arc<dyn PoolApi>,
     verifier: Arc<dyn Evaluator>,
-    clock: Clock,
+    clock: SteadyClock,
     metrics: Arc<StratumMetrics>,
     conditions: Arc<Conditions>,
 }
@@ -20,7 +20,7 @@ impl Prover {
     pub(crate) fn new(
         pool: Arc<dyn PoolApi>,
         verifier: Arc<dyn Evaluator>,
-        clock: Clock,
+        clock: SteadyClock,
         metrics: Arc<StratumMetrics>,
         conditions: Arc<Conditions>,
     ) -> Self {

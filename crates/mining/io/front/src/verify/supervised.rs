@@ -6,12 +6,12 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use crate::{clock::Clock, conditions::Conditions, metrics::StratumMetrics};
+use crate::{clock::SteadyClock, conditions::Conditions, metrics::StratumMetrics};
 
 /// Who hears of a panic.
 #[derive(Clone)]
 pub(crate) struct Watch {
-    pub(crate) clock: Clock,
+    pub(crate) clock: SteadyClock,
     pub(crate) conditions: Arc<Conditions>,
     pub(crate) metrics: Arc<StratumMetrics>,
 }
