@@ -39,7 +39,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Read [`Params`] (one value per network) and [`validate_block`] (the rule list) first. Section numbers cite `docs/spec/`.
+//! Read [`Params`] (one value per network) first, then the rules in the order in which a block meets them: [`check_header`],
+//! [`check_proof`], [`check_body`], [`check_spends`]. Section numbers cite `docs/spec/`.
 #![cfg_attr(
     not(test),
     deny(
@@ -93,6 +94,6 @@ pub use time::{TIME_END, median_time_past, min_time};
 pub use validate::{
     ContextualHeader, HEADER_VERSION, ProvenHeader, SealedHeader, SpendContext, Spends, TRANSACTION_VERSION,
     ValidBlock, WellFormedBlock, check_body, check_header, check_proof, check_spends, check_transaction,
-    check_transaction_coins, check_transaction_signatures, check_transaction_spends, validate_block,
+    check_transaction_coins, check_transaction_signatures, check_transaction_spends,
 };
 pub use weight::block_weight;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use bq_consensus::{
     BlockError, Branch, Coin, CoinView, Consequence, LinearBranch, Params, ProofOfWork, ProvenHeader, SealedHeader,
-    TransactionError, ValidBlock, check_body, check_header, required_bits, validate_block,
+    TransactionError, ValidBlock, check_body, check_header, check_proof, check_spends, required_bits,
 };
 use bq_pow::PowError;
 use bq_primitives::{
@@ -123,7 +123,10 @@ impl World {
 
     fn validate(&self, block: Block) -> Result<ValidBlock, BlockError> {
         let now = Timestamp(block.header.time.0.max(self.params.genesis_time.0) + 1000);
-        validate_block(&self.params, &self.branch, block, now, &Trusting, &self.coins, &signed)
+        let Block { header, seal, transactions } = block;
+        let header = check_header(&self.params, &self.branch, SealedHeader { header, seal }, now)?;
+        let block = check_body(check_proof(header, &Trusting)?, transactions)?;
+        check_spends(&self.params, block, &self.coins, &signed)
     }
 
     fn with(&self, others: Vec<Transaction>) -> Result<ValidBlock, BlockError> {
