@@ -1,26 +1,20 @@
 //! A real node on a regtest chain whose eras change quickly, real proofs at one or two hashes per block, real
 //! signatures, a clock set by hand, and a network layer in front.
 use std::sync::{
-    Arc, LazyLock,
+    Arc,
     atomic::{AtomicU64, Ordering},
 };
 
 use bq_chain_api::{NodeApi, SyncApi, Template, TemplateRequest};
-use bq_consensus::{Era, EraAlgorithm, Eras, Params, StartBits};
+use bq_consensus::Params;
+use bq_fixtures::{POW, first_seal, quick_params, sha256d_params};
 use bq_mempool::MempoolLimits;
 use bq_net::{Net, NetConfig, NetHandle};
 use bq_node::{LocalClock, Node, NodeConfig, StoreSettings};
-use bq_pow::{PowVerifier, ethash_work_hash};
-use bq_primitives::{
-    Algorithm, Amount, Block, BlockId, CompactTarget, ExtraNonce, Header, Height, PowKey, Seal, Timestamp, Transaction,
-    TxOut,
-};
+use bq_primitives::{Algorithm, Amount, Block, BlockId, Height, Timestamp, Transaction, TxOut};
 use bq_signature::KeyPair;
 use tempfile::TempDir;
 use tokio_stream::StreamExt as _;
-
-/// One for all nodes: a RandomX cache takes half a second and 256 MiB.
-static POW: LazyLock<Arc<PowVerifier>> = LazyLock::new(Arc::default);
 
 /// The time of every node here.
 #[derive(Debug)]
@@ -33,32 +27,7 @@ impl LocalClock for ManualClock {
 }
 
 pub(crate) fn clock() -> Arc<ManualClock> {
-    Arc::new(ManualClock(AtomicU64::new(params().genesis_time.0 + 600)))
-}
-
-/// SHA-256d alone to height 3, all three to height 6, then RandomX and Ethash; coinbases mature after two blocks.
-fn params() -> Params {
-    let limit = CompactTarget(0x207f_ffff);
-    let rule = |algorithm| EraAlgorithm {
-        algorithm,
-        start_bits: StartBits::At(limit),
-        limit_bits: limit,
-        hardest_bits: CompactTarget(0x0101_0000),
-        ref_bits: limit,
-    };
-    let era = |start, algorithms: &[Algorithm]| Era {
-        start: Height(start),
-        algorithms: algorithms.iter().copied().map(rule).collect(),
-    };
-    let table =
-        vec![era(1, &[Algorithm::Sha256d]), era(4, &Algorithm::ALL), era(7, &[Algorithm::RandomX, Algorithm::Ethash])];
-    Params { eras: Eras { table }, coinbase_maturity: 2, ..Params::regtest() }
-}
-
-fn sha256d_params() -> Params {
-    let mut params = params();
-    params.eras.table.truncate(1);
-    params
+    Arc::new(ManualClock(AtomicU64::new(quick_params().genesis_time.0 + 600)))
 }
 
 pub(crate) struct Rig {
@@ -70,7 +39,7 @@ pub(crate) struct Rig {
 impl Rig {
     /// All three algorithms.
     pub(crate) fn new(clock: &Arc<ManualClock>) -> Self {
-        Self::with(params(), clock)
+        Self::with(quick_params(), clock)
     }
 
     /// SHA-256d alone: for tests of everything else.
@@ -143,24 +112,7 @@ pub(crate) fn key(number: u8) -> KeyPair {
     KeyPair::from_seed(&[number; 32]).unwrap()
 }
 
-/// The first seal that works.
 fn seal(template: &Template, algorithm: Algorithm) -> Block {
     let work = template.work(algorithm).unwrap();
-    let seals = (0..).map(|nonce| seal_at(&work.header, &work.key, nonce));
-    let works = |seal: &Seal| POW.verify(&work.header, seal, &work.key, &work.target).is_ok();
-    template.seal(seals.into_iter().find(works).unwrap()).unwrap()
-}
-
-fn seal_at(header: &Header, key: &PowKey, nonce: u32) -> Seal {
-    let extranonce = ExtraNonce([9; 16]);
-    match key {
-        PowKey::Sha256d => Seal::Sha256d { extranonce, version: 0x2000_0000, ntime: 7, nonce },
-        PowKey::RandomX(_) => Seal::RandomX { extranonce, nonce },
-        PowKey::Ethash(epoch) => {
-            let work_hash = ethash_work_hash(&header.seal_hash(), &extranonce);
-            let nonce = u64::from(nonce);
-            let mix = POW.ethash_hash(*epoch, &work_hash, nonce).unwrap().mix;
-            Seal::Ethash { extranonce, nonce, mix }
-        }
-    }
+    template.seal(first_seal(&POW, &work.header, &work.key, &work.target).unwrap()).unwrap()
 }

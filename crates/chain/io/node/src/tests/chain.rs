@@ -5,11 +5,11 @@ use bq_consensus::Params;
 use bq_primitives::{Algorithm, Amount, BlockId, Height};
 use tokio_stream::StreamExt as _;
 
-use super::rig::{Rig, key, next_now, params, seal, sha256d_params};
+use super::rig::{Rig, key, next_now, quick_params, seal, sha256d_params};
 
 #[test]
 fn a_chain_grows_through_three_eras() {
-    let rig = Rig::new(params());
+    let rig = Rig::new(quick_params());
     let owner = key(1);
     let mut tip_changes = rig.node.tip_changes();
     let blocks = rig.grow_by(9, &owner);

@@ -2,7 +2,7 @@ use bq_chain_api::{AddHeadersError, NodeApi, SyncApi};
 use bq_consensus::{Branch, Era, Params};
 use bq_primitives::{Algorithm, Block, CompactTarget, Height, PowKey, SealedHeader, U256, Work};
 
-use super::rig::{POW, Rig, key, params, seal_at, sha256d_params, state};
+use super::rig::{POW, Rig, key, quick_params, seal_at, sha256d_params, state};
 
 fn headers(blocks: &[Block]) -> Vec<SealedHeader> {
     blocks.iter().map(|block| SealedHeader { header: block.header, seal: block.seal }).collect()
@@ -10,7 +10,7 @@ fn headers(blocks: &[Block]) -> Vec<SealedHeader> {
 
 #[test]
 fn a_second_node_syncs_headers_first_with_bodies_in_any_order() {
-    let (here, there) = (Rig::new(params()), Rig::new(params()));
+    let (here, there) = (Rig::new(quick_params()), Rig::new(quick_params()));
     let blocks = there.grow_by(9, &key(1));
     here.clock.advance(100_000);
 
@@ -124,7 +124,7 @@ fn no_body_is_fetched_for_less_work_than_the_network_is_known_to_have() {
 /// while a header before it, however cheap, may be bad.
 #[test]
 fn no_table_is_built_for_what_stands_behind_a_bad_proof() {
-    let mut params = params();
+    let mut params = quick_params();
     let all_three = params.eras.table[1].algorithms.clone();
     params.eras.table.truncate(1);
     params.eras.table.push(Era { start: Height(60), algorithms: params.eras.table[0].algorithms.clone() });

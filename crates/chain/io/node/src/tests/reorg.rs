@@ -3,7 +3,7 @@ use bq_primitives::{Algorithm, Amount};
 use bq_signature::KeyPair;
 use proptest::prelude::*;
 
-use super::rig::{Rig, first_coin, key, output_of, params, sha256d_params, spend, state};
+use super::rig::{Rig, first_coin, key, output_of, quick_params, sha256d_params, spend, state};
 
 const COIN: u64 = Amount::ATOMS_PER_COIN;
 const FEE: u64 = 10_000;
@@ -14,7 +14,7 @@ fn keys() -> [KeyPair; 4] {
 
 #[test]
 fn a_longer_branch_wins_across_two_era_switches_and_its_losers_return_to_the_mempool() {
-    let (here, there) = (Rig::new(params()), Rig::new(params()));
+    let (here, there) = (Rig::new(quick_params()), Rig::new(quick_params()));
     let [owner, payee, rival, _] = keys();
     let shared = here.grow_by(2, &owner);
     there.submit_all(&shared);

@@ -5,12 +5,12 @@ use bq_consensus::Params;
 use bq_primitives::{Algorithm, Amount};
 use bq_store::{STORE_FILE, StoreError};
 
-use super::rig::{POW, Rig, config, first_coin, key, open, params, sha256d_params, spend, state};
+use super::rig::{POW, Rig, config, first_coin, key, open, quick_params, sha256d_params, spend, state};
 use crate::{Node, NodeOpenError};
 
 #[test]
 fn a_restart_changes_nothing() {
-    let rig = Rig::new(params());
+    let rig = Rig::new(quick_params());
     let keys = [key(1), key(2)];
     rig.grow_by(5, &keys[0]);
     let payment = spend(&rig.node, &keys[0], first_coin(&rig.node, &keys[0]), &keys[1], Amount::ATOMS_PER_COIN, 9_000);

@@ -3,18 +3,19 @@
 use std::{
     path::Path,
     sync::{
-        Arc, LazyLock,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use bq_chain_api::{BoxStream, NodeApi, Template, TemplateRequest};
-use bq_consensus::{Era, EraAlgorithm, Eras, Params, StartBits};
+use bq_consensus::Params;
+use bq_fixtures::first_seal;
+pub(super) use bq_fixtures::{POW, quick_params, sha256d_params};
 use bq_mempool::MempoolLimits;
-use bq_pow::{PowVerifier, ethash_work_hash};
+use bq_pow::PowVerifier;
 use bq_primitives::{
-    Algorithm, Amount, Block, BlockId, CompactTarget, ExtraNonce, Height, OutPoint, PowKey, Seal, Timestamp,
-    Transaction, TxId, TxOut,
+    Algorithm, Amount, Block, BlockId, Header, Height, OutPoint, PowKey, Seal, Timestamp, Transaction, TxId, TxOut,
 };
 use bq_signature::KeyPair;
 use bq_store::StoreError;
@@ -22,9 +23,6 @@ use futures::{FutureExt as _, StreamExt as _};
 use tempfile::TempDir;
 
 use crate::{LocalClock, Node, NodeConfig, NodeOpenError, StoreSettings};
-
-/// One for all tests: a RandomX cache takes half a second and 256 MiB.
-pub(super) static POW: LazyLock<Arc<PowVerifier>> = LazyLock::new(Arc::default);
 
 #[derive(Debug)]
 pub(super) struct ManualClock(AtomicU64);
@@ -46,32 +44,6 @@ pub(super) struct Rig {
     pub(super) clock: Arc<ManualClock>,
     pub(super) params: Arc<Params>,
     pub(super) directory: TempDir,
-}
-
-/// SHA-256d alone to height 3, all three to height 6, then RandomX and Ethash; coinbases mature after two blocks.
-pub(super) fn params() -> Params {
-    let limit = CompactTarget(0x207f_ffff);
-    let rule = |algorithm| EraAlgorithm {
-        algorithm,
-        start_bits: StartBits::At(limit),
-        limit_bits: limit,
-        hardest_bits: CompactTarget(0x0101_0000),
-        ref_bits: limit,
-    };
-    let era = |start, algorithms: &[Algorithm]| Era {
-        start: Height(start),
-        algorithms: algorithms.iter().copied().map(rule).collect(),
-    };
-    let table =
-        vec![era(1, &[Algorithm::Sha256d]), era(4, &Algorithm::ALL), era(7, &[Algorithm::RandomX, Algorithm::Ethash])];
-    Params { eras: Eras { table }, coinbase_maturity: 2, ..Params::regtest() }
-}
-
-/// One algorithm, one hash or two per block: for tests of everything else.
-pub(super) fn sha256d_params() -> Params {
-    let mut params = params();
-    params.eras.table.truncate(1);
-    params
 }
 
 impl Rig {
@@ -167,30 +139,13 @@ pub(super) fn seal(template: &Template, algorithm: Algorithm) -> Block {
     seal_with(&POW, template, algorithm)
 }
 
-/// The first seal that works.
 fn seal_with(pow: &PowVerifier, template: &Template, algorithm: Algorithm) -> Block {
     let work = template.work(algorithm).unwrap();
-    for nonce in 0.. {
-        let seal = seal_at(&work.header, &work.key, nonce);
-        if pow.verify(&work.header, &seal, &work.key, &work.target).is_ok() {
-            return template.seal(seal).unwrap();
-        }
-    }
-    unreachable!("half of all nonces work")
+    template.seal(first_seal(pow, &work.header, &work.key, &work.target).unwrap()).unwrap()
 }
 
-pub(super) fn seal_at(header: &bq_primitives::Header, key: &PowKey, nonce: u32) -> Seal {
-    let extranonce = ExtraNonce([9; 16]);
-    match key {
-        PowKey::Sha256d => Seal::Sha256d { extranonce, version: 0x2000_0000, ntime: 7, nonce },
-        PowKey::RandomX(_) => Seal::RandomX { extranonce, nonce },
-        PowKey::Ethash(epoch) => {
-            let work_hash = ethash_work_hash(&header.seal_hash(), &extranonce);
-            let nonce = u64::from(nonce);
-            let mix = POW.ethash_hash(*epoch, &work_hash, nonce).unwrap().mix;
-            Seal::Ethash { extranonce, nonce, mix }
-        }
-    }
+pub(super) fn seal_at(header: &Header, key: &PowKey, nonce: u32) -> Seal {
+    bq_fixtures::seal_at(header, key, nonce).unwrap()
 }
 
 /// A block like `block` but with other transactions and another first hash, sealed again.
@@ -201,10 +156,7 @@ pub(super) fn reseal(params: &Params, block: &Block, transactions: Vec<Transacti
     block.header.witness_root = block.witness_root();
     let target = block.header.bits.decode().unwrap();
     assert!(!params.retarget);
-    block.seal = (0..)
-        .map(|nonce| seal_at(&block.header, &PowKey::Sha256d, nonce))
-        .find(|seal| POW.verify(&block.header, seal, &PowKey::Sha256d, &target).is_ok())
-        .unwrap();
+    block.seal = first_seal(&POW, &block.header, &PowKey::Sha256d, &target).unwrap();
     block
 }
 
