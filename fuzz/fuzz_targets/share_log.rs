@@ -45,7 +45,7 @@ fn write(folder: &Path, segment_shares: u8, seeds: &[Seed], pruned: u64) {
     let log = ShareLog::open(Arc::new(RealDisk), folder, IDENTITY, ShareSequence::FIRST, options).expect("empty");
     let shares: Vec<_> = seeds.iter().take(64).map(share).collect();
     log.append_many(&shares).1.expect("a healthy disk");
-    log.prune_before(ShareSequence(pruned)).expect("a healthy disk");
+    log.prune_before(ShareSequence(pruned), ShareSequence(pruned)).expect("a healthy disk");
 }
 
 fn share((payee, height, difficulty, time): &Seed) -> Share {

@@ -17,9 +17,9 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(codec::body_bytes(&body), data, "one body, one row");
     }
     if let Ok(row) = codec::decode_header_row(data) {
-        let NewHeader { header, seal, entry } = &row;
-        assert_eq!((header.height, header.bits), (entry.height, entry.bits));
-        assert_eq!(header.algorithm, seal.algorithm());
+        let NewHeader { sealed, entry } = &row;
+        assert_eq!((sealed.header.height, sealed.header.bits), (entry.height, entry.bits));
+        assert_eq!(sealed.header.algorithm, sealed.seal.algorithm());
         let written = codec::header_row(&row);
         let again = codec::decode_header_row(&written).expect("what was written can be read");
         assert_eq!(codec::header_row(&again), written);
