@@ -12,7 +12,7 @@ use bq_primitives::KeyHash;
 use bq_segments::{Disk, RealDisk, TrialDisk};
 
 use crate::{
-    BackupError, PoolError, Rules,
+    BackupError, PoolError, Rules, StoppedError,
     backup::{BOOKS, FileMark, MANIFEST, Manifest, Owner, SHARES, VERSION, copy, is_share_file, mark},
     open::{Place, Replay, log_options, open_shares, replay, shares_folder, shares_told, start_state, verify_shares},
     source::OwnShares,
@@ -39,8 +39,14 @@ pub(crate) struct Restored {
 }
 
 /// Puts a backup in the place of a stopped pool's books, which are moved aside, and of its shares, unless those that are there are the
-/// same and more: a block that was found since the backup can only be credited with them.
-pub(crate) fn restore(folder: &Path, target: &Target<'_>, dry_run: bool) -> Result<Restored, BackupError> {
+/// same and more: a block that was found since the backup can only be credited with them. `pause` gets the path of books that lie
+/// beside shares which fit them: no moment comes in which restored books are in their place and pay.
+pub(crate) fn restore(
+    folder: &Path,
+    target: &Target<'_>,
+    dry_run: bool,
+    pause: impl FnOnce(&Path) -> Result<(), StoppedError>,
+) -> Result<Restored, StoppedError> {
     let manifest = check(folder, target.owner)?;
     let data_dir = target.place.data_dir;
     // Nothing is moved before all of it lies beside its place.
@@ -83,6 +89,7 @@ pub(crate) fn restore(folder: &Path, target: &Target<'_>, dry_run: bool) -> Resu
     if restored.keeps_shares.is_err() {
         moved(&staged(SHARES), &data_dir.join(SHARES))?;
     }
+    pause(&staged(BOOKS))?;
     moved(&staged(BOOKS), &data_dir.join(BOOKS))?;
     File::open(data_dir).and_then(|folder| folder.sync_all()).map_err(|error| BackupError::io(data_dir, error))?;
     Ok(restored)

@@ -59,10 +59,9 @@ impl StoppedPool {
     /// # Errors
     /// [`StoppedError`]; before all of the backup lay beside its place nothing was touched.
     pub fn restore(&self, folder: &Path, key: Option<KeyHash>, dry_run: bool) -> Result<String, StoppedError> {
-        let restored = restore(folder, &Target { owner: self.owner(), place: self.place(), key }, dry_run)?;
-        if !dry_run {
-            self.pause(&Reason { who: "restore".to_owned(), why: RESTORED.to_owned() })?;
-        }
+        let target = Target { owner: self.owner(), place: self.place(), key };
+        let reason = Reason { who: "restore".to_owned(), why: RESTORED.to_owned() };
+        let restored = restore(folder, &target, dry_run, |books| self.pause(books, &reason))?;
         let aside =
             restored.aside.map_or_else(String::new, |path| format!("; what was there lies in {}", path.display()));
         let (would, event) = (if dry_run { "Would do: " } else { "" }, restored.event);
@@ -74,11 +73,12 @@ impl StoppedPool {
                 format!("books and shares are those of event {event} again (the shares that were there: {reason})")
             }
         };
-        Ok(format!("{would}{are}{aside}; payouts are paused: {RESTORED}"))
+        Ok(format!("{would}{are}{aside}; payouts are paused: {RESTORED}; then bq pool resume"))
     }
 
-    fn pause(&self, reason: &Reason) -> Result<(), StoppedError> {
-        let store = self.books()?;
+    /// Pauses the pool whose books lie there, beside the shares in their place.
+    fn pause(&self, books: &Path, reason: &Reason) -> Result<(), StoppedError> {
+        let store = SqliteBooks::open(books, self.network, &self.genesis)?;
         let (mut state, first) = start_state(&store)?;
         let told = shares_told(&store, &state, first, self.front_end)?;
         let log = open_shares(&self.place(), Arc::new(RealDisk), told, log_options())?;
@@ -180,7 +180,7 @@ pub(crate) fn keys_of(store: &dyn BookStore) -> Result<Option<LogKeys>, bq_books
 
 /// Why a pool is paused whose books were put back.
 const RESTORED: &str = "a backup was put back: if the pool did anything since it was made, bq pool recover, with --forced if no block \
-    tells of it; then bq pool resume";
+    tells of it";
 
 /// What a finished backup is called in words.
 pub(crate) fn backed_up(folder: &Path, event: LogNumber) -> String {
