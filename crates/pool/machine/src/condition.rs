@@ -138,12 +138,20 @@ fn missing_coins(state: &State) -> Option<Condition> {
         (!is_ours).then_some(spent.by)
     });
     let by = foreign.last().map_or_else(String::new, |txid| format!(" by transaction {txid}"));
+    let twice = state.overpaid.values().fold(0_u64, |sum, beyond| sum.saturating_add(*beyond)).min(missing);
+    let twice = match twice {
+        0 => String::new(),
+        twice => format!(
+            "; {} of it was paid twice, by payouts that came back with their branch: bq pool write-off",
+            coins(twice)
+        ),
+    };
     let way_out = match state.matured_suspense() {
         0 => "see bq pool adopt",
         // A log that lost its end lost payouts together with the shares that earned them.
         _ => "see bq pool adopt; if that paid miners what is in suspense, bq pool write-off --from suspense",
     };
-    let reason = format!("{} coins were spent outside the books{by}; {way_out}", coins(missing));
+    let reason = format!("{} coins were spent outside the books{by}{twice}; {way_out}", coins(missing));
     Some(Condition { name: ConditionName::CoinsMissing, reason })
 }
 

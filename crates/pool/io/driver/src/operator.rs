@@ -84,6 +84,11 @@ impl Keeper {
             Decision::WriteOff(amount) => Act::WriteOff { amount: *amount },
             Decision::WriteOffSuspense(amount) => Act::WriteOffSuspense { amount: *amount },
             Decision::ReleaseSuspense(amount) => Act::ReleaseSuspense { amount: *amount },
+            // What the chain says is heard whole before somebody decides what is lost.
+            Decision::Recover | Decision::RecoverForced if !self.outside.lock().in_step => {
+                let reason = "the books are not where the node is yet: wait until node_out_of_step is over";
+                return Err(Refusal::State(reason.to_owned()));
+            }
             Decision::Recover => match self.outside.lock().commitment {
                 CommitmentCheck::Behind { seen } | CommitmentCheck::Differs { seen } => Act::Recover { seen },
                 CommitmentCheck::Fine => {
@@ -176,7 +181,11 @@ fn sentence(state: &State, decision: &Decision, event: Option<&Event>) -> String
             state.head().number
         ),
         Decision::ReleaseSuspense(amount) => {
-            format!("{amount} of {} coins in suspense go to the seed", balance(LedgerAccount::Suspense))
+            format!(
+                "{amount} of {} coins in suspense go to the seed, which pays what windows lack; beyond one full window it is the \
+                 pool's own",
+                balance(LedgerAccount::Suspense)
+            )
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bq_ledger::LedgerAccount;
 use bq_primitives::{BlockId, Height, OutPoint, TxId};
 
 use super::Step;
@@ -293,8 +294,13 @@ impl State {
             is_kept || !is_old(block.candidate.height)
         });
         let is_buried = |height: Option<Height>| height.is_some_and(is_old);
-        self.coins
-            .retain(|outpoint, coin| needed.contains(outpoint) || !is_buried(coin.spent.map(|spent| spent.height)));
+        // While coins are missing somebody may yet say what spent them, and a recovery looks for it.
+        let is_missing = self.books.balance(LedgerAccount::Missing) > 0;
+        let is_asked_for =
+            |coin: &PoolCoin| is_missing && coin.payout.is_none() && coin.spent.is_some_and(|spent| !spent.explained);
+        self.coins.retain(|outpoint, coin| {
+            needed.contains(outpoint) || is_asked_for(coin) || !is_buried(coin.spent.map(|spent| spent.height))
+        });
         self.payouts.retain(|_, payout| {
             let is_gone = match payout.state {
                 PayoutState::Final => is_buried(payout.confirmed),

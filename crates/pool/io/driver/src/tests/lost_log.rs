@@ -150,6 +150,51 @@ fn a_forgotten_payment_to_one_new_key_is_what_a_person_says() {
     }
 }
 
+/// More blocks than the books can go back.
+const PAST_HORIZON: u32 = 1200 + 10 * MATURITY;
+
+#[test]
+fn an_old_copy_finds_its_payouts_also_when_the_chain_has_left_its_horizon() {
+    let mut world = World::new();
+    world.mine_share(1, 5000);
+    world.settle();
+    let copy = world.folder.path().join("copy.sqlite");
+    world.keeper().store.back_up(&copy).expect("copied");
+    world.pay(&[1, 2]);
+    world.pay(&[2, 1]);
+    let paid = [1, 2].map(|miner| world.paid(miner));
+    world.node.mine_many(PAST_HORIZON);
+    world.put_back(&copy);
+    world.restart();
+    assert!(world.keeper().decide(&Decision::Recover, &reason(), false).is_err(), "the chain is not followed yet");
+    world.settle();
+    world.decide(&Decision::Recover);
+    world.bury();
+    assert_eq!(world.names(), Vec::<&str>::new());
+    assert_eq!([1, 2].map(|miner| world.paid(miner)), paid);
+    world.check_books(&[1, 2]);
+    world.pay(&[2, 1]);
+    world.check_books(&[1, 2]);
+}
+
+#[test]
+fn what_a_log_owed_that_was_lost_long_ago_is_held_as_well() {
+    let mut world = World::new();
+    world.pay(&[1, 2]);
+    let fee = fee_of(&world);
+    world.node.mine_many(PAST_HORIZON);
+    world.settle();
+    world.lose_books_and_shares();
+    world.restart();
+    world.settle();
+    world.decide(&Decision::Recover);
+    world.bury();
+    assert_eq!((world.balance(LedgerAccount::GiftIncome), world.own()), (0, 0));
+    let received: u64 = [1, 2].map(|miner| world.node.received(key(miner))).iter().sum();
+    assert_eq!(world.balance(LedgerAccount::Missing), received + fee);
+    world.check_books(&[1, 2]);
+}
+
 fn fee_of(world: &World) -> u64 {
     world.keeper().state.read().payouts().map(|payout| payout.planned.network_fee.atoms()).max().unwrap_or(0)
 }

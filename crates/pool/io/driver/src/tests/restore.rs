@@ -18,7 +18,7 @@ use crate::StoppedError;
 
 impl World {
     /// The books are as they were in a copy, beside the shares and the chain of now.
-    fn put_back(&mut self, copy: &Path) {
+    pub(super) fn put_back(&mut self, copy: &Path) {
         self.close();
         for end in ["-wal", "-shm"] {
             // There may be none.
