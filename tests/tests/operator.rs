@@ -84,7 +84,9 @@ fn wrong_values_are_refused(bq: &BqProcess, operator: &str) -> Result<()> {
     refused(bq, &["adopt", &txid, "--as", "withdrawal"], 2, "txid")?;
     refused(bq, &["adopt", "07", "--as", "refill"], 2, "txid")?;
     refused(bq, &["adopt", &txid, "--as", "gift"], 2, "gift")?;
-    refused(bq, &["write-off", "5"], 2, "amount")?;
+    refused(bq, &["write-off", "5"], 2, "missing holds 0")?;
+    refused(bq, &["write-off", "5", "--from", "suspense"], 2, "missing holds 0")?;
+    refused(bq, &["write-off", "5", "--from", "miners"], 2, "miners")?;
     refused(bq, &["release-suspense", "5"], 2, "amount")?;
     refused(bq, &["resume"], 1, "not paused")?;
     refused(bq, &["recover"], 1, "--forced")?;
@@ -245,6 +247,64 @@ fn an_old_backup_pays_nobody_until_it_is_recovered() -> Result<()> {
     bq.ensure_balanced()?;
     assert!(bq.stop()?.success());
     audited(&place)
+}
+
+/// Only the chain and the key are left.
+#[test]
+fn what_lost_books_owed_is_held_and_no_operator_can_take_it() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let folder = folder.path();
+    let (miner_address, operator) = (new_address(folder, "miner")?, new_address(folder, "operator")?);
+    let home = folder.join("a");
+    let bq = BqProcess::start(&home, &options())?;
+    let miner = mining(&bq, &miner_address)?;
+    wait_for("some payouts", LIMIT, || Ok((bq.coins(&miner_address)? > 20 * SOME).then_some(())))?;
+    assert_eq!(miner.stop().breaches, Vec::<String>::new());
+    assert!(bq.stop()?.success());
+    let data = home.join("data");
+    std::fs::remove_file(data.join("books.sqlite"))?;
+    std::fs::remove_dir_all(data.join("share-log"))?;
+
+    let bq = BqProcess::start(&home, &options())?;
+    wait_for("the lost log to be told", LIMIT, || Ok(bq.holds("log_behind_chain")?.then_some(())))?;
+    let miner = mining(&bq, &miner_address)?;
+    refused(&bq, &["withdraw", "1000000", &operator], 1, "lost its end")?;
+    refused(&bq, &["write-off", "5"], 1, "lost its end")?;
+    refused(&bq, &["release-suspense", "5"], 1, "lost its end")?;
+    wait_for("the books to be where the node is", LIMIT, || {
+        Ok((bq.pool(&["recover", "--reason", "a test"])?.code == Some(0)).then_some(()))
+    })?;
+    wait_for("the recovery's end", LIMIT, || Ok((!bq.holds("recovering")?).then_some(())))?;
+    take_over_payouts(&bq)?;
+    let balance = |name: &str| -> Result<u64> {
+        let status = bq.rpc()?.call("getpoolstatus", &json!([]))?;
+        Ok(status["balances"][name]["atoms"].as_str().map_or(Ok(0), str::parse)?)
+    };
+    let (missing, held) = (balance("missing")?, balance("suspense")?);
+    ensure!(held >= missing, "what was paid was earned: {held} {missing}");
+    refused(&bq, &["release-suspense", "5"], 1, "coins are missing")?;
+    bq.decide(&["write-off", &missing.to_string(), "--from", "suspense"])?;
+    assert_eq!(balance("suspense")?, held - missing);
+    let paid = bq.coins(&miner_address)?;
+    wait_for("payouts of the new log", LIMIT, || Ok((bq.coins(&miner_address)? > paid).then_some(())))?;
+    assert_eq!(miner.stop().breaches, Vec::<String>::new());
+    ensure!(!bq.holds("coins_missing")? && bq.holds("suspense")?);
+    bq.ensure_balanced()?;
+    assert!(bq.stop()?.success());
+    let (data, config) = (file(&data), file(&home.join("bq.toml")));
+    audited(&["--network", "regtest", "--config", &config, "--data-dir", &data])
+}
+
+/// Payments to a single key that has no account might be withdrawals; here all of them paid the miner.
+fn take_over_payouts(bq: &BqProcess) -> Result<()> {
+    wait_for("every payout to be taken over", LIMIT, || {
+        let conditions = bq.rpc()?.call("getconditions", &json!([]))?.to_string();
+        let Some((_, rest)) = conditions.split_once("by transaction ") else { return Ok(Some(())) };
+        let txid = rest.get(..64).context("an id")?;
+        // It may have been taken over since.
+        bq.pool(&["adopt", txid, "--as", "payout", "--reason", "a test"])?;
+        Ok(None)
+    })
 }
 
 fn audited(place: &[&str]) -> Result<()> {

@@ -315,4 +315,6 @@ pub enum Act {
         /// How many atoms.
         amount: Amount,
     },
+    /// A log begins. Its time makes all that follows another log's than that of one which was lost and began the same.
+    Begin,
 }

@@ -40,15 +40,16 @@ impl Keeper {
             let Some(new) = new.filter(|new| new.is_empty() || payments(&transaction) > 1) else { continue };
             let why = format!("payout {} was found on the chain", transaction.txid());
             let reason = Reason { who: "recovery".to_owned(), why };
-            let Some(Told { events, row }) = self.adoption(&transaction, &new, &reason)? else { continue };
-            match self.tell_all(&events, row.into_iter().collect()) {
-                Ok(all) => {
-                    tracing::warn!(txid = %transaction.txid(), "took over a payout that the log had lost");
+            let txid = transaction.txid();
+            match self.adoption(&transaction, &new, &reason) {
+                Ok(None) => {}
+                Ok(Some(Told { events, row })) => {
+                    let all = self.tell_all(&events, row.into_iter().collect())?;
+                    tracing::warn!(%txid, "took over a payout that the log had lost");
                     all.iter().for_each(|applied| self.show_changes(applied));
                 }
-                // One that spends the change of another waits for that one.
-                Err(PoolError::Fault(Fault::Operator(_) | Fault::Coin(_))) => {}
-                Err(error) => return Err(error),
+                // It spends the change of one that waits too, or a person has said otherwise of its coins.
+                Err(fault) => tracing::debug!(%txid, %fault, "a payout that the log lost is not taken over"),
             }
         }
         Ok(())
@@ -83,7 +84,10 @@ impl Keeper {
         }
         let Some(planned) = recognise(&trial, transaction, self.now_ms()) else { return Ok(None) };
         let row = signed_row(planned.id, transaction.to_bytes());
-        events.push(Event::Operator(reason.to_operator(Act::AdoptPayout(planned), self.now_ms())));
+        let event = Event::Operator(reason.to_operator(Act::AdoptPayout(planned), self.now_ms()));
+        trial.apply(&event, &self.shares)?;
+        trial.check()?;
+        events.push(event);
         Ok(Some(Told { events, row: Some(row) }))
     }
 

@@ -6,7 +6,7 @@ use std::{ops::Range, path::Path, sync::Arc};
 use bq_books::{BookStore, SqliteBooks};
 use bq_chain_api::NodeApi;
 use bq_mining_message::{BootEpoch, FrameHeader, FrontEndId, ShareSequence};
-use bq_pool_machine::{Act, Event, EventError, Fault, LogHead, LogNumber, Opened, Operator, State};
+use bq_pool_machine::{Act, Event, EventError, Fault, LogHead, LogNumber, Opened, Operator, Reason, State};
 use bq_primitives::BlockId;
 use bq_segments::{Disk, LogIdentity, LogOptions, RealDisk, ShareLog, segment_name};
 
@@ -90,7 +90,11 @@ impl Keeper {
     fn begin(&self, opened: &Opened) -> Result<(), PoolError> {
         let known = self.state.read().opened().copied();
         match known {
-            None => self.tell(&Event::Opened(*opened), Vec::new()).map(|_| ()),
+            None => {
+                let reason = Reason { who: "pool".to_owned(), why: "books begin".to_owned() };
+                let begin = Event::Operator(reason.to_operator(Act::Begin, self.now_ms()));
+                self.tell_all(&[Event::Opened(*opened), begin], Vec::new()).map(|_| ())
+            }
             // Rewards would be booked as spendable before or after the node lets them be spent.
             Some(known) if known.maturity != opened.maturity => {
                 Err(PoolError::WrongMaturity { log: known.maturity, node: opened.maturity })

@@ -53,7 +53,8 @@ impl Keeper {
         Ok(sentence)
     }
 
-    /// A log that lost its end does not know whom the pool owes: nothing of what it takes for its own leaves it.
+    /// A log that lost its end does not know whom the pool owes: nothing of what it takes for its own leaves it, and nobody explains
+    /// what a recovery is to find.
     fn knows_what_is_owed(&self) -> Result<(), Refusal> {
         let is_recovering = self.state.read().recovery().is_some_and(|recovery| recovery.open);
         if is_recovering || self.outside.lock().commitment != CommitmentCheck::Fine {
@@ -64,6 +65,24 @@ impl Keeper {
     }
 
     fn told_by(&self, decision: &Decision, reason: &Reason) -> Result<Told, Refusal> {
+        match decision {
+            Decision::Pause
+            | Decision::Resume
+            | Decision::Recover
+            | Decision::RecoverForced
+            | Decision::AdoptPayout(_) => {}
+            Decision::Withdraw { .. }
+            | Decision::AdoptWithdrawal(_)
+            | Decision::AdoptRefill(_)
+            | Decision::WriteOff(_)
+            | Decision::WriteOffSuspense(_)
+            | Decision::ReleaseSuspense(_) => self.knows_what_is_owed()?,
+        }
+        let missing = self.state.read().books().balance(LedgerAccount::Missing);
+        if matches!(decision, Decision::ReleaseSuspense(_)) && missing > 0 {
+            let reason = "coins are missing: say first what spent them; what paid those whose rewards are held, is less of these";
+            return Err(Refusal::State(reason.to_owned()));
+        }
         let act = match decision {
             Decision::Withdraw { amount, to } => {
                 if to.network != self.config.network {
@@ -72,7 +91,6 @@ impl Keeper {
                 if to.key_hash == self.key_hash() {
                     return Err(unfit("address", "is the pool's own"));
                 }
-                self.knows_what_is_owed()?;
                 let planned = plan_withdrawal(&self.state.read(), to.key_hash, *amount, self.now_ms())?;
                 return Ok(Event::Payout(PayoutEvent::Planned(planned)).into());
             }

@@ -16,7 +16,14 @@ use crate::{
 const FORFEIT_AHEAD_MAX: u64 = 1 << 32;
 
 impl State {
+    /// Some acts take several steps. A later one may find that the books are not such that it can be taken, and a person's decision
+    /// must never leave a half.
     pub(super) fn operator(&mut self, step: &mut Step<'_>, operator: &Operator) -> Result<(), Fault> {
+        let before = self.clone();
+        self.act(step, operator).inspect_err(|_| *self = before)
+    }
+
+    fn act(&mut self, step: &mut Step<'_>, operator: &Operator) -> Result<(), Fault> {
         match &operator.act {
             Act::Pause => self.pause(operator),
             Act::Resume => self.resume(),
@@ -29,6 +36,7 @@ impl State {
             Act::ReleaseSuspense { amount } => self.release_suspense(step, *amount),
             Act::NewKey { key } => self.new_key(step, *key),
             Act::WriteOffSuspense { amount } => self.write_off_suspense(step, *amount),
+            Act::Begin => Ok(()),
         }
     }
 

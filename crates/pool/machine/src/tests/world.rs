@@ -330,7 +330,10 @@ impl World {
 
     pub(super) fn decide(&mut self, act: Act) -> Result<Applied, Fault> {
         let (who, reason) = ("a person".to_owned(), "a test".to_owned());
-        self.try_append(Event::Operator(Operator { act, who, reason, time_ms: self.now_ms }))
+        let before = self.state.clone();
+        let decided = self.try_append(Event::Operator(Operator { act, who, reason, time_ms: self.now_ms }));
+        assert!(decided.is_ok() || self.state == before, "what is refused changes nothing");
+        decided
     }
 
     /// Somebody spends unspent coins of the pool outside the books: `kept` comes back, the rest goes away.

@@ -67,7 +67,7 @@ const CHANGES: &[Method] = &[
     Method { name: "addnode", params: &["node", "command"], call: network::add_node },
     Method {
         name: "pooldecide",
-        params: &["command", "reason", "who", "dryrun", "amount", "address", "txid", "as", "forced"],
+        params: &["command", "reason", "who", "dryrun", "amount", "address", "txid", "as", "from", "forced"],
         call: pool::pool_decide,
     },
     Method { name: "poolbackup", params: &["folder", "dryrun"], call: pool::pool_backup },

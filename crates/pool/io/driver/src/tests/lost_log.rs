@@ -1,10 +1,10 @@
 //! Books and shares are lost and the key is not: the chain tells what is there, and nobody what it was.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use bq_ledger::LedgerAccount;
-use bq_pool_machine::{Decision, PayoutKind, Reason};
-use bq_primitives::{Amount, TxId};
+use bq_pool_machine::{Decision, PayoutKind, Reason, Winning};
+use bq_primitives::{Algorithm, Amount, TxId};
 
 use super::{
     fake_node::MATURITY,
@@ -148,6 +148,56 @@ fn a_forgotten_payment_to_one_new_key_is_what_a_person_says() {
             assert!(would.is_err(), "{would:?}");
         }
     }
+}
+
+#[test]
+fn a_new_log_that_began_as_the_lost_one_takes_nothing_of_it_for_its_own() {
+    let mut world = World::new();
+    // Before any share: all that the log holds is how it began.
+    let early = [1, 2].map(|miner| world.find_block(miner, 5000));
+    world.pay(&[1, 2]);
+    world.lose_books_and_shares();
+    world.clock.pass(Duration::from_secs(1));
+    world.restart();
+    world.settle();
+    let state = world.keeper().state.read();
+    for id in early {
+        assert_eq!(state.block(&id).map(|block| block.candidate.winning), Some(Winning::Lost));
+    }
+    drop(state);
+    assert_eq!(world.balance(LedgerAccount::FeeIncome(Algorithm::Sha256d)), 0);
+}
+
+#[test]
+fn nobody_explains_what_a_recovery_is_to_find() {
+    let mut world = World::new();
+    world.pay(&[1, 2]);
+    world.lose_books_and_shares();
+    world.restart();
+    world.settle();
+    let txid = world.keeper().state.read().coins().find_map(|(_, coin)| coin.spent).expect("a spend").by;
+    let all = [
+        Decision::WriteOff(atoms(1)),
+        Decision::WriteOffSuspense(atoms(1)),
+        Decision::ReleaseSuspense(atoms(1)),
+        Decision::AdoptWithdrawal(txid),
+        Decision::AdoptRefill(txid),
+        Decision::AdoptPayout(txid),
+    ];
+    let before = world.keeper().written();
+    for decision in &all {
+        assert!(world.keeper().decide(decision, &reason(), false).is_err(), "{decision:?}");
+    }
+    assert_eq!(world.keeper().written(), before);
+    world.decide(&Decision::Recover);
+    world.bury();
+    assert!(
+        world.keeper().decide(&Decision::ReleaseSuspense(atoms(1)), &reason(), false).is_err(),
+        "coins are missing"
+    );
+    world.decide(&Decision::WriteOffSuspense(atoms(world.balance(LedgerAccount::Missing))));
+    world.decide(&Decision::ReleaseSuspense(atoms(1)));
+    world.check_books(&[1, 2]);
 }
 
 /// More blocks than the books can go back.
