@@ -5,13 +5,13 @@ use std::{path::PathBuf, sync::Arc};
 use bq_books::{Batch, BookStore, Checkpoint, NewEvent, SqliteBooks};
 use bq_mining_message::ShareSequence;
 use bq_pool_machine::{Act, Event, Fault, LogNumber, Operator, Reason, SharesError, State};
-use bq_segments::{Disk, ForfeitError, LogIdentity, RealDisk, TrialDisk, forfeit};
+use bq_segments::{Disk, ForfeitError, LogIdentity, RealDisk, TrialDisk, forfeit, segment_name};
 
 use super::StoppedPool;
 use crate::{
     PoolError, StoppedError,
     clock::{Clock as _, SystemClock},
-    open::{log_options, open_shares, replay, shares_folder, shares_told, start_state},
+    open::{log_options, open_shares, replay, shares_folder, shares_told, start_state, verify_shares},
     rows::rows_of,
     source::OwnShares,
 };
@@ -45,6 +45,7 @@ impl StoppedPool {
     fn try_forfeit(&self, store: &SqliteBooks, segment: &str, reason: &Reason) -> Result<Trial, StoppedError> {
         let (mut state, first) = start_state(store)?;
         let shares_told = shares_told(store, &state, first, self.front_end)?;
+        self.check_is_lost(store, segment, shares_told)?;
         let disk = Arc::new(TrialDisk::over(Arc::new(RealDisk)));
         let given_up = self.give_up(disk.as_ref(), segment, shares_told);
         let kept = match &given_up {
@@ -76,6 +77,28 @@ impl StoppedPool {
         batch.checkpoint = Some(checkpoint);
         let given_up = untold.iter().map(|hole| format!("{} to {}", hole.start, hole.end)).collect();
         Ok(Trial { shares_told, batch, given_up, kept })
+    }
+
+    /// Only what a start would be refused for is given up: miners are paid by all that is whole.
+    fn check_is_lost(&self, store: &SqliteBooks, segment: &str, told: ShareSequence) -> Result<(), StoppedError> {
+        let disk = Arc::new(TrialDisk::over(Arc::new(RealDisk)));
+        let log = match open_shares(&self.place(), disk, told, log_options()) {
+            Ok(log) => log,
+            Err(PoolError::OpenShares(error)) if !error.to_string().contains(segment) => {
+                return Err(unfit(format!("the share log names another one: {error}")));
+            }
+            Err(_) => return Ok(()),
+        };
+        // Given up already, and no event says so yet.
+        if log.status().holes.iter().any(|hole| segment_name(hole.start) == segment) {
+            return Ok(());
+        }
+        match verify_shares(store, &log, self.front_end, u64::MAX) {
+            Ok(()) => {
+                Err(unfit("every share is there and as the books name it: there is nothing to give up".to_owned()))
+            }
+            Err(_) => Ok(()),
+        }
     }
 
     fn give_up(

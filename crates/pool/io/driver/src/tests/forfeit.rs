@@ -64,6 +64,22 @@ fn break_oldest(world: &World) -> Vec<u8> {
 }
 
 #[test]
+fn shares_that_are_whole_are_not_given_up() {
+    let world = killed(|_| {});
+    let before = files(&world);
+    let second = "shares-00000000000000000004.seg";
+    for segment in [OLDEST, second] {
+        let refused = world.stopped().forfeit(segment, &reason(), false).expect_err("nothing is wrong").to_string();
+        assert!(refused.contains("nothing to give up"), "{refused}");
+    }
+    break_oldest(&world);
+    let refused = world.stopped().forfeit(second, &reason(), false).expect_err("another one is damaged").to_string();
+    assert!(refused.contains(OLDEST), "{refused}");
+    assert_eq!(files(&world).len(), before.len());
+    world.stopped().forfeit(OLDEST, &reason(), false).expect("that one");
+}
+
+#[test]
 fn a_killed_pool_goes_on_without_shares_that_its_blocks_were_paid_by() {
     let mut world = killed(|_| {});
     break_oldest(&world);
