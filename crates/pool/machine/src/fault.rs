@@ -62,6 +62,10 @@ pub enum Fault {
     Payout { payout: PayoutId, reason: &'static str },
     #[error("{account} holds {has} atoms that can be taken, {needed} are asked for")]
     NotCovered { account: LedgerAccount, has: u64, needed: u64 },
+    #[error("{has} atoms can be taken of what the pool itself earned, {needed} are asked for")]
+    NotEarned { has: u64, needed: u64 },
+    #[error("{has} atoms of coins are free just now, {needed} are asked for: wait until payouts are final")]
+    NotFree { has: u64, needed: u64 },
     #[error("{0}")]
     Operator(&'static str),
     #[error("checkpoint {0}: the state comes to {1}")]

@@ -63,14 +63,17 @@ impl Reason {
     /// What is wrong with it: the field, and why.
     #[must_use]
     pub fn fault(&self) -> Option<(&'static str, String)> {
-        let long =
-            |text: &str, max: usize| (text.len() > max).then(|| format!("{} bytes are more than {max}", text.len()));
-        match (long(&self.why, Self::WHY_BYTES_MAX), long(&self.who, Self::WHO_BYTES_MAX)) {
-            _ if self.why.trim().is_empty() => Some(("reason", "must not be empty".to_owned())),
-            (Some(reason), _) => Some(("reason", reason)),
-            (None, Some(reason)) => Some(("who", reason)),
-            (None, None) => None,
-        }
+        let fields = [("reason", &self.why, Self::WHY_BYTES_MAX), ("who", &self.who, Self::WHO_BYTES_MAX)];
+        fields.into_iter().find_map(|(field, text, max)| {
+            let reason = match text.len() {
+                _ if text.trim().is_empty() => "must not be empty".to_owned(),
+                // It is shown on terminals and pages.
+                _ if text.chars().any(char::is_control) => "must not hold control characters".to_owned(),
+                length if length > max => format!("{length} bytes are more than {max}"),
+                _ => return None,
+            };
+            Some((field, reason))
+        })
     }
 }
 

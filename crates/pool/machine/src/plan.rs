@@ -39,14 +39,14 @@ pub fn plan_payout(state: &State, now_ms: u64) -> Result<Option<PlannedPayout>, 
 /// A payment of `gross` atoms, network fee included, to the operator's key.
 ///
 /// # Errors
-/// [`Fault::NotCovered`] when the pool has not earned that much or has no such coins free; a fee above it.
+/// [`Fault::NotFree`] when no such coins are free; a fee above it.
 pub fn plan_withdrawal(state: &State, to: KeyHash, gross: Amount, now_ms: u64) -> Result<PlannedPayout, Fault> {
     let terms = state.terms().map(|terms| terms.payouts).ok_or(Fault::NotOpened)?;
     let kind = PayoutKind::Withdrawal { to, gross };
     let coins = free_coins(state, &kind, terms.inputs_max);
     let has = sum(&coins)?.atoms();
     if has < gross.atoms() {
-        return Err(Fault::NotCovered { account: LedgerAccount::ChainSpendable, has, needed: gross.atoms() });
+        return Err(Fault::NotFree { has, needed: gross.atoms() });
     }
     let inputs = fewest(&coins, gross)?;
     let change = sum(&inputs)?.checked_sub(gross)?;

@@ -48,8 +48,16 @@ pub(crate) struct FileMark {
     sha256: String,
 }
 
-/// Whether a backup may be made there: nothing is ever overwritten.
-pub(crate) fn check_free(folder: &Path) -> Result<(), BackupError> {
+/// Whether a backup may be made there: nothing is ever overwritten, and a copy among what the pool reads is none.
+pub(crate) fn check_free(folder: &Path, data_dir: &Path) -> Result<(), BackupError> {
+    let shares = shares_folder(data_dir);
+    let is_inside = folder.ancestors().any(|above| match (above.canonicalize(), shares.canonicalize()) {
+        (Ok(above), Ok(shares)) => above == shares,
+        _ => false,
+    });
+    if is_inside {
+        return Err(BackupError::InTheWay(shares));
+    }
     match fs::read_dir(folder) {
         Ok(mut entries) => match entries.next() {
             None => Ok(()),
@@ -68,7 +76,7 @@ pub(crate) fn make(
     owner: Owner,
     folder: &Path,
 ) -> Result<LogHead, BackupError> {
-    check_free(folder)?;
+    check_free(folder, data_dir)?;
     let shares = folder.join(SHARES);
     fs::create_dir_all(&shares).map_err(|error| BackupError::io(&shares, error))?;
     let books = folder.join(BOOKS);

@@ -144,11 +144,15 @@ pub(crate) fn refused(decision: &Decision, refusal: Refusal) -> DecisionError {
             | Decision::WriteOff(_)
             | Decision::WriteOffSuspense(_)
             | Decision::ReleaseSuspense(_),
-            Fault::NotCovered { .. } | Fault::Payout { .. } | Fault::Amount(_),
+            Fault::NotCovered { .. }
+            | Fault::NotEarned { .. }
+            | Fault::NotFree { .. }
+            | Fault::Payout { .. }
+            | Fault::Amount(_),
         ) => DecisionError::Value { field: "amount", reason },
         (
             Decision::AdoptWithdrawal(_) | Decision::AdoptRefill(_) | Decision::AdoptPayout(_),
-            Fault::Operator(_) | Fault::NotCovered { .. } | Fault::Coin(_),
+            Fault::Operator(_) | Fault::NotCovered { .. } | Fault::NotEarned { .. } | Fault::Coin(_),
         ) => DecisionError::Value { field: "txid", reason },
         _ => DecisionError::State(reason),
     }

@@ -254,7 +254,7 @@ impl PoolOperator for Pool {
             false => DecisionError::Failed(error.to_string()),
         };
         let config = &self.keeper.config;
-        check_free(folder).map_err(failed)?;
+        check_free(folder, &config.data_dir).map_err(failed)?;
         if dry_run {
             return Ok(format!("Would do: books and shares are copied to {}", folder.display()));
         }

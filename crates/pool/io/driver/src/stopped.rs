@@ -44,7 +44,7 @@ impl StoppedPool {
     /// [`StoppedError`].
     pub fn back_up(&self, folder: &Path, dry_run: bool) -> Result<String, StoppedError> {
         let store = self.books()?;
-        backup::check_free(folder)?;
+        backup::check_free(folder, &self.data_dir)?;
         if dry_run {
             return Ok(format!("Would do: books and shares are copied to {}", folder.display()));
         }

@@ -67,8 +67,8 @@ impl State {
             })
             .collect();
         let has = sources.iter().fold(0_u64, |sum, (_, able)| sum.saturating_add(*able));
-        let not_covered = Fault::NotCovered { account: LedgerAccount::Missing, has, needed: cost.atoms() };
-        let mut parts = crate::state::take(&sources, cost).ok_or(not_covered)?;
+        let not_earned = Fault::NotEarned { has, needed: cost.atoms() };
+        let mut parts = crate::state::take(&sources, cost).ok_or(not_earned)?;
         parts.push((LedgerAccount::GiftIncome, kept));
         self.make_good(step, &parts)?;
         self.trust(txid);

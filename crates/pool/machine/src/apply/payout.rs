@@ -93,8 +93,8 @@ impl State {
                 }
                 let sources = self.withdrawable();
                 let has = sources.iter().fold(0_u64, |sum, (_, amount)| sum.saturating_add(*amount));
-                let (account, needed) = (LedgerAccount::WithdrawalInFlight, gross.atoms());
-                (*gross, take(&sources, *gross).ok_or(Fault::NotCovered { account, has, needed })?)
+                let needed = gross.atoms();
+                (*gross, take(&sources, *gross).ok_or(Fault::NotEarned { has, needed })?)
             }
             PayoutKind::Fence => (planned.network_fee, Vec::new()),
         };

@@ -91,7 +91,7 @@ fn more_than_was_earned_is_no_withdrawal_and_can_be_made_good_or_written_off() {
     world.mine(false);
     world.settle();
     let refused = world.decide(Act::AdoptWithdrawal { txid: taken.txid() });
-    assert!(matches!(refused, Err(Fault::NotCovered { has: 100_000_000, .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Fault::NotEarned { has: 100_000_000, .. })), "{refused:?}");
     let gift = world.gift(3_000_000_000).expect("a stranger has coins");
     assert!(world.decide(Act::AdoptRefill { txid: gift.txid() }).is_err(), "not there yet");
     for _ in 0..11 {
@@ -143,7 +143,7 @@ fn the_operator_takes_what_was_earned_and_not_an_atom_more() {
     world.settle();
     let over = plan_withdrawal(&world.state, STRANGER, atoms(150_000_001), world.now_ms).expect("coins are free");
     let refused = world.try_append(Event::Payout(PayoutEvent::Planned(over)));
-    assert!(matches!(refused, Err(Fault::NotCovered { has: 150_000_000, needed: 150_000_001, .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Fault::NotEarned { has: 150_000_000, needed: 150_000_001 })), "{refused:?}");
     let own = plan_withdrawal(&world.state, POOL, atoms(1_000_000), world.now_ms).expect("coins are free");
     assert_eq!(world.try_append(Event::Payout(PayoutEvent::Planned(own))), Err(Fault::OwnKey(POOL)));
     let all = plan_withdrawal(&world.state, STRANGER, atoms(150_000_000), world.now_ms).expect("coins are free");

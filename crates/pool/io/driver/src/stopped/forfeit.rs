@@ -148,6 +148,7 @@ fn unfit(reason: String) -> StoppedError {
 /// A block was credited from these shares, and only they say to whom.
 fn needed(number: LogNumber) -> StoppedError {
     unfit(format!(
-        "event {number} of the pool's log credited a block from these shares, and no checkpoint holds what that came to: put the          file back, or restore a backup (bq pool restore) and then bq pool recover"
+        "event {number} of the pool's log credited a block from these shares, and no checkpoint holds what that came to: put the \
+         file back, or restore a backup (bq pool restore) and then bq pool recover"
     ))
 }
