@@ -19,6 +19,6 @@ pub use config::{
     StratumLimits, VerifyLimits, default_file, load,
 };
 pub use data_dir::{DataDir, DataDirError};
-pub use limits::{disk_free_bytes, raise_file_limit};
+pub use limits::{OpenFiles, disk_free_bytes, open_files_max, raise_file_limit};
 pub use logging::{LogError, init_logging};
 pub use shutdown::{Shutdown, ShutdownTrigger, on_signals};

@@ -2,11 +2,11 @@
 
 use std::num::NonZeroUsize;
 
-use bq_front::{BanPolicy, JudgePolicy, SessionPolicy, StratumConfig, VardiffPolicy, VerifyConfig};
+use bq_front::{BanPolicy, JudgePolicy, PlaceLimits, SessionPolicy, StratumConfig, VardiffPolicy, VerifyConfig};
 use bq_primitives::Algorithm;
-use bq_runtime::{Config, StratumLimits};
+use bq_runtime::{Config, OpenFiles, StratumLimits, open_files_max};
 
-pub(super) fn stratum_config(config: &Config) -> anyhow::Result<StratumConfig> {
+pub(super) fn stratum_config(config: &Config, files: &OpenFiles) -> anyhow::Result<StratumConfig> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| anyhow::anyhow!("no system randomness: {error}"))?;
     let defaults = StratumConfig::default();
@@ -28,17 +28,34 @@ pub(super) fn stratum_config(config: &Config) -> anyhow::Result<StratumConfig> {
         listen: Algorithm::ALL.map(|algorithm| Some(config.stratum(algorithm))),
         sessions,
         seed,
-        connections_max: limits.connections_max,
-        connections_per_peer_max: limits.connections_per_peer_max,
+        places: PlaceLimits {
+            total: files.stratum,
+            per_peer: limits.connections_per_peer_max,
+            per_subnet: limits.connections_per_subnet_max,
+        },
         accepts_per_second: limits.accepts_per_second,
+        accepts_per_subnet_second: limits.accepts_per_subnet_second,
         trust_loopback: limits.trust_loopback,
         bans: ban_policy(limits),
         outbox_bytes_max: limits.outbox_kib_max.saturating_mul(1024),
         write_stall_ms: limits.write_stall_secs.saturating_mul(1000),
         workers_remembered_max: limits.workers_remembered_max,
+        few_files: few_files(limits.connections_max, files),
         panic_shown_ms: limits.panic_shown_secs.saturating_mul(1000),
         verify: verify_config(limits, defaults.verify),
         ..defaults
+    })
+}
+
+/// Why fewer miners fit than the settings say, if that is so.
+fn few_files(wanted: usize, files: &OpenFiles) -> Option<String> {
+    let OpenFiles { stratum, http, rpc } = files;
+    (*stratum < wanted).then(|| {
+        format!(
+            "the system allows this process {} open files: {stratum} of {wanted} miners fit, {http} of pages and {rpc} of JSON-RPC; \
+             raise the hard limit (ulimit -Hn, LimitNOFILE=)",
+            open_files_max()
+        )
     })
 }
 

@@ -21,7 +21,7 @@ use bq_pool::{Pool, PoolConfig, PoolOperator};
 use bq_pow::{PowConfig, PowError, PowVerifier, RandomXMode};
 use bq_primitives::{Algorithm, BlockId, PowKey};
 use bq_rpc::{RpcHandle, RpcOptions, RpcServer, RpcServices};
-use bq_runtime::Config;
+use bq_runtime::{Config, OpenFiles, open_files_max};
 use bq_views::PoolViews;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::runtime::Handle;
@@ -72,7 +72,8 @@ impl System {
             tokio::task::spawn_blocking(move || open_books(&config, pow)).await??
         };
         let api: Arc<dyn NodeApi> = Arc::clone(&node) as _;
-        let mut stratum_config = stratum_config(config)?;
+        let files = open_files(config)?;
+        let mut stratum_config = stratum_config(config, &files)?;
         adjust(&mut stratum_config);
         let stratum =
             StratumServer::start(stratum_config, Arc::clone(&pool) as Arc<dyn PoolApi>, Arc::clone(&pow)).await?;
@@ -88,10 +89,7 @@ impl System {
             events: pool.events(),
             stratum: ports(&stratum).map(|(algorithm, address)| StratumPort { algorithm, address }).collect(),
             metrics,
-            limits: HttpLimits {
-                connections_max: config.http_connections_max,
-                event_streams_max: config.http_events_max,
-            },
+            limits: HttpLimits { connections_max: files.http, event_streams_max: config.http_events_max },
         };
         let http = HttpServer::start(config.http, http_parts).await?;
         let net = Net::start(net_config(config)?, Arc::clone(&node) as Arc<dyn SyncApi>).await?;
@@ -105,7 +103,10 @@ impl System {
             peers: Some(net.peer_network()),
         };
         let (access, cookie) = cookie::access(config)?;
-        let options = RpcOptions { connections_max: config.rpc_connections_max, ..RpcOptions::new(config.rpc, access) };
+        let options = RpcOptions {
+            connections_max: u32::try_from(files.rpc).unwrap_or(u32::MAX),
+            ..RpcOptions::new(config.rpc, access)
+        };
         let rpc = RpcServer::start(options, services).await.with_context(|| format!("rpc address {}", config.rpc))?;
         Ok(Self { pow, node, pool, stratum, http, rpc, net, miner, conditions, miner_address, _cookie: cookie })
     }
@@ -146,6 +147,17 @@ impl System {
             Vec::new()
         })
     }
+}
+
+/// What the system lets each part open. Told when that is less than the settings say.
+fn open_files(config: &Config) -> anyhow::Result<OpenFiles> {
+    let rpc = usize::try_from(config.rpc_connections_max).unwrap_or(usize::MAX);
+    let wanted = OpenFiles { stratum: config.stratum_limits.connections_max, http: config.http_connections_max, rpc };
+    let (limit, reserved) = (open_files_max(), config.stratum_limits.files_reserved);
+    wanted.within(limit, reserved).ok_or_else(|| {
+        UsageError(format!("stratum.files_reserved: the system allows {limit} open files, {reserved} are kept back"))
+            .into()
+    })
 }
 
 /// The Stratum ports that are open.

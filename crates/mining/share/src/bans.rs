@@ -18,6 +18,10 @@ impl Peer {
             v4 @ IpAddr::V4(_) => Self(v4),
         }
     }
+
+    pub(crate) const fn address(self) -> IpAddr {
+        self.0
+    }
 }
 
 /// What a peer did.

@@ -26,6 +26,7 @@ mod proof;
 mod queueing;
 mod refusal;
 mod submit;
+mod subnet;
 mod template;
 mod unix_ms;
 
@@ -40,5 +41,6 @@ pub use proof::{Evaluation, Proven, prove};
 pub use queueing::{QUEUE_CLASSES, QUEUE_TURNS, WithoutRoom};
 pub use refusal::{Reject, Verdict};
 pub use submit::{Rolled, ShareCandidate, ShareKey, ShareTicket, Submit};
+pub use subnet::Subnet;
 pub use template::WorkTemplate;
 pub use unix_ms::UnixMs;

@@ -155,6 +155,9 @@ impl Reader<'_> {
         let limits = StratumLimits {
             connections_max: self.number("stratum.connections_max")?,
             connections_per_peer_max: self.number("stratum.connections_per_peer_max")?,
+            connections_per_subnet_max: self.number("stratum.connections_per_subnet_max")?,
+            files_reserved: self.number("stratum.files_reserved")?,
+            accepts_per_subnet_second: self.number("stratum.accepts_per_subnet_second")?,
             accepts_per_second: self.number("stratum.accepts_per_second")?,
             trust_loopback: self.required("stratum.trust_loopback")?,
             machines_max: self.number("stratum.machines_max")?,

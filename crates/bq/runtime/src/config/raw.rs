@@ -96,7 +96,10 @@ pub struct RawLane {
 pub struct RawStratum {
     pub connections_max: Option<i64>,
     pub connections_per_peer_max: Option<i64>,
+    pub connections_per_subnet_max: Option<i64>,
+    pub files_reserved: Option<i64>,
     pub accepts_per_second: Option<i64>,
+    pub accepts_per_subnet_second: Option<i64>,
     pub trust_loopback: Option<bool>,
     pub machines_max: Option<i64>,
     pub first_line_secs: Option<i64>,

@@ -139,7 +139,10 @@ pub struct ShareDifficultyConfig {
 pub struct StratumLimits {
     pub connections_max: usize,
     pub connections_per_peer_max: usize,
+    pub connections_per_subnet_max: usize,
+    pub files_reserved: usize,
     pub accepts_per_second: u32,
+    pub accepts_per_subnet_second: u32,
     pub trust_loopback: bool,
     pub machines_max: usize,
     pub first_line_secs: u64,

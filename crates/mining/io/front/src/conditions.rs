@@ -9,6 +9,8 @@ use parking_lot::Mutex;
 pub(crate) struct Conditions {
     /// How long a restarted thread is worth looking at.
     panic_shown_ms: u64,
+    /// As long as the server runs.
+    few_files: Option<Condition>,
     active: Mutex<BTreeMap<&'static str, Active>>,
 }
 
@@ -25,10 +27,15 @@ struct Active {
 const NOT_BOOKED_SHOWN_MS: u64 = 10_000;
 const SHARES_NOT_BOOKED: &str = "shares_not_booked";
 const VERIFY_THREAD_PANICKED: &str = "verify_thread_panicked";
+const FEW_FILES: &str = "few_open_files";
 
 impl Conditions {
-    pub(crate) const fn new(panic_shown_ms: u64) -> Self {
-        Self { panic_shown_ms, active: Mutex::new(BTreeMap::new()) }
+    pub(crate) fn new(now: UnixMs, panic_shown_ms: u64, few_files: Option<String>) -> Self {
+        let few_files = few_files.map(|reason| {
+            tracing::warn!(reason, "few open files");
+            Condition { name: FEW_FILES, reason, since_ms: now.0, blocks_readiness: false }
+        });
+        Self { panic_shown_ms, few_files, active: Mutex::default() }
     }
 
     /// A share could not be booked.
@@ -58,7 +65,7 @@ impl Conditions {
             // A restarted thread goes on; shares that cannot be booked earn nobody anything.
             blocks_readiness: name == SHARES_NOT_BOOKED,
         });
-        told.collect()
+        self.few_files.iter().cloned().chain(told).collect()
     }
 
     fn set(&self, now: UnixMs, name: &'static str, reason: String, until: UnixMs) {
@@ -74,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_condition_keeps_its_beginning_and_ends() {
-        let conditions = Conditions::new(600_000);
+        let conditions = Conditions::new(UnixMs(0), 600_000, None);
         conditions.not_booked(UnixMs(5), "disk full".to_owned());
         conditions.not_booked(UnixMs(9), "still full".to_owned());
         conditions.panicked(UnixMs(9), "verify-randomx", "index out of range");

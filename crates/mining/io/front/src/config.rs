@@ -4,6 +4,8 @@ use bq_primitives::{Algorithm, ShareDifficulty};
 use bq_share::{BanPolicy, JudgePolicy};
 use bq_stratum_v1::{SessionPolicy, VardiffPolicy};
 
+use crate::PlaceLimits;
+
 /// What the operator decides about the Stratum server.
 #[derive(Clone, Debug)]
 pub struct StratumConfig {
@@ -16,11 +18,11 @@ pub struct StratumConfig {
     /// Random bytes, new at every start: session ids, job ids and the first extranonce come from them.
     pub seed: [u8; 32],
     /// Open connections, all ports together.
-    pub connections_max: usize,
-    /// Open connections from one address (IPv6: one /56).
-    pub connections_per_peer_max: usize,
+    pub places: PlaceLimits,
     /// New connections per second from one peer, sustained; ten seconds' worth may come at once.
     pub accepts_per_second: u32,
+    /// The same from one subnet.
+    pub accepts_per_subnet_second: u32,
     /// This machine's own connections count neither against the limit per peer nor towards bans.
     pub trust_loopback: bool,
     /// When strikes become a ban.
@@ -31,6 +33,8 @@ pub struct StratumConfig {
     pub write_stall_ms: u64,
     /// Workers whose difficulty is remembered between visits.
     pub workers_remembered_max: usize,
+    /// Why fewer places are given than the operator asked for, if that is so; a condition as long as the server runs.
+    pub few_files: Option<String>,
     /// A thread that panicked and was restarted is a condition for this many milliseconds.
     pub panic_shown_ms: u64,
     /// Verification threads and queues.
@@ -70,14 +74,15 @@ impl Default for StratumConfig {
             sessions: Algorithm::ALL.map(default_session),
             server_id: 1,
             seed: [0; 32],
-            connections_max: 12_000,
-            connections_per_peer_max: 64,
-            accepts_per_second: 20,
+            places: PlaceLimits { total: 12_000, per_peer: 2_500, per_subnet: 4_000 },
+            accepts_per_second: 250,
+            accepts_per_subnet_second: 500,
             trust_loopback: true,
             bans: BanPolicy::default(),
             outbox_bytes_max: 64 * 1024,
             write_stall_ms: 30_000,
             workers_remembered_max: 16_384,
+            few_files: None,
             panic_shown_ms: 600_000,
             verify: VerifyConfig::default(),
         }

@@ -6,7 +6,7 @@ use std::{
 
 use bq_primitives::Algorithm;
 use bq_share::{Reject, ShareCandidate, Strike, Verdict};
-use bq_stratum_v1::{CloseReason, LineBuffer, LineTooLong, Output, Session};
+use bq_stratum_v1::{CloseReason, LineBuffer, LineTooLong, LoginOutcome, Output, Session};
 use tokio::{
     io::Interest,
     net::TcpStream,
@@ -17,6 +17,7 @@ use tokio::{
 use crate::{
     jobs::Work,
     outbox::Outbox,
+    places::Standing,
     shared::{Admission, Answer, Shared},
     verify::Full,
 };
@@ -169,12 +170,14 @@ impl Connection {
                 self.session.handle_timeout(self.shared.clock.now());
                 Ok(())
             }
+            () = self.admission.place.is_wanted() => Err("made_room"),
             _ = stop.changed() => Err("shutdown"),
         }
     }
 
     fn hear(&mut self, Answer { ticket, verdict }: Answer) {
         if let Verdict::Accepted { .. } = verdict {
+            self.admission.place.rise(Standing::Proven);
             self.shared.note_accepted(self.admission.peer);
         }
         self.session.handle_verdict(self.shared.clock.now(), ticket, verdict);
@@ -216,6 +219,9 @@ impl Connection {
                 Output::Send(frame) => self.outbox.push(frame).map_err(|_| "slow_reader")?,
                 Output::Authorize { ticket, address, worker } => {
                     let outcome = self.shared.authorize(self.algorithm, &address, &worker);
+                    if matches!(outcome, LoginOutcome::Granted { .. }) {
+                        self.admission.place.rise(Standing::LoggedIn);
+                    }
                     self.session.handle_login(self.shared.clock.now(), ticket, outcome);
                 }
                 Output::Share(candidate) => self.verify(candidate),

@@ -7,15 +7,16 @@
 //! Everything that a stranger can make grow has a limit in [`StratumConfig`]. A full queue answers "busy" to what says itself
 //! that it is no block; anything else waits in its sender's socket, so no block is ever lost to a limit (SPEC 11.5). Read [`StratumServer::start`] and [`StratumConfig`] first.
 
+mod accept_rate;
 mod clock;
 mod conditions;
 mod config;
 mod connection;
 mod jobs;
-mod limits;
 mod listener;
 mod metrics;
 mod outbox;
+mod places;
 mod remembered;
 mod server;
 mod shared;
@@ -24,4 +25,5 @@ mod verify;
 pub use bq_share::{BanPolicy, JudgePolicy};
 pub use bq_stratum_v1::{SessionPolicy, VardiffPolicy};
 pub use config::{StratumConfig, VerifyConfig};
+pub use places::PlaceLimits;
 pub use server::{StartError, StratumHandle, StratumServer};

@@ -65,7 +65,7 @@ impl StratumServer {
     ) -> Result<StratumHandle, StartError> {
         let listeners = bind(&config).await?;
         let (clock, metrics) = (SteadyClock::start(), Arc::new(StratumMetrics::register()));
-        let conditions = Arc::new(Conditions::new(config.panic_shown_ms));
+        let conditions = Arc::new(Conditions::new(clock.now(), config.panic_shown_ms, config.few_files.clone()));
         let prover = Prover::new(Arc::clone(&pool), verifier, clock, Arc::clone(&metrics), Arc::clone(&conditions));
         let (verify, threads) = VerifyPool::start(&config.verify, &Arc::new(prover)).map_err(StartError::Thread)?;
         let senders = Algorithm::ALL.map(|_| watch::channel(Work::default()).0);

@@ -8,17 +8,20 @@ use std::{
 
 use bq_mining_message::{AuthorizeError, PoolApi, ShareReject};
 use bq_primitives::{Algorithm, KeyHash, WorkerName, tagged_hash};
-use bq_share::{Bans, ExtranonceAllocator, ExtranoncePrefix, Peer, Reject, ShareTicket, Strike, Verdict};
+use bq_share::{
+    Bans, ExtranonceAllocator, ExtranoncePrefix, Peer, Reject, ShareTicket, Strike, Subnet, UnixMs, Verdict,
+};
 use bq_stratum_v1::{LoginOutcome, SessionPolicy, SessionSeed};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::{
     StratumConfig,
+    accept_rate::AcceptRate,
     clock::SteadyClock,
     jobs::Work,
-    limits::{AcceptRate, Full, Limits, Place},
     metrics::StratumMetrics,
+    places::{Full, Place, Places},
     remembered::Remembered,
     verify::VerifyPool,
 };
@@ -33,12 +36,18 @@ pub(crate) struct Shared {
     pub(crate) verify: VerifyPool,
     pub(crate) work: [watch::Receiver<Work>; Algorithm::COUNT],
     policies: [Arc<SessionPolicy>; Algorithm::COUNT],
-    limits: Arc<Limits>,
-    accepts: Mutex<AcceptRate>,
+    places: Arc<Places>,
+    accepts: Mutex<Accepts>,
     bans: Mutex<Bans>,
     extranonces: Mutex<ExtranonceAllocator>,
     remembered: Mutex<Remembered>,
     sessions: AtomicU64,
+}
+
+/// How fast connections are accepted.
+struct Accepts {
+    by_peer: AcceptRate<Peer>,
+    by_subnet: AcceptRate<Subnet>,
 }
 
 /// A verdict on its way to a connection.
@@ -51,7 +60,7 @@ pub(crate) struct Answer {
 /// What a connection holds while it is open; given back when dropped.
 pub(crate) struct Admission {
     shared: Arc<Shared>,
-    _place: Place,
+    pub(crate) place: Place,
     pub(crate) seed: SessionSeed,
     /// Whom strikes count for; nobody when the address is trusted.
     pub(crate) peer: Option<Peer>,
@@ -69,8 +78,11 @@ impl Shared {
         let [first, ..] = words(&config.seed, u64::MAX);
         Self {
             policies: config.sessions.clone().map(Arc::new),
-            limits: Arc::new(Limits::new(config.connections_max, config.connections_per_peer_max)),
-            accepts: Mutex::new(AcceptRate::new(config.accepts_per_second)),
+            places: Arc::new(Places::new(config.places)),
+            accepts: Mutex::new(Accepts {
+                by_peer: AcceptRate::new(config.accepts_per_second),
+                by_subnet: AcceptRate::new(config.accepts_per_subnet_second),
+            }),
             bans: Mutex::new(Bans::new(config.bans)),
             // A start of its own per run: together with the first job id, which is drawn too, and the template's time, what
             // the last run gave out does not come back within the life of a tip.
@@ -100,16 +112,17 @@ impl Shared {
         if peer.is_some_and(|peer| !self.accepts.lock().allow(self.clock.now(), peer)) {
             return Err("too_fast");
         }
-        let place = self.limits.take(peer).map_err(|full| match full {
+        let place = self.places.take(peer).map_err(|full| match full {
             Full::Server => "server_full",
             Full::Peer => "peer_full",
+            Full::Subnet => "subnet_full",
         })?;
         let prefix = self.extranonces.lock().allocate().ok_or("no_extranonce")?;
-        Ok(Admission { shared: Arc::clone(self), _place: place, seed: self.session_seed(prefix), peer })
+        Ok(Admission { shared: Arc::clone(self), place, seed: self.session_seed(prefix), peer })
     }
 
     pub(crate) fn connections(&self) -> usize {
-        self.limits.total()
+        self.places.total()
     }
 
     pub(crate) fn is_banned(&self, peer: Option<Peer>) -> bool {
@@ -170,6 +183,13 @@ impl Shared {
         let number = self.sessions.fetch_add(1, Ordering::Relaxed);
         let [session_id, first_job_id, ..] = words(&self.config.seed, number);
         SessionSeed { session_id, first_job_id, prefix }
+    }
+}
+
+impl Accepts {
+    /// Whether one more connection may come.
+    fn allow(&mut self, now: UnixMs, peer: Peer) -> bool {
+        self.by_peer.allow(now, peer) && self.by_subnet.allow(now, peer.subnet())
     }
 }
 

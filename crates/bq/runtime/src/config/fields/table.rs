@@ -29,7 +29,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 106] = [
+pub static FIELDS: [Field; 109] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -282,14 +282,32 @@ pub static FIELDS: [Field; 106] = [
     field!(
         "stratum.connections_per_peer_max",
         Kind::Integer(1..=1_000_000),
-        "Most open connections from one address (IPv6: one /56).",
-        "Too low: a farm behind one address is turned away. Too high: one address can take all places."
+        "Most open connections from one address (IPv6: one /56). Where they are taken, one that proved nothing makes room.",
+        "Too low: a farm behind one address is turned away. Too high: one address can hold many places by mining a little on each."
+    ),
+    field!(
+        "stratum.connections_per_subnet_max",
+        Kind::Integer(1..=1_000_000),
+        "Most open connections from one IPv4 /24 or IPv6 /48. Where they are taken, one that proved nothing makes room.",
+        "Too low: a large farm or carrier is turned away. As high as connections_max: one network can hold all places by mining a little."
+    ),
+    field!(
+        "stratum.files_reserved",
+        Kind::Integer(16..=65_536),
+        "Open files that miners leave to the node, the databases and the log, beside what pages, RPC and peers may open.",
+        "Too low: when all miners are connected the node cannot open what it needs. Fewer miners fit if the system allows few files."
     ),
     field!(
         "stratum.accepts_per_second",
         Kind::Integer(1..=100_000),
         "New connections per second from one address; ten seconds' worth may come at once.",
         "Too low: a farm that comes back after an outage waits. Too high: a flood of connections costs more."
+    ),
+    field!(
+        "stratum.accepts_per_subnet_second",
+        Kind::Integer(1..=100_000),
+        "New connections per second from one IPv4 /24 or IPv6 /48; ten seconds' worth may come at once.",
+        "As for one address; below accepts_per_second it is what counts."
     ),
     field!(
         "stratum.trust_loopback",

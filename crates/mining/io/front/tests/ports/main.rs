@@ -357,25 +357,32 @@ async fn ethash_shares_with_and_without_a_mix() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn limits_refuse_and_places_come_back() {
+async fn who_proved_nothing_makes_room_and_a_miner_does_not() {
     let bench = Bench::start(16, 1 << 40, |config| {
         config.trust_loopback = false;
-        config.connections_per_peer_max = 2;
+        config.places.per_peer = 2;
     })
     .await;
-    let (first, _) = bench.sha256d("addr1.a").await;
-    let (_second, _) = bench.sha256d("addr1.b").await;
+    let mut miners = Vec::new();
+    for worker in ["addr1.a", "addr1.b"] {
+        let (mut miner, job) = bench.sha256d(worker).await;
+        assert_eq!(miner.submit(&job.find(16, 1 << 40)).await, "true");
+        miners.push(miner);
+    }
     let mut third = bench.connect(Algorithm::Sha256d).await;
     assert!(third.is_closed().await);
     assert_eq!(bench.server.connections(), 2);
-    drop(first);
+    drop(miners.pop());
     // The server notices when it reads the end: retry until the place is free.
-    loop {
+    let mut silent = loop {
         let mut again = bench.connect(Algorithm::Sha256d).await;
         if !again.is_refused().await {
-            break;
+            break again;
         }
-    }
+    };
+    let (_newest, _) = bench.sha256d("addr1.c").await;
+    assert!(silent.is_closed().await, "it gave way");
+    assert!(!miners[0].is_refused().await, "it works on");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,0 +1,324 @@
+//! Who may be connected: so many in all, from one address, and from one subnet; whoever proved nothing makes room.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use bq_share::{Peer, Subnet};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// How many connections may be open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlaceLimits {
+    /// In all.
+    pub total: usize,
+    /// From one peer.
+    pub per_peer: usize,
+    /// From one subnet.
+    pub per_subnet: usize,
+}
+
+/// Counts open connections, and knows which of them may be asked to leave.
+#[derive(Debug)]
+pub(crate) struct Places {
+    limits: PlaceLimits,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    total: usize,
+    by_peer: BTreeMap<Peer, Group>,
+    by_subnet: BTreeMap<Subnet, Group>,
+    /// Subnets with connections that may be asked to leave, those with most of them last.
+    most_unproven: BTreeSet<(usize, Subnet)>,
+    opened: u64,
+}
+
+#[derive(Debug, Default)]
+struct Group {
+    count: usize,
+    unproven: BTreeMap<Seniority, Arc<Seat>>,
+}
+
+/// In which order those that proved nothing leave: first who has not logged in, then who has; of both who came first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Seniority {
+    has_logged_in: bool,
+    opened: u64,
+}
+
+#[derive(Debug)]
+struct Seat {
+    peer: Option<Peer>,
+    opened: u64,
+    leaves: AtomicBool,
+    leave: Notify,
+}
+
+/// A place among the open connections; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    places: Arc<Places>,
+    seat: Arc<Seat>,
+    standing: Standing,
+}
+
+/// What a connection has shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Standing {
+    Stranger,
+    LoggedIn,
+    /// A share of it was accepted: it is not asked to leave.
+    Proven,
+}
+
+/// Which limit was reached, with nobody who would make room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Full {
+    Server,
+    Peer,
+    Subnet,
+}
+
+impl Places {
+    pub(crate) fn new(limits: PlaceLimits) -> Self {
+        Self { limits, inner: Mutex::default() }
+    }
+
+    /// Takes a place for `peer`; a trusted one has no peer to be counted for. Where a limit is reached, one that proved nothing
+    /// leaves: of the same peer or subnet if that is what is full, else of the subnet that has most of those.
+    pub(crate) fn take(self: &Arc<Self>, peer: Option<Peer>) -> Result<Place, Full> {
+        let mut inner = self.inner.lock();
+        if let Some(peer) = peer {
+            let subnet = peer.subnet();
+            let is_full = |group: Option<&Group>, max| group.is_some_and(|group| group.count >= max);
+            if is_full(inner.by_peer.get(&peer), self.limits.per_peer) {
+                let seat = inner.by_peer.get(&peer).and_then(Group::first_to_leave).ok_or(Full::Peer)?;
+                inner.dismiss(&seat);
+            }
+            if is_full(inner.by_subnet.get(&subnet), self.limits.per_subnet) {
+                let seat = inner.by_subnet.get(&subnet).and_then(Group::first_to_leave).ok_or(Full::Subnet)?;
+                inner.dismiss(&seat);
+            }
+        }
+        if inner.total >= self.limits.total {
+            let seat = inner.largest_crowd().ok_or(Full::Server)?;
+            inner.dismiss(&seat);
+        }
+        inner.opened += 1;
+        let seat = Arc::new(Seat { peer, opened: inner.opened, leaves: AtomicBool::new(false), leave: Notify::new() });
+        inner.count(&seat, 1);
+        inner.list(&seat, Standing::Stranger);
+        Ok(Place { places: Arc::clone(self), seat, standing: Standing::Stranger })
+    }
+
+    pub(crate) fn total(&self) -> usize {
+        self.inner.lock().total
+    }
+}
+
+impl Inner {
+    fn count(&mut self, seat: &Seat, by: isize) {
+        self.total = self.total.saturating_add_signed(by);
+        let Some(peer) = seat.peer else { return };
+        let subnet = peer.subnet();
+        let of_peer = self.by_peer.entry(peer).or_default();
+        of_peer.count = of_peer.count.saturating_add_signed(by);
+        if of_peer.count == 0 {
+            self.by_peer.remove(&peer);
+        }
+        let of_subnet = self.by_subnet.entry(subnet).or_default();
+        of_subnet.count = of_subnet.count.saturating_add_signed(by);
+        if of_subnet.count == 0 {
+            self.by_subnet.remove(&subnet);
+        }
+    }
+
+    /// Enters a connection among those that may be asked to leave, or takes it off.
+    fn list(&mut self, seat: &Arc<Seat>, standing: Standing) {
+        self.change_list(seat, |unproven, seat| {
+            if let Some(seniority) = seat.seniority(standing) {
+                unproven.insert(seniority, Arc::clone(seat));
+            }
+        });
+    }
+
+    fn unlist(&mut self, seat: &Arc<Seat>, standing: Standing) {
+        self.change_list(seat, |unproven, seat| {
+            if let Some(seniority) = seat.seniority(standing) {
+                unproven.remove(&seniority);
+            }
+        });
+    }
+
+    fn change_list(&mut self, seat: &Arc<Seat>, change: impl Fn(&mut BTreeMap<Seniority, Arc<Seat>>, &Arc<Seat>)) {
+        let Some(peer) = seat.peer else { return };
+        if let Some(group) = self.by_peer.get_mut(&peer) {
+            change(&mut group.unproven, seat);
+        }
+        let subnet = peer.subnet();
+        if let Some(group) = self.by_subnet.get_mut(&subnet) {
+            self.most_unproven.remove(&(group.unproven.len(), subnet));
+            change(&mut group.unproven, seat);
+            if !group.unproven.is_empty() {
+                self.most_unproven.insert((group.unproven.len(), subnet));
+            }
+        }
+    }
+
+    fn largest_crowd(&self) -> Option<Arc<Seat>> {
+        let (_, subnet) = self.most_unproven.last()?;
+        self.by_subnet.get(subnet).and_then(Group::first_to_leave)
+    }
+
+    /// The place is free at once; its connection ends as soon as its task runs.
+    fn dismiss(&mut self, seat: &Arc<Seat>) {
+        self.unlist(seat, Standing::Stranger);
+        self.unlist(seat, Standing::LoggedIn);
+        self.count(seat, -1);
+        seat.leaves.store(true, Ordering::Relaxed);
+        seat.leave.notify_one();
+    }
+}
+
+impl Group {
+    fn first_to_leave(&self) -> Option<Arc<Seat>> {
+        self.unproven.first_key_value().map(|(_, seat)| Arc::clone(seat))
+    }
+}
+
+impl Seat {
+    const fn seniority(&self, standing: Standing) -> Option<Seniority> {
+        match standing {
+            Standing::Stranger => Some(Seniority { has_logged_in: false, opened: self.opened }),
+            Standing::LoggedIn => Some(Seniority { has_logged_in: true, opened: self.opened }),
+            Standing::Proven => None,
+        }
+    }
+}
+
+impl Place {
+    /// The connection has shown more than before; less is never taken back.
+    pub(crate) fn rise(&mut self, standing: Standing) {
+        if standing <= self.standing {
+            return;
+        }
+        let mut inner = self.places.inner.lock();
+        // Who was asked to leave is on no list any more.
+        if !self.seat.leaves.load(Ordering::Relaxed) {
+            inner.unlist(&self.seat, self.standing);
+            inner.list(&self.seat, standing);
+        }
+        self.standing = standing;
+    }
+
+    /// Returns once somebody else needs the place.
+    pub(crate) async fn is_wanted(&self) {
+        self.seat.leave.notified().await;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut inner = self.places.inner.lock();
+        if !self.seat.leaves.load(Ordering::Relaxed) {
+            inner.unlist(&self.seat, self.standing);
+            inner.count(&self.seat, -1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    fn peer(subnet: u8, host: u8) -> Option<Peer> {
+        Some(Peer::of(Ipv4Addr::new(198, 51, subnet, host).into()))
+    }
+
+    fn places(total: usize, per_peer: usize, per_subnet: usize) -> Arc<Places> {
+        Arc::new(Places::new(PlaceLimits { total, per_peer, per_subnet }))
+    }
+
+    fn leaves(place: &Place) -> bool {
+        place.seat.leaves.load(Ordering::Relaxed)
+    }
+
+    fn proven(places: &Arc<Places>, peer: Option<Peer>) -> Place {
+        let mut place = places.take(peer).unwrap();
+        place.rise(Standing::Proven);
+        place
+    }
+
+    #[test]
+    fn places_are_limited_and_come_back() {
+        let places = places(4, 2, 3);
+        let first = proven(&places, peer(1, 1));
+        let _second = proven(&places, peer(1, 1));
+        assert_eq!(places.take(peer(1, 1)).unwrap_err(), Full::Peer);
+        let _third = proven(&places, peer(1, 2));
+        assert_eq!(places.take(peer(1, 3)).unwrap_err(), Full::Subnet);
+        let mut trusted = places.take(None).unwrap();
+        trusted.rise(Standing::Proven);
+        assert_eq!(places.take(peer(2, 1)).unwrap_err(), Full::Server);
+        drop(first);
+        assert_eq!(places.total(), 3);
+        assert!(places.take(peer(1, 1)).is_ok());
+        let inner = places.inner.lock();
+        assert_eq!((inner.by_peer.len(), inner.by_subnet.len()), (2, 1));
+    }
+
+    #[test]
+    fn who_proved_nothing_makes_room_where_it_is_full() {
+        let places = places(100, 2, 3);
+        let mut first = places.take(peer(1, 1)).unwrap();
+        first.rise(Standing::LoggedIn);
+        let second = places.take(peer(1, 1)).unwrap();
+        let third = places.take(peer(1, 1)).unwrap();
+        assert!(leaves(&second) && !leaves(&first), "who has not logged in goes first");
+        let fourth = places.take(peer(1, 1)).unwrap();
+        assert!(leaves(&third) && !leaves(&first));
+        drop((second, third));
+        assert_eq!(places.total(), 2, "a place is given back once");
+        let _other = places.take(peer(1, 2)).unwrap();
+        let _another = places.take(peer(1, 3)).unwrap();
+        assert!(leaves(&fourth), "of the same subnet");
+    }
+
+    #[test]
+    fn a_crowd_from_one_subnet_makes_room_for_others_and_nobody_else_does() {
+        let places = places(50, 50, 50);
+        let rare: Vec<Place> = (0..5).map(|subnet| places.take(peer(subnet, 1)).unwrap()).collect();
+        let crowd: Vec<Place> = (0..45).map(|host| places.take(peer(200, host)).unwrap()).collect();
+        let mut proven = places.take(peer(100, 1)).unwrap();
+        proven.rise(Standing::Proven);
+        let more: Vec<Place> = (0..100).map(|host| places.take(peer(200, host)).unwrap()).collect();
+        assert!(rare.iter().all(|place| !leaves(place)) && !leaves(&proven));
+        assert!(crowd.iter().all(leaves), "those that came first go first");
+        assert_eq!((places.total(), more.iter().filter(|place| !leaves(place)).count()), (50, 44));
+        drop((crowd, more, rare, proven));
+        let inner = places.inner.lock();
+        assert_eq!((inner.total, inner.by_peer.len(), inner.by_subnet.len(), inner.most_unproven.len()), (0, 0, 0, 0));
+    }
+
+    #[test]
+    fn who_was_asked_to_leave_changes_nothing_any_more() {
+        let places = places(1, 1, 1);
+        let mut old = places.take(peer(1, 1)).unwrap();
+        let _new = places.take(peer(1, 1)).unwrap();
+        assert!(leaves(&old));
+        old.rise(Standing::LoggedIn);
+        old.rise(Standing::Proven);
+        drop(old);
+        assert_eq!(places.total(), 1);
+        assert!(places.take(peer(1, 1)).is_ok(), "the list holds the one that is there");
+    }
+}
