@@ -64,6 +64,20 @@ pub fn on_signals(trigger: ShutdownTrigger) -> io::Result<()> {
     Ok(())
 }
 
+/// Calls `action` at every SIGHUP, which ends the process no more: operators send it to have files read again.
+///
+/// # Errors
+/// The system lets no handler be set.
+pub fn on_hangup(action: impl Fn() + Send + 'static) -> io::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            action();
+        }
+    });
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -92,6 +92,13 @@ fn nested_flags_and_lists_in_the_environment_arrive() {
     assert_eq!(loaded.unknown_environment, ["BQ_POOL_FEE_PB"]);
 }
 
+#[test]
+fn networks_of_proxies_are_networks_or_addresses() {
+    let config = load_text("[stratum]\nproxy_networks = [\"10.1.0.0/16\", \"192.0.2.7\", \"2001:db8::/32\"]").unwrap();
+    let networks: Vec<String> = config.stratum_limits.proxy_networks.iter().map(ToString::to_string).collect();
+    assert_eq!(networks, ["10.1.0.0/16", "192.0.2.7/32", "2001:db8::/32"]);
+}
+
 /// The message a person sees names the field, what it was set to, where, and what is allowed.
 #[test]
 fn errors_name_field_range_and_layer() {
@@ -116,6 +123,19 @@ fn bad_values_are_refused_with_their_field() {
         ("connect", "connect = [\":1\"]"),
         ("connect", "connect = \"10.0.0.1:1\""),
         ("data_dir", "data_dir = \"\""),
+        ("http", "http = \"127.0.0.1:3333\""),
+        ("rpc", "http = \"0.0.0.0:9000\"\nrpc = \"127.0.0.1:9000\""),
+        ("stratum.proxy_networks", "[stratum]\nproxy_networks = [\"10.0.0.0/40\"]"),
+        ("stratum.proxy_networks", "[stratum]\nproxy_networks = \"10.0.0.0/8\""),
+        ("stratum.tls_key_file", "[stratum]\ntls_certificate_file = \"chain.pem\""),
+        ("stratum.tls_certificate_file", "[stratum]\ntls_key_file = \"key.pem\""),
+        ("stratum.plaintext", "[stratum]\nplaintext = false\ntls = false"),
+        ("stratum.plaintext", "[stratum]\nplaintext = false\n[miner]\nenabled = true"),
+        ("stratum.connections_max", "[stratum]\nconnections_max = 10\nconnections_per_subnet_max = 11"),
+        (
+            "stratum.connections_per_subnet_max",
+            "[stratum]\nconnections_per_subnet_max = 10\nconnections_per_peer_max = 11",
+        ),
         ("pool.fee_bp", "[pool]\nfee_bp = -1"),
         ("pool.fee_bp", "[pool]\nfee_bp = \"1\""),
         ("pool.fee_bp", "[pool]\nfee_bp = 1.5"),
@@ -277,11 +297,12 @@ fn the_file_that_init_writes_holds_every_field_at_its_default() {
 #[test]
 fn the_raw_struct_and_the_table_agree() {
     let json = |name: &str| match name {
-        "connect" | "miner.algorithms" | "regtest.eras" => "[]",
-        "miner.enabled" | "miner.gpu" | "pool.new_key" | "stratum.trust_loopback" => "true",
+        "connect" | "miner.algorithms" | "regtest.eras" | "stratum.proxy_networks" => "[]",
+        "miner.enabled" | "miner.gpu" | "pool.new_key" => "true",
+        "stratum.trust_loopback" | "stratum.tls" | "stratum.plaintext" => "true",
         "http_connections_max" | "http_events_max" | "rpc_connections_max" => "1",
-        name if name.starts_with("chain.") || name.starts_with("stratum.") => "1",
-        name if name.starts_with("pool.") && !name.ends_with("_file") => "1",
+        name if name.ends_with("_file") => "\"x\"",
+        name if name.starts_with("chain.") || name.starts_with("stratum.") || name.starts_with("pool.") => "1",
         "miner.threads" | "randomx.memory_budget_mib" | "regtest.coinbase_maturity" => "1",
         _ => "\"x\"",
     };

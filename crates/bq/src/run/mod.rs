@@ -1,6 +1,7 @@
 //! `bq run`: the main job.
 
 mod bench_system;
+mod certificates;
 mod flags;
 mod keys;
 mod signer;
@@ -12,7 +13,7 @@ use std::{io::IsTerminal as _, path::Path};
 
 use anyhow::{Context as _, bail};
 use bq_runtime::{
-    Config, DataDir, Loaded, LogConfig, Shutdown, Source, init_logging, load, on_signals, raise_file_limit,
+    Config, DataDir, Loaded, LogConfig, Shutdown, Source, init_logging, load, on_hangup, on_signals, raise_file_limit,
 };
 
 use self::{
@@ -68,6 +69,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         system = System::start(config, metrics) => system?,
         () = shutdown.requested() => return Ok(()),
     };
+    reload_on_hangup(&system)?;
     let served = tokio::select! {
         served = system.ready() => served,
         () = shutdown.requested() => Ok(()),
@@ -89,6 +91,12 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         say(&format!("stopped; the next run goes on from {}", config.data_dir.display()));
     }
     served
+}
+
+/// SIGHUP has the certificate read again.
+fn reload_on_hangup(system: &System) -> std::io::Result<()> {
+    let stratum = system.stratum.certificate_reloader();
+    on_hangup(move || stratum())
 }
 
 async fn show_until(system: &System, shutdown: &Shutdown) {

@@ -2,11 +2,18 @@
 
 use std::num::NonZeroUsize;
 
-use bq_front::{BanPolicy, JudgePolicy, PlaceLimits, SessionPolicy, StratumConfig, VardiffPolicy, VerifyConfig};
+use bq_front::{
+    BanPolicy, JudgePolicy, PlaceLimits, SessionPolicy, SocketBuffers, StratumConfig, TlsConfig, VardiffPolicy,
+    VerifyConfig,
+};
 use bq_primitives::Algorithm;
 use bq_runtime::{Config, OpenFiles, StratumLimits, open_files_max};
 
-pub(super) fn stratum_config(config: &Config, files: &OpenFiles) -> anyhow::Result<StratumConfig> {
+pub(super) fn stratum_config(
+    config: &Config,
+    files: &OpenFiles,
+    tls: Option<TlsConfig>,
+) -> anyhow::Result<StratumConfig> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| anyhow::anyhow!("no system randomness: {error}"))?;
     let defaults = StratumConfig::default();
@@ -36,6 +43,15 @@ pub(super) fn stratum_config(config: &Config, files: &OpenFiles) -> anyhow::Resu
         accepts_per_second: limits.accepts_per_second,
         accepts_per_subnet_second: limits.accepts_per_subnet_second,
         trust_loopback: limits.trust_loopback,
+        proxies: limits.proxy_networks.clone(),
+        proxy_header_ms: limits.proxy_header_secs.saturating_mul(1000),
+        tls,
+        plaintext: limits.plaintext,
+        buffers: SocketBuffers {
+            send_bytes: buffer_bytes(limits.send_buffer_kib),
+            receive_bytes: buffer_bytes(limits.receive_buffer_kib),
+        },
+        backlog: limits.backlog,
         bans: ban_policy(limits),
         outbox_bytes_max: limits.outbox_kib_max.saturating_mul(1024),
         write_stall_ms: limits.write_stall_secs.saturating_mul(1000),
@@ -45,6 +61,11 @@ pub(super) fn stratum_config(config: &Config, files: &OpenFiles) -> anyhow::Resu
         verify: verify_config(limits, defaults.verify),
         ..defaults
     })
+}
+
+/// Nothing leaves a buffer to the system.
+fn buffer_bytes(kib: u32) -> Option<u32> {
+    (kib > 0).then(|| kib.saturating_mul(1024))
 }
 
 /// Why fewer miners fit than the settings say, if that is so.

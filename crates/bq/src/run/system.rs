@@ -27,7 +27,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::runtime::Handle;
 use tokio_stream::StreamExt as _;
 
-use super::{keys, signer::WalletSigner, stratum::stratum_config};
+use super::{certificates, keys, signer::WalletSigner, stratum::stratum_config};
 use crate::{
     cookie::{self, Cookie},
     exit::UsageError,
@@ -66,6 +66,7 @@ impl System {
         metrics: PrometheusHandle,
         adjust: impl FnOnce(&mut StratumConfig),
     ) -> anyhow::Result<Self> {
+        let tls = certificates::tls(config)?;
         let pow = Arc::new(PowVerifier::new(pow_config(config)));
         let (node, pool, miner_address) = {
             let (config, pow) = (config.clone(), Arc::clone(&pow));
@@ -73,7 +74,7 @@ impl System {
         };
         let api: Arc<dyn NodeApi> = Arc::clone(&node) as _;
         let files = open_files(config)?;
-        let mut stratum_config = stratum_config(config, &files)?;
+        let mut stratum_config = stratum_config(config, &files, tls)?;
         adjust(&mut stratum_config);
         let stratum =
             StratumServer::start(stratum_config, Arc::clone(&pool) as Arc<dyn PoolApi>, Arc::clone(&pow)).await?;

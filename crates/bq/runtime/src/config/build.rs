@@ -1,14 +1,15 @@
 //! From checked values to types. Each value was accepted by its field already; what remains are rules between fields.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use bq_consensus::{Era, EraAlgorithm, Params, StartBits};
 use bq_primitives::{Address, Algorithm, Amount, CompactTarget, Height, Network, ShareDifficulty};
+use ipnet::IpNet;
 use serde::de::DeserializeOwned;
 
 use super::{
     error::ConfigError,
-    fields::FIELDS,
+    fields::{FIELDS, read_network},
     layers::{Source, Values},
     raw::RawEra,
     values::{
@@ -29,7 +30,7 @@ pub(super) fn build(values: &Values) -> Result<Config, ConfigError> {
     let network: Network = reader.parsed("network")?;
     let regtest = reader.regtest(network)?;
     let params = params(network, &regtest)?;
-    Ok(Config {
+    let config = Config {
         network,
         data_dir: reader.path("data_dir")?.unwrap_or_default(),
         stratum: [
@@ -55,7 +56,33 @@ pub(super) fn build(values: &Values) -> Result<Config, ConfigError> {
         log: reader.log()?,
         regtest,
         params,
-    })
+    };
+    check_ports(&config)?;
+    Ok(config)
+}
+
+/// No two listeners want the same port. Port 0 is a free one each time.
+fn check_ports(config: &Config) -> Result<(), ConfigError> {
+    let [sha256d, randomx, ethash] = config.stratum;
+    let listeners = [
+        ("stratum_sha256d", sha256d),
+        ("stratum_randomx", randomx),
+        ("stratum_ethash", ethash),
+        ("http", config.http),
+        ("rpc", config.rpc),
+        ("p2p", config.p2p),
+    ];
+    for (index, (field, address)) in listeners.iter().enumerate() {
+        let overlaps = |other: &SocketAddr| {
+            let same_host = other.ip() == address.ip() || other.ip().is_unspecified() || address.ip().is_unspecified();
+            address.port() != 0 && other.port() == address.port() && same_host
+        };
+        if let Some((other, taken)) = listeners.iter().take(index).find(|(_, taken)| overlaps(taken)) {
+            let reason = format!("{address} is taken by {other}, which is {taken}");
+            return Err(ConfigError::Conflict { field, reason });
+        }
+    }
+    Ok(())
 }
 
 /// The network's rules, with the deviations that a regtest chain asked for.
@@ -160,6 +187,16 @@ impl Reader<'_> {
             accepts_per_subnet_second: self.number("stratum.accepts_per_subnet_second")?,
             accepts_per_second: self.number("stratum.accepts_per_second")?,
             trust_loopback: self.required("stratum.trust_loopback")?,
+            proxy_networks: self.networks("stratum.proxy_networks")?,
+            proxy_header_secs: self.number("stratum.proxy_header_secs")?,
+            tls: self.required("stratum.tls")?,
+            plaintext: self.required("stratum.plaintext")?,
+            tls_files: self.tls_files()?,
+            tls_handshake_secs: self.number("stratum.tls_handshake_secs")?,
+            tls_handshakes_max: self.number("stratum.tls_handshakes_max")?,
+            send_buffer_kib: self.number("stratum.send_buffer_kib")?,
+            receive_buffer_kib: self.number("stratum.receive_buffer_kib")?,
+            backlog: self.number("stratum.backlog")?,
             machines_max: self.number("stratum.machines_max")?,
             first_line_secs: self.number("stratum.first_line_secs")?,
             login_secs: self.number("stratum.login_secs")?,
@@ -207,11 +244,57 @@ impl Reader<'_> {
                 },
             ],
         };
+        self.check_stratum(&limits)?;
+        Ok(limits)
+    }
+
+    fn check_stratum(&self, limits: &StratumLimits) -> Result<(), ConfigError> {
+        let conflict = |field, reason: String| Err(ConfigError::Conflict { field, reason });
+        if !limits.plaintext && !limits.tls {
+            return conflict("stratum.plaintext", "no miner is served with stratum.tls off as well".to_owned());
+        }
+        if !limits.plaintext && self.required("miner.enabled")? {
+            let reason = "the built-in miner speaks no TLS: set miner.enabled to false as well".to_owned();
+            return conflict("stratum.plaintext", reason);
+        }
         if limits.ban_secs_max < limits.ban_secs {
             let reason = format!("{} is below stratum.ban_secs, which is {}", limits.ban_secs_max, limits.ban_secs);
-            return Err(ConfigError::Conflict { field: "stratum.ban_secs_max", reason });
+            return conflict("stratum.ban_secs_max", reason);
         }
-        Ok(limits)
+        // A default may be more than what was set beside it; two that were set mean what they say.
+        for [narrow, wide] in [
+            ["stratum.connections_per_peer_max", "stratum.connections_per_subnet_max"],
+            ["stratum.connections_per_peer_max", "stratum.connections_max"],
+            ["stratum.connections_per_subnet_max", "stratum.connections_max"],
+        ] {
+            let (of_narrow, of_wide) = (self.number::<i64>(narrow)?, self.number::<i64>(wide)?);
+            if of_wide < of_narrow && self.is_set(narrow) && self.is_set(wide) {
+                return conflict(wide, format!("{of_wide} is below {narrow}, which is {of_narrow}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// A certificate and its key come together.
+    fn tls_files(&self) -> Result<Option<[PathBuf; 2]>, ConfigError> {
+        let (certificate, key) = ("stratum.tls_certificate_file", "stratum.tls_key_file");
+        match (self.path(certificate)?, self.path(key)?) {
+            (Some(chain), Some(of_chain)) => Ok(Some([chain, of_chain])),
+            (None, None) => Ok(None),
+            (found, _) => {
+                let (field, other) = if found.is_some() { (key, certificate) } else { (certificate, key) };
+                Err(ConfigError::Conflict { field, reason: format!("{other} is of no use without it") })
+            }
+        }
+    }
+
+    fn networks(&self, name: &'static str) -> Result<Vec<IpNet>, ConfigError> {
+        let texts: Vec<String> = self.required(name)?;
+        texts.iter().map(|text| read_network(text).ok_or_else(|| self.refuse(name, text))).collect()
+    }
+
+    fn is_set(&self, name: &'static str) -> bool {
+        self.values.get(name).is_some_and(|(_, from)| *from != Source::Default)
     }
 
     fn miner(&self, network: Network) -> Result<MinerConfig, ConfigError> {

@@ -4,9 +4,14 @@
 mod defaults;
 mod table;
 
-use std::{fmt::Write as _, net::SocketAddr, ops::RangeInclusive};
+use std::{
+    fmt::Write as _,
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+};
 
 use bq_primitives::{Algorithm, Network};
+use ipnet::IpNet;
 use toml::Value;
 
 use defaults::default_value;
@@ -34,6 +39,7 @@ pub(super) enum Kind {
     Path,
     Address,
     Peers,
+    Networks,
     Algorithms,
     PayoutAddress,
     LogFilter,
@@ -57,6 +63,7 @@ impl Field {
             Kind::Path => "a path".to_owned(),
             Kind::Address => "IP:PORT, such as 127.0.0.1:8080 or [::1]:0".to_owned(),
             Kind::Peers => "a list of HOST:PORT".to_owned(),
+            Kind::Networks => "a list of networks or addresses, such as 10.0.0.0/8 or 2001:db8::7".to_owned(),
             Kind::Algorithms => "a list of at least one of sha256d, randomx, ethash".to_owned(),
             Kind::PayoutAddress => "an address of the network".to_owned(),
             Kind::LogFilter => "error, warn, info, debug, trace, off, or a filter such as info,bq_net=debug".to_owned(),
@@ -85,6 +92,7 @@ impl Field {
             Kind::Path | Kind::PayoutAddress => value.as_str().is_some_and(|text| !text.is_empty()),
             Kind::Address => value.as_str().is_some_and(|text| text.parse::<SocketAddr>().is_ok()),
             Kind::Peers => list(&is_peer),
+            Kind::Networks => list(&|text| read_network(text).is_some()),
             Kind::Algorithms => {
                 list(&|name| name.parse::<Algorithm>().is_ok()) && value.as_array().is_some_and(|a| !a.is_empty())
             }
@@ -105,12 +113,17 @@ impl Field {
                 "false" | "0" => Value::Boolean(false),
                 _ => as_text(),
             },
-            Kind::Peers | Kind::Algorithms => {
+            Kind::Peers | Kind::Networks | Kind::Algorithms => {
                 words().map(|word| Value::String(word.to_owned())).collect::<Vec<_>>().into()
             }
             _ => as_text(),
         }
     }
+}
+
+/// A network, or an address as a network of its own.
+pub(super) fn read_network(text: &str) -> Option<IpNet> {
+    text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }
 
 fn is_peer(text: &str) -> bool {

@@ -2,6 +2,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use bq_consensus::Params;
 use bq_primitives::{Address, Algorithm, Amount, CompactTarget, Height, Network, ShareDifficulty};
+use ipnet::IpNet;
 
 /// Everything the process needs to know, checked. [`crate::FIELDS`] documents defaults, ranges and risks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,7 +135,7 @@ pub struct ShareDifficultyConfig {
 }
 
 /// `[stratum]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "FIELDS documents every field")]
 pub struct StratumLimits {
     pub connections_max: usize,
@@ -144,6 +145,17 @@ pub struct StratumLimits {
     pub accepts_per_second: u32,
     pub accepts_per_subnet_second: u32,
     pub trust_loopback: bool,
+    pub proxy_networks: Vec<IpNet>,
+    pub proxy_header_secs: u64,
+    pub tls: bool,
+    pub plaintext: bool,
+    /// The certificate and its key; nothing lets bq sign one itself.
+    pub tls_files: Option<[PathBuf; 2]>,
+    pub tls_handshake_secs: u64,
+    pub tls_handshakes_max: usize,
+    pub send_buffer_kib: u32,
+    pub receive_buffer_kib: u32,
+    pub backlog: u32,
     pub machines_max: usize,
     pub first_line_secs: u64,
     pub login_secs: u64,

@@ -27,6 +27,7 @@ struct Active {
 const NOT_BOOKED_SHOWN_MS: u64 = 10_000;
 const SHARES_NOT_BOOKED: &str = "shares_not_booked";
 const VERIFY_THREAD_PANICKED: &str = "verify_thread_panicked";
+const CERTIFICATE_UNREADABLE: &str = "certificate_unreadable";
 const FEW_FILES: &str = "few_open_files";
 
 impl Conditions {
@@ -52,6 +53,16 @@ impl Conditions {
     pub(crate) fn panicked(&self, now: UnixMs, thread: &str, what: &str) {
         let reason = format!("{thread} panicked and was restarted: {what}");
         self.set(now, VERIFY_THREAD_PANICKED, reason, now.after_ms(self.panic_shown_ms));
+    }
+
+    /// The files of the certificate changed, and cannot be used as they are.
+    pub(crate) fn certificate_unreadable(&self, now: UnixMs, reason: String) {
+        self.set(now, CERTIFICATE_UNREADABLE, reason, UnixMs(u64::MAX));
+    }
+
+    /// They can.
+    pub(crate) fn certificate_read(&self) {
+        self.active.lock().remove(CERTIFICATE_UNREADABLE);
     }
 
     /// What is so at `now`.

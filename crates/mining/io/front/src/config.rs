@@ -1,10 +1,11 @@
-use std::{net::SocketAddr, num::NonZeroUsize};
+use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc};
 
 use bq_primitives::{Algorithm, ShareDifficulty};
 use bq_share::{BanPolicy, JudgePolicy};
 use bq_stratum_v1::{SessionPolicy, VardiffPolicy};
+use ipnet::IpNet;
 
-use crate::PlaceLimits;
+use crate::{Certificates, PlaceLimits};
 
 /// What the operator decides about the Stratum server.
 #[derive(Clone, Debug)]
@@ -25,6 +26,19 @@ pub struct StratumConfig {
     pub accepts_per_subnet_second: u32,
     /// This machine's own connections count neither against the limit per peer nor towards bans.
     pub trust_loopback: bool,
+    /// Proxies that say whom they connect (PROXY protocol, versions 1 and 2): from there the header is mandatory, from everywhere else it is
+    /// refused. What counts for limits and bans is the address that it names.
+    pub proxies: Vec<IpNet>,
+    /// A proxy's header must be there within this many milliseconds.
+    pub proxy_header_ms: u64,
+    /// TLS on the same ports, told apart by the first byte.
+    pub tls: Option<TlsConfig>,
+    /// Whether miners without TLS are served.
+    pub plaintext: bool,
+    /// What the kernel may hold for each connection.
+    pub buffers: SocketBuffers,
+    /// Connections that the kernel keeps until they are accepted.
+    pub backlog: u32,
     /// When strikes become a ban.
     pub bans: BanPolicy,
     /// Bytes that may wait for a miner that does not read; more ends the connection.
@@ -39,6 +53,26 @@ pub struct StratumConfig {
     pub panic_shown_ms: u64,
     /// Verification threads and queues.
     pub verify: VerifyConfig,
+}
+
+/// How miners are served that speak TLS.
+#[derive(Clone, Debug)]
+pub struct TlsConfig {
+    /// What they are shown.
+    pub certificates: Arc<Certificates>,
+    /// A handshake must be done within this many milliseconds.
+    pub handshake_ms: u64,
+    /// Handshakes that are computed before everybody else gets a turn.
+    pub handshakes_max: usize,
+}
+
+/// Bytes that the kernel may hold for each connection; nothing leaves it to the system, which grows them to megabytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketBuffers {
+    /// On their way to the miner. The kernel doubles it for its own bookkeeping.
+    pub send_bytes: Option<u32>,
+    /// From the miner, not yet read.
+    pub receive_bytes: Option<u32>,
 }
 
 /// How shares are verified.
@@ -78,6 +112,12 @@ impl Default for StratumConfig {
             accepts_per_second: 250,
             accepts_per_subnet_second: 500,
             trust_loopback: true,
+            proxies: Vec::new(),
+            proxy_header_ms: 3_000,
+            tls: None,
+            plaintext: true,
+            buffers: SocketBuffers { send_bytes: Some(32 * 1024), receive_bytes: Some(16 * 1024) },
+            backlog: 4_096,
             bans: BanPolicy::default(),
             outbox_bytes_max: 64 * 1024,
             write_stall_ms: 30_000,

@@ -5,11 +5,10 @@ use std::{
 };
 
 use bq_primitives::Algorithm;
-use bq_share::{Reject, ShareCandidate, Strike, Verdict};
+use bq_share::{Reject, ShareCandidate, Strike, UnixMs, Verdict};
 use bq_stratum_v1::{CloseReason, LineBuffer, LineTooLong, LoginOutcome, Output, Session};
 use tokio::{
     io::Interest,
-    net::TcpStream,
     sync::{mpsc, watch},
     time::timeout,
 };
@@ -20,13 +19,14 @@ use crate::{
     places::Standing,
     shared::{Admission, Answer, Shared},
     verify::Full,
+    wire::Wire,
 };
 
 /// One miner: carries bytes between its socket and its session, and the session's wishes to pool and verifier.
 pub(crate) struct Connection {
     shared: Arc<Shared>,
     algorithm: Algorithm,
-    stream: TcpStream,
+    wire: Wire,
     admission: Admission,
     session: Session,
     lines: LineBuffer,
@@ -51,18 +51,25 @@ const CHUNK_BYTES: usize = 4096;
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 impl Connection {
-    pub(crate) fn new(shared: &Arc<Shared>, algorithm: Algorithm, stream: TcpStream, admission: Admission) -> Self {
+    /// `since` is when it was accepted: its first line is awaited from then on.
+    pub(crate) fn new(
+        shared: &Arc<Shared>,
+        algorithm: Algorithm,
+        wire: Wire,
+        admission: Admission,
+        since: UnixMs,
+    ) -> Self {
         let policy = shared.policy(algorithm);
         let (answers, verdicts) = mpsc::channel(policy.judge.shares_in_flight_max.max(1));
         shared.metrics.of(algorithm).connections.increment(1.0);
         Self {
-            session: Session::new(shared.clock.now(), algorithm, policy, admission.seed),
+            session: Session::new(since, algorithm, policy, admission.seed),
             work: shared.work[algorithm.index()].clone(),
             outbox: Outbox::new(shared.config.outbox_bytes_max),
             lines: LineBuffer::default(),
             shared: Arc::clone(shared),
             algorithm,
-            stream,
+            wire,
             admission,
             lines_are_done: true,
             held: None,
@@ -94,7 +101,7 @@ impl Connection {
         while wanted.is_ok() && self.held.is_none() && self.take_line() {
             wanted = self.carry_out();
         }
-        let jobs = self.outbox.write_to(&self.stream).map_err(|_| "peer_gone")?;
+        let jobs = self.outbox.write_to(&mut self.wire).map_err(|_| "peer_gone")?;
         if jobs > 0 {
             let metrics = self.shared.metrics.of(self.algorithm);
             metrics.jobs.increment(u64::try_from(jobs).unwrap_or(0));
@@ -128,7 +135,7 @@ impl Connection {
     /// Waits for the next thing to happen and tells the session.
     async fn wait(&mut self, stop: &mut watch::Receiver<bool>) -> Result<(), Ended> {
         let reads = self.lines_are_done && self.held.is_none();
-        let interest = match (reads, self.outbox.is_empty()) {
+        let interest = match (reads, self.outbox.is_empty() && !self.wire.has_unsent()) {
             (true, true) => Some(Interest::READABLE),
             (true, false) => Some(Interest::READABLE | Interest::WRITABLE),
             (false, true) => None,
@@ -138,7 +145,7 @@ impl Connection {
         let wake_at = give_up_at.map_or(self.session_wakes_at(), |at| at.min(self.session_wakes_at()));
         let room = self.shared.verify.room(self.algorithm);
         tokio::select! {
-            ready = self.stream.ready(interest.unwrap_or(Interest::READABLE)), if interest.is_some() => {
+            ready = self.wire.ready(interest.unwrap_or(Interest::READABLE)), if interest.is_some() => {
                 let readable = ready.map_err(|_| "peer_gone")?.is_readable();
                 if readable && reads { self.read() } else { Ok(()) }
             }
@@ -193,7 +200,7 @@ impl Connection {
     /// One chunk at a time, so that what the session wants is carried out before more comes in.
     fn read(&mut self) -> Result<(), Ended> {
         let mut chunk = [0; CHUNK_BYTES];
-        match self.stream.try_read(&mut chunk) {
+        match self.wire.try_read(&mut chunk) {
             Ok(0) => Err("peer_closed"),
             Ok(count) => {
                 self.lines.push(&chunk[..count]);
@@ -269,10 +276,12 @@ impl Connection {
         }
         tracing::debug!(algorithm = %self.algorithm, ended, "connection ended");
         let last_words = async {
-            while !self.outbox.is_empty() {
-                self.stream.writable().await?;
-                self.outbox.write_to(&self.stream)?;
+            self.outbox.write_to(&mut self.wire)?;
+            while !self.outbox.is_empty() || self.wire.has_unsent() {
+                self.wire.ready(Interest::WRITABLE).await?;
+                self.outbox.write_to(&mut self.wire)?;
             }
+            self.wire.say_goodbye();
             Ok::<(), io::Error>(())
         };
         let _late_or_gone = timeout(LAST_WORDS, last_words).await;

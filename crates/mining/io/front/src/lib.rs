@@ -8,6 +8,8 @@
 //! that it is no block; anything else waits in its sender's socket, so no block is ever lost to a limit (SPEC 11.5). Read [`StratumServer::start`] and [`StratumConfig`] first.
 
 mod accept_rate;
+mod arrival;
+mod certificates;
 mod clock;
 mod conditions;
 mod config;
@@ -17,13 +19,17 @@ mod listener;
 mod metrics;
 mod outbox;
 mod places;
+mod proxy_header;
 mod remembered;
 mod server;
 mod shared;
+mod tls;
 mod verify;
+mod wire;
 
 pub use bq_share::{BanPolicy, JudgePolicy};
 pub use bq_stratum_v1::{SessionPolicy, VardiffPolicy};
-pub use config::{StratumConfig, VerifyConfig};
+pub use certificates::{CertificateError, CertificateFiles, Certificates};
+pub use config::{SocketBuffers, StratumConfig, TlsConfig, VerifyConfig};
 pub use places::PlaceLimits;
 pub use server::{StartError, StratumHandle, StratumServer};

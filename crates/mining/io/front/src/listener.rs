@@ -6,7 +6,7 @@ use tokio::{
     sync::{mpsc, watch},
 };
 
-use crate::{connection::Connection, shared::Shared};
+use crate::{arrival::Arrival, shared::Shared};
 
 /// How long to wait after a failed accept, which mostly means that file descriptors ran out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -44,17 +44,21 @@ fn open(
     stop: &watch::Receiver<bool>,
     alive: &mpsc::Sender<()>,
 ) {
-    let admission = match shared.admit(address.ip()) {
-        Ok(admission) => admission,
-        Err(reason) => return shared.metrics.refused(reason),
+    let admission = if shared.is_proxy(address.ip()) {
+        None
+    } else {
+        match shared.admit(address.ip()) {
+            Ok(admission) => Some(admission),
+            Err(reason) => return shared.metrics.refused(reason),
+        }
     };
     if let Err(error) = stream.set_nodelay(true) {
         return tracing::debug!(%error, "connection was gone before it began");
     }
-    let connection = Connection::new(shared, algorithm, stream, admission);
+    let arrival = Arrival { shared: Arc::clone(shared), algorithm, stream, address, at: shared.clock.now() };
     let (stop, alive) = (stop.clone(), alive.clone());
     tokio::spawn(async move {
-        connection.run(stop).await;
+        arrival.run(admission, stop).await;
         drop(alive);
     });
 }

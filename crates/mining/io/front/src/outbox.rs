@@ -5,7 +5,8 @@ use std::{
 };
 
 use bq_stratum_v1::{Frame, FrameKind};
-use tokio::net::TcpStream;
+
+use crate::wire::Wire;
 
 /// What waits to be written to one miner. A newer job replaces one that waits; everything else is kept, up to a limit.
 #[derive(Debug)]
@@ -49,11 +50,12 @@ impl Outbox {
 
     /// Writes what the socket takes, one frame per write, so that two jobs never leave together. Returns how many jobs
     /// went out in full.
-    pub(crate) fn write_to(&mut self, stream: &TcpStream) -> io::Result<usize> {
+    pub(crate) fn write_to(&mut self, wire: &mut Wire) -> io::Result<usize> {
+        wire.flush()?;
         let mut jobs = 0;
         while let Some(frame) = self.frames.front() {
             let rest = frame.bytes.get(self.written..).unwrap_or_default();
-            match stream.try_write(rest) {
+            match wire.try_write(rest) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) if count < rest.len() => {
                     self.written += count;

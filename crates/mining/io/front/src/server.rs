@@ -5,7 +5,7 @@ use bq_mining_message::PoolApi;
 use bq_pow::PowVerifier;
 use bq_primitives::Algorithm;
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
     sync::{mpsc, watch},
 };
 
@@ -17,6 +17,7 @@ use crate::{
     listener::listen,
     metrics::StratumMetrics,
     shared::Shared,
+    tls::Tls,
     verify::{Prover, VerifyPool},
 };
 
@@ -48,6 +49,9 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// The cryptography of TLS is not as the build expects it.
+    #[error("TLS: {0}")]
+    Tls(#[source] rustls::Error),
     /// A verification thread cannot be started.
     #[error("verification thread: {0}")]
     Thread(#[source] io::Error),
@@ -63,14 +67,15 @@ impl StratumServer {
         pool: Arc<dyn PoolApi>,
         verifier: Arc<PowVerifier>,
     ) -> Result<StratumHandle, StartError> {
-        let listeners = bind(&config).await?;
+        let tls = config.tls.as_ref().map(Tls::new).transpose().map_err(StartError::Tls)?;
+        let listeners = bind(&config)?;
         let (clock, metrics) = (SteadyClock::start(), Arc::new(StratumMetrics::register()));
         let conditions = Arc::new(Conditions::new(clock.now(), config.panic_shown_ms, config.few_files.clone()));
         let prover = Prover::new(Arc::clone(&pool), verifier, clock, Arc::clone(&metrics), Arc::clone(&conditions));
         let (verify, threads) = VerifyPool::start(&config.verify, &Arc::new(prover)).map_err(StartError::Thread)?;
         let senders = Algorithm::ALL.map(|_| watch::channel(Work::default()).0);
         let work = [senders[0].subscribe(), senders[1].subscribe(), senders[2].subscribe()];
-        let shared = Arc::new(Shared::new(config, Arc::clone(&pool), metrics, clock, verify, work));
+        let shared = Arc::new(Shared::new(config, Arc::clone(&pool), metrics, clock, verify, work, tls));
 
         let (stop, stopped) = watch::channel(false);
         let (alive, tasks) = mpsc::channel(1);
@@ -123,6 +128,24 @@ impl StratumHandle {
         Arc::new(move || conditions.active(clock.now()))
     }
 
+    /// Has the TLS certificate read again. A failure is a condition until it is read well: the old one is shown on.
+    #[must_use]
+    pub fn certificate_reloader(&self) -> Arc<dyn Fn() + Send + Sync> {
+        let certificates = self.shared.config.tls.as_ref().map(|tls| Arc::clone(&tls.certificates));
+        let (conditions, clock) = (Arc::clone(&self.conditions), self.shared.clock);
+        Arc::new(move || match certificates.as_ref().map(|certificates| certificates.reload()) {
+            None => tracing::info!("TLS is off: there is no certificate to read again"),
+            Some(Ok(())) => {
+                conditions.certificate_read();
+                tracing::info!("the TLS certificate was read again");
+            }
+            Some(Err(error)) => {
+                tracing::error!(%error, "the TLS certificate cannot be read again; the old one is shown on");
+                conditions.certificate_unreadable(clock.now(), error.to_string());
+            }
+        })
+    }
+
     /// Closes the ports and every connection, and waits until each share already taken was verified and booked.
     pub async fn shutdown(mut self) {
         // Fails only if nobody listens any more, and then there is nobody to stop.
@@ -139,14 +162,28 @@ impl StratumHandle {
     }
 }
 
-async fn bind(config: &StratumConfig) -> Result<Vec<(Algorithm, TcpListener, SocketAddr)>, StartError> {
+fn bind(config: &StratumConfig) -> Result<Vec<(Algorithm, TcpListener, SocketAddr)>, StartError> {
     let mut listeners = Vec::new();
     for algorithm in Algorithm::ALL {
         let Some(address) = config.listen[algorithm.index()] else { continue };
         let failed = |source| StartError::Listen { algorithm, address, source };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let listener = listen_on(address, config).map_err(failed)?;
         let actual = listener.local_addr().map_err(failed)?;
         listeners.push((algorithm, listener, actual));
     }
     Ok(listeners)
+}
+
+/// What is accepted inherits the buffers of the port.
+fn listen_on(address: SocketAddr, config: &StratumConfig) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    if let Some(bytes) = config.buffers.send_bytes {
+        socket.set_send_buffer_size(bytes)?;
+    }
+    if let Some(bytes) = config.buffers.receive_bytes {
+        socket.set_recv_buffer_size(bytes)?;
+    }
+    socket.bind(address)?;
+    socket.listen(config.backlog)
 }

@@ -23,6 +23,7 @@ use crate::{
     metrics::StratumMetrics,
     places::{Full, Place, Places},
     remembered::Remembered,
+    tls::Tls,
     verify::VerifyPool,
 };
 
@@ -35,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<StratumMetrics>,
     pub(crate) verify: VerifyPool,
     pub(crate) work: [watch::Receiver<Work>; Algorithm::COUNT],
+    /// Nothing if TLS is off.
+    pub(crate) tls: Option<Tls>,
     policies: [Arc<SessionPolicy>; Algorithm::COUNT],
     places: Arc<Places>,
     accepts: Mutex<Accepts>,
@@ -74,6 +77,7 @@ impl Shared {
         clock: SteadyClock,
         verify: VerifyPool,
         work: [watch::Receiver<Work>; Algorithm::COUNT],
+        tls: Option<Tls>,
     ) -> Self {
         let [first, ..] = words(&config.seed, u64::MAX);
         Self {
@@ -95,6 +99,7 @@ impl Shared {
             metrics,
             verify,
             work,
+            tls,
         }
     }
 
@@ -112,13 +117,24 @@ impl Shared {
         if peer.is_some_and(|peer| !self.accepts.lock().allow(self.clock.now(), peer)) {
             return Err("too_fast");
         }
-        let place = self.places.take(peer).map_err(|full| match full {
+        let place = self.take_place(peer)?;
+        let prefix = self.extranonces.lock().allocate().ok_or("no_extranonce")?;
+        Ok(Admission { shared: Arc::clone(self), place, seed: self.session_seed(prefix), peer })
+    }
+
+    /// A place alone, or why there is none.
+    pub(crate) fn take_place(&self, peer: Option<Peer>) -> Result<Place, &'static str> {
+        self.places.take(peer).map_err(|full| match full {
             Full::Server => "server_full",
             Full::Peer => "peer_full",
             Full::Subnet => "subnet_full",
-        })?;
-        let prefix = self.extranonces.lock().allocate().ok_or("no_extranonce")?;
-        Ok(Admission { shared: Arc::clone(self), place, seed: self.session_seed(prefix), peer })
+        })
+    }
+
+    /// Whether a proxy connects from `address` that says for whom.
+    pub(crate) fn is_proxy(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.config.proxies.iter().any(|network| network.contains(&address))
     }
 
     pub(crate) fn connections(&self) -> usize {

@@ -29,7 +29,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 109] = [
+pub static FIELDS: [Field; 120] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -314,6 +314,74 @@ pub static FIELDS: [Field; 109] = [
         Kind::Flag,
         "Whether this machine's own connections count neither against the limit per address nor towards bans.",
         "Behind a proxy on this machine nobody is ever banned: false there bans the proxy as a whole."
+    ),
+    field!(
+        "stratum.proxy_networks",
+        Kind::Networks,
+        "Proxies in front of the Stratum ports that speak the PROXY protocol (versions 1 and 2). From there its header is mandatory and the \
+         address it names is what limits and bans count; from anywhere else the header is refused.",
+        "Whoever connects from these networks can claim any address. A proxy that sends no header is not served."
+    ),
+    field!(
+        "stratum.proxy_header_secs",
+        Kind::Integer(1..=60),
+        "Seconds within which a listed proxy must send its header.",
+        "Too long: connections of a broken proxy keep places."
+    ),
+    field!(
+        "stratum.tls",
+        Kind::Flag,
+        "Whether miners may speak TLS (1.2 and 1.3), on the same ports: the first byte tells.",
+        "false: nobody between miner and pool is kept from reading and changing what they say."
+    ),
+    field!(
+        "stratum.plaintext",
+        Kind::Flag,
+        "Whether miners without TLS are served.",
+        "false turns away most miners as they are configured today, and the built-in one."
+    ),
+    field!(
+        "stratum.tls_certificate_file",
+        Kind::Path,
+        "PEM file with the chain that is shown, the server's own certificate first; read again on SIGHUP. None: one that bq signs itself at the \
+         first start, in data_dir.",
+        "What bq signs itself no miner can check but by its fingerprint."
+    ),
+    field!(
+        "stratum.tls_key_file",
+        Kind::Path,
+        "PEM file with the private key of that certificate.",
+        "Readable to its owner only: whoever has it can be the pool to your miners."
+    ),
+    field!(
+        "stratum.tls_handshake_secs",
+        Kind::Integer(1..=60),
+        "Seconds within which a TLS handshake must be done.",
+        "Too long: half-open handshakes keep places. Too short: distant miners fail."
+    ),
+    field!(
+        "stratum.tls_handshakes_max",
+        Kind::Integer(1..=4_096),
+        "TLS handshakes that are computed before everybody else gets a turn.",
+        "Each costs up to a millisecond: many make miners wait while a farm reconnects. Too few: the farm waits."
+    ),
+    field!(
+        "stratum.send_buffer_kib",
+        Kind::Integer(0..=16_384),
+        "KiB that the kernel may hold for a miner who does not read, for each connection; it doubles this. 0 leaves it to the system.",
+        "0: a thousand clients that do not read cost hundreds of MiB. Too low: jobs leave in pieces."
+    ),
+    field!(
+        "stratum.receive_buffer_kib",
+        Kind::Integer(0..=16_384),
+        "KiB that the kernel may hold of a miner's lines before they are read, for each connection. 0 leaves it to the system.",
+        "0: whoever sends faster than he is read fills megabytes."
+    ),
+    field!(
+        "stratum.backlog",
+        Kind::Integer(1..=65_535),
+        "Connections that the kernel keeps until they are accepted, for each port; the system may allow fewer (net.core.somaxconn).",
+        "Too low: when all miners come back at once some must try again."
     ),
     field!(
         "stratum.machines_max",

@@ -4,6 +4,7 @@
 
 mod miner;
 mod pool;
+mod transport;
 
 use std::{sync::Arc, time::Duration};
 

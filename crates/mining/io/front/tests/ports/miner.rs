@@ -4,15 +4,19 @@ use bq_pow::{EthashWorkHash, PowVerifier};
 use bq_primitives::{Algorithm, BlockId, PowHash, PowValue, ShareDifficulty, double_sha256};
 use serde_json::Value;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
     net::TcpStream,
 };
 
 /// A miner's end of a connection.
 pub(crate) struct Client {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Box<dyn Socket>>,
     user: String,
 }
+
+/// TCP, or TLS over it.
+pub(crate) trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
 
 /// A SHA-256d job as it came over the wire, with all that is needed to hash it.
 #[derive(Clone, Debug)]
@@ -30,8 +34,11 @@ pub(crate) struct Sha256dJob {
 
 impl Client {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
-        Self { stream: BufReader::new(stream), user: String::new() }
+        Self::over(TcpStream::connect(address).await.unwrap())
+    }
+
+    pub(crate) fn over(socket: impl Socket + 'static) -> Self {
+        Self { stream: BufReader::new(Box::new(socket)), user: String::new() }
     }
 
     pub(crate) async fn send_raw(&mut self, bytes: &[u8]) {

@@ -1,0 +1,160 @@
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use bq_primitives::Algorithm;
+use bq_share::{Strike, UnixMs};
+use tokio::{
+    io::AsyncWriteExt as _,
+    net::TcpStream,
+    sync::watch,
+    time::{timeout, timeout_at},
+};
+
+use crate::{
+    connection::Connection,
+    proxy_header::{HeaderError, is_announced_by, read_source},
+    shared::{Admission, Shared},
+    wire::Wire,
+};
+
+/// A socket on its way to a miner's connection: whose it is, and what it speaks, is told by its first bytes.
+pub(crate) struct Arrival {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) algorithm: Algorithm,
+    pub(crate) stream: TcpStream,
+    pub(crate) address: SocketAddr,
+    pub(crate) at: UnixMs,
+}
+
+/// Why a socket became no connection, for the counter.
+type Refused = &'static str;
+
+/// What the first bytes are the beginning of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Speech {
+    Lines,
+    Tls,
+    Http,
+    ProxyHeader,
+    Unknown,
+}
+
+/// Enough to tell them apart.
+const PEEK_BYTES: usize = 8;
+/// For browsers and probes that mistook the port.
+const HTTP_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\n\
+    This port speaks Stratum: point a miner at it (stratum+tcp:// or stratum+ssl://).\n";
+/// An answer to what will be closed may take this long to go out.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+impl Arrival {
+    /// Until the connection ends.
+    pub(crate) async fn run(self, admission: Option<Admission>, mut stop: watch::Receiver<bool>) {
+        let (shared, algorithm, at) = (Arc::clone(&self.shared), self.algorithm, self.at);
+        let opened = tokio::select! {
+            opened = self.open(admission) => opened,
+            _ = stop.changed() => return,
+        };
+        match opened {
+            Ok((wire, admission)) => Connection::new(&shared, algorithm, wire, admission, at).run(stop).await,
+            Err(reason) => shared.metrics.refused(reason),
+        }
+    }
+
+    async fn open(mut self, admission: Option<Admission>) -> Result<(Wire, Admission), Refused> {
+        let admission = match admission {
+            Some(admission) => admission,
+            None => self.proxied().await?,
+        };
+        tokio::select! {
+            wire = self.greet(&admission) => Ok((wire?, admission)),
+            () = admission.place.is_wanted() => Err("made_room"),
+        }
+    }
+
+    /// Lets in whom a listed proxy connects. Until its header is there the proxy itself holds the place.
+    async fn proxied(&mut self) -> Result<Admission, Refused> {
+        let place = self.shared.take_place(None)?;
+        let patience = Duration::from_millis(self.shared.config.proxy_header_ms);
+        let source = match timeout(patience, read_source(&mut self.stream)).await {
+            Ok(Ok(source)) => source,
+            Ok(Err(HeaderError::Io(_))) => return Err("peer_gone"),
+            Ok(Err(error)) => {
+                tracing::debug!(proxy = %self.address, %error, "a listed proxy must announce whom it connects");
+                return Err("proxy_header_missing");
+            }
+            Err(_slow) => return Err("proxy_header_late"),
+        };
+        drop(place);
+        self.shared.admit(source.unwrap_or_else(|| self.address.ip()))
+    }
+
+    /// Looks at the first bytes without taking them.
+    async fn greet(mut self, admission: &Admission) -> Result<Wire, Refused> {
+        let first_line = self.shared.clock.instant(self.at.after_ms(self.shared.policy(self.algorithm).first_line_ms));
+        let mut first = [0; PEEK_BYTES];
+        let count = match timeout_at(first_line.into(), self.stream.peek(&mut first)).await {
+            Ok(Ok(0)) => return Err("peer_closed"),
+            Ok(Ok(count)) => count,
+            Ok(Err(_)) => return Err("peer_gone"),
+            Err(_late) => return Err("silent"),
+        };
+        match (Speech::of(&first[..count]), &self.shared.tls) {
+            (Speech::Lines, _) if self.shared.config.plaintext => Ok(Wire::Clear(self.stream)),
+            (Speech::Lines, _) => Err("plaintext_off"),
+            (Speech::Tls, Some(tls)) => tls.accept(self.stream).await.map_err(|error| {
+                tracing::debug!(address = %self.address, %error, "TLS handshake");
+                "tls_failed"
+            }),
+            (Speech::Tls, None) => Err("tls_off"),
+            (Speech::Http, _) => {
+                let _gone = timeout(LAST_WORDS, self.stream.write_all(HTTP_ANSWER)).await;
+                Err("http")
+            }
+            (Speech::ProxyHeader, _) => Err("unlisted_proxy"),
+            (Speech::Unknown, _) => {
+                self.shared.strike(admission.peer, Strike::Misbehaved);
+                Err("unknown_protocol")
+            }
+        }
+    }
+}
+
+impl Speech {
+    fn of(first: &[u8]) -> Self {
+        match first {
+            [0x16, ..] => Self::Tls,
+            bytes if is_announced_by(bytes) => Self::ProxyHeader,
+            // White space may come before a line; a line that is no object is the session's to answer.
+            [b'{' | b'[' | b'"' | b' ' | b'\t' | b'\r' | b'\n', ..] => Self::Lines,
+            [b'A'..=b'Z', ..] => Self::Http,
+            [b'!'..=b'~', ..] => Self::Lines,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_bytes_tell_who_it_is() {
+        for (bytes, speech) in [
+            (b"{\"id\":1}".as_slice(), Speech::Lines),
+            (b"\n{", Speech::Lines),
+            (b"x", Speech::Lines),
+            (b"\x16\x03\x01\x02\x00\x01\x00\x01", Speech::Tls),
+            (b"\x16", Speech::Tls),
+            (b"GET / HT", Speech::Http),
+            (b"POST /ge", Speech::Http),
+            (b"PROXY TC", Speech::ProxyHeader),
+            (b"\r\n\r\n\0\r\nQ", Speech::ProxyHeader),
+            (b"\r\n{\"id\":", Speech::Lines),
+            (b"\x00\x01", Speech::Unknown),
+            (b"\x80\x2e\x01", Speech::Unknown),
+            (b"\xff", Speech::Unknown),
+        ] {
+            assert_eq!(Speech::of(bytes), speech, "{bytes:?}");
+        }
+    }
+}

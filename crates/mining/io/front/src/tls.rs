@@ -1,0 +1,101 @@
+use std::{io, sync::Arc, time::Duration};
+
+use rustls::{
+    ServerConfig, ServerConnection,
+    server::NoServerSessionStorage,
+    version::{TLS12, TLS13},
+};
+use tokio::{net::TcpStream, sync::Semaphore, time::timeout};
+
+use crate::{
+    certificates::{Certificates, provider},
+    config::TlsConfig,
+    wire::{Socket, Wire},
+};
+
+/// Turns a socket whose first byte announced TLS into a [`Wire`].
+pub(crate) struct Tls {
+    config: Arc<ServerConfig>,
+    handshake: Duration,
+    /// Handshakes that may be computed before everybody else gets a turn.
+    turns: Semaphore,
+}
+
+/// Why a handshake came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HandshakeError {
+    #[error("took too long")]
+    Slow,
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Tls(#[from] rustls::Error),
+}
+
+impl Tls {
+    /// # Errors
+    /// The cryptography does not know the versions: a fault of the build.
+    pub(crate) fn new(config: &TlsConfig) -> Result<Self, rustls::Error> {
+        Ok(Self {
+            config: Arc::new(server_config(Arc::clone(&config.certificates))?),
+            handshake: Duration::from_millis(config.handshake_ms),
+            turns: Semaphore::new(config.handshakes_max),
+        })
+    }
+
+    pub(crate) async fn accept(&self, stream: TcpStream) -> Result<Wire, HandshakeError> {
+        timeout(self.handshake, self.shake_hands(stream)).await.map_err(|_| HandshakeError::Slow)?
+    }
+
+    async fn shake_hands(&self, stream: TcpStream) -> Result<Wire, HandshakeError> {
+        let mut session = ServerConnection::new(Arc::clone(&self.config))?;
+        while session.is_handshaking() || session.wants_write() {
+            if session.wants_write() {
+                stream.writable().await?;
+                would_block(session.write_tls(&mut Socket(&stream)))?;
+            } else {
+                stream.readable().await?;
+                match would_block(session.read_tls(&mut Socket(&stream)))? {
+                    Some(0) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+                    Some(_) => self.compute(&mut session, &stream).await?,
+                    None => {}
+                }
+            }
+        }
+        Ok(Wire::tls(stream, session)?)
+    }
+
+    /// A step costs up to a millisecond of an async worker (a signature), so a thousand at once would keep every miner waiting for a
+    /// second: only so many are under way between two turns of everybody else. Nobody holds a turn while he waits for his client.
+    async fn compute(&self, session: &mut ServerConnection, stream: &TcpStream) -> Result<(), HandshakeError> {
+        let turn = self.turns.acquire().await;
+        let processed = session.process_new_packets();
+        tokio::task::yield_now().await;
+        drop(turn);
+        if let Err(error) = processed {
+            // The alert that says why.
+            let _gone = session.write_tls(&mut Socket(stream));
+            return Err(error.into());
+        }
+        Ok(())
+    }
+}
+
+/// TLS 1.2 and 1.3. Nothing is kept for resumption: miners stay connected for days, and ten thousand tickets cost memory.
+fn server_config(certificates: Arc<Certificates>) -> Result<ServerConfig, rustls::Error> {
+    let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
+        .with_protocol_versions(&[&TLS13, &TLS12])?
+        .with_no_client_auth()
+        .with_cert_resolver(certificates);
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(config)
+}
+
+fn would_block(result: io::Result<usize>) -> io::Result<Option<usize>> {
+    match result {
+        Ok(count) => Ok(Some(count)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
