@@ -3,8 +3,8 @@
 use std::num::NonZeroUsize;
 
 use bq_front::{
-    BanPolicy, JudgePolicy, PlaceLimits, SessionPolicy, SocketBuffers, StratumConfig, TlsConfig, VardiffPolicy,
-    VerifyConfig,
+    AllowancePolicy, BanPolicy, CpuTime, JudgePolicy, PlaceLimits, SessionPolicy, SocketBuffers, StratumConfig,
+    TlsConfig, VardiffPolicy, VerifyConfig,
 };
 use bq_primitives::Algorithm;
 use bq_runtime::{Config, OpenFiles, StratumLimits, open_files_max};
@@ -53,6 +53,7 @@ pub(super) fn stratum_config(
         },
         backlog: limits.backlog,
         bans: ban_policy(limits),
+        allowance: allowance_policy(limits),
         outbox_bytes_max: limits.outbox_kib_max.saturating_mul(1024),
         write_stall_ms: limits.write_stall_secs.saturating_mul(1000),
         workers_remembered_max: limits.workers_remembered_max,
@@ -117,9 +118,17 @@ const fn ban_policy(limits: &StratumLimits) -> BanPolicy {
         peers_max: limits.ban_peers_max,
         points: limits.ban_points,
         shares_per_pardon: limits.ban_shares_per_pardon,
-        pardons_max: limits.ban_pardons_max,
+        exempt_shares: limits.ban_exempt_shares,
         span_ms: limits.ban_secs.saturating_mul(1000),
         span_ms_max: limits.ban_secs_max.saturating_mul(1000),
+    }
+}
+
+const fn allowance_policy(limits: &StratumLimits) -> AllowancePolicy {
+    AllowancePolicy {
+        burst: CpuTime(limits.stranger_cpu_ms.saturating_mul(1000)),
+        per_second: CpuTime(limits.stranger_cpu_ms_per_second.saturating_mul(1000)),
+        peers_max: limits.ban_peers_max,
     }
 }
 

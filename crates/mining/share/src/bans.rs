@@ -70,10 +70,11 @@ pub struct BanPolicy {
     pub peers_max: usize,
     /// Points at which a ban begins: ten is five forged shares.
     pub points: u32,
-    /// Accepted shares of a peer that make room for one forged one more, up to `pardons_max`: behind one address may be a farm.
+    /// Accepted shares of a peer that make room for one forged one more.
     pub shares_per_pardon: u32,
-    /// The most forged shares that accepted ones make room for.
-    pub pardons_max: u32,
+    /// With as many accepted shares lately a peer is not banned: behind one address may be a farm, and what one of it can cost is bounded by
+    /// [`crate::Allowances`].
+    pub exempt_shares: u32,
     /// Points lapse after this many milliseconds without another, and a first ban lasts as long.
     pub span_ms: u64,
     /// Each ban of a peer is twice as long as the last, up to this.
@@ -86,7 +87,7 @@ impl Default for BanPolicy {
             peers_max: 65_536,
             points: 10,
             shares_per_pardon: 64,
-            pardons_max: 32,
+            exempt_shares: 256,
             span_ms: 600_000,
             span_ms_max: 86_400_000,
         }
@@ -117,10 +118,10 @@ impl Bans {
         let policy = self.policy;
         let record = self.record(now, peer);
         record.struck = now;
-        let pardons = record.accepted.checked_div(policy.shares_per_pardon).unwrap_or(0).min(policy.pardons_max);
+        let pardons = record.accepted.checked_div(policy.shares_per_pardon).unwrap_or(0);
         let points_max = policy.points.saturating_add(pardons.saturating_mul(Strike::ForgedShare.points()));
         record.points = record.points.saturating_add(strike.points());
-        if record.points < points_max || now < record.banned_until {
+        if record.points < points_max || record.accepted >= policy.exempt_shares || now < record.banned_until {
             return false;
         }
         let span_ms = policy.span_ms.saturating_mul(1 << record.bans.min(16)).min(policy.span_ms_max);
@@ -204,17 +205,19 @@ mod tests {
     fn accepted_shares_make_room_for_a_forger_among_many() {
         let mut bans = Bans::new(BanPolicy::default());
         let farm = peer("203.0.113.7");
-        for n in 0..640 {
+        for n in 0..255 {
             bans.accept(UnixMs(n), farm);
         }
         let strikes = (0..).position(|n| bans.strike(UnixMs(1_000 + n), farm, Strike::ForgedShare)).unwrap();
-        assert_eq!(strikes + 1, 15, "five, and one for each 64");
+        assert_eq!(strikes + 1, 8, "five, and one for each 64");
         let other = peer("203.0.113.8");
-        for n in 0..100_000 {
+        for n in 0..256 {
             bans.accept(UnixMs(n), other);
         }
-        let strikes = (0..).position(|n| bans.strike(UnixMs(100_000 + n), other, Strike::ForgedShare)).unwrap();
-        assert_eq!(strikes + 1, 37, "and no more than 32");
+        assert!((0..10_000).all(|n| !bans.strike(UnixMs(1_000 + n), other, Strike::ForgedShare)));
+        let later = UnixMs(601_000);
+        let strikes = (0..).position(|_| bans.strike(later, other, Strike::ForgedShare)).unwrap();
+        assert!(strikes < 10, "what was accepted counts for a while only");
     }
 
     #[test]

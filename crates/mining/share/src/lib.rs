@@ -15,6 +15,7 @@
     )
 )]
 
+mod allowance;
 mod bans;
 mod claim;
 mod credit;
@@ -30,6 +31,7 @@ mod subnet;
 mod template;
 mod unix_ms;
 
+pub use allowance::{AllowancePolicy, Allowances, CpuTime};
 pub use bans::{BanPolicy, Bans, Peer, Strike};
 pub use claim::{Claim, Claimed};
 pub use credit::{randomx_bound, share_target};

@@ -1,7 +1,7 @@
 use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc};
 
 use bq_primitives::{Algorithm, ShareDifficulty};
-use bq_share::{BanPolicy, JudgePolicy};
+use bq_share::{AllowancePolicy, BanPolicy, JudgePolicy};
 use bq_stratum_v1::{SessionPolicy, VardiffPolicy};
 use ipnet::IpNet;
 
@@ -41,6 +41,8 @@ pub struct StratumConfig {
     pub backlog: u32,
     /// When strikes become a ban.
     pub bans: BanPolicy,
+    /// What strangers may cost.
+    pub allowance: AllowancePolicy,
     /// Bytes that may wait for a miner that does not read; more ends the connection.
     pub outbox_bytes_max: usize,
     /// A miner that reads nothing for this many milliseconds while something waits is cut off.
@@ -119,6 +121,7 @@ impl Default for StratumConfig {
             buffers: SocketBuffers { send_bytes: Some(32 * 1024), receive_bytes: Some(16 * 1024) },
             backlog: 4_096,
             bans: BanPolicy::default(),
+            allowance: AllowancePolicy::default(),
             outbox_bytes_max: 64 * 1024,
             write_stall_ms: 30_000,
             workers_remembered_max: 16_384,

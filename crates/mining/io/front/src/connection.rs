@@ -5,7 +5,7 @@ use std::{
 };
 
 use bq_primitives::Algorithm;
-use bq_share::{Reject, ShareCandidate, Strike, UnixMs, Verdict};
+use bq_share::{CpuTime, Reject, ShareCandidate, ShareTicket, Strike, UnixMs, Verdict};
 use bq_stratum_v1::{CloseReason, LineBuffer, LineTooLong, LoginOutcome, Output, Session};
 use tokio::{
     io::Interest,
@@ -37,6 +37,8 @@ pub(crate) struct Connection {
     held: Option<Box<ShareCandidate>>,
     answers: mpsc::Sender<Answer>,
     verdicts: mpsc::Receiver<Answer>,
+    /// What was paid for shares in verification: few, for each is counted by the session.
+    paid: Vec<(ShareTicket, CpuTime)>,
     work: watch::Receiver<Work>,
     /// When the template came whose job is not written yet.
     notify_since: Option<Instant>,
@@ -75,6 +77,7 @@ impl Connection {
             held: None,
             answers,
             verdicts,
+            paid: Vec::new(),
             notify_since: None,
         }
     }
@@ -182,7 +185,13 @@ impl Connection {
         }
     }
 
-    fn hear(&mut self, Answer { ticket, verdict }: Answer) {
+    fn hear(&mut self, Answer { ticket, verdict, in_vain }: Answer) {
+        if let Some(index) = self.paid.iter().position(|(paid, _)| *paid == ticket) {
+            let (_, cost) = self.paid.swap_remove(index);
+            if !in_vain {
+                self.shared.pay_back(self.admission.peer, cost);
+            }
+        }
         if let Verdict::Accepted { .. } = verdict {
             self.admission.place.rise(Standing::Proven);
             self.shared.note_accepted(self.admission.peer);
@@ -246,12 +255,17 @@ impl Connection {
 
     fn verify(&mut self, candidate: Box<ShareCandidate>) {
         let ticket = candidate.ticket;
+        let Some(cost) = self.shared.charge(self.admission.peer, &candidate) else {
+            return self.hear(Answer { ticket, verdict: Verdict::Rejected(Reject::Busy), in_vain: false });
+        };
+        if cost > CpuTime(0) {
+            self.paid.push((ticket, cost));
+        }
         match self.shared.verify.submit(candidate, &self.answers) {
             Ok(()) => {}
             Err(Full::Wait(candidate)) => self.held = Some(candidate),
             Err(Full::Refused) => {
-                let now = self.shared.clock.now();
-                self.session.handle_verdict(now, ticket, Verdict::Rejected(Reject::Busy));
+                self.hear(Answer { ticket, verdict: Verdict::Rejected(Reject::Busy), in_vain: false });
             }
         }
     }

@@ -27,7 +27,7 @@ mod tls;
 mod verify;
 mod wire;
 
-pub use bq_share::{BanPolicy, JudgePolicy};
+pub use bq_share::{AllowancePolicy, BanPolicy, CpuTime, JudgePolicy};
 pub use bq_stratum_v1::{SessionPolicy, VardiffPolicy};
 pub use certificates::{CertificateError, CertificateFiles, Certificates};
 pub use config::{SocketBuffers, StratumConfig, TlsConfig, VerifyConfig};

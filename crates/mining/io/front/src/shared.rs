@@ -9,7 +9,8 @@ use std::{
 use bq_mining_message::{AuthorizeError, PoolApi, ShareReject};
 use bq_primitives::{Algorithm, KeyHash, WorkerName, tagged_hash};
 use bq_share::{
-    Bans, ExtranonceAllocator, ExtranoncePrefix, Peer, Reject, ShareTicket, Strike, Subnet, UnixMs, Verdict,
+    Allowances, Bans, CpuTime, ExtranonceAllocator, ExtranoncePrefix, Peer, Reject, ShareCandidate, ShareTicket,
+    Strike, Subnet, UnixMs, Verdict, WithoutRoom,
 };
 use bq_stratum_v1::{LoginOutcome, SessionPolicy, SessionSeed};
 use parking_lot::Mutex;
@@ -42,6 +43,7 @@ pub(crate) struct Shared {
     places: Arc<Places>,
     accepts: Mutex<Accepts>,
     bans: Mutex<Bans>,
+    allowances: Mutex<Allowances>,
     extranonces: Mutex<ExtranonceAllocator>,
     remembered: Mutex<Remembered>,
     sessions: AtomicU64,
@@ -58,6 +60,8 @@ struct Accepts {
 pub(crate) struct Answer {
     pub(crate) ticket: ShareTicket,
     pub(crate) verdict: Verdict,
+    /// It was hashed for nothing, and that is its sender's doing.
+    pub(crate) in_vain: bool,
 }
 
 /// What a connection holds while it is open; given back when dropped.
@@ -88,6 +92,7 @@ impl Shared {
                 by_subnet: AcceptRate::new(config.accepts_per_subnet_second),
             }),
             bans: Mutex::new(Bans::new(config.bans)),
+            allowances: Mutex::new(Allowances::new(config.allowance)),
             // A start of its own per run: together with the first job id, which is drawn too, and the template's time, what
             // the last run gave out does not come back within the life of a tip.
             extranonces: Mutex::new(ExtranonceAllocator::new(config.server_id, first)),
@@ -113,6 +118,9 @@ impl Shared {
         let peer = (!trusted).then(|| Peer::of(address));
         if self.is_banned(peer) {
             return Err("banned");
+        }
+        if peer.is_some_and(|peer| self.allowances.lock().is_in_debt(self.clock.now(), peer)) {
+            return Err("in_debt");
         }
         if peer.is_some_and(|peer| !self.accepts.lock().allow(self.clock.now(), peer)) {
             return Err("too_fast");
@@ -159,6 +167,31 @@ impl Shared {
         if bans.strike(now, peer, strike) {
             self.metrics.banned();
             tracing::warn!(?peer, ?strike, active = bans.active(now), "banned");
+        }
+    }
+
+    /// What a candidate's sender pays before it is hashed (SPEC 11.6); nothing if he cannot.
+    pub(crate) fn charge(&self, peer: Option<Peer>, candidate: &ShareCandidate) -> Option<CpuTime> {
+        let algorithm = candidate.template.algorithm();
+        // The trusted do not pay, and a SHA-256d share costs no more than reading it.
+        let (Some(peer), false, true) = (peer, candidate.is_trusted, algorithm != Algorithm::Sha256d) else {
+            return Some(CpuTime(0));
+        };
+        let (now, cost) = (self.clock.now(), self.verify.cost(algorithm));
+        let mut allowances = self.allowances.lock();
+        match candidate.without_room() {
+            WithoutRoom::Refused => allowances.pay(now, peer, cost).then_some(cost),
+            WithoutRoom::Enters | WithoutRoom::Waits => {
+                allowances.owe(now, peer, cost);
+                Some(cost)
+            }
+        }
+    }
+
+    /// Gives back what was paid for a candidate that was not hashed in vain.
+    pub(crate) fn pay_back(&self, peer: Option<Peer>, cost: CpuTime) {
+        if let Some(peer) = peer.filter(|_| cost > CpuTime(0)) {
+            self.allowances.lock().pay_back(self.clock.now(), peer, cost);
         }
     }
 

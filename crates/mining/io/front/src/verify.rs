@@ -6,7 +6,7 @@ mod worker;
 use std::{io, sync::Arc, thread::JoinHandle};
 
 use bq_primitives::Algorithm;
-use bq_share::ShareCandidate;
+use bq_share::{CpuTime, ShareCandidate};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 pub(crate) use self::prover::Prover;
@@ -64,6 +64,11 @@ impl VerifyPool {
     pub(crate) fn submit_at_once(&self, candidate: Box<ShareCandidate>, reply: &mpsc::Sender<Answer>) {
         let queue = self.of(&candidate);
         queue.send(Task::new(candidate, reply.clone(), None));
+    }
+
+    /// What verifying one candidate of an algorithm costs at present.
+    pub(crate) fn cost(&self, algorithm: Algorithm) -> CpuTime {
+        self.queues[algorithm.index()].cost()
     }
 
     /// Room for one more candidate of an algorithm, in turn with everybody else who waits.

@@ -29,7 +29,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 120] = [
+pub static FIELDS: [Field; 122] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -516,10 +516,22 @@ pub static FIELDS: [Field; 120] = [
         "Too low: forgers who also mine are never banned."
     ),
     field!(
-        "stratum.ban_pardons_max",
-        Kind::Integer(0..=1_000_000),
-        "Most forged shares that accepted ones make room for.",
-        "Too high: forgers who also mine are never banned."
+        "stratum.ban_exempt_shares",
+        Kind::Integer(1..=1_000_000),
+        "With as many accepted shares lately an address is not banned: behind it may be a farm with one bad rig, which is cut off alone.",
+        "Too low: whoever mines a little may forge for as long as stranger_cpu_ms lets him. Too high: a farm is banned for one rig."
+    ),
+    field!(
+        "stratum.stranger_cpu_ms",
+        Kind::Integer(100..=600_000),
+        "Milliseconds of processor time that untrusted connections of one address may cost at once for RandomX and Ethash shares that turn out forged.",
+        "Too low: strangers of a farm are told to wait when all come back at once. Too high: a forger keeps the verifier busy."
+    ),
+    field!(
+        "stratum.stranger_cpu_ms_per_second",
+        Kind::Integer(1..=10_000),
+        "How much of that comes back each second.",
+        "As for stranger_cpu_ms."
     ),
     field!(
         "stratum.workers_remembered_max",

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bq_primitives::Algorithm;
-use bq_share::{QUEUE_CLASSES, Reject, ShareCandidate, Verdict, WithoutRoom};
+use bq_share::{CpuTime, QUEUE_CLASSES, Reject, ShareCandidate, Verdict, WithoutRoom};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
@@ -72,7 +72,8 @@ impl Task {
 
     fn send(&mut self, verdict: Verdict) {
         if let Some(reply) = self.reply.take() {
-            let _gone = reply.try_send(Answer { ticket: self.candidate.ticket, verdict });
+            let in_vain = matches!(verdict, Verdict::Rejected(reason) if self.candidate.strike(reason).is_some());
+            let _gone = reply.try_send(Answer { ticket: self.candidate.ticket, verdict, in_vain });
         }
     }
 }
@@ -107,6 +108,11 @@ impl Queue {
     /// What a thread of this queue needs.
     pub(super) fn other_end(&self) -> ([Receiver<Task>; QUEUE_CLASSES], Arc<Load>) {
         (self.receivers.clone(), Arc::clone(&self.load))
+    }
+
+    /// What one verification costs at present.
+    pub(super) fn cost(&self) -> CpuTime {
+        CpuTime(self.load.service_us.load(Ordering::Relaxed))
     }
 
     pub(super) fn room(&self) -> Arc<Semaphore> {

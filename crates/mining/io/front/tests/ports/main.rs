@@ -8,7 +8,7 @@ mod transport;
 
 use std::{sync::Arc, time::Duration};
 
-use bq_front::{JudgePolicy, SessionPolicy, StratumConfig, StratumHandle, StratumServer, VardiffPolicy};
+use bq_front::{CpuTime, JudgePolicy, SessionPolicy, StratumConfig, StratumHandle, StratumServer, VardiffPolicy};
 use bq_mining_message::ShareReject;
 use bq_pow::PowVerifier;
 use bq_primitives::{Algorithm, BlockId, ShareDifficulty, Target, U256};
@@ -410,6 +410,56 @@ async fn forged_results_are_cut_off_and_then_banned() {
     }
     assert_eq!(connections, 2);
     assert!(bench.pool.shares().is_empty());
+}
+
+/// SPEC 11.6.6: one rig of a farm forges. It uses up what the farm's strangers may cost, and whoever mines already mines on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forger_among_miners_of_one_address_costs_them_nothing() {
+    let bench = Bench::start(1, 1 << 40, |config| {
+        config.trust_loopback = false;
+        config.bans.exempt_shares = 1;
+        config.allowance.burst = CpuTime(150_000);
+        config.allowance.per_second = CpuTime(100_000);
+        for session in &mut config.sessions {
+            session.judge = JudgePolicy { trusted_after: 1, ..session.judge };
+        }
+    })
+    .await;
+    let mut honest = bench.connect(Algorithm::RandomX).await;
+    let (session, job) = honest.log_in_randomx("addr1.rig1").await;
+    let submit = |session: &str, job: &str, nonce: &str, result: &str| {
+        format!(
+            r#"{{"id":5,"method":"submit","params":{{"id":"{session}","job_id":"{job}","nonce":"{nonce}","result":"{result}"}}}}"#
+        )
+    };
+    let verifier = Arc::clone(&bench.verifier);
+    let finds = tokio::task::spawn_blocking(move || job.find_two(&verifier, KEY)).await.unwrap();
+    let mut mine = async |found: &RandomXJob| {
+        let reply = honest.request(&submit(&session, &found.id, &found.nonce, &found.result)).await;
+        assert_eq!(reply["result"]["status"], "OK", "{reply}");
+    };
+    mine(&finds[0]).await;
+    let mut connections = 0;
+    loop {
+        let mut forger = bench.connect(Algorithm::RandomX).await;
+        if forger.is_refused().await {
+            break;
+        }
+        connections += 1;
+        assert!(connections < 10, "nobody makes it wait");
+        let (session, job) = forger.log_in_randomx("addr1.rig1").await;
+        for nonce in 0..3 {
+            let line = submit(&session, &job.id, &format!("{nonce:08x}"), &"00".repeat(32));
+            forger.send_raw(format!("{line}\n").as_bytes()).await;
+        }
+        assert!(forger.is_closed().await);
+    }
+    mine(&finds[1]).await;
+    // What it owed comes back, and a new rig of the farm is let in: nobody was banned.
+    while bench.connect(Algorithm::RandomX).await.is_refused().await {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(bench.pool.shares().len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -212,6 +212,7 @@ fn met(difficulty: u64, hash: &PowHash) -> bool {
 }
 
 /// A RandomX job, and after a search what to submit.
+#[derive(Clone)]
 pub(crate) struct RandomXJob {
     pub(crate) id: String,
     blob: String,
@@ -221,19 +222,28 @@ pub(crate) struct RandomXJob {
 }
 
 impl RandomXJob {
-    pub(crate) fn find(mut self, verifier: &PowVerifier, key: BlockId) -> Self {
+    pub(crate) fn find(self, verifier: &PowVerifier, key: BlockId) -> Self {
+        self.find_from(0, verifier, key).0
+    }
+
+    pub(crate) fn find_two(self, verifier: &PowVerifier, key: BlockId) -> [Self; 2] {
+        let (first, nonce) = self.clone().find_from(0, verifier, key);
+        [first, self.find_from(nonce + 1, verifier, key).0]
+    }
+
+    fn find_from(mut self, from: u32, verifier: &PowVerifier, key: BlockId) -> (Self, u32) {
         let mut blob = hex::decode(&self.blob).unwrap();
         let target = u64::from_le_bytes(hex::decode(&self.target).unwrap().try_into().unwrap());
-        for nonce in 0_u32.. {
+        for nonce in from.. {
             blob[39..43].copy_from_slice(&nonce.to_le_bytes());
             let hash = verifier.randomx_hash(&key, &blob).unwrap();
             if u64::from_le_bytes(hash.0[24..].try_into().unwrap()) < target {
                 self.nonce = hex::encode(nonce.to_le_bytes());
                 self.result = hash.to_string();
-                break;
+                return (self, nonce);
             }
         }
-        self
+        unreachable!("some nonce of 2^32 does")
     }
 }
 
