@@ -18,7 +18,7 @@ pub(crate) enum Command {
     /// Run the node, the Stratum ports, the pool, the dashboard and the built-in miner.
     Run(Box<RunArgs>),
     /// Mine against any pool, over Stratum.
-    Miner(MinerArgs),
+    Miner(Box<MinerArgs>),
     /// Keys, balances and payments.
     #[command(subcommand)]
     Wallet(WalletCommand),
@@ -90,7 +90,7 @@ pub(crate) struct RunArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct MinerArgs {
-    /// [ALGORITHM=]stratum+tcp://HOST:PORT. Repeat it for several algorithms, or for pools to fall back on in their order.
+    /// [ALGORITHM=]stratum+tcp://HOST:PORT, or stratum+ssl://HOST:PORT. Repeat it for several algorithms, or for pools to fall back on in their order.
     /// Ethash dialects are tried in turn, or named: stratum1+tcp EthProxy, stratum2+tcp and stratum3+tcp EthereumStratum/1.0.0 and 2.0.0.
     #[arg(long = "url", value_name = "URL", required = true)]
     pub(crate) urls: Vec<String>,
@@ -133,6 +133,80 @@ pub(crate) struct MinerArgs {
     /// Seconds between two lines on speed; by default 60 on a terminal, else 10.
     #[arg(long, value_name = "SECS")]
     pub(crate) print_secs: Option<std::num::NonZeroU64>,
+    /// Of pools with stratum+ssl:// take only the certificate with this SHA-256, in hex, whoever issued it; may be repeated.
+    #[arg(long, value_name = "SHA256", conflicts_with = "tls_insecure")]
+    pub(crate) tls_fingerprint: Vec<String>,
+    /// Of pools with stratum+ssl:// take every certificate: whoever is on the way can be the pool.
+    #[arg(long)]
+    pub(crate) tls_insecure: bool,
+    #[command(flatten)]
+    pub(crate) patience: PatienceArgs,
+}
+
+/// What `bq miner` puts up with from pools: the keys of `[miner]`, with their defaults and ranges (`bq config init`).
+#[derive(Clone, Copy, Debug, Default, Args)]
+#[command(next_help_heading = "Patience with pools")]
+pub(crate) struct PatienceArgs {
+    /// Seconds that an address of a pool has to take a connection; every address of a name is tried; 10 by default.
+    #[arg(long, value_name = "N")]
+    pub(crate) connect_secs: Option<i64>,
+    /// Seconds that a pool has to answer the login; 20 by default.
+    #[arg(long, value_name = "N")]
+    pub(crate) login_secs: Option<i64>,
+    /// Seconds from the login to the first job; 60 by default.
+    #[arg(long, value_name = "N")]
+    pub(crate) job_secs: Option<i64>,
+    /// Seconds without a word of the pool after which it counts as gone; 180 by default.
+    #[arg(long, value_name = "N")]
+    pub(crate) silence_secs: Option<i64>,
+    /// Seconds that a pool has to answer a share, and to accept one after the first that was sent; 120 by default.
+    #[arg(long, value_name = "N")]
+    pub(crate) verdict_secs: Option<i64>,
+    /// Seconds with work and without an accepted share after which another pool is tried, where there is one; 3600 by default.
+    #[arg(long, value_name = "N")]
+    pub(crate) share_secs: Option<i64>,
+    /// Refused shares in a row that end a connection; those under way at once count as one, late and busy ones not at all; 20 by default.
+    #[arg(long, value_name = "N")]
+    pub(crate) refusals_max: Option<i64>,
+    /// Lines that cannot be read, or mean nothing, between two accepted shares; 100 by default.
+    #[arg(long, value_name = "N")]
+    pub(crate) nonsense_max: Option<i64>,
+    /// RandomX keys or Ethash epochs between two accepted shares; each has a table to build; 16 by default.
+    #[arg(long, value_name = "N")]
+    pub(crate) keys_max: Option<i64>,
+    /// KiB of a line of the pool; 64 by default.
+    #[arg(long, value_name = "N")]
+    pub(crate) line_kib_max: Option<i64>,
+    /// Attempts in a row at a pool that accepts no share before the next one is tried; four where an Ethash dialect has to be found; 2 by default.
+    #[arg(long, value_name = "N")]
+    pub(crate) attempts_max: Option<i64>,
+    /// Longest pause in milliseconds before the first attempt to reconnect, doubled after each failure; a pause is at least half as long; 500 by default.
+    #[arg(long, value_name = "N")]
+    pub(crate) backoff_ms: Option<i64>,
+    /// Longest pause in seconds between two attempts; 30 by default.
+    #[arg(long, value_name = "N")]
+    pub(crate) backoff_secs_max: Option<i64>,
+    /// Seconds between two looks at the first pool while another one is mined at; doubled each time that it gives no work or then accepts no share, sixteenfold at most; 60 by default.
+    #[arg(long, value_name = "N")]
+    pub(crate) probe_secs: Option<i64>,
+    /// Longest time in seconds that a pool may send us away for; 60 by default.
+    #[arg(long, value_name = "N")]
+    pub(crate) reconnect_wait_secs_max: Option<i64>,
+    /// Shares without an answer; fewer after the pool said that it is busy. Blocks are sent at once; 128 by default.
+    #[arg(long, value_name = "N")]
+    pub(crate) in_flight_max: Option<i64>,
+    /// Shares that wait to be sent; threads do something else until there are fewer. None is dropped; 256 by default.
+    #[arg(long, value_name = "N")]
+    pub(crate) waiting_max: Option<i64>,
+    /// Pause in milliseconds after a pool said that it is busy, doubled each time, sixteenfold at most; then the share is sent again; 100 by default.
+    #[arg(long, value_name = "N")]
+    pub(crate) busy_ms: Option<i64>,
+    /// Seconds at the end of a connection that we end, for answers to the shares that were sent; 5 by default.
+    #[arg(long, value_name = "N")]
+    pub(crate) drain_secs: Option<i64>,
+    /// Seconds without a line of ours until a keepalive goes out, where the pool's dialect has one; 60 by default.
+    #[arg(long, value_name = "N")]
+    pub(crate) keepalive_secs: Option<i64>,
 }
 
 #[derive(Debug, Subcommand)]

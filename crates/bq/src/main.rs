@@ -6,6 +6,7 @@ mod cli;
 mod commands;
 mod cookie;
 mod exit;
+mod patience;
 mod run;
 
 use std::process::ExitCode;

@@ -14,8 +14,8 @@ mod shutdown;
 pub use clock::{now, now_ms};
 pub use config::{
     ChainConfig, Config, ConfigError, Explained, FIELDS, Field, Layers, Loaded, LogConfig, LogFormat, MinerConfig,
-    PoolConfig, RandomXConfig, RandomXMode, RawChain, RawConfig, RawEra, RawLane, RawLog, RawMiner, RawPool,
-    RawRandomX, RawRegtest, RawStratum, RawVerify, RegtestConfig, RegtestEra, ShareDifficultyConfig, Source,
+    MinerPatience, PoolConfig, RandomXConfig, RandomXMode, RawChain, RawConfig, RawEra, RawLane, RawLog, RawMiner,
+    RawPool, RawRandomX, RawRegtest, RawStratum, RawVerify, RegtestConfig, RegtestEra, ShareDifficultyConfig, Source,
     StratumLimits, VerifyLimits, default_file, load,
 };
 pub use data_dir::{DataDir, DataDirError};

@@ -303,6 +303,11 @@ fn the_raw_struct_and_the_table_agree() {
         "http_connections_max" | "http_events_max" | "rpc_connections_max" => "1",
         name if name.ends_with("_file") => "\"x\"",
         name if name.starts_with("chain.") || name.starts_with("stratum.") || name.starts_with("pool.") => "1",
+        name if name.starts_with("miner.")
+            && (name.ends_with("_max") || name.contains("_secs") || name.ends_with("_ms")) =>
+        {
+            "1"
+        }
         "miner.threads" | "randomx.memory_budget_mib" | "regtest.coinbase_maturity" => "1",
         _ => "\"x\"",
     };

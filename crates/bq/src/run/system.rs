@@ -311,6 +311,7 @@ fn start_miner(
         algorithms: config.miner.algorithms.clone(),
         mode: if config.miner.is_auto { MiningMode::Auto } else { MiningMode::Turns },
         gpu: config.miner.gpu,
+        client: crate::patience::client_settings(&config.miner.patience),
         blocks: Some(next_blocks(pool)),
         ..MinerConfig::new(endpoints, format!("{address}.builtin"))
     };

@@ -1,7 +1,15 @@
 use bq_primitives::{Target, U256};
 
+/// A share that takes more hashes than `2^96` is no work (SPEC 11.9, 5): the whole Bitcoin network makes `2^70` a second.
+const HARDEST_LOG2: usize = 96;
+
+/// `target`, unless nobody could ever meet it.
+pub(crate) fn workable(target: Target) -> Option<Target> {
+    (target.0 >> (256 - HARDEST_LOG2) > U256::ZERO).then_some(target)
+}
+
 /// The target of a Stratum v1 difficulty: `0xFFFF * 2^208 / d`, the strictest of the readings in use, saturating at the
-/// easiest target. Nothing if `d` is not a positive finite number.
+/// easiest target. Nothing if `d` is not a positive finite number, or too large to be met.
 pub(crate) fn sha256d_target(difficulty: f64) -> Option<Target> {
     if !difficulty.is_finite() || difficulty <= 0.0 {
         return None;
@@ -22,7 +30,7 @@ pub(crate) fn sha256d_target(difficulty: f64) -> Option<Target> {
     } else {
         U256::MAX
     };
-    Some(Target(target))
+    workable(Target(target))
 }
 
 /// The target of the RandomX dialect: the top 64 bits of a hash must lie strictly below `target64`. Nothing for zero.
@@ -59,7 +67,7 @@ mod tests {
             (2.0_f64.powi(-32), diff1() << 32_usize),
             (2.0_f64.powi(-33), U256::MAX),
             (f64::MIN_POSITIVE / 4.0, U256::MAX),
-            (f64::MAX, U256::ZERO),
+            (2.0_f64.powi(63), diff1() >> 63_usize),
         ] {
             assert_eq!(sha256d_target(difficulty), Some(Target(expected)), "{difficulty}");
         }
@@ -72,7 +80,7 @@ mod tests {
             let ratio = f64::from(target) / f64::from(diff1()) * difficulty;
             assert!((ratio - 1.0).abs() < 1e-12, "{difficulty}: {ratio}");
         }
-        for difficulty in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        for difficulty in [0.0, -0.0, -1.0, f64::NAN, f64::INFINITY, f64::MAX, 2.0_f64.powi(64)] {
             assert_eq!(sha256d_target(difficulty), None);
         }
     }

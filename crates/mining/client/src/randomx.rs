@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use crate::{
     Login,
     dialect::{
-        AGENT, Dialect, DialectError, Event, FIRST_SUBMIT_ID, KEEPALIVE_ID, byte_string, bytes, error_text, id, line,
-        method, reconnect,
+        AGENT, Dialect, DialectError, Event, FIRST_SUBMIT_ID, JobIds, KEEPALIVE_ID, byte_string, bytes, error_text, id,
+        line, method, reconnect, shown_message,
     },
     difficulty::randomx_target_of_text,
     job::{FoundShare, Job, Proof, Work},
@@ -28,11 +28,35 @@ pub(super) struct RandomX {
     keeps_alive: bool,
     /// Height of the last job's block, if the pool tells.
     height: Option<u64>,
+    job_ids: JobIds,
+    is_logged_in: bool,
+    /// A job that came before the login's answer.
+    early: Option<Value>,
 }
 
 impl RandomX {
-    pub(super) const fn new(login: Login) -> Self {
-        Self { login, session: String::new(), keeps_alive: false, height: None }
+    pub(super) fn new(login: Login) -> Self {
+        Self {
+            login,
+            session: String::new(),
+            keeps_alive: false,
+            height: None,
+            job_ids: JobIds::default(),
+            is_logged_in: false,
+            early: None,
+        }
+    }
+
+    fn logged_in(&mut self, result: &Value) -> Result<Vec<Event>, DialectError> {
+        let session = JobIds::default().read(result.get("id"));
+        self.session = session.ok_or(DialectError::Malformed { what: "login reply" })?;
+        self.is_logged_in = true;
+        let extensions = result.get("extensions").and_then(Value::as_array);
+        self.keeps_alive = extensions.is_some_and(|all| all.iter().any(|one| one == "keepalive"));
+        // A pool that has no work now sends it later.
+        let early = self.early.take();
+        let job = result.get("job").filter(|job| !job.is_null()).cloned().or(early);
+        job.map_or(Ok(Vec::new()), |job| self.job(&job))
     }
 
     fn job(&mut self, job: &Value) -> Result<Vec<Event>, DialectError> {
@@ -40,12 +64,22 @@ impl RandomX {
         if !NAMES.contains(&algorithm) {
             return Err(DialectError::Unsupported { algorithm: algorithm.to_owned() });
         }
-        let mut job = read_job(job).ok_or(DialectError::Malformed { what: "job" })?;
+        let mut job = self.read_job(job).ok_or(DialectError::Nonsense { what: "job" })?;
         // No member says that older jobs are worthless. A new height does; without heights the pool must tell by itself.
         let before = self.height;
         self.height = job.height;
         job.is_clean = before != job.height;
         Ok(vec![Event::Job(job)])
+    }
+
+    fn read_job(&mut self, job: &Value) -> Option<Job> {
+        let blob = byte_string(job.get("blob"), BLOB_BYTES_MAX).filter(|blob| blob.len() >= BLOB_BYTES_MIN)?;
+        let key = BlockId(bytes(job.get("seed_hash"))?);
+        let target = randomx_target_of_text(job.get("target")?.as_str()?)?;
+        let id = self.job_ids.read(job.get("job_id"))?;
+        let is_top_byte_fixed = blob.get(BLOB_NONCE)?.iter().any(|byte| *byte != 0);
+        let height = job.get("height").and_then(Value::as_u64);
+        Some(Job { height, ..Job::new(id, target, Work::RandomX { blob, key, is_top_byte_fixed }) })
     }
 }
 
@@ -54,16 +88,6 @@ fn ends_the_session(refusal: &str) -> bool {
     ["Unauthenticated", "your IP is banned", "IP Address currently banned"]
         .iter()
         .any(|words| refusal.starts_with(words))
-}
-
-fn read_job(job: &Value) -> Option<Job> {
-    let blob = byte_string(job.get("blob"), BLOB_BYTES_MAX).filter(|blob| blob.len() >= BLOB_BYTES_MIN)?;
-    let key = BlockId(bytes(job.get("seed_hash"))?);
-    let target = randomx_target_of_text(job.get("target")?.as_str()?)?;
-    let id = job.get("job_id")?.as_str()?.to_owned();
-    let is_top_byte_fixed = blob.get(BLOB_NONCE)?.iter().any(|byte| *byte != 0);
-    let height = job.get("height").and_then(Value::as_u64);
-    Some(Job { height, ..Job::new(id, target, Work::RandomX { blob, key, is_top_byte_fixed }) })
 }
 
 impl Dialect for RandomX {
@@ -78,7 +102,12 @@ impl Dialect for RandomX {
 
     fn handle(&mut self, message: &Value) -> Result<Vec<Event>, DialectError> {
         match method(message) {
-            Some("job") => return self.job(message.get("params").unwrap_or(&Value::Null)),
+            Some("job") if self.is_logged_in => return self.job(message.get("params").unwrap_or(&Value::Null)),
+            Some("job") => {
+                self.early = message.get("params").cloned();
+                return Ok(Vec::new());
+            }
+            Some("client.show_message") => return Ok(shown_message(message).into_iter().collect()),
             Some("client.reconnect") => return Err(reconnect(message)),
             Some(_) => return Ok(Vec::new()),
             None => {}
@@ -89,12 +118,7 @@ impl Dialect for RandomX {
                 if let Some(text) = refused {
                     return Err(DialectError::Refused(text));
                 }
-                let result = message.get("result").unwrap_or(&Value::Null);
-                let session = result.get("id").and_then(Value::as_str);
-                session.ok_or(DialectError::Malformed { what: "login reply" })?.clone_into(&mut self.session);
-                let extensions = result.get("extensions").and_then(Value::as_array);
-                self.keeps_alive = extensions.is_some_and(|all| all.iter().any(|one| one == "keepalive"));
-                self.job(result.get("job").unwrap_or(&Value::Null))
+                self.logged_in(message.get("result").unwrap_or(&Value::Null))
             }
             Some(id) if id >= FIRST_SUBMIT_ID => match refused {
                 Some(text) if ends_the_session(&text) => Err(DialectError::Refused(text)),
@@ -113,7 +137,7 @@ impl Dialect for RandomX {
         };
         let params = json!({
             "id": self.session,
-            "job_id": share.job_id,
+            "job_id": self.job_ids.write(share.job_id),
             "nonce": hex::encode(nonce.to_le_bytes()),
             "result": hex::encode(share.found.value.0),
             "algo": "rx/0",
@@ -126,6 +150,19 @@ impl Dialect for RandomX {
         let request = json!({"id": KEEPALIVE_ID, "jsonrpc": "2.0", "method": "keepalived", "params": params});
         self.keeps_alive.then(|| line(&request))
     }
+
+    fn is_logged_in(&self) -> bool {
+        self.is_logged_in
+    }
+
+    fn login_request(&self) -> Option<u64> {
+        (!self.is_logged_in).then_some(LOGIN_ID)
+    }
+
+    /// An error that names no request is about the connection.
+    fn unnamed_answer(&self, is_error: bool, oldest: Option<u64>) -> Option<u64> {
+        self.login_request().or(oldest.filter(|_| !is_error))
+    }
 }
 
 #[cfg(test)]
@@ -134,6 +171,13 @@ mod tests {
 
     fn dialect() -> RandomX {
         RandomX::new(Login { user: "wallet.rig".to_owned(), password: "x".to_owned(), first_nonce: 7 })
+    }
+
+    fn logged_in() -> RandomX {
+        let mut dialect = dialect();
+        let answer = json!({"id": 1, "jsonrpc": "2.0", "error": null, "result": {"id": "c0ffee"}});
+        assert!(dialect.handle(&answer).unwrap().is_empty(), "no work yet");
+        dialect
     }
 
     fn job(height: Option<u64>, nonce: &str) -> Value {
@@ -155,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_new_height_makes_older_jobs_worthless() {
-        let mut dialect = dialect();
+        let mut dialect = logged_in();
         let heights = [(Some(7), true), (Some(7), false), (Some(8), true), (None, true), (None, false)];
         for (height, is_clean) in heights {
             assert_eq!(told(&mut dialect, &job(height, "00000000")).is_clean, is_clean, "{height:?}");
@@ -165,7 +209,7 @@ mod tests {
     #[test]
     fn a_nonce_that_is_not_zero_is_partly_the_pools() {
         for (nonce, expected) in [("00000000", false), ("000000ab", true), ("01000000", true)] {
-            let job = told(&mut dialect(), &job(None, nonce));
+            let job = told(&mut logged_in(), &job(None, nonce));
             assert!(matches!(job.work, Work::RandomX { is_top_byte_fixed, .. } if is_top_byte_fixed == expected));
         }
     }
@@ -189,10 +233,30 @@ mod tests {
     fn work_of_another_kind_and_a_lost_session_end_the_connection() {
         let mut other = job(None, "00000000");
         other["params"]["algo"] = json!("rx/wow");
-        let error = dialect().handle(&other).unwrap_err();
+        let error = logged_in().handle(&other).unwrap_err();
         assert_eq!(error, DialectError::Unsupported { algorithm: "rx/wow".to_owned() });
         let answer = |text: &str| json!({"id": 100, "error": {"code": -1, "message": text}});
         assert!(dialect().handle(&answer("Unauthenticated")).is_err());
         assert!(matches!(dialect().handle(&answer("Stale share")).unwrap()[..], [Event::Answer { id: 100, .. }]));
+    }
+    #[test]
+    fn a_job_before_the_login_is_kept_and_one_that_means_nothing_is_passed_over() {
+        let mut early = dialect();
+        assert!(early.handle(&job(Some(7), "00000000")).unwrap().is_empty());
+        let told = early.handle(&json!({"id": 1, "result": {"id": 17, "job": null}})).unwrap();
+        assert!(matches!(&told[..], [Event::Job(job)] if job.height == Some(7)));
+        for (member, value) in [
+            ("blob", json!("10")),
+            ("blob", json!("10".repeat(500))),
+            ("seed_hash", json!("9".repeat(63))),
+            ("target", json!("00000000")),
+            ("target", json!("b88d06")),
+            ("job_id", json!({})),
+        ] {
+            let mut bad = job(None, "00000000");
+            bad["params"][member] = value;
+            let error = early.handle(&bad).unwrap_err();
+            assert!(!error.ends_connection(), "{member}: {error}");
+        }
     }
 }

@@ -13,8 +13,8 @@ use super::{
     layers::{Source, Values},
     raw::RawEra,
     values::{
-        ChainConfig, Config, LogConfig, LogFormat, MinerConfig, PoolConfig, RandomXConfig, RandomXMode, RegtestConfig,
-        RegtestEra, ShareDifficultyConfig, StratumLimits, VerifyLimits,
+        ChainConfig, Config, LogConfig, LogFormat, MinerConfig, MinerPatience, PoolConfig, RandomXConfig, RandomXMode,
+        RegtestConfig, RegtestEra, ShareDifficultyConfig, StratumLimits, VerifyLimits,
     },
 };
 
@@ -320,6 +320,32 @@ impl Reader<'_> {
             is_auto,
             gpu: self.required("miner.gpu")?,
             address,
+            patience: self.patience()?,
+        })
+    }
+
+    fn patience(&self) -> Result<MinerPatience, ConfigError> {
+        Ok(MinerPatience {
+            connect_secs: self.number("miner.connect_secs")?,
+            login_secs: self.number("miner.login_secs")?,
+            job_secs: self.number("miner.job_secs")?,
+            silence_secs: self.number("miner.silence_secs")?,
+            verdict_secs: self.number("miner.verdict_secs")?,
+            share_secs: self.number("miner.share_secs")?,
+            refusals_max: self.number("miner.refusals_max")?,
+            nonsense_max: self.number("miner.nonsense_max")?,
+            keys_max: self.number("miner.keys_max")?,
+            line_kib_max: self.number("miner.line_kib_max")?,
+            attempts_max: self.number("miner.attempts_max")?,
+            backoff_ms: self.number("miner.backoff_ms")?,
+            backoff_secs_max: self.number("miner.backoff_secs_max")?,
+            probe_secs: self.number("miner.probe_secs")?,
+            reconnect_wait_secs_max: self.number("miner.reconnect_wait_secs_max")?,
+            in_flight_max: self.number("miner.in_flight_max")?,
+            waiting_max: self.number("miner.waiting_max")?,
+            busy_ms: self.number("miner.busy_ms")?,
+            drain_secs: self.number("miner.drain_secs")?,
+            keepalive_secs: self.number("miner.keepalive_secs")?,
         })
     }
 

@@ -14,6 +14,6 @@ pub use raw::{
     RawChain, RawConfig, RawEra, RawLane, RawLog, RawMiner, RawPool, RawRandomX, RawRegtest, RawStratum, RawVerify,
 };
 pub use values::{
-    ChainConfig, Config, LogConfig, LogFormat, MinerConfig, PoolConfig, RandomXConfig, RandomXMode, RegtestConfig,
-    RegtestEra, ShareDifficultyConfig, StratumLimits, VerifyLimits,
+    ChainConfig, Config, LogConfig, LogFormat, MinerConfig, MinerPatience, PoolConfig, RandomXConfig, RandomXMode,
+    RegtestConfig, RegtestEra, ShareDifficultyConfig, StratumLimits, VerifyLimits,
 };

@@ -212,6 +212,34 @@ pub struct MinerConfig {
     pub gpu: bool,
     /// Whom its shares pay; nothing = a key of its own in the data directory.
     pub address: Option<Address>,
+    /// What it puts up with from pools.
+    pub patience: MinerPatience,
+}
+
+/// What a miner puts up with from pools: the rest of `[miner]`, and flags of `bq miner`. [`crate::FIELDS`] says what each does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "FIELDS documents every field")]
+pub struct MinerPatience {
+    pub connect_secs: u64,
+    pub login_secs: u64,
+    pub job_secs: u64,
+    pub silence_secs: u64,
+    pub verdict_secs: u64,
+    pub share_secs: u64,
+    pub refusals_max: u32,
+    pub nonsense_max: u32,
+    pub keys_max: u32,
+    pub line_kib_max: usize,
+    pub attempts_max: u32,
+    pub backoff_ms: u64,
+    pub backoff_secs_max: u64,
+    pub probe_secs: u64,
+    pub reconnect_wait_secs_max: u64,
+    pub in_flight_max: usize,
+    pub waiting_max: usize,
+    pub busy_ms: u64,
+    pub drain_secs: u64,
+    pub keepalive_secs: u64,
 }
 
 /// `[randomx]`.

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use bq_miner::{Affinity, Endpoint, Miner, MinerConfig, fastest_sha256d_kernel};
+use bq_miner::{Affinity, Endpoint, Miner, MinerConfig, TlsTrust, fastest_sha256d_kernel};
 use bq_mining_message::{MiningChange, MiningControl as _, MiningMode};
 use bq_pow::{PowConfig, PowVerifier, RandomXMode};
 use bq_primitives::Algorithm;
@@ -29,6 +29,7 @@ use self::{
 use crate::{
     cli::MinerArgs,
     exit::{UsageError, say},
+    patience,
 };
 
 /// How often the speed is printed: seldom where people can ask for it.
@@ -78,6 +79,8 @@ fn config(args: &MinerArgs) -> anyhow::Result<MinerConfig> {
     };
     Ok(MinerConfig {
         password: args.password.clone(),
+        client: patience::of_flags(&args.patience).map_err(|error| UsageError(error.to_string()))?,
+        tls: trust(args)?,
         threads: args.threads,
         mode: if blocks.is_some() { MiningMode::Auto } else { MiningMode::Turns },
         cpu_priority: args.cpu_priority,
@@ -89,6 +92,24 @@ fn config(args: &MinerArgs) -> anyhow::Result<MinerConfig> {
         blocks,
         ..MinerConfig::new(endpoints, args.user.clone())
     })
+}
+
+/// Whose certificates are taken.
+fn trust(args: &MinerArgs) -> Result<TlsTrust, UsageError> {
+    if args.tls_insecure {
+        return Ok(TlsTrust::Anyone);
+    }
+    let read =
+        |text: &String| fingerprint(text).ok_or_else(|| UsageError(format!("--tls-fingerprint {text}: 64 hex digits")));
+    let fingerprints = args.tls_fingerprint.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    Ok(if fingerprints.is_empty() { TlsTrust::Public } else { TlsTrust::Fingerprints(fingerprints) })
+}
+
+/// A SHA-256 in hex, with colons between the bytes or without.
+fn fingerprint(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    hex::decode_to_slice(text.replace(':', ""), &mut bytes).ok()?;
+    Some(bytes)
 }
 
 /// `[ALGORITHM=]URL`.
@@ -153,6 +174,14 @@ fn set_paused(miner: &Miner, view: View, paused: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fingerprints_are_read_as_tools_print_them() {
+        let plain = "ab".repeat(32);
+        let colons = vec!["AB"; 32].join(":");
+        assert_eq!((fingerprint(&plain), fingerprint(&colons)), (Some([0xab; 32]), Some([0xab; 32])));
+        assert_eq!((fingerprint("ab"), fingerprint("")), (None, None));
+    }
 
     #[test]
     fn urls_may_name_their_algorithm() {

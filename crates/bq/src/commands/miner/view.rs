@@ -206,6 +206,8 @@ mod tests {
             rejected: 1,
             stale: 2,
             lost: 0,
+            resent: 0,
+            nonsense: 0,
             blocks_found: 0,
             last_error: None,
         };

@@ -1,9 +1,7 @@
-use std::time::Duration;
-
 use bq_pow::EthashWorkHash;
 use serde_json::{Value, json};
 
-use super::{Epochs, ExtraNonce, FIRST_ANSWER_WITHIN, boundary, name_and_worker, parts};
+use super::{Epochs, ExtraNonce, boundary, name_and_worker, parts};
 use crate::{
     Login,
     dialect::{Dialect, DialectError, Event, FIRST_SUBMIT_ID, bytes, error_text, id, line, method, reconnect},
@@ -19,11 +17,13 @@ const PUSH_ID: u64 = 0;
 pub(super) struct EthProxy {
     login: Login,
     epochs: Epochs,
+    login_request: Option<u64>,
+    is_logged_in: bool,
 }
 
 impl EthProxy {
     pub(super) fn new(login: Login) -> Self {
-        Self { login, epochs: Epochs::default() }
+        Self { login, epochs: Epochs::default(), login_request: Some(LOGIN_ID), is_logged_in: false }
     }
 
     /// `[header, seed, boundary]`, perhaps a block number after them. Nothing says whether older jobs still count.
@@ -60,10 +60,13 @@ impl Dialect for EthProxy {
         match id(message) {
             Some(LOGIN_ID) => match refused {
                 Some(text) => Err(DialectError::Refused(text)),
-                None => Ok(vec![Event::Send(self.request(GET_WORK_ID, "eth_getWork", &json!([])))]),
+                None => {
+                    (self.login_request, self.is_logged_in) = (None, true);
+                    Ok(vec![Event::Send(self.request(GET_WORK_ID, "eth_getWork", &json!([])))])
+                }
             },
             Some(PUSH_ID | GET_WORK_ID) | None if result.is_array() => {
-                let job = self.work(result).ok_or(DialectError::Malformed { what: "eth_getWork" })?;
+                let job = self.work(result).ok_or(DialectError::Nonsense { what: "eth_getWork" })?;
                 Ok(vec![Event::Job(job)])
             }
             Some(id) if id >= FIRST_SUBMIT_ID => Ok(vec![Event::Answer { id, refused }]),
@@ -78,8 +81,12 @@ impl Dialect for EthProxy {
         self.request(id, "eth_submitWork", &params)
     }
 
-    fn first_answer_within(&self) -> Option<Duration> {
-        Some(FIRST_ANSWER_WITHIN)
+    fn is_logged_in(&self) -> bool {
+        self.is_logged_in
+    }
+
+    fn login_request(&self) -> Option<u64> {
+        self.login_request
     }
 }
 

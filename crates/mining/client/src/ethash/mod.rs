@@ -6,8 +6,6 @@ mod stratum;
 mod version1;
 mod version2;
 
-use std::time::Duration;
-
 use bq_pow::{EthashWorkHash, ethash_epoch_of_seed};
 use bq_primitives::{Target, U256};
 use serde_json::Value;
@@ -15,6 +13,7 @@ use serde_json::Value;
 use crate::{
     Login,
     dialect::{Dialect, bytes},
+    difficulty::workable,
     job::{FoundShare, Proof, Work},
 };
 
@@ -31,8 +30,6 @@ pub enum EthashDialect {
     Version2,
 }
 
-/// A pool that does not know the dialect may say nothing at all; miners then try the next.
-const FIRST_ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// Bytes of a nonce that a pool may keep for itself.
 const EXTRANONCE_BYTES_MAX: usize = 4;
 
@@ -91,9 +88,9 @@ impl ExtraNonce {
     }
 }
 
-/// A boundary: 64 hex digits with `0x` or without.
+/// A boundary that can be met: 64 hex digits with `0x` or without.
 fn boundary(text: Option<&Value>) -> Option<Target> {
-    bytes(text).map(|bytes| Target(U256::from_be_bytes::<32>(bytes)))
+    bytes(text).and_then(|bytes| workable(Target(U256::from_be_bytes::<32>(bytes))))
 }
 
 /// What a share is made of: header hash, nonce, mix.

@@ -1,12 +1,13 @@
-use std::time::Duration;
-
 use bq_pow::EthashWorkHash;
 use serde_json::{Value, json};
 
-use super::{Epochs, ExtraNonce, FIRST_ANSWER_WITHIN, boundary, name_and_worker, parts};
+use super::{Epochs, ExtraNonce, boundary, name_and_worker, parts};
 use crate::{
     Login,
-    dialect::{Dialect, DialectError, Event, FIRST_SUBMIT_ID, bytes, error_text, id, line, method, reconnect},
+    dialect::{
+        Dialect, DialectError, Event, FIRST_SUBMIT_ID, JobIds, bytes, error_text, id, line, method, reconnect,
+        shown_message,
+    },
     job::{FoundShare, Job},
 };
 
@@ -17,18 +18,22 @@ const AUTHORIZE_ID: u64 = 3;
 pub(super) struct Stratum {
     login: Login,
     epochs: Epochs,
+    job_ids: JobIds,
+    login_request: Option<u64>,
+    is_logged_in: bool,
 }
 
 impl Stratum {
     pub(super) fn new(login: Login) -> Self {
-        Self { login, epochs: Epochs::default() }
+        let (epochs, job_ids) = (Epochs::default(), JobIds::default());
+        Self { login, epochs, job_ids, login_request: Some(SUBSCRIBE_ID), is_logged_in: false }
     }
 
     fn notified(&mut self, params: &Value) -> Option<Job> {
         let work_hash = EthashWorkHash(bytes(params.get(1))?);
         let epoch = self.epochs.of(params.get(2))?;
         let target = boundary(params.get(3))?;
-        let id = params.get(0)?.as_str()?.to_owned();
+        let id = self.job_ids.read(params.get(0))?;
         let is_clean = params.get(4).and_then(Value::as_bool).unwrap_or(true);
         Some(Job {
             is_clean,
@@ -46,9 +51,10 @@ impl Dialect for Stratum {
         match method(message) {
             Some("mining.notify") => {
                 let params = message.get("params").unwrap_or(&Value::Null);
-                let job = self.notified(params).ok_or(DialectError::Malformed { what: "mining.notify" })?;
+                let job = self.notified(params).ok_or(DialectError::Nonsense { what: "mining.notify" })?;
                 return Ok(vec![Event::Job(job)]);
             }
+            Some("client.show_message") => return Ok(shown_message(message).into_iter().collect()),
             Some("client.reconnect") => return Err(reconnect(message)),
             Some(_) => return Ok(Vec::new()),
             None => {}
@@ -57,7 +63,12 @@ impl Dialect for Stratum {
         let refused = error_text(message).or_else(|| (!accepted).then(|| "refused".to_owned()));
         match (id(message), refused) {
             (Some(SUBSCRIBE_ID | AUTHORIZE_ID), Some(text)) => Err(DialectError::Refused(text)),
+            (Some(AUTHORIZE_ID), None) => {
+                (self.login_request, self.is_logged_in) = (None, true);
+                Ok(Vec::new())
+            }
             (Some(SUBSCRIBE_ID), None) => {
+                self.login_request = Some(AUTHORIZE_ID);
                 let Login { user, password, .. } = &self.login;
                 let params = json!([user, password]);
                 Ok(vec![Event::Send(line(
@@ -74,7 +85,7 @@ impl Dialect for Stratum {
         let (name, worker) = name_and_worker(&self.login);
         let params = json!([
             name,
-            share.job_id,
+            self.job_ids.write(share.job_id),
             format!("{nonce:#018x}"),
             format!("0x{}", hex::encode(header)),
             format!("0x{}", hex::encode(mix))
@@ -86,7 +97,11 @@ impl Dialect for Stratum {
         line(&request)
     }
 
-    fn first_answer_within(&self) -> Option<Duration> {
-        Some(FIRST_ANSWER_WITHIN)
+    fn is_logged_in(&self) -> bool {
+        self.is_logged_in
+    }
+
+    fn login_request(&self) -> Option<u64> {
+        self.login_request
     }
 }

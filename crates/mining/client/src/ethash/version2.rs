@@ -1,15 +1,15 @@
-use std::time::Duration;
-
 use bq_pow::EthashWorkHash;
 use bq_primitives::{Target, U256};
 use serde_json::{Value, json};
 
-use super::{ExtraNonce, FIRST_ANSWER_WITHIN, parts};
+use super::{ExtraNonce, parts};
 use crate::{
     Login,
     dialect::{
-        AGENT, Dialect, DialectError, Event, FIRST_SUBMIT_ID, KEEPALIVE_ID, error_text, id, line, method, reconnect,
+        AGENT, Dialect, DialectError, Event, FIRST_SUBMIT_ID, JobIds, KEEPALIVE_ID, error_text, id, line, method,
+        reconnect,
     },
+    difficulty::workable,
     job::{FoundShare, Job},
 };
 
@@ -30,12 +30,28 @@ pub(super) struct Version2 {
     extranonce: ExtraNonce,
     /// What the present job's shares leave out.
     of_job: ExtraNonce,
+    job_ids: JobIds,
+    login_request: Option<u64>,
+    is_logged_in: bool,
+    /// A job that came before what it takes was set.
+    early: Option<Value>,
 }
 
 impl Version2 {
     pub(super) fn new(login: Login) -> Self {
         let (extranonce, of_job) = (ExtraNonce::default(), ExtraNonce::default());
-        Self { login, worker: String::new(), epoch: None, target: None, extranonce, of_job }
+        Self {
+            login,
+            worker: String::new(),
+            epoch: None,
+            target: None,
+            extranonce,
+            of_job,
+            job_ids: JobIds::default(),
+            login_request: Some(HELLO_ID),
+            is_logged_in: false,
+            early: None,
+        }
     }
 
     /// Members that are missing stay as they were.
@@ -49,7 +65,7 @@ impl Version2 {
             self.epoch = Some(u32::from_str_radix(epoch.as_str()?, 16).ok()?);
         }
         if let Some(target) = params.get("target") {
-            self.target = Some(Target(U256::from_be_bytes::<32>(padded(target)?)));
+            self.target = Some(workable(Target(U256::from_be_bytes::<32>(padded(target)?)))?);
         }
         if let Some(extranonce) = params.get("extranonce") {
             self.extranonce = ExtraNonce::read(Some(extranonce))?;
@@ -61,7 +77,7 @@ impl Version2 {
     fn notified(&mut self, params: &Value) -> Option<Job> {
         let work = self.extranonce.work(EthashWorkHash(padded(params.get(2)?)?), self.epoch?, self.login.first_nonce);
         let height = params.get(1).and_then(Value::as_str).and_then(|text| u64::from_str_radix(text, 16).ok());
-        let id = params.get(0)?.as_str()?.to_owned();
+        let id = self.job_ids.read(params.get(0))?;
         // Shares of a job with another extranonce could not be written any more, so it must go.
         let is_clean = params.get(3).and_then(Value::as_str) != Some("0") || self.of_job != self.extranonce;
         self.of_job = self.extranonce.clone();
@@ -71,9 +87,17 @@ impl Version2 {
     fn called(&mut self, name: &str, message: &Value) -> Result<Vec<Event>, DialectError> {
         let params = message.get("params").unwrap_or(&Value::Null);
         match name {
-            "mining.set" => self.set(params).map(|()| Vec::new()).ok_or(DialectError::Malformed { what: "mining.set" }),
+            "mining.set" => {
+                self.set(params).ok_or(DialectError::Nonsense { what: "mining.set" })?;
+                let early = self.early.take_if(|_| self.epoch.is_some() && self.target.is_some());
+                Ok(early.and_then(|params| self.notified(&params)).map(Event::Job).into_iter().collect())
+            }
+            "mining.notify" if self.epoch.is_none() || self.target.is_none() => {
+                self.early = Some(params.clone());
+                Ok(Vec::new())
+            }
             "mining.notify" => {
-                let job = self.notified(params).ok_or(DialectError::Malformed { what: "mining.notify" })?;
+                let job = self.notified(params).ok_or(DialectError::Nonsense { what: "mining.notify" })?;
                 Ok(vec![Event::Job(job)])
             }
             "mining.bye" => Err(DialectError::Refused("the pool said goodbye".to_owned())),
@@ -101,12 +125,14 @@ impl Dialect for Version2 {
         match id {
             Some(HELLO_ID) => {
                 let known = message.get("result").and_then(|result| result.get("proto")).is_some();
+                self.login_request = Some(SUBSCRIBE_ID);
                 let subscribe = line(&json!({"id": SUBSCRIBE_ID, "method": "mining.subscribe"}));
                 known
                     .then(|| vec![Event::Send(subscribe)])
                     .ok_or(DialectError::Malformed { what: "mining.hello reply" })
             }
             Some(SUBSCRIBE_ID) => {
+                self.login_request = Some(AUTHORIZE_ID);
                 let Login { user, password, .. } = &self.login;
                 let params = json!([user, password]);
                 Ok(vec![Event::Send(line(
@@ -114,6 +140,7 @@ impl Dialect for Version2 {
                 ))])
             }
             Some(AUTHORIZE_ID) => {
+                (self.login_request, self.is_logged_in) = (None, true);
                 message.get("result").and_then(Value::as_str).unwrap_or_default().clone_into(&mut self.worker);
                 Ok(Vec::new())
             }
@@ -129,7 +156,7 @@ impl Dialect for Version2 {
 
     fn submit(&self, share: &FoundShare<'_>, id: u64) -> String {
         let (_, nonce, _) = parts(share);
-        let params = json!([share.job_id, self.of_job.rest_of(nonce), self.worker]);
+        let params = json!([self.job_ids.write(share.job_id), self.of_job.rest_of(nonce), self.worker]);
         line(&json!({"id": id, "method": "mining.submit", "params": params}))
     }
 
@@ -137,8 +164,12 @@ impl Dialect for Version2 {
         Some(line(&json!({"id": KEEPALIVE_ID, "method": "mining.noop"})))
     }
 
-    fn first_answer_within(&self) -> Option<Duration> {
-        Some(FIRST_ANSWER_WITHIN)
+    fn is_logged_in(&self) -> bool {
+        self.is_logged_in
+    }
+
+    fn login_request(&self) -> Option<u64> {
+        self.login_request
     }
 }
 
@@ -160,19 +191,21 @@ mod tests {
         let mut dialect =
             Version2::new(Login { user: "wallet.rig".to_owned(), password: "x".to_owned(), first_nonce: 7 });
         let notify = json!({"method": "mining.notify", "params": ["1f", "6526d5", "ab", "0"]});
-        assert!(dialect.handle(&notify).is_err(), "nothing was set");
-        let set = json!({"method": "mining.set", "params": {"epoch": "dc", "target": "ff", "extranonce": "af4c"}});
-        assert!(dialect.handle(&set).unwrap().is_empty());
-        let told = dialect.handle(&notify).unwrap();
-        let [Event::Job(job)] = &told[..] else { panic!("no job") };
+        assert!(dialect.handle(&notify).unwrap().is_empty(), "nothing was set");
+        let target = |first: &str| format!("{first}{}", "0".repeat(40));
+        let params = json!({"epoch": "dc", "target": target("ff"), "extranonce": "af4c"});
+        let told = dialect.handle(&json!({"method": "mining.set", "params": params})).unwrap();
+        let [Event::Job(job)] = &told[..] else { panic!("not kept") };
         assert!(job.is_clean, "the extranonce is another");
-        assert_eq!((job.height, job.target), (Some(0x6526d5), Target(U256::from(255))));
+        assert_eq!((job.height, job.target), (Some(0x6526d5), Target(U256::from(255) << 160_usize)));
         let Work::Ethash { work_hash, epoch, nonce_bits, .. } = &job.work else { panic!("not Ethash") };
         assert_eq!((work_hash.0[31], *epoch, *nonce_bits), (0xab, 0xdc, 48));
-        let set = json!({"method": "mining.set", "params": {"target": "fe"}});
+        let set = json!({"method": "mining.set", "params": {"target": target("fe")}});
         assert!(dialect.handle(&set).unwrap().is_empty());
         let told = dialect.handle(&notify).unwrap();
-        assert!(matches!(&told[..], [Event::Job(job)] if !job.is_clean && job.target == Target(U256::from(254))));
+        assert!(
+            matches!(&told[..], [Event::Job(job)] if !job.is_clean && job.target == Target(U256::from(254) << 160_usize))
+        );
         let other = json!({"method": "mining.set", "params": {"algo": "progpow"}});
         assert!(dialect.handle(&other).is_err());
     }

@@ -1,10 +1,10 @@
-use std::{fmt, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bq_mining_message::MiningMode;
 use bq_primitives::{Algorithm, Target};
-use bq_stratum_client::EthashDialect;
+use bq_stratum_client::{ClientSettings, Endpoint};
 
-use crate::Affinity;
+use crate::{Affinity, TlsTrust};
 
 /// More threads than this are a typing error.
 pub const THREADS_MAX: usize = 1024;
@@ -27,12 +27,16 @@ pub struct NextBlock {
 #[derive(Clone)]
 pub struct MinerConfig {
     /// Where to mine each algorithm; an algorithm without an endpoint is not mined. Several of one algorithm are tried in
-    /// their order, each after the one before it failed a few times.
+    /// their order, each after the one before it failed a few times, and the first is gone back to.
     pub endpoints: Vec<(Algorithm, Endpoint)>,
     /// Login, usually `ADDRESS.worker`.
     pub user: String,
     /// Password or options; `x` where none is needed.
     pub password: String,
+    /// What is put up with from pools.
+    pub client: ClientSettings,
+    /// Whose certificates are taken, of pools with encrypted connections.
+    pub tls: TlsTrust,
     /// Switched on.
     pub enabled: bool,
     /// Worker threads in all, at most [`THREADS_MAX`].
@@ -71,6 +75,8 @@ impl MinerConfig {
             endpoints,
             user,
             password: "x".to_owned(),
+            client: ClientSettings::default(),
+            tls: TlsTrust::Public,
             enabled: true,
             threads: 1,
             mode: MiningMode::Turns,
@@ -127,6 +133,9 @@ pub enum MinerConfigError {
     /// There is no such priority.
     #[error("priority is {0}, 0 to 5 are allowed")]
     NoPriority(u8),
+    /// Connections cannot be encrypted.
+    #[error("TLS cannot be used: {0}")]
+    Tls(String),
     /// The turn of an algorithm takes no time.
     #[error("rotate must be longer than zero")]
     ZeroRotation,
@@ -141,6 +150,7 @@ impl MinerConfigError {
             Self::NoAlgorithms | Self::NoEndpoint(_) => "algorithms",
             Self::NoChain => "mode",
             Self::NoPriority(_) => "cpu-priority",
+            Self::Tls(_) => "tls-fingerprint",
             Self::ZeroRotation => "rotate",
         }
     }
@@ -167,121 +177,9 @@ pub(crate) fn check_algorithms(wanted: &[Algorithm], known: &[Algorithm]) -> Res
         .map_or(Ok(()), |missing| Err(MinerConfigError::NoEndpoint(*missing)))
 }
 
-/// A Stratum server: host name or address, and port.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    host: String,
-    port: u16,
-    ethash: Option<EthashDialect>,
-}
-
-/// A text that is not `[SCHEME://]HOST:PORT` of a known scheme.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EndpointError {
-    /// Not of that form.
-    #[error("{0:?} is not stratum+tcp://HOST:PORT")]
-    Malformed(String),
-    /// An encrypted connection.
-    #[error("{0:?}: TLS is not supported, only stratum+tcp")]
-    Tls(String),
-}
-
-impl Endpoint {
-    /// What the resolver is asked for; an IPv6 address without its brackets.
-    pub(crate) fn host(&self) -> &str {
-        &self.host
-    }
-
-    pub(crate) const fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// The Ethash dialect that its scheme names; nothing where they are to be tried one after the other.
-    pub(crate) const fn ethash_dialect(&self) -> Option<EthashDialect> {
-        self.ethash
-    }
-
-    /// The same host under another port.
-    pub(crate) fn with_port(&self, port: u16) -> Self {
-        Self { port, ..self.clone() }
-    }
-}
-
-impl From<std::net::SocketAddr> for Endpoint {
-    fn from(address: std::net::SocketAddr) -> Self {
-        Self { host: address.ip().to_string(), port: address.port(), ethash: None }
-    }
-}
-
-impl FromStr for Endpoint {
-    type Err = EndpointError;
-
-    fn from_str(text: &str) -> Result<Self, EndpointError> {
-        let error = || EndpointError::Malformed(text.to_owned());
-        let (scheme, rest) = text.split_once("://").unwrap_or(("stratum+tcp", text));
-        let ethash = match scheme {
-            "stratum+tcp" | "stratum" => None,
-            "stratum0+tcp" => Some(EthashDialect::Stratum),
-            "stratum1+tcp" => Some(EthashDialect::EthProxy),
-            "stratum2+tcp" => Some(EthashDialect::Version1),
-            "stratum3+tcp" => Some(EthashDialect::Version2),
-            _ if scheme.ends_with("+ssl") || scheme.contains("+tls") => {
-                return Err(EndpointError::Tls(text.to_owned()));
-            }
-            _ => return Err(error()),
-        };
-        let (host, port) = rest.trim_end_matches('/').rsplit_once(':').ok_or_else(error)?;
-        let host = match host.strip_prefix('[') {
-            Some(bracketed) => bracketed.strip_suffix(']').ok_or_else(error)?,
-            None if host.contains(':') => return Err(error()),
-            None => host,
-        };
-        let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(error)?;
-        if host.is_empty() || host.contains(['/', '@']) {
-            return Err(error());
-        }
-        Ok(Self { host: host.to_owned(), port, ethash })
-    }
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { host, port, .. } = self;
-        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn endpoints_parse_and_print() {
-        for (text, printed) in [
-            ("stratum+tcp://pool.example:3333", "pool.example:3333"),
-            ("127.0.0.1:3333", "127.0.0.1:3333"),
-            ("stratum+tcp://[::1]:3335/", "[::1]:3335"),
-        ] {
-            assert_eq!(text.parse::<Endpoint>().unwrap().to_string(), printed);
-        }
-        assert_eq!(Endpoint::from(std::net::SocketAddr::from(([127, 0, 0, 1], 80))).to_string(), "127.0.0.1:80");
-        for text in ["", "pool", "pool:", ":1", "pool:0", "pool:65536", "http://pool:1", "::1:5", "[::1:5", "u@pool:1"]
-        {
-            assert_eq!(text.parse::<Endpoint>(), Err(EndpointError::Malformed(text.to_owned())));
-        }
-        for (scheme, dialect) in [
-            ("stratum+tcp", None),
-            ("stratum0+tcp", Some(EthashDialect::Stratum)),
-            ("stratum1+tcp", Some(EthashDialect::EthProxy)),
-            ("stratum2+tcp", Some(EthashDialect::Version1)),
-            ("stratum3+tcp", Some(EthashDialect::Version2)),
-        ] {
-            assert_eq!(format!("{scheme}://pool:1").parse::<Endpoint>().unwrap().ethash_dialect(), dialect);
-        }
-        for text in ["stratum+ssl://pool:1", "stratum1+tls://pool:1", "stratum2+tls12://pool:1"] {
-            assert_eq!(text.parse::<Endpoint>(), Err(EndpointError::Tls(text.to_owned())));
-        }
-    }
 
     #[test]
     fn settings_that_cannot_work_are_named() {

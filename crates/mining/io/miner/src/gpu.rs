@@ -73,7 +73,8 @@ fn feed(shared: &Shared, number: usize, info: &GpuInfo) -> String {
         if settings.stopped {
             break "stopped".to_owned();
         }
-        let Some((lane, job)) = searcher.turn(shared, number, &settings) else {
+        let turn = searcher.turn(shared, number, &settings);
+        let Some((lane, job, search)) = turn.and_then(|(lane, job)| Some((lane, job, lane.search()?))) else {
             drop(hashing);
             shared.wait_for_news(IDLE);
             continue;
@@ -84,8 +85,9 @@ fn feed(shared: &Shared, number: usize, info: &GpuInfo) -> String {
         match step {
             Ok(step) => {
                 lane.stats.hashed_by_gpu(began, shared.now(), step.hashes);
-                drop(hashing);
                 shared.submit(lane, &job, step.found);
+                drop(search);
+                drop(hashing);
                 if step.exhausted {
                     shared.wait_for_news(IDLE);
                 }

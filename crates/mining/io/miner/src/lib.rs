@@ -25,13 +25,16 @@ mod search;
 mod shared;
 mod speed;
 mod stats;
+mod tls;
 mod worker;
 
 pub use affinity::{Affinity, CpuMask, CpuMaskError};
 pub use bench::{Bench, BenchError};
-pub use config::{BlockSource, Endpoint, EndpointError, MinerConfig, MinerConfigError, NextBlock, THREADS_MAX};
+pub use bq_stratum_client::{ClientSettings, Endpoint, EndpointError};
+pub use config::{BlockSource, MinerConfig, MinerConfigError, NextBlock, THREADS_MAX};
 pub use events::MinerEvent;
 pub use huge_pages::log_huge_pages;
 pub use kernel::{Sha256dKernelReport, fastest_sha256d_kernel, sha256d_kernel, sha256d_kernels};
 pub use miner::Miner;
 pub use stats::{AlgorithmStats, Hashrates, MinerStats};
+pub use tls::TlsTrust;

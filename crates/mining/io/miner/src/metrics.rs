@@ -5,6 +5,8 @@ use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
 const HASHES: &str = "bq_miner_hashes_total";
 const HASHRATE: &str = "bq_miner_hashrate";
 const SHARES: &str = "bq_miner_shares_total";
+const RESENT: &str = "bq_miner_shares_resent_total";
+const NONSENSE: &str = "bq_miner_pool_nonsense_total";
 const CONNECTED: &str = "bq_miner_connected";
 const ACTIVE: &str = "bq_miner_active";
 const EXPECTED_REWARD: &str = "bq_miner_expected_reward_atoms_per_second";
@@ -21,6 +23,8 @@ pub(crate) struct MinerMetrics {
     algorithm: Algorithm,
     hashes: Counter,
     hashrate: Gauge,
+    resent: Counter,
+    nonsense: Counter,
     connected: Gauge,
     active: Gauge,
     expected_reward: Gauge,
@@ -34,7 +38,12 @@ impl MinerMetrics {
         describe_gauge!(HASHRATE, "Hashes per second of the built-in miner over the last minute, by algorithm");
         describe_counter!(
             SHARES,
-            "Shares of the built-in miner, by algorithm and result: accepted, rejected, stale (too late), lost (never sent)"
+            "Shares of the built-in miner, by algorithm and result: accepted, rejected, stale (too late), lost (without an answer when the connection ended)"
+        );
+        describe_counter!(RESENT, "Shares that the built-in miner sent again because the pool was busy, by algorithm");
+        describe_counter!(
+            NONSENSE,
+            "Lines of pools that the built-in miner passed over, by algorithm: not JSON, jobs of wrong lengths, difficulties that nobody can meet"
         );
         describe_gauge!(CONNECTED, "1 while the built-in miner has work from a pool, by algorithm");
         describe_gauge!(
@@ -53,9 +62,14 @@ impl MinerMetrics {
         for result in ["accepted", "rejected", "stale", "lost"] {
             counter!(SHARES, "algorithm" => name, "result" => result).increment(0);
         }
+        for counter in [RESENT, NONSENSE] {
+            counter!(counter, "algorithm" => name).increment(0);
+        }
         Self {
             algorithm,
             hashes: counter!(HASHES, "algorithm" => name),
+            resent: counter!(RESENT, "algorithm" => name),
+            nonsense: counter!(NONSENSE, "algorithm" => name),
             hashrate: gauge!(HASHRATE, "algorithm" => name),
             connected: gauge!(CONNECTED, "algorithm" => name),
             active: gauge!(ACTIVE, "algorithm" => name),
@@ -74,6 +88,14 @@ impl MinerMetrics {
 
     pub(crate) fn share(&self, result: &'static str) {
         counter!(SHARES, "algorithm" => self.algorithm.name(), "result" => result).increment(1);
+    }
+
+    pub(crate) fn resent(&self) {
+        self.resent.increment(1);
+    }
+
+    pub(crate) fn nonsense(&self) {
+        self.nonsense.increment(1);
     }
 
     pub(crate) fn connected(&self, connected: bool) {

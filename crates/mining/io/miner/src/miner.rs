@@ -1,23 +1,30 @@
 use std::{
     sync::Arc,
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use bq_mining_message::{AlgorithmMining, MiningChange, MiningControl, MiningControlError, MiningStatus};
 use bq_pow::PowVerifier;
 use bq_primitives::Algorithm;
+use bq_stratum_client::Endpoint;
 use parking_lot::Mutex;
 use tokio::{runtime::Handle, sync::broadcast};
 
 use crate::{
-    Endpoint, MinerConfig, MinerConfigError, MinerEvent, MinerStats, client,
+    MinerConfig, MinerConfigError, MinerEvent, MinerStats, client,
     config::{check_algorithms, check_mode, check_threads},
     controller, gpu, metrics,
     search::Searcher,
     sha256d_kernel,
     shared::{Lane, Shared},
+    tls::Tls,
     worker,
 };
+
+/// How often a stop looks whether the connections have ended, and how long after their own patience it gives up.
+const CLIENTS_END: Duration = Duration::from_millis(5);
+const AFTER_DRAIN: Duration = Duration::from_millis(500);
 
 /// A running miner. Dropping it stops it without waiting.
 pub struct Miner {
@@ -37,9 +44,9 @@ impl Miner {
         config.check()?;
         config.algorithms = sorted(config.algorithms);
         let lanes = sorted(config.endpoints.iter().map(|(algorithm, _)| *algorithm).collect());
-        let (shared, receivers) = Shared::new(&config, &lanes, pow);
-        let shared = Arc::new(shared);
-        for (lane, (algorithm, shares)) in lanes.into_iter().zip(receivers).enumerate() {
+        let tls = Tls::new(config.tls.clone()).map_err(|error| MinerConfigError::Tls(error.to_string()))?;
+        let shared = Arc::new(Shared::new(&config, &lanes, pow, tls));
+        for (lane, algorithm) in lanes.into_iter().enumerate() {
             let login = bq_stratum_client::Login {
                 user: config.user.clone(),
                 password: config.password.clone(),
@@ -47,7 +54,7 @@ impl Miner {
             };
             let pools: Vec<Endpoint> =
                 config.endpoints.iter().filter(|(of, _)| *of == algorithm).map(|(_, pool)| pool.clone()).collect();
-            runtime.spawn(client::run(Arc::clone(&shared), lane, pools, login, shares));
+            runtime.spawn(client::run(Arc::clone(&shared), lane, pools, login, shared.open()));
         }
         runtime.spawn(controller::run(Arc::clone(&shared)));
         let gpus = config.gpu.then(|| gpu::start(Arc::clone(&shared))).flatten();
@@ -78,13 +85,19 @@ impl Miner {
     }
 
     /// Stops mining and waits until no thread hashes any more, at most some tens of milliseconds unless a table is being
-    /// built. Blocks: not for an async worker thread.
+    /// built, and then, at most [`ClientSettings::drain`](crate::ClientSettings), until pools have answered every share.
+    /// Blocks: not for an async worker thread.
     pub fn stop(&self) {
         self.end();
         let gpus = self.gpus.lock().take();
         for worker in std::mem::take(&mut *self.workers.lock()).into_iter().chain(gpus) {
             // A worker that panicked has ended too.
             drop(worker.join());
+        }
+        let until = self.shared.now().saturating_add(self.shared.client.drain).saturating_add(AFTER_DRAIN);
+        // On a runtime that is gone already its clients are too.
+        while self.shared.clients_open() > 0 && self.shared.now() < until {
+            self.shared.wait_for_news(CLIENTS_END);
         }
     }
 

@@ -1,7 +1,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -9,20 +9,20 @@ use std::{
 use bq_mining_message::MiningMode;
 use bq_pow::PowVerifier;
 use bq_primitives::{Algorithm, PowKey, PowValue};
+use bq_stratum_client::{ClientSettings, Outbox};
 use parking_lot::{Condvar, Mutex, RwLock};
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{Notify, broadcast, watch};
 
 use crate::{
     BlockSource, MinerConfig, MinerEvent, NextBlock,
     affinity::Affinity,
+    client::tables::Builds,
     dataset::{DatasetKeeper, VerifierBuild},
     job::{Found, Job},
     stats::{LaneStats, WorkerStats},
+    tls::Tls,
 };
 
-/// Shares waiting for their connection; a full queue means that the pool is gone or the share target is far too easy, and
-/// further shares are lost and counted.
-const SHARES_WAITING_MAX: usize = 256;
 /// Events waiting for whoever shows them; one that is too slow misses the oldest.
 const EVENTS_WAITING_MAX: usize = 256;
 /// How long to wait for new work after a block was found: everything older is worthless once the block is accepted, and
@@ -61,6 +61,11 @@ impl Settings {
         self.enabled && !self.paused && !self.stopped
     }
 
+    /// Threads may hash, and this.
+    pub(crate) fn mines_now(&self, algorithm: Algorithm) -> bool {
+        self.hashes() && self.mines(algorithm)
+    }
+
     /// `algorithm` may have a turn.
     fn mines(&self, algorithm: Algorithm) -> bool {
         let is_chosen = match self.mode {
@@ -82,6 +87,9 @@ pub(crate) struct Shared {
     /// What became of the GPUs, by number, in words; the reason if there are none.
     pub(crate) gpus: RwLock<Vec<String>>,
     pub(crate) events: broadcast::Sender<MinerEvent>,
+    /// What is put up with from pools.
+    pub(crate) client: ClientSettings,
+    pub(crate) tls: Tls,
     pub(crate) rotate: Duration,
     pub(crate) priority: Option<u8>,
     pub(crate) affinity: Affinity,
@@ -91,6 +99,8 @@ pub(crate) struct Shared {
     started: Instant,
     /// Threads that hash, or are about to look whether they should.
     hashing: AtomicUsize,
+    /// Lanes whose client has not ended.
+    open: Arc<AtomicUsize>,
     /// Guards nothing: threads that have nothing to do sleep on it.
     idle: Mutex<()>,
     news: Condvar,
@@ -107,7 +117,36 @@ pub(crate) struct Lane {
     /// Do not hash the present job before then: a block was found on it.
     rests_until: Mutex<Option<Instant>>,
     tables: RwLock<Tables>,
-    shares: mpsc::Sender<FoundShare>,
+    pub(crate) builds: Mutex<Builds>,
+    /// Shares of the present connection.
+    pub(crate) outbox: Mutex<Outbox<FoundShare>>,
+    /// Tells the connection that there is something new in it, or that a search ended.
+    pub(crate) to_send: Notify,
+    /// Nothing more is to be found for the present connection, which ends.
+    is_closed: AtomicBool,
+    /// Steps of a search that are under way.
+    searches: AtomicUsize,
+}
+
+/// A step of a search: its shares are in the outbox when it ends.
+pub(crate) struct Search<'a>(&'a Lane);
+
+impl Drop for Search<'_> {
+    fn drop(&mut self) {
+        self.0.searches.fetch_sub(1, Ordering::SeqCst);
+        if self.0.is_closed.load(Ordering::SeqCst) {
+            self.0.to_send.notify_one();
+        }
+    }
+}
+
+/// A lane's client that has not ended.
+pub(crate) struct Open(Arc<AtomicUsize>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// The tables that are built for a lane.
@@ -139,13 +178,9 @@ pub(crate) struct FoundShare {
 }
 
 impl Shared {
-    /// One lane for each algorithm of the configured endpoints, and for each the other end of its queue of shares.
-    pub(crate) fn new(
-        config: &MinerConfig,
-        lanes: &[Algorithm],
-        pow: Arc<PowVerifier>,
-    ) -> (Self, Vec<mpsc::Receiver<FoundShare>>) {
-        let (lanes, receivers) = lanes.iter().map(|algorithm| Lane::new(*algorithm)).unzip();
+    /// One lane for each algorithm of the configured endpoints.
+    pub(crate) fn new(config: &MinerConfig, lanes: &[Algorithm], pow: Arc<PowVerifier>, tls: Tls) -> Self {
+        let lanes = lanes.iter().map(|algorithm| Lane::new(*algorithm, config.client.clone())).collect();
         let settings = Settings {
             enabled: config.enabled,
             paused: false,
@@ -161,13 +196,15 @@ impl Shared {
             let build = VerifierBuild { pow: Arc::clone(&pow), directory, low_priority };
             Arc::new(DatasetKeeper::new(build, config.ethash_dataset_ahead))
         });
-        let shared = Self {
+        Self {
             pow,
             settings: watch::Sender::new(settings),
             lanes,
             workers: RwLock::new(Vec::new()),
             gpus: RwLock::new(Vec::new()),
             events: broadcast::Sender::new(EVENTS_WAITING_MAX),
+            client: config.client.clone(),
+            tls,
             rotate: config.rotate,
             priority: config.cpu_priority,
             affinity: config.affinity.clone(),
@@ -175,10 +212,28 @@ impl Shared {
             blocks: config.blocks.clone(),
             started: Instant::now(),
             hashing: AtomicUsize::new(0),
+            open: Arc::default(),
             idle: Mutex::new(()),
             news: Condvar::new(),
-        };
-        (shared, receivers)
+        }
+    }
+
+    /// The moment that [`Shared::now`] calls `time`, to wait for; one too far away is a day away.
+    pub(crate) fn instant(&self, time: Duration) -> tokio::time::Instant {
+        const FAR: Duration = Duration::from_secs(86_400);
+        let in_time = time.saturating_sub(self.now()).min(FAR);
+        tokio::time::Instant::now() + in_time
+    }
+
+    /// Counts a client as open until the guard is dropped.
+    pub(crate) fn open(&self) -> Open {
+        self.open.fetch_add(1, Ordering::SeqCst);
+        Open(Arc::clone(&self.open))
+    }
+
+    /// Clients that are counted so.
+    pub(crate) fn clients_open(&self) -> usize {
+        self.open.load(Ordering::SeqCst)
     }
 
     /// Time since the start: what meters count by.
@@ -271,13 +326,16 @@ impl Shared {
         let (blocks, shares): (Vec<Found>, Vec<Found>) = found.into_iter().partition(is_block);
         let has_block = !blocks.is_empty();
         let shares = shares.into_iter().map(|found| (found, false));
+        let mut outbox = lane.outbox.lock();
         for (found, is_block) in shares.chain(blocks.into_iter().map(|found| (found, true))) {
-            if !lane.is_current(job) {
+            if lane.is_current(job) {
+                outbox.push(FoundShare { job: Arc::clone(job), found, is_block }, is_block);
+            } else {
                 lane.stats.stale();
-            } else if lane.shares.try_send(FoundShare { job: Arc::clone(job), found, is_block }).is_err() {
-                lane.stats.lost();
             }
         }
+        drop(outbox);
+        lane.to_send.notify_one();
         if has_block {
             self.lanes.iter().for_each(Lane::rest);
         }
@@ -290,18 +348,43 @@ impl Shared {
 }
 
 impl Lane {
-    fn new(algorithm: Algorithm) -> (Self, mpsc::Receiver<FoundShare>) {
-        let (shares, receiver) = mpsc::channel(SHARES_WAITING_MAX);
-        let lane = Self {
+    fn new(algorithm: Algorithm, settings: ClientSettings) -> Self {
+        Self {
             algorithm,
             stats: LaneStats::new(algorithm),
             job: RwLock::new(None),
             generation: AtomicU64::new(0),
             rests_until: Mutex::new(None),
             tables: RwLock::new(Tables::None),
-            shares,
-        };
-        (lane, receiver)
+            builds: Mutex::default(),
+            outbox: Mutex::new(Outbox::new(settings)),
+            to_send: Notify::new(),
+            is_closed: AtomicBool::new(false),
+            searches: AtomicUsize::new(0),
+        }
+    }
+
+    /// A connection begins.
+    pub(crate) fn open(&self) {
+        self.is_closed.store(false, Ordering::SeqCst);
+    }
+
+    /// The connection is about to end: no more searches begin.
+    pub(crate) fn close(&self) {
+        self.is_closed.store(true, Ordering::SeqCst);
+    }
+
+    /// Begins a step of a search, unless the connection is about to end.
+    pub(crate) fn search(&self) -> Option<Search<'_>> {
+        self.searches.fetch_add(1, Ordering::SeqCst);
+        let search = Search(self);
+        // Looked at after counting: whoever closes and then finds nobody counted has all shares.
+        (!self.is_closed.load(Ordering::SeqCst)).then_some(search)
+    }
+
+    /// Nothing is searched, and every share that was found is answered.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.searches.load(Ordering::SeqCst) == 0 && self.outbox.lock().is_settled()
     }
 
     pub(crate) fn job(&self) -> Option<Arc<Job>> {
@@ -327,9 +410,11 @@ impl Lane {
     }
 
     /// The present job, if a thread may hash it now: not while its tables are being built, which would hold the thread up,
-    /// and not while the lane rests.
+    /// not while the lane rests, and not while more shares wait than the pool takes. Those that no pool would hear of in time
+    /// are not worth finding.
     fn workable_job(&self) -> Option<Arc<Job>> {
-        let job = self.job().filter(|_| !self.rests())?;
+        let is_open = !self.is_closed.load(Ordering::SeqCst) && !self.outbox.lock().is_full();
+        let job = self.job().filter(|_| is_open && !self.rests())?;
         let key = job.work.key();
         let tables = *self.tables.read();
         (tables == Tables::Usable(key) || tables == Tables::Complete(key)).then_some(job)
@@ -360,10 +445,16 @@ mod tests {
     use crate::job::{Proof, Work};
     use bq_primitives::{BlockId, PowHash, Target};
 
-    fn shared(blocks: Option<BlockSource>) -> (Shared, Vec<mpsc::Receiver<FoundShare>>) {
+    fn shared(blocks: Option<BlockSource>) -> Shared {
         let endpoint = "127.0.0.1:1".parse().unwrap();
         let config = MinerConfig { blocks, ..MinerConfig::new(vec![(Algorithm::RandomX, endpoint)], String::new()) };
-        Shared::new(&config, &[Algorithm::RandomX], Arc::new(PowVerifier::default()))
+        let tls = Tls::new(crate::TlsTrust::Public).unwrap();
+        Shared::new(&config, &[Algorithm::RandomX], Arc::new(PowVerifier::default()), tls)
+    }
+
+    /// The next share to send.
+    fn next(lane: &Lane) -> Option<(String, bool)> {
+        lane.outbox.lock().send(Duration::ZERO).map(|(_, share)| (share.job.id.clone(), share.is_block))
     }
 
     fn job(id: &str, is_clean: bool) -> Job {
@@ -384,33 +475,32 @@ mod tests {
 
     #[test]
     fn a_share_of_a_job_that_was_cleaned_away_is_stale_and_stays_here() {
-        let (shared, mut receivers) = shared(None);
+        let shared = shared(None);
         let lane = &shared.lanes[0];
         give(&shared, job("1", true));
         let first = lane.job().unwrap();
         give(&shared, job("2", false));
         shared.submit(lane, &first, vec![found(1)]);
-        assert_eq!(receivers[0].try_recv().unwrap().job.id, "1", "only the difficulty changed");
+        assert_eq!(next(lane).unwrap().0, "1", "only the difficulty changed");
         give(&shared, job("3", true));
         shared.submit(lane, &first, vec![found(2)]);
-        assert!(receivers[0].try_recv().is_err());
+        assert_eq!(next(lane), None);
         shared.set_job(lane, None);
         shared.submit(lane, &first, vec![found(2), found(3)]);
-        assert!(receivers[0].try_recv().is_err());
+        assert_eq!(next(lane), None);
         assert_eq!(lane.stats.snapshot(Duration::ZERO).stale, 3);
     }
 
     #[test]
     fn a_block_goes_last_and_ends_work_on_its_job() {
         let block = NextBlock { target: Target(bq_primitives::U256::MAX >> 4_usize), reward_atoms: 1 };
-        let (shared, mut receivers) = shared(Some(Arc::new(move |_| Some(block))));
+        let shared = shared(Some(Arc::new(move |_| Some(block))));
         let (lane, settings) = (&shared.lanes[0], shared.settings.borrow().clone());
         give(&shared, job("1", true));
         let first = lane.job().unwrap();
         assert!(shared.turn(0, &settings).is_some());
         shared.submit(lane, &first, vec![found(0x01), found(0xff)]);
-        let order: Vec<bool> =
-            std::iter::from_fn(|| receivers[0].try_recv().ok()).map(|share| share.is_block).collect();
+        let order: Vec<bool> = std::iter::from_fn(|| next(lane)).map(|(_, is_block)| is_block).collect();
         assert_eq!(order, [false, true]);
         assert!(shared.turn(0, &settings).is_none());
         give(&shared, job("2", false));
@@ -421,7 +511,7 @@ mod tests {
 
     #[test]
     fn a_job_waits_for_its_tables() {
-        let (shared, _receivers) = shared(None);
+        let shared = shared(None);
         let (lane, settings) = (&shared.lanes[0], shared.settings.borrow().clone());
         let key = job("1", true).work.key();
         shared.set_job(lane, Some(job("1", true)));
@@ -436,8 +526,45 @@ mod tests {
 
     #[test]
     fn an_algorithm_that_may_not_seal_the_next_block_rests() {
-        let (shared, _receivers) = shared(Some(Arc::new(|_| None)));
+        let shared = shared(Some(Arc::new(|_| None)));
         give(&shared, job("1", true));
         assert!(shared.turn(0, &shared.settings.borrow().clone()).is_none());
+    }
+
+    #[test]
+    fn no_more_shares_are_found_than_wait() {
+        let shared = shared(None);
+        let (lane, settings) = (&shared.lanes[0], shared.settings.borrow().clone());
+        give(&shared, job("1", true));
+        let first = lane.job().unwrap();
+        let mut pushed = 0;
+        while shared.turn(0, &settings).is_some() {
+            shared.submit(lane, &first, vec![found(1), found(2)]);
+            pushed += 2;
+        }
+        assert_eq!(pushed, shared.client.waiting_max);
+        next(lane).unwrap();
+        assert!(shared.turn(0, &settings).is_some(), "room again");
+        assert_eq!(lane.stats.snapshot(Duration::ZERO).lost, 0);
+    }
+
+    #[test]
+    fn a_closing_connection_waits_for_the_searches_that_began_before() {
+        let shared = shared(None);
+        let (lane, settings) = (&shared.lanes[0], shared.settings.borrow().clone());
+        give(&shared, job("1", true));
+        let first = lane.job().unwrap();
+        let search = lane.search().unwrap();
+        lane.close();
+        assert!(lane.search().is_none() && shared.turn(0, &settings).is_none());
+        assert!(!lane.is_settled());
+        shared.submit(lane, &first, vec![found(1)]);
+        drop(search);
+        assert!(!lane.is_settled(), "found and not answered");
+        let id = lane.outbox.lock().send(Duration::ZERO).unwrap().0;
+        assert!(lane.outbox.lock().accepted(id).is_some());
+        assert!(lane.is_settled());
+        lane.open();
+        assert!(shared.turn(0, &settings).is_some());
     }
 }

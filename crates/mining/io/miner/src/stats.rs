@@ -62,8 +62,12 @@ pub struct AlgorithmStats {
     pub rejected: u64,
     /// Shares that came too late: the pool said so, or new work had come before they could be sent.
     pub stale: u64,
-    /// Shares that no pool heard of: found for a connection that was lost, or faster than it could be told.
+    /// Shares whose fate nobody knows: they had no answer when their connection ended. None is lost for want of speed.
     pub lost: u64,
+    /// Shares that were sent again because the pool was busy.
+    pub resent: u64,
+    /// Lines of pools that were passed over: not JSON, jobs of wrong lengths, difficulties that nobody can meet.
+    pub nonsense: u64,
     /// Accepted shares that met the block target; zero where no block target is known.
     pub blocks_found: u64,
     /// What went wrong last: a refused share, a lost connection, a table that could not be built.
@@ -84,6 +88,8 @@ pub(crate) struct LaneStats {
     rejected: AtomicU64,
     stale: AtomicU64,
     lost: AtomicU64,
+    resent: AtomicU64,
+    nonsense: AtomicU64,
     blocks: AtomicU64,
     meter: Mutex<HashMeter>,
     last_error: Mutex<Option<String>>,
@@ -127,6 +133,8 @@ impl LaneStats {
             rejected: AtomicU64::new(0),
             stale: AtomicU64::new(0),
             lost: AtomicU64::new(0),
+            resent: AtomicU64::new(0),
+            nonsense: AtomicU64::new(0),
             blocks: AtomicU64::new(0),
             meter: Mutex::default(),
             last_error: Mutex::new(None),
@@ -176,6 +184,19 @@ impl LaneStats {
         self.metrics.share("lost");
     }
 
+    /// The pool was busy, and gets the share once more.
+    pub(crate) fn resent(&self) {
+        self.resent.fetch_add(1, Ordering::Relaxed);
+        self.metrics.resent();
+    }
+
+    /// A line of the pool was passed over.
+    pub(crate) fn nonsense(&self, what: &str) {
+        self.nonsense.fetch_add(1, Ordering::Relaxed);
+        self.metrics.nonsense();
+        self.failed(what.to_owned());
+    }
+
     pub(crate) fn connected(&self, connected: bool) {
         self.connected.store(connected, Ordering::Relaxed);
         self.metrics.connected(connected);
@@ -210,6 +231,8 @@ impl LaneStats {
             rejected: count(&self.rejected),
             stale: count(&self.stale),
             lost: count(&self.lost),
+            resent: count(&self.resent),
+            nonsense: count(&self.nonsense),
             blocks_found: count(&self.blocks),
             last_error: self.last_error.lock().clone(),
         }

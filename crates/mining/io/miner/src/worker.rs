@@ -30,11 +30,12 @@ pub(crate) fn run(shared: &Arc<Shared>, index: usize, mut backend: impl Backend<
             return;
         }
         let turn = if settings.hashes() { shared.turn(index, &settings) } else { None };
-        if turn.as_ref().map(|(lane, _)| lane.algorithm) != current {
-            current = turn.as_ref().map(|(lane, _)| lane.algorithm);
+        let turn = turn.and_then(|(lane, job)| Some((lane, job, lane.search()?)));
+        if turn.as_ref().map(|(lane, ..)| lane.algorithm) != current {
+            current = turn.as_ref().map(|(lane, ..)| lane.algorithm);
             backend.release();
         }
-        let Some((lane, job)) = turn else {
+        let Some((lane, job, search)) = turn else {
             drop(hashing);
             shared.wait_for_news(IDLE);
             continue;
@@ -47,15 +48,17 @@ pub(crate) fn run(shared: &Arc<Shared>, index: usize, mut backend: impl Backend<
             lane.stats.hashed(began, ended, step.hashes);
             stats.hashed(lane.algorithm, began, ended, step.hashes);
         }
+        let (found, is_exhausted, error) = match step {
+            Ok(step) => (step.found, step.exhausted, None),
+            Err(error) => (Vec::new(), false, Some(error)),
+        };
+        shared.submit(lane, &job, found);
+        drop(search);
         drop(hashing);
-        match step {
-            Ok(step) => {
-                shared.submit(lane, &job, step.found);
-                if step.exhausted {
-                    shared.wait_for_news(IDLE);
-                }
-            }
-            Err(error) => failed(shared, lane, &error),
+        if let Some(error) = error {
+            failed(shared, lane, &error);
+        } else if is_exhausted {
+            shared.wait_for_news(IDLE);
         }
     }
 }

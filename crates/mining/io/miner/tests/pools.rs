@@ -88,8 +88,11 @@ async fn nonsense_and_refusals_end_a_connection_and_are_told() {
     let error = || stats(&miner, Algorithm::Sha256d).last_error;
     let mut connection = pool.accept().await;
     connection.request("mining.subscribe").await;
-    connection.write("{not json\n").await;
-    eventually(|| error().as_deref() == Some("a line of the pool is not JSON")).await;
+    for _ in 0..100 {
+        connection.write("{not json\n").await;
+    }
+    eventually(|| error().as_deref() == Some("100 lines of the pool make no sense")).await;
+    assert_eq!(stats(&miner, Algorithm::Sha256d).nonsense, 100);
     let mut connection = pool.accept().await;
     let request = connection.request("mining.subscribe").await;
     connection.answer(&request["id"], Some((24, "Unauthorized worker"))).await;

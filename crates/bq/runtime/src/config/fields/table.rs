@@ -29,7 +29,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 122] = [
+pub static FIELDS: [Field; 142] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -618,6 +618,126 @@ pub static FIELDS: [Field; 122] = [
         Kind::PayoutAddress,
         "Whom the built-in miner's shares pay; none = a key of its own in the data directory.",
         ""
+    ),
+    field!(
+        "miner.connect_secs",
+        Kind::Integer(1..=120),
+        "Seconds that an address of a pool has to take a connection; every address of a name is tried.",
+        "Too short: far pools are never reached."
+    ),
+    field!(
+        "miner.login_secs",
+        Kind::Integer(1..=600),
+        "Seconds that a pool has to answer the login.",
+        "Too short: slow pools are left. Too long: one that knows no such miner is waited for."
+    ),
+    field!(
+        "miner.job_secs",
+        Kind::Integer(1..=3_600),
+        "Seconds from the login to the first job.",
+        "Too long: a pool without work is waited for."
+    ),
+    field!(
+        "miner.silence_secs",
+        Kind::Integer(5..=86_400),
+        "Seconds without a word of the pool after which it counts as gone.",
+        "Too short: a quiet pool is left between two jobs."
+    ),
+    field!(
+        "miner.verdict_secs",
+        Kind::Integer(5..=3_600),
+        "Seconds that a pool has to answer a share, and to accept one after the first that was sent.",
+        "Too long: shares go on to a pool that takes none."
+    ),
+    field!(
+        "miner.share_secs",
+        Kind::Integer(60..=604_800),
+        "Seconds with work and without an accepted share after which another pool is tried, where there is one.",
+        "Too short: pools whose shares are hard are left before one is found."
+    ),
+    field!(
+        "miner.refusals_max",
+        Kind::Integer(1..=10_000),
+        "Refused shares in a row that end a connection; those under way at once count as one, late and busy ones not at all.",
+        "Too low: a short trouble of the pool ends the connection."
+    ),
+    field!(
+        "miner.nonsense_max",
+        Kind::Integer(1..=1_000_000),
+        "Lines that cannot be read, or mean nothing, between two accepted shares.",
+        "Too high: a broken pool is listened to."
+    ),
+    field!(
+        "miner.keys_max",
+        Kind::Integer(1..=10_000),
+        "RandomX keys or Ethash epochs between two accepted shares; each has a table to build.",
+        "Too high: a pool that jumps between keys keeps the machine building."
+    ),
+    field!(
+        "miner.line_kib_max",
+        Kind::Integer(4..=1_024),
+        "KiB of a line of the pool.",
+        "Too high: a pool fills memory. Too low: jobs with many branches are cut off."
+    ),
+    field!(
+        "miner.attempts_max",
+        Kind::Integer(1..=1_000),
+        "Attempts in a row at a pool that accepts no share before the next one is tried; four where an Ethash dialect has to be found.",
+        ""
+    ),
+    field!(
+        "miner.backoff_ms",
+        Kind::Integer(10..=60_000),
+        "Longest pause in milliseconds before the first attempt to reconnect, doubled after each failure; a pause is at least half as long.",
+        "Too short: a pool that comes back is stormed."
+    ),
+    field!(
+        "miner.backoff_secs_max",
+        Kind::Integer(1..=3_600),
+        "Longest pause in seconds between two attempts.",
+        "Too long: mining starts late when the pool is back."
+    ),
+    field!(
+        "miner.probe_secs",
+        Kind::Integer(1..=86_400),
+        "Seconds between two looks at the first pool while another one is mined at; doubled each time that it gives no work or then accepts no share, sixteenfold at most.",
+        "Too short: a pool that is in trouble is asked all the time."
+    ),
+    field!(
+        "miner.reconnect_wait_secs_max",
+        Kind::Integer(1..=3_600),
+        "Longest time in seconds that a pool may send us away for.",
+        "Too long: a pool keeps the miner idle."
+    ),
+    field!(
+        "miner.in_flight_max",
+        Kind::Integer(1..=10_000),
+        "Shares without an answer; fewer after the pool said that it is busy. Blocks are sent at once.",
+        "Too low: shares wait where the pool is far away."
+    ),
+    field!(
+        "miner.waiting_max",
+        Kind::Integer(1..=100_000),
+        "Shares that wait to be sent; threads do something else until there are fewer. None is dropped.",
+        "Too high: shares are late when the pool hears of them."
+    ),
+    field!(
+        "miner.busy_ms",
+        Kind::Integer(1..=60_000),
+        "Pause in milliseconds after a pool said that it is busy, doubled each time, sixteenfold at most; then the share is sent again.",
+        "Too short: a busy pool is asked all the time."
+    ),
+    field!(
+        "miner.drain_secs",
+        Kind::Integer(0..=60),
+        "Seconds at the end of a connection that we end, for answers to the shares that were sent.",
+        "0 loses shares that are under way."
+    ),
+    field!(
+        "miner.keepalive_secs",
+        Kind::Integer(5..=3_600),
+        "Seconds without a line of ours until a keepalive goes out, where the pool's dialect has one.",
+        "Too long: pools end connections that look dead."
     ),
     field!(
         "randomx.mode",

@@ -1,106 +1,73 @@
-use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bq_primitives::{Algorithm, PowKey};
-use bq_stratum_client::{Dialect, DialectError, Event, FIRST_SUBMIT_ID};
+use bq_stratum_client::{
+    Dialect, Disappointment, Endpoint, Event, Outlook, Progress, Sent, Stage, is_busy, name_answer, printable,
+};
 use serde_json::Value;
 use tokio::{
-    io::{AsyncWriteExt, WriteHalf},
-    net::TcpStream,
-    sync::{mpsc, watch},
-    time::{Instant, sleep_until, timeout, timeout_at},
+    sync::{Notify, watch},
+    time::sleep_until,
 };
 use tracing::{debug, info};
 
-use super::{lines::Lines, pace::Pace};
+use super::{error::ConnectionError, link::Link, tables};
 use crate::{
-    Endpoint, MinerEvent,
-    huge_pages::log_huge_pages,
+    MinerEvent,
     job::Job,
     shared::{FoundShare, Lane, Settings, Shared},
-    stats::LaneStats,
 };
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Pools send a job at least every minute; one that is silent for this long is gone.
-const SILENCE_MAX: Duration = Duration::from_secs(180);
-/// After this long without a word of ours a keepalive goes out, where the dialect has one.
-const QUIET_MAX: Duration = Duration::from_secs(60);
-/// Tables that took at least this long are worth telling of.
-const LONG_BUILD: Duration = Duration::from_secs(1);
-/// Submits without an answer; one more means that the pool does not answer at all.
-const UNANSWERED_MAX: usize = 1024;
 
 /// Why a connection ended.
 pub(super) enum Ended {
-    /// The miner stops, or does not mine this algorithm any more.
+    /// The miner stops, does not mine this algorithm any more, or has a better pool.
     NotWanted,
     /// It must be made again.
     Failed {
         error: ConnectionError,
-        /// It had given us a job by then.
-        had_work: bool,
+        /// A share had been accepted by then.
+        worked: bool,
     },
 }
 
-/// Why a connection failed.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ConnectionError {
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    #[error("no answer within {0:?}")]
-    Timeout(Duration),
-    #[error("a line of the pool is not JSON")]
-    NotJson,
-    #[error(transparent)]
-    Dialect(#[from] DialectError),
-    #[error("{0} submits are unanswered")]
-    Unanswered(usize),
+/// Where a connection leads, and when it is to end.
+pub(super) struct Way<'a> {
+    pub(super) shared: &'a Arc<Shared>,
+    /// Index of the lane.
+    pub(super) lane: usize,
+    pub(super) pool: &'a Endpoint,
+    /// There is another one to try.
+    pub(super) has_others: bool,
+    /// Another one is to be mined at.
+    pub(super) better: &'a Notify,
 }
 
 /// Connects, logs in, and carries jobs and shares until something ends it.
-pub(super) async fn run(
-    shared: &Arc<Shared>,
-    lane: usize,
-    pool: &Endpoint,
-    dialect: Box<dyn Dialect>,
-    shares: &mut mpsc::Receiver<FoundShare>,
-    settings: &mut watch::Receiver<Settings>,
-) -> Ended {
-    let Some(algorithm) = shared.lanes.get(lane).map(|lane| lane.algorithm) else { return Ended::NotWanted };
-    let connect = timeout(CONNECT_TIMEOUT, TcpStream::connect((pool.host(), pool.port())));
-    let stream = tokio::select! {
+pub(super) async fn run(way: Way<'_>, dialect: Box<dyn Dialect>, settings: &mut watch::Receiver<Settings>) -> Ended {
+    let Way { shared, lane: index, pool, has_others, better } = way;
+    let Some(lane) = shared.lanes.get(index) else { return Ended::NotWanted };
+    let algorithm = lane.algorithm;
+    let link = tokio::select! {
         () = until_unwanted(settings, algorithm) => return Ended::NotWanted,
-        connected = connect => match connected {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Ended::Failed { error: error.into(), had_work: false },
-            Err(_) => return Ended::Failed { error: ConnectionError::Timeout(CONNECT_TIMEOUT), had_work: false },
+        () = better.notified() => return Ended::NotWanted,
+        link = Link::open(pool, &shared.tls, &shared.client) => match link {
+            Ok(link) => link,
+            Err(error) => return Ended::Failed { error, worked: false },
         },
     };
-    // Shares are single small writes: waiting to fill a packet would only delay them. A refusal costs speed alone.
-    drop(stream.set_nodelay(true));
     info!(algorithm = algorithm.name(), %pool, "connected to pool");
     shared.tell(MinerEvent::Connected { algorithm, pool: pool.to_string() });
-    let (reader, writer) = tokio::io::split(stream);
-    let mut connection = Connection {
-        shared: Arc::clone(shared),
-        lane,
-        algorithm,
-        dialect,
-        writer,
-        pending: BTreeMap::new(),
-        next_id: FIRST_SUBMIT_ID,
-        had_work: false,
-        prepared: None,
-        written: Instant::now(),
-        pace: Pace::new(),
-    };
-    let ended = connection.serve(&mut Lines::new(reader), shares, settings).await;
-    connection.lose_pending();
-    match ended {
-        Ok(()) => Ended::NotWanted,
-        Err(error) => Ended::Failed { error, had_work: connection.had_work },
-    }
+    let progress = Progress::new(shared.client.clone(), shared.now());
+    let (prepared, said) = (None, shared.now());
+    let mut connection = Connection { shared, index, lane, dialect, link, progress, prepared, said, has_others };
+    lane.open();
+    let ended = connection.serve(settings, better).await;
+    let worked = connection.progress.stage() == Stage::Works;
+    // In this order: what is found from now on is stale, and not for the next connection.
+    shared.set_job(lane, None);
+    let lost = lane.outbox.lock().lose();
+    (0..lost).for_each(|_| lane.stats.lost());
+    ended.map_or_else(|error| Ended::Failed { error, worked }, |()| Ended::NotWanted)
 }
 
 /// Returns once the miner stops, or does not mine `algorithm` any more.
@@ -109,199 +76,197 @@ async fn until_unwanted(settings: &mut watch::Receiver<Settings>, algorithm: Alg
     let _wanted_no_more: bool = settings.wait_for(|settings| !settings.wants(algorithm)).await.is_ok();
 }
 
-struct Connection {
-    shared: Arc<Shared>,
-    /// Index of the lane.
-    lane: usize,
-    algorithm: Algorithm,
+struct Connection<'a> {
+    shared: &'a Arc<Shared>,
+    index: usize,
+    lane: &'a Lane,
     dialect: Box<dyn Dialect>,
-    writer: WriteHalf<TcpStream>,
-    /// Submits without an answer.
-    pending: BTreeMap<u64, Pending>,
-    next_id: u64,
-    had_work: bool,
+    link: Link,
+    progress: Progress,
     /// The tables that were asked for last.
     prepared: Option<PowKey>,
     /// When we last said something.
-    written: Instant,
-    pace: Pace,
+    said: Duration,
+    has_others: bool,
 }
 
-/// A submit without an answer.
-struct Pending {
-    is_block: bool,
-    /// Expected hashes of such a share.
-    hashes: f64,
-    sent: Instant,
-}
-
-impl Connection {
+impl Connection<'_> {
     async fn serve(
         &mut self,
-        lines: &mut Lines<tokio::io::ReadHalf<TcpStream>>,
-        shares: &mut mpsc::Receiver<FoundShare>,
         settings: &mut watch::Receiver<Settings>,
+        better: &Notify,
     ) -> Result<(), ConnectionError> {
+        let (shared, lane) = (self.shared, self.lane);
         let hello = self.dialect.hello();
-        self.write(hello).await?;
-        let mut patience = self.dialect.first_answer_within().unwrap_or(SILENCE_MAX);
-        let mut silent_until = Instant::now() + patience;
+        self.link.say(&hello);
+        // Once nothing more is to be found for this pool, until when its answers are waited for.
+        let mut leaves: Option<Duration> = None;
         loop {
+            self.send_shares();
+            if leaves.is_some_and(|until| lane.is_settled() || shared.now() >= until) {
+                return Ok(());
+            }
+            let wakes = self.wakes().min(leaves.unwrap_or(Duration::MAX));
             tokio::select! {
-                () = until_unwanted(settings, self.algorithm) => return Ok(()),
-                line = timeout_at(silent_until, lines.next()) => {
-                    match line {
-                        Ok(line) => self.read(&line?).await?,
-                        // Outside its era a pool has nothing to say.
-                        Err(_) if !self.shared.is_active(self.algorithm) => {}
-                        Err(_) => return Err(ConnectionError::Timeout(patience)),
-                    }
-                    patience = SILENCE_MAX;
-                    silent_until = Instant::now() + patience;
-                }
-                Some(share) = shares.recv() => self.submit(share).await?,
-                () = sleep_until(self.written + QUIET_MAX) => self.keep_alive().await?,
+                () = until_unwanted(settings, lane.algorithm), if leaves.is_none() => leaves = Some(self.leave()),
+                () = better.notified(), if leaves.is_none() => leaves = Some(self.leave()),
+                line = self.link.next() => self.read(&line?)?,
+                () = lane.to_send.notified() => {}
+                () = sleep_until(shared.instant(wakes)) => self.look_at_clock(settings)?,
             }
         }
     }
 
-    async fn read(&mut self, line: &[u8]) -> Result<(), ConnectionError> {
-        if line.iter().all(u8::is_ascii_whitespace) {
+    /// Ends the search; returns when patience with what is under way ends.
+    fn leave(&self) -> Duration {
+        self.lane.close();
+        self.shared.announce_news();
+        self.shared.now().saturating_add(self.shared.client.drain)
+    }
+
+    fn outlook(&self) -> Outlook {
+        let oldest_sent = self.lane.outbox.lock().oldest().map(|(_, sent)| sent);
+        Outlook { has_others: self.has_others, oldest_sent }
+    }
+
+    /// When to look at the clock next.
+    fn wakes(&self) -> Duration {
+        let now = self.shared.now();
+        let keepalive = self.said.saturating_add(self.shared.client.keepalive);
+        let resumes = self.lane.outbox.lock().resumes(now);
+        self.progress.deadline(self.outlook()).0.min(keepalive).min(resumes.unwrap_or(Duration::MAX))
+    }
+
+    fn look_at_clock(&mut self, settings: &watch::Receiver<Settings>) -> Result<(), ConnectionError> {
+        let now = self.shared.now();
+        if now >= self.said.saturating_add(self.shared.client.keepalive) {
+            self.said = now;
+            if let Some(line) = self.dialect.keepalive() {
+                self.link.say(&line);
+            }
+        }
+        let (deadline, disappointment) = self.progress.deadline(self.outlook());
+        if now < deadline {
             return Ok(());
         }
-        let message: Value = serde_json::from_slice(line).map_err(|_| ConnectionError::NotJson)?;
-        for event in self.dialect.handle(&message)? {
-            match event {
-                Event::Send(line) => self.write(line).await?,
-                Event::Job(job) => self.take_job(job.into()),
-                Event::Message(text) => {
-                    info!(algorithm = self.algorithm.name(), text, "the pool says");
-                    self.shared.tell(MinerEvent::Message { algorithm: self.algorithm, text });
-                }
-                Event::Answer { id, refused } => self.answered(id, refused),
+        // Outside its era a pool has nothing to say, and where nobody mines no share is found.
+        let is_excused = match disappointment {
+            Disappointment::NoVerdict(_) => false,
+            Disappointment::NoShare(_) => !settings.borrow().mines_now(self.lane.algorithm),
+            _ => !self.shared.is_active(self.lane.algorithm),
+        };
+        if !is_excused {
+            return Err(disappointment.into());
+        }
+        self.progress.excused(now);
+        Ok(())
+    }
+
+    fn read(&mut self, line: &[u8]) -> Result<(), ConnectionError> {
+        let now = self.shared.now();
+        self.progress.heard(now);
+        let message = serde_json::from_slice::<Value>(line).ok().filter(Value::is_object);
+        let Some(mut message) = message else { return self.passes_over("a line of the pool is not JSON") };
+        let oldest = self.lane.outbox.lock().oldest().map(|(id, _)| id);
+        name_answer(self.dialect.as_ref(), &mut message, oldest);
+        let events = match self.dialect.handle(&message) {
+            Ok(events) => events,
+            Err(error) if error.ends_connection() => return Err(error.into()),
+            Err(error) => return self.passes_over(&error.to_string()),
+        };
+        if self.dialect.is_logged_in() {
+            self.progress.logged_in(now);
+        }
+        events.into_iter().try_for_each(|event| self.take(event))
+    }
+
+    fn passes_over(&mut self, what: &str) -> Result<(), ConnectionError> {
+        debug!(algorithm = self.lane.algorithm.name(), what, "passed over");
+        self.lane.stats.nonsense(what);
+        Ok(self.progress.nonsense()?)
+    }
+
+    fn take(&mut self, event: Event) -> Result<(), ConnectionError> {
+        let algorithm = self.lane.algorithm;
+        match event {
+            Event::Send(line) => self.link.say(&line),
+            Event::Job(job) => return self.take_job(job.into()),
+            Event::Message(text) => {
+                info!(algorithm = algorithm.name(), text, "the pool says");
+                self.shared.tell(MinerEvent::Message { algorithm, text });
             }
+            Event::Answer { id, refused } => return self.answered(id, refused),
         }
         Ok(())
     }
 
-    fn take_job(&mut self, job: Job) {
-        let (algorithm, key) = (self.algorithm, job.work.key());
-        let (id, share_hashes, height) = (job.id.clone(), job.share_hashes(), job.height);
+    fn take_job(&mut self, job: Job) -> Result<(), ConnectionError> {
+        let (algorithm, key) = (self.lane.algorithm, job.work.key());
+        let (id, share_hashes, height) = (printable(&job.id), job.share_hashes(), job.height);
         debug!(algorithm = algorithm.name(), job = id, share_hashes, job.is_clean, "new job");
-        self.had_work = true;
-        if let Some(lane) = self.shared.lanes.get(self.lane) {
-            self.shared.set_job(lane, Some(job));
+        self.progress.job(self.shared.now(), key)?;
+        self.shared.set_job(self.lane, Some(job));
+        if self.prepared.replace(key) != Some(key) {
+            tables::prepare(self.shared, self.index, key);
         }
-        self.prepare(key);
         self.shared.tell(MinerEvent::Job { algorithm, id, share_hashes, height });
+        Ok(())
     }
 
-    /// Builds tables for a new key off the worker threads, the fast ones where the verifier has memory for them.
-    fn prepare(&mut self, key: PowKey) {
-        if self.prepared.replace(key) == Some(key) {
-            return;
+    /// Hands what waits to the link, as far as the pool can take it.
+    fn send_shares(&mut self) {
+        let (lane, now) = (self.lane, self.shared.now());
+        let mut outbox = lane.outbox.lock();
+        // New work may have come while they waited.
+        let was_full = outbox.is_full();
+        let stale = outbox.retain(|share| lane.is_current(&share.job));
+        (0..stale).for_each(|_| lane.stats.stale());
+        while self.dialect.is_logged_in()
+            && let Some((id, FoundShare { job, found, .. })) = outbox.send(now)
+        {
+            let share = bq_stratum_client::FoundShare { job_id: &job.id, work: &job.work, found };
+            let line = self.dialect.submit(&share, id);
+            self.link.say(&line);
+            self.progress.sent(now);
+            self.said = now;
         }
-        let (shared, lane) = (Arc::clone(&self.shared), self.lane);
-        tokio::task::spawn_blocking(move || {
-            if let Some(lane) = shared.lanes.get(lane) {
-                build_tables(&shared, lane, &key);
+        let has_room = was_full && !outbox.is_full();
+        drop(outbox);
+        if has_room {
+            self.shared.announce_news();
+        }
+    }
+
+    fn answered(&mut self, id: u64, refused: Option<String>) -> Result<(), ConnectionError> {
+        let (lane, now) = (self.lane, self.shared.now());
+        let mut outbox = lane.outbox.lock();
+        if refused.as_deref().is_some_and(is_busy) {
+            let is_block = outbox.sent(id).is_some_and(|share| share.is_block);
+            if outbox.busy(id, is_block, now) {
+                lane.stats.resent();
             }
-        });
-    }
-
-    async fn submit(&mut self, share: FoundShare) -> Result<(), ConnectionError> {
-        // New work may have come while the share waited here.
-        if !self.lane_is_at(&share.job) {
-            self.with_stats(LaneStats::stale);
             return Ok(());
         }
-        if !share.is_block && !self.pace.take(self.shared.now()) {
-            self.with_stats(LaneStats::lost);
-            return Ok(());
-        }
-        if self.pending.len() >= UNANSWERED_MAX {
-            return Err(ConnectionError::Unanswered(self.pending.len()));
-        }
-        let id = self.next_id;
-        self.next_id += 1;
-        let (is_block, hashes) = (share.is_block, share.job.share_hashes());
-        self.pending.insert(id, Pending { is_block, hashes, sent: Instant::now() });
-        let found = bq_stratum_client::FoundShare { job_id: &share.job.id, work: &share.job.work, found: &share.found };
-        let line = self.dialect.submit(&found, id);
-        self.write(line).await
-    }
-
-    fn answered(&mut self, id: u64, refused: Option<String>) {
-        let Some(Pending { is_block, hashes, sent }) = self.pending.remove(&id) else { return };
-        let (algorithm, latency) = (self.algorithm, sent.elapsed());
+        let answered = if refused.is_none() { outbox.accepted(id) } else { outbox.refused(id) };
+        drop(outbox);
+        let Some(Sent { share: FoundShare { job, is_block, .. }, at }) = answered else { return Ok(()) };
+        let (algorithm, latency, hashes) = (lane.algorithm, now.saturating_sub(at), job.share_hashes());
+        let mut patience = Ok(());
         match &refused {
-            None => self.with_stats(|stats| stats.accepted(is_block)),
+            None => {
+                self.progress.accepted(now);
+                lane.stats.accepted(is_block);
+            }
             Some(reason) => {
                 debug!(algorithm = algorithm.name(), reason, "share refused");
-                self.with_stats(|stats| stats.refused(reason.clone()));
+                lane.stats.refused(reason.clone());
+                // Of work that was replaced meanwhile it was to be expected.
+                if lane.is_current(&job) {
+                    patience = self.progress.refused(now, at);
+                }
             }
         }
         self.shared.tell(MinerEvent::Share { algorithm, refused, hashes, latency, is_block });
-    }
-
-    fn lose_pending(&mut self) {
-        std::mem::take(&mut self.pending).keys().for_each(|_| self.with_stats(LaneStats::lost));
-    }
-
-    fn lane_is_at(&self, job: &Job) -> bool {
-        self.shared.lanes.get(self.lane).is_some_and(|lane| lane.is_current(job))
-    }
-
-    fn with_stats(&self, tell: impl FnOnce(&LaneStats)) {
-        if let Some(lane) = self.shared.lanes.get(self.lane) {
-            tell(&lane.stats);
-        }
-    }
-
-    async fn keep_alive(&mut self) -> Result<(), ConnectionError> {
-        self.written = Instant::now();
-        match self.dialect.keepalive() {
-            Some(line) => self.write(line).await,
-            None => Ok(()),
-        }
-    }
-
-    async fn write(&mut self, line: String) -> Result<(), ConnectionError> {
-        timeout(WRITE_TIMEOUT, self.writer.write_all(line.as_bytes()))
-            .await
-            .map_err(|_| ConnectionError::Timeout(WRITE_TIMEOUT))??;
-        self.written = Instant::now();
-        Ok(())
-    }
-}
-
-/// Builds what hashing under `key` takes, and tells when each part is there. What cannot be built the threads try to build
-/// themselves, and report.
-fn build_tables(shared: &Shared, lane: &Lane, key: &PowKey) {
-    let (pow, began, algorithm) = (&shared.pow, Instant::now(), lane.algorithm);
-    let mut built = pow.prepare(key);
-    if built.is_ok() {
-        lane.set_tables(*key, false);
-        shared.announce_news();
-        built = pow.prepare_fast(key).map(|is_new| {
-            if let (PowKey::RandomX(_), true) = (key, is_new) {
-                log_huge_pages(pow, key);
-            }
-        });
-        if let (PowKey::Ethash(epoch), Some(datasets)) = (key, &shared.ethash_datasets) {
-            datasets.want(*epoch);
-        }
-    }
-    lane.set_tables(*key, true);
-    shared.announce_news();
-    match built {
-        Err(error) => {
-            tracing::warn!(algorithm = algorithm.name(), %error, "cannot build mining tables");
-            lane.stats.failed(error.to_string());
-        }
-        Ok(()) if began.elapsed() >= LONG_BUILD => {
-            shared.tell(MinerEvent::TablesReady { algorithm, took: began.elapsed() });
-        }
-        Ok(()) => {}
+        Ok(patience?)
     }
 }

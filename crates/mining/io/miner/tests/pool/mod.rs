@@ -3,7 +3,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use bq_miner::{AlgorithmStats, Endpoint, Miner, MinerConfig};
+use bq_miner::{AlgorithmStats, ClientSettings, Endpoint, Miner, MinerConfig};
 use bq_pow::{EthashWorkHash, PowVerifier, ethash_seed};
 use bq_primitives::{Algorithm, BlockId, PowHash, double_sha256};
 use serde_json::{Value, json};
@@ -19,7 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn config(pools: &[&Pool]) -> MinerConfig {
     let endpoints = pools.iter().map(|pool| (pool.algorithm, Endpoint::from(pool.address))).collect();
-    MinerConfig { cpu_priority: None, ..MinerConfig::new(endpoints, "dbq1address.rig7".to_owned()) }
+    let client = ClientSettings { drain: Duration::from_millis(200), ..ClientSettings::default() };
+    MinerConfig { cpu_priority: None, client, ..MinerConfig::new(endpoints, "dbq1address.rig7".to_owned()) }
 }
 
 pub(crate) fn start(config: MinerConfig, pow: &Arc<PowVerifier>) -> Miner {
