@@ -266,9 +266,10 @@ impl World {
         let buried = net.ours.tip().header.height.0.saturating_sub(BURIED) as usize;
         let mut above = net.ours.best().iter().take(buried + 1).skip(backup.height as usize + 2);
         above.any(|id| {
-            let coinbase = net.ours.block(id).and_then(|block| block.transactions.first());
-            let said = coinbase
-                .and_then(|coinbase| Commitment::read(&coinbase.coinbase_data, &config.pool_tag, &COMMITMENT_KEY));
+            let said = net.ours.block(id).and_then(|block| {
+                let data = &block.transactions.first()?.coinbase_data;
+                Commitment::read(data, &config.pool_tag, &COMMITMENT_KEY, &block.header.parent_id)
+            });
             said.is_some_and(|Commitment(seen)| seen.number > backup.head)
         })
     }

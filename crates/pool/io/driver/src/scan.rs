@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bq_mining_message::{SharePosition, ShareSequence};
 use bq_pool_machine::{Commitment, CommitmentCheck, LogHead, LogNumber, Received, Spent, State, Winning};
-use bq_primitives::{Block, BlockId, Height, OutPoint};
+use bq_primitives::{Block, BlockId, Height, OutPoint, Transaction};
 
 use crate::{PoolError, keeper::Keeper};
 
@@ -81,7 +81,7 @@ impl Keeper {
         if block.header.height < self.state.read().kept_from() {
             return Ok(false);
         }
-        let commitment = Commitment::read(&coinbase.coinbase_data, &self.config.pool_tag, &self.commitment_key);
+        let commitment = self.commitment_of(block, coinbase);
         let share = self.find_share(&id)?;
         let told = self.state.read().front_end(self.config.front_end).map_or(ShareSequence::FIRST, |head| head.next);
         let at = |sequence| SharePosition { front_end: self.config.front_end, sequence };
@@ -99,6 +99,11 @@ impl Keeper {
         tracing::warn!(block = %id, height = candidate.height.0, ?winning, "adopted a block of the pool that was not in the log");
         self.tell(&bq_pool_machine::Event::Candidate(candidate), Vec::new())?;
         Ok(true)
+    }
+
+    fn commitment_of(&self, block: &Block, coinbase: &Transaction) -> Option<Commitment> {
+        let Block { header, .. } = block;
+        Commitment::read(&coinbase.coinbase_data, &self.config.pool_tag, &self.commitment_key, &header.parent_id)
     }
 
     fn has_event(&self, seen: &LogHead) -> Result<bool, PoolError> {
@@ -134,7 +139,7 @@ impl Keeper {
     /// Compares what a block of the pool says of the log with the log. True if it names an event of it.
     pub(crate) fn check_commitment(&self, block: &Block) -> Result<bool, PoolError> {
         let Some(coinbase) = block.transactions.first() else { return Ok(false) };
-        let commitment = Commitment::read(&coinbase.coinbase_data, &self.config.pool_tag, &self.commitment_key);
+        let commitment = self.commitment_of(block, coinbase);
         let Some(commitment) = commitment else { return Ok(false) };
         let recovery = self.state.read().recovery().copied();
         let stored = self.store.hash_at(commitment.0.number)?;

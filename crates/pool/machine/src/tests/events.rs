@@ -72,18 +72,19 @@ fn a_checkpoint_of_another_state_is_refused() {
 
 #[test]
 fn a_commitment_is_read_only_with_its_key_and_says_how_far_the_log_had_come() {
-    let key = [7; 32];
+    let (key, parent) = ([7; 32], BlockId([5; 32]));
     let head = LogHead { number: LogNumber(41), hash: LogHash([9; 32]) };
-    let bytes = Commitment(head).to_bytes(&key);
+    let bytes = Commitment(head).to_bytes(&key, &parent);
     let data = [b"/bq/".as_slice(), &bytes].concat();
-    assert_eq!(Commitment::read(&data, b"/bq/", &key), Some(Commitment(head)));
+    assert_eq!(Commitment::read(&data, b"/bq/", &key, &parent), Some(Commitment(head)));
     for index in 0..data.len() {
         let mut forged = data.clone();
         forged[index] ^= 1;
-        assert_eq!(Commitment::read(&forged, b"/bq/", &key), None, "byte {index}");
+        assert_eq!(Commitment::read(&forged, b"/bq/", &key, &parent), None, "byte {index}");
     }
-    assert_eq!(Commitment::read(&data, b"/bq/", &[8; 32]), None);
-    assert_eq!(Commitment::read(&data[..50], b"/bq/", &key), None);
+    assert_eq!(Commitment::read(&data, b"/bq/", &key, &BlockId([6; 32])), None, "copied into another block");
+    assert_eq!(Commitment::read(&data, b"/bq/", &[8; 32], &parent), None);
+    assert_eq!(Commitment::read(&data[..50], b"/bq/", &key, &parent), None);
     let (same, other) = (Some(head.hash), Some(LogHash([1; 32])));
     let recovery = |number| {
         let seen = LogHead { number: LogNumber(number), ..head };

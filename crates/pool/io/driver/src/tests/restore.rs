@@ -30,7 +30,8 @@ impl World {
     /// A block of the pool that reaches the node and not the books.
     fn lose_block(&self) -> BlockId {
         let mut coinbase_data = self.config.pool_tag.clone();
-        coinbase_data.extend(Commitment(self.keeper().written()).to_bytes(&COMMITMENT_KEY));
+        let parent = self.node.tip().id;
+        coinbase_data.extend(Commitment(self.keeper().written()).to_bytes(&COMMITMENT_KEY, &parent));
         let template = self.node.template(&TemplateRequest { payout: self.key, coinbase_data }).expect("a template");
         let block = self.node.seal(&template, Algorithm::Sha256d);
         self.node.submit_block(block).expect("on the tip")

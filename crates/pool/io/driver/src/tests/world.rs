@@ -284,7 +284,8 @@ impl World {
     /// A block on the tip, and the share that found it.
     pub(crate) fn sealed(&self, share: Share) -> (Block, Share) {
         let mut coinbase_data = self.config.pool_tag.clone();
-        coinbase_data.extend(Commitment(self.keeper().written()).to_bytes(&COMMITMENT_KEY));
+        let parent = self.node.tip().id;
+        coinbase_data.extend(Commitment(self.keeper().written()).to_bytes(&COMMITMENT_KEY, &parent));
         let template = self.node.template(&TemplateRequest { payout: self.key, coinbase_data }).expect("a template");
         let block = self.node.seal(&template, share.algorithm);
         let share = Share { block_id: Some(block.id()), ..share };
