@@ -1,4 +1,5 @@
-//! The map says what the tree is: every path and function in ARCHITECTURE.md's tables exists, and every crate is on it.
+//! The documents say what the tree is: every path and function in ARCHITECTURE.md's tables exists, every crate is on it, and every
+//! threat names tests that are there.
 
 use std::path::{Path, PathBuf};
 
@@ -76,6 +77,38 @@ fn every_crate_is_on_the_map_and_nothing_else() -> Result<()> {
     let members = members.split(']').next().unwrap_or_default();
     for member in members.split('"').skip(1).step_by(2) {
         ensure!(mapped.contains(&member), "{member} is not on the map");
+    }
+    Ok(())
+}
+
+/// Every Rust file below `folder`.
+fn sources(folder: &Path, texts: &mut Vec<String>) -> Result<()> {
+    for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        if path.is_dir() {
+            sources(&path, texts)?;
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            texts.push(std::fs::read_to_string(&path)?);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn every_threat_has_a_test() -> Result<()> {
+    let text = std::fs::read_to_string(root().join("docs/threats.md"))?;
+    let mut texts = Vec::new();
+    sources(&root().join("crates"), &mut texts)?;
+    sources(&root().join("tests/tests"), &mut texts)?;
+    for heading in ["Taking what others earned", "Making the pool work for nothing", "Keeping others out"] {
+        for row in table(&text, heading)? {
+            let [threat, _, tests, figure] = row.as_slice() else { anyhow::bail!("{row:?}") };
+            ensure!(!figure.is_empty() && names(tests).next().is_some(), "{threat}: without test or figure");
+            for test in names(tests) {
+                let is_there = texts.iter().any(|source| source.contains(&format!("fn {test}(")));
+                ensure!(is_there, "{threat}: there is no test {test}");
+            }
+        }
     }
     Ok(())
 }

@@ -60,6 +60,14 @@ impl Reason {
         Operator { act, who: self.who.clone(), reason: self.why.clone(), time_ms }
     }
 
+    /// The same, and what was the reason before, as far as there is room.
+    #[must_use]
+    pub fn and(&self, before: &str) -> Self {
+        let mut why = format!("{}; paused when it was made: {before}", self.why);
+        why.truncate(why.floor_char_boundary(Self::WHY_BYTES_MAX));
+        Self { why, who: self.who.clone() }
+    }
+
     /// What is wrong with it: the field, and why.
     #[must_use]
     pub fn fault(&self) -> Option<(&'static str, String)> {

@@ -53,6 +53,23 @@ impl Keeper {
         Ok(sentence)
     }
 
+    /// A withdrawal is a payout (SPEC 8.5.10): a copy that was put back may have forgotten the last one, and that one would go out as well.
+    fn may_plan_payouts(&self) -> Result<(), Refusal> {
+        if let Some(paused) = self.state.read().paused() {
+            return Err(Refusal::State(format!("payouts are paused ({}): bq pool resume first", paused.reason)));
+        }
+        self.is_in_step()
+    }
+
+    /// What the chain says is heard whole before somebody decides what it leaves.
+    fn is_in_step(&self) -> Result<(), Refusal> {
+        if self.outside.lock().in_step {
+            return Ok(());
+        }
+        let reason = "the books are not where the node is yet: wait until node_out_of_step is over";
+        Err(Refusal::State(reason.to_owned()))
+    }
+
     /// A log that lost its end does not know whom the pool owes: nothing of what it takes for its own leaves it, and nobody explains
     /// what a recovery is to find.
     fn knows_what_is_owed(&self) -> Result<(), Refusal> {
@@ -66,13 +83,13 @@ impl Keeper {
 
     fn told_by(&self, decision: &Decision, reason: &Reason) -> Result<Told, Refusal> {
         match decision {
-            Decision::Pause
-            | Decision::Resume
-            | Decision::Recover
-            | Decision::RecoverForced
-            | Decision::AdoptPayout(_) => {}
-            Decision::Withdraw { .. }
-            | Decision::AdoptWithdrawal(_)
+            Decision::Pause | Decision::Resume | Decision::AdoptPayout(_) => {}
+            Decision::Recover | Decision::RecoverForced => self.is_in_step()?,
+            Decision::Withdraw { .. } => {
+                self.knows_what_is_owed()?;
+                self.may_plan_payouts()?;
+            }
+            Decision::AdoptWithdrawal(_)
             | Decision::AdoptRefill(_)
             | Decision::WriteOff(_)
             | Decision::WriteOffSuspense(_)
@@ -102,11 +119,6 @@ impl Keeper {
             Decision::WriteOff(amount) => Act::WriteOff { amount: *amount },
             Decision::WriteOffSuspense(amount) => Act::WriteOffSuspense { amount: *amount },
             Decision::ReleaseSuspense(amount) => Act::ReleaseSuspense { amount: *amount },
-            // What the chain says is heard whole before somebody decides what is lost.
-            Decision::Recover | Decision::RecoverForced if !self.outside.lock().in_step => {
-                let reason = "the books are not where the node is yet: wait until node_out_of_step is over";
-                return Err(Refusal::State(reason.to_owned()));
-            }
             Decision::Recover => match self.outside.lock().commitment {
                 CommitmentCheck::Behind { seen } | CommitmentCheck::Differs { seen } => Act::Recover { seen },
                 CommitmentCheck::Fine => {

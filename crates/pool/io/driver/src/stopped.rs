@@ -84,11 +84,17 @@ impl StoppedPool {
         let log = open_shares(&self.place(), Arc::new(RealDisk), told, log_options())?;
         let shares = OwnShares(Arc::new(log));
         let _untold = replay(&store, &mut state, first, &self.replay(&shares))?;
-        // A copy of a pool that was paused is paused, and an empty one pays nobody.
-        if state.paused().is_none() && state.opened().is_some() {
-            self.tell(&store, &mut state, &shares, Act::Pause, reason)?;
+        // An empty one pays nobody.
+        if state.opened().is_none() {
+            return Ok(());
         }
-        Ok(())
+        // A copy of a pool that was paused would say why it was then, and nothing of what has to be done now.
+        let before = state.paused().map(|paused| paused.reason.clone());
+        let reason = before.map_or_else(|| reason.clone(), |before| reason.and(&before));
+        if state.paused().is_some() {
+            self.tell(&store, &mut state, &shares, Act::Resume, &reason)?;
+        }
+        Ok(self.tell(&store, &mut state, &shares, Act::Pause, &reason)?)
     }
 
     /// Replays the log from its first event and compares everything with what is stored.

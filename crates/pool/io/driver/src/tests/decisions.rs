@@ -137,6 +137,8 @@ fn an_old_copy_that_no_block_tells_of_is_paused_and_recovered_by_force() {
     assert!(world.names().contains(&"paused"), "{:?}", world.names());
     assert!(!world.names().contains(&"log_behind_chain"), "no block tells of it");
     let decide = |decision: &Decision, dry_run| world.keeper().decide(decision, &reason(), dry_run);
+    let refused = decide(&withdraw, false).expect_err("the copy forgot that it was taken already");
+    assert!(refused.to_string().starts_with("payouts are paused (a backup was put back"), "{refused}");
     let refused = decide(&Decision::Recover, false).expect_err("nothing is known to be lost");
     assert!(refused.to_string().contains("--forced"), "{refused}");
     let before = world.keeper().written();
@@ -161,6 +163,21 @@ fn an_old_copy_that_no_block_tells_of_is_paused_and_recovered_by_force() {
     world.settle();
     assert!(!world.names().contains(&"coins_missing"), "{:?}", world.names());
     world.check_books(&[1]);
+}
+
+#[test]
+fn a_copy_of_a_paused_pool_says_that_it_is_a_copy() {
+    let mut world = earned();
+    let copies = fast_folder();
+    world.keeper().decide(&Decision::Pause, &reason(), false).expect("it may");
+    let pool = copied(&world, &copies.path().join("copy"));
+    world.close();
+    pool.restore(&copies.path().join("copy"), None, false).expect("restored");
+    world.try_open(&super::world::Death::default()).expect("opens");
+    let paused = world.keeper().state.read().paused().map(|paused| paused.reason.clone()).expect("still");
+    assert!(paused.starts_with("a backup was put back") && paused.ends_with(&reason().why), "{paused}");
+    world.keeper().decide(&Decision::Resume, &reason(), false).expect("once is enough");
+    assert!(world.keeper().state.read().paused().is_none());
 }
 
 #[test]
