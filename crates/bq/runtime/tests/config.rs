@@ -150,7 +150,7 @@ fn bad_values_are_refused_with_their_field() {
         ("pool.password_file", "[pool]\nkey_file = \"key.json\""),
         ("pool.keep_days", "[pool]\nkeep_days = -1"),
         ("pool.segment_shares", "[pool]\nsegment_shares = 999"),
-        ("stratum.machines_max", "[stratum]\nmachines_max = 0"),
+        ("stratum.logins_per_connection_max", "[stratum]\nlogins_per_connection_max = 0"),
         ("stratum.ban_secs_max", "[stratum]\nban_secs = 60\nban_secs_max = 59"),
         ("stratum.randomx.queue_max", "[stratum.randomx]\nqueue_max = 15"),
         ("miner.algorithms", "[miner]\nalgorithms = []"),

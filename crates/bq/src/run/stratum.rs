@@ -96,7 +96,7 @@ fn session_policy(
         idle_ms: limits.idle_secs.saturating_mul(1000),
         lines_per_second: limits.lines_per_second,
         line_burst: limits.line_burst,
-        machines_max: limits.machines_max,
+        logins_per_connection_max: limits.logins_per_connection_max,
         judge: JudgePolicy {
             jobs_kept: limits.jobs_kept,
             jobs_remembered: limits.jobs_remembered,

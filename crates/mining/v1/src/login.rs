@@ -1,4 +1,4 @@
-use bq_primitives::WorkerName;
+use bq_primitives::{ShareDifficulty, WorkerName};
 
 /// Names one login that the session wants checked, for the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,6 +25,9 @@ pub(crate) enum LoginError {
     /// The worker's name could hurt a log or a page.
     #[error("worker name is 1 to 64 of A-Z a-z 0-9 . _ -")]
     Worker,
+    /// A fixed difficulty was asked for, in words that are none.
+    #[error("d= in the password, or + in the login, is a difficulty such as 20, 0.5 or 2e3")]
+    Difficulty,
 }
 
 const ADDRESS_CHARS_MAX: usize = 128;
@@ -53,16 +56,38 @@ impl Login {
         };
         Ok(Self { address: address.to_owned(), worker, difficulty })
     }
+
+    /// The fixed difficulty that password or login ask for, in the port's own unit (SPEC 11.7).
+    ///
+    /// # Errors
+    /// [`LoginError::Difficulty`]: one was asked for that cannot be read. Silence would look like consent.
+    pub(crate) fn wanted(&self, password: &str, read: ReadDifficulty) -> Result<Option<ShareDifficulty>, LoginError> {
+        let asked = password_difficulty(password).or(self.difficulty.as_deref());
+        asked.map(|text| read(text).ok_or(LoginError::Difficulty)).transpose()
+    }
 }
 
+/// How a port reads a difficulty.
+pub(crate) type ReadDifficulty = fn(&str) -> Option<ShareDifficulty>;
+
 /// The value of `d=` among the options of a password: `x`, `d=512`, `x,d=0.5`.
-pub(crate) fn password_difficulty(password: &str) -> Option<&str> {
-    password.split([',', ';', ' ']).find_map(|option| option.trim().strip_prefix("d="))
+fn password_difficulty(password: &str) -> Option<&str> {
+    password.split(PASSWORD_SEPARATORS).find_map(|option| option.trim().strip_prefix("d="))
 }
+
+/// The machine that a password names: xmrig's users write `-p rig1`. Nothing if it is the usual filler, a list of options, or
+/// what no machine may be called.
+pub(crate) fn password_worker(password: &str) -> Option<&str> {
+    let plain = !password.contains('=') && !password.contains(PASSWORD_SEPARATORS);
+    (plain && !password.eq_ignore_ascii_case("x")).then_some(password)
+}
+
+const PASSWORD_SEPARATORS: [char; 3] = [',', ';', ' '];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::difficulty::parse_hashes;
 
     fn check(text: &str, address: &str, worker: Option<&str>, difficulty: Option<&str>) {
         let login = Login::parse(text).unwrap();
@@ -97,5 +122,21 @@ mod tests {
         assert_eq!(password_difficulty("d=0.5"), Some("0.5"));
         assert_eq!(password_difficulty("x, d=512"), Some("512"));
         assert_eq!(password_difficulty("word=1"), None);
+        assert_eq!(["rig1", "w"].map(password_worker), [Some("rig1"), Some("w")]);
+        assert_eq!(["x", "X", "d=5", "rig1,d=5", "a b"].map(password_worker), [None; 5]);
+    }
+
+    #[test]
+    fn a_difficulty_that_cannot_be_read_is_an_error() {
+        let wanted = |login: &str, password: &str| {
+            let wanted = Login::parse(login).unwrap().wanted(password, parse_hashes);
+            wanted.map(|difficulty| difficulty.map(ShareDifficulty::hashes))
+        };
+        assert_eq!(["d=20", "d=20.0", "x,d=2e1"].map(|password| wanted("a", password)), [Ok(Some(20)); 3]);
+        assert_eq!((wanted("a", "x"), wanted("a+7", "x"), wanted("a+7", "d=8")), (Ok(None), Ok(Some(7)), Ok(Some(8))));
+        for password in ["d=", "d=twenty", "d=0", "d=-1", "d=nan", "d=1e999"] {
+            assert_eq!(wanted("a", password), Err(LoginError::Difficulty), "{password}");
+        }
+        assert_eq!(wanted("a+much", "x"), Err(LoginError::Difficulty));
     }
 }

@@ -90,9 +90,9 @@ pub enum CloseReason {
     FirstLineTimeout,
     /// No accepted login in time.
     AuthorizeTimeout,
-    /// The dialect cannot express a difficulty as low as this network's blocks need.
+    /// The dialect cannot express a difficulty as low as this network's blocks need, or the miner was promised a higher one.
     Inexpressible,
-    /// No line for a long time.
+    /// No request for a long time that makes progress.
     IdleTimeout,
     /// The login was refused.
     Refused,
@@ -122,6 +122,25 @@ impl CloseReason {
             Self::Inexpressible => "inexpressible",
             Self::WorkExhausted => "work_exhausted",
             Self::Goodbye => "goodbye",
+        }
+    }
+
+    /// What to tell a miner that had logged in, if it has not been told by an answer: somebody has to find out why it came
+    /// back, or did not.
+    #[must_use]
+    pub const fn text(self) -> Option<&'static str> {
+        match self {
+            Self::Inexpressible => Some("closing: blocks are easier now than this miner can be told, or wants"),
+            Self::WorkExhausted => Some("closing: this connection had all its jobs; come back for more"),
+            Self::ForgedShares => Some("closing: shares did not compute to what they claimed"),
+            Self::IdleTimeout => Some("closing: nothing came for too long"),
+            Self::NotStratum
+            | Self::Malformed
+            | Self::FirstLineTimeout
+            | Self::AuthorizeTimeout
+            | Self::Refused
+            | Self::Unavailable
+            | Self::Goodbye => None,
         }
     }
 

@@ -16,14 +16,14 @@ pub struct SessionPolicy {
     pub first_line_ms: u64,
     /// The login must be accepted within this many milliseconds.
     pub authorize_ms: u64,
-    /// A connection that sends no line for this many milliseconds is closed.
+    /// A connection that sends no request of its dialect for this many milliseconds is closed.
     pub idle_ms: u64,
     /// Lines per second, sustained, empty ones too. Above it the connection is read more slowly: nothing is lost.
     pub lines_per_second: u64,
     /// Lines that may come at once.
     pub line_burst: u64,
     /// Machines that may log in on one connection, as a proxy's do: as many may wait for their answer.
-    pub machines_max: usize,
+    pub logins_per_connection_max: usize,
     /// What a connection's judge allows it.
     pub judge: JudgePolicy,
     /// Version bits that SHA-256d miners may roll (BIP-0320 by default).
@@ -41,7 +41,7 @@ impl Default for SessionPolicy {
             idle_ms: 600_000,
             lines_per_second: 100,
             line_burst: 400,
-            machines_max: 256,
+            logins_per_connection_max: 500,
             judge: JudgePolicy::default(),
             version_mask: 0x1fff_e000,
         }

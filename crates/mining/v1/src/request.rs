@@ -2,7 +2,8 @@ use bq_share::JobId;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// A request's id as JSON text, to be echoed unchanged; nothing when it was absent or null, which must not be answered.
+/// A request's id as JSON text, to be echoed; nothing when it was absent or null, which must not be answered: BFGMiner sends
+/// such a line before it subscribes, and takes the next line it reads for the answer to that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RequestId(Option<Box<str>>);
 
@@ -100,15 +101,13 @@ impl Request {
     }
 }
 
+/// Whatever value it is: whoever made it up compares with what it made up (SPEC 11.7).
 fn request_id(id: &Value) -> Result<RequestId, Unreadable> {
-    match id {
-        Value::Null => Ok(RequestId(None)),
-        Value::Number(_) | Value::String(_) => {
-            let text = id.to_string();
-            if text.len() > ID_BYTES_MAX { Err(Unreadable::TooComplex) } else { Ok(RequestId(Some(text.into()))) }
-        }
-        Value::Bool(_) | Value::Array(_) | Value::Object(_) => Err(Unreadable::NotJson),
+    if id.is_null() {
+        return Ok(RequestId(None));
     }
+    let text = id.to_string();
+    if text.len() > ID_BYTES_MAX { Err(Unreadable::TooComplex) } else { Ok(RequestId(Some(text.into()))) }
 }
 
 /// The `N` bytes that exactly `2 N` hex digits of either case stand for.
@@ -116,6 +115,14 @@ pub(crate) fn hex_bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     hex::decode_to_slice(text, &mut bytes).ok()?;
     Some(bytes)
+}
+
+/// The number that 1 to 8 hex digits of either case stand for: some firmware prints no leading zeros (`"10b41"`; SPEC 11.7).
+/// Where a field is bytes (an extranonce, a RandomX nonce), digits cannot be missing: which ones would be anyone's guess.
+pub(crate) fn hex_number(text: &str) -> Option<u32> {
+    // The standard parser would take a sign.
+    let digits = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (digits && text.len() <= 8).then(|| u32::from_str_radix(text, 16).ok()).flatten()
 }
 
 /// As [`hex_bytes`], with or without `0x`.
@@ -134,7 +141,7 @@ mod tests {
 
     #[test]
     fn ids_are_echoed_as_they_came() {
-        for id in ["1", "-7", "\"auth\"", "\"tx\\\"list\"", "18446744073709551615"] {
+        for id in ["1", "-7", "2.5", "\"auth\"", "\"tx\\\"list\"", "18446744073709551615", "true", "[1,\"a\"]", "{}"] {
             let request = Request::parse(format!(r#"{{"id":{id},"method":"m"}}"#).as_bytes()).unwrap();
             assert_eq!(request.id.text(), Some(id));
         }
@@ -150,7 +157,7 @@ mod tests {
         check(format!(r#"{{"params":[{}1]}}"#, "1,".repeat(300)), Unreadable::TooComplex);
         check(format!(r#"{{"id":"{}","method":"m"}}"#, "x".repeat(100)), Unreadable::TooComplex);
         check(r#"{"id":1e999,"method":"m"}"#.into(), Unreadable::NotJson);
-        check(r#"{"id":{},"method":"m"}"#.into(), Unreadable::NotJson);
+        check(format!(r#"{{"id":[{}1],"method":"m"}}"#, "1,".repeat(40)), Unreadable::TooComplex);
         check(r#"{"id":1,"method":7}"#.into(), Unreadable::NotJson);
         check("GET / HTTP/1.1".into(), Unreadable::NotJson);
         check(r#"{"id":1,"result":true}"#.into(), Unreadable::Response);
@@ -161,6 +168,10 @@ mod tests {
         assert_eq!(hex_bytes::<4>("0aBc12Ff"), Some([0x0a, 0xbc, 0x12, 0xff]));
         for text in ["0abc12f", "0abc12ff0", "0abc12fg", " abc12ff", "0x0abc12", "+abc12ff", ""] {
             assert_eq!(hex_bytes::<4>(text), None, "{text:?}");
+        }
+        assert_eq!(["1", "10b41", "00010b41", "FFFFffff"].map(hex_number), [1, 0x10b41, 0x10b41, u32::MAX].map(Some));
+        for text in ["", "0x1", "+1", "-1", " 1", "1g", "000010b41", "\u{ff11}"] {
+            assert_eq!(hex_number(text), None, "{text:?}");
         }
         assert_eq!(hex_bytes_0x::<2>("0xBEef"), hex_bytes_0x("beef"));
         assert_eq!(hex_bytes_0x::<2>("0x0xbeef"), None);

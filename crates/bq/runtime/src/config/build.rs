@@ -197,7 +197,7 @@ impl Reader<'_> {
             send_buffer_kib: self.number("stratum.send_buffer_kib")?,
             receive_buffer_kib: self.number("stratum.receive_buffer_kib")?,
             backlog: self.number("stratum.backlog")?,
-            machines_max: self.number("stratum.machines_max")?,
+            logins_per_connection_max: self.number("stratum.logins_per_connection_max")?,
             first_line_secs: self.number("stratum.first_line_secs")?,
             login_secs: self.number("stratum.login_secs")?,
             idle_secs: self.number("stratum.idle_secs")?,

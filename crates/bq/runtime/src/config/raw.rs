@@ -112,7 +112,7 @@ pub struct RawStratum {
     pub send_buffer_kib: Option<i64>,
     pub receive_buffer_kib: Option<i64>,
     pub backlog: Option<i64>,
-    pub machines_max: Option<i64>,
+    pub logins_per_connection_max: Option<i64>,
     pub first_line_secs: Option<i64>,
     pub login_secs: Option<i64>,
     pub idle_secs: Option<i64>,

@@ -156,7 +156,7 @@ pub struct StratumLimits {
     pub send_buffer_kib: u32,
     pub receive_buffer_kib: u32,
     pub backlog: u32,
-    pub machines_max: usize,
+    pub logins_per_connection_max: usize,
     pub first_line_secs: u64,
     pub login_secs: u64,
     pub idle_secs: u64,

@@ -3,11 +3,10 @@ mod wire;
 use bq_share::{Claim, JobId, JobWork, Reject, Rolled, Submit, UnixMs, Verdict};
 
 use self::wire::Mode;
-use super::exchange::{Dialect, Exchange, PendingLogin};
+use super::exchange::{Dialect, Exchange, Known, PendingLogin, SMALL_TALK};
 use crate::{
     CloseReason, FrameKind,
     difficulty::{NICEHASH_HASHES_MAX, NICEHASH_HASHES_MIN, parse_hashes},
-    login::password_difficulty,
     request::{Request, RequestId, hex_bytes, hex_bytes_0x, job_id},
 };
 
@@ -30,7 +29,7 @@ const LOG_IN_FIRST: &str = "Log in first";
 const NONCE_REST_BYTES: usize = 8 - NONCE_PREFIX_BYTES;
 
 impl Dialect for Ethash {
-    fn handle(&mut self, exchange: &mut Exchange, now: UnixMs, request: &Request) {
+    fn handle(&mut self, exchange: &mut Exchange, now: UnixMs, request: &Request) -> Known {
         let mode = *self.mode.get_or_insert_with(|| wire::mode_of(request));
         if mode == Mode::NiceHash {
             exchange.expressible = (NICEHASH_HASHES_MIN, NICEHASH_HASHES_MAX);
@@ -49,16 +48,16 @@ impl Dialect for Ethash {
             }
             ("mining.authorize", Mode::Plain | Mode::NiceHash | Mode::Ethereum2) => self.login(exchange, request, mode),
             ("mining.bye", Mode::Ethereum2) => exchange.close(CloseReason::Goodbye),
-            (
-                "mining.extranonce.subscribe"
-                | "mining.hashrate"
-                | "eth_submitHashrate"
-                | "mining.noop"
-                | "mining.ping",
-                _,
-            ) => exchange.reply(wire::result(mode, id, "true")),
-            _ => exchange.reply(wire::error(mode, id, 20, "Method not found")),
+            ("mining.extranonce.subscribe" | "mining.hashrate" | "eth_submitHashrate", _) => {
+                exchange.reply(wire::result(mode, id, "true"));
+            }
+            (method, _) if SMALL_TALK.contains(&method) => exchange.reply(wire::result(mode, id, "true")),
+            _ => {
+                exchange.reply(wire::error(mode, id, 20, "Method not found"));
+                return Known::No;
+            }
         }
+        Known::Yes
     }
 
     fn takes_jobs(&self) -> bool {
@@ -113,11 +112,8 @@ impl Dialect for Ethash {
 
 impl Ethash {
     fn login(&mut self, exchange: &mut Exchange, request: &Request, mode: Mode) {
-        let wanted = password_difficulty(request.text(1).unwrap_or_default()).and_then(parse_hashes);
-        let name = request.text(0).unwrap_or_default();
-        let asked = exchange.login(&request.id, name, request.worker.as_deref(), |login| {
-            wanted.or_else(|| login.difficulty.as_deref().and_then(parse_hashes))
-        });
+        let (name, password) = (request.text(0).unwrap_or_default(), request.text(1).unwrap_or_default());
+        let asked = exchange.login(&request.id, name, request.worker.as_deref(), (password, parse_hashes));
         if let Err(text) = asked {
             exchange.reply(wire::error(mode, &request.id, 24, &text));
         }

@@ -20,7 +20,7 @@ use crate::{
 /// One way of spelling requests, replies and jobs. It holds what only that dialect has; all else is in [`Exchange`].
 pub(super) trait Dialect: Send {
     /// Carries out a request and answers it.
-    fn handle(&mut self, exchange: &mut Exchange, now: UnixMs, request: &Request);
+    fn handle(&mut self, exchange: &mut Exchange, now: UnixMs, request: &Request) -> Known;
 
     /// The handshake is far enough for a job.
     fn takes_jobs(&self) -> bool;
@@ -40,6 +40,18 @@ pub(super) trait Dialect: Send {
     /// An error that is about no share.
     fn error_reply(&self, id: &RequestId, text: &str) -> Option<Vec<u8>>;
 }
+
+/// Whether a request is one that the dialect has: only such keep a connection open (SPEC 11.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    Yes,
+    No,
+}
+
+/// What is said to keep a line open or to find out who is there, on every port alike: ethminer sends `mining.noop` five seconds
+/// before a connection of 2.0.0 would idle, proxies pass on `ping`, `pong` and `client.get_version` from either side.
+pub(super) const SMALL_TALK: [&str; 7] =
+    ["mining.noop", "noop", "mining.ping", "ping", "mining.pong", "pong", "client.get_version"];
 
 /// A login that waits for its answer.
 #[derive(Clone, Debug)]
@@ -67,10 +79,12 @@ pub(super) struct Exchange {
     newest: Option<WireJob>,
     template: Option<Arc<JobTemplate>>,
     vardiff: Vardiff,
-    /// The miner cannot mine at less, it says.
-    pub(super) least_wanted: Option<ShareDifficulty>,
+    /// The miner cannot mine at less, it says, and was told that this is kept.
+    least_wanted: Option<ShareDifficulty>,
     /// Difficulties that the dialect can express.
     pub(super) expressible: (u64, u64),
+    /// Tells why the connection ends, where the dialect has a line for that.
+    farewell: fn(&str) -> Option<Vec<u8>>,
     /// All of one account; the first is who jobs are for.
     miners: Vec<Arc<Miner>>,
     logins: Vec<PendingLogin>,
@@ -84,6 +98,8 @@ pub(super) struct Exchange {
     job_wanted: bool,
     opened: UnixMs,
     last_line: Option<UnixMs>,
+    /// When a request came that the dialect has.
+    last_progress: UnixMs,
     last_tick: UnixMs,
     last_suggestion: Option<UnixMs>,
     rate: LineRate,
@@ -95,7 +111,13 @@ pub(super) struct Exchange {
 const REPLIES_WAITING_MAX: usize = 256;
 
 impl Exchange {
-    pub(super) fn new(now: UnixMs, algorithm: Algorithm, policy: Arc<SessionPolicy>, seed: SessionSeed) -> Self {
+    pub(super) fn new(
+        now: UnixMs,
+        algorithm: Algorithm,
+        policy: Arc<SessionPolicy>,
+        seed: SessionSeed,
+        farewell: fn(&str) -> Option<Vec<u8>>,
+    ) -> Self {
         let rate = LineRate::new(now, policy.lines_per_second, policy.line_burst);
         Self {
             algorithm,
@@ -107,6 +129,7 @@ impl Exchange {
             template: None,
             least_wanted: None,
             expressible: expressible(algorithm),
+            farewell,
             miners: Vec::new(),
             logins: Vec::new(),
             unanswered: Vec::new(),
@@ -118,6 +141,7 @@ impl Exchange {
             job_wanted: false,
             opened: now,
             last_line: None,
+            last_progress: now,
             last_tick: now,
             last_suggestion: None,
             rate,
@@ -134,6 +158,11 @@ impl Exchange {
     /// A line that says something came; true for the first one.
     pub(super) fn note_line(&mut self, now: UnixMs) -> bool {
         self.last_line.replace(now).is_none()
+    }
+
+    /// A request came that the dialect has: the connection is alive.
+    pub(super) const fn note_progress(&mut self, now: UnixMs) {
+        self.last_progress = now;
     }
 
     /// When the next line may be read; nothing while it has to wait for an answer of the pool.
@@ -153,6 +182,9 @@ impl Exchange {
 
     pub(super) fn close(&mut self, reason: CloseReason) {
         if !self.closed {
+            if let Some(line) = reason.text().and_then(self.farewell) {
+                self.send(FrameKind::Control, line);
+            }
             self.closed = true;
             self.outputs.push_back(Output::Close(reason));
         }
@@ -202,11 +234,10 @@ impl Exchange {
     fn deadlines(&self) -> [Option<(UnixMs, CloseReason)>; 3] {
         let policy = &self.policy;
         let first = self.last_line.is_none();
-        let idle_since = self.last_line.unwrap_or(self.opened);
         [
             first.then(|| (self.opened.after_ms(policy.first_line_ms), CloseReason::FirstLineTimeout)),
             self.miners.is_empty().then(|| (self.opened.after_ms(policy.authorize_ms), CloseReason::AuthorizeTimeout)),
-            Some((idle_since.after_ms(policy.idle_ms), CloseReason::IdleTimeout)),
+            Some((self.last_progress.after_ms(policy.idle_ms), CloseReason::IdleTimeout)),
         ]
     }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bq_primitives::{Algorithm, KeyHash, ShareDifficulty, WorkerName};
 use bq_share::{ExtranoncePrefix, ShareTicket, UnixMs, Verdict};
 
-use self::exchange::{Dialect, Exchange};
+use self::exchange::{Dialect, Exchange, Known};
 use crate::{
     CloseReason, JobTemplate, LoginOutcome, LoginTicket, Output, SessionPolicy,
     request::{Request, RequestId, Unreadable},
@@ -50,7 +50,9 @@ impl Session {
             Algorithm::RandomX => Box::new(randomx::RandomX::default()),
             Algorithm::Ethash => Box::new(ethash::Ethash::default()),
         };
-        Self { exchange: Exchange::new(now, algorithm, policy, seed), dialect }
+        // Miners of the other two have no line that is no answer and no job.
+        let farewell = if algorithm == Algorithm::Sha256d { sha256d::show_message } else { |_: &str| None };
+        Self { exchange: Exchange::new(now, algorithm, policy, seed, farewell), dialect }
     }
 
     /// When the next line may be handed in: later than now for a miner that sends too many, and nothing while it has as much in
@@ -71,7 +73,11 @@ impl Session {
         }
         let first = self.exchange.note_line(now);
         match Request::parse(line) {
-            Ok(request) => self.dialect.handle(&mut self.exchange, now, &request),
+            Ok(request) => {
+                if self.dialect.handle(&mut self.exchange, now, &request) == Known::Yes {
+                    self.exchange.note_progress(now);
+                }
+            }
             Err(Unreadable::Response) => {}
             Err(unreadable) => {
                 self.complain(unreadable.text());

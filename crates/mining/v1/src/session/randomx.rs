@@ -2,12 +2,12 @@ use bq_pow::randomx_blob;
 use bq_share::{Claim, JobWork, Reject, Rolled, Submit, UnixMs, Verdict, randomx_bound};
 use serde_json::Value;
 
-use super::exchange::{Dialect, Exchange, PendingLogin};
+use super::exchange::{Dialect, Exchange, Known, PendingLogin, SMALL_TALK};
 use crate::{
     CloseReason, FrameKind,
     difficulty::parse_hashes,
     job::{WireJob, WireParts},
-    login::password_difficulty,
+    login::password_worker,
     request::{Request, RequestId, hex_bytes, job_id},
 };
 
@@ -23,7 +23,7 @@ pub(super) struct RandomX {
 const ALGORITHM_NAMES: [&str; 4] = ["rx/0", "rx", "randomx", "randomx/0"];
 
 impl Dialect for RandomX {
-    fn handle(&mut self, exchange: &mut Exchange, now: UnixMs, request: &Request) {
+    fn handle(&mut self, exchange: &mut Exchange, now: UnixMs, request: &Request) -> Known {
         let id = &request.id;
         match request.method.as_str() {
             "submit" => {
@@ -33,8 +33,13 @@ impl Dialect for RandomX {
             "login" => login(exchange, request),
             "keepalived" => exchange.reply(result(id, "{\"status\":\"KEEPALIVED\"}")),
             "getjob" => self.get_job(exchange, now, request),
-            _ => exchange.reply(error(id, "Unsupported method")),
+            method if SMALL_TALK.contains(&method) => exchange.reply(result(id, "{\"status\":\"OK\"}")),
+            _ => {
+                exchange.reply(error(id, "Unsupported method"));
+                return Known::No;
+            }
         }
+        Known::Yes
     }
 
     fn takes_jobs(&self) -> bool {
@@ -101,12 +106,9 @@ fn login(exchange: &mut Exchange, request: &Request) {
         exchange.reply(error(&request.id, text));
         return exchange.close(CloseReason::Refused);
     }
-    let password = request.named("pass").unwrap_or_default();
-    let wanted = password_difficulty(password).and_then(parse_hashes);
-    let name = request.named("login").unwrap_or_default();
-    let asked = exchange.login(&request.id, name, request.named("rigid"), |login| {
-        wanted.or_else(|| login.difficulty.as_deref().and_then(parse_hashes))
-    });
+    let (name, password) = (request.named("login").unwrap_or_default(), request.named("pass").unwrap_or_default());
+    let worker = request.named("rigid").filter(|name| !name.is_empty()).or_else(|| password_worker(password));
+    let asked = exchange.login(&request.id, name, worker, (password, parse_hashes));
     if let Err(text) = asked {
         exchange.reply(error(&request.id, &text));
         exchange.close(CloseReason::Refused);

@@ -1,13 +1,12 @@
 use bq_share::{Claim, JobWork, Reject, Rolled, Submit, UnixMs, Verdict};
 use serde_json::Value;
 
-use super::exchange::{Dialect, Exchange, PendingLogin};
+use super::exchange::{Dialect, Exchange, Known, PendingLogin, SMALL_TALK};
 use crate::{
     FrameKind,
     difficulty::{from_units, of_target, parse_units, units_of},
     job::{WireJob, WireParts},
-    login::password_difficulty,
-    request::{Request, RequestId, hex_bytes, job_id},
+    request::{Request, RequestId, hex_bytes, hex_number, job_id},
 };
 
 /// Stratum v1 as SHA-256d miners speak it: `mining.*`, errors are arrays.
@@ -26,7 +25,7 @@ const JOB_VERSION: u32 = 0x2000_0000;
 const EXTRANONCE2_BYTES: usize = 8;
 
 impl Dialect for Sha256d {
-    fn handle(&mut self, exchange: &mut Exchange, now: UnixMs, request: &Request) {
+    fn handle(&mut self, exchange: &mut Exchange, now: UnixMs, request: &Request) -> Known {
         let id = &request.id;
         match request.method.as_str() {
             "mining.submit" => {
@@ -54,13 +53,21 @@ impl Dialect for Sha256d {
                     exchange.suggest(now, of_target(bq_primitives::U256::from_be_bytes(target)));
                 }
             }
-            "mining.extranonce.subscribe" | "mining.multi_version" | "mining.capabilities" | "mining.noop" => {
+            // BFGMiner asks where it is told branches; a list, even an empty one, it would check against them.
+            "mining.get_transactions" => exchange.reply(error(id, 20, "Transactions are not told")),
+            // NiceHash's, and cpuminer-opt's with three seconds of patience; Bitmain's firmware.
+            "mining.extranonce.subscribe" | "mining.multi_version" | "mining.capabilities" => {
                 exchange.reply(result(id, "true"));
             }
             "client.get_version" => exchange.reply(result(id, "\"bq\"")),
             "mining.ping" => exchange.reply(result(id, "\"pong\"")),
-            _ => exchange.reply(error(id, 20, "Unsupported")),
+            method if SMALL_TALK.contains(&method) => exchange.reply(result(id, "true")),
+            _ => {
+                exchange.reply(error(id, 20, "Unsupported"));
+                return Known::No;
+            }
         }
+        Known::Yes
     }
 
     fn takes_jobs(&self) -> bool {
@@ -114,8 +121,7 @@ impl Sha256d {
                 }
                 "minimum-difficulty" => {
                     let least = option("minimum-difficulty.value").and_then(Value::as_f64).and_then(from_units);
-                    exchange.least_wanted = least;
-                    answers.push(format!("\"minimum-difficulty\":{}", least.is_some()));
+                    answers.push(format!("\"minimum-difficulty\":{}", exchange.want_at_least(least)));
                 }
                 // It never changes, so whoever subscribes hears of every change.
                 "subscribe-extranonce" => answers.push("\"subscribe-extranonce\":true".to_owned()),
@@ -135,13 +141,13 @@ impl Sha256d {
             return Err(Reject::Malformed("submit takes 5 or 6 parameters"));
         }
         let text = |index| request.text(index).ok_or(Reject::Malformed("parameters are texts"));
-        let field = |index| text(index).map(hex_bytes::<4>).map(|bytes| bytes.map(u32::from_be_bytes));
+        let field = |index| text(index).map(hex_number);
         let extranonce2: [u8; EXTRANONCE2_BYTES] =
             hex_bytes(text(2)?).ok_or_else(malformed("extranonce2 is 16 hex digits"))?;
-        let ntime = field(3)?.ok_or_else(malformed("ntime is 8 hex digits"))?;
-        let nonce = field(4)?.ok_or_else(malformed("nonce is 8 hex digits"))?;
+        let ntime = field(3)?.ok_or_else(malformed("ntime is 1 to 8 hex digits"))?;
+        let nonce = field(4)?.ok_or_else(malformed("nonce is 1 to 8 hex digits"))?;
         let rolled = match request.count() {
-            6 => Some(field(5)?.ok_or_else(malformed("version bits are 8 hex digits"))?),
+            6 => Some(field(5)?.ok_or_else(malformed("version bits are 1 to 8 hex digits"))?),
             _ => None,
         };
         let version = version_of(rolled, self.version_mask).ok_or_else(malformed("version bits outside the mask"))?;
@@ -164,10 +170,8 @@ fn version_of(rolled: Option<u32>, mask: u32) -> Option<u32> {
 
 fn authorize(exchange: &mut Exchange, request: &Request) {
     let password = request.text(1).unwrap_or_default();
-    let wanted = password_difficulty(password).and_then(parse_units);
     let login = request.text(0).unwrap_or_default();
-    let asked = exchange
-        .login(&request.id, login, None, |login| wanted.or_else(|| login.difficulty.as_deref().and_then(parse_units)));
+    let asked = exchange.login(&request.id, login, None, (password, parse_units));
     if let Err(text) = asked {
         exchange.reply(refusal(&request.id, &text));
     }
@@ -193,6 +197,12 @@ fn notify(job: &WireJob, clean: bool) -> Option<String> {
         "{{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"{id}\",\"{parent}\",\"{prefix}{own}\",\"{suffix}\",[],\
          \"{JOB_VERSION:08x}\",\"{bits}\",\"{ntime:08x}\",{clean}]}}\n"
     ))
+}
+
+/// Logged by cpuminer, cpuminer-opt, BFGMiner and new ESP-Miner; the others pass over what they do not know.
+pub(super) fn show_message(text: &str) -> Option<Vec<u8>> {
+    let text = Value::from(text);
+    Some(format!("{{\"id\":null,\"method\":\"client.show_message\",\"params\":[{text}]}}\n").into_bytes())
 }
 
 fn share_reply(id: &RequestId, verdict: Verdict) -> Option<Vec<u8>> {

@@ -1,5 +1,6 @@
 mod conversations;
 mod credit;
+mod firmware;
 mod model;
 mod properties;
 mod vectors;

@@ -62,7 +62,7 @@ pub(super) fn default_value(name: &str, network: Network) -> Option<Value> {
         "stratum.send_buffer_kib" => 32.into(),
         "stratum.receive_buffer_kib" => 16.into(),
         "stratum.backlog" => 4_096.into(),
-        "stratum.machines_max" => 256.into(),
+        "stratum.logins_per_connection_max" => 500.into(),
         "stratum.first_line_secs" => 10.into(),
         "stratum.login_secs" => 30.into(),
         "stratum.idle_secs" => 600.into(),

@@ -384,7 +384,7 @@ pub static FIELDS: [Field; 142] = [
         "Too low: when all miners come back at once some must try again."
     ),
     field!(
-        "stratum.machines_max",
+        "stratum.logins_per_connection_max",
         Kind::Integer(1..=65_536),
         "Most machines that may log in on one connection, as a proxy's do.",
         "Each costs memory, and a client may keep as many waiting for an answer."

@@ -81,14 +81,29 @@ impl Exchange {
         self.template.as_ref().is_none_or(|template| self.effective_difficulty(template).is_some())
     }
 
-    /// What a job on `template` would be worth now; nothing if the dialect cannot say so small a number. The bounds of the
-    /// network win over the miner's wish, and what the dialect can express over the floor.
+    /// The miner cannot mine at less. True if that is kept as long as there is a job: where it cannot be, the answer is no, and
+    /// where it can be no longer, the connection ends (SPEC 11.7).
+    pub(in crate::session) fn want_at_least(&mut self, difficulty: Option<ShareDifficulty>) -> bool {
+        self.least_wanted = difficulty;
+        let is_kept = difficulty.is_some() && self.expresses_difficulty();
+        if !is_kept {
+            self.least_wanted = None;
+        }
+        self.want_new_difficulty();
+        is_kept
+    }
+
+    /// What a job on `template` would be worth now; nothing if the dialect cannot say so small a number, or the miner was promised
+    /// a greater one. The bounds of the network win over the miner's wish, and what the dialect can express over the floor.
     fn effective_difficulty(&self, template: &JobTemplate) -> Option<ShareDifficulty> {
         let (least, most) = self.expressible;
+        let least = least.max(self.least_wanted.map_or(1, ShareDifficulty::hashes));
+        if least > most {
+            return None;
+        }
         let clamp =
             |hashes| self.policy.vardiff.clamp(ShareDifficulty::from_hashes(hashes), template.work.network_difficulty);
-        let wanted = self.vardiff.difficulty().max(self.least_wanted.unwrap_or(ShareDifficulty::MIN));
-        let wanted = clamp(wanted.hashes()).hashes().clamp(least, most);
+        let wanted = clamp(self.vardiff.difficulty().hashes()).hashes().clamp(least, most);
         let allowed = clamp(wanted);
         (allowed.hashes() >= least).then(|| ShareDifficulty::from_hashes(allowed.hashes().min(most)))
     }

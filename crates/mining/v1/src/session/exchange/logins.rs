@@ -2,11 +2,16 @@
 
 use std::sync::Arc;
 
-use bq_primitives::{ShareDifficulty, WorkerName};
+use bq_primitives::WorkerName;
 use bq_share::UnixMs;
 
 use super::{Exchange, PendingLogin};
-use crate::{CloseReason, LoginOutcome, LoginTicket, Output, job::Miner, login::Login, request::RequestId};
+use crate::{
+    CloseReason, LoginOutcome, LoginTicket, Output,
+    job::Miner,
+    login::{Login, ReadDifficulty},
+    request::RequestId,
+};
 
 impl Exchange {
     /// Reads a login and asks for it to be checked.
@@ -18,21 +23,20 @@ impl Exchange {
         id: &RequestId,
         text: &str,
         worker: Option<&str>,
-        difficulty: impl Fn(&Login) -> Option<ShareDifficulty>,
+        (password, read): (&str, ReadDifficulty),
     ) -> Result<(), String> {
-        if self.logins.len().saturating_add(self.miners.len()) >= self.policy.machines_max.max(1) {
-            return Err("too many logins on this connection".to_owned());
-        }
         let login = Login::parse(text).map_err(|error| error.to_string())?;
+        let difficulty = login.wanted(password, read).map_err(|error| error.to_string())?;
         let named = || worker.and_then(|name| WorkerName::new(name).ok());
+        let worker = login.worker.or_else(named).unwrap_or_default();
+        let address = login.address;
+        let is_known = self.miners.iter().any(|miner| miner.address == address && miner.worker == worker);
+        let most = self.policy.logins_per_connection_max.max(1);
+        if !is_known && self.logins.len().saturating_add(self.miners.len()) >= most {
+            return Err(format!("this connection has {most} machines: log this one in on another"));
+        }
         let ticket = self.next_ticket();
-        let pending = PendingLogin {
-            ticket,
-            id: id.clone(),
-            difficulty: difficulty(&login),
-            worker: login.worker.or_else(named).unwrap_or_default(),
-            address: login.address,
-        };
+        let pending = PendingLogin { ticket, id: id.clone(), difficulty, worker, address };
         self.replies.wait(ticket);
         self.outputs.push_back(Output::Authorize {
             ticket: LoginTicket(ticket),

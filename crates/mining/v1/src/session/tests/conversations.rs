@@ -98,7 +98,7 @@ fn sha256d_small_requests() {
     rig.check(r#"{"id":6,"method":"client.get_version"}"#, &[r#"{"id":6,"result":"bq","error":null}"#]);
     rig.check(
         r#"{"id":"tx","method":"mining.get_transactions","params":["1"]}"#,
-        &[r#"{"id":"tx","result":null,"error":[20,"Unsupported",null]}"#],
+        &[r#"{"id":"tx","result":null,"error":[20,"Transactions are not told",null]}"#],
     );
     rig.check(
         r#"{"id":8,"method":"nonsense","params":{}}"#,
@@ -137,7 +137,8 @@ fn sha256d_submits() {
     refused(&good.replace("wallet", "other"), 24);
     refused(&good.replace("rig1", "rig2"), 24);
     refused(&good.replace("00AB", "0AB"), 20);
-    refused(&good.replace("9d3c1ab2", "9d3c1ab"), 20);
+    refused(&good.replace("9d3c1ab2", "09d3c1ab2"), 20);
+    refused(&good.replace("9d3c1ab2", ""), 20);
     refused(&good.replace("9d3c1ab2", "0x9d3c1a"), 20);
     refused(&good.replace("6a000003", "69ffffff"), 20); // before the job
     refused(&good.replace("6a000003", "6a001c21"), 20); // two hours and a second ahead
@@ -145,7 +146,7 @@ fn sha256d_submits() {
     refused("1,2,3,4,5", 20);
     refused("", 20);
     assert_eq!(rig.shares.len(), 0);
-    assert_eq!(rig.rejected.len(), 13);
+    assert_eq!(rig.rejected.len(), 14);
 }
 
 #[test]
@@ -625,6 +626,29 @@ fn deadlines() {
     let authorize = |rig: &mut Rig| rig.line(r#"{"id":1,"method":"mining.authorize","params":["wallet","x"]}"#);
     assert_eq!(closed_after(&authorize, 599_999), None);
     assert_eq!(closed_after(&authorize, 600_000), Some(CloseReason::IdleTimeout));
+    let then = |line: &'static str, after_ms: u64| {
+        move |rig: &mut Rig| {
+            rig.line(r#"{"id":1,"method":"mining.authorize","params":["wallet","x"]}"#);
+            rig.pass(after_ms);
+            rig.line(line);
+        }
+    };
+    for line in [r#"{"id":1,"result":1}"#, r#"{"id":1,"method":"nonsense"}"#, "", "nonsense"] {
+        assert_eq!(
+            closed_after(&then(line, 400_000), 200_000),
+            Some(CloseReason::IdleTimeout),
+            "{line} is no progress"
+        );
+    }
+    for line in [r#"{"id":1,"method":"mining.noop"}"#, r#"{"id":1,"method":"mining.submit","params":[]}"#] {
+        assert_eq!(closed_after(&then(line, 400_000), 200_000), None, "{line}");
+    }
+    let answers = |rig: &mut Rig| {
+        rig.line(r#"{"id":1,"result":1}"#);
+        rig.pass(20_000);
+        rig.line(r#"{"id":2,"result":1}"#);
+    };
+    assert_eq!(closed_after(&answers, 10_000), Some(CloseReason::AuthorizeTimeout), "answers are no login");
     assert_eq!(closed_after(&|rig| rig.line("GET / HTTP/1.1"), 0), Some(CloseReason::NotStratum));
 }
 

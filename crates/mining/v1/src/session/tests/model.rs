@@ -86,8 +86,7 @@ impl Client {
     }
 
     fn log_in(&mut self, now: UnixMs, books: &mut Books) {
-        let line =
-            format!(r#"{{"id":2,"method":"mining.authorize","params":["wallet.rig{}","d=x"]}}"#, self.logins % 9);
+        let line = format!(r#"{{"id":2,"method":"mining.authorize","params":["wallet.rig{}","x"]}}"#, self.logins % 9);
         self.logins += 1;
         self.say(now, &line, books);
     }
