@@ -27,6 +27,10 @@ pub(super) fn stratum_config(
             floor: difficulty.floor,
             cap_divisor: u64::from(config.pool.share_difficulty_cap_divisor),
             share_interval_ms: interval_ms,
+            first_share_ms: match algorithm {
+                Algorithm::Sha256d => 0,
+                Algorithm::RandomX | Algorithm::Ethash => limits.first_share_secs.saturating_mul(1_000),
+            },
             ..policy.vardiff
         };
         session_policy(limits, algorithm, vardiff, policy)

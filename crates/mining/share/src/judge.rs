@@ -91,8 +91,9 @@ pub struct Judged {
     pub strike: Option<Strike>,
     /// The connection has forged too much and must end.
     pub is_forger: bool,
-    /// Its job can take no more shares: the miner needs a fresh one.
-    pub job_is_full: bool,
+    /// The newest job has credited half of what it may: the miner needs a fresh one, before the shares that it finds until that
+    /// arrives are refused as busy.
+    pub job_is_worked_out: bool,
 }
 
 impl Judge {
@@ -214,15 +215,17 @@ impl Judge {
             worker: candidate.worker.clone(),
             strike: None,
             is_forger: false,
-            job_is_full: false,
+            job_is_worked_out: false,
         };
         match verdict {
             Verdict::Accepted { block } => {
                 self.verified = self.verified.saturating_add(1);
                 self.proven = self.proven.saturating_add(1);
+                let newest = self.jobs.back().map(|open| open.job.id);
                 if let Some(open) = self.jobs.iter_mut().chain(&mut self.remembered).find(|open| open.job.id == job) {
                     open.credit(key, block);
-                    judged.job_is_full = open.credited.len() >= shares_max;
+                    judged.job_is_worked_out =
+                        newest == Some(job) && open.credited.len().saturating_mul(2) >= shares_max;
                 }
             }
             Verdict::Rejected(reason) => {

@@ -16,6 +16,9 @@ pub struct VardiffPolicy {
     /// What a new worker's shares are apart while its speed is being measured: shorter, because a speed is known to 10 %
     /// only after 100 shares.
     pub seek_interval_ms: u64,
+    /// How long the first share of a connection is waited for before silence lowers its difficulty, in milliseconds: RandomX
+    /// and Ethash miners build a dataset first, for up to minutes. 0: not at all.
+    pub first_share_ms: u64,
 }
 
 impl Default for VardiffPolicy {
@@ -26,6 +29,7 @@ impl Default for VardiffPolicy {
             cap_divisor: 10,
             share_interval_ms: 10_000,
             seek_interval_ms: 350,
+            first_share_ms: 0,
         }
     }
 }
@@ -45,9 +49,10 @@ impl VardiffPolicy {
 /// Moves one worker's difficulty so that its shares arrive at the share interval.
 ///
 /// It estimates hashrate as credited work over time, which does not depend on the difficulty the work was credited at, so
-/// the estimate survives every change of difficulty. It starts by seeking: short interval, large steps, until the speed is
+/// the estimate survives every change of difficulty; work and time from before the change are scaled to it, so that a share
+/// counts as evidence for what it is, whatever it was worth. It starts by seeking: short interval, large steps, until the speed is
 /// known. Then it holds: it corrects only what is larger than the estimate's own uncertainty, which is what keeps it from
-/// oscillating, and it seeks again when the arrivals could not come from the speed it believes in.
+/// oscillating, and it seeks again when the arrivals could not come from the speed it believes in (SPEC 11.8).
 #[derive(Clone, Debug)]
 pub(crate) struct Vardiff {
     policy: VardiffPolicy,
@@ -61,6 +66,16 @@ pub(crate) struct Vardiff {
     recent: Tally,
     changed: UnixMs,
     overloaded: Option<UnixMs>,
+    /// What the newest job says, within the bounds of network and dialect: what shares are counted by.
+    issued: Option<ShareDifficulty>,
+    /// When there was a job for the first time.
+    first_job: Option<UnixMs>,
+    /// A share came.
+    proven: bool,
+    /// There is no work since then.
+    paused: Option<UnixMs>,
+    /// Where it would settle by what it knows, while it still seeks: for a connection that ends early.
+    rough: Option<ShareDifficulty>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,16 +94,17 @@ enum Phase {
 #[derive(Clone, Copy, Debug, Default)]
 struct Tally {
     shares: u64,
-    /// Sum of their difficulties.
+    /// Sum of their difficulties, scaled.
     work: u128,
-    /// Time that counts from before `since`.
-    carried_ms: u64,
+    /// Time that counts from before `since`, scaled as the work is.
+    carried_ns: u128,
     since: UnixMs,
+    began: UnixMs,
 }
 
-/// With this many shares a speed is known to 9 %.
-const SEEK_SHARES: u64 = 120;
-/// Seeking ends by then: a worker settles within a minute.
+/// With this many shares a speed is known to 8 %.
+const SEEK_SHARES: u64 = 144;
+/// Seeking ends by then, so that a worker settles within a minute; after twice that even with few shares.
 const SEEK_MS_MAX: u64 = 52_000;
 /// Seeking takes at least this long, whatever comes in at first: clocks and queues blur short spans.
 const SEEK_MS_MIN: u64 = 10_000;
@@ -96,8 +112,14 @@ const SEEK_MS_MIN: u64 = 10_000;
 const SPAN_MS_MIN: u64 = 250;
 /// Fewer shares than this say nothing about speed.
 const SHARES_MIN: u64 = 8;
-/// Changes while seeking are at least this far apart.
+/// With so many, twice too fast is no chance.
+const SURE_SHARES: u64 = 32;
+/// Changes while seeking are at least this far apart, but for leaps.
 const SEEK_STEP_MS: u64 = 1_000;
+/// A miner this many times too fast is slowed at once: the next second would bring as many shares more as this one did.
+const LEAP: u128 = 4;
+/// A jump of speed is computed over no less than this: a stalled line delivers in one moment what it held back.
+const JUMP_SPAN_MS_MIN: u64 = 1_000;
 /// How often a held difficulty looks at the clock.
 const HOLD_TICK_MS: u64 = 10_000;
 /// Above this many shares old ones count half.
@@ -107,10 +129,15 @@ const WATCH_SHARES: u64 = 24;
 /// Steps down in silence: enough for a start four million times too hard, and not so many that a rig which was switched off
 /// comes back as a flood.
 const SILENT_STEPS_MAX: u32 = 6;
+/// Seek intervals without a share that are silence.
+const SILENT_INTERVALS: u64 = 5;
+/// Seek intervals in which few shares are too few.
+const SLOW_INTERVALS: u64 = 10;
 /// A pinned worker may send this often.
 const PINNED_INTERVAL_MS: u64 = 500;
 /// After an overload the difficulty was doubled; not again within this time.
 const OVERLOAD_STEP_MS: u64 = 10_000;
+const MS_NS: u128 = 1_000_000;
 /// What an earlier visit's difficulty is worth as evidence, in shares.
 const REMEMBERED_SHARES: u64 = 64;
 
@@ -127,6 +154,11 @@ impl Vardiff {
             recent: Tally::default(),
             changed: UnixMs(0),
             overloaded: None,
+            issued: None,
+            first_job: None,
+            proven: false,
+            paused: None,
+            rough: None,
         }
     }
 
@@ -141,9 +173,11 @@ impl Vardiff {
         if self.pinned.is_none() {
             self.difficulty = difficulty;
             self.phase = Phase::Hold;
-            let carried_ms = REMEMBERED_SHARES.saturating_mul(self.policy.share_interval_ms);
+            let carried_ns =
+                u128::from(REMEMBERED_SHARES.saturating_mul(self.policy.share_interval_ms)).saturating_mul(MS_NS);
             let work = u128::from(REMEMBERED_SHARES).saturating_mul(u128::from(difficulty.hashes()));
-            self.estimate = Tally { shares: REMEMBERED_SHARES, work, carried_ms, since: now };
+            self.estimate = Tally { shares: REMEMBERED_SHARES, work, carried_ns, since: now, began: now };
+            self.issued = None;
             self.recent = Tally::starting(now);
         }
     }
@@ -162,24 +196,51 @@ impl Vardiff {
         }
     }
 
-    /// The difficulty is settled: worth remembering for the worker's next visit.
+    /// What is worth remembering for the worker's next visit: where it settled, or where it is about to.
     #[must_use]
     pub(crate) fn settled(&self) -> Option<ShareDifficulty> {
-        (self.phase == Phase::Hold && self.pinned.is_none()).then_some(self.difficulty)
+        match (self.pinned, self.phase) {
+            (Some(_), _) => None,
+            (None, Phase::Hold) => Some(self.difficulty),
+            (None, Phase::Idle | Phase::Seek { .. }) => self.rough,
+        }
     }
 
-    /// The first job goes out: time starts to count.
-    pub(crate) fn start(&mut self, now: UnixMs) {
+    /// A job of `difficulty` goes out; with the first, time starts to count.
+    pub(crate) fn issue(&mut self, now: UnixMs, difficulty: ShareDifficulty) {
         if self.phase == Phase::Idle {
             self.seek(now);
         }
-        if self.recent.shares == 0 {
+        self.resume(now);
+        self.first_job.get_or_insert(now);
+        let before = self.issued.replace(difficulty);
+        if before != Some(difficulty) {
             self.recent = Tally::starting(now);
+            self.estimate.scale(now, before.unwrap_or(difficulty), difficulty);
+        }
+    }
+
+    /// There is no work: that nothing comes says nothing about the miner.
+    pub(crate) fn pause(&mut self, now: UnixMs) {
+        self.paused.get_or_insert(now);
+    }
+
+    fn resume(&mut self, now: UnixMs) {
+        let Some(since) = self.paused.take() else { return };
+        self.estimate.pass_over(since, now);
+        self.recent = Tally::starting(now);
+        if let Phase::Seek { since, .. } = &mut self.phase {
+            *since = now;
         }
     }
 
     /// A share of a job of `difficulty` was accepted. True if the difficulty for the next job changed.
     pub(crate) fn on_share(&mut self, now: UnixMs, difficulty: ShareDifficulty) -> bool {
+        let is_first = !std::mem::replace(&mut self.proven, true);
+        if is_first && self.policy.first_share_ms > 0 {
+            self.begin_mining(now);
+            return false;
+        }
         self.estimate.add(difficulty);
         self.recent.add(difficulty);
         if self.estimate.shares > ESTIMATE_SHARES_MAX {
@@ -211,11 +272,36 @@ impl Vardiff {
         if let Phase::Seek { interval_ms, .. } = &mut self.phase {
             *interval_ms = interval_ms.saturating_mul(2).min(self.policy.share_interval_ms);
         }
-        self.estimate = Tally::starting(now);
+        if self.phase != Phase::Hold {
+            self.estimate = Tally::starting(now);
+        }
         self.change(now, u128::from(self.difficulty.hashes()).saturating_mul(2))
     }
 
+    /// What passed before the first share may have been the building of a dataset: neither counts.
+    fn begin_mining(&mut self, now: UnixMs) {
+        self.estimate.since = now;
+        self.recent = Tally::starting(now);
+        if let Phase::Seek { since, .. } = &mut self.phase {
+            *since = now;
+        }
+    }
+
+    /// Nothing came yet, and a miner that builds a dataset would be as silent.
+    fn is_patient(&self, now: UnixMs) -> bool {
+        let waits = |first: UnixMs| now.ms_since(first) < self.policy.first_share_ms;
+        !self.proven && self.first_job.is_some_and(waits)
+    }
+
+    /// What shares are worth that come now.
+    fn in_force(&self) -> u64 {
+        self.issued.unwrap_or(self.difficulty).hashes()
+    }
+
     fn decide(&mut self, now: UnixMs) -> bool {
+        if self.paused.is_some() {
+            return false;
+        }
         match (self.phase, self.pinned) {
             (Phase::Idle, _) => false,
             (_, Some(pinned)) => self.decide_pinned(now, pinned),
@@ -235,36 +321,60 @@ impl Vardiff {
     }
 
     fn decide_seek(&mut self, now: UnixMs, since: UnixMs, interval_ms: u64) -> bool {
-        let (shares, spent_ms) = (self.estimate.shares, self.estimate.elapsed(now));
+        let (shares, spent_ms) = (self.estimate.shares, now.ms_since(self.estimate.began));
         let known = shares >= SEEK_SHARES && spent_ms >= SEEK_MS_MIN;
-        let late = shares >= SHARES_MIN && now.ms_since(since) >= SEEK_MS_MAX;
+        let spans = now.ms_since(since) / SEEK_MS_MAX;
+        let late = spans >= 1 && shares >= REMEMBERED_SHARES || spans >= 2 && shares >= SHARES_MIN;
         if known || late {
             self.phase = Phase::Hold;
             return self.change(now, self.estimate.work_per(now, self.policy.share_interval_ms));
         }
-        if now.ms_since(self.changed) < SEEK_STEP_MS || spent_ms < SPAN_MS_MIN {
+        let may_step = now.ms_since(self.changed) >= SEEK_STEP_MS;
+        if spent_ms < SPAN_MS_MIN {
             return false;
         }
-        if shares >= SHARES_MIN {
-            let ideal = self.estimate.work_per(now, interval_ms);
-            let current = u128::from(self.difficulty.hashes());
-            let far = ideal > current.saturating_mul(2) || ideal < current / 2;
-            if far {
-                // Beside harder shares the old ones would weigh next to nothing in work, but count as evidence.
-                self.estimate = Tally::starting(now);
-                return self.change(now, ideal);
-            }
-            return false;
+        if shares < SHARES_MIN {
+            return may_step && self.step_down(now, interval_ms);
         }
-        self.step_down_if_silent(now, interval_ms)
+        if shares >= REMEMBERED_SHARES {
+            self.rough = Some(coarse_of(self.estimate.work_per(now, self.policy.share_interval_ms)));
+        }
+        let ideal = self.estimate.work_per(now, interval_ms);
+        let current = u128::from(self.difficulty.hashes());
+        let leaps = ideal >= current.saturating_mul(LEAP);
+        // Eight shares in the time of four come by chance, once in twenty times; and what is a little too easy costs nothing.
+        let easy = ideal > current.saturating_mul(2) && shares >= SURE_SHARES;
+        if leaps || (may_step && (easy || ideal < current / 2)) {
+            // Beside harder shares the old ones would weigh next to nothing in work, but count as evidence.
+            self.estimate = Tally::starting(now);
+            return self.change(now, ideal);
+        }
+        false
     }
 
-    /// Next to nothing arrives: far too hard, or not mining. Ever larger steps find the right scale within seconds.
-    fn step_down_if_silent(&mut self, now: UnixMs, interval_ms: u64) -> bool {
-        let patience = interval_ms.saturating_mul(5);
-        if self.recent.shares > 1 || self.recent.elapsed(now) < patience {
+    /// Too few shares for a speed: they come a quarter as often as they should, or not at all.
+    fn step_down(&mut self, now: UnixMs, interval_ms: u64) -> bool {
+        if self.is_patient(now) {
             return false;
         }
+        let in_force = self.in_force().min(self.difficulty.hashes());
+        let (came, expected) = (self.recent.shares, self.recent.elapsed_ms(now).checked_div(interval_ms).unwrap_or(0));
+        if came == 0 {
+            // By chance once in 150 times.
+            return expected >= SILENT_INTERVALS && self.step_down_in_silence(now, in_force);
+        }
+        // By chance once in 300 times, or less.
+        let is_slow = expected >= SLOW_INTERVALS && came.saturating_add(1).saturating_mul(4) <= expected;
+        let ideal =
+            u128::from(in_force).saturating_mul(u128::from(came.saturating_add(1))).checked_div(u128::from(expected));
+        is_slow && {
+            self.estimate = Tally::starting(now);
+            self.change(now, ideal.unwrap_or(1))
+        }
+    }
+
+    /// Far too hard, or not mining. Ever larger steps find the right scale within seconds.
+    fn step_down_in_silence(&mut self, now: UnixMs, in_force: u64) -> bool {
         let Phase::Seek { silent_steps, .. } = &mut self.phase else { return false };
         let divisor = match *silent_steps {
             0 => 4,
@@ -273,22 +383,34 @@ impl Vardiff {
         };
         *silent_steps = silent_steps.saturating_add(1);
         self.estimate = Tally::starting(now);
-        let easier = self.difficulty.hashes().checked_div(divisor).unwrap_or(1).max(self.policy.floor.hashes());
+        self.rough = None;
+        let easier = in_force.checked_div(divisor).unwrap_or(1).max(self.policy.floor.hashes());
         self.change(now, u128::from(easier))
     }
 
     fn decide_hold(&mut self, now: UnixMs) -> bool {
         let expected = self.expected_recently(now);
         let slack = expected.isqrt().saturating_mul(4);
-        let more = self.recent.shares > expected.saturating_add(slack).saturating_add(4);
-        let fewer = self.recent.shares.saturating_add(slack) < expected;
+        let came = self.came_recently();
+        let more = came > expected.saturating_add(slack).saturating_add(SHARES_MIN);
+        let fewer = came.saturating_add(slack) < expected && !self.is_patient(now);
         if more || fewer {
             return self.seek_again(now);
         }
         if expected < WATCH_SHARES {
             return false;
         }
-        // A window without surprise is over: correct what is left of the error, then watch the next one.
+        // The whole window is there: what chance brings once in 300 times is the speed, and after what it brings once in 20 times
+        // the past counts half.
+        let difference = came.abs_diff(expected);
+        let exceeds = |square: u64| difference.saturating_mul(difference) > expected.saturating_mul(square);
+        if exceeds(9) {
+            return self.seek_again(now);
+        }
+        if exceeds(4) {
+            self.estimate.halve(now);
+        }
+        // Correct what is left of the error, then watch the next window.
         self.recent = Tally::starting(now);
         let ideal = self.estimate.work_per(now, self.policy.share_interval_ms);
         let current = u128::from(self.difficulty.hashes());
@@ -300,15 +422,24 @@ impl Vardiff {
     /// Shares that the estimated speed should have brought since the window began. What came differs from it by more than
     /// four standard deviations only if the speed changed.
     fn expected_recently(&self, now: UnixMs) -> u64 {
-        let work = self.estimate.work_per(now, self.recent.elapsed(now));
-        let shares = work.checked_div(u128::from(self.difficulty.hashes())).unwrap_or(0);
-        u64::try_from(shares).unwrap_or(u64::MAX)
+        let work = self.estimate.work_per(now, self.recent.elapsed_ms(now));
+        self.in_shares(work)
+    }
+
+    /// Shares that came in the window, in shares of what is in force: late ones of an easier job count less, of a harder one
+    /// as one.
+    fn came_recently(&self) -> u64 {
+        self.recent.shares.min(self.in_shares(self.recent.work))
+    }
+
+    fn in_shares(&self, work: u128) -> u64 {
+        u64::try_from(work.checked_div(u128::from(self.in_force())).unwrap_or(0)).unwrap_or(u64::MAX)
     }
 
     fn seek_again(&mut self, now: UnixMs) -> bool {
         let ideal = match self.recent.shares {
-            0..SHARES_MIN => u128::from(self.difficulty.hashes()) / 16,
-            _ => self.recent.work_per(now, self.policy.seek_interval_ms),
+            0..SHARES_MIN => u128::from(self.in_force().min(self.difficulty.hashes())) / 16,
+            _ => self.recent.work_per_at_least(now, self.policy.seek_interval_ms, JUMP_SPAN_MS_MIN),
         };
         self.seek(now);
         self.change(now, ideal)
@@ -322,8 +453,7 @@ impl Vardiff {
     }
 
     fn change(&mut self, now: UnixMs, hashes: u128) -> bool {
-        let hashes = u64::try_from(hashes).unwrap_or(u64::MAX);
-        let next = coarse(hashes.max(self.policy.floor.hashes()));
+        let next = coarse_of(hashes.max(u128::from(self.policy.floor.hashes())));
         self.changed = now;
         self.recent = Tally::starting(now);
         let differs = next != self.difficulty;
@@ -334,7 +464,7 @@ impl Vardiff {
 
 impl Tally {
     fn starting(now: UnixMs) -> Self {
-        Self { since: now, ..Self::default() }
+        Self { since: now, began: now, ..Self::default() }
     }
 
     fn add(&mut self, difficulty: ShareDifficulty) {
@@ -343,18 +473,42 @@ impl Tally {
     }
 
     fn halve(&mut self, now: UnixMs) {
-        let carried_ms = self.elapsed(now) / 2;
-        *self = Self { shares: self.shares / 2, work: self.work / 2, carried_ms, since: now };
+        let carried_ns = self.elapsed_ns(now) / 2;
+        *self = Self { shares: self.shares / 2, work: self.work / 2, carried_ns, since: now, began: self.began };
     }
 
-    fn elapsed(&self, now: UnixMs) -> u64 {
-        self.carried_ms.saturating_add(now.ms_since(self.since))
+    /// Shares are worth `to` from now on, and were worth `from`: as much time and work as it would have taken to find as many.
+    fn scale(&mut self, now: UnixMs, from: ShareDifficulty, to: ShareDifficulty) {
+        let (from, to) = (u128::from(from.hashes()), u128::from(to.hashes()));
+        let scaled = |value: u128| value.saturating_mul(to).checked_div(from).unwrap_or(value);
+        (self.carried_ns, self.work) = (scaled(self.elapsed_ns(now)), scaled(self.work));
+        self.since = now;
+    }
+
+    fn elapsed_ns(&self, now: UnixMs) -> u128 {
+        u128::from(now.ms_since(self.since)).saturating_mul(MS_NS).saturating_add(self.carried_ns)
+    }
+
+    fn elapsed_ms(&self, now: UnixMs) -> u64 {
+        u64::try_from(self.elapsed_ns(now) / MS_NS).unwrap_or(u64::MAX)
+    }
+
+    /// The time from `since` to `now` does not count.
+    fn pass_over(&mut self, since: UnixMs, now: UnixMs) {
+        self.carried_ns = self.elapsed_ns(since);
+        self.since = now;
     }
 
     /// Work in `span_ms` at this tally's speed.
     fn work_per(&self, now: UnixMs, span_ms: u64) -> u128 {
-        let elapsed = u128::from(self.elapsed(now).max(1));
-        self.work.saturating_mul(u128::from(span_ms)).checked_div(elapsed).unwrap_or(0)
+        self.work_per_at_least(now, span_ms, 1)
+    }
+
+    /// The same, as if it had taken `elapsed_ms_min` at least.
+    fn work_per_at_least(&self, now: UnixMs, span_ms: u64, elapsed_ms_min: u64) -> u128 {
+        let elapsed_ns = self.elapsed_ns(now).max(u128::from(elapsed_ms_min).saturating_mul(MS_NS));
+        let span_ns = u128::from(span_ms).saturating_mul(MS_NS);
+        self.work.saturating_mul(span_ns).checked_div(elapsed_ns).unwrap_or(0)
     }
 }
 
@@ -362,6 +516,10 @@ impl Tally {
 /// percent.
 fn tolerance_percent(shares: u64) -> u128 {
     u128::from(120_u64.checked_div(shares.isqrt()).unwrap_or(100).max(8))
+}
+
+fn coarse_of(hashes: u128) -> ShareDifficulty {
+    coarse(u64::try_from(hashes).unwrap_or(u64::MAX))
 }
 
 /// The value with its lowest bits cleared, 24 significant ones left: enough for any rate, and exact in every dialect.

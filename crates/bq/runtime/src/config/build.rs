@@ -200,6 +200,7 @@ impl Reader<'_> {
             logins_per_connection_max: self.number("stratum.logins_per_connection_max")?,
             first_line_secs: self.number("stratum.first_line_secs")?,
             login_secs: self.number("stratum.login_secs")?,
+            first_share_secs: self.number("stratum.first_share_secs")?,
             idle_secs: self.number("stratum.idle_secs")?,
             job_refresh_secs: self.number("stratum.job_refresh_secs")?,
             lines_per_second: self.number("stratum.lines_per_second")?,

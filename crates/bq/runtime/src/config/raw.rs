@@ -115,6 +115,7 @@ pub struct RawStratum {
     pub logins_per_connection_max: Option<i64>,
     pub first_line_secs: Option<i64>,
     pub login_secs: Option<i64>,
+    pub first_share_secs: Option<i64>,
     pub idle_secs: Option<i64>,
     pub job_refresh_secs: Option<i64>,
     pub lines_per_second: Option<i64>,

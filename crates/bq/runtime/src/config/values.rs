@@ -159,6 +159,8 @@ pub struct StratumLimits {
     pub logins_per_connection_max: usize,
     pub first_line_secs: u64,
     pub login_secs: u64,
+    /// Seconds for which a RandomX or Ethash miner may build its dataset before silence lowers its difficulty.
+    pub first_share_secs: u64,
     pub idle_secs: u64,
     pub job_refresh_secs: u64,
     pub lines_per_second: u64,

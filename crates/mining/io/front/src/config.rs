@@ -132,6 +132,9 @@ impl Default for StratumConfig {
     }
 }
 
+/// A dataset of RandomX takes a minute on a small machine, one of Ethash several.
+const FIRST_SHARE_MS: u64 = 300_000;
+
 /// Starts that suit a small machine; vardiff finds the rest within a minute.
 fn default_session(algorithm: Algorithm) -> SessionPolicy {
     let vardiff = match algorithm {
@@ -146,11 +149,13 @@ fn default_session(algorithm: Algorithm) -> SessionPolicy {
             floor: ShareDifficulty::from_hashes(100),
             share_interval_ms: 20_000,
             seek_interval_ms: 700,
+            first_share_ms: FIRST_SHARE_MS,
             ..VardiffPolicy::default()
         },
         Algorithm::Ethash => VardiffPolicy {
             start: ShareDifficulty::from_hashes(1 << 20),
             floor: ShareDifficulty::from_hashes(1_000),
+            first_share_ms: FIRST_SHARE_MS,
             ..VardiffPolicy::default()
         },
     };

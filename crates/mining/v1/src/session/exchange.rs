@@ -63,6 +63,16 @@ pub(super) struct PendingLogin {
     difficulty: Option<ShareDifficulty>,
 }
 
+/// How much a fresh job is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Wanted {
+    No,
+    /// Something about it changed: once it is far enough from the last.
+    Soon,
+    /// The last one is of no more use: far too easy, or nearly worked out.
+    Now,
+}
+
 /// A submit that waits for its verdict.
 struct Unanswered {
     ticket: ShareTicket,
@@ -94,8 +104,7 @@ pub(super) struct Exchange {
     tickets: u64,
     jobs_made: u64,
     last_job: Option<UnixMs>,
-    /// Something about the job changed.
-    job_wanted: bool,
+    job_wanted: Wanted,
     opened: UnixMs,
     last_line: Option<UnixMs>,
     /// When a request came that the dialect has.
@@ -138,7 +147,7 @@ impl Exchange {
             tickets: 0,
             jobs_made: 0,
             last_job: None,
-            job_wanted: false,
+            job_wanted: Wanted::No,
             opened: now,
             last_line: None,
             last_progress: now,
@@ -249,13 +258,19 @@ impl Exchange {
             }
         }
         let refresh = self.last_job.is_some_and(|last| now.ms_since(last) >= self.policy.job_refresh_ms);
-        self.job_wanted |= refresh;
+        if refresh {
+            self.want_job(Wanted::Soon);
+        }
     }
 
     pub(super) fn next_timeout(&self, takes_jobs: bool) -> UnixMs {
         let mut next = self.deadlines().into_iter().flatten().map(|(at, _)| at).min().unwrap_or(self.opened);
         if let (true, Some(last)) = (takes_jobs && self.template.is_some(), self.last_job) {
-            let span = if self.job_wanted { self.policy.job_gap_ms } else { self.policy.job_refresh_ms };
+            let span = match self.job_wanted {
+                Wanted::No => self.policy.job_refresh_ms,
+                Wanted::Soon => self.policy.job_gap_ms,
+                Wanted::Now => 0,
+            };
             next = next.min(last.after_ms(span)).min(self.last_tick.after_ms(self.vardiff.tick_ms()));
         }
         next

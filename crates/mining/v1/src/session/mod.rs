@@ -105,7 +105,7 @@ impl Session {
     /// The newest template of this algorithm, or nothing while it may not seal blocks. Gives out a job at once if the tip
     /// moved, and soon if only the body changed.
     pub fn handle_template(&mut self, now: UnixMs, template: Option<Arc<JobTemplate>>) {
-        self.exchange.set_template(template);
+        self.exchange.set_template(now, template);
         self.push_wanted_job(now);
     }
 

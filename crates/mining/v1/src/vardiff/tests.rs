@@ -35,7 +35,8 @@ struct Rig {
 impl Rig {
     fn new(policy: VardiffPolicy, seed: u64) -> Self {
         let mut vardiff = Vardiff::new(policy);
-        vardiff.start(UnixMs(0));
+        let start = vardiff.difficulty();
+        vardiff.issue(UnixMs(0), start);
         Self { vardiff, dice: Dice(seed), now: 0.0, changes: 0, shares: 0 }
     }
 
@@ -54,6 +55,9 @@ impl Rig {
                 self.vardiff.on_tick(UnixMs(self.now as u64))
             };
             self.changes += u32::from(changed);
+            if changed {
+                self.vardiff.issue(UnixMs(self.now as u64), self.vardiff.difficulty());
+            }
         }
     }
 
@@ -84,7 +88,7 @@ fn settled_percent(ratio: f64) -> usize {
 fn settles_within_a_minute_from_every_start() {
     for ratio in [1e-6, 1e-3, 0.1, 1.0, 10.0, 1e3, 1e5] {
         let settled = settled_percent(ratio);
-        assert!(settled >= 85, "{settled} % settled from {ratio} times the right difficulty");
+        assert!(settled >= 90, "{settled} % settled from {ratio} times the right difficulty");
     }
 }
 
@@ -113,10 +117,16 @@ fn holds_without_oscillation() {
 #[test]
 fn follows_a_change_of_speed_and_a_silence() {
     for (before, after) in [(1e9, 1e10), (1e10, 1e9), (1e9, 2.5e9)] {
-        let mut rig = Rig::new(policy(1 << 32), 3);
-        rig.mine(before, 600_000.0);
-        rig.mine(after, 1_500_000.0);
-        assert!(rig.error(after) < 0.25, "{before} to {after}: off by {} {:?}", rig.error(after), rig.vardiff);
+        let mut errors: Vec<f64> = (0..9)
+            .map(|seed| {
+                let mut rig = Rig::new(policy(1 << 32), seed);
+                rig.mine(before, 600_000.0);
+                rig.mine(after, 1_500_000.0);
+                rig.error(after)
+            })
+            .collect();
+        errors.sort_by(f64::total_cmp);
+        assert!(errors[4] < 0.12 && errors[8] < 0.4, "{before} to {after}: off by {errors:?}");
     }
     let floor = ShareDifficulty::from_hashes(100_000_000);
     let mut rig = Rig::new(VardiffPolicy { floor, ..policy(1 << 32) }, 4);
@@ -131,6 +141,7 @@ fn follows_a_change_of_speed_and_a_silence() {
 fn a_remembered_worker_starts_where_it_was() {
     let mut rig = Rig::new(policy(1 << 32), 5);
     rig.vardiff.remember(UnixMs(0), ShareDifficulty::from_hashes(10_000_000_000));
+    rig.vardiff.issue(UnixMs(0), ShareDifficulty::from_hashes(10_000_000_000));
     rig.mine(1e9, 60_000.0);
     assert_eq!((rig.changes, rig.error(1e9) < 0.001), (0, true));
     rig.mine(1e9, 600_000.0);
@@ -141,12 +152,14 @@ fn a_remembered_worker_starts_where_it_was() {
 fn a_pinned_difficulty_stays_unless_it_floods() {
     let mut rig = Rig::new(policy(1 << 32), 6);
     rig.vardiff.pin(ShareDifficulty::from_hashes(1_000_000_000));
-    rig.vardiff.start(UnixMs(0));
+    let pinned = rig.vardiff.difficulty();
+    rig.vardiff.issue(UnixMs(0), pinned);
     rig.mine(1e9, 600_000.0);
     assert_eq!(rig.vardiff.difficulty().hashes(), 1_000_000_000);
     let mut rig = Rig::new(policy(1 << 32), 7);
     rig.vardiff.pin(ShareDifficulty::MIN);
-    rig.vardiff.start(UnixMs(0));
+    let pinned = rig.vardiff.difficulty();
+    rig.vardiff.issue(UnixMs(0), pinned);
     rig.mine(1e6, 60_000.0);
     let before = rig.shares;
     rig.mine(1e6, 160_000.0);
@@ -156,7 +169,7 @@ fn a_pinned_difficulty_stays_unless_it_floods() {
 #[test]
 fn overload_doubles_once_per_ten_seconds() {
     let mut vardiff = Vardiff::new(policy(1 << 20));
-    vardiff.start(UnixMs(0));
+    vardiff.issue(UnixMs(0), ShareDifficulty::from_hashes(1 << 20));
     assert!(vardiff.on_busy(UnixMs(1000)));
     assert!(!vardiff.on_busy(UnixMs(2000)));
     assert_eq!(vardiff.difficulty().hashes(), 1 << 21);
@@ -188,4 +201,66 @@ fn coarse_keeps_24_bits() {
     assert_eq!(coarse(0x1ff_ffff).hashes(), 0x1ff_fffe);
     assert_eq!(coarse(u64::MAX).hashes(), 0xffff_ff00_0000_0000);
     assert_eq!(coarse(0).hashes(), 1);
+}
+
+/// RandomX and Ethash: two minutes of building a dataset, then shares.
+#[test]
+fn a_miner_that_builds_its_dataset_is_waited_for() {
+    let patient = VardiffPolicy { first_share_ms: 300_000, ..policy(10_000) };
+    for remembered in [None, Some(ShareDifficulty::from_hashes(10_000))] {
+        let mut rig = Rig::new(patient, 8);
+        if let Some(difficulty) = remembered {
+            rig.vardiff.remember(UnixMs(0), difficulty);
+            rig.vardiff.issue(UnixMs(0), difficulty);
+        }
+        rig.mine(0.0, 120_000.0);
+        assert_eq!((rig.changes, rig.vardiff.difficulty().hashes()), (0, 10_000), "{remembered:?}");
+        rig.mine(1_000.0, 125_000.0);
+        assert!(rig.vardiff.difficulty().hashes() > 200, "its two minutes do not count as slow: {:?}", rig.vardiff);
+        rig.mine(1_000.0, 185_000.0);
+        assert!(rig.error(1_000.0) < 0.25, "{:?}", rig.vardiff);
+    }
+    let mut rig = Rig::new(patient, 9);
+    rig.mine(0.0, 320_000.0);
+    assert!(rig.vardiff.difficulty().hashes() < 10_000, "but not for ever");
+    let mut rig = Rig::new(policy(10_000), 9);
+    rig.mine(0.0, 5_000.0);
+    assert!(rig.vardiff.difficulty().hashes() < 10_000, "others build nothing");
+}
+
+#[test]
+fn a_flood_is_slowed_within_the_first_second() {
+    let mut rig = Rig::new(policy(1_000_000), 10);
+    rig.mine(5.7e9, 1_000.0); // 5,700 shares/s
+    assert!(rig.vardiff.difficulty().hashes() > 1_000_000_000, "{:?}", rig.vardiff);
+    assert!(rig.shares < 3_000, "{} shares", rig.shares);
+    let rough = rig.vardiff.settled().expect("worth remembering before it is settled").hashes() as f64;
+    assert!((rough / 5.7e10 - 1.0).abs() < 0.3, "{rough}");
+}
+
+/// A chain too easy for its speed: what is issued stays at the cap, and the shares that come then are no surprise.
+#[test]
+fn a_miner_above_the_cap_stays_there() {
+    let cap = ShareDifficulty::from_hashes(1_000_000_000);
+    let mut rig = Rig::new(policy(1 << 20), 11);
+    rig.vardiff.issue(UnixMs(0), cap);
+    let (mut changes, mut at) = (0, 0.0);
+    while at < 600_000.0 {
+        at += rig.dice.wait_ms(cap.hashes(), 1e9);
+        let changed = rig.vardiff.on_share(UnixMs(at as u64), cap);
+        changes += u32::from(changed && at > 60_000.0);
+    }
+    assert!(changes < 8 && rig.error(1e9) < 0.2, "{changes} changes, off by {}", rig.error(1e9));
+}
+
+#[test]
+fn no_work_is_no_silence() {
+    let mut rig = Rig::new(policy(1 << 32), 12);
+    rig.mine(1e9, 120_000.0);
+    let settled = rig.vardiff.difficulty();
+    rig.vardiff.pause(UnixMs(120_000));
+    rig.mine(0.0, 4_000_000.0);
+    rig.vardiff.issue(UnixMs(4_000_000), settled);
+    rig.mine(1e9, 4_060_000.0);
+    assert!(rig.error(1e9) < 0.25, "{:?}", rig.vardiff);
 }

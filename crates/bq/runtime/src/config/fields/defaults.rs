@@ -65,6 +65,7 @@ pub(super) fn default_value(name: &str, network: Network) -> Option<Value> {
         "stratum.logins_per_connection_max" => 500.into(),
         "stratum.first_line_secs" => 10.into(),
         "stratum.login_secs" => 30.into(),
+        "stratum.first_share_secs" => 300.into(),
         "stratum.idle_secs" => 600.into(),
         "stratum.job_refresh_secs" => 30.into(),
         "stratum.lines_per_second" => 100.into(),

@@ -29,7 +29,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 142] = [
+pub static FIELDS: [Field; 143] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -400,6 +400,12 @@ pub static FIELDS: [Field; 142] = [
         Kind::Integer(1..=600),
         "Seconds within which a connection must have logged in.",
         "Too long: connections without a login keep places."
+    ),
+    field!(
+        "stratum.first_share_secs",
+        Kind::Integer(0..=3_600),
+        "Seconds for which the first RandomX or Ethash share of a connection is waited for before silence lowers its difficulty.",
+        "Too short: a miner that builds its dataset comes back as a flood. Too long: a slow one looks dead until then."
     ),
     field!(
         "stratum.idle_secs",

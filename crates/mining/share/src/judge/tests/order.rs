@@ -79,10 +79,27 @@ fn a_job_that_earned_enough_is_full_for_all_but_blocks() {
     check(judge, TIP, 3, randomx(100, 3, SHARE), Err(Reject::Busy));
     check(judge, TIP, 4, randomx(100, 3, BLOCK), Ok(Some(Reject::Busy)));
     let accepted = Verdict::Accepted { block: false };
-    assert!(!judge.finish(ShareTicket(1), accepted).unwrap().job_is_full);
-    assert!(judge.finish(ShareTicket(2), accepted).unwrap().job_is_full);
+    for ticket in [1, 2] {
+        judge.finish(ShareTicket(ticket), accepted);
+    }
     judge.open(job(&template(Algorithm::RandomX, 1, 0, 1_000_000), 1, 1_000));
     check(judge, TIP, 5, randomx(101, 1, SHARE), Ok(None));
+}
+
+#[test]
+fn a_job_is_worked_out_at_half_of_what_it_may_earn_and_only_the_newest_is_replaced() {
+    let judge = &mut judge(JudgePolicy { shares_per_job_max: 4, ..JudgePolicy::default() }, Algorithm::RandomX);
+    let mut earn = |ticket: u32, job: u32| {
+        check(judge, TIP, u64::from(ticket), randomx(job, ticket, SHARE), Ok(None));
+        let judged = judge.finish(ShareTicket(u64::from(ticket)), Verdict::Accepted { block: false }).unwrap();
+        if judged.job_is_worked_out {
+            judge.open(self::job(&template(Algorithm::RandomX, 1, 0, 1_000_000), 1, 1_000));
+        }
+        judged.job_is_worked_out
+    };
+    assert_eq!([earn(1, 100), earn(2, 100)], [false, true]);
+    assert_eq!([earn(3, 100), earn(4, 100)], [false, false], "what was found meanwhile still earns");
+    assert_eq!([earn(5, 101), earn(6, 101)], [false, true]);
 }
 
 #[test]

@@ -5,19 +5,31 @@ use std::sync::Arc;
 use bq_primitives::ShareDifficulty;
 use bq_share::{Job, JobId, JobWork, UnixMs};
 
-use super::Exchange;
+use super::{Exchange, Wanted};
 use crate::{CloseReason, JobTemplate, job::WireJob};
 
+/// A job that is this many times too easy does not wait to be replaced (SPEC 11.8): its shares would be a flood.
+const LEAP: u64 = 4;
 /// A miner may suggest a difficulty once per this many milliseconds.
 const SUGGESTION_GAP_MS: u64 = 60_000;
 
 impl Exchange {
-    pub(in crate::session) fn set_template(&mut self, template: Option<Arc<JobTemplate>>) {
+    pub(in crate::session) fn set_template(&mut self, now: UnixMs, template: Option<Arc<JobTemplate>>) {
         let template = template.filter(|template| template.algorithm() == self.algorithm);
         let seal_hash = |template: &Arc<JobTemplate>| template.work.seal_hash;
         let changed = template.as_ref().map(seal_hash) != self.template.as_ref().map(seal_hash);
-        self.job_wanted |= changed && template.is_some();
+        if changed && template.is_some() {
+            self.want_job(Wanted::Soon);
+        }
+        if template.is_none() {
+            self.vardiff.pause(now);
+        }
         self.template = template;
+    }
+
+    /// A fresh job should go out.
+    pub(super) fn want_job(&mut self, wanted: Wanted) {
+        self.job_wanted = self.job_wanted.max(wanted);
     }
 
     /// A job should go out now: the first, or one for a new tip, or one that was wanted and is not too close to the last.
@@ -28,7 +40,11 @@ impl Exchange {
         match self.last_job {
             None => true,
             Some(_) if self.tip_moved() => true,
-            Some(last) => self.job_wanted && now.ms_since(last) >= self.policy.job_gap_ms,
+            Some(last) => match self.job_wanted {
+                Wanted::No => false,
+                Wanted::Soon => now.ms_since(last) >= self.policy.job_gap_ms,
+                Wanted::Now => true,
+            },
         }
     }
 
@@ -51,14 +67,14 @@ impl Exchange {
             self.close(CloseReason::Inexpressible);
             return None;
         };
-        self.vardiff.start(now);
+        self.vardiff.issue(now, difficulty);
         let id = JobId(self.seed.first_job_id.wrapping_add(number));
         let ntime = u32::try_from(now.timestamp().0).unwrap_or(u32::MAX);
         let work = JobWork::new(&template.work, self.seed.prefix, id, number, ntime);
         let job = Job { id, difficulty, work, template: Arc::clone(&template.work), payee };
         self.jobs_made = self.jobs_made.saturating_add(1);
         self.last_job = Some(now);
-        self.job_wanted = false;
+        self.job_wanted = Wanted::No;
         self.judge.open(job.clone());
         let job = WireJob { job, template };
         self.newest = Some(job.clone());
@@ -110,8 +126,13 @@ impl Exchange {
 
     pub(super) fn want_new_difficulty(&mut self) {
         let Some(template) = &self.template else { return };
-        let next = self.effective_difficulty(template);
-        self.job_wanted |= self.judge.newest().is_some_and(|job| Some(job.difficulty) != next);
+        let Some(present) = self.judge.newest().map(|job| job.difficulty) else { return };
+        let Some(next) = self.effective_difficulty(template) else { return self.want_job(Wanted::Soon) };
+        if next.hashes() / LEAP >= present.hashes() {
+            self.want_job(Wanted::Now);
+        } else if next != present {
+            self.want_job(Wanted::Soon);
+        }
     }
 
     /// The miner would like this difficulty. Heard once a minute; vardiff goes on from there.

@@ -3,7 +3,7 @@
 use bq_primitives::{KeyHash, WorkerName};
 use bq_share::{Reject, ShareTicket, Strike, Submit, UnixMs, Verdict};
 
-use super::{Exchange, Unanswered};
+use super::{Exchange, Unanswered, Wanted};
 use crate::{CloseReason, Output, request::RequestId};
 
 impl Exchange {
@@ -48,7 +48,9 @@ impl Exchange {
             Verdict::Accepted { .. } => {
                 // A fast miner is slowed by what it has in verification, not by its lines: its difficulty rises meanwhile.
                 self.rate.refund();
-                self.job_wanted |= judged.job_is_full;
+                if judged.job_is_worked_out {
+                    self.want_job(Wanted::Now);
+                }
                 if self.vardiff.on_share(now, judged.difficulty) {
                     self.want_new_difficulty();
                 }

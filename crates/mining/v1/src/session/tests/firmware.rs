@@ -251,6 +251,74 @@ fn a_minimum_is_kept_or_refused() {
     );
 }
 
+/// A device far too fast for the start: what it floods the port with is judged, and slowed within the first second.
+#[test]
+fn a_job_that_is_far_too_easy_is_replaced_at_once() {
+    let mut rig = rig(Algorithm::Sha256d, 1 << 24);
+    rig.line(r#"{"id":1,"method":"mining.subscribe","params":[]}"#);
+    rig.line(r#"{"id":2,"method":"mining.authorize","params":["wallet.rig1","x"]}"#);
+    let told = |line: &&String| line.contains(r#""method":"mining.set_difficulty""#);
+    assert_eq!(rig.take().iter().filter(told).count(), 1);
+    let began = rig.now;
+    let mut nonce = 0;
+    while !rig.sent.iter().any(|(_, line)| told(&line)) {
+        assert!(rig.now.ms_since(began) < 1_000, "not within the first second");
+        rig.now = rig.now.after_ms(1);
+        for _ in 0..4 {
+            nonce += 1;
+            rig.line(&format!(
+                r#"{{"id":4,"method":"mining.submit","params":["wallet.rig1","0000001f","0000000000000000","6a000003","{nonce:x}"]}}"#
+            ));
+            while !rig.shares.is_empty() {
+                rig.verdict(ACCEPTED);
+            }
+        }
+    }
+    assert_eq!(rig.now.ms_since(began), 250, "before the distance between two jobs has passed");
+    assert!(rig.rejected.is_empty());
+    let difficulty = rig.session.newest_difficulty().unwrap().hashes();
+    assert!(difficulty > 1_000 << 24, "{difficulty}");
+    assert_eq!(
+        rig.session.settled_difficulty().map(|rough| rough.hashes() > 20_000 << 24),
+        Some(true),
+        "for its next visit"
+    );
+}
+
+/// A device that finds as many shares as its difficulty's floor lets it: no share is refused because a job had its fill.
+#[test]
+fn a_job_is_replaced_before_it_is_full() {
+    let judge = JudgePolicy { shares_per_job_max: 64, ..JudgePolicy::default() };
+    let mut rig = Rig::new(Algorithm::Sha256d, SessionPolicy { judge, ..policy(1 << 24) });
+    let mut easy = template(Algorithm::Sha256d, 1, 1);
+    Arc::make_mut(&mut easy.work).network_difficulty = bq_primitives::NetworkDifficulty::from_hashes(1 << 24);
+    rig.template(&easy);
+    rig.line(r#"{"id":1,"method":"mining.subscribe","params":[]}"#);
+    rig.line(r#"{"id":2,"method":"mining.authorize","params":["wallet.rig1","x"]}"#);
+    let (mut job, mut on_the_way, mut accepted) = ("0000001f".to_owned(), Vec::new(), 0);
+    for nonce in 0..5_000_u32 {
+        // Twenty shares are on their way while a job comes.
+        on_the_way.push(job.clone());
+        if on_the_way.len() > 20 {
+            rig.now = rig.now.after_ms(1);
+            let job = on_the_way.remove(0);
+            rig.line(&format!(
+                r#"{{"id":4,"method":"mining.submit","params":["wallet.rig1","{job}","0000000000000000","6a000fff","{nonce:x}"]}}"#
+            ));
+            while !rig.shares.is_empty() {
+                rig.verdict(ACCEPTED);
+                accepted += 1;
+            }
+        }
+        for line in rig.take() {
+            if let Some((_, rest)) = line.split_once(r#""mining.notify","params":[""#) {
+                rest[..8].clone_into(&mut job);
+            }
+        }
+    }
+    assert_eq!((accepted, rig.rejected.len()), (4_980, 0), "{:?}", rig.rejected.first());
+}
+
 /// Three hundred at once, below the burst: each is judged, or waits unread for those in verification, and none ends the connection.
 #[test]
 fn three_hundred_submits_in_one_write_are_each_judged() {
