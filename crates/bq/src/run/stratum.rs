@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use bq_front::{
     AllowancePolicy, BanPolicy, CpuTime, JudgePolicy, PlaceLimits, SessionPolicy, SocketBuffers, StratumConfig,
-    TlsConfig, VardiffPolicy, VerifyConfig,
+    TlsConfig, VardiffPolicy, VerifyConfig, WorkersFile,
 };
 use bq_primitives::Algorithm;
 use bq_runtime::{Config, OpenFiles, StratumLimits, open_files_max};
@@ -61,6 +61,10 @@ pub(super) fn stratum_config(
         outbox_bytes_max: limits.outbox_kib_max.saturating_mul(1024),
         write_stall_ms: limits.write_stall_secs.saturating_mul(1000),
         workers_remembered_max: limits.workers_remembered_max,
+        workers_file: Some(WorkersFile {
+            path: config.data_dir.join("workers"),
+            period_ms: limits.workers_saved_secs.saturating_mul(1_000),
+        }),
         few_files: few_files(limits.connections_max, files),
         panic_shown_ms: limits.panic_shown_secs.saturating_mul(1000),
         verify: verify_config(limits, defaults.verify),

@@ -224,6 +224,7 @@ impl Reader<'_> {
             stranger_cpu_ms: self.number("stratum.stranger_cpu_ms")?,
             stranger_cpu_ms_per_second: self.number("stratum.stranger_cpu_ms_per_second")?,
             workers_remembered_max: self.number("stratum.workers_remembered_max")?,
+            workers_saved_secs: self.number("stratum.workers_saved_secs")?,
             panic_shown_secs: self.number("stratum.panic_shown_secs")?,
             randomx_queue_ms: self.number("stratum.randomx_queue_ms")?,
             verify: [

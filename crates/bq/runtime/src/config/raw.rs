@@ -139,6 +139,7 @@ pub struct RawStratum {
     pub stranger_cpu_ms: Option<i64>,
     pub stranger_cpu_ms_per_second: Option<i64>,
     pub workers_remembered_max: Option<i64>,
+    pub workers_saved_secs: Option<i64>,
     pub panic_shown_secs: Option<i64>,
     pub randomx_queue_ms: Option<i64>,
     pub sha256d: RawVerify,

@@ -185,6 +185,8 @@ pub struct StratumLimits {
     pub stranger_cpu_ms: u64,
     pub stranger_cpu_ms_per_second: u64,
     pub workers_remembered_max: usize,
+    /// Seconds between two writes of the file `workers`.
+    pub workers_saved_secs: u64,
     pub panic_shown_secs: u64,
     pub randomx_queue_ms: u64,
     /// By [`Algorithm::index`].

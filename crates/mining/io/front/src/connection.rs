@@ -4,7 +4,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bq_primitives::Algorithm;
+use bq_primitives::{Algorithm, ShareDifficulty};
 use bq_share::{CpuTime, Reject, ShareCandidate, ShareTicket, Strike, UnixMs, Verdict};
 use bq_stratum_v1::{CloseReason, LineBuffer, LineTooLong, LoginOutcome, Output, Session};
 use tokio::{
@@ -40,6 +40,8 @@ pub(crate) struct Connection {
     /// What was paid for shares in verification: few, for each is counted by the session.
     paid: Vec<(ShareTicket, CpuTime)>,
     work: watch::Receiver<Work>,
+    /// What was remembered of its difficulty last.
+    remembered: Option<ShareDifficulty>,
     /// When the template came whose job is not written yet.
     notify_since: Option<Instant>,
 }
@@ -78,6 +80,7 @@ impl Connection {
             answers,
             verdicts,
             paid: Vec::new(),
+            remembered: None,
             notify_since: None,
         }
     }
@@ -171,6 +174,7 @@ impl Connection {
                     return Err("banned");
                 }
                 self.take_work();
+                self.remember();
                 Ok(())
             }
             () = tokio::time::sleep_until(wake_at.into()) => {
@@ -225,6 +229,17 @@ impl Connection {
         let work = self.work.borrow_and_update().clone();
         self.notify_since = Some(work.since);
         self.session.handle_template(self.shared.clock.now(), work.template);
+    }
+
+    /// Keeps where this worker stands for its next visit, or for one after a crash.
+    fn remember(&mut self) {
+        let settled = self.session.settled_difficulty();
+        if settled != self.remembered
+            && let (Some((payee, worker)), Some(difficulty)) = (self.session.miner(), settled)
+        {
+            self.shared.remember(self.algorithm, (payee, worker.clone()), difficulty);
+            self.remembered = settled;
+        }
     }
 
     fn carry_out(&mut self) -> Result<(), Ended> {
@@ -285,9 +300,8 @@ impl Connection {
         let metrics = &self.shared.metrics;
         metrics.closed(ended);
         metrics.of(self.algorithm).connections.decrement(1.0);
-        if let (Some((payee, worker)), Some(difficulty)) = (self.session.miner(), self.session.settled_difficulty()) {
-            self.shared.remember(self.algorithm, (payee, worker.clone()), difficulty);
-        }
+        self.remembered = None;
+        self.remember();
         tracing::debug!(algorithm = %self.algorithm, ended, "connection ended");
         let last_words = async {
             self.outbox.write_to(&mut self.wire)?;

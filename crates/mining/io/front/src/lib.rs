@@ -26,6 +26,7 @@ mod shared;
 mod tls;
 mod verify;
 mod wire;
+mod workers_file;
 
 pub use bq_share::{AllowancePolicy, BanPolicy, CpuTime, JudgePolicy};
 pub use bq_stratum_v1::{SessionPolicy, VardiffPolicy};
@@ -33,3 +34,4 @@ pub use certificates::{CertificateError, CertificateFiles, Certificates};
 pub use config::{SocketBuffers, StratumConfig, TlsConfig, VerifyConfig};
 pub use places::PlaceLimits;
 pub use server::{StartError, StratumHandle, StratumServer};
+pub use workers_file::WorkersFile;

@@ -1,54 +1,131 @@
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use bq_primitives::{Algorithm, KeyHash, ShareDifficulty, WorkerName};
 
-/// Where workers' difficulties stood when they left, so that a reconnect does not start over. The first in is the first
-/// out when full.
+/// Where workers' difficulties stood when they were last seen, so that a reconnect does not start over (SPEC 11.8). The one
+/// unseen longest is forgotten first when full.
 #[derive(Debug)]
 pub(crate) struct Remembered {
     workers_max: usize,
-    by_worker: BTreeMap<Worker, ShareDifficulty>,
-    order: VecDeque<Worker>,
+    by_worker: BTreeMap<Worker, (ShareDifficulty, Visit)>,
+    by_visit: BTreeMap<Visit, Worker>,
+    visits: Visit,
+    changed: bool,
 }
 
 type Worker = (Algorithm, KeyHash, WorkerName);
+/// Counts up with every worker that comes or goes.
+type Visit = u64;
 
 impl Remembered {
     pub(crate) const fn new(workers_max: usize) -> Self {
-        Self { workers_max, by_worker: BTreeMap::new(), order: VecDeque::new() }
+        Self { workers_max, by_worker: BTreeMap::new(), by_visit: BTreeMap::new(), visits: 0, changed: false }
     }
 
-    pub(crate) fn get(&self, algorithm: Algorithm, payee: KeyHash, worker: &WorkerName) -> Option<ShareDifficulty> {
-        self.by_worker.get(&(algorithm, payee, worker.clone())).copied()
+    /// Where a worker that comes stood.
+    pub(crate) fn get(&mut self, algorithm: Algorithm, payee: KeyHash, worker: &WorkerName) -> Option<ShareDifficulty> {
+        let worker = (algorithm, payee, worker.clone());
+        let value = self.by_worker.get(&worker)?.0;
+        self.see(worker, value);
+        Some(value)
     }
 
+    /// Where a worker stands now.
     pub(crate) fn put(&mut self, algorithm: Algorithm, payee: KeyHash, worker: WorkerName, value: ShareDifficulty) {
-        let worker = (algorithm, payee, worker);
-        if self.by_worker.insert(worker.clone(), value).is_some() {
-            return;
-        }
-        self.order.push_back(worker);
-        if self.order.len() > self.workers_max
-            && let Some(oldest) = self.order.pop_front()
+        self.see((algorithm, payee, worker), value);
+        self.changed = true;
+        if self.by_worker.len() > self.workers_max
+            && let Some((_, unseen)) = self.by_visit.pop_first()
         {
-            self.by_worker.remove(&oldest);
+            self.by_worker.remove(&unseen);
         }
     }
+
+    fn see(&mut self, worker: Worker, value: ShareDifficulty) {
+        self.visits = self.visits.saturating_add(1);
+        if let Some((_, before)) = self.by_worker.insert(worker.clone(), (value, self.visits)) {
+            self.by_visit.remove(&before);
+        }
+        self.by_visit.insert(self.visits, worker);
+    }
+
+    /// One line each, the one unseen longest first; nothing if nothing changed since the last time.
+    pub(crate) fn changes(&mut self) -> Option<String> {
+        let line = |worker: &Worker| {
+            let (algorithm, payee, name) = worker;
+            self.by_worker.get(worker).map(|(value, _)| format!("{algorithm} {payee} {name} {}\n", value.hashes()))
+        };
+        std::mem::take(&mut self.changed).then(|| self.by_visit.values().filter_map(line).collect())
+    }
+
+    /// Takes in what [`Remembered::changes`] wrote. Returns how many lines could not be read.
+    pub(crate) fn restore(&mut self, text: &str) -> usize {
+        let mut unread = 0;
+        for line in text.lines() {
+            match parse(line) {
+                Some(((algorithm, payee, worker), value)) => self.put(algorithm, payee, worker, value),
+                None => unread += 1,
+            }
+        }
+        self.changed = unread > 0;
+        unread
+    }
+}
+
+fn parse(line: &str) -> Option<(Worker, ShareDifficulty)> {
+    let mut words = line.split(' ');
+    let worker = (words.next()?.parse().ok()?, words.next()?.parse().ok()?, WorkerName::new(words.next()?).ok()?);
+    let hashes = words.next()?.parse::<u64>().ok().filter(|hashes| *hashes > 0)?;
+    words.next().is_none().then(|| (worker, ShareDifficulty::from_hashes(hashes)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_oldest_worker_is_forgotten() {
-        let mut remembered = Remembered::new(2);
-        let worker = |n: u32| WorkerName::new(&format!("rig{n}")).unwrap();
-        for n in [1, 2, 1, 3] {
-            remembered.put(Algorithm::Ethash, KeyHash([1; 32]), worker(n), ShareDifficulty::from_hashes(u64::from(n)));
+    const PAYEE: KeyHash = KeyHash([1; 32]);
+
+    fn worker(n: u64) -> WorkerName {
+        WorkerName::new(&format!("rig{n}")).unwrap()
+    }
+
+    fn of(workers: &[u64]) -> Remembered {
+        let mut remembered = Remembered::new(3);
+        for n in workers {
+            remembered.put(Algorithm::Ethash, PAYEE, worker(*n), ShareDifficulty::from_hashes(*n));
         }
-        let get = |n| remembered.get(Algorithm::Ethash, KeyHash([1; 32]), &worker(n)).map(ShareDifficulty::hashes);
-        assert_eq!([1, 2, 3].map(get), [None, Some(2), Some(3)]);
-        assert_eq!(remembered.get(Algorithm::RandomX, KeyHash([1; 32]), &worker(2)), None);
+        remembered
+    }
+
+    fn hashes(remembered: &mut Remembered, n: u64) -> Option<u64> {
+        remembered.get(Algorithm::Ethash, PAYEE, &worker(n)).map(ShareDifficulty::hashes)
+    }
+
+    #[test]
+    fn the_worker_unseen_longest_is_forgotten() {
+        let mut remembered = of(&[1, 2, 3, 1]);
+        assert_eq!(hashes(&mut remembered, 2), Some(2), "seen again");
+        remembered.put(Algorithm::Ethash, PAYEE, worker(4), ShareDifficulty::from_hashes(4));
+        assert_eq!([1, 2, 3, 4].map(|n| hashes(&mut remembered, n)), [Some(1), Some(2), None, Some(4)]);
+        assert_eq!(remembered.get(Algorithm::RandomX, PAYEE, &worker(2)), None);
+        assert_eq!((remembered.by_worker.len(), remembered.by_visit.len()), (3, 3));
+    }
+
+    #[test]
+    fn what_is_written_is_read_again_and_the_rest_is_passed_over() {
+        let mut before = of(&[5, 6, 7]);
+        let text = before.changes().unwrap();
+        assert_eq!(before.changes(), None, "once");
+        let mut after = Remembered::new(3);
+        assert_eq!(after.restore(&text), 0);
+        assert_eq!(after.changes(), None, "nothing new");
+        assert_eq!([5, 6, 7].map(|n| hashes(&mut after, n)), [5, 6, 7].map(Some));
+        let lines = ["", "ethash", "ethash 00 rig1 5", "ethash \u{fffd}", &format!("scrypt {PAYEE} rig1 5")];
+        let bad =
+            [&format!("ethash {PAYEE} rig1 0"), &format!("ethash {PAYEE} r/g 5"), &format!("ethash {PAYEE} rig1 5 6")];
+        let text = format!("{}\n{}\n{}\n{text}", lines.join("\n"), bad.map(String::as_str).join("\n"), "ethash 1");
+        let mut smaller = Remembered::new(2);
+        assert_eq!(smaller.restore(&text), 9);
+        assert_eq!([5, 6, 7].map(|n| hashes(&mut smaller, n)), [None, Some(6), Some(7)], "the newest of them");
     }
 }

@@ -19,6 +19,7 @@ use crate::{
     shared::Shared,
     tls::Tls,
     verify::{Prover, VerifyPool},
+    workers_file,
 };
 
 /// The Stratum ports of a pool.
@@ -85,6 +86,9 @@ impl StratumServer {
             feed(pool, senders, stop_feed).await;
             drop(feeder);
         });
+        if let Some(period_ms) = shared.config.workers_file.as_ref().map(|file| file.period_ms) {
+            tokio::spawn(workers_file::keep(Arc::clone(&shared), period_ms, stopped.clone(), alive.clone()));
+        }
         let mut addresses = [None; Algorithm::COUNT];
         for (algorithm, listener, address) in listeners {
             addresses[algorithm.index()] = Some(address);
@@ -151,6 +155,8 @@ impl StratumHandle {
         // Fails only if nobody listens any more, and then there is nobody to stop.
         let _nobody = self.stop.send(true);
         while self.tasks.recv().await.is_some() {}
+        let shared = Arc::clone(&self.shared);
+        let _panicked = tokio::task::spawn_blocking(move || shared.save_workers()).await;
         // The last owner of the queues: their threads finish what is in them and end.
         drop(self.shared);
         let threads = self.threads;

@@ -96,7 +96,7 @@ impl Shared {
             // A start of its own per run: together with the first job id, which is drawn too, and the template's time, what
             // the last run gave out does not come back within the life of a tip.
             extranonces: Mutex::new(ExtranonceAllocator::new(config.server_id, first)),
-            remembered: Mutex::new(Remembered::new(config.workers_remembered_max)),
+            remembered: Mutex::new(remembered_of(&config)),
             sessions: AtomicU64::new(0),
             config,
             pool,
@@ -219,6 +219,15 @@ impl Shared {
         self.remembered.lock().put(algorithm, payee, worker, difficulty);
     }
 
+    /// Keeps what is remembered over a restart, if it changed. Blocks on the disk.
+    pub(crate) fn save_workers(&self) {
+        let Some(file) = &self.config.workers_file else { return };
+        let changes = self.remembered.lock().changes();
+        if let Some(text) = changes {
+            file.save(&text);
+        }
+    }
+
     /// Counts a refused share, here and in the pool.
     pub(crate) fn note_rejected(&self, algorithm: Algorithm, miner: Option<(KeyHash, WorkerName)>, reason: Reject) {
         let reason = api_reason(reason);
@@ -267,4 +276,12 @@ fn words(seed: &[u8; 32], number: u64) -> [u32; 8] {
     std::array::from_fn(|index| {
         hash.chunks_exact(4).nth(index).and_then(|word| word.try_into().ok()).map_or(0, u32::from_le_bytes)
     })
+}
+
+fn remembered_of(config: &StratumConfig) -> Remembered {
+    let mut remembered = Remembered::new(config.workers_remembered_max);
+    if let Some(file) = &config.workers_file {
+        file.load(&mut remembered, config.workers_remembered_max);
+    }
+    remembered
 }

@@ -89,6 +89,7 @@ pub(super) fn default_value(name: &str, network: Network) -> Option<Value> {
         "stratum.stranger_cpu_ms" => 2_000.into(),
         "stratum.stranger_cpu_ms_per_second" => 25.into(),
         "stratum.workers_remembered_max" => 16_384.into(),
+        "stratum.workers_saved_secs" => 300.into(),
         "stratum.panic_shown_secs" => 600.into(),
         "stratum.randomx_queue_ms" => 1_000.into(),
         "stratum.sha256d.verify_threads" => 0.into(),

@@ -29,7 +29,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 143] = [
+pub static FIELDS: [Field; 144] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -544,6 +544,12 @@ pub static FIELDS: [Field; 143] = [
         Kind::Integer(64..=10_000_000),
         "Workers whose difficulty is remembered between visits.",
         "Too low: workers that come back start over."
+    ),
+    field!(
+        "stratum.workers_saved_secs",
+        Kind::Integer(10..=86_400),
+        "Seconds between two writes of where workers' difficulties stand (file workers), if that changed; once more at the end.",
+        "Too long: after a crash more workers start over. Too short: needless writes."
     ),
     field!(
         "stratum.panic_shown_secs",

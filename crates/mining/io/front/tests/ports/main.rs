@@ -8,10 +8,12 @@ mod transport;
 
 use std::{sync::Arc, time::Duration};
 
-use bq_front::{CpuTime, JudgePolicy, SessionPolicy, StratumConfig, StratumHandle, StratumServer, VardiffPolicy};
+use bq_front::{
+    CpuTime, JudgePolicy, SessionPolicy, StratumConfig, StratumHandle, StratumServer, VardiffPolicy, WorkersFile,
+};
 use bq_mining_message::ShareReject;
 use bq_pow::PowVerifier;
-use bq_primitives::{Algorithm, BlockId, ShareDifficulty, Target, U256};
+use bq_primitives::{Algorithm, BlockId, KeyHash, ShareDifficulty, Target, U256};
 
 use crate::{
     miner::{Client, EthashJob, RandomXJob, Sha256dJob},
@@ -476,6 +478,56 @@ async fn shutdown_books_what_was_taken_and_closes_everything() {
     assert!(client.is_closed().await);
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
     assert_eq!(bench.pool.shares().len(), 1);
+}
+
+/// A proxy that collected shares for a while; below the burst of lines.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_hundred_submits_in_one_write_are_each_answered() {
+    let bench = Bench::start(1, 1 << 40, |config| {
+        config.sessions[0].judge.shares_in_flight_max = 200;
+        config.sessions[0].judge.unproven_in_flight_max = 200;
+    })
+    .await;
+    let (mut client, job) = bench.sha256d("addr1.rig1").await;
+    let line = |nonce: u32| {
+        let (id, ntime) = (&job.id, &job.ntime);
+        format!(
+            "{{\"id\":{},\"method\":\"mining.submit\",\"params\":[\"addr1.rig1\",\"{id}\",\"0000000000000000\",\"{ntime}\",\"{nonce:x}\"]}}\n",
+            nonce + 10
+        )
+    };
+    client.send_raw((0..300).map(line).collect::<String>().as_bytes()).await;
+    let (mut ids, mut accepted) = (Vec::new(), 0);
+    while ids.len() < 300 {
+        let reply = client.line().await;
+        if let Some(id) = reply["id"].as_u64() {
+            ids.push(id);
+            accepted += u32::from(reply["result"] == true);
+        }
+    }
+    assert_eq!((ids, accepted), ((10..310).collect(), 300));
+    assert_eq!(bench.pool.shares().len(), 300);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_finds_its_difficulty_again_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("workers");
+    let payee = KeyHash([1; 32]);
+    std::fs::write(&path, format!("sha256d {payee} rig1 4294967296\nnonsense\n")).unwrap();
+    let bench = Bench::start(16, 1 << 40, |config| {
+        config.workers_file = Some(WorkersFile { path: path.clone(), period_ms: 3_600_000 });
+    })
+    .await;
+    for (login, told) in [("addr1.rig1", 1.0), ("addr1.rig2", 16.0 / 4_294_967_296.0)] {
+        let mut client = bench.connect(Algorithm::Sha256d).await;
+        client.request(r#"{"id":1,"method":"mining.subscribe","params":[]}"#).await;
+        client.request(&format!(r#"{{"id":2,"method":"mining.authorize","params":["{login}","x"]}}"#)).await;
+        let line = client.line().await;
+        assert_eq!((line["method"].as_str(), line["params"][0].as_f64()), (Some("mining.set_difficulty"), Some(told)));
+    }
+    bench.server.shutdown().await;
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("sha256d {payee} rig1 4294967296\n"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -28,7 +28,7 @@ pub(crate) struct Sha256dJob {
     prefix: String,
     suffix: String,
     bits: String,
-    ntime: String,
+    pub(crate) ntime: String,
     pub(crate) clean: bool,
 }
 
