@@ -311,7 +311,7 @@ impl Vardiff {
     }
 
     fn decide_pinned(&mut self, now: UnixMs, pinned: ShareDifficulty) -> bool {
-        if self.estimate.shares < SHARES_MIN.saturating_mul(2) || now.ms_since(self.changed) < SEEK_STEP_MS {
+        if self.evidence() < SHARES_MIN.saturating_mul(2) || now.ms_since(self.changed) < SEEK_STEP_MS {
             return false;
         }
         let bearable = self.estimate.work_per(now, PINNED_INTERVAL_MS).max(u128::from(pinned.hashes()));
@@ -321,7 +321,7 @@ impl Vardiff {
     }
 
     fn decide_seek(&mut self, now: UnixMs, since: UnixMs, interval_ms: u64) -> bool {
-        let (shares, spent_ms) = (self.estimate.shares, now.ms_since(self.estimate.began));
+        let (shares, spent_ms) = (self.evidence(), now.ms_since(self.estimate.began));
         let known = shares >= SEEK_SHARES && spent_ms >= SEEK_MS_MIN;
         let spans = now.ms_since(since) / SEEK_MS_MAX;
         let late = spans >= 1 && shares >= REMEMBERED_SHARES || spans >= 2 && shares >= SHARES_MIN;
@@ -358,7 +358,8 @@ impl Vardiff {
             return false;
         }
         let in_force = self.in_force().min(self.difficulty.hashes());
-        let (came, expected) = (self.recent.shares, self.recent.elapsed_ms(now).checked_div(interval_ms).unwrap_or(0));
+        let (came, expected) =
+            (self.came_recently(), self.recent.elapsed_ms(now).checked_div(interval_ms).unwrap_or(0));
         if came == 0 {
             // By chance once in 150 times.
             return expected >= SILENT_INTERVALS && self.step_down_in_silence(now, in_force);
@@ -414,7 +415,7 @@ impl Vardiff {
         self.recent = Tally::starting(now);
         let ideal = self.estimate.work_per(now, self.policy.share_interval_ms);
         let current = u128::from(self.difficulty.hashes());
-        let tolerance = tolerance_percent(self.estimate.shares);
+        let tolerance = tolerance_percent(self.evidence());
         let off = ideal.abs_diff(current).saturating_mul(100) > current.saturating_mul(tolerance);
         off && self.change(now, ideal)
     }
@@ -430,6 +431,11 @@ impl Vardiff {
     /// as one.
     fn came_recently(&self) -> u64 {
         self.recent.shares.min(self.in_shares(self.recent.work))
+    }
+
+    /// How many shares the estimate rests on, counted in the same way: after a flood hundreds of easy ones are still on their way.
+    fn evidence(&self) -> u64 {
+        self.estimate.shares.min(self.in_shares(self.estimate.work))
     }
 
     fn in_shares(&self, work: u128) -> u64 {
