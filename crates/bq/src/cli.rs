@@ -195,7 +195,7 @@ pub(crate) struct PatienceArgs {
     /// Shares without an answer; fewer after the pool said that it is busy. Blocks are sent at once; 128 by default.
     #[arg(long, value_name = "N")]
     pub(crate) in_flight_max: Option<i64>,
-    /// Shares that wait to be sent; threads do something else until there are fewer. None is dropped; 256 by default.
+    /// Shares that wait to be sent; threads do something else until there are fewer. None is dropped; 64 by default.
     #[arg(long, value_name = "N")]
     pub(crate) waiting_max: Option<i64>,
     /// Pause in milliseconds after a pool said that it is busy, doubled each time, sixteenfold at most; then the share is sent again; 100 by default.

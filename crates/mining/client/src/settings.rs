@@ -67,7 +67,7 @@ impl Default for ClientSettings {
             probe: secs(60),
             reconnect_wait_max: secs(60),
             in_flight_max: 128,
-            waiting_max: 256,
+            waiting_max: 64,
             busy: Duration::from_millis(100),
             drain: secs(5),
             keepalive: secs(60),

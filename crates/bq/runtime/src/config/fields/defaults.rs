@@ -125,7 +125,7 @@ pub(super) fn default_value(name: &str, network: Network) -> Option<Value> {
         "miner.probe_secs" => 60.into(),
         "miner.reconnect_wait_secs_max" => 60.into(),
         "miner.in_flight_max" => 128.into(),
-        "miner.waiting_max" => 256.into(),
+        "miner.waiting_max" => 64.into(),
         "miner.busy_ms" => 100.into(),
         "miner.drain_secs" => 5.into(),
         "miner.keepalive_secs" => 60.into(),
