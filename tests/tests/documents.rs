@@ -100,7 +100,13 @@ fn every_threat_has_a_test() -> Result<()> {
     let mut texts = Vec::new();
     sources(&root().join("crates"), &mut texts)?;
     sources(&root().join("tests/tests"), &mut texts)?;
-    for heading in ["Taking what others earned", "Making the pool work for nothing", "Keeping others out"] {
+    let headings = [
+        "Taking what others earned",
+        "Making the pool work for nothing",
+        "Keeping others out",
+        "What a pool may try on `bq miner`",
+    ];
+    for heading in headings {
         for row in table(&text, heading)? {
             let [threat, _, tests, figure] = row.as_slice() else { anyhow::bail!("{row:?}") };
             ensure!(!figure.is_empty() && names(tests).next().is_some(), "{threat}: without test or figure");
