@@ -3,8 +3,6 @@
 
 use std::{
     fs, io,
-    io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -46,15 +44,9 @@ impl Cookie {
         let mut secret = [0_u8; 32];
         getrandom::fill(&mut secret).map_err(|error| anyhow::anyhow!("no system randomness: {error}"))?;
         let login = RpcLogin::cookie(&secret);
-        let (path, new) = (data_dir.join(NAME), data_dir.join(format!("{NAME}.new")));
-        let write = || {
-            // Made anew: an old file would keep the permissions that somebody gave it.
-            remove(&new)?;
-            let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-            writeln!(file, "{}", login.expose())?;
-            fs::rename(&new, &path)
-        };
-        write().with_context(|| path.display().to_string())?;
+        let path = data_dir.join(NAME);
+        let line = format!("{}\n", login.expose());
+        bq_private_file::write(&path, line.as_bytes()).with_context(|| path.display().to_string())?;
         Ok((Self { path }, login))
     }
 }

@@ -1,12 +1,6 @@
 //! What miners are shown that speak TLS: the operator's certificate, or one that is signed here at the first start.
 
-use std::{
-    fs,
-    io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 
 use anyhow::Context as _;
 use bq_front::{CertificateFiles, Certificates, TlsConfig};
@@ -62,11 +56,8 @@ fn params() -> CertificateParams {
     params
 }
 
-fn write(path: &PathBuf, text: &str) -> anyhow::Result<()> {
-    let written = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
-    written
-        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
-        .with_context(|| path.display().to_string())
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    bq_private_file::write(path, text.as_bytes()).with_context(|| path.display().to_string())
 }
 
 #[cfg(test)]
@@ -79,7 +70,7 @@ mod tests {
         let fingerprint = || Certificates::read(self_signed(dir.path()).unwrap()).unwrap().fingerprint();
         let first = fingerprint();
         assert_eq!(fingerprint(), first);
-        fs::remove_file(dir.path().join("stratum-certificate.pem")).unwrap();
+        std::fs::remove_file(dir.path().join("stratum-certificate.pem")).unwrap();
         assert_ne!(fingerprint(), first, "a half pair is made anew");
     }
 }

@@ -20,7 +20,6 @@ mod metrics;
 mod node_key;
 mod peers;
 mod peers_file;
-mod private_file;
 
 pub use crate::{
     address::{ParseAddressError, PeerAddress},

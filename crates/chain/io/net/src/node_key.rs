@@ -5,7 +5,7 @@ use std::{
 
 use libp2p::identity::Keypair;
 
-use crate::{NetError, private_file};
+use crate::NetError;
 
 /// The key that names this node to its peers: read from `path`, made there when missing, or only for this run.
 pub(crate) fn load_or_create(path: Option<&PathBuf>) -> Result<Keypair, NetError> {
@@ -19,7 +19,7 @@ fn read_or_create(path: &Path) -> io::Result<Keypair> {
         Ok(bytes) => Keypair::from_protobuf_encoding(&bytes).map_err(invalid),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let key = Keypair::generate_ed25519();
-            private_file::write(path, &key.to_protobuf_encoding().map_err(invalid)?)?;
+            bq_private_file::write(path, &key.to_protobuf_encoding().map_err(invalid)?)?;
             Ok(key)
         }
         Err(error) => Err(error),

@@ -2,7 +2,7 @@ use std::{fs, io, path::PathBuf};
 
 use bq_sync::{PeerMemory, Scope};
 
-use crate::{NetError, private_file};
+use crate::NetError;
 
 /// Where peers are remembered over a restart. What is lost with it is only time: a missing or damaged file means a new
 /// start with the addresses of the configuration.
@@ -37,7 +37,7 @@ impl PeersFile {
     /// Replaces what is remembered. Blocks on the disk.
     pub(crate) fn save(&self, memory: &PeerMemory) {
         let Some(path) = &self.0 else { return };
-        if let Err(error) = private_file::write(path, &memory.to_bytes()) {
+        if let Err(error) = bq_private_file::write(path, &memory.to_bytes()) {
             tracing::warn!(path = %path.display(), %error, "peers cannot be remembered");
         }
     }

@@ -1,6 +1,6 @@
 use std::{
     fs,
-    io::{self, Read as _, Write as _},
+    io::{self, Read as _},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -38,7 +38,7 @@ impl WorkersFile {
 
     /// Replaces what is kept. Blocks on the disk.
     pub(crate) fn save(&self, text: &str) {
-        if let Err(error) = write(&self.path, text.as_bytes()) {
+        if let Err(error) = bq_private_file::write(&self.path, text.as_bytes()) {
             tracing::warn!(path = %self.path.display(), %error, "workers cannot be remembered");
         }
     }
@@ -50,19 +50,6 @@ fn read(path: &Path, bytes_max: usize) -> io::Result<String> {
     let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX);
     fs::File::open(path)?.take(limit).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// Beside it first, then renamed, so that a crash leaves the old one or the whole new one.
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let draft = path.with_extension("new");
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&draft)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&draft, path)
 }
 
 /// Writes what changed from time to time until the server ends; the last of it is for [`Shared::save_workers`] when every
