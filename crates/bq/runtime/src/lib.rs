@@ -21,4 +21,4 @@ pub use config::{
 pub use data_dir::{DataDir, DataDirError};
 pub use limits::{OpenFiles, disk_free_bytes, open_files_max, raise_file_limit};
 pub use logging::{LogError, init_logging};
-pub use shutdown::{Shutdown, ShutdownTrigger, on_hangup, on_signals};
+pub use shutdown::{Hangups, Shutdown, ShutdownTrigger, on_signals};

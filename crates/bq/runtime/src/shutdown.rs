@@ -1,7 +1,7 @@
 use std::io;
 
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::watch,
 };
 
@@ -64,18 +64,27 @@ pub fn on_signals(trigger: ShutdownTrigger) -> io::Result<()> {
     Ok(())
 }
 
-/// Calls `action` at every SIGHUP, which ends the process no more: operators send it to have files read again.
-///
-/// # Errors
-/// The system lets no handler be set.
-pub fn on_hangup(action: impl Fn() + Send + 'static) -> io::Result<()> {
-    let mut hangup = signal(SignalKind::hangup())?;
-    tokio::spawn(async move {
-        while hangup.recv().await.is_some() {
-            action();
-        }
-    });
-    Ok(())
+/// The SIGHUPs that come from now on. None of them ends the process: operators send it to have files read again.
+#[derive(Debug)]
+pub struct Hangups(Signal);
+
+impl Hangups {
+    /// Begins to listen. One that comes before [`Hangups::on_each`] is not lost.
+    ///
+    /// # Errors
+    /// The system lets no handler be set.
+    pub fn listen() -> io::Result<Self> {
+        signal(SignalKind::hangup()).map(Self)
+    }
+
+    /// Calls `action` at every one.
+    pub fn on_each(mut self, action: impl Fn() + Send + 'static) {
+        tokio::spawn(async move {
+            while self.0.recv().await.is_some() {
+                action();
+            }
+        });
+    }
 }
 
 #[cfg(test)]
@@ -103,6 +112,15 @@ mod tests {
         drop(trigger);
         shutdown.requested().await;
         assert!(shutdown.is_requested());
+    }
+
+    #[tokio::test]
+    async fn a_hangup_that_comes_early_is_heard_later() {
+        let hangups = Hangups::listen().unwrap();
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::HUP).unwrap();
+        let (heard, mut hears) = tokio::sync::mpsc::unbounded_channel();
+        hangups.on_each(move || heard.send(()).unwrap());
+        hears.recv().await.unwrap();
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@ use std::{io::IsTerminal as _, path::Path};
 
 use anyhow::{Context as _, bail};
 use bq_runtime::{
-    Config, DataDir, Loaded, LogConfig, Shutdown, Source, init_logging, load, on_hangup, on_signals, raise_file_limit,
+    Config, DataDir, Hangups, Loaded, LogConfig, Shutdown, Source, init_logging, load, on_signals, raise_file_limit,
 };
 
 use self::{
@@ -64,12 +64,15 @@ fn log_config(loaded: &Loaded) -> LogConfig {
 async fn serve(config: &Config) -> anyhow::Result<()> {
     let (trigger, shutdown) = Shutdown::new();
     on_signals(trigger.clone())?;
+    // Before the start, which may take minutes.
+    let hangups = Hangups::listen()?;
     let metrics = bq_http::install_metrics()?;
     let system = tokio::select! {
         system = System::start(config, metrics) => system?,
         () = shutdown.requested() => return Ok(()),
     };
-    reload_on_hangup(&system)?;
+    let read_certificate_again = system.stratum.certificate_reloader();
+    hangups.on_each(move || read_certificate_again());
     let served = tokio::select! {
         served = system.ready() => served,
         () = shutdown.requested() => Ok(()),
@@ -91,12 +94,6 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         say(&format!("stopped; the next run goes on from {}", config.data_dir.display()));
     }
     served
-}
-
-/// SIGHUP has the certificate read again.
-fn reload_on_hangup(system: &System) -> std::io::Result<()> {
-    let stratum = system.stratum.certificate_reloader();
-    on_hangup(move || stratum())
 }
 
 async fn show_until(system: &System, shutdown: &Shutdown) {
