@@ -27,6 +27,12 @@ struct Bench {
     server: StratumHandle,
 }
 
+fn randomx_submit(session: &str, job: &str, nonce: &str, result: &str) -> String {
+    format!(
+        r#"{{"id":5,"method":"submit","params":{{"id":"{session}","job_id":"{job}","nonce":"{nonce}","result":"{result}"}}}}"#
+    )
+}
+
 const KEY: BlockId = BlockId([7; 32]);
 
 impl Bench {
@@ -51,6 +57,21 @@ impl Bench {
 
     async fn connect(&self, algorithm: Algorithm) -> Client {
         Client::connect(self.server.address(algorithm).unwrap()).await
+    }
+
+    /// Three forged RandomX claims of blocks, which end a connection. False if none is let in any more.
+    async fn forge(&self) -> bool {
+        let mut forger = self.connect(Algorithm::RandomX).await;
+        if forger.is_refused().await {
+            return false;
+        }
+        let (session, job) = forger.log_in_randomx("addr1.rig1").await;
+        for nonce in 0..3 {
+            let line = randomx_submit(&session, &job.id, &format!("{nonce:08x}"), &"00".repeat(32));
+            forger.send_raw(format!("{line}\n").as_bytes()).await;
+        }
+        assert!(forger.is_closed().await);
+        true
     }
 
     async fn sha256d(&self, login: &str) -> (Client, Sha256dJob) {
@@ -392,23 +413,9 @@ async fn who_proved_nothing_makes_room_and_a_miner_does_not() {
 async fn forged_results_are_cut_off_and_then_banned() {
     let bench = Bench::start(1, 1 << 40, |config| config.trust_loopback = false).await;
     let mut connections = 0;
-    loop {
-        let mut forger = bench.connect(Algorithm::RandomX).await;
-        if forger.is_refused().await {
-            break;
-        }
+    while bench.forge().await {
         connections += 1;
         assert!(connections <= 2, "five forged shares are enough");
-        let (session, job) = forger.log_in_randomx("addr1.rig1").await;
-        for nonce in 0..3 {
-            let line = format!(
-                r#"{{"id":5,"method":"submit","params":{{"id":"{session}","job_id":"{}","nonce":"{nonce:08x}","result":"{}"}}}}"#,
-                job.id,
-                "00".repeat(32)
-            );
-            forger.send_raw(format!("{line}\n").as_bytes()).await;
-        }
-        assert!(forger.is_closed().await);
     }
     assert_eq!(connections, 2);
     assert!(bench.pool.shares().is_empty());
@@ -429,32 +436,17 @@ async fn a_forger_among_miners_of_one_address_costs_them_nothing() {
     .await;
     let mut honest = bench.connect(Algorithm::RandomX).await;
     let (session, job) = honest.log_in_randomx("addr1.rig1").await;
-    let submit = |session: &str, job: &str, nonce: &str, result: &str| {
-        format!(
-            r#"{{"id":5,"method":"submit","params":{{"id":"{session}","job_id":"{job}","nonce":"{nonce}","result":"{result}"}}}}"#
-        )
-    };
     let verifier = Arc::clone(&bench.verifier);
     let finds = tokio::task::spawn_blocking(move || job.find_two(&verifier, KEY)).await.unwrap();
     let mut mine = async |found: &RandomXJob| {
-        let reply = honest.request(&submit(&session, &found.id, &found.nonce, &found.result)).await;
+        let reply = honest.request(&randomx_submit(&session, &found.id, &found.nonce, &found.result)).await;
         assert_eq!(reply["result"]["status"], "OK", "{reply}");
     };
     mine(&finds[0]).await;
     let mut connections = 0;
-    loop {
-        let mut forger = bench.connect(Algorithm::RandomX).await;
-        if forger.is_refused().await {
-            break;
-        }
+    while bench.forge().await {
         connections += 1;
         assert!(connections < 10, "nobody makes it wait");
-        let (session, job) = forger.log_in_randomx("addr1.rig1").await;
-        for nonce in 0..3 {
-            let line = submit(&session, &job.id, &format!("{nonce:08x}"), &"00".repeat(32));
-            forger.send_raw(format!("{line}\n").as_bytes()).await;
-        }
-        assert!(forger.is_closed().await);
     }
     mine(&finds[1]).await;
     // What it owed comes back, and a new rig of the farm is let in: nobody was banned.
