@@ -25,6 +25,9 @@ pub(crate) enum Command {
     /// Decide about a pool: stop and resume payouts, take what it earned, explain coins, make and put back copies.
     #[command(subcommand)]
     Pool(PoolCommand),
+    /// Show and change which network addresses may not connect to the Stratum ports.
+    #[command(subcommand)]
+    Bans(BansCommand),
     /// Replay a stopped pool's log from its first event and compare it with everything that is stored.
     Audit(DataArgs),
     /// Show what a running node and pool are doing.
@@ -250,6 +253,24 @@ pub(crate) enum WalletCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Sign a request to a pool about mining to the wallet's address, and send it.
+    Request {
+        /// What is asked for.
+        #[command(subcommand)]
+        command: RequestCommand,
+        /// The key file.
+        #[arg(long, value_name = "FILE", global = true)]
+        wallet: Option<PathBuf>,
+        /// File whose first line is the password.
+        #[arg(long, value_name = "FILE", global = true)]
+        password_file: Option<PathBuf>,
+        /// The pool's HTTP address.
+        #[arg(long, default_value = "127.0.0.1:8080", global = true)]
+        http: SocketAddr,
+        /// Print the signed request instead of sending it.
+        #[arg(long, global = true)]
+        dry_run: bool,
+    },
     /// Sign and send a payment.
     Send {
         /// The key file.
@@ -337,6 +358,23 @@ pub(crate) enum PoolCommand {
         #[command(flatten)]
         change: PoolChange,
     },
+    /// Let miners in that know a secret, and no others: see auth.mode.
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Show who is logged in.
+    Sessions {
+        /// Of this address only.
+        #[arg(long)]
+        address: Option<String>,
+        /// At most so many.
+        #[arg(long, default_value_t = 1000)]
+        limit: usize,
+        #[command(flatten)]
+        node: NodeArgs,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Of a stopped pool: give a damaged or missing segment of the share log up; the refusal to start names it.
     Forfeit {
         /// Name of the segment's file.
@@ -373,6 +411,94 @@ pub(crate) enum PoolCommand {
         #[command(flatten)]
         data: DataArgs,
     },
+}
+
+/// Worker tokens.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token and print it, this once: it is a miner's password.
+    New {
+        /// Whom its shares pay.
+        address: String,
+        /// What its miners may write instead of the address.
+        #[arg(long)]
+        username: Option<String>,
+        /// The only worker that it is for.
+        #[arg(long)]
+        worker: Option<String>,
+        #[command(flatten)]
+        node: NodeArgs,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show all tokens, without their secrets.
+    List {
+        #[command(flatten)]
+        node: NodeArgs,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take a token back and end its sessions.
+    Revoke {
+        /// The first 16 digits of it.
+        id: String,
+        #[command(flatten)]
+        node: NodeArgs,
+    },
+}
+
+/// `bq bans ...`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BansCommand {
+    /// Show who may not connect, why and how long.
+    List {
+        #[command(flatten)]
+        node: NodeArgs,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ban a network address.
+    Add {
+        /// An address, or an IPv6 prefix of 56 bits.
+        peer: String,
+        /// For how long.
+        #[arg(long, default_value_t = 86_400)]
+        secs: u64,
+        #[command(flatten)]
+        node: NodeArgs,
+    },
+    /// End a ban and forget what led to it.
+    Lift {
+        /// An address, or an IPv6 prefix of 56 bits.
+        peer: String,
+        #[command(flatten)]
+        node: NodeArgs,
+    },
+}
+
+/// What the owner of an address may ask of a pool.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RequestCommand {
+    /// A worker token for the address.
+    Token {
+        /// The only worker that it is for.
+        #[arg(long)]
+        worker: Option<String>,
+    },
+    /// The address's tokens.
+    Tokens,
+    /// Take a token back.
+    Revoke {
+        /// The first 16 digits of it.
+        id: String,
+    },
+    /// Let nobody mine to the address without one of its tokens.
+    Lock,
+    /// Let anyone mine to the address again.
+    Unlock,
 }
 
 /// What a transaction outside the books was.

@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         Command::Miner(args) => commands::miner::mine(&args),
         Command::Wallet(command) => commands::wallet::wallet(command),
         Command::Pool(command) => commands::pool::pool(command),
+        Command::Bans(command) => commands::access::bans(&command),
         Command::Audit(data) => commands::pool::audit(&data),
         Command::Status(args) => commands::status::status(&args),
         Command::Bench(command) => commands::bench::bench(&command),

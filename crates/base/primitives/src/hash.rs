@@ -74,6 +74,12 @@ pub fn tagged_hash(tag: &str, parts: &[&[u8]]) -> [u8; 32] {
     TaggedHasher::new(tag).hash(parts)
 }
 
+/// What the owner of an address signs that is no transaction: a request about mining to it (SPEC 11.11). No transaction has this tag.
+#[must_use]
+pub fn account_request_hash(text: &str) -> SigHash {
+    SigHash(tagged_hash("BQ/account-request", &[text.as_bytes()]))
+}
+
 /// `T(tag, ..)` for a tag that is hashed often: what the tag alone comes to is computed once, which is half of the work for a
 /// short message.
 #[derive(Clone)]

@@ -44,8 +44,8 @@ pub use amount::{Amount, AmountError};
 pub use block::{Block, block_weight, tx_root, witness_root};
 pub use codec::{DecodeError, Decoder, put_compact_size};
 pub use hash::{
-    BlockId, KeyHash, MerkleRoot, ParseHashError, PowHash, SealHash, SigHash, TaggedHasher, TxId, WtxId, double_sha256,
-    key_hash, tagged_hash,
+    BlockId, KeyHash, MerkleRoot, ParseHashError, PowHash, SealHash, SigHash, TaggedHasher, TxId, WtxId,
+    account_request_hash, double_sha256, key_hash, tagged_hash,
 };
 pub use header::{HEADER_BYTES, Header};
 pub use height::Height;

@@ -1,10 +1,13 @@
 //! One file per subcommand other than `run`.
 
+pub(crate) mod access;
 pub(crate) mod bench;
 pub(crate) mod config;
 pub(crate) mod conformance;
+mod http;
 pub(crate) mod miner;
 pub(crate) mod pool;
+mod request;
 pub(crate) mod sim;
 pub(crate) mod status;
 pub(crate) mod wallet;

@@ -10,6 +10,7 @@ use bq_runtime::{Config, DataDir, DataDirError, load};
 use bq_views::HealthView;
 use serde_json::{Value, json};
 
+use super::access;
 use crate::{
     cli::{AdoptAs, DataArgs, NodeArgs, PoolChange, PoolCommand, RunArgs, WriteOffFrom},
     cookie,
@@ -43,6 +44,10 @@ pub(crate) fn pool(command: PoolCommand) -> anyhow::Result<()> {
         }
         PoolCommand::ReleaseSuspense { atoms, change } => {
             decide(&change, "release-suspense", json!({ "amount": atoms.to_string() }))
+        }
+        PoolCommand::Token(command) => access::tokens(&command),
+        PoolCommand::Sessions { address, limit, node, json } => {
+            access::sessions(&node, address.as_deref(), limit, json)
         }
         PoolCommand::Forfeit { segment, reason, who, dry_run, data } => {
             let (_lock, pool) = stopped(&data)?;
@@ -146,7 +151,7 @@ fn sentence(client: &RpcClient, method: &'static str, params: &Value) -> anyhow:
 }
 
 /// With the login of the data directory, if this user may read it there.
-fn client(node: &NodeArgs) -> anyhow::Result<RpcClient> {
+pub(super) fn client(node: &NodeArgs) -> anyhow::Result<RpcClient> {
     let config = config(&node.data, node.rpc)?;
     let address = config.rpc.to_string();
     let connected = match cookie::login_in(&config.data_dir) {
@@ -161,7 +166,7 @@ fn client(node: &NodeArgs) -> anyhow::Result<RpcClient> {
 }
 
 /// A wrong value is a mistake in the command line; everything else has failed.
-fn answered(error: RpcClientError) -> anyhow::Error {
+pub(super) fn answered(error: RpcClientError) -> anyhow::Error {
     match error {
         RpcClientError::Fault { code: -8 | -32602, message, .. } => UsageError(message).into(),
         RpcClientError::Fault { code: -13, message, .. } => {

@@ -1,4 +1,4 @@
-//! `bq wallet new | address | balance | send`.
+//! `bq wallet new | address | balance | request | send`.
 
 use std::{net::SocketAddr, path::Path};
 
@@ -8,6 +8,7 @@ use bq_rpc::{PoolStatusShape, RpcClient, RpcClientError};
 use bq_wallet::{FeeRate, Password, Wallet};
 use serde::Serialize;
 
+use super::request;
 use crate::{
     cli::WalletCommand,
     exit::{UsageError, say},
@@ -34,6 +35,13 @@ pub(crate) fn wallet(command: WalletCommand) -> anyhow::Result<()> {
                 view.address, view.spendable.0, view.immature.0, view.pending.0, view.coins
             );
             show(json, &view, &text)
+        }
+        WalletCommand::Request { command, wallet, password_file, http, dry_run } => {
+            let missing = |flag: &str| UsageError(format!("{flag} is missing"));
+            let wallet = wallet.ok_or_else(|| missing("--wallet"))?;
+            let password_file = password_file.ok_or_else(|| missing("--password-file"))?;
+            refuse_pool_file(&wallet)?;
+            request::request(&command, (&wallet, &password_file), http, dry_run)
         }
         WalletCommand::Send { wallet, password_file, to, atoms, fee_rate, rpc, json } => {
             let to = parse_address("--to", &to)?;

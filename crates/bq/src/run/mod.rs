@@ -1,5 +1,6 @@
 //! `bq run`: the main job.
 
+mod access;
 mod bench_system;
 mod certificates;
 mod flags;

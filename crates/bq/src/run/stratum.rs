@@ -3,8 +3,8 @@
 use std::num::NonZeroUsize;
 
 use bq_front::{
-    AllowancePolicy, BanPolicy, CpuTime, JudgePolicy, PlaceLimits, SessionPolicy, SocketBuffers, StratumConfig,
-    TlsConfig, VardiffPolicy, VerifyConfig, WorkersFile,
+    AccessConfig, AllowancePolicy, BanPolicy, CpuTime, JudgePolicy, KeptFiles, PlaceLimits, SessionPolicy,
+    SocketBuffers, StratumConfig, TlsConfig, VardiffPolicy, VerifyConfig,
 };
 use bq_primitives::Algorithm;
 use bq_runtime::{Config, OpenFiles, StratumLimits, open_files_max};
@@ -13,6 +13,7 @@ pub(super) fn stratum_config(
     config: &Config,
     files: &OpenFiles,
     tls: Option<TlsConfig>,
+    access: AccessConfig,
 ) -> anyhow::Result<StratumConfig> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| anyhow::anyhow!("no system randomness: {error}"))?;
@@ -61,8 +62,10 @@ pub(super) fn stratum_config(
         outbox_bytes_max: limits.outbox_kib_max.saturating_mul(1024),
         write_stall_ms: limits.write_stall_secs.saturating_mul(1000),
         workers_remembered_max: limits.workers_remembered_max,
-        workers_file: Some(WorkersFile {
-            path: config.data_dir.join("workers"),
+        access,
+        kept: Some(KeptFiles {
+            workers: config.data_dir.join("workers"),
+            bans: config.data_dir.join("bans"),
             period_ms: limits.workers_saved_secs.saturating_mul(1_000),
         }),
         few_files: few_files(limits.connections_max, files),

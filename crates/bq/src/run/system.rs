@@ -14,7 +14,7 @@ use bq_condition::ConditionList;
 use bq_front::{StratumConfig, StratumHandle, StratumServer};
 use bq_http::{HttpHandle, HttpLimits, HttpParts, HttpServer, StratumPort};
 use bq_miner::{BlockSource, Miner, MinerConfig, NextBlock, log_huge_pages};
-use bq_mining_message::{MiningControl, MiningMode, PoolApi};
+use bq_mining_message::{MiningControl, MiningMode, PoolApi, TokenInfo, TokenWish};
 use bq_net::{Net, NetConfig, NetHandle, PeerAddress};
 use bq_node::{MachineClock, Node, NodeConfig, StoreSettings};
 use bq_pool::{Pool, PoolConfig, PoolOperator};
@@ -27,7 +27,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::runtime::Handle;
 use tokio_stream::StreamExt as _;
 
-use super::{certificates, keys, signer::WalletSigner, stratum::stratum_config};
+use super::{access, certificates, keys, signer::WalletSigner, stratum::stratum_config};
 use crate::{
     cookie::{self, Cookie},
     exit::UsageError,
@@ -66,7 +66,7 @@ impl System {
         metrics: PrometheusHandle,
         adjust: impl FnOnce(&mut StratumConfig),
     ) -> anyhow::Result<Self> {
-        let tls = certificates::tls(config)?;
+        let (tls, access) = (certificates::tls(config)?, access::access(config)?);
         let pow = Arc::new(PowVerifier::new(pow_config(config)));
         let (node, pool, miner_address) = {
             let (config, pow) = (config.clone(), Arc::clone(&pow));
@@ -74,7 +74,7 @@ impl System {
         };
         let api: Arc<dyn NodeApi> = Arc::clone(&node) as _;
         let files = open_files(config)?;
-        let mut stratum_config = stratum_config(config, &files, tls)?;
+        let mut stratum_config = stratum_config(config, &files, tls, access)?;
         adjust(&mut stratum_config);
         let stratum =
             StratumServer::start(stratum_config, Arc::clone(&pool) as Arc<dyn PoolApi>, Arc::clone(&pow)).await?;
@@ -86,11 +86,16 @@ impl System {
         let http_parts = HttpParts {
             node: Arc::clone(&api),
             views: Arc::clone(&pool) as Arc<dyn PoolViews>,
+            access: Some(stratum.access()),
             conditions: conditions.clone(),
             events: pool.events(),
             stratum: ports(&stratum).map(|(algorithm, address)| StratumPort { algorithm, address }).collect(),
             metrics,
-            limits: HttpLimits { connections_max: files.http, event_streams_max: config.http_events_max },
+            limits: HttpLimits {
+                connections_max: files.http.saturating_sub(config.http_probes_max).max(1),
+                event_streams_max: config.http_events_max,
+                probes_max: config.http_probes_max,
+            },
         };
         let http = HttpServer::start(config.http, http_parts).await?;
         let net = Net::start(net_config(config)?, Arc::clone(&node) as Arc<dyn SyncApi>).await?;
@@ -100,6 +105,7 @@ impl System {
             sync: Some(Arc::clone(&node) as Arc<dyn SyncApi>),
             mining: Some(Arc::clone(&miner) as Arc<dyn MiningControl>),
             pool: Some(Arc::clone(&pool) as Arc<dyn PoolOperator>),
+            access: Some(stratum.access()),
             conditions: conditions.clone(),
             peers: Some(net.peer_network()),
         };
@@ -153,7 +159,8 @@ impl System {
 /// What the system lets each part open. Told when that is less than the settings say.
 fn open_files(config: &Config) -> anyhow::Result<OpenFiles> {
     let rpc = usize::try_from(config.rpc_connections_max).unwrap_or(usize::MAX);
-    let wanted = OpenFiles { stratum: config.stratum_limits.connections_max, http: config.http_connections_max, rpc };
+    let http = config.http_connections_max.saturating_add(config.http_probes_max);
+    let wanted = OpenFiles { stratum: config.stratum_limits.connections_max, http, rpc };
     let (limit, reserved) = (open_files_max(), config.stratum_limits.files_reserved);
     wanted.within(limit, reserved).ok_or_else(|| {
         UsageError(format!("stratum.files_reserved: the system allows {limit} open files, {reserved} are kept back"))
@@ -313,9 +320,29 @@ fn start_miner(
         gpu: config.miner.gpu,
         client: crate::patience::client_settings(&config.miner.patience),
         blocks: Some(next_blocks(pool)),
-        ..MinerConfig::new(endpoints, format!("{address}.builtin"))
+        password: miner_password(config, stratum, address)?,
+        ..MinerConfig::new(endpoints, format!("{address}.{BUILTIN_WORKER}"))
     };
     Ok(Miner::start(miner_config, pow, &Handle::current())?)
+}
+
+/// The worker that the built-in miner is.
+const BUILTIN_WORKER: &str = "builtin";
+
+/// Where miners need tokens the built-in one does too: a new one at every start, for its text is kept nowhere.
+fn miner_password(config: &Config, stratum: &StratumHandle, address: &str) -> anyhow::Result<String> {
+    let access = stratum.access();
+    let is_ours = |token: &TokenInfo| {
+        token.address == address && token.worker.as_deref() == Some(BUILTIN_WORKER) && token.made_by == "operator"
+    };
+    for old in access.tokens().iter().filter(|token| is_ours(token)) {
+        access.revoke_token(&old.id)?;
+    }
+    if !config.auth.needs_token && !access.why(address, None).locked {
+        return Ok("x".to_owned());
+    }
+    let wish = TokenWish { address: address.to_owned(), worker: Some(BUILTIN_WORKER.to_owned()), username: None };
+    Ok(access.make_token(&wish)?.token)
 }
 
 /// What the pool's newest template says of the next block.

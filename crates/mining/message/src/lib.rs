@@ -1,5 +1,5 @@
 //! What passes between a pool and those who mine for it: shares and verdicts through [`PoolApi`], and the controls of the
-//! built-in miner. [`Share`] is the one value that travels from the judge to the books, [`FrameHeader`] what binds a run of them.
+//! built-in miner; and what those who run the pool or mine at it may ask about access ([`AccessApi`]). [`Share`] is the one value that travels from the judge to the books, [`FrameHeader`] what binds a run of them.
 //!
 //! No rule lives here and nothing here does IO.
 #![cfg_attr(
@@ -13,6 +13,7 @@
     )
 )]
 
+mod access;
 mod control;
 mod frame;
 mod pool;
@@ -21,6 +22,10 @@ mod share;
 #[cfg(test)]
 mod tests;
 
+pub use access::{
+    AccessApi, AccessError, BanInfo, NewToken, RefusalInfo, RequestDone, SessionInfo, SignedRequest, TOKEN_PREFIX,
+    TokenInfo, TokenWish, WhyInfo,
+};
 pub use control::{
     AlgorithmMining, MiningChange, MiningControl, MiningControlError, MiningMode, MiningModeError, MiningStatus,
 };

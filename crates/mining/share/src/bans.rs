@@ -1,28 +1,6 @@
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, Ipv6Addr},
-};
+use std::collections::BTreeMap;
 
-use crate::UnixMs;
-
-/// Who a limit or a strike is counted for: an IPv4 address, or the /56 that an IPv6 user is usually given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Peer(IpAddr);
-
-impl Peer {
-    /// Who connects from `address`.
-    #[must_use]
-    pub fn of(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V6(v6) => Self(IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 72 << 72))),
-            v4 @ IpAddr::V4(_) => Self(v4),
-        }
-    }
-
-    pub(crate) const fn address(self) -> IpAddr {
-        self.0
-    }
-}
+use crate::{Ban, BanReason, Peer, UnixMs};
 
 /// What a peer did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +18,13 @@ impl Strike {
             Self::Misbehaved => 1,
         }
     }
+
+    const fn reason(self) -> BanReason {
+        match self {
+            Self::ForgedShare => BanReason::ForgedShares,
+            Self::Misbehaved => BanReason::Misbehaved,
+        }
+    }
 }
 
 /// Strikes by peer, never by account: otherwise anyone could get a stranger banned by mining badly in his name.
@@ -47,6 +32,8 @@ impl Strike {
 pub struct Bans {
     policy: BanPolicy,
     peers: BTreeMap<Peer, Record>,
+    /// A ban began or was lifted since [`Bans::changes`] was asked.
+    changed: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -59,7 +46,9 @@ struct Record {
     struck: UnixMs,
     /// When accepted shares were halved last.
     lapsed: UnixMs,
+    banned_since: UnixMs,
     banned_until: UnixMs,
+    reason: Option<BanReason>,
     bans: u32,
 }
 
@@ -98,7 +87,7 @@ impl Bans {
     /// Nobody is banned.
     #[must_use]
     pub const fn new(policy: BanPolicy) -> Self {
-        Self { policy, peers: BTreeMap::new() }
+        Self { policy, peers: BTreeMap::new(), changed: false }
     }
 
     /// The peer may not connect now.
@@ -125,11 +114,51 @@ impl Bans {
             return false;
         }
         let span_ms = policy.span_ms.saturating_mul(1 << record.bans.min(16)).min(policy.span_ms_max);
-        record.points = 0;
-        record.accepted = 0;
-        record.banned_until = now.after_ms(span_ms);
-        record.bans = record.bans.saturating_add(1);
+        record.begin_ban(now, span_ms, strike.reason());
+        self.changed = true;
         true
+    }
+
+    /// Bans a peer because the operator says so.
+    pub fn ban(&mut self, now: UnixMs, peer: Peer, span_ms: u64) {
+        self.record(now, peer).begin_ban(now, span_ms, BanReason::Operator);
+        self.changed = true;
+    }
+
+    /// Ends a ban and forgets what led to it; false if there was none.
+    pub fn lift(&mut self, now: UnixMs, peer: Peer) -> bool {
+        let was_banned = self.is_banned(now, peer);
+        self.peers.remove(&peer);
+        self.changed |= was_banned;
+        was_banned
+    }
+
+    /// The ban that holds a peer off now.
+    #[must_use]
+    pub fn of(&self, now: UnixMs, peer: Peer) -> Option<Ban> {
+        self.peers.get(&peer).and_then(|record| record.ban(now, peer))
+    }
+
+    /// All of them, by peer.
+    pub fn list(&self, now: UnixMs) -> impl Iterator<Item = Ban> + '_ {
+        self.peers.iter().filter_map(move |(peer, record)| record.ban(now, *peer))
+    }
+
+    /// One line for each ban; nothing if none began or was lifted since the last time.
+    pub fn changes(&mut self, now: UnixMs) -> Option<String> {
+        std::mem::take(&mut self.changed).then(|| self.list(now).map(|ban| format!("{ban}\n")).collect())
+    }
+
+    /// Takes in what [`Bans::changes`] wrote. Returns how many lines could not be read.
+    pub fn restore(&mut self, text: &str) -> usize {
+        let mut unread = 0;
+        for line in text.lines().take(self.policy.peers_max) {
+            match line.parse::<Ban>() {
+                Ok(ban) => drop(self.peers.insert(ban.peer, Record::of_ban(&ban))),
+                Err(_) => unread += 1,
+            }
+        }
+        unread
     }
 
     /// The peer's record, in which what lapsed is gone.
@@ -171,6 +200,39 @@ impl Bans {
                 .map(|(peer, _)| *peer)
         {
             self.peers.remove(&oldest);
+        }
+    }
+}
+
+impl Record {
+    fn begin_ban(&mut self, now: UnixMs, span_ms: u64, reason: BanReason) {
+        *self = Self {
+            points: 0,
+            accepted: 0,
+            banned_since: now,
+            banned_until: now.after_ms(span_ms),
+            reason: Some(reason),
+            bans: self.bans.saturating_add(1),
+            ..*self
+        };
+    }
+
+    fn ban(&self, now: UnixMs, peer: Peer) -> Option<Ban> {
+        let (since, until) = (self.banned_since, self.banned_until);
+        let reason = self.reason.filter(|_| now < until)?;
+        Some(Ban { peer, reason, since, until, bans: self.bans })
+    }
+
+    fn of_ban(ban: &Ban) -> Self {
+        let Ban { peer: _, reason, since, until, bans } = *ban;
+        Self {
+            banned_since: since,
+            banned_until: until,
+            reason: Some(reason),
+            bans,
+            last: since,
+            struck: since,
+            ..Self::default()
         }
     }
 }
@@ -230,10 +292,34 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_user_is_one_peer_and_a_mapped_address_is_its_own() {
-        assert_eq!(peer("2001:db8:1:200::1"), peer("2001:db8:1:2ff:9::1"));
-        assert_ne!(peer("2001:db8:1:200::1"), peer("2001:db8:1:300::1"));
-        assert_eq!(peer("::ffff:192.0.2.1"), peer("192.0.2.1"));
+    fn bans_are_listed_lifted_and_kept() {
+        let mut bans = Bans::new(BanPolicy::default());
+        assert_eq!(bans.changes(UnixMs(0)), None);
+        for _ in 0..5 {
+            bans.strike(UnixMs(1), peer("203.0.113.7"), Strike::ForgedShare);
+        }
+        for _ in 0..10 {
+            bans.strike(UnixMs(1), peer("203.0.113.8"), Strike::Misbehaved);
+        }
+        bans.ban(UnixMs(2), peer("2001:db8::1"), 1_000_000);
+        let reasons: Vec<_> = bans.list(UnixMs(3)).map(|ban| ban.reason).collect();
+        assert_eq!(reasons, [BanReason::ForgedShares, BanReason::Misbehaved, BanReason::Operator]);
+        assert!(bans.lift(UnixMs(3), peer("203.0.113.8")));
+        assert!(!bans.lift(UnixMs(3), peer("203.0.113.8")));
+        let text = bans.changes(UnixMs(3)).unwrap();
+        assert_eq!(bans.changes(UnixMs(3)), None, "once");
+
+        let mut after = Bans::new(BanPolicy::default());
+        assert_eq!(after.restore(&format!("{text}nonsense\n")), 1);
+        let list = |bans: &Bans, at| bans.list(UnixMs(at)).collect::<Vec<_>>();
+        assert_eq!(list(&after, 3), list(&bans, 3));
+        assert_eq!(list(&after, 600_001).len(), 1, "the operator's is longer");
+        assert_eq!(list(&after, 1_000_002), []);
+        for _ in 0..5 {
+            after.strike(UnixMs(700_000), peer("203.0.113.7"), Strike::ForgedShare);
+        }
+        let again = after.of(UnixMs(700_000), peer("203.0.113.7")).unwrap();
+        assert_eq!((again.bans, again.until), (2, UnixMs(1_900_000)), "twice as long, also after a restart");
     }
 
     #[test]

@@ -16,6 +16,7 @@
 )]
 
 mod allowance;
+mod ban;
 mod bans;
 mod claim;
 mod credit;
@@ -23,6 +24,7 @@ mod evaluator;
 mod extranonce;
 mod job;
 mod judge;
+mod peer;
 mod proof;
 mod queueing;
 mod refusal;
@@ -32,13 +34,15 @@ mod template;
 mod unix_ms;
 
 pub use allowance::{AllowancePolicy, Allowances, CpuTime};
-pub use bans::{BanPolicy, Bans, Peer, Strike};
+pub use ban::{Ban, BanReason, ParseBanError};
+pub use bans::{BanPolicy, Bans, Strike};
 pub use claim::{Claim, Claimed};
 pub use credit::{randomx_bound, share_target};
 pub use evaluator::Evaluator;
 pub use extranonce::{ExtranonceAllocator, ExtranoncePrefix};
 pub use job::{Job, JobId, JobWork};
 pub use judge::{Judge, JudgePolicy, Judged};
+pub use peer::Peer;
 pub use proof::{Evaluation, Proven, prove};
 pub use queueing::{QUEUE_CLASSES, QUEUE_TURNS, WithoutRoom};
 pub use refusal::{Reject, Verdict};

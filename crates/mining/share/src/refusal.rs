@@ -30,3 +30,20 @@ pub enum Reject {
     /// The claimed result or mix is not what the proof computes to.
     BadProof,
 }
+
+impl Reject {
+    /// In words that do not depend on a dialect.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Malformed(text) => text,
+            Self::Unauthorized => "Not logged in, or not as this worker",
+            Self::UnknownJob => "Job not found: never given to this connection, or forgotten",
+            Self::Duplicate => "Duplicate share",
+            Self::LowDifficulty => "Low difficulty share",
+            Self::Stale => "Stale share: the chain had moved on",
+            Self::Busy => "Server busy",
+            Self::BadProof => "Wrong result: the work does not compute to it",
+        }
+    }
+}

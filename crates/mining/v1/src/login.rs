@@ -1,3 +1,4 @@
+use bq_mining_message::TOKEN_PREFIX;
 use bq_primitives::{ShareDifficulty, WorkerName};
 
 /// Names one login that the session wants checked, for the answer.
@@ -75,10 +76,16 @@ fn password_difficulty(password: &str) -> Option<&str> {
     password.split(PASSWORD_SEPARATORS).find_map(|option| option.trim().strip_prefix("d="))
 }
 
-/// The machine that a password names: xmrig's users write `-p rig1`. Nothing if it is the usual filler, a list of options, or
+/// The worker token among the options of a password, whether it is a good one or not (SPEC 11.11).
+pub(crate) fn password_token(password: &str) -> Option<&str> {
+    password.split(PASSWORD_SEPARATORS).map(str::trim).find(|option| option.starts_with(TOKEN_PREFIX))
+}
+
+/// The machine that a password names: xmrig's users write `-p rig1`. Nothing if it is the usual filler, a list of options, a token, or
 /// what no machine may be called.
 pub(crate) fn password_worker(password: &str) -> Option<&str> {
-    let plain = !password.contains('=') && !password.contains(PASSWORD_SEPARATORS);
+    let plain =
+        !password.contains('=') && !password.contains(PASSWORD_SEPARATORS) && password_token(password).is_none();
     (plain && !password.eq_ignore_ascii_case("x")).then_some(password)
 }
 
@@ -123,7 +130,9 @@ mod tests {
         assert_eq!(password_difficulty("x, d=512"), Some("512"));
         assert_eq!(password_difficulty("word=1"), None);
         assert_eq!(["rig1", "w"].map(password_worker), [Some("rig1"), Some("w")]);
-        assert_eq!(["x", "X", "d=5", "rig1,d=5", "a b"].map(password_worker), [None; 5]);
+        assert_eq!(["x", "X", "d=5", "rig1,d=5", "a b", "bqt_1"].map(password_worker), [None; 6]);
+        assert_eq!(["bqt_1", "d=5, bqt_1", "x;bqt_1"].map(password_token), [Some("bqt_1"); 3]);
+        assert_eq!(["x", "d=bqt_1", "my_bqt_1"].map(password_token), [None; 3]);
     }
 
     #[test]

@@ -17,6 +17,17 @@ pub enum Output {
         address: String,
         /// The machine.
         worker: WorkerName,
+        /// The worker token in the password, as written.
+        token: Option<String>,
+    },
+    /// A login was refused, for whoever wants to know why. The miner has its answer.
+    LoginRefused {
+        /// As the miner wrote it, cut where no login is longer.
+        login: String,
+        /// The machine, if its name could be read.
+        worker: Option<WorkerName>,
+        /// In the words that the miner was told.
+        reason: String,
     },
     /// Verify this and answer with [`crate::Session::handle_verdict`].
     Share(Box<ShareCandidate>),

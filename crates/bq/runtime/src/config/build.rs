@@ -13,8 +13,8 @@ use super::{
     layers::{Source, Values},
     raw::RawEra,
     values::{
-        ChainConfig, Config, LogConfig, LogFormat, MinerConfig, MinerPatience, PoolConfig, RandomXConfig, RandomXMode,
-        RegtestConfig, RegtestEra, ShareDifficultyConfig, StratumLimits, VerifyLimits,
+        AuthConfig, ChainConfig, Config, LogConfig, LogFormat, MinerConfig, MinerPatience, PoolConfig, RandomXConfig,
+        RandomXMode, RegtestConfig, RegtestEra, ShareDifficultyConfig, StratumLimits, VerifyLimits,
     },
 };
 
@@ -41,6 +41,7 @@ pub(super) fn build(values: &Values) -> Result<Config, ConfigError> {
         http: reader.parsed("http")?,
         http_connections_max: reader.number("http_connections_max")?,
         http_events_max: reader.number("http_events_max")?,
+        http_probes_max: reader.number("http_probes_max")?,
         rpc: reader.parsed("rpc")?,
         rpc_needs_login: reader.required::<String>("rpc_auth")? != "none",
         rpc_login_file: reader.path("rpc_login_file")?,
@@ -51,6 +52,7 @@ pub(super) fn build(values: &Values) -> Result<Config, ConfigError> {
         chain: reader.chain()?,
         pool: reader.pool()?,
         stratum_limits: reader.stratum()?,
+        auth: reader.auth()?,
         miner: reader.miner(network)?,
         randomx: reader.randomx()?,
         log: reader.log()?,
@@ -250,6 +252,21 @@ impl Reader<'_> {
         };
         self.check_stratum(&limits)?;
         Ok(limits)
+    }
+
+    fn auth(&self) -> Result<AuthConfig, ConfigError> {
+        Ok(AuthConfig {
+            needs_token: self.required::<String>("auth.mode")? == "token",
+            signed_requests: self.required("auth.signed_requests")?,
+            request_window_secs: self.number("auth.request_window_secs")?,
+            requests_per_second: self.number("auth.requests_per_second")?,
+            tokens_max: self.number("auth.tokens_max")?,
+            tokens_per_address_max: self.number("auth.tokens_per_address_max")?,
+            refusals_secs: self.number("auth.refusals_secs")?,
+            refusals_max: self.number("auth.refusals_max")?,
+            refusal_addresses_max: self.number("auth.refusal_addresses_max")?,
+            refusal_addresses_per_peer_max: self.number("auth.refusal_addresses_per_peer_max")?,
+        })
     }
 
     fn check_stratum(&self, limits: &StratumLimits) -> Result<(), ConfigError> {

@@ -11,9 +11,10 @@ pub use error::ConfigError;
 pub use fields::{FIELDS, Field, default_file};
 pub use layers::{Explained, Layers, Loaded, Source, load};
 pub use raw::{
-    RawChain, RawConfig, RawEra, RawLane, RawLog, RawMiner, RawPool, RawRandomX, RawRegtest, RawStratum, RawVerify,
+    RawAuth, RawChain, RawConfig, RawEra, RawLane, RawLog, RawMiner, RawPool, RawRandomX, RawRegtest, RawStratum,
+    RawVerify,
 };
 pub use values::{
-    ChainConfig, Config, LogConfig, LogFormat, MinerConfig, MinerPatience, PoolConfig, RandomXConfig, RandomXMode,
-    RegtestConfig, RegtestEra, ShareDifficultyConfig, StratumLimits, VerifyLimits,
+    AuthConfig, ChainConfig, Config, LogConfig, LogFormat, MinerConfig, MinerPatience, PoolConfig, RandomXConfig,
+    RandomXMode, RegtestConfig, RegtestEra, ShareDifficultyConfig, StratumLimits, VerifyLimits,
 };

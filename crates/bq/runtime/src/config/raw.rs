@@ -20,12 +20,14 @@ pub struct RawConfig {
     pub rpc_connections_max: Option<i64>,
     pub http_connections_max: Option<i64>,
     pub http_events_max: Option<i64>,
+    pub http_probes_max: Option<i64>,
     pub p2p: Option<String>,
     pub connect: Option<Vec<String>>,
     pub ready_file: Option<PathBuf>,
     pub chain: RawChain,
     pub pool: RawPool,
     pub stratum: RawStratum,
+    pub auth: RawAuth,
     pub miner: RawMiner,
     pub randomx: RawRandomX,
     pub log: RawLog,
@@ -145,6 +147,23 @@ pub struct RawStratum {
     pub sha256d: RawVerify,
     pub randomx: RawVerify,
     pub ethash: RawVerify,
+}
+
+/// `[auth]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "FIELDS documents every field")]
+pub struct RawAuth {
+    pub mode: Option<String>,
+    pub signed_requests: Option<bool>,
+    pub request_window_secs: Option<i64>,
+    pub requests_per_second: Option<i64>,
+    pub tokens_max: Option<i64>,
+    pub tokens_per_address_max: Option<i64>,
+    pub refusals_secs: Option<i64>,
+    pub refusals_max: Option<i64>,
+    pub refusal_addresses_max: Option<i64>,
+    pub refusal_addresses_per_peer_max: Option<i64>,
 }
 
 /// `[stratum.sha256d]`, `[stratum.randomx]`, `[stratum.ethash]`.

@@ -27,6 +27,8 @@ pub struct Config {
     pub http_connections_max: usize,
     /// Most clients of its live feed.
     pub http_events_max: usize,
+    /// Connections beyond those, for health and metrics.
+    pub http_probes_max: usize,
     /// Peers.
     pub p2p: SocketAddr,
     /// Peers to connect to, `HOST:PORT`.
@@ -39,6 +41,8 @@ pub struct Config {
     pub pool: PoolConfig,
     /// Limits of the Stratum ports.
     pub stratum_limits: StratumLimits,
+    /// Who may mine.
+    pub auth: AuthConfig,
     /// The built-in miner.
     pub miner: MinerConfig,
     /// RandomX tables.
@@ -49,6 +53,23 @@ pub struct Config {
     pub regtest: RegtestConfig,
     /// The rules of the chain: those of the network, with the deviations.
     pub params: Params,
+}
+
+/// `[auth]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "FIELDS documents every field")]
+pub struct AuthConfig {
+    /// Only who has a token may mine.
+    pub needs_token: bool,
+    pub signed_requests: bool,
+    pub request_window_secs: u64,
+    pub requests_per_second: u32,
+    pub tokens_max: usize,
+    pub tokens_per_address_max: usize,
+    pub refusals_secs: u64,
+    pub refusals_max: usize,
+    pub refusal_addresses_max: usize,
+    pub refusal_addresses_per_peer_max: usize,
 }
 
 /// `[chain]`.

@@ -1,6 +1,8 @@
 use std::path::Path;
 
-use bq_primitives::{Address, Amount, BlockId, KeyHash, Network, Transaction, TxOut, tagged_hash};
+use bq_primitives::{
+    Address, Amount, BlockId, KeyHash, Network, Transaction, TxOut, Witness, account_request_hash, tagged_hash,
+};
 use bq_signature::{KeyPair, SEED_BYTES, SignatureError, verify};
 use zeroize::Zeroizing;
 
@@ -135,6 +137,17 @@ impl Wallet {
         // Every input signs the same message with the same key, so one signature serves all of them.
         transaction.witnesses = vec![witness; transaction.inputs.len()];
         Ok(transaction)
+    }
+
+    /// Signs what its address's owner asks of a pool (SPEC 11.11): under a tag of its own, so that it can never spend anything.
+    ///
+    /// # Errors
+    /// The signature library failed.
+    pub fn sign_request(&self, text: &str) -> Result<Witness, SignatureError> {
+        let message = account_request_hash(text);
+        let witness = self.keys.witness(&message)?;
+        let is_good = verify(&witness.public_key, &message, &witness.signature);
+        if is_good { Ok(witness) } else { Err(SignatureError::Signing) }
     }
 
     fn check_spends(&self, transaction: &Transaction, spent: &[TxOut]) -> Result<(), SignError> {

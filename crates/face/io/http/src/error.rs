@@ -36,9 +36,14 @@ impl ApiError {
         Self { status: StatusCode::NOT_FOUND, code, message: message.to_owned() }
     }
 
-    /// Only reading is possible.
+    /// Somebody asks too often.
+    pub(crate) fn too_many(message: String) -> Self {
+        Self { status: StatusCode::TOO_MANY_REQUESTS, code: "too_many_requests", message }
+    }
+
+    /// The path does not answer this method.
     pub(crate) fn method_not_allowed() -> Self {
-        let message = "only GET and HEAD are answered here".to_owned();
+        let message = "this path does not answer that method".to_owned();
         Self { status: StatusCode::METHOD_NOT_ALLOWED, code: "method_not_allowed", message }
     }
 

@@ -4,6 +4,7 @@
 //! [`bq_views::PoolViews`], never a database, and everything it answers is public: there is no login and nothing to
 //! write. The dashboard uses the same API as everybody else. Read [`HttpServer`] and [`HttpParts`] first.
 
+mod access;
 mod api;
 mod assets;
 mod connect;
@@ -13,6 +14,7 @@ mod health;
 mod metrics;
 mod router;
 mod server;
+mod slots;
 
 pub use connect::{ConnectView, PortView, StratumPort};
 pub use health::ReadyView;

@@ -14,15 +14,16 @@ use axum::{
     },
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse as _, Response},
-    routing::{MethodRouter, get},
+    routing::{MethodRouter, get, post},
 };
 use bq_chain_api::{NodeApi, NodeError};
 use bq_condition::{Component, ConditionList};
+use bq_mining_message::AccessApi;
 use bq_views::{Event, PoolViews, ViewError};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{Mutex, Semaphore, broadcast, watch};
 
-use crate::{api, assets, connect::StratumPort, error::ApiError, events, health, metrics::HttpMetrics};
+use crate::{access, api, assets, connect::StratumPort, error::ApiError, events, health, metrics::HttpMetrics};
 
 /// A request that takes longer is answered with 503. Event streams count until their head only. A view takes
 /// milliseconds: who waits longer is better told than kept, on any machine.
@@ -48,6 +49,7 @@ pub(crate) struct App {
     pub(crate) metrics: HttpMetrics,
     pub(crate) recorder: PrometheusHandle,
     pub(crate) views: Arc<dyn PoolViews>,
+    pub(crate) access: Option<Arc<dyn AccessApi>>,
     pub(crate) view_calls: Semaphore,
     pub(crate) imbalance: Mutex<Option<(Instant, Result<i128, String>)>>,
     pub(crate) conditions: ConditionList,
@@ -162,11 +164,31 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/api/v1/miners/{address}", route("/api/v1/miners", get(api::miner)))
         .route("/api/v1/difficulty", route("/api/v1/difficulty", get(api::difficulty)))
         .route("/api/v1/connect", route("/api/v1/connect", get(api::connect)))
+        .route("/api/v1/why/{address}", route("/api/v1/why", get(access::why)))
+        .route(
+            "/api/v1/requests",
+            route("/api/v1/requests", post(access::requests)).layer(DefaultBodyLimit::max(access::REQUEST_BYTES_MAX)),
+        )
         .route("/api/v1/events", route("/api/v1/events", get(events::events)))
         .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
         .fallback(|| async { ApiError::not_found("no_such_path", "there is nothing here") })
         .layer(from_fn_with_state(Arc::clone(&app), guarded))
-        // No handler reads a body; should one ever, it gets little.
+        // What is sent to a path that reads no body is refused early.
+        .layer(DefaultBodyLimit::max(4 * 1024))
+        .with_state(app)
+}
+
+/// What a probe may ask while every other place is taken.
+pub(crate) fn probe_router(app: Arc<App>) -> Router {
+    let full =
+        || async { ApiError::unavailable("full", "every connection is in use: only /health and /metrics answer") };
+    Router::new()
+        .route("/health", get(health::health))
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/metrics", get(metrics))
+        .fallback(full)
+        .layer(from_fn_with_state(Arc::clone(&app), guarded))
         .layer(DefaultBodyLimit::max(4 * 1024))
         .with_state(app)
 }

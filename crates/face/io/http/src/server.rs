@@ -1,10 +1,17 @@
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use bq_chain_api::NodeApi;
 use bq_condition::ConditionList;
+use bq_mining_message::AccessApi;
 use bq_views::{Event, PoolViews};
-use hyper::server::conn::http1;
+use http_body_util::BodyExt as _;
+use hyper::{
+    Request,
+    body::Incoming,
+    server::conn::http1,
+    service::{Service as _, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -12,19 +19,23 @@ use hyper_util::{
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Mutex, OwnedSemaphorePermit, Semaphore, broadcast, watch},
+    sync::{Mutex, Semaphore, broadcast, watch},
     task::{JoinHandle, JoinSet},
 };
 
 use crate::{
+    access::Asker,
     connect::StratumPort,
     metrics::HttpMetrics,
-    router::{App, router},
+    router::{App, probe_router, router},
+    slots::{Presence, Slot, SlotKind, Slots},
 };
 
 /// A client gets this long to send its request's head, also between two requests. Browsers and scrapers need a moment; the places are
 /// what an operator sets.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// A probe knows what it wants.
+const PROBE_HEAD_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest head of a request, URL included; a longer one is answered with 431.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Answers under way get this long when the server stops.
@@ -38,6 +49,8 @@ pub struct HttpParts {
     pub node: Arc<dyn NodeApi>,
     /// The pool.
     pub views: Arc<dyn PoolViews>,
+    /// Who may mine, and why somebody cannot; nothing: this process serves no miners.
+    pub access: Option<Arc<dyn AccessApi>>,
     /// What every part of the process says of itself.
     pub conditions: ConditionList,
     /// The live feed; every client subscribes. Its capacity is how far a client may fall behind.
@@ -53,15 +66,17 @@ pub struct HttpParts {
 /// How many clients are served at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HttpLimits {
-    /// Open connections; more wait to be accepted. Default 1,024.
+    /// Open connections; of more, the one that is idle for longest makes room. Default 1,024.
     pub connections_max: usize,
     /// Clients of the live feed; more get 503. Default 512.
     pub event_streams_max: usize,
+    /// Connections beyond the others, for one request of health or metrics each. Default 32.
+    pub probes_max: usize,
 }
 
 impl Default for HttpLimits {
     fn default() -> Self {
-        Self { connections_max: 1_024, event_streams_max: 512 }
+        Self { connections_max: 1_024, event_streams_max: 512, probes_max: 32 }
     }
 }
 
@@ -112,13 +127,15 @@ impl HttpServer {
             metrics: HttpMetrics::register(),
             recorder: parts.metrics,
             views: parts.views,
+            access: parts.access,
             view_calls: App::view_calls(),
             imbalance: Mutex::new(None),
         });
         tokio::spawn(upkeep(app.recorder.clone(), stopping.clone()));
         let metrics = app.metrics;
-        let slots = Arc::new(Semaphore::new(parts.limits.connections_max));
-        let accepting = tokio::spawn(accept(listener, slots, router(app), metrics, stopping));
+        let slots = Arc::new(Slots::new(parts.limits.connections_max, parts.limits.probes_max));
+        let routers = Routers { pages: router(Arc::clone(&app)), probes: probe_router(app) };
+        let accepting = tokio::spawn(accept(listener, slots, routers, metrics, stopping));
         tracing::info!(address = %bound, "http listening");
         Ok(HttpHandle { address: bound, stop, accepting })
     }
@@ -140,10 +157,17 @@ impl HttpHandle {
     }
 }
 
+/// What is answered on a connection, by the kind of its place.
+#[derive(Clone)]
+struct Routers {
+    pages: Router,
+    probes: Router,
+}
+
 async fn accept(
     listener: TcpListener,
-    slots: Arc<Semaphore>,
-    router: Router,
+    slots: Arc<Slots>,
+    routers: Routers,
     metrics: HttpMetrics,
     mut stopping: watch::Receiver<bool>,
 ) {
@@ -158,8 +182,9 @@ async fn accept(
             }
         };
         match next {
-            Ok((stream, slot)) => {
-                connections.spawn(serve(stream, slot, router.clone(), stopping.clone()));
+            Ok((stream, address, slot)) => {
+                let visit = Visit { stream, address, presence: slots.enter(), slot };
+                connections.spawn(visit.serve(routers.clone(), stopping.clone()));
                 metrics.connections(connections.len());
             }
             Err(error) => {
@@ -176,31 +201,63 @@ async fn accept(
     }
 }
 
-async fn accept_one(listener: &TcpListener, slots: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let slot = Arc::clone(slots).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, slot))
+async fn accept_one(listener: &TcpListener, slots: &Arc<Slots>) -> io::Result<(TcpStream, SocketAddr, Slot)> {
+    let (stream, address) = listener.accept().await?;
+    let slot = slots.take().await.ok_or_else(|| io::Error::other("no places"))?;
+    Ok((stream, address, slot))
 }
 
-async fn serve(stream: TcpStream, slot: OwnedSemaphorePermit, router: Router, mut stopping: watch::Receiver<bool>) {
-    let _slot = slot;
-    // Events are small and wanted at once.
-    let _ = stream.set_nodelay(true);
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    let mut connection = std::pin::pin!(connection);
-    let result = tokio::select! {
-        result = connection.as_mut() => result,
-        () = stopped(&mut stopping) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+/// One connection.
+struct Visit {
+    stream: TcpStream,
+    address: SocketAddr,
+    presence: Presence,
+    slot: Slot,
+}
+
+impl Visit {
+    async fn serve(self, routers: Routers, mut stopping: watch::Receiver<bool>) {
+        let Self { stream, address, presence, slot } = self;
+        // Events are small and wanted at once.
+        let _ = stream.set_nodelay(true);
+        let (router, head_timeout) = match slot.kind {
+            SlotKind::Page => (routers.pages, HEAD_TIMEOUT),
+            SlotKind::Probe => (routers.probes, PROBE_HEAD_TIMEOUT),
+        };
+        let router = TowerToHyperService::new(router);
+        let presence = &presence;
+        let service = service_fn(|mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Asker(address.ip()));
+            let (busy, answer) = (presence.busy(), router.call(request));
+            async move {
+                let response = answer.await?;
+                // Until the last of it is sent, somebody is served here.
+                Ok::<_, Infallible>(response.map(|body| {
+                    body.map_frame(move |frame| {
+                        let _ = &busy;
+                        frame
+                    })
+                }))
+            }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(head_timeout)
+            .keep_alive(slot.kind == SlotKind::Page)
+            .max_buf_size(HEAD_BYTES_MAX)
+            .serve_connection(TokioIo::new(stream), service);
+        let mut connection = std::pin::pin!(connection);
+        let result = tokio::select! {
+            result = connection.as_mut() => result,
+            () = presence.is_wanted() => Ok(()),
+            () = stopped(&mut stopping) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = result {
+            tracing::debug!(%error, "http connection ended");
         }
-    };
-    if let Err(error) = result {
-        tracing::debug!(%error, "http connection ended");
     }
 }
 

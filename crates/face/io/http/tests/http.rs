@@ -258,6 +258,7 @@ async fn a_taken_address_is_an_error_that_names_it() {
         node: Arc::new(common::StillNode::new(Arc::default())),
         views: Arc::new(ShelfPool::default()),
         conditions: ConditionList::default(),
+        access: None,
         events: site.events.clone(),
         stratum: Vec::new(),
         metrics: bq_http::install_metrics().unwrap(),

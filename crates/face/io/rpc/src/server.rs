@@ -69,6 +69,7 @@ impl RpcServer {
         } else {
             tracing::warn!(%address, "JSON-RPC is not encrypted and listens beyond this machine: the pool's commands are off");
             services.pool = None;
+            services.access = None;
             HostFilterLayer::disable()
         };
         let server = Server::builder()

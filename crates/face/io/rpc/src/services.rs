@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use bq_chain_api::{NodeApi, PeerNetwork, SyncApi};
 use bq_condition::ConditionList;
-use bq_mining_message::MiningControl;
+use bq_mining_message::{AccessApi, MiningControl};
 use bq_pool_machine::PoolOperator;
 use tokio::sync::watch;
 
@@ -18,6 +18,9 @@ pub struct RpcServices {
     /// The pool's books (`getpoolstatus`, `pooldecide`, `poolbackup`). They move money or write files, so all but the first need a
     /// login, and they are served on loopback only.
     pub pool: Option<Arc<dyn PoolOperator>>,
+    /// Who may mine (`listminerbans`, `setminerban`, `listtokens`, `createtoken`, `revoketoken`, `listsessions`). All need a login, for
+    /// they tell network addresses or let somebody in, and they are served on loopback only.
+    pub access: Option<Arc<dyn AccessApi>>,
     /// What every part of the process says of itself (`getconditions`).
     pub conditions: ConditionList,
     /// The peer-to-peer layer (`getpeerinfo`, `addnode`).
@@ -30,7 +33,7 @@ impl RpcServices {
     pub fn new(node: Arc<dyn NodeApi>) -> Self {
         let of_node = Arc::clone(&node);
         let conditions = ConditionList::default().with("node", Arc::new(move || of_node.conditions()));
-        Self { node, sync: None, mining: None, pool: None, conditions, peers: None }
+        Self { node, sync: None, mining: None, pool: None, access: None, conditions, peers: None }
     }
 }
 

@@ -198,7 +198,7 @@ impl Front {
         {
             match output {
                 Output::Send(frame) => connection.out.extend(frame.bytes),
-                Output::Authorize { ticket, address, worker } => {
+                Output::Authorize { ticket, address, worker, .. } => {
                     let outcome = match authorize(&address) {
                         Ok(payee) => {
                             let remembered = self.remembered.get(&(connection.algorithm, payee, worker)).copied();
@@ -223,6 +223,7 @@ impl Front {
                         }
                     }
                 }
+                Output::LoginRefused { .. } => {}
                 Output::Rejected { strike, .. } => {
                     self.counts.refused += 1;
                     if let Some(strike) = strike {

@@ -67,7 +67,7 @@ impl Arrival {
         };
         tokio::select! {
             wire = self.greet(&admission) => Ok((wire?, admission)),
-            () = admission.place.is_wanted() => Err("made_room"),
+            why = admission.place.is_wanted() => Err(why.name()),
         }
     }
 

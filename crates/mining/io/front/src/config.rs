@@ -5,7 +5,7 @@ use bq_share::{AllowancePolicy, BanPolicy, JudgePolicy};
 use bq_stratum_v1::{SessionPolicy, VardiffPolicy};
 use ipnet::IpNet;
 
-use crate::{Certificates, PlaceLimits, WorkersFile};
+use crate::{AccessConfig, Certificates, KeptFiles, PlaceLimits};
 
 /// What the operator decides about the Stratum server.
 #[derive(Clone, Debug)]
@@ -49,8 +49,10 @@ pub struct StratumConfig {
     pub write_stall_ms: u64,
     /// Workers whose difficulty is remembered between visits.
     pub workers_remembered_max: usize,
-    /// Where that is kept over a restart; nothing: it is not.
-    pub workers_file: Option<WorkersFile>,
+    /// Where that and bans are kept over a restart; nothing: they are not.
+    pub kept: Option<KeptFiles>,
+    /// Who may mine.
+    pub access: AccessConfig,
     /// Why fewer places are given than the operator asked for, if that is so; a condition as long as the server runs.
     pub few_files: Option<String>,
     /// A thread that panicked and was restarted is a condition for this many milliseconds.
@@ -127,7 +129,8 @@ impl Default for StratumConfig {
             outbox_bytes_max: 64 * 1024,
             write_stall_ms: 30_000,
             workers_remembered_max: 16_384,
-            workers_file: None,
+            kept: None,
+            access: AccessConfig::default(),
             few_files: None,
             panic_shown_ms: 600_000,
             verify: VerifyConfig::default(),

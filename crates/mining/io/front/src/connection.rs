@@ -4,9 +4,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bq_access::What;
 use bq_primitives::{Algorithm, ShareDifficulty};
 use bq_share::{CpuTime, Reject, ShareCandidate, ShareTicket, Strike, UnixMs, Verdict};
-use bq_stratum_v1::{CloseReason, LineBuffer, LineTooLong, LoginOutcome, Output, Session};
+use bq_stratum_v1::{CloseReason, LineBuffer, LineTooLong, Output, Session};
 use tokio::{
     io::Interest,
     sync::{mpsc, watch},
@@ -16,7 +17,7 @@ use tokio::{
 use crate::{
     jobs::Work,
     outbox::Outbox,
-    places::Standing,
+    places::{Leave, Standing},
     shared::{Admission, Answer, Shared},
     verify::Full,
     wire::Wire,
@@ -46,8 +47,29 @@ pub(crate) struct Connection {
     notify_since: Option<Instant>,
 }
 
-/// Why a connection ended, for the counter.
-type Ended = &'static str;
+/// Why a connection ended.
+#[derive(Clone, Copy, Debug)]
+struct Ended {
+    /// The label used in metrics and logs.
+    name: &'static str,
+    /// What is told to whoever asks why, and to a miner that has not been told yet.
+    text: Option<&'static str>,
+}
+
+impl Ended {
+    const fn silent(name: &'static str) -> Self {
+        Self { name, text: None }
+    }
+
+    const fn left(why: Leave) -> Self {
+        let text = match why {
+            Leave::MadeRoom => "closing: the server is full, and no share of this connection was accepted yet",
+            Leave::Revoked => "closing: the worker token was taken back, or the address locked",
+            Leave::Banned => "closing: your network address is banned",
+        };
+        Self { name: why.name(), text: Some(text) }
+    }
+}
 
 /// Read at once: a line fits.
 const CHUNK_BYTES: usize = 4096;
@@ -107,7 +129,7 @@ impl Connection {
         while wanted.is_ok() && self.held.is_none() && self.take_line() {
             wanted = self.carry_out();
         }
-        let jobs = self.outbox.write_to(&mut self.wire).map_err(|_| "peer_gone")?;
+        let jobs = self.outbox.write_to(&mut self.wire).map_err(|_| Ended::silent("peer_gone"))?;
         if jobs > 0 {
             let metrics = self.shared.metrics.of(self.algorithm);
             metrics.jobs.increment(u64::try_from(jobs).unwrap_or(0));
@@ -152,7 +174,7 @@ impl Connection {
         let room = self.shared.verify.room(self.algorithm);
         tokio::select! {
             ready = self.wire.ready(interest.unwrap_or(Interest::READABLE)), if interest.is_some() => {
-                let readable = ready.map_err(|_| "peer_gone")?.is_readable();
+                let readable = ready.map_err(|_| Ended::silent("peer_gone"))?.is_readable();
                 if readable && reads { self.read() } else { Ok(()) }
             }
             Some(answer) = self.verdicts.recv() => {
@@ -170,22 +192,20 @@ impl Connection {
                 Ok(())
             }
             Ok(()) = self.work.changed() => {
-                if self.shared.is_banned(self.admission.peer) {
-                    return Err("banned");
-                }
                 self.take_work();
                 self.remember();
                 Ok(())
             }
             () = tokio::time::sleep_until(wake_at.into()) => {
                 if give_up_at.is_some_and(|at| Instant::now() >= at) {
-                    return Err("slow_reader");
+                    let text = Some("closing: nothing that was sent was read for too long");
+                    return Err(Ended { name: "slow_reader", text });
                 }
                 self.session.handle_timeout(self.shared.clock.now());
                 Ok(())
             }
-            () = self.admission.place.is_wanted() => Err("made_room"),
-            _ = stop.changed() => Err("shutdown"),
+            why = self.admission.place.is_wanted() => Err(Ended::left(why)),
+            _ = stop.changed() => Err(Ended::silent("shutdown")),
         }
     }
 
@@ -198,7 +218,7 @@ impl Connection {
         }
         if let Verdict::Accepted { .. } = verdict {
             self.admission.place.rise(Standing::Proven);
-            self.shared.note_accepted(self.admission.peer);
+            self.shared.access.note_accepted(self.admission.peer);
         }
         self.session.handle_verdict(self.shared.clock.now(), ticket, verdict);
     }
@@ -214,14 +234,14 @@ impl Connection {
     fn read(&mut self) -> Result<(), Ended> {
         let mut chunk = [0; CHUNK_BYTES];
         match self.wire.try_read(&mut chunk) {
-            Ok(0) => Err("peer_closed"),
+            Ok(0) => Err(Ended::silent("peer_closed")),
             Ok(count) => {
                 self.lines.push(&chunk[..count]);
                 self.lines_are_done = false;
                 Ok(())
             }
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(()),
-            Err(_) => Err("peer_gone"),
+            Err(_) => Err(Ended::silent("peer_gone")),
         }
     }
 
@@ -247,20 +267,21 @@ impl Connection {
             && let Some(output) = self.session.poll_output()
         {
             match output {
-                Output::Send(frame) => self.outbox.push(frame).map_err(|_| "slow_reader")?,
-                Output::Authorize { ticket, address, worker } => {
-                    let outcome = self.shared.authorize(self.algorithm, &address, &worker);
-                    if matches!(outcome, LoginOutcome::Granted { .. }) {
-                        self.admission.place.rise(Standing::LoggedIn);
-                    }
+                Output::Send(frame) => self.outbox.push(frame).map_err(|_| Ended::silent("slow_reader"))?,
+                Output::Authorize { ticket, address, worker, token } => {
+                    let outcome = self.admission.authorize(self.algorithm, &address, &worker, token.as_deref());
                     self.session.handle_login(self.shared.clock.now(), ticket, outcome);
+                }
+                Output::LoginRefused { login, worker, reason } => {
+                    let who = (self.algorithm, worker.as_ref());
+                    self.shared.access.note_login(self.admission.peer, &login, who, &reason);
                 }
                 Output::Share(candidate) => self.verify(candidate),
                 Output::Rejected { miner, reason, strike } => {
                     if let Some(strike) = strike {
                         self.shared.strike(self.admission.peer, strike);
                     }
-                    self.shared.note_rejected(self.algorithm, miner, reason);
+                    self.admission.note_rejected(self.algorithm, miner, reason);
                 }
                 Output::Close(reason) => return Err(self.close(reason)),
             }
@@ -289,7 +310,21 @@ impl Connection {
         if reason.is_misbehavior() {
             self.shared.strike(self.admission.peer, Strike::Misbehaved);
         }
-        reason.name()
+        Ended { name: reason.name(), text: reason.text() }
+    }
+
+    /// Tells the miner why, if it had logged in and was not told, and whoever asks later.
+    fn tell(&mut self, ended: Ended) {
+        let (Some(text), Some((payee, worker))) = (ended.text, self.session.miner()) else { return };
+        let what = (What::Connection, self.algorithm);
+        self.shared.access.note(self.admission.peer, (payee, worker), what, text);
+        self.session.say_goodbye(text);
+        while let Some(output) = self.session.poll_output() {
+            if let Output::Send(frame) = output {
+                // A miner with so much unread will not read this either.
+                let _full = self.outbox.push(frame);
+            }
+        }
     }
 
     async fn finish(mut self, ended: Ended) {
@@ -298,11 +333,12 @@ impl Connection {
             self.shared.verify.submit_at_once(candidate, &self.answers);
         }
         let metrics = &self.shared.metrics;
-        metrics.closed(ended);
+        metrics.closed(ended.name);
         metrics.of(self.algorithm).connections.decrement(1.0);
         self.remembered = None;
         self.remember();
-        tracing::debug!(algorithm = %self.algorithm, ended, "connection ended");
+        self.tell(ended);
+        tracing::debug!(algorithm = %self.algorithm, ended = ended.name, "connection ended");
         let last_words = async {
             self.outbox.write_to(&mut self.wire)?;
             while !self.outbox.is_empty() || self.wire.has_unsent() {

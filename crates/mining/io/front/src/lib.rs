@@ -8,6 +8,7 @@
 //! that it is no block; anything else waits in its sender's socket, so no block is ever lost to a limit (SPEC 11.5). Read [`StratumServer::start`] and [`StratumConfig`] first.
 
 mod accept_rate;
+mod access;
 mod arrival;
 mod certificates;
 mod clock;
@@ -15,6 +16,7 @@ mod conditions;
 mod config;
 mod connection;
 mod jobs;
+mod kept_files;
 mod listener;
 mod metrics;
 mod outbox;
@@ -26,12 +28,13 @@ mod shared;
 mod tls;
 mod verify;
 mod wire;
-mod workers_file;
 
+pub use access::AccessConfig;
+pub use bq_access::{AuthMode, RefusalsPolicy, Registry, RegistryPolicy, TokenKey};
 pub use bq_share::{AllowancePolicy, BanPolicy, CpuTime, JudgePolicy};
 pub use bq_stratum_v1::{SessionPolicy, VardiffPolicy};
 pub use certificates::{CertificateError, CertificateFiles, Certificates};
 pub use config::{SocketBuffers, StratumConfig, TlsConfig, VerifyConfig};
+pub use kept_files::KeptFiles;
 pub use places::PlaceLimits;
 pub use server::{StartError, StratumHandle, StratumServer};
-pub use workers_file::WorkersFile;

@@ -2,10 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, OnceLock},
 };
 
 use bq_share::{Peer, Subnet};
@@ -53,12 +50,35 @@ struct Seniority {
     opened: u64,
 }
 
+/// Where a connection sits, for whoever may have to ask it to leave.
 #[derive(Debug)]
-struct Seat {
+pub(crate) struct Seat {
     peer: Option<Peer>,
     opened: u64,
-    leaves: AtomicBool,
+    leaves: OnceLock<Leave>,
     leave: Notify,
+}
+
+/// Why a connection is asked to leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leave {
+    /// Others want the place of one that proved nothing.
+    MadeRoom,
+    /// The token that let it in was taken back, or its address locked.
+    Revoked,
+    /// Its peer was banned.
+    Banned,
+}
+
+impl Leave {
+    /// The label used in metrics and logs.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::MadeRoom => "made_room",
+            Self::Revoked => "revoked",
+            Self::Banned => "banned",
+        }
+    }
 }
 
 /// A place among the open connections; given back when dropped.
@@ -100,19 +120,19 @@ impl Places {
             let is_full = |group: Option<&Group>, max| group.is_some_and(|group| group.count >= max);
             if is_full(inner.by_peer.get(&peer), self.limits.per_peer) {
                 let seat = inner.by_peer.get(&peer).and_then(Group::first_to_leave).ok_or(Full::Peer)?;
-                inner.dismiss(&seat);
+                inner.dismiss(&seat, Leave::MadeRoom);
             }
             if is_full(inner.by_subnet.get(&subnet), self.limits.per_subnet) {
                 let seat = inner.by_subnet.get(&subnet).and_then(Group::first_to_leave).ok_or(Full::Subnet)?;
-                inner.dismiss(&seat);
+                inner.dismiss(&seat, Leave::MadeRoom);
             }
         }
         if inner.total >= self.limits.total {
             let seat = inner.largest_crowd().ok_or(Full::Server)?;
-            inner.dismiss(&seat);
+            inner.dismiss(&seat, Leave::MadeRoom);
         }
         inner.opened += 1;
-        let seat = Arc::new(Seat { peer, opened: inner.opened, leaves: AtomicBool::new(false), leave: Notify::new() });
+        let seat = Arc::new(Seat { peer, opened: inner.opened, leaves: OnceLock::new(), leave: Notify::new() });
         inner.count(&seat, 1);
         inner.list(&seat, Standing::Stranger);
         Ok(Place { places: Arc::clone(self), seat, standing: Standing::Stranger })
@@ -120,6 +140,14 @@ impl Places {
 
     pub(crate) fn total(&self) -> usize {
         self.inner.lock().total
+    }
+
+    /// Asks a connection to leave, whatever it has shown.
+    pub(crate) fn end(&self, seat: &Arc<Seat>, why: Leave) {
+        let mut inner = self.inner.lock();
+        if seat.leaves.get().is_none() {
+            inner.dismiss(seat, why);
+        }
     }
 }
 
@@ -178,11 +206,12 @@ impl Inner {
     }
 
     /// The place is free at once; its connection ends as soon as its task runs.
-    fn dismiss(&mut self, seat: &Arc<Seat>) {
+    fn dismiss(&mut self, seat: &Arc<Seat>, why: Leave) {
         self.unlist(seat, Standing::Stranger);
         self.unlist(seat, Standing::LoggedIn);
         self.count(seat, -1);
-        seat.leaves.store(true, Ordering::Relaxed);
+        // Only who is on no list yet is dismissed, under the lock: it is the first reason.
+        let _first = seat.leaves.set(why);
         seat.leave.notify_one();
     }
 }
@@ -211,23 +240,29 @@ impl Place {
         }
         let mut inner = self.places.inner.lock();
         // Who was asked to leave is on no list any more.
-        if !self.seat.leaves.load(Ordering::Relaxed) {
+        if self.seat.leaves.get().is_none() {
             inner.unlist(&self.seat, self.standing);
             inner.list(&self.seat, standing);
         }
         self.standing = standing;
     }
 
-    /// Returns once somebody else needs the place.
-    pub(crate) async fn is_wanted(&self) {
+    /// Returns once the connection has to leave.
+    pub(crate) async fn is_wanted(&self) -> Leave {
         self.seat.leave.notified().await;
+        self.seat.leaves.get().copied().unwrap_or(Leave::MadeRoom)
+    }
+
+    /// For [`Places::end`].
+    pub(crate) const fn seat(&self) -> &Arc<Seat> {
+        &self.seat
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut inner = self.places.inner.lock();
-        if !self.seat.leaves.load(Ordering::Relaxed) {
+        if self.seat.leaves.get().is_none() {
             inner.unlist(&self.seat, self.standing);
             inner.count(&self.seat, -1);
         }
@@ -249,7 +284,7 @@ mod tests {
     }
 
     fn leaves(place: &Place) -> bool {
-        place.seat.leaves.load(Ordering::Relaxed)
+        place.seat.leaves.get().is_some()
     }
 
     fn proven(places: &Arc<Places>, peer: Option<Peer>) -> Place {
@@ -307,6 +342,17 @@ mod tests {
         drop((crowd, more, rare, proven));
         let inner = places.inner.lock();
         assert_eq!((inner.total, inner.by_peer.len(), inner.by_subnet.len(), inner.most_unproven.len()), (0, 0, 0, 0));
+    }
+
+    #[test]
+    fn also_the_proven_can_be_asked_to_leave_once() {
+        let places = places(10, 10, 10);
+        let first = proven(&places, peer(1, 1));
+        places.end(first.seat(), Leave::Revoked);
+        places.end(first.seat(), Leave::Banned);
+        assert_eq!((places.total(), first.seat.leaves.get()), (0, Some(&Leave::Revoked)));
+        drop(first);
+        assert_eq!(places.total(), 0);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 use std::{io, net::SocketAddr, sync::Arc, thread::JoinHandle};
 
 use bq_condition::Condition;
-use bq_mining_message::PoolApi;
+use bq_mining_message::{AccessApi, PoolApi};
 use bq_pow::PowVerifier;
 use bq_primitives::Algorithm;
 use tokio::{
@@ -14,12 +14,12 @@ use crate::{
     clock::SteadyClock,
     conditions::Conditions,
     jobs::{Work, feed},
+    kept_files,
     listener::listen,
     metrics::StratumMetrics,
     shared::Shared,
     tls::Tls,
     verify::{Prover, VerifyPool},
-    workers_file,
 };
 
 /// The Stratum ports of a pool.
@@ -86,8 +86,8 @@ impl StratumServer {
             feed(pool, senders, stop_feed).await;
             drop(feeder);
         });
-        if let Some(period_ms) = shared.config.workers_file.as_ref().map(|file| file.period_ms) {
-            tokio::spawn(workers_file::keep(Arc::clone(&shared), period_ms, stopped.clone(), alive.clone()));
+        if let Some(period_ms) = shared.config.kept.as_ref().map(|kept| kept.period_ms) {
+            tokio::spawn(kept_files::keep(Arc::clone(&shared), period_ms, stopped.clone(), alive.clone()));
         }
         let mut addresses = [None; Algorithm::COUNT];
         for (algorithm, listener, address) in listeners {
@@ -117,6 +117,12 @@ impl StratumHandle {
     pub fn connection_counter(&self) -> Arc<dyn Fn() -> u64 + Send + Sync> {
         let shared = Arc::downgrade(&self.shared);
         Arc::new(move || shared.upgrade().map_or(0, |shared| u64::try_from(shared.connections()).unwrap_or(u64::MAX)))
+    }
+
+    /// Bans, tokens, sessions, and why somebody could not mine.
+    #[must_use]
+    pub fn access(&self) -> Arc<dyn AccessApi> {
+        Arc::clone(&self.shared.access) as _
     }
 
     /// What is not as it should be: a verification thread that panicked in the last ten minutes, shares that cannot be booked.
@@ -156,7 +162,7 @@ impl StratumHandle {
         let _nobody = self.stop.send(true);
         while self.tasks.recv().await.is_some() {}
         let shared = Arc::clone(&self.shared);
-        let _panicked = tokio::task::spawn_blocking(move || shared.save_workers()).await;
+        let _panicked = tokio::task::spawn_blocking(move || shared.save()).await;
         // The last owner of the queues: their threads finish what is in them and end.
         drop(self.shared);
         let threads = self.threads;

@@ -6,11 +6,12 @@ use std::{
     },
 };
 
+use bq_access::What;
 use bq_mining_message::{AuthorizeError, PoolApi, ShareReject};
 use bq_primitives::{Algorithm, KeyHash, WorkerName, tagged_hash};
 use bq_share::{
-    Allowances, Bans, CpuTime, ExtranonceAllocator, ExtranoncePrefix, Peer, Reject, ShareCandidate, ShareTicket,
-    Strike, Subnet, UnixMs, Verdict, WithoutRoom,
+    Allowances, CpuTime, ExtranonceAllocator, ExtranoncePrefix, Peer, Reject, ShareCandidate, ShareTicket, Strike,
+    Subnet, UnixMs, Verdict, WithoutRoom,
 };
 use bq_stratum_v1::{LoginOutcome, SessionPolicy, SessionSeed};
 use parking_lot::Mutex;
@@ -19,10 +20,12 @@ use tokio::sync::watch;
 use crate::{
     StratumConfig,
     accept_rate::AcceptRate,
+    access::{Access, ConnectionNumber, Line},
     clock::SteadyClock,
     jobs::Work,
+    kept_files,
     metrics::StratumMetrics,
-    places::{Full, Place, Places},
+    places::{Full, Place, Places, Standing},
     remembered::Remembered,
     tls::Tls,
     verify::VerifyPool,
@@ -40,9 +43,10 @@ pub(crate) struct Shared {
     /// Nothing if TLS is off.
     pub(crate) tls: Option<Tls>,
     policies: [Arc<SessionPolicy>; Algorithm::COUNT],
+    /// Who may come in.
+    pub(crate) access: Arc<Access>,
     places: Arc<Places>,
     accepts: Mutex<Accepts>,
-    bans: Mutex<Bans>,
     allowances: Mutex<Allowances>,
     extranonces: Mutex<ExtranonceAllocator>,
     remembered: Mutex<Remembered>,
@@ -71,6 +75,7 @@ pub(crate) struct Admission {
     pub(crate) seed: SessionSeed,
     /// Whom strikes count for; nobody when the address is trusted.
     pub(crate) peer: Option<Peer>,
+    number: ConnectionNumber,
 }
 
 impl Shared {
@@ -84,14 +89,15 @@ impl Shared {
         tls: Option<Tls>,
     ) -> Self {
         let [first, ..] = words(&config.seed, u64::MAX);
+        let places = Arc::new(Places::new(config.places));
         Self {
             policies: config.sessions.clone().map(Arc::new),
-            places: Arc::new(Places::new(config.places)),
+            access: Arc::new(Access::new(&config, clock, Arc::clone(&places))),
+            places,
             accepts: Mutex::new(Accepts {
                 by_peer: AcceptRate::new(config.accepts_per_second),
                 by_subnet: AcceptRate::new(config.accepts_per_subnet_second),
             }),
-            bans: Mutex::new(Bans::new(config.bans)),
             allowances: Mutex::new(Allowances::new(config.allowance)),
             // A start of its own per run: together with the first job id, which is drawn too, and the template's time, what
             // the last run gave out does not come back within the life of a tip.
@@ -127,7 +133,9 @@ impl Shared {
         }
         let place = self.take_place(peer)?;
         let prefix = self.extranonces.lock().allocate().ok_or("no_extranonce")?;
-        Ok(Admission { shared: Arc::clone(self), place, seed: self.session_seed(prefix), peer })
+        let number = self.sessions.fetch_add(1, Ordering::Relaxed);
+        let seed = session_seed(&self.config.seed, number, prefix);
+        Ok(Admission { shared: Arc::clone(self), place, seed, peer, number })
     }
 
     /// A place alone, or why there is none.
@@ -150,23 +158,12 @@ impl Shared {
     }
 
     pub(crate) fn is_banned(&self, peer: Option<Peer>) -> bool {
-        peer.is_some_and(|peer| self.bans.lock().is_banned(self.clock.now(), peer))
-    }
-
-    /// A share of this peer was accepted.
-    pub(crate) fn note_accepted(&self, peer: Option<Peer>) {
-        if let Some(peer) = peer {
-            self.bans.lock().accept(self.clock.now(), peer);
-        }
+        self.access.ban_of(peer).is_some()
     }
 
     pub(crate) fn strike(&self, peer: Option<Peer>, strike: Strike) {
-        let Some(peer) = peer else { return };
-        let now = self.clock.now();
-        let mut bans = self.bans.lock();
-        if bans.strike(now, peer, strike) {
+        if self.access.strike(peer, strike) {
             self.metrics.banned();
-            tracing::warn!(?peer, ?strike, active = bans.active(now), "banned");
         }
     }
 
@@ -195,21 +192,6 @@ impl Shared {
         }
     }
 
-    /// Asks the pool about a login.
-    pub(crate) fn authorize(&self, algorithm: Algorithm, address: &str, worker: &WorkerName) -> LoginOutcome {
-        match self.pool.authorize(address) {
-            Ok(payee) => {
-                LoginOutcome::Granted { payee, remembered: self.remembered.lock().get(algorithm, payee, worker) }
-            }
-            Err(error) => {
-                if let AuthorizeError::Unavailable(reason) = &error {
-                    tracing::error!(reason, "the pool cannot authorize miners");
-                }
-                LoginOutcome::from(&error)
-            }
-        }
-    }
-
     pub(crate) fn remember(
         &self,
         algorithm: Algorithm,
@@ -220,27 +202,60 @@ impl Shared {
     }
 
     /// Keeps what is remembered over a restart, if it changed. Blocks on the disk.
-    pub(crate) fn save_workers(&self) {
-        let Some(file) = &self.config.workers_file else { return };
+    pub(crate) fn save(&self) {
+        let Some(kept) = &self.config.kept else { return };
         let changes = self.remembered.lock().changes();
         if let Some(text) = changes {
-            file.save(&text);
+            let _told = kept_files::save(&kept.workers, &text);
         }
+        self.access.save();
+    }
+}
+
+impl Admission {
+    /// Whether a login is good: asks tokens and locks, then the pool.
+    pub(crate) fn authorize(
+        &mut self,
+        algorithm: Algorithm,
+        login: &str,
+        worker: &WorkerName,
+        token: Option<&str>,
+    ) -> LoginOutcome {
+        let access = Arc::clone(&self.shared.access);
+        let entry = match access.admit(login, worker, token) {
+            Ok(entry) => entry,
+            Err(refusal) => return LoginOutcome::Refused(refusal.to_string()),
+        };
+        let payee = match self.shared.pool.authorize(&entry.address) {
+            Ok(payee) => payee,
+            Err(error) => {
+                if let AuthorizeError::Unavailable(reason) = &error {
+                    tracing::error!(reason, "the pool cannot authorize miners");
+                }
+                return LoginOutcome::from(&error);
+            }
+        };
+        let (seat, id) = (Arc::clone(self.place.seat()), self.seed.session_id);
+        let line = || Line { algorithm, id, peer: self.peer, seat };
+        access.begin(self.number, line, (payee, worker.clone(), entry.token));
+        // Whoever took the token back meanwhile did not see this session yet.
+        if let Err(refusal) = access.admit(login, worker, token) {
+            access.end(self.number);
+            return LoginOutcome::Refused(refusal.to_string());
+        }
+        self.place.rise(Standing::LoggedIn);
+        let remembered = self.shared.remembered.lock().get(algorithm, payee, worker);
+        LoginOutcome::Granted { payee, remembered }
     }
 
-    /// Counts a refused share, here and in the pool.
+    /// Counts a refused share, here, in the pool, and for whoever asks why.
     pub(crate) fn note_rejected(&self, algorithm: Algorithm, miner: Option<(KeyHash, WorkerName)>, reason: Reject) {
-        let reason = api_reason(reason);
-        self.metrics.of(algorithm).rejected(reason);
+        let shared = &self.shared;
+        shared.metrics.of(algorithm).rejected(api_reason(reason));
         if let Some((payee, worker)) = miner {
-            self.pool.note_rejected(payee, &worker, algorithm, reason);
+            shared.pool.note_rejected(payee, &worker, algorithm, api_reason(reason));
+            shared.access.note(self.peer, (payee, &worker), (What::Share, algorithm), reason.text());
         }
-    }
-
-    fn session_seed(&self, prefix: ExtranoncePrefix) -> SessionSeed {
-        let number = self.sessions.fetch_add(1, Ordering::Relaxed);
-        let [session_id, first_job_id, ..] = words(&self.config.seed, number);
-        SessionSeed { session_id, first_job_id, prefix }
     }
 }
 
@@ -253,6 +268,7 @@ impl Accepts {
 
 impl Drop for Admission {
     fn drop(&mut self) {
+        self.shared.access.end(self.number);
         self.shared.extranonces.lock().release(self.seed.prefix);
     }
 }
@@ -270,6 +286,11 @@ const fn api_reason(reason: Reject) -> ShareReject {
     }
 }
 
+fn session_seed(seed: &[u8; 32], number: ConnectionNumber, prefix: ExtranoncePrefix) -> SessionSeed {
+    let [session_id, first_job_id, ..] = words(seed, number);
+    SessionSeed { session_id, first_job_id, prefix }
+}
+
 /// Eight words that cannot be guessed without the seed.
 fn words(seed: &[u8; 32], number: u64) -> [u32; 8] {
     let hash = tagged_hash("BQ/stratum-session", &[seed, &number.to_le_bytes()]);
@@ -280,8 +301,8 @@ fn words(seed: &[u8; 32], number: u64) -> [u32; 8] {
 
 fn remembered_of(config: &StratumConfig) -> Remembered {
     let mut remembered = Remembered::new(config.workers_remembered_max);
-    if let Some(file) = &config.workers_file {
-        file.load(&mut remembered, config.workers_remembered_max);
+    if let Some(kept) = &config.kept {
+        kept_files::load(&kept.workers, config.workers_remembered_max, |text| remembered.restore(text));
     }
     remembered
 }

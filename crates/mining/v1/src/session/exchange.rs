@@ -191,11 +191,18 @@ impl Exchange {
 
     pub(super) fn close(&mut self, reason: CloseReason) {
         if !self.closed {
-            if let Some(line) = reason.text().and_then(self.farewell) {
-                self.send(FrameKind::Control, line);
+            if let Some(text) = reason.text() {
+                self.say_goodbye(text);
             }
             self.closed = true;
             self.outputs.push_back(Output::Close(reason));
+        }
+    }
+
+    /// Nothing if the session is closed: it told then.
+    pub(super) fn say_goodbye(&mut self, text: &str) {
+        if let Some(line) = (self.farewell)(text) {
+            self.send(FrameKind::Control, line);
         }
     }
 

@@ -98,6 +98,11 @@ impl Session {
         self.exchange.close(CloseReason::Malformed);
     }
 
+    /// The caller ends the connection: tells why, where the dialect has a line for that and the session has not told yet.
+    pub fn say_goodbye(&mut self, text: &str) {
+        self.exchange.say_goodbye(text);
+    }
+
     fn complain(&mut self, text: &str) {
         self.exchange.reply(self.dialect.error_reply(&RequestId::of_unreadable(), text));
     }

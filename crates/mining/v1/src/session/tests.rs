@@ -57,6 +57,8 @@ pub(super) struct Rig {
     pub(super) sent: Vec<(FrameKind, String)>,
     pub(super) shares: Vec<ShareCandidate>,
     pub(super) rejected: Vec<Reject>,
+    /// Logins that were refused, and why.
+    pub(super) refused: Vec<(String, String)>,
     pub(super) closed: Option<CloseReason>,
     pub(super) login: LoginOutcome,
     pub(super) logins: Vec<(String, String)>,
@@ -75,6 +77,7 @@ impl Rig {
             sent: Vec::new(),
             shares: Vec::new(),
             rejected: Vec::new(),
+            refused: Vec::new(),
             closed: None,
             login: LoginOutcome::Granted { payee: PAYEE, remembered: None },
             logins: Vec::new(),
@@ -91,11 +94,12 @@ impl Rig {
                     assert!(json.is_object());
                     self.sent.push((frame.kind, text.trim_end().to_owned()));
                 }
-                Output::Authorize { ticket, address, worker } => {
+                Output::Authorize { ticket, address, worker, .. } => {
                     self.logins.push((address, worker.as_str().to_owned()));
                     self.session.handle_login(self.now, ticket, self.login.clone());
                 }
                 Output::Share(share) => self.shares.push(*share),
+                Output::LoginRefused { login, reason, .. } => self.refused.push((login, reason)),
                 Output::Rejected { reason, .. } => self.rejected.push(reason),
                 Output::Close(reason) => self.closed = Some(reason),
             }

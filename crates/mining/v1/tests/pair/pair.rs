@@ -118,13 +118,13 @@ impl Pair {
     fn carry_out(&mut self, output: Output) {
         match output {
             Output::Send(frame) => self.client_hears(&frame.bytes),
-            Output::Authorize { ticket, address, worker } => {
+            Output::Authorize { ticket, address, worker, .. } => {
                 assert_eq!((address.as_str(), worker.as_str()), ("wallet", "rig1"));
                 let granted = LoginOutcome::Granted { payee: KeyHash([7; 32]), remembered: None };
                 self.session.handle_login(self.now, ticket, granted);
             }
             Output::Share(candidate) => self.candidates.push(*candidate),
-            Output::Rejected { .. } => {}
+            Output::LoginRefused { .. } | Output::Rejected { .. } => {}
             Output::Close(reason) => self.closed = Some(reason),
         }
     }

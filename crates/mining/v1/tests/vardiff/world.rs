@@ -191,6 +191,7 @@ impl World {
                     self.outcome.credit[usize::from(self.now >= MINUTE_MS)] += share.difficulty.hashes() as f64;
                     self.session.handle_verdict(self.at(), share.ticket, Verdict::Accepted { block: false });
                 }
+                Output::LoginRefused { .. } => {}
                 Output::Rejected { .. } => self.outcome.refused += 1,
                 Output::Close(_) => self.outcome.closed = true,
             }

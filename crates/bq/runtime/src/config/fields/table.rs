@@ -29,7 +29,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 144] = [
+pub static FIELDS: [Field; 155] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -76,6 +76,12 @@ pub static FIELDS: [Field; 144] = [
         Kind::Integer(1..=100_000),
         "Most clients of the live feed at a time; more get 503.",
         "Each open page is one."
+    ),
+    field!(
+        "http_probes_max",
+        Kind::Integer(1..=10_000),
+        "Connections of the HTTP server beyond those, for one request of /health or /metrics each.",
+        "Too low: a flood hides that the pool is well."
     ),
     field!("p2p", Kind::Address, "Where peers connect.", PUBLIC_RISK),
     field!("connect", Kind::Peers, "Peers to connect to and stay connected to.", ""),
@@ -548,7 +554,7 @@ pub static FIELDS: [Field; 144] = [
     field!(
         "stratum.workers_saved_secs",
         Kind::Integer(10..=86_400),
-        "Seconds between two writes of where workers' difficulties stand (file workers), if that changed; once more at the end.",
+        "Seconds between two writes of where workers' difficulties stand and who is banned (files workers and bans), if that changed; once more at the end.",
         "Too long: after a crash more workers start over. Too short: needless writes."
     ),
     field!(
@@ -604,6 +610,61 @@ pub static FIELDS: [Field; 144] = [
         Kind::Integer(1..=10_000),
         UNPROVEN_IN_FLIGHT_MAX,
         UNPROVEN_IN_FLIGHT_MAX_RISK
+    ),
+    field!(
+        "auth.mode",
+        Kind::Choice(&["address", "token"]),
+        "Who may mine: whoever names an address, or only who has a worker token as password (bq pool token, bq wallet request).",
+        "address: anyone mines to anyone, which helps whom it pays. token: a miner without one is refused."
+    ),
+    field!(
+        "auth.signed_requests",
+        Kind::Flag,
+        "Whether owners of addresses make and revoke tokens and lock their address by signature (POST /api/v1/requests).",
+        "false leaves tokens to the operator."
+    ),
+    field!(
+        "auth.request_window_secs",
+        Kind::Integer(10..=86_400),
+        "How old a signed request may be, or how far ahead of this machine's clock.",
+        "Too short: clocks that differ are refused."
+    ),
+    field!(
+        "auth.requests_per_second",
+        Kind::Integer(1..=1_000),
+        "Signed requests of one address, sustained; ten seconds' worth may come at once.",
+        "Each costs a signature check and a write to disk."
+    ),
+    field!(
+        "auth.tokens_max",
+        Kind::Integer(1..=1_000_000),
+        "Worker tokens in all; one that its owner made and never used gives way.",
+        "Each is a line of the file that every change writes anew."
+    ),
+    field!("auth.tokens_per_address_max", Kind::Integer(1..=100_000), "Worker tokens of one address.", ""),
+    field!(
+        "auth.refusals_secs",
+        Kind::Integer(1..=604_800),
+        "For how long refused logins and shares are told under /api/v1/why.",
+        ""
+    ),
+    field!(
+        "auth.refusals_max",
+        Kind::Integer(1..=10_000),
+        "Different refusals that are told of one address; the oldest goes first.",
+        "Memory grows with it."
+    ),
+    field!(
+        "auth.refusal_addresses_max",
+        Kind::Integer(1..=10_000_000),
+        "Addresses whose refusals are kept.",
+        "Memory grows with it: some KiB each."
+    ),
+    field!(
+        "auth.refusal_addresses_per_peer_max",
+        Kind::Integer(1..=10_000_000),
+        "As many that one network address may bring in: of more, its own oldest goes.",
+        "Too high: a stranger pushes out what others want to know."
     ),
     field!("miner.enabled", Kind::Flag, "Whether the built-in miner runs.", ""),
     field!(

@@ -257,6 +257,7 @@ pub(crate) async fn site(pool: ShelfPool) -> Site {
         node,
         conditions,
         views: Arc::new(pool),
+        access: None,
         events: events.clone(),
         stratum: vec![
             stratum(Algorithm::Sha256d, 3333),

@@ -1,4 +1,5 @@
 //! Every method: its name, its parameters in order, and the function that answers it.
+mod access;
 mod chain;
 mod health;
 mod mining;
@@ -57,7 +58,7 @@ const METHODS: &[Method] = &[
     Method { name: "help", params: &[], call: help },
 ];
 
-/// Methods that change something in this process, or write: they need a login.
+/// Methods that change something in this process, write, or tell where miners connect from: they need a login.
 const CHANGES: &[Method] = &[
     Method {
         name: "setminingconfig",
@@ -71,6 +72,12 @@ const CHANGES: &[Method] = &[
         call: pool::pool_decide,
     },
     Method { name: "poolbackup", params: &["folder", "dryrun"], call: pool::pool_backup },
+    Method { name: "listminerbans", params: &[], call: access::list_miner_bans },
+    Method { name: "setminerban", params: &["peer", "command", "seconds"], call: access::set_miner_ban },
+    Method { name: "listtokens", params: &[], call: access::list_tokens },
+    Method { name: "createtoken", params: &["address", "username", "worker"], call: access::create_token },
+    Method { name: "revoketoken", params: &["id"], call: access::revoke_token },
+    Method { name: "listsessions", params: &["address", "limit"], call: access::list_sessions },
 ];
 
 /// The names of all methods, for `help` and for the test that every one is documented.

@@ -38,6 +38,7 @@ impl Rig {
             sync: Some(Arc::<FakeNode>::clone(&node)),
             mining: Some(FakeMiner::new()),
             pool: Some(Arc::new(FakePool)),
+            access: None,
             peers: Some(Arc::new(FakePeers)),
         };
         let options = RpcOptions { access, ..open_to_all("127.0.0.1:0") };

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say so")]
 
+mod access;
 mod miner;
 mod pool;
 mod transport;
@@ -9,7 +10,7 @@ mod transport;
 use std::{sync::Arc, time::Duration};
 
 use bq_front::{
-    CpuTime, JudgePolicy, SessionPolicy, StratumConfig, StratumHandle, StratumServer, VardiffPolicy, WorkersFile,
+    CpuTime, JudgePolicy, KeptFiles, SessionPolicy, StratumConfig, StratumHandle, StratumServer, VardiffPolicy,
 };
 use bq_mining_message::ShareReject;
 use bq_pow::PowVerifier;
@@ -34,6 +35,10 @@ fn randomx_submit(session: &str, job: &str, nonce: &str, result: &str) -> String
 }
 
 const KEY: BlockId = BlockId([7; 32]);
+
+fn kept(folder: &std::path::Path) -> KeptFiles {
+    KeptFiles { workers: folder.join("workers"), bans: folder.join("bans"), period_ms: 3_600_000 }
+}
 
 impl Bench {
     async fn start(share: u64, network: u64, change: impl FnOnce(&mut StratumConfig)) -> Self {
@@ -504,7 +509,7 @@ async fn a_worker_finds_its_difficulty_again_after_a_restart() {
     let payee = KeyHash([1; 32]);
     std::fs::write(&path, format!("sha256d {payee} rig1 4294967296\nnonsense\n")).unwrap();
     let bench = Bench::start(16, 1 << 40, |config| {
-        config.workers_file = Some(WorkersFile { path: path.clone(), period_ms: 3_600_000 });
+        config.kept = Some(kept(folder.path()));
     })
     .await;
     for (login, told) in [("addr1.rig1", 1.0), ("addr1.rig2", 16.0 / 4_294_967_296.0)] {

@@ -52,6 +52,16 @@ impl Client {
         serde_json::from_str(&line).unwrap()
     }
 
+    /// The next notification of this name.
+    pub(crate) async fn line_of(&mut self, method: &str) -> Value {
+        loop {
+            let line = self.line().await;
+            if line["method"] == method {
+                return line;
+            }
+        }
+    }
+
     /// Sends a line and returns the reply to it; notifications in between are skipped.
     pub(crate) async fn request(&mut self, line: &str) -> Value {
         self.send_raw(format!("{line}\n").as_bytes()).await;

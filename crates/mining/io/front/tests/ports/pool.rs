@@ -6,8 +6,8 @@ use std::sync::{
 use bq_chain_api::{BoxStream, Template, TemplateWork};
 use bq_mining_message::{AuthorizeError, PoolApi, RecordShareError, Share, ShareReject};
 use bq_primitives::{
-    Algorithm, Amount, Block, BlockId, CompactTarget, Header, Height, KeyHash, MerkleRoot, PowKey, Target, Timestamp,
-    Transaction, WorkerName,
+    Address, Algorithm, Amount, Block, BlockId, CompactTarget, Header, Height, KeyHash, MerkleRoot, Network, PowKey,
+    Target, Timestamp, Transaction, WorkerName,
 };
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -97,6 +97,9 @@ impl PoolApi for FakePool {
     fn authorize(&self, address: &str) -> Result<KeyHash, AuthorizeError> {
         if address == "own" {
             return Err(AuthorizeError::OwnAddress);
+        }
+        if let Ok(address) = Address::parse(address, Network::Devnet) {
+            return Ok(address.key_hash);
         }
         let number = address.strip_prefix("addr").and_then(|number| number.parse().ok());
         number.map(|byte| KeyHash([byte; 32])).ok_or_else(|| AuthorizeError::Address("not an address".to_owned()))

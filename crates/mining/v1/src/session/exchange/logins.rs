@@ -9,9 +9,14 @@ use super::{Exchange, PendingLogin};
 use crate::{
     CloseReason, LoginOutcome, LoginTicket, Output,
     job::Miner,
-    login::{Login, ReadDifficulty},
+    login::{Login, ReadDifficulty, password_token},
     request::RequestId,
 };
+
+/// No address and name together are longer.
+const LOGIN_BYTES_MAX: usize = 256;
+/// Longer than any token: what is wrong with it is still seen.
+const TOKEN_CHARS_MAX: usize = 64;
 
 impl Exchange {
     /// Reads a login and asks for it to be checked.
@@ -19,6 +24,20 @@ impl Exchange {
     /// # Errors
     /// What is wrong with it; the request is not answered yet.
     pub(in crate::session) fn login(
+        &mut self,
+        id: &RequestId,
+        text: &str,
+        worker: Option<&str>,
+        (password, read): (&str, ReadDifficulty),
+    ) -> Result<(), String> {
+        let asked = self.ask(id, text, worker, (password, read));
+        if let Err(reason) = &asked {
+            self.tell_refusal(text.to_owned(), None, reason.clone());
+        }
+        asked
+    }
+
+    fn ask(
         &mut self,
         id: &RequestId,
         text: &str,
@@ -42,6 +61,7 @@ impl Exchange {
             ticket: LoginTicket(ticket),
             address: pending.address.clone(),
             worker: pending.worker.clone(),
+            token: password_token(password).map(|token| token.chars().take(TOKEN_CHARS_MAX).collect()),
         });
         self.logins.push(pending);
         Ok(())
@@ -66,10 +86,10 @@ impl Exchange {
                 self.close(CloseReason::Unavailable);
                 None
             }
-            LoginOutcome::Refused(text) => Some((login, Some(text))),
+            LoginOutcome::Refused(text) => Some(self.refused(login, text)),
             LoginOutcome::Granted { payee, remembered } => {
                 if self.miners.first().is_some_and(|first| first.payee != payee) {
-                    return Some((login, Some("one account per connection".to_owned())));
+                    return Some(self.refused(login, "one account per connection".to_owned()));
                 }
                 if self.miners.is_empty() {
                     match (login.difficulty, remembered) {
@@ -85,6 +105,16 @@ impl Exchange {
                 Some((login, None))
             }
         }
+    }
+
+    fn refused(&mut self, login: PendingLogin, reason: String) -> (PendingLogin, Option<String>) {
+        self.tell_refusal(login.address.clone(), Some(login.worker.clone()), reason.clone());
+        (login, Some(reason))
+    }
+
+    fn tell_refusal(&mut self, mut login: String, worker: Option<WorkerName>, reason: String) {
+        login.truncate(login.floor_char_boundary(LOGIN_BYTES_MAX));
+        self.outputs.push_back(Output::LoginRefused { login, worker, reason });
     }
 
     pub(in crate::session) fn first_miner(&self) -> Option<&Arc<Miner>> {

@@ -108,7 +108,7 @@ impl Client {
                     let verdict = verify(&candidate, books);
                     self.session.handle_verdict(now, candidate.ticket, verdict);
                 }
-                Output::Rejected { .. } => {}
+                Output::LoginRefused { .. } | Output::Rejected { .. } => {}
                 Output::Close(reason) => panic!("{reason:?}"),
             }
         }

@@ -1,0 +1,76 @@
+//! Who may mine: tokens and locks as they were left, and the secret that tokens are checked with.
+
+use std::{fs, io, path::Path};
+
+use anyhow::Context as _;
+use bq_front::{AccessConfig, AuthMode, RefusalsPolicy, Registry, RegistryPolicy, TokenKey};
+use bq_runtime::Config;
+
+use crate::exit::UsageError;
+
+/// Where tokens and locks lie.
+const REGISTRY_FILE: &str = "access";
+/// Without it no token in that file opens anything.
+const KEY_FILE: &str = "token-key";
+
+/// Reads tokens and locks; the first start makes their key.
+///
+/// # Errors
+/// [`UsageError`] if a file cannot be read as it is: whom a lock keeps out must not depend on luck.
+pub(super) fn access(config: &Config) -> anyhow::Result<AccessConfig> {
+    let auth = &config.auth;
+    let policy = RegistryPolicy {
+        mode: if auth.needs_token { AuthMode::Token } else { AuthMode::Address },
+        signed_requests: auth.signed_requests,
+        request_window_ms: auth.request_window_secs.saturating_mul(1000),
+        tokens_max: auth.tokens_max,
+        tokens_per_address_max: auth.tokens_per_address_max,
+    };
+    let file = config.data_dir.join(REGISTRY_FILE);
+    let text = read(&file)?;
+    let key = key(&config.data_dir.join(KEY_FILE), text.is_some())?;
+    let mut registry = Registry::new(policy, config.network, config.params.genesis_id(), key);
+    if let Some(text) = text {
+        let unreadable = |line| UsageError(format!("{}: line {line} cannot be read", file.display()));
+        registry.restore(&text).map_err(unreadable)?;
+    }
+    let refusals = RefusalsPolicy {
+        kept_ms: auth.refusals_secs.saturating_mul(1000),
+        addresses_max: auth.refusal_addresses_max,
+        addresses_per_peer_max: auth.refusal_addresses_per_peer_max,
+        refusals_max: auth.refusals_max,
+    };
+    Ok(AccessConfig {
+        network: config.network,
+        registry,
+        registry_file: Some(file),
+        refusals,
+        requests_per_second: auth.requests_per_second,
+    })
+}
+
+/// The file's text; nothing if there is none.
+fn read(path: &Path) -> anyhow::Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(UsageError(format!("{}: {error}", path.display())).into()),
+    }
+}
+
+fn key(path: &Path, has_tokens: bool) -> anyhow::Result<TokenKey> {
+    if let Some(text) = read(path)? {
+        let mut key = [0; 32];
+        hex::decode_to_slice(text.trim(), &mut key)
+            .map_err(|_| UsageError(format!("{}: is not 64 hex digits", path.display())))?;
+        return Ok(TokenKey(key));
+    }
+    if has_tokens {
+        let reason = "is missing, and the tokens in the file access are worthless without it: restore it, or remove that file as well";
+        return Err(UsageError(format!("{} {reason}", path.display())).into());
+    }
+    let mut key = [0; 32];
+    getrandom::fill(&mut key).map_err(|error| anyhow::anyhow!("no system randomness: {error}"))?;
+    bq_private_file::write(path, hex::encode(key).as_bytes()).with_context(|| path.display().to_string())?;
+    Ok(TokenKey(key))
+}

@@ -1,0 +1,56 @@
+//! Why somebody cannot mine, and what owners of addresses ask by signature.
+
+use std::{net::IpAddr, sync::Arc};
+
+use axum::{
+    Extension, Json,
+    extract::{Path, State, rejection::JsonRejection},
+    response::{IntoResponse as _, Response},
+};
+use bq_mining_message::{AccessApi, AccessError, SignedRequest};
+
+use crate::{error::ApiError, router::App};
+
+/// Where a request comes from. Behind a proxy it is the proxy's address.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asker(pub(crate) IpAddr);
+
+/// A request, a public key of 1,952 bytes and a signature of 3,309, in hex, and some room.
+pub(crate) const REQUEST_BYTES_MAX: usize = 16 * 1024;
+
+pub(crate) async fn why(
+    State(app): State<Arc<App>>,
+    Extension(Asker(asker)): Extension<Asker>,
+    Path(text): Path<String>,
+) -> Result<Response, ApiError> {
+    Ok(Json(access(&app)?.why(&text, Some(asker))).into_response())
+}
+
+pub(crate) async fn requests(
+    State(app): State<Arc<App>>,
+    Extension(Asker(asker)): Extension<Asker>,
+    request: Result<Json<SignedRequest>, JsonRejection>,
+) -> Result<Response, ApiError> {
+    let access = access(&app)?;
+    let Json(request) = request.map_err(|rejection| ApiError::bad_request("bad_request", rejection.body_text()))?;
+    // It checks a signature and writes to disk, one at a time.
+    let done = tokio::task::spawn_blocking(move || access.carry_out(Some(asker), &request)).await;
+    match done.map_err(|_| ApiError::unavailable("not_done", "the request was not carried out"))? {
+        Ok(done) => Ok(Json(done).into_response()),
+        Err(error) => Err(refusal(&error)),
+    }
+}
+
+fn refusal(error: &AccessError) -> ApiError {
+    let message = error.to_string();
+    match error {
+        AccessError::TooFast => ApiError::too_many(message),
+        AccessError::NoSuchToken(_) => ApiError::not_found("no_such_token", &message),
+        AccessError::Disk(_) | AccessError::Full => ApiError::unavailable("not_done", &message),
+        _ => ApiError::bad_request("refused", message),
+    }
+}
+
+fn access(app: &App) -> Result<Arc<dyn AccessApi>, ApiError> {
+    app.access.clone().ok_or_else(|| ApiError::not_found("no_such_path", "this process serves no miners"))
+}

@@ -1,0 +1,222 @@
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+
+/// How many connections are open. When all places are taken the one that has asked nothing for longest makes room, and while nobody does, probes
+/// still have places of their own: whoever keeps sockets open hides nothing from those who watch the pool.
+#[derive(Debug)]
+pub(crate) struct Slots {
+    pages: Arc<Semaphore>,
+    probes: Arc<Semaphore>,
+    /// Those that wait for their next request, the one that waits longest first.
+    idle: parking_lot::Mutex<BTreeMap<u64, Arc<Visitor>>>,
+    ticks: AtomicU64,
+    /// One at a time looks for room.
+    looking: Mutex<()>,
+}
+
+/// A place among the open connections.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) kind: SlotKind,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// What a place is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SlotKind {
+    /// Anything.
+    Page,
+    /// One request of health or metrics.
+    Probe,
+}
+
+/// One connection, as the others see it.
+#[derive(Debug, Default)]
+pub(crate) struct Visitor {
+    state: parking_lot::Mutex<VisitorState>,
+    wanted: Notify,
+}
+
+#[derive(Debug, Default)]
+struct VisitorState {
+    /// Requests whose answers are not sent yet.
+    requests: usize,
+    /// Where it stands in the list of idle ones.
+    idle_since: Option<u64>,
+}
+
+/// A connection's entry among the others; taken off when dropped.
+#[derive(Debug)]
+pub(crate) struct Presence {
+    slots: Arc<Slots>,
+    visitor: Arc<Visitor>,
+}
+
+/// A request under way, until its answer is sent to the end.
+#[derive(Debug)]
+pub(crate) struct Busy {
+    slots: Arc<Slots>,
+    visitor: Arc<Visitor>,
+}
+
+/// A connection that was asked to leave is gone after a turn of its task.
+const LEAVING: Duration = Duration::from_millis(50);
+
+impl Slots {
+    pub(crate) fn new(pages_max: usize, probes_max: usize) -> Self {
+        Self {
+            pages: Arc::new(Semaphore::new(pages_max)),
+            probes: Arc::new(Semaphore::new(probes_max)),
+            idle: parking_lot::Mutex::default(),
+            ticks: AtomicU64::new(0),
+            looking: Mutex::const_new(()),
+        }
+    }
+
+    /// A place for a connection that came; waits while there is none. Nothing once the server ends.
+    pub(crate) async fn take(self: &Arc<Self>) -> Option<Slot> {
+        let _turn = self.looking.lock().await;
+        let page = |permit| Slot { kind: SlotKind::Page, _permit: permit };
+        if let Ok(permit) = Arc::clone(&self.pages).try_acquire_owned() {
+            return Some(page(permit));
+        }
+        let idle = self.idle.lock().pop_first();
+        if let Some((_, visitor)) = idle {
+            visitor.wanted.notify_one();
+            if let Ok(Ok(permit)) = timeout(LEAVING, Arc::clone(&self.pages).acquire_owned()).await {
+                return Some(page(permit));
+            }
+        }
+        tokio::select! {
+            biased;
+            permit = Arc::clone(&self.pages).acquire_owned() => permit.ok().map(page),
+            permit = Arc::clone(&self.probes).acquire_owned() => {
+                permit.ok().map(|permit| Slot { kind: SlotKind::Probe, _permit: permit })
+            }
+        }
+    }
+
+    /// A connection that has asked nothing yet.
+    pub(crate) fn enter(self: &Arc<Self>) -> Presence {
+        let visitor = Arc::new(Visitor::default());
+        self.rest(&visitor);
+        Presence { slots: Arc::clone(self), visitor }
+    }
+
+    fn rest(&self, visitor: &Arc<Visitor>) {
+        let tick = self.ticks.fetch_add(1, Ordering::Relaxed);
+        visitor.state.lock().idle_since = Some(tick);
+        self.idle.lock().insert(tick, Arc::clone(visitor));
+    }
+
+    fn wake(&self, visitor: &Visitor) {
+        if let Some(tick) = visitor.state.lock().idle_since.take() {
+            self.idle.lock().remove(&tick);
+        }
+    }
+}
+
+impl Presence {
+    /// A request came.
+    pub(crate) fn busy(&self) -> Busy {
+        self.visitor.state.lock().requests += 1;
+        self.slots.wake(&self.visitor);
+        Busy { slots: Arc::clone(&self.slots), visitor: Arc::clone(&self.visitor) }
+    }
+
+    /// Returns once somebody else needs the place and nothing is asked here.
+    pub(crate) async fn is_wanted(&self) {
+        loop {
+            self.visitor.wanted.notified().await;
+            if self.visitor.state.lock().requests == 0 {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.slots.wake(&self.visitor);
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let mut state = self.visitor.state.lock();
+        state.requests = state.requests.saturating_sub(1);
+        let rests = state.requests == 0;
+        drop(state);
+        // Else this is its last owner: the connection itself is gone.
+        if rests && Arc::strong_count(&self.visitor) > 1 {
+            self.slots.rest(&self.visitor);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slots() -> Arc<Slots> {
+        Arc::new(Slots::new(2, 1))
+    }
+
+    async fn kind(slots: &Arc<Slots>) -> Option<SlotKind> {
+        timeout(Duration::from_secs(10), slots.take()).await.ok().flatten().map(|slot| slot.kind)
+    }
+
+    #[tokio::test]
+    async fn the_connection_that_is_idle_for_longest_makes_room() {
+        let slots = slots();
+        let (first, second) = (slots.take().await.unwrap(), slots.take().await.unwrap());
+        let (of_first, of_second) = (slots.enter(), slots.enter());
+        drop(of_first.busy());
+        let leaves = tokio::spawn(async move {
+            of_second.is_wanted().await;
+            drop((second, of_second));
+        });
+        assert_eq!(kind(&slots).await, Some(SlotKind::Page));
+        leaves.await.unwrap();
+        drop((first, of_first));
+        assert!(slots.idle.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn while_all_are_busy_probes_still_come_in() {
+        let slots = slots();
+        let (_first, _second) = (slots.take().await.unwrap(), slots.take().await.unwrap());
+        let (of_first, of_second) = (slots.enter(), slots.enter());
+        let (_a, _b) = (of_first.busy(), of_second.busy());
+        let probe = slots.take().await.unwrap();
+        assert_eq!(probe.kind, SlotKind::Probe);
+        let waits = tokio::spawn({
+            let slots = Arc::clone(&slots);
+            async move { kind(&slots).await }
+        });
+        tokio::task::yield_now().await;
+        drop(probe);
+        assert_eq!(waits.await.unwrap(), Some(SlotKind::Probe));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_outlives_its_connection_leaves_nothing_behind() {
+        let slots = slots();
+        let presence = slots.enter();
+        let busy = presence.busy();
+        drop(presence);
+        drop(busy);
+        assert!(slots.idle.lock().is_empty());
+    }
+}

@@ -1,0 +1,153 @@
+//! What pages and operators ask and decide.
+
+use std::net::IpAddr;
+
+use bq_access::{Done, Record, TokenId, Username, Who};
+use bq_mining_message::{
+    AccessApi, AccessError, BanInfo, NewToken, RequestDone, SessionInfo, SignedRequest, TokenInfo, TokenWish, WhyInfo,
+};
+use bq_primitives::Address;
+use bq_share::{Ban, Peer};
+
+use super::Access;
+use crate::{kept_files, places::Leave};
+
+impl AccessApi for Access {
+    fn bans(&self) -> Vec<BanInfo> {
+        self.bans.lock().list(self.now()).map(|ban| ban_info(&ban)).collect()
+    }
+
+    fn ban(&self, peer: &str, secs: u64) -> Result<BanInfo, AccessError> {
+        let peer = read_peer(peer)?;
+        self.bans.lock().ban(self.now(), peer, secs.saturating_mul(1000));
+        self.save_bans()?;
+        self.end_peer(peer);
+        tracing::warn!(%peer, secs, "banned by the operator");
+        self.ban_of(Some(peer)).as_ref().map(ban_info).ok_or_else(|| AccessError::Peer(peer.to_string()))
+    }
+
+    fn lift_ban(&self, peer: &str) -> Result<bool, AccessError> {
+        let peer = read_peer(peer)?;
+        let was_banned = self.bans.lock().lift(self.now(), peer);
+        self.save_bans()?;
+        tracing::info!(%peer, was_banned, "ban lifted by the operator");
+        Ok(was_banned)
+    }
+
+    fn tokens(&self) -> Vec<TokenInfo> {
+        self.registry.lock().tokens().map(token_info).collect()
+    }
+
+    fn make_token(&self, wish: &TokenWish) -> Result<NewToken, AccessError> {
+        let random = self.random();
+        let (token, record) = self.change(|registry| registry.make(self.now(), wish, random))?;
+        tracing::info!(id = %token.id, address = %record.address, "worker token made by the operator");
+        Ok(NewToken { token: token.to_string(), info: token_info(&record) })
+    }
+
+    fn revoke_token(&self, id: &str) -> Result<usize, AccessError> {
+        let id: TokenId = id.parse().map_err(|_| AccessError::NoSuchToken(id.to_owned()))?;
+        self.change(|registry| registry.revoke(id))?;
+        Ok(self.end_token(id))
+    }
+
+    fn sessions(&self, address: Option<&str>, limit: usize) -> Vec<SessionInfo> {
+        let payee = match address.map(|text| Address::parse(text, self.network)) {
+            None => None,
+            Some(Ok(address)) => Some(address.key_hash),
+            Some(Err(_)) => return Vec::new(),
+        };
+        self.sessions.lock().list(self.network, payee, limit)
+    }
+
+    fn why(&self, address: &str, asker: Option<IpAddr>) -> WhyInfo {
+        let who = Who::of_login(address, self.network);
+        let locked = matches!(&who, Some(Who::Key(key)) if self.registry.lock().is_locked(*key));
+        let refusals = who.map(|who| self.refusals.lock().of(self.now(), &who)).unwrap_or_default();
+        let your_ban = self.ban_of(asker.map(Peer::of)).as_ref().map(ban_info);
+        WhyInfo { address: address.to_owned(), locked, refusals, your_ban }
+    }
+
+    fn carry_out(&self, asker: Option<IpAddr>, request: &SignedRequest) -> Result<RequestDone, AccessError> {
+        if asker.is_some_and(|asker| !self.requests.lock().allow(self.now(), Peer::of(asker))) {
+            return Err(AccessError::TooFast);
+        }
+        let random = self.random();
+        match self.change(|registry| registry.carry_out(self.now(), request, random))? {
+            Done::Token(token, record) => {
+                Ok(RequestDone::Token(NewToken { token: token.to_string(), info: token_info(&record) }))
+            }
+            Done::Revoked(id) => Ok(RequestDone::Revoked { sessions: self.end_token(id) }),
+            Done::Locked(key) => {
+                let seats = self.sessions.lock().seats(|login| login.payee == key && login.token.is_none());
+                self.end_seats(&seats);
+                Ok(RequestDone::Locked { sessions: seats.len() })
+            }
+            Done::Unlocked => Ok(RequestDone::Unlocked),
+            Done::Tokens(records) => Ok(RequestDone::Tokens { tokens: records.iter().map(token_info).collect() }),
+        }
+    }
+}
+
+impl Access {
+    /// A change counts once it is on disk: what cannot be written is taken back.
+    fn change<T>(
+        &self,
+        change: impl FnOnce(&mut bq_access::Registry) -> Result<T, AccessError>,
+    ) -> Result<T, AccessError> {
+        let file = self.registry_file.lock();
+        let mut changed = self.registry.lock().clone();
+        let done = change(&mut changed)?;
+        if let Some(path) = file.as_ref() {
+            kept_files::save(path, &changed.to_text()).map_err(|error| AccessError::Disk(error.to_string()))?;
+        }
+        *self.registry.lock() = changed;
+        Ok(done)
+    }
+
+    fn save_bans(&self) -> Result<(), AccessError> {
+        let Some(kept) = &self.kept else { return Ok(()) };
+        let text = self.bans.lock().changes(self.now());
+        let saved = text.map(|text| kept_files::save(&kept.bans, &text)).transpose();
+        saved.map(drop).map_err(|error| AccessError::Disk(error.to_string()))
+    }
+
+    fn end_token(&self, id: TokenId) -> usize {
+        let seats = self.sessions.lock().seats(|login| login.token == Some(id));
+        self.end_seats(&seats);
+        tracing::info!(%id, sessions = seats.len(), "worker token taken back");
+        seats.len()
+    }
+
+    fn end_seats(&self, seats: &[std::sync::Arc<crate::places::Seat>]) {
+        for seat in seats {
+            self.places.end(seat, Leave::Revoked);
+        }
+    }
+}
+
+fn read_peer(text: &str) -> Result<Peer, AccessError> {
+    text.parse().map_err(|_| AccessError::Peer(text.to_owned()))
+}
+
+fn ban_info(ban: &Ban) -> BanInfo {
+    BanInfo {
+        peer: ban.peer.to_string(),
+        reason: ban.reason.name().to_owned(),
+        since: ban.since.timestamp().0,
+        until: ban.until.timestamp().0,
+        bans: ban.bans,
+    }
+}
+
+fn token_info(record: &Record) -> TokenInfo {
+    TokenInfo {
+        id: record.id.to_string(),
+        address: record.address.to_string(),
+        username: record.username.as_ref().map(|name| Username::as_str(name).to_owned()),
+        worker: record.worker.as_ref().map(ToString::to_string),
+        made_by: record.made_by.name().to_owned(),
+        made: record.made.timestamp().0,
+        used: record.used.map(|used| used.timestamp().0),
+    }
+}

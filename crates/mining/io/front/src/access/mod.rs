@@ -1,0 +1,217 @@
+//! Who may come in: bans, tokens, locks, and what is told to those who may not.
+
+mod desk;
+mod sessions;
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use bq_access::{AuthMode, Refusals, RefusalsPolicy, Registry, RegistryPolicy, TokenId, TokenKey, What, Who};
+use bq_primitives::{Algorithm, BlockId, KeyHash, Network, WorkerName, tagged_hash};
+use bq_share::{Ban, Bans, Peer, Strike, UnixMs};
+use parking_lot::Mutex;
+
+use self::sessions::Sessions;
+pub(crate) use self::sessions::{ConnectionNumber, Line, Login};
+use crate::{
+    StratumConfig,
+    accept_rate::AcceptRate,
+    clock::SteadyClock,
+    kept_files::{self, KeptFiles},
+    places::{Leave, Places},
+};
+
+/// Who may mine.
+#[derive(Clone, Debug)]
+pub struct AccessConfig {
+    /// Whose addresses are taken.
+    pub network: Network,
+    /// Tokens and locks, as they were read.
+    pub registry: Registry,
+    /// Where they are written; nothing: nowhere.
+    pub registry_file: Option<PathBuf>,
+    /// How long and how much is told of what was refused.
+    pub refusals: RefusalsPolicy,
+    /// Signed requests per second from one peer, sustained; ten seconds' worth may come at once.
+    pub requests_per_second: u32,
+}
+
+impl Default for AccessConfig {
+    /// Any address of devnet may mine; tokens are good until the process ends.
+    fn default() -> Self {
+        let policy = RegistryPolicy {
+            mode: AuthMode::Address,
+            signed_requests: true,
+            request_window_ms: 600_000,
+            tokens_max: 10_000,
+            tokens_per_address_max: 64,
+        };
+        let registry = Registry::new(policy, Network::Devnet, BlockId([0; 32]), TokenKey([0; 32]));
+        Self {
+            network: Network::Devnet,
+            registry,
+            registry_file: None,
+            refusals: RefusalsPolicy::default(),
+            requests_per_second: 1,
+        }
+    }
+}
+
+/// What the ports and those who run them share about who may come in. No lock is held across another, or a call to the pool.
+pub(crate) struct Access {
+    network: Network,
+    clock: SteadyClock,
+    places: Arc<Places>,
+    bans: Mutex<Bans>,
+    registry: Mutex<Registry>,
+    /// One at a time changes the registry and its file.
+    registry_file: Mutex<Option<PathBuf>>,
+    refusals: Mutex<Refusals>,
+    sessions: Mutex<Sessions>,
+    requests: Mutex<AcceptRate<Peer>>,
+    kept: Option<KeptFiles>,
+    seed: [u8; 32],
+    tokens_made: AtomicU64,
+}
+
+impl Access {
+    pub(crate) fn new(config: &StratumConfig, clock: SteadyClock, places: Arc<Places>) -> Self {
+        let mut bans = Bans::new(config.bans);
+        if let Some(kept) = &config.kept {
+            kept_files::load(&kept.bans, config.bans.peers_max, |text| bans.restore(text));
+        }
+        Self {
+            network: config.access.network,
+            clock,
+            places,
+            bans: Mutex::new(bans),
+            registry: Mutex::new(config.access.registry.clone()),
+            registry_file: Mutex::new(config.access.registry_file.clone()),
+            refusals: Mutex::new(Refusals::new(config.access.refusals)),
+            sessions: Mutex::default(),
+            requests: Mutex::new(AcceptRate::new(config.access.requests_per_second)),
+            kept: config.kept.clone(),
+            seed: config.seed,
+            tokens_made: AtomicU64::new(0),
+        }
+    }
+
+    /// The ban that holds a peer off.
+    pub(crate) fn ban_of(&self, peer: Option<Peer>) -> Option<Ban> {
+        self.bans.lock().of(self.clock.now(), peer?)
+    }
+
+    /// A share of this peer was accepted.
+    pub(crate) fn note_accepted(&self, peer: Option<Peer>) {
+        if let Some(peer) = peer {
+            self.bans.lock().accept(self.clock.now(), peer);
+        }
+    }
+
+    /// Counts a strike; true if a ban begins with it.
+    pub(crate) fn strike(&self, peer: Option<Peer>, strike: Strike) -> bool {
+        let Some(peer) = peer else { return false };
+        let now = self.clock.now();
+        let mut bans = self.bans.lock();
+        let begins = bans.strike(now, peer, strike);
+        if begins {
+            tracing::warn!(%peer, ?strike, active = bans.active(now), "banned");
+        }
+        drop(bans);
+        if begins {
+            self.end_peer(peer);
+        }
+        begins
+    }
+
+    fn end_peer(&self, peer: Peer) {
+        let seats = self.sessions.lock().seats_of_peer(peer);
+        for seat in &seats {
+            self.places.end(seat, Leave::Banned);
+        }
+    }
+
+    /// Whether a login may go on to the pool.
+    ///
+    /// # Errors
+    /// Why not, in words for the miner.
+    pub(crate) fn admit(
+        &self,
+        username: &str,
+        worker: &WorkerName,
+        token: Option<&str>,
+    ) -> Result<bq_access::Entry, bq_access::LoginRefusal> {
+        self.registry.lock().admit(self.clock.now(), username, worker, token)
+    }
+
+    /// A machine was let in by pool and registry.
+    pub(crate) fn begin(
+        &self,
+        number: ConnectionNumber,
+        line: impl FnOnce() -> Line,
+        (payee, worker, token): (KeyHash, WorkerName, Option<TokenId>),
+    ) {
+        let at = self.clock.now();
+        self.sessions.lock().begin(number, line, Login { payee, worker, at, token });
+    }
+
+    /// A connection ended.
+    pub(crate) fn end(&self, number: ConnectionNumber) {
+        self.sessions.lock().end(number);
+    }
+
+    /// A login was refused.
+    pub(crate) fn note_login(
+        &self,
+        peer: Option<Peer>,
+        login: &str,
+        (algorithm, worker): (Algorithm, Option<&WorkerName>),
+        reason: &str,
+    ) {
+        if let Some(who) = Who::of_login(login, self.network) {
+            self.refusals.lock().note(self.clock.now(), (peer, who), (What::Login, algorithm, worker), reason);
+        }
+    }
+
+    /// A share was refused, or a connection ended.
+    pub(crate) fn note(
+        &self,
+        peer: Option<Peer>,
+        (payee, worker): (KeyHash, &WorkerName),
+        (what, algorithm): (What, Algorithm),
+        reason: &str,
+    ) {
+        let who = (peer, Who::Key(payee));
+        self.refusals.lock().note(self.clock.now(), who, (what, algorithm, Some(worker)), reason);
+    }
+
+    /// Writes what may be lost to a crash, if it changed. Blocks on the disk.
+    pub(crate) fn save(&self) {
+        let Some(kept) = &self.kept else { return };
+        let bans = self.bans.lock().changes(self.clock.now());
+        if let Some(text) = bans {
+            let _told = kept_files::save(&kept.bans, &text);
+        }
+        let file = self.registry_file.lock();
+        let uses = self.registry.lock().uses();
+        if let (Some(path), Some(text)) = (file.as_ref(), uses) {
+            let _told = kept_files::save(path, &text);
+        }
+    }
+
+    fn now(&self) -> UnixMs {
+        self.clock.now()
+    }
+
+    /// Bytes that nobody can guess who does not know the seed.
+    fn random(&self) -> [u8; 24] {
+        let number = self.tokens_made.fetch_add(1, Ordering::Relaxed);
+        let hash = tagged_hash("BQ/new-token", &[&self.seed, &number.to_le_bytes()]);
+        std::array::from_fn(|index| hash[index])
+    }
+}

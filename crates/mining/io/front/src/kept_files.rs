@@ -1,0 +1,101 @@
+use std::{
+    fs,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::sync::{mpsc, watch};
+
+use crate::shared::Shared;
+
+/// What is remembered over a restart, where, and how often it is written. Nothing but time is lost with it.
+#[derive(Clone, Debug)]
+pub struct KeptFiles {
+    /// Where workers' difficulties stood.
+    pub workers: PathBuf,
+    /// Who is banned. The operator's own bans are written at once.
+    pub bans: PathBuf,
+    /// At most so many milliseconds of changes are lost to a crash.
+    pub period_ms: u64,
+}
+
+/// No line is longer: algorithm, key, name and number; or peer, reason and moments.
+const LINE_BYTES_MAX: usize = 192;
+
+/// What was kept in `path`, as `restore` takes it in; it tells how many lines it cannot read. A missing or damaged file means a new start.
+pub(crate) fn load(path: &Path, lines_max: usize, restore: impl FnOnce(&str) -> usize) {
+    let shown = path.display();
+    match read(path, lines_max.saturating_mul(LINE_BYTES_MAX)) {
+        Ok(text) => match restore(&text) {
+            0 => {}
+            unread => tracing::warn!(path = %shown, unread, "lines cannot be read"),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => tracing::warn!(path = %shown, %error, "what was remembered is forgotten"),
+    }
+}
+
+/// Replaces what is kept. Blocks on the disk.
+pub(crate) fn save(path: &Path, text: &str) -> io::Result<()> {
+    bq_private_file::write(path, text.as_bytes())
+        .inspect_err(|error| tracing::warn!(path = %path.display(), %error, "what changed cannot be remembered"))
+}
+
+/// A file that grew past what it may hold was written by nobody here; its beginning is as good as any part.
+fn read(path: &Path, bytes_max: usize) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX);
+    fs::File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Writes what changed from time to time until the server ends; the last of it is for [`Shared::save`] when every connection is
+/// gone.
+pub(crate) async fn keep(
+    shared: Arc<Shared>,
+    period_ms: u64,
+    mut stop: watch::Receiver<bool>,
+    alive: mpsc::Sender<()>,
+) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(period_ms.max(1)));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {
+                let shared = Arc::clone(&shared);
+                let _panicked = tokio::task::spawn_blocking(move || shared.save()).await;
+            }
+            _ = stop.changed() => break,
+        }
+    }
+    drop(shared);
+    drop(alive);
+}
+
+#[cfg(test)]
+mod tests {
+    use bq_primitives::{Algorithm, KeyHash, ShareDifficulty, WorkerName};
+
+    use super::*;
+    use crate::remembered::Remembered;
+
+    #[test]
+    fn a_restart_remembers_and_a_damaged_file_is_a_new_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("workers");
+        let (payee, worker) = (KeyHash([1; 32]), WorkerName::new("rig1").unwrap());
+        let again = || {
+            let mut remembered = Remembered::new(4);
+            load(&path, 4, |text| remembered.restore(text));
+            remembered
+        };
+        let mut remembered = again();
+        remembered.put(Algorithm::Sha256d, payee, worker.clone(), ShareDifficulty::from_hashes(77));
+        save(&path, &remembered.changes().unwrap()).unwrap();
+        assert_eq!(again().get(Algorithm::Sha256d, payee, &worker), Some(ShareDifficulty::from_hashes(77)));
+        fs::write(&path, [0xff; 5_000]).unwrap();
+        assert_eq!(again().get(Algorithm::Sha256d, payee, &worker), None);
+    }
+}
