@@ -2,16 +2,12 @@
 
 use std::sync::Arc;
 
+use bq_channel::{Login, ReadDifficulty, Stake};
 use bq_primitives::WorkerName;
 use bq_share::UnixMs;
 
 use super::{Exchange, PendingLogin};
-use crate::{
-    CloseReason, LoginOutcome, LoginTicket, Output,
-    job::Miner,
-    login::{Login, ReadDifficulty},
-    request::RequestId,
-};
+use crate::{CloseReason, LoginOutcome, LoginTicket, Output, job::Miner, request::RequestId};
 
 impl Exchange {
     /// Reads a login and asks for it to be checked.
@@ -72,11 +68,7 @@ impl Exchange {
                     return Some((login, Some("one account per connection".to_owned())));
                 }
                 if self.miners.is_empty() {
-                    match (login.difficulty, remembered) {
-                        (Some(difficulty), _) => self.vardiff.pin(difficulty),
-                        (None, Some(difficulty)) => self.vardiff.remember(now, difficulty),
-                        (None, None) => {}
-                    }
+                    self.channel.grant(now, Stake { payee, pinned: login.difficulty, remembered });
                 }
                 let miner = Miner { payee, address: login.address.clone(), worker: login.worker.clone() };
                 if !self.miners.iter().any(|known| **known == miner) {

@@ -7,18 +7,18 @@ pub struct LoginTicket(pub u64);
 /// Who a miner says it is: `ADDRESS`, `ADDRESS.worker` or `ADDRESS/worker`. Whether the address is one is for the
 /// caller to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Login {
+pub struct Login {
     /// Payout address, 1 to 128 printable ASCII characters.
-    pub(crate) address: String,
+    pub address: String,
     /// The machine, if it was named.
-    pub(crate) worker: Option<WorkerName>,
+    pub worker: Option<WorkerName>,
     /// `+diff` after the login, as written.
-    pub(crate) difficulty: Option<String>,
+    pub difficulty: Option<String>,
 }
 
 /// A login that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum LoginError {
+pub enum LoginError {
     /// No address, or one with characters that no address has.
     #[error("login is ADDRESS.worker")]
     Address,
@@ -37,7 +37,7 @@ impl Login {
     ///
     /// # Errors
     /// See [`LoginError`].
-    pub(crate) fn parse(text: &str) -> Result<Self, LoginError> {
+    pub fn parse(text: &str) -> Result<Self, LoginError> {
         let (name, difficulty) = match text.split_once('+') {
             Some((name, difficulty)) => (name, Some(difficulty.to_owned())),
             None => (text, None),
@@ -61,14 +61,14 @@ impl Login {
     ///
     /// # Errors
     /// [`LoginError::Difficulty`]: one was asked for that cannot be read. Silence would look like consent.
-    pub(crate) fn wanted(&self, password: &str, read: ReadDifficulty) -> Result<Option<ShareDifficulty>, LoginError> {
+    pub fn wanted(&self, password: &str, read: ReadDifficulty) -> Result<Option<ShareDifficulty>, LoginError> {
         let asked = password_difficulty(password).or(self.difficulty.as_deref());
         asked.map(|text| read(text).ok_or(LoginError::Difficulty)).transpose()
     }
 }
 
 /// How a port reads a difficulty.
-pub(crate) type ReadDifficulty = fn(&str) -> Option<ShareDifficulty>;
+pub type ReadDifficulty = fn(&str) -> Option<ShareDifficulty>;
 
 /// The value of `d=` among the options of a password: `x`, `d=512`, `x,d=0.5`.
 fn password_difficulty(password: &str) -> Option<&str> {
@@ -77,7 +77,7 @@ fn password_difficulty(password: &str) -> Option<&str> {
 
 /// The machine that a password names: xmrig's users write `-p rig1`. Nothing if it is the usual filler, a list of options, or
 /// what no machine may be called.
-pub(crate) fn password_worker(password: &str) -> Option<&str> {
+pub fn password_worker(password: &str) -> Option<&str> {
     let plain = !password.contains('=') && !password.contains(PASSWORD_SEPARATORS);
     (plain && !password.eq_ignore_ascii_case("x")).then_some(password)
 }

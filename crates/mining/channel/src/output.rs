@@ -9,7 +9,7 @@ use crate::LoginTicket;
 pub enum Output {
     /// Write this to the socket.
     Send(Frame),
-    /// Find out whether this address may mine and answer with [`crate::Session::handle_login`].
+    /// Find out whether this address may mine and answer the session under this ticket.
     Authorize {
         /// For the answer.
         ticket: LoginTicket,
@@ -18,7 +18,7 @@ pub enum Output {
         /// The machine.
         worker: WorkerName,
     },
-    /// Verify this and answer with [`crate::Session::handle_verdict`].
+    /// Verify this and answer the session under its ticket.
     Share(Box<ShareCandidate>),
     /// A submit was refused; for the counters. The miner has its answer.
     Rejected {
