@@ -8,7 +8,7 @@ use bq_share::{
 
 use crate::{CloseReason, SessionPolicy, difficulty::RANDOMX_HASHES_MAX, vardiff::Vardiff};
 
-/// What one account mines on: its jobs, its difficulty, its shares. A connection of V1 is one channel.
+/// What one account mines on: its jobs, its difficulty, its shares. A connection of V1 has one channel, one of V2 many.
 #[derive(Debug)]
 pub struct Channel {
     algorithm: Algorithm,
@@ -181,8 +181,17 @@ impl Channel {
     /// The channel has to end: there is no fresh content left (the miner comes back and has another number), or its dialect has no
     /// word for the difficulty (SPEC 11.2).
     pub fn make_job(&mut self, now: UnixMs) -> Result<Option<Job>, CloseReason> {
+        self.make_job_at(now, self.next_number)
+    }
+
+    /// [`Channel::make_job`] with a number that several channels of a connection agree on, as the jobs of a group need (SPEC 11.10).
+    /// One that was used already becomes the next that was not.
+    ///
+    /// # Errors
+    /// As [`Channel::make_job`].
+    pub fn make_job_at(&mut self, now: UnixMs, number: u64) -> Result<Option<Job>, CloseReason> {
         let (Some(template), Some(payee)) = (self.template.clone(), self.payee) else { return Ok(None) };
-        let number = self.next_job_number().ok_or(CloseReason::WorkExhausted)?;
+        let number = self.job_number(number).ok_or(CloseReason::WorkExhausted)?;
         let difficulty = self.effective_difficulty(&template).ok_or(CloseReason::Inexpressible)?;
         self.vardiff.issue(now, difficulty);
         let id = JobId(self.seed.first_job_id.wrapping_add(number));
@@ -196,16 +205,37 @@ impl Channel {
         Ok(Some(job))
     }
 
-    /// How many jobs there were before; nothing once no other would differ from all of them.
-    fn next_job_number(&self) -> Option<u32> {
-        let number = u32::try_from(self.next_number).ok()?;
-        (self.next_number < JobWork::jobs_max(self.algorithm)).then_some(number)
+    /// The least number of the next job.
+    #[must_use]
+    pub const fn next_number(&self) -> u64 {
+        self.next_number
+    }
+
+    /// A number that no job had, `wanted` or above; nothing once no other job would differ from all of them.
+    fn job_number(&self, wanted: u64) -> Option<u32> {
+        let number = wanted.max(self.next_number);
+        u32::try_from(number).ok().filter(|_| number < JobWork::jobs_max(self.algorithm))
     }
 
     /// The dialect has a word for what a job would be worth now, as far as is known.
     #[must_use]
     pub fn expresses_difficulty(&self) -> bool {
         self.template.as_ref().is_none_or(|template| self.effective_difficulty(template).is_some())
+    }
+
+    /// What the next job would be worth, as far as is known: without work, what vardiff has in mind.
+    #[must_use]
+    pub fn next_difficulty(&self) -> Option<ShareDifficulty> {
+        match &self.template {
+            Some(template) => self.effective_difficulty(template),
+            None => Some(self.vardiff.difficulty()),
+        }
+    }
+
+    /// What [`Channel::want_at_least`] promised.
+    #[must_use]
+    pub const fn least_wanted(&self) -> Option<ShareDifficulty> {
+        self.least_wanted
     }
 
     /// The miner cannot mine at less. True if that is kept as long as there is a job: where it cannot be, the answer is no, and

@@ -51,6 +51,8 @@ pub enum FrameKind {
     Control,
     /// A job. A newer one replaces it while it waits, and no two go out in one write: ethminer would drop the second.
     Job,
+    /// A job that what follows builds on, as V2's do: never dropped.
+    Work,
 }
 
 /// The caller's answer to [`Output::Authorize`].

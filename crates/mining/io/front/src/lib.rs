@@ -1,6 +1,6 @@
-//! The Stratum ports: sockets and threads around the sessions of `bq-stratum-v1`.
+//! The Stratum ports: sockets and threads around the sessions of `bq-stratum-v1` and `bq-stratum-v2`.
 //!
-//! One listener per algorithm, one small task per connection, and proof-of-work verification on threads of its own behind
+//! One listener per algorithm and one for Stratum V2, one small task per connection, and proof-of-work verification on threads of its own behind
 //! bounded queues: nothing is hashed on an async worker. What a session wants (a login checked, a share verified) goes to
 //! the pool through [`bq_mining_message::PoolApi`]; this crate knows neither accounts nor chain.
 //!
@@ -9,6 +9,7 @@
 
 mod accept_rate;
 mod arrival;
+mod authority;
 mod certificates;
 mod clock;
 mod conditions;
@@ -17,21 +18,26 @@ mod connection;
 mod jobs;
 mod listener;
 mod metrics;
+mod noise;
 mod outbox;
 mod places;
+mod port;
 mod proxy_header;
 mod remembered;
 mod server;
 mod shared;
+mod talk;
 mod tls;
 mod verify;
 mod wire;
 mod workers_file;
 
+pub use authority::{Authority, AuthorityError};
 pub use bq_share::{AllowancePolicy, BanPolicy, CpuTime, JudgePolicy};
 pub use bq_stratum_v1::{SessionPolicy, VardiffPolicy};
 pub use certificates::{CertificateError, CertificateFiles, Certificates};
-pub use config::{SocketBuffers, StratumConfig, TlsConfig, VerifyConfig};
+pub use config::{SocketBuffers, StratumConfig, TlsConfig, V2Config, VerifyConfig};
 pub use places::PlaceLimits;
+pub use port::Port;
 pub use server::{StartError, StratumHandle, StratumServer};
 pub use workers_file::WorkersFile;

@@ -13,6 +13,7 @@ use bq_share::{
     Strike, Subnet, UnixMs, Verdict, WithoutRoom,
 };
 use bq_stratum_v1::{LoginOutcome, SessionPolicy, SessionSeed};
+use bq_stratum_v2::SessionPolicyV2;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -22,6 +23,7 @@ use crate::{
     clock::SteadyClock,
     jobs::Work,
     metrics::StratumMetrics,
+    noise::Noise,
     places::{Full, Place, Places},
     remembered::Remembered,
     tls::Tls,
@@ -39,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) work: [watch::Receiver<Work>; Algorithm::COUNT],
     /// Nothing if TLS is off.
     pub(crate) tls: Option<Tls>,
+    /// Nothing if V2 is off.
+    pub(crate) noise: Option<Noise>,
     policies: [Arc<SessionPolicy>; Algorithm::COUNT],
     places: Arc<Places>,
     accepts: Mutex<Accepts>,
@@ -71,6 +75,8 @@ pub(crate) struct Admission {
     pub(crate) seed: SessionSeed,
     /// Whom strikes count for; nobody when the address is trusted.
     pub(crate) peer: Option<Peer>,
+    /// Of its channels in V2.
+    channels: Vec<ExtranoncePrefix>,
 }
 
 impl Shared {
@@ -85,6 +91,7 @@ impl Shared {
     ) -> Self {
         let [first, ..] = words(&config.seed, u64::MAX);
         Self {
+            noise: config.v2.as_ref().map(Noise::new),
             policies: config.sessions.clone().map(Arc::new),
             places: Arc::new(Places::new(config.places)),
             accepts: Mutex::new(Accepts {
@@ -112,6 +119,11 @@ impl Shared {
         Arc::clone(&self.policies[algorithm.index()])
     }
 
+    pub(crate) fn policy_v2(&self) -> SessionPolicyV2 {
+        let channels_max = self.config.v2.as_ref().map_or(1, |v2| v2.channels_max);
+        SessionPolicyV2 { common: self.policy(Algorithm::Sha256d), channels_max }
+    }
+
     /// Lets a connection in, or names why not.
     pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Admission, &'static str> {
         let trusted = self.config.trust_loopback && address.to_canonical().is_loopback();
@@ -127,7 +139,8 @@ impl Shared {
         }
         let place = self.take_place(peer)?;
         let prefix = self.extranonces.lock().allocate().ok_or("no_extranonce")?;
-        Ok(Admission { shared: Arc::clone(self), place, seed: self.session_seed(prefix), peer })
+        let seed = self.session_seed(prefix);
+        Ok(Admission { shared: Arc::clone(self), place, seed, peer, channels: Vec::new() })
     }
 
     /// A place alone, or why there is none.
@@ -146,7 +159,7 @@ impl Shared {
     }
 
     pub(crate) fn connections(&self) -> usize {
-        self.places.total()
+        self.places.connections()
     }
 
     pub(crate) fn is_banned(&self, peer: Option<Peer>) -> bool {
@@ -251,9 +264,38 @@ impl Accepts {
     }
 }
 
+impl Admission {
+    /// The number of one more channel; nothing if there is no room for it. The first stands in the connection's own place, each other
+    /// takes one as a connection does.
+    pub(crate) fn open_channel(&mut self) -> Option<ExtranoncePrefix> {
+        if !self.channels.is_empty() {
+            self.place.widen().ok()?;
+        }
+        let prefix = self.shared.extranonces.lock().allocate()?;
+        self.channels.push(prefix);
+        Some(prefix)
+    }
+
+    pub(crate) fn close_channel(&mut self, prefix: ExtranoncePrefix) {
+        let Some(index) = self.channels.iter().position(|open| *open == prefix) else { return };
+        self.channels.swap_remove(index);
+        self.shared.extranonces.lock().release(prefix);
+        if !self.channels.is_empty() {
+            self.place.narrow();
+        }
+    }
+
+    pub(crate) const fn channels(&self) -> usize {
+        self.channels.len()
+    }
+}
+
 impl Drop for Admission {
     fn drop(&mut self) {
-        self.shared.extranonces.lock().release(self.seed.prefix);
+        let mut extranonces = self.shared.extranonces.lock();
+        for prefix in self.channels.drain(..).chain([self.seed.prefix]) {
+            extranonces.release(prefix);
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 mod miner;
 mod pool;
 mod transport;
+mod v2;
 
 use std::{sync::Arc, time::Duration};
 
