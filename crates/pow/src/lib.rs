@@ -69,6 +69,6 @@ pub use schedule::{ETHASH_EPOCH_BLOCKS, ethash_epoch, randomx_key_height};
 pub use sha256d::{Sha256dKernel, Sha256dKernelError, Sha256dWork, sha256d};
 pub use verifier::{PowConfig, PowCounters, PowVerifier, RandomXMode};
 pub use work::{
-    CoinbaseParts, EthashWorkHash, coinbase_parts, ethash_work_hash, randomx_blob, sha256d_work_header, work_coinbase,
-    work_header,
+    CoinbaseParts, EthashWorkHash, coinbase_parts, ethash_work_hash, randomx_blob, sha256d_work_header,
+    sha256d_work_root, work_coinbase, work_header,
 };

@@ -68,7 +68,7 @@ pub fn sha256d_work_header(
     ntime: u32,
     nonce: u32,
 ) -> [u8; 80] {
-    let root = double_sha256(&work_coinbase(seal_hash, header.height, extranonce));
+    let root = sha256d_work_root(seal_hash, header.height, extranonce);
     joined(&[
         &version.to_le_bytes(),
         header.parent_id.as_bytes(),
@@ -77,6 +77,12 @@ pub fn sha256d_work_header(
         &header.bits.0.to_le_bytes(),
         &nonce.to_le_bytes(),
     ])
+}
+
+/// The root in a work header: of the work coinbase alone (SPEC 5.3).
+#[must_use]
+pub fn sha256d_work_root(seal_hash: &SealHash, height: Height, extranonce: &ExtraNonce) -> [u8; 32] {
+    double_sha256(&work_coinbase(seal_hash, height, extranonce))
 }
 
 /// The 76 bytes that a RandomX miner hashed, nonce at offset 39; `seal_hash` must be `header.seal_hash()` (SPEC 5.3).

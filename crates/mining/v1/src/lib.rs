@@ -1,5 +1,5 @@
 //! Stratum sessions for stock miners of all three algorithms: bytes in, lines and share candidates out. Dialects alone live
-//! here: what a share must prove is decided by [`bq_share::Judge`].
+//! here: what a share must prove is decided by [`bq_share::Judge`], and how jobs and difficulty move by [`bq_channel::Channel`].
 //!
 //! Everything here is a value that is driven from outside: no socket, no clock (milliseconds are an argument), no
 //! account database, no chain. A [`Session`] speaks one connection's dialect; what it wants done comes out of
@@ -37,21 +37,13 @@
     )
 )]
 
-mod difficulty;
 mod job;
 mod line;
-mod login;
-mod output;
-mod policy;
 mod replies;
 mod request;
 mod session;
-mod vardiff;
 
+pub use bq_channel::{CloseReason, Frame, FrameKind, LoginOutcome, LoginTicket, Output, SessionPolicy, VardiffPolicy};
 pub use job::JobTemplate;
 pub use line::{LINE_BYTES_MAX, LineBuffer, LineTooLong};
-pub use login::LoginTicket;
-pub use output::{CloseReason, Frame, FrameKind, LoginOutcome, Output};
-pub use policy::SessionPolicy;
 pub use session::{Session, SessionSeed};
-pub use vardiff::VardiffPolicy;

@@ -1,6 +1,5 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use bq_primitives::Algorithm;
 use bq_share::{Strike, UnixMs};
 use tokio::{
     io::AsyncWriteExt as _,
@@ -11,6 +10,7 @@ use tokio::{
 
 use crate::{
     connection::Connection,
+    port::Port,
     proxy_header::{HeaderError, is_announced_by, read_source},
     shared::{Admission, Shared},
     wire::Wire,
@@ -19,7 +19,7 @@ use crate::{
 /// A socket on its way to a miner's connection: whose it is, and what it speaks, is told by its first bytes.
 pub(crate) struct Arrival {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) algorithm: Algorithm,
+    pub(crate) port: Port,
     pub(crate) stream: TcpStream,
     pub(crate) address: SocketAddr,
     pub(crate) at: UnixMs,
@@ -43,19 +43,24 @@ const PEEK_BYTES: usize = 8;
 /// For browsers and probes that mistook the port.
 const HTTP_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\n\
     This port speaks Stratum: point a miner at it (stratum+tcp:// or stratum+ssl://).\n";
+/// For miners of V1 that mistook the port.
+const V1_ANSWER: &[u8] =
+    b"{\"id\":null,\"result\":null,\"error\":[20,\"This port speaks Stratum V2: for stratum+tcp take the other one\",null]}\n";
+/// A request that is answered so fits.
+const DISMISSED_BYTES: usize = 2048;
 /// An answer to what will be closed may take this long to go out.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 impl Arrival {
     /// Until the connection ends.
     pub(crate) async fn run(self, admission: Option<Admission>, mut stop: watch::Receiver<bool>) {
-        let (shared, algorithm, at) = (Arc::clone(&self.shared), self.algorithm, self.at);
+        let (shared, port, at) = (Arc::clone(&self.shared), self.port, self.at);
         let opened = tokio::select! {
             opened = self.open(admission) => opened,
             _ = stop.changed() => return,
         };
         match opened {
-            Ok((wire, admission)) => Connection::new(&shared, algorithm, wire, admission, at).run(stop).await,
+            Ok((wire, admission)) => Connection::new(&shared, port, wire, admission, at).run(stop).await,
             Err(reason) => shared.metrics.refused(reason),
         }
     }
@@ -66,7 +71,7 @@ impl Arrival {
             None => self.proxied().await?,
         };
         tokio::select! {
-            wire = self.greet(&admission) => Ok((wire?, admission)),
+            wire = self.meet(&admission) => Ok((wire?, admission)),
             why = admission.place.is_wanted() => Err(why.name()),
         }
     }
@@ -88,16 +93,61 @@ impl Arrival {
         self.shared.admit(source.unwrap_or_else(|| self.address.ip()))
     }
 
+    async fn meet(self, admission: &Admission) -> Result<Wire, Refused> {
+        match self.port {
+            Port::V1(_) => self.greet(admission).await,
+            Port::V2 => self.shake_hands().await,
+        }
+    }
+
     /// Looks at the first bytes without taking them.
-    async fn greet(mut self, admission: &Admission) -> Result<Wire, Refused> {
-        let first_line = self.shared.clock.instant(self.at.after_ms(self.shared.policy(self.algorithm).first_line_ms));
+    async fn look(&self) -> Result<([u8; PEEK_BYTES], usize), Refused> {
+        let policy = self.shared.policy(self.port.algorithm());
+        let first_line = self.shared.clock.instant(self.at.after_ms(policy.first_line_ms));
         let mut first = [0; PEEK_BYTES];
-        let count = match timeout_at(first_line.into(), self.stream.peek(&mut first)).await {
-            Ok(Ok(0)) => return Err("peer_closed"),
-            Ok(Ok(count)) => count,
-            Ok(Err(_)) => return Err("peer_gone"),
-            Err(_late) => return Err("silent"),
-        };
+        match timeout_at(first_line.into(), self.stream.peek(&mut first)).await {
+            Ok(Ok(0)) => Err("peer_closed"),
+            Ok(Ok(count)) => Ok((first, count)),
+            Ok(Err(_)) => Err("peer_gone"),
+            Err(_late) => Err("silent"),
+        }
+    }
+
+    /// Serves V2. A key looks like anything; what is a line of V1, a page's request or a proxy's header in eight bytes is none but once in
+    /// millions, and then its client comes again with another.
+    async fn shake_hands(mut self) -> Result<Wire, Refused> {
+        let (first, count) = self.look().await?;
+        let first = &first[..count];
+        if is_announced_by(first) {
+            return Err("unlisted_proxy");
+        }
+        if let [b'{', b'"', rest @ ..] = first
+            && rest.len() == PEEK_BYTES - 2
+            && rest.iter().all(|byte| matches!(byte, b' '..=b'~'))
+        {
+            self.dismiss(V1_ANSWER).await;
+            return Err("v1_on_v2");
+        }
+        if first.starts_with(b"GET /") {
+            self.dismiss(HTTP_ANSWER).await;
+            return Err("http");
+        }
+        let Some(noise) = &self.shared.noise else { return Err("v2_off") };
+        noise.accept(self.stream).await.map_err(|error| {
+            tracing::debug!(address = %self.address, %error, "Noise handshake");
+            "noise_failed"
+        })
+    }
+
+    /// Last words. What came is read first: a socket that is closed with something unread tells its peer so, who then may not hear them.
+    async fn dismiss(&mut self, words: &[u8]) {
+        let _unread = self.stream.try_read(&mut [0; DISMISSED_BYTES]);
+        let _gone = timeout(LAST_WORDS, self.stream.write_all(words)).await;
+    }
+
+    /// Serves V1.
+    async fn greet(mut self, admission: &Admission) -> Result<Wire, Refused> {
+        let (first, count) = self.look().await?;
         match (Speech::of(&first[..count]), &self.shared.tls) {
             (Speech::Lines, _) if self.shared.config.plaintext => Ok(Wire::Clear(self.stream)),
             (Speech::Lines, _) => Err("plaintext_off"),
@@ -107,7 +157,7 @@ impl Arrival {
             }),
             (Speech::Tls, None) => Err("tls_off"),
             (Speech::Http, _) => {
-                let _gone = timeout(LAST_WORDS, self.stream.write_all(HTTP_ANSWER)).await;
+                self.dismiss(HTTP_ANSWER).await;
                 Err("http")
             }
             (Speech::ProxyHeader, _) => Err("unlisted_proxy"),

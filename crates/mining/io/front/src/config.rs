@@ -5,7 +5,7 @@ use bq_share::{AllowancePolicy, BanPolicy, JudgePolicy};
 use bq_stratum_v1::{SessionPolicy, VardiffPolicy};
 use ipnet::IpNet;
 
-use crate::{AccessConfig, Certificates, KeptFiles, PlaceLimits};
+use crate::{AccessConfig, Authority, Certificates, KeptFiles, PlaceLimits};
 
 /// What the operator decides about the Stratum server.
 #[derive(Clone, Debug)]
@@ -33,6 +33,8 @@ pub struct StratumConfig {
     pub proxy_header_ms: u64,
     /// TLS on the same ports, told apart by the first byte.
     pub tls: Option<TlsConfig>,
+    /// Stratum V2 on a port of its own.
+    pub v2: Option<V2Config>,
     /// Whether miners without TLS are served.
     pub plaintext: bool,
     /// What the kernel may hold for each connection.
@@ -70,6 +72,23 @@ pub struct TlsConfig {
     pub handshake_ms: u64,
     /// Handshakes that are computed before everybody else gets a turn.
     pub handshakes_max: usize,
+}
+
+/// How miners are served that speak Stratum V2.
+#[derive(Clone, Debug)]
+pub struct V2Config {
+    /// Where. Port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// What miners know the pool by.
+    pub authority: Arc<Authority>,
+    /// Seconds for which what a handshake shows is good: each shows it anew.
+    pub certificate_secs: u64,
+    /// A handshake must be done within this many milliseconds.
+    pub handshake_ms: u64,
+    /// Handshakes that are computed before everybody else gets a turn.
+    pub handshakes_max: usize,
+    /// Channels that may be open on one connection. Each but the first takes a place, as a connection does.
+    pub channels_max: usize,
 }
 
 /// Bytes that the kernel may hold for each connection; nothing leaves it to the system, which grows them to megabytes.
@@ -121,6 +140,7 @@ impl Default for StratumConfig {
             proxies: Vec::new(),
             proxy_header_ms: 3_000,
             tls: None,
+            v2: None,
             plaintext: true,
             buffers: SocketBuffers { send_bytes: Some(32 * 1024), receive_bytes: Some(16 * 1024) },
             backlog: 4_096,

@@ -5,9 +5,10 @@ use std::{
 };
 
 use bq_access::What;
-use bq_primitives::{Algorithm, ShareDifficulty};
+use bq_primitives::{Algorithm, WorkerName};
 use bq_share::{CpuTime, Reject, ShareCandidate, ShareTicket, Strike, UnixMs, Verdict};
-use bq_stratum_v1::{CloseReason, LineBuffer, LineTooLong, Output, Session};
+use bq_stratum_v1::{CloseReason, LoginOutcome, LoginTicket, Output};
+use bq_stratum_v2::ChannelOutcome;
 use tokio::{
     io::Interest,
     sync::{mpsc, watch},
@@ -18,22 +19,23 @@ use crate::{
     jobs::Work,
     outbox::Outbox,
     places::{Leave, Standing},
+    port::Port,
     shared::{Admission, Answer, Shared},
+    talk::{Frames, Lines, Talk},
     verify::Full,
     wire::Wire,
 };
 
-/// One miner: carries bytes between its socket and its session, and the session's wishes to pool and verifier.
+/// One miner, or one proxy with many: carries bytes between its socket and its session, and the session's wishes to pool and verifier.
 pub(crate) struct Connection {
     shared: Arc<Shared>,
     algorithm: Algorithm,
     wire: Wire,
     admission: Admission,
-    session: Session,
-    lines: LineBuffer,
+    talk: Box<dyn Talk>,
     outbox: Outbox,
-    /// Every line that came was handed to the session: only then more is read.
-    lines_are_done: bool,
+    /// Every message that came was handed to the session: only then more is read.
+    is_drained: bool,
     /// A share that may be a block and waits for room at the verifier; nothing else is carried out before it.
     held: Option<Box<ShareCandidate>>,
     answers: mpsc::Sender<Answer>,
@@ -41,8 +43,6 @@ pub(crate) struct Connection {
     /// What was paid for shares in verification: few, for each is counted by the session.
     paid: Vec<(ShareTicket, CpuTime)>,
     work: watch::Receiver<Work>,
-    /// What was remembered of its difficulty last.
-    remembered: Option<ShareDifficulty>,
     /// When the template came whose job is not written yet.
     notify_since: Option<Instant>,
 }
@@ -71,38 +71,35 @@ impl Ended {
     }
 }
 
-/// Read at once: a line fits.
+/// Read at once: a message fits.
 const CHUNK_BYTES: usize = 4096;
 /// What is queued when a connection ends may take this long to go out: it holds its place meanwhile.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 impl Connection {
-    /// `since` is when it was accepted: its first line is awaited from then on.
-    pub(crate) fn new(
-        shared: &Arc<Shared>,
-        algorithm: Algorithm,
-        wire: Wire,
-        admission: Admission,
-        since: UnixMs,
-    ) -> Self {
+    /// `since` is when it was accepted: its first message is awaited from then on.
+    pub(crate) fn new(shared: &Arc<Shared>, port: Port, wire: Wire, admission: Admission, since: UnixMs) -> Self {
+        let (algorithm, seed) = (port.algorithm(), admission.seed);
         let policy = shared.policy(algorithm);
         let (answers, verdicts) = mpsc::channel(policy.judge.shares_in_flight_max.max(1));
         shared.metrics.of(algorithm).connections.increment(1.0);
+        let talk: Box<dyn Talk> = match port {
+            Port::V1(_) => Box::new(Lines::new(since, algorithm, policy, seed)),
+            Port::V2 => Box::new(Frames::new(since, shared.policy_v2(), seed_v2(seed))),
+        };
         Self {
-            session: Session::new(since, algorithm, policy, admission.seed),
+            talk,
             work: shared.work[algorithm.index()].clone(),
             outbox: Outbox::new(shared.config.outbox_bytes_max),
-            lines: LineBuffer::default(),
             shared: Arc::clone(shared),
             algorithm,
             wire,
             admission,
-            lines_are_done: true,
+            is_drained: true,
             held: None,
             answers,
             verdicts,
             paid: Vec::new(),
-            remembered: None,
             notify_since: None,
         }
     }
@@ -123,10 +120,10 @@ impl Connection {
         self.finish(ended).await;
     }
 
-    /// Hands over the lines that may be read, carries out what the session wants, and writes what the socket takes.
+    /// Hands over the messages that may be read, carries out what the session wants, and writes what the socket takes.
     fn settle(&mut self) -> Result<(), Ended> {
         let mut wanted = self.carry_out();
-        while wanted.is_ok() && self.held.is_none() && self.take_line() {
+        while wanted.is_ok() && self.held.is_none() && self.take_message() {
             wanted = self.carry_out();
         }
         let jobs = self.outbox.write_to(&mut self.wire).map_err(|_| Ended::silent("peer_gone"))?;
@@ -143,26 +140,20 @@ impl Connection {
         wanted
     }
 
-    /// Hands the session one line, if there is one and it takes one now.
-    fn take_line(&mut self) -> bool {
+    /// Hands the session one message, if there is one and it takes one now.
+    fn take_message(&mut self) -> bool {
         let now = self.shared.clock.now();
-        if self.session.reads_at().is_none_or(|at| now < at) {
+        if self.talk.reads_at().is_none_or(|at| now < at) {
             return false;
         }
-        match self.lines.next_line() {
-            Ok(Some(line)) => self.session.handle_line(now, line),
-            Ok(None) => {
-                self.lines_are_done = true;
-                return false;
-            }
-            Err(LineTooLong) => self.session.handle_oversize_line(),
-        }
-        true
+        let taken = self.talk.take_message(now);
+        self.is_drained |= !taken;
+        taken
     }
 
     /// Waits for the next thing to happen and tells the session.
     async fn wait(&mut self, stop: &mut watch::Receiver<bool>) -> Result<(), Ended> {
-        let reads = self.lines_are_done && self.held.is_none();
+        let reads = self.is_drained && self.held.is_none();
         let interest = match (reads, self.outbox.is_empty() && !self.wire.has_unsent()) {
             (true, true) => Some(Interest::READABLE),
             (true, false) => Some(Interest::READABLE | Interest::WRITABLE),
@@ -193,7 +184,7 @@ impl Connection {
             }
             Ok(()) = self.work.changed() => {
                 self.take_work();
-                self.remember();
+                self.remember(false);
                 Ok(())
             }
             () = tokio::time::sleep_until(wake_at.into()) => {
@@ -201,7 +192,7 @@ impl Connection {
                     let text = Some("closing: nothing that was sent was read for too long");
                     return Err(Ended { name: "slow_reader", text });
                 }
-                self.session.handle_timeout(self.shared.clock.now());
+                self.talk.handle_timeout(self.shared.clock.now());
                 Ok(())
             }
             why = self.admission.place.is_wanted() => Err(Ended::left(why)),
@@ -220,14 +211,14 @@ impl Connection {
             self.admission.place.rise(Standing::Proven);
             self.shared.access.note_accepted(self.admission.peer);
         }
-        self.session.handle_verdict(self.shared.clock.now(), ticket, verdict);
+        self.talk.handle_verdict(self.shared.clock.now(), ticket, verdict);
     }
 
-    /// When the session has something to do by itself, or may be handed a line that is here.
+    /// When the session has something to do by itself, or may be handed a message that is here.
     fn session_wakes_at(&self) -> Instant {
-        let timeout = self.session.next_timeout();
-        let line = if self.lines_are_done { None } else { self.session.reads_at() };
-        self.shared.clock.instant(line.map_or(timeout, |at| at.min(timeout)))
+        let timeout = self.talk.next_timeout();
+        let message = if self.is_drained { None } else { self.talk.reads_at() };
+        self.shared.clock.instant(message.map_or(timeout, |at| at.min(timeout)))
     }
 
     /// One chunk at a time, so that what the session wants is carried out before more comes in.
@@ -236,11 +227,15 @@ impl Connection {
         match self.wire.try_read(&mut chunk) {
             Ok(0) => Err(Ended::silent("peer_closed")),
             Ok(count) => {
-                self.lines.push(&chunk[..count]);
-                self.lines_are_done = false;
+                self.talk.push(&chunk[..count]);
+                self.is_drained = false;
                 Ok(())
             }
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(()),
+            // Whoever holds the keys of this session encrypts for it.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData && self.wire.is_noise() => {
+                Err(self.close(CloseReason::NotStratum))
+            }
             Err(_) => Err(Ended::silent("peer_gone")),
         }
     }
@@ -248,45 +243,77 @@ impl Connection {
     fn take_work(&mut self) {
         let work = self.work.borrow_and_update().clone();
         self.notify_since = Some(work.since);
-        self.session.handle_template(self.shared.clock.now(), work.template);
+        self.talk.handle_template(self.shared.clock.now(), work.template);
     }
 
-    /// Keeps where this worker stands for its next visit, or for one after a crash.
-    fn remember(&mut self) {
-        let settled = self.session.settled_difficulty();
-        if settled != self.remembered
-            && let (Some((payee, worker)), Some(difficulty)) = (self.session.miner(), settled)
-        {
-            self.shared.remember(self.algorithm, (payee, worker.clone()), difficulty);
-            self.remembered = settled;
+    /// Keeps where workers stand for their next visit, or for one after a crash.
+    fn remember(&mut self, again: bool) {
+        for (payee, worker, difficulty) in self.talk.settled(again) {
+            self.shared.remember(self.algorithm, (payee, worker), difficulty);
         }
     }
 
     fn carry_out(&mut self) -> Result<(), Ended> {
         while self.held.is_none()
-            && let Some(output) = self.session.poll_output()
+            && let Some(output) = self.talk.poll_output()
         {
             match output {
-                Output::Send(frame) => self.outbox.push(frame).map_err(|_| Ended::silent("slow_reader"))?,
-                Output::Authorize { ticket, address, worker, token } => {
-                    let outcome = self.admission.authorize(self.algorithm, &address, &worker, token.as_deref());
-                    self.session.handle_login(self.shared.clock.now(), ticket, outcome);
+                bq_stratum_v2::Output::Common(output) => self.carry_out_one(output)?,
+                bq_stratum_v2::Output::Open { ticket, address, worker, token } => {
+                    self.open_channel(ticket, &address, (&worker, token.as_deref()));
                 }
-                Output::LoginRefused { login, worker, reason } => {
-                    let who = (self.algorithm, worker.as_ref());
-                    self.shared.access.note_login(self.admission.peer, &login, who, &reason);
-                }
-                Output::Share(candidate) => self.verify(candidate),
-                Output::Rejected { miner, reason, strike } => {
-                    if let Some(strike) = strike {
-                        self.shared.strike(self.admission.peer, strike);
+                bq_stratum_v2::Output::Closed { prefix, settled } => {
+                    self.admission.close_channel(prefix);
+                    self.outbox.expect_readers(self.admission.channels());
+                    if let Some((payee, worker, difficulty)) = settled {
+                        self.shared.remember(self.algorithm, (payee, worker), difficulty);
                     }
-                    self.admission.note_rejected(self.algorithm, miner, reason);
                 }
-                Output::Close(reason) => return Err(self.close(reason)),
             }
         }
         Ok(())
+    }
+
+    fn carry_out_one(&mut self, output: Output) -> Result<(), Ended> {
+        match output {
+            Output::Send(frame) => self.outbox.push(frame).map_err(|_| Ended::silent("slow_reader"))?,
+            Output::Authorize { ticket, address, worker, token } => {
+                let outcome = self.admission.authorize(self.algorithm, &address, &worker, token.as_deref());
+                self.talk.handle_login(self.shared.clock.now(), ticket, outcome);
+            }
+            Output::LoginRefused { login, worker, reason } => {
+                let who = (self.algorithm, worker.as_ref());
+                self.shared.access.note_login(self.admission.peer, &login, who, &reason);
+            }
+            Output::Share(candidate) => self.verify(candidate),
+            Output::Rejected { miner, reason, strike } => {
+                if let Some(strike) = strike {
+                    self.shared.strike(self.admission.peer, strike);
+                }
+                self.admission.note_rejected(self.algorithm, miner, reason);
+            }
+            Output::Close(reason) => return Err(self.close(reason)),
+        }
+        Ok(())
+    }
+
+    fn open_channel(&mut self, ticket: LoginTicket, address: &str, (worker, token): (&WorkerName, Option<&str>)) {
+        let outcome = match self.admission.authorize(self.algorithm, address, worker, token) {
+            LoginOutcome::Granted { payee, remembered } => match self.admission.open_channel() {
+                Some(prefix) => ChannelOutcome::Granted { prefix, payee, remembered },
+                None => ChannelOutcome::Full,
+            },
+            LoginOutcome::Refused(reason) => {
+                let who = (self.algorithm, Some(worker));
+                self.shared.access.note_login(self.admission.peer, address, who, &reason);
+                ChannelOutcome::Refused
+            }
+            LoginOutcome::Unavailable => ChannelOutcome::Unavailable,
+        };
+        if let ChannelOutcome::Granted { .. } = outcome {
+            self.outbox.expect_readers(self.admission.channels());
+        }
+        self.talk.handle_channel(self.shared.clock.now(), ticket, outcome);
     }
 
     fn verify(&mut self, candidate: Box<ShareCandidate>) {
@@ -315,12 +342,12 @@ impl Connection {
 
     /// Tells the miner why, if it had logged in and was not told, and whoever asks later.
     fn tell(&mut self, ended: Ended) {
-        let (Some(text), Some((payee, worker))) = (ended.text, self.session.miner()) else { return };
+        let (Some(text), Some((payee, worker))) = (ended.text, self.talk.miner()) else { return };
         let what = (What::Connection, self.algorithm);
-        self.shared.access.note(self.admission.peer, (payee, worker), what, text);
-        self.session.say_goodbye(text);
-        while let Some(output) = self.session.poll_output() {
-            if let Output::Send(frame) = output {
+        self.shared.access.note(self.admission.peer, (payee, &worker), what, text);
+        self.talk.say_goodbye(text);
+        while let Some(output) = self.talk.poll_output() {
+            if let bq_stratum_v2::Output::Common(Output::Send(frame)) = output {
                 // A miner with so much unread will not read this either.
                 let _full = self.outbox.push(frame);
             }
@@ -335,8 +362,7 @@ impl Connection {
         let metrics = &self.shared.metrics;
         metrics.closed(ended.name);
         metrics.of(self.algorithm).connections.decrement(1.0);
-        self.remembered = None;
-        self.remember();
+        self.remember(true);
         self.tell(ended);
         tracing::debug!(algorithm = %self.algorithm, ended = ended.name, "connection ended");
         let last_words = async {
@@ -350,4 +376,8 @@ impl Connection {
         };
         let _late_or_gone = timeout(LAST_WORDS, last_words).await;
     }
+}
+
+const fn seed_v2(seed: bq_stratum_v1::SessionSeed) -> bq_stratum_v2::SessionSeed {
+    bq_stratum_v2::SessionSeed { first_job_id: seed.first_job_id }
 }

@@ -1,6 +1,6 @@
-//! The Stratum ports: sockets and threads around the sessions of `bq-stratum-v1`.
+//! The Stratum ports: sockets and threads around the sessions of `bq-stratum-v1` and `bq-stratum-v2`.
 //!
-//! One listener per algorithm, one small task per connection, and proof-of-work verification on threads of its own behind
+//! One listener per algorithm and one for Stratum V2, one small task per connection, and proof-of-work verification on threads of its own behind
 //! bounded queues: nothing is hashed on an async worker. What a session wants (a login checked, a share verified) goes to
 //! the pool through [`bq_mining_message::PoolApi`]; this crate knows neither accounts nor chain.
 //!
@@ -10,6 +10,7 @@
 mod accept_rate;
 mod access;
 mod arrival;
+mod authority;
 mod certificates;
 mod clock;
 mod conditions;
@@ -19,22 +20,27 @@ mod jobs;
 mod kept_files;
 mod listener;
 mod metrics;
+mod noise;
 mod outbox;
 mod places;
+mod port;
 mod proxy_header;
 mod remembered;
 mod server;
 mod shared;
+mod talk;
 mod tls;
 mod verify;
 mod wire;
 
 pub use access::AccessConfig;
+pub use authority::{Authority, AuthorityError};
 pub use bq_access::{AuthMode, RefusalsPolicy, Registry, RegistryPolicy, TokenKey};
 pub use bq_share::{AllowancePolicy, BanPolicy, CpuTime, JudgePolicy};
 pub use bq_stratum_v1::{SessionPolicy, VardiffPolicy};
 pub use certificates::{CertificateError, CertificateFiles, Certificates};
-pub use config::{SocketBuffers, StratumConfig, TlsConfig, VerifyConfig};
+pub use config::{SocketBuffers, StratumConfig, TlsConfig, V2Config, VerifyConfig};
 pub use kept_files::KeptFiles;
 pub use places::PlaceLimits;
+pub use port::Port;
 pub use server::{StartError, StratumHandle, StratumServer};

@@ -1,20 +1,19 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use bq_primitives::Algorithm;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{mpsc, watch},
 };
 
-use crate::{arrival::Arrival, shared::Shared};
+use crate::{arrival::Arrival, port::Port, shared::Shared};
 
 /// How long to wait after a failed accept, which mostly means that file descriptors ran out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Accepts the miners of one algorithm until told to stop. Every connection holds a clone of `alive`.
+/// Accepts the miners of one port until told to stop. Every connection holds a clone of `alive`.
 pub(crate) async fn listen(
     shared: Arc<Shared>,
-    algorithm: Algorithm,
+    port: Port,
     listener: TcpListener,
     stop: watch::Receiver<bool>,
     alive: mpsc::Sender<()>,
@@ -26,10 +25,10 @@ pub(crate) async fn listen(
             _ = stopped.changed() => return,
         };
         match accepted {
-            Ok((stream, address)) => open(&shared, algorithm, stream, address, &stop, &alive),
+            Ok((stream, address)) => open(&shared, port, stream, address, &stop, &alive),
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
-                tracing::warn!(%error, %algorithm, "accept failed");
+                tracing::warn!(%error, %port, "accept failed");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -38,7 +37,7 @@ pub(crate) async fn listen(
 
 fn open(
     shared: &Arc<Shared>,
-    algorithm: Algorithm,
+    port: Port,
     stream: TcpStream,
     address: SocketAddr,
     stop: &watch::Receiver<bool>,
@@ -55,7 +54,7 @@ fn open(
     if let Err(error) = stream.set_nodelay(true) {
         return tracing::debug!(%error, "connection was gone before it began");
     }
-    let arrival = Arrival { shared: Arc::clone(shared), algorithm, stream, address, at: shared.clock.now() };
+    let arrival = Arrival { shared: Arc::clone(shared), port, stream, address, at: shared.clock.now() };
     let (stop, alive) = (stop.clone(), alive.clone());
     tokio::spawn(async move {
         arrival.run(admission, stop).await;

@@ -16,9 +16,14 @@ pub(crate) struct Outbox {
     written: usize,
     bytes: usize,
     bytes_max: usize,
+    /// On top of that.
+    bytes_of_readers: usize,
     /// Since when something waits and nothing moved.
     stalled: Option<Instant>,
 }
+
+/// A target, a job and a previous hash of one channel are below this.
+const READER_BYTES: usize = 512;
 
 /// The miner does not read what it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +31,12 @@ pub(crate) struct SlowReader;
 
 impl Outbox {
     pub(crate) const fn new(bytes_max: usize) -> Self {
-        Self { frames: VecDeque::new(), written: 0, bytes: 0, bytes_max, stalled: None }
+        Self { frames: VecDeque::new(), written: 0, bytes: 0, bytes_max, bytes_of_readers: 0, stalled: None }
+    }
+
+    /// Several miners read this stream: a new tip brings something for each at once.
+    pub(crate) const fn expect_readers(&mut self, readers: usize) {
+        self.bytes_of_readers = readers.saturating_mul(READER_BYTES);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -40,7 +50,7 @@ impl Outbox {
         self.bytes += frame.bytes.len();
         self.frames.push_back(frame);
         self.stalled.get_or_insert_with(Instant::now);
-        if self.bytes > self.bytes_max { Err(SlowReader) } else { Ok(()) }
+        if self.bytes > self.bytes_max.saturating_add(self.bytes_of_readers) { Err(SlowReader) } else { Ok(()) }
     }
 
     /// When to give up unless something is written before.
@@ -62,7 +72,7 @@ impl Outbox {
                     self.stalled = Some(Instant::now());
                 }
                 Ok(_) => {
-                    jobs += usize::from(frame.kind == FrameKind::Job);
+                    jobs += usize::from(matches!(frame.kind, FrameKind::Job | FrameKind::Work));
                     self.bytes -= frame.bytes.len();
                     self.written = 0;
                     self.frames.pop_front();

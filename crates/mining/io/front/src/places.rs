@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use bq_share::{Peer, Subnet};
@@ -29,7 +32,9 @@ pub(crate) struct Places {
 
 #[derive(Debug, Default)]
 struct Inner {
+    /// Places that are taken.
     total: usize,
+    connections: usize,
     by_peer: BTreeMap<Peer, Group>,
     by_subnet: BTreeMap<Subnet, Group>,
     /// Subnets with connections that may be asked to leave, those with most of them last.
@@ -55,6 +60,8 @@ struct Seniority {
 pub(crate) struct Seat {
     peer: Option<Peer>,
     opened: u64,
+    /// Places that it takes; changed under the lock alone.
+    width: AtomicUsize,
     leaves: OnceLock<Leave>,
     leave: Notify,
 }
@@ -115,6 +122,18 @@ impl Places {
     /// leaves: of the same peer or subnet if that is what is full, else of the subnet that has most of those.
     pub(crate) fn take(self: &Arc<Self>, peer: Option<Peer>) -> Result<Place, Full> {
         let mut inner = self.inner.lock();
+        self.make_room(&mut inner, peer)?;
+        inner.opened += 1;
+        let (opened, width) = (inner.opened, AtomicUsize::new(1));
+        let seat = Arc::new(Seat { peer, opened, width, leaves: OnceLock::new(), leave: Notify::new() });
+        inner.count(&seat, 1);
+        inner.connections += 1;
+        inner.list(&seat, Standing::Stranger);
+        Ok(Place { places: Arc::clone(self), seat, standing: Standing::Stranger })
+    }
+
+    /// Where a limit is reached that one more of `peer` would break, somebody has to go.
+    fn make_room(&self, inner: &mut Inner, peer: Option<Peer>) -> Result<(), Full> {
         if let Some(peer) = peer {
             let subnet = peer.subnet();
             let is_full = |group: Option<&Group>, max| group.is_some_and(|group| group.count >= max);
@@ -131,15 +150,12 @@ impl Places {
             let seat = inner.largest_crowd().ok_or(Full::Server)?;
             inner.dismiss(&seat, Leave::MadeRoom);
         }
-        inner.opened += 1;
-        let seat = Arc::new(Seat { peer, opened: inner.opened, leaves: OnceLock::new(), leave: Notify::new() });
-        inner.count(&seat, 1);
-        inner.list(&seat, Standing::Stranger);
-        Ok(Place { places: Arc::clone(self), seat, standing: Standing::Stranger })
+        Ok(())
     }
 
-    pub(crate) fn total(&self) -> usize {
-        self.inner.lock().total
+    /// Open connections; each may take several places.
+    pub(crate) fn connections(&self) -> usize {
+        self.inner.lock().connections
     }
 
     /// Asks a connection to leave, whatever it has shown.
@@ -205,11 +221,17 @@ impl Inner {
         self.by_subnet.get(subnet).and_then(Group::first_to_leave)
     }
 
+    /// Gives back all places of a connection.
+    fn leave(&mut self, seat: &Seat) {
+        self.count(seat, -seat.width.load(Ordering::Relaxed).cast_signed());
+        self.connections -= 1;
+    }
+
     /// The place is free at once; its connection ends as soon as its task runs.
     fn dismiss(&mut self, seat: &Arc<Seat>, why: Leave) {
         self.unlist(seat, Standing::Stranger);
         self.unlist(seat, Standing::LoggedIn);
-        self.count(seat, -1);
+        self.leave(seat);
         // Only who is on no list yet is dismissed, under the lock: it is the first reason.
         let _first = seat.leaves.set(why);
         seat.leave.notify_one();
@@ -247,6 +269,28 @@ impl Place {
         self.standing = standing;
     }
 
+    /// Takes one more place for the same connection.
+    pub(crate) fn widen(&mut self) -> Result<(), Full> {
+        let mut inner = self.places.inner.lock();
+        self.places.make_room(&mut inner, self.seat.peer)?;
+        // Who would have to make room for himself has none.
+        if self.seat.leaves.get().is_some() {
+            return Err(Full::Peer);
+        }
+        inner.count(&self.seat, 1);
+        self.seat.width.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Gives one of several places back.
+    pub(crate) fn narrow(&mut self) {
+        let mut inner = self.places.inner.lock();
+        if self.seat.leaves.get().is_none() && self.seat.width.load(Ordering::Relaxed) > 1 {
+            self.seat.width.fetch_sub(1, Ordering::Relaxed);
+            inner.count(&self.seat, -1);
+        }
+    }
+
     /// Returns once the connection has to leave.
     pub(crate) async fn is_wanted(&self) -> Leave {
         self.seat.leave.notified().await;
@@ -264,7 +308,7 @@ impl Drop for Place {
         let mut inner = self.places.inner.lock();
         if self.seat.leaves.get().is_none() {
             inner.unlist(&self.seat, self.standing);
-            inner.count(&self.seat, -1);
+            inner.leave(&self.seat);
         }
     }
 }
@@ -305,7 +349,7 @@ mod tests {
         trusted.rise(Standing::Proven);
         assert_eq!(places.take(peer(2, 1)).unwrap_err(), Full::Server);
         drop(first);
-        assert_eq!(places.total(), 3);
+        assert_eq!(places.connections(), 3);
         assert!(places.take(peer(1, 1)).is_ok());
         let inner = places.inner.lock();
         assert_eq!((inner.by_peer.len(), inner.by_subnet.len()), (2, 1));
@@ -322,7 +366,7 @@ mod tests {
         let fourth = places.take(peer(1, 1)).unwrap();
         assert!(leaves(&third) && !leaves(&first));
         drop((second, third));
-        assert_eq!(places.total(), 2, "a place is given back once");
+        assert_eq!(places.connections(), 2, "a place is given back once");
         let _other = places.take(peer(1, 2)).unwrap();
         let _another = places.take(peer(1, 3)).unwrap();
         assert!(leaves(&fourth), "of the same subnet");
@@ -338,7 +382,7 @@ mod tests {
         let more: Vec<Place> = (0..100).map(|host| places.take(peer(200, host)).unwrap()).collect();
         assert!(rare.iter().all(|place| !leaves(place)) && !leaves(&proven));
         assert!(crowd.iter().all(leaves), "those that came first go first");
-        assert_eq!((places.total(), more.iter().filter(|place| !leaves(place)).count()), (50, 44));
+        assert_eq!((places.connections(), more.iter().filter(|place| !leaves(place)).count()), (50, 44));
         drop((crowd, more, rare, proven));
         let inner = places.inner.lock();
         assert_eq!((inner.total, inner.by_peer.len(), inner.by_subnet.len(), inner.most_unproven.len()), (0, 0, 0, 0));
@@ -350,9 +394,40 @@ mod tests {
         let first = proven(&places, peer(1, 1));
         places.end(first.seat(), Leave::Revoked);
         places.end(first.seat(), Leave::Banned);
-        assert_eq!((places.total(), first.seat.leaves.get()), (0, Some(&Leave::Revoked)));
+        assert_eq!((places.connections(), first.seat.leaves.get()), (0, Some(&Leave::Revoked)));
         drop(first);
-        assert_eq!(places.total(), 0);
+        assert_eq!((places.connections(), places.inner.lock().total), (0, 0));
+    }
+
+    #[test]
+    fn a_connection_may_take_several_places_and_gives_all_of_them_back() {
+        let places = places(5, 4, 5);
+        let mut wide = proven(&places, peer(1, 1));
+        let stranger = places.take(peer(1, 1)).unwrap();
+        assert!((0..2).all(|_| wide.widen().is_ok()) && !leaves(&stranger));
+        assert!(wide.widen().is_ok() && leaves(&stranger), "who proved nothing makes room for a channel too");
+        assert_eq!(wide.widen(), Err(Full::Peer));
+        drop(stranger);
+        let _other = proven(&places, peer(1, 2));
+        assert_eq!(places.take(peer(1, 3)).unwrap_err(), Full::Subnet);
+        wide.narrow();
+        assert!(places.take(peer(1, 3)).is_ok());
+        assert_eq!((places.connections(), places.inner.lock().total), (2, 4));
+        drop(wide);
+        assert_eq!((places.connections(), places.inner.lock().total), (1, 1));
+    }
+
+    #[test]
+    fn who_would_have_to_make_room_for_himself_leaves_with_all_his_places() {
+        let places = places(10, 3, 10);
+        let mut wide = places.take(peer(1, 1)).unwrap();
+        assert!(wide.widen().is_ok() && wide.widen().is_ok());
+        assert_eq!(wide.widen(), Err(Full::Peer));
+        assert!(leaves(&wide));
+        assert_eq!((places.connections(), places.inner.lock().total), (0, 0));
+        wide.narrow();
+        drop(wide);
+        assert_eq!((places.connections(), places.inner.lock().total), (0, 0));
     }
 
     #[test]
@@ -364,7 +439,7 @@ mod tests {
         old.rise(Standing::LoggedIn);
         old.rise(Standing::Proven);
         drop(old);
-        assert_eq!(places.total(), 1);
+        assert_eq!(places.connections(), 1);
         assert!(places.take(peer(1, 1)).is_ok(), "the list holds the one that is there");
     }
 }

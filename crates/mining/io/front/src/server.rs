@@ -17,6 +17,7 @@ use crate::{
     kept_files,
     listener::listen,
     metrics::StratumMetrics,
+    port::Port,
     shared::Shared,
     tls::Tls,
     verify::{Prover, VerifyPool},
@@ -28,7 +29,7 @@ pub struct StratumServer;
 
 /// A running server. It ends when this is dropped; [`StratumHandle::shutdown`] also waits for it.
 pub struct StratumHandle {
-    addresses: [Option<SocketAddr>; Algorithm::COUNT],
+    addresses: Vec<(Port, SocketAddr)>,
     shared: Arc<Shared>,
     stop: watch::Sender<bool>,
     /// Closed once no task of the server is left.
@@ -41,10 +42,10 @@ pub struct StratumHandle {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A port cannot be listened on.
-    #[error("stratum port {address} for {algorithm}: {source}")]
+    #[error("stratum port {address} for {port}: {source}")]
     Listen {
-        /// Whose port.
-        algorithm: Algorithm,
+        /// What is spoken there.
+        port: Port,
         /// The address asked for.
         address: SocketAddr,
         /// What the system said.
@@ -89,21 +90,27 @@ impl StratumServer {
         if let Some(period_ms) = shared.config.kept.as_ref().map(|kept| kept.period_ms) {
             tokio::spawn(kept_files::keep(Arc::clone(&shared), period_ms, stopped.clone(), alive.clone()));
         }
-        let mut addresses = [None; Algorithm::COUNT];
-        for (algorithm, listener, address) in listeners {
-            addresses[algorithm.index()] = Some(address);
-            tracing::info!(%algorithm, %address, "stratum port is open");
-            tokio::spawn(listen(Arc::clone(&shared), algorithm, listener, stopped.clone(), alive.clone()));
+        let mut addresses = Vec::new();
+        for (port, listener, address) in listeners {
+            addresses.push((port, address));
+            tracing::info!(%port, %address, "stratum port is open");
+            tokio::spawn(listen(Arc::clone(&shared), port, listener, stopped.clone(), alive.clone()));
         }
         Ok(StratumHandle { addresses, shared, stop, tasks, threads, conditions })
     }
 }
 
 impl StratumHandle {
-    /// Where an algorithm is served, with the port that was picked.
+    /// Where an algorithm is served to miners of V1, with the port that was picked.
     #[must_use]
     pub fn address(&self, algorithm: Algorithm) -> Option<SocketAddr> {
-        self.addresses[algorithm.index()]
+        self.address_of(Port::V1(algorithm))
+    }
+
+    /// Where something is spoken.
+    #[must_use]
+    pub fn address_of(&self, port: Port) -> Option<SocketAddr> {
+        self.addresses.iter().find(|(open, _)| *open == port).map(|(_, address)| *address)
     }
 
     /// Open connections of all algorithms.
@@ -174,14 +181,16 @@ impl StratumHandle {
     }
 }
 
-fn bind(config: &StratumConfig) -> Result<Vec<(Algorithm, TcpListener, SocketAddr)>, StartError> {
+fn bind(config: &StratumConfig) -> Result<Vec<(Port, TcpListener, SocketAddr)>, StartError> {
     let mut listeners = Vec::new();
-    for algorithm in Algorithm::ALL {
-        let Some(address) = config.listen[algorithm.index()] else { continue };
-        let failed = |source| StartError::Listen { algorithm, address, source };
+    let of_v1 = Algorithm::ALL.map(|algorithm| (Port::V1(algorithm), config.listen[algorithm.index()]));
+    let of_v2 = (Port::V2, config.v2.as_ref().map(|v2| v2.listen));
+    for (port, address) in of_v1.into_iter().chain([of_v2]) {
+        let Some(address) = address else { continue };
+        let failed = |source| StartError::Listen { port, address, source };
         let listener = listen_on(address, config).map_err(failed)?;
         let actual = listener.local_addr().map_err(failed)?;
-        listeners.push((algorithm, listener, actual));
+        listeners.push((port, listener, actual));
     }
     Ok(listeners)
 }

@@ -14,6 +14,7 @@ use bq_share::{
     Subnet, UnixMs, Verdict, WithoutRoom,
 };
 use bq_stratum_v1::{LoginOutcome, SessionPolicy, SessionSeed};
+use bq_stratum_v2::SessionPolicyV2;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -25,6 +26,7 @@ use crate::{
     jobs::Work,
     kept_files,
     metrics::StratumMetrics,
+    noise::Noise,
     places::{Full, Place, Places, Standing},
     remembered::Remembered,
     tls::Tls,
@@ -42,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) work: [watch::Receiver<Work>; Algorithm::COUNT],
     /// Nothing if TLS is off.
     pub(crate) tls: Option<Tls>,
+    /// Nothing if V2 is off.
+    pub(crate) noise: Option<Noise>,
     policies: [Arc<SessionPolicy>; Algorithm::COUNT],
     /// Who may come in.
     pub(crate) access: Arc<Access>,
@@ -76,6 +80,8 @@ pub(crate) struct Admission {
     /// Whom strikes count for; nobody when the address is trusted.
     pub(crate) peer: Option<Peer>,
     number: ConnectionNumber,
+    /// Of its channels in V2.
+    channels: Vec<ExtranoncePrefix>,
 }
 
 impl Shared {
@@ -91,6 +97,7 @@ impl Shared {
         let [first, ..] = words(&config.seed, u64::MAX);
         let places = Arc::new(Places::new(config.places));
         Self {
+            noise: config.v2.as_ref().map(Noise::new),
             policies: config.sessions.clone().map(Arc::new),
             access: Arc::new(Access::new(&config, clock, Arc::clone(&places))),
             places,
@@ -118,6 +125,11 @@ impl Shared {
         Arc::clone(&self.policies[algorithm.index()])
     }
 
+    pub(crate) fn policy_v2(&self) -> SessionPolicyV2 {
+        let channels_max = self.config.v2.as_ref().map_or(1, |v2| v2.channels_max);
+        SessionPolicyV2 { common: self.policy(Algorithm::Sha256d), channels_max }
+    }
+
     /// Lets a connection in, or names why not.
     pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Admission, &'static str> {
         let trusted = self.config.trust_loopback && address.to_canonical().is_loopback();
@@ -135,7 +147,7 @@ impl Shared {
         let prefix = self.extranonces.lock().allocate().ok_or("no_extranonce")?;
         let number = self.sessions.fetch_add(1, Ordering::Relaxed);
         let seed = session_seed(&self.config.seed, number, prefix);
-        Ok(Admission { shared: Arc::clone(self), place, seed, peer, number })
+        Ok(Admission { shared: Arc::clone(self), place, seed, peer, number, channels: Vec::new() })
     }
 
     /// A place alone, or why there is none.
@@ -154,7 +166,7 @@ impl Shared {
     }
 
     pub(crate) fn connections(&self) -> usize {
-        self.places.total()
+        self.places.connections()
     }
 
     pub(crate) fn is_banned(&self, peer: Option<Peer>) -> bool {
@@ -240,7 +252,7 @@ impl Admission {
         access.begin(self.number, line, (payee, worker.clone(), entry.token));
         // Whoever took the token back meanwhile did not see this session yet.
         if let Err(refusal) = access.admit(login, worker, token) {
-            access.end(self.number);
+            access.forget(self.number, payee, worker);
             return LoginOutcome::Refused(refusal.to_string());
         }
         self.place.rise(Standing::LoggedIn);
@@ -266,10 +278,39 @@ impl Accepts {
     }
 }
 
+impl Admission {
+    /// The number of one more channel; nothing if there is no room for it. The first stands in the connection's own place, each other
+    /// takes one as a connection does.
+    pub(crate) fn open_channel(&mut self) -> Option<ExtranoncePrefix> {
+        if !self.channels.is_empty() {
+            self.place.widen().ok()?;
+        }
+        let prefix = self.shared.extranonces.lock().allocate()?;
+        self.channels.push(prefix);
+        Some(prefix)
+    }
+
+    pub(crate) fn close_channel(&mut self, prefix: ExtranoncePrefix) {
+        let Some(index) = self.channels.iter().position(|open| *open == prefix) else { return };
+        self.channels.swap_remove(index);
+        self.shared.extranonces.lock().release(prefix);
+        if !self.channels.is_empty() {
+            self.place.narrow();
+        }
+    }
+
+    pub(crate) const fn channels(&self) -> usize {
+        self.channels.len()
+    }
+}
+
 impl Drop for Admission {
     fn drop(&mut self) {
         self.shared.access.end(self.number);
-        self.shared.extranonces.lock().release(self.seed.prefix);
+        let mut extranonces = self.shared.extranonces.lock();
+        for prefix in self.channels.drain(..).chain([self.seed.prefix]) {
+            extranonces.release(prefix);
+        }
     }
 }
 

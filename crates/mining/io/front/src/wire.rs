@@ -6,10 +6,13 @@ use tokio::{
     net::TcpStream,
 };
 
-/// What a miner's lines travel over. Nothing here waits but [`Wire::ready`].
+use crate::noise::NoiseWire;
+
+/// What a miner's messages travel over. Nothing here waits but [`Wire::ready`].
 pub(crate) enum Wire {
     Clear(TcpStream),
     Tls(Box<TlsWire>),
+    Noise(Box<NoiseWire>),
 }
 
 /// A TLS session after its handshake.
@@ -35,7 +38,9 @@ impl Wire {
     pub(crate) async fn ready(&self, interest: Interest) -> io::Result<Ready> {
         match self {
             Self::Tls(wire) if wire.readable > 0 && interest.is_readable() => Ok(Ready::READABLE),
+            Self::Noise(wire) if wire.is_readable() && interest.is_readable() => Ok(Ready::READABLE),
             Self::Tls(wire) => wire.stream.ready(interest).await,
+            Self::Noise(wire) => wire.stream.ready(interest).await,
             Self::Clear(stream) => stream.ready(interest).await,
         }
     }
@@ -45,6 +50,7 @@ impl Wire {
         match self {
             Self::Clear(stream) => stream.try_read(buffer),
             Self::Tls(wire) => wire.try_read(buffer),
+            Self::Noise(wire) => wire.try_read(buffer),
         }
     }
 
@@ -53,12 +59,17 @@ impl Wire {
         match self {
             Self::Clear(stream) => stream.try_write(bytes),
             Self::Tls(wire) => wire.try_write(bytes),
+            Self::Noise(wire) => wire.try_write(bytes),
         }
     }
 
     /// Something that was written has not left yet: call [`Wire::flush`] once the socket is writable.
     pub(crate) fn has_unsent(&self) -> bool {
-        matches!(self, Self::Tls(wire) if wire.session.wants_write())
+        match self {
+            Self::Clear(_) => false,
+            Self::Tls(wire) => wire.session.wants_write(),
+            Self::Noise(wire) => wire.has_unsent(),
+        }
     }
 
     /// Sends on what was written before, as far as the socket takes it.
@@ -66,7 +77,12 @@ impl Wire {
         match self {
             Self::Clear(_) => Ok(()),
             Self::Tls(wire) => wire.flush(),
+            Self::Noise(wire) => wire.flush(),
         }
+    }
+
+    pub(crate) const fn is_noise(&self) -> bool {
+        matches!(self, Self::Noise(_))
     }
 
     /// Tells a TLS client that this is the end and not a cut. What does not fit is not waited for.

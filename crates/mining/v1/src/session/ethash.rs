@@ -1,12 +1,12 @@
 mod wire;
 
+use bq_channel::{NICEHASH_HASHES_MAX, NICEHASH_HASHES_MIN, parse_hashes};
 use bq_share::{Claim, JobId, JobWork, Reject, Rolled, Submit, UnixMs, Verdict};
 
 use self::wire::Mode;
 use super::exchange::{Dialect, Exchange, Known, PendingLogin, SMALL_TALK};
 use crate::{
     CloseReason, FrameKind,
-    difficulty::{NICEHASH_HASHES_MAX, NICEHASH_HASHES_MIN, parse_hashes},
     request::{Request, RequestId, hex_bytes, hex_bytes_0x, job_id},
 };
 
@@ -32,7 +32,7 @@ impl Dialect for Ethash {
     fn handle(&mut self, exchange: &mut Exchange, now: UnixMs, request: &Request) -> Known {
         let mode = *self.mode.get_or_insert_with(|| wire::mode_of(request));
         if mode == Mode::NiceHash {
-            exchange.expressible = (NICEHASH_HASHES_MIN, NICEHASH_HASHES_MAX);
+            exchange.channel.express_only(NICEHASH_HASHES_MIN, NICEHASH_HASHES_MAX);
         }
         let id = &request.id;
         match (request.method.as_str(), mode) {
@@ -66,7 +66,7 @@ impl Dialect for Ethash {
 
     fn send_job(&mut self, exchange: &mut Exchange, now: UnixMs) {
         let Some(mode) = self.mode else { return };
-        let clean = exchange.tip_moved();
+        let clean = exchange.channel.tip_moved();
         let Some(job) = exchange.make_job(now) else { return };
         if let (Some(id), Some(work)) = (self.asked_early.take(), wire::work_json(&job)) {
             return exchange.reply(wire::result(mode, &id, &work));
@@ -84,7 +84,7 @@ impl Dialect for Ethash {
 
     fn login_granted(&mut self, exchange: &mut Exchange, login: &PendingLogin) {
         let Some(mode) = self.mode else { return };
-        if !exchange.expresses_difficulty() {
+        if !exchange.channel.expresses_difficulty() {
             exchange.resolve(login.ticket, wire::error(mode, &login.id, 20, INEXPRESSIBLE));
             return exchange.close(CloseReason::Inexpressible);
         }
@@ -130,7 +130,7 @@ impl Ethash {
         }
         self.ready = true;
         let job = match exchange.newest_job() {
-            Some(job) if !exchange.tip_moved() => Some(job.clone()),
+            Some(job) if !exchange.channel.tip_moved() => Some(job.clone()),
             _ => exchange.make_job(now),
         };
         match job.and_then(|job| wire::work_json(&job)) {
@@ -174,7 +174,7 @@ fn eth_proxy_fields(exchange: &Exchange, request: &Request) -> Result<Fields, Re
     let mix = hex_bytes_0x(text(2)?).ok_or(BAD_HASH)?;
     let first = exchange.first_miner().ok_or(Reject::Unauthorized)?;
     let named = request.worker.as_deref().and_then(|worker| exchange.miner_named(&first.address, Some(worker), false));
-    let job = exchange.judge.job_of_work(&header).ok_or(Reject::UnknownJob)?.id;
+    let job = exchange.channel.judge().job_of_work(&header).ok_or(Reject::UnknownJob)?.id;
     Ok(Fields { miner: named.unwrap_or_else(|| first.clone()), job, nonce, mix: Some(mix) })
 }
 
@@ -186,7 +186,7 @@ fn plain_fields(exchange: &Exchange, request: &Request) -> Result<Fields, Reject
     let mix = hex_bytes_0x(text(4)?).ok_or(BAD_HASH)?;
     let miner = exchange.miner_named(text(0)?, request.worker.as_deref(), false).ok_or(Reject::Unauthorized)?;
     let job = job_id(text(1)?).ok_or(Reject::UnknownJob)?;
-    match exchange.judge.job(job).map(|job| job.work) {
+    match exchange.channel.judge().job(job).map(|job| job.work) {
         Some(JobWork::Ethash { work_hash, .. }) if work_hash == header => {}
         _ => return Err(Reject::UnknownJob),
     }

@@ -1,20 +1,18 @@
-mod jobs;
 mod logins;
 mod shares;
 
 use std::{collections::VecDeque, sync::Arc};
 
+use bq_channel::{Channel, ChannelSeed, Presence};
 use bq_primitives::{Algorithm, ShareDifficulty, WorkerName};
-use bq_share::{Judge, ShareTicket, UnixMs, Verdict};
+use bq_share::{ShareTicket, UnixMs, Verdict};
 
-use super::{SessionSeed, rate::LineRate};
+use super::SessionSeed;
 use crate::{
     CloseReason, Frame, FrameKind, JobTemplate, Output, SessionPolicy,
-    difficulty::RANDOMX_HASHES_MAX,
     job::{Miner, WireJob},
     replies::ReplyQueue,
     request::{Request, RequestId},
-    vardiff::Vardiff,
 };
 
 /// One way of spelling requests, replies and jobs. It holds what only that dialect has; all else is in [`Exchange`].
@@ -63,36 +61,21 @@ pub(super) struct PendingLogin {
     difficulty: Option<ShareDifficulty>,
 }
 
-/// How much a fresh job is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Wanted {
-    No,
-    /// Something about it changed: once it is far enough from the last.
-    Soon,
-    /// The last one is of no more use: far too easy, or nearly worked out.
-    Now,
-}
-
 /// A submit that waits for its verdict.
 struct Unanswered {
     ticket: ShareTicket,
     id: RequestId,
 }
 
-/// What every dialect shares: jobs, difficulty, logins, shares in flight, order of replies, limits.
+/// What every dialect shares: its one channel, logins, shares in flight, order of replies, limits.
 pub(super) struct Exchange {
-    pub(super) algorithm: Algorithm,
     pub(super) policy: Arc<SessionPolicy>,
     pub(super) seed: SessionSeed,
-    /// Jobs handed out, what they earned, and what may still be in verification.
-    pub(super) judge: Judge,
+    /// Jobs, difficulty and shares.
+    pub(super) channel: Channel,
+    pub(super) presence: Presence,
     newest: Option<WireJob>,
     template: Option<Arc<JobTemplate>>,
-    vardiff: Vardiff,
-    /// The miner cannot mine at less, it says, and was told that this is kept.
-    least_wanted: Option<ShareDifficulty>,
-    /// Difficulties that the dialect can express.
-    pub(super) expressible: (u64, u64),
     /// Tells why the connection ends, where the dialect has a line for that.
     farewell: fn(&str) -> Option<Vec<u8>>,
     /// All of one account; the first is who jobs are for.
@@ -102,17 +85,6 @@ pub(super) struct Exchange {
     replies: ReplyQueue,
     outputs: VecDeque<Output>,
     tickets: u64,
-    jobs_made: u64,
-    last_job: Option<UnixMs>,
-    job_wanted: Wanted,
-    opened: UnixMs,
-    last_line: Option<UnixMs>,
-    /// When a request came that the dialect has.
-    last_progress: UnixMs,
-    last_tick: UnixMs,
-    last_suggestion: Option<UnixMs>,
-    rate: LineRate,
-    unreadable: u32,
     closed: bool,
 }
 
@@ -127,17 +99,14 @@ impl Exchange {
         seed: SessionSeed,
         farewell: fn(&str) -> Option<Vec<u8>>,
     ) -> Self {
-        let rate = LineRate::new(now, policy.lines_per_second, policy.line_burst);
+        let own = ChannelSeed { prefix: seed.prefix, first_job_id: seed.first_job_id };
         Self {
-            algorithm,
-            vardiff: Vardiff::new(policy.vardiff),
-            judge: Judge::new(policy.judge),
+            channel: Channel::new(now, algorithm, Arc::clone(&policy), own),
+            presence: Presence::new(now, Arc::clone(&policy)),
             policy,
             seed,
             newest: None,
             template: None,
-            least_wanted: None,
-            expressible: expressible(algorithm),
             farewell,
             miners: Vec::new(),
             logins: Vec::new(),
@@ -145,44 +114,14 @@ impl Exchange {
             replies: ReplyQueue::default(),
             outputs: VecDeque::new(),
             tickets: 0,
-            jobs_made: 0,
-            last_job: None,
-            job_wanted: Wanted::No,
-            opened: now,
-            last_line: None,
-            last_progress: now,
-            last_tick: now,
-            last_suggestion: None,
-            rate,
-            unreadable: 0,
             closed: false,
         }
     }
 
-    /// Counts a line against the rate, also one that says nothing.
-    pub(super) fn spend_line(&mut self, now: UnixMs) {
-        self.rate.spend(now);
-    }
-
-    /// A line that says something came; true for the first one.
-    pub(super) fn note_line(&mut self, now: UnixMs) -> bool {
-        self.last_line.replace(now).is_none()
-    }
-
-    /// A request came that the dialect has: the connection is alive.
-    pub(super) const fn note_progress(&mut self, now: UnixMs) {
-        self.last_progress = now;
-    }
-
     /// When the next line may be read; nothing while it has to wait for an answer of the pool.
     pub(super) fn reads_at(&self) -> Option<UnixMs> {
-        let has_room = self.replies.len() < REPLIES_WAITING_MAX && self.judge.has_room();
-        has_room.then(|| self.rate.ready_at())
-    }
-
-    pub(super) fn note_unreadable(&mut self) -> u32 {
-        self.unreadable = self.unreadable.saturating_add(1);
-        self.unreadable
+        let has_room = self.replies.len() < REPLIES_WAITING_MAX && self.channel.judge().has_room();
+        has_room.then(|| self.presence.reads_at())
     }
 
     pub(super) const fn is_closed(&self) -> bool {
@@ -240,54 +179,50 @@ impl Exchange {
     }
 
     pub(super) fn check_deadlines(&mut self, now: UnixMs) {
-        for (deadline, reason) in self.deadlines().into_iter().flatten() {
+        for (deadline, reason) in self.presence.deadlines(self.has_logged_in()).into_iter().flatten() {
             if now >= deadline {
                 self.close(reason);
             }
         }
     }
 
-    fn deadlines(&self) -> [Option<(UnixMs, CloseReason)>; 3] {
-        let policy = &self.policy;
-        let first = self.last_line.is_none();
-        [
-            first.then(|| (self.opened.after_ms(policy.first_line_ms), CloseReason::FirstLineTimeout)),
-            self.miners.is_empty().then(|| (self.opened.after_ms(policy.authorize_ms), CloseReason::AuthorizeTimeout)),
-            Some((self.last_progress.after_ms(policy.idle_ms), CloseReason::IdleTimeout)),
-        ]
+    pub(super) fn next_timeout(&self, takes_jobs: bool) -> UnixMs {
+        let next = self.presence.next_deadline(self.has_logged_in());
+        let of_channel = self.channel.next_timeout().filter(|_| takes_jobs);
+        of_channel.map_or(next, |at| at.min(next))
     }
 
-    pub(super) fn tick(&mut self, now: UnixMs) {
-        if now.ms_since(self.last_tick) >= self.vardiff.tick_ms() {
-            self.last_tick = now;
-            if self.vardiff.on_tick(now) {
-                self.want_new_difficulty();
+    const fn has_logged_in(&self) -> bool {
+        !self.miners.is_empty()
+    }
+
+    pub(super) fn set_template(&mut self, now: UnixMs, template: Option<Arc<JobTemplate>>) {
+        self.channel.set_template(now, template.as_ref().map(|template| Arc::clone(&template.work)));
+        self.template = template.filter(|_| self.channel.has_template());
+    }
+
+    /// A job should go out now.
+    pub(super) fn job_is_due(&self, now: UnixMs) -> bool {
+        !self.closed && self.channel.job_is_due(now)
+    }
+
+    /// A fresh job, or the end of the connection if it can have none.
+    pub(super) fn make_job(&mut self, now: UnixMs) -> Option<WireJob> {
+        match self.channel.make_job(now) {
+            Ok(job) => {
+                let job = WireJob { job: job?, template: self.template.clone()? };
+                self.newest = Some(job.clone());
+                Some(job)
+            }
+            Err(reason) => {
+                self.close(reason);
+                None
             }
         }
-        let refresh = self.last_job.is_some_and(|last| now.ms_since(last) >= self.policy.job_refresh_ms);
-        if refresh {
-            self.want_job(Wanted::Soon);
-        }
     }
 
-    pub(super) fn next_timeout(&self, takes_jobs: bool) -> UnixMs {
-        let mut next = self.deadlines().into_iter().flatten().map(|(at, _)| at).min().unwrap_or(self.opened);
-        if let (true, Some(last)) = (takes_jobs && self.template.is_some(), self.last_job) {
-            let span = match self.job_wanted {
-                Wanted::No => self.policy.job_refresh_ms,
-                Wanted::Soon => self.policy.job_gap_ms,
-                Wanted::Now => 0,
-            };
-            next = next.min(last.after_ms(span)).min(self.last_tick.after_ms(self.vardiff.tick_ms()));
-        }
-        next
-    }
-}
-
-/// Difficulties, from least to most, that an algorithm's dialects can say; what only one of them cannot it says itself.
-const fn expressible(algorithm: Algorithm) -> (u64, u64) {
-    match algorithm {
-        Algorithm::RandomX => (1, RANDOMX_HASHES_MAX),
-        Algorithm::Sha256d | Algorithm::Ethash => (1, u64::MAX),
+    /// The job that was made last.
+    pub(super) const fn newest_job(&self) -> Option<&WireJob> {
+        self.newest.as_ref()
     }
 }

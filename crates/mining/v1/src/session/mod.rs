@@ -1,7 +1,6 @@
 mod ethash;
 mod exchange;
 mod randomx;
-mod rate;
 mod sha256d;
 #[cfg(test)]
 mod tests;
@@ -38,9 +37,6 @@ pub struct Session {
     dialect: Box<dyn Dialect>,
 }
 
-/// Lines that may be unreadable before the connection ends.
-const UNREADABLE_LINES_MAX: u32 = 5;
-
 impl Session {
     /// A connection that was opened at `now`.
     #[must_use]
@@ -67,15 +63,15 @@ impl Session {
         if self.exchange.is_closed() {
             return;
         }
-        self.exchange.spend_line(now);
+        self.exchange.presence.spend_line(now);
         if line.is_empty() {
             return;
         }
-        let first = self.exchange.note_line(now);
+        let first = self.exchange.presence.note_line(now);
         match Request::parse(line) {
             Ok(request) => {
                 if self.dialect.handle(&mut self.exchange, now, &request) == Known::Yes {
-                    self.exchange.note_progress(now);
+                    self.exchange.presence.note_progress(now);
                 }
             }
             Err(Unreadable::Response) => {}
@@ -83,7 +79,7 @@ impl Session {
                 self.complain(unreadable.text());
                 if first {
                     self.exchange.close(CloseReason::NotStratum);
-                } else if self.exchange.note_unreadable() > UNREADABLE_LINES_MAX {
+                } else if self.exchange.presence.note_unreadable() {
                     self.exchange.close(CloseReason::Malformed);
                 }
             }
@@ -134,7 +130,7 @@ impl Session {
     /// Time passed; call when [`Session::next_timeout`] is reached. Calling early does nothing.
     pub fn handle_timeout(&mut self, now: UnixMs) {
         self.exchange.check_deadlines(now);
-        self.exchange.tick(now);
+        self.exchange.channel.tick(now);
         self.push_wanted_job(now);
     }
 
@@ -164,7 +160,7 @@ impl Session {
     /// The difficulty worth remembering for this worker's next visit.
     #[must_use]
     pub fn settled_difficulty(&self) -> Option<ShareDifficulty> {
-        self.exchange.settled_difficulty()
+        self.exchange.channel.settled_difficulty()
     }
 
     fn push_wanted_job(&mut self, now: UnixMs) {

@@ -1,3 +1,4 @@
+use bq_channel::{parse_hashes, password_worker};
 use bq_pow::randomx_blob;
 use bq_share::{Claim, JobWork, Reject, Rolled, Submit, UnixMs, Verdict, randomx_bound};
 use serde_json::Value;
@@ -5,9 +6,7 @@ use serde_json::Value;
 use super::exchange::{Dialect, Exchange, Known, PendingLogin, SMALL_TALK};
 use crate::{
     CloseReason, FrameKind,
-    difficulty::parse_hashes,
     job::{WireJob, WireParts},
-    login::password_worker,
     request::{Request, RequestId, hex_bytes, job_id},
 };
 

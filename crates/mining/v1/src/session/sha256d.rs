@@ -1,10 +1,10 @@
+use bq_channel::{from_units, of_target, parse_units, units_of};
 use bq_share::{Claim, JobWork, Reject, Rolled, Submit, UnixMs, Verdict};
 use serde_json::Value;
 
 use super::exchange::{Dialect, Exchange, Known, PendingLogin, SMALL_TALK};
 use crate::{
     FrameKind,
-    difficulty::{from_units, of_target, parse_units, units_of},
     job::{WireJob, WireParts},
     request::{Request, RequestId, hex_bytes, hex_number, job_id},
 };
@@ -44,13 +44,13 @@ impl Dialect for Sha256d {
             "mining.suggest_difficulty" => {
                 exchange.reply(result(id, "true"));
                 if let Some(difficulty) = request.number(0).and_then(from_units) {
-                    exchange.suggest(now, difficulty);
+                    exchange.channel.suggest(now, difficulty);
                 }
             }
             "mining.suggest_target" => {
                 exchange.reply(result(id, "true"));
                 if let Some(target) = request.text(0).and_then(hex_bytes::<32>) {
-                    exchange.suggest(now, of_target(bq_primitives::U256::from_be_bytes(target)));
+                    exchange.channel.suggest(now, of_target(bq_primitives::U256::from_be_bytes(target)));
                 }
             }
             // BFGMiner asks where it is told branches; a list, even an empty one, it would check against them.
@@ -75,7 +75,7 @@ impl Dialect for Sha256d {
     }
 
     fn send_job(&mut self, exchange: &mut Exchange, now: UnixMs) {
-        let clean = exchange.tip_moved();
+        let clean = exchange.channel.tip_moved();
         let Some(job) = exchange.make_job(now) else { return };
         let difficulty = units_of(job.job.difficulty);
         if self.difficulty_told.as_ref() != Some(&difficulty) {
@@ -121,7 +121,7 @@ impl Sha256d {
                 }
                 "minimum-difficulty" => {
                     let least = option("minimum-difficulty.value").and_then(Value::as_f64).and_then(from_units);
-                    answers.push(format!("\"minimum-difficulty\":{}", exchange.want_at_least(least)));
+                    answers.push(format!("\"minimum-difficulty\":{}", exchange.channel.want_at_least(least)));
                 }
                 // It never changes, so whoever subscribes hears of every change.
                 "subscribe-extranonce" => answers.push("\"subscribe-extranonce\":true".to_owned()),

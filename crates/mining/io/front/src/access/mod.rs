@@ -160,6 +160,11 @@ impl Access {
         self.sessions.lock().begin(number, line, Login { payee, worker, at, token });
     }
 
+    /// A machine was let in too early.
+    pub(crate) fn forget(&self, number: ConnectionNumber, payee: KeyHash, worker: &WorkerName) {
+        self.sessions.lock().forget(number, payee, worker);
+    }
+
     /// A connection ended.
     pub(crate) fn end(&self, number: ConnectionNumber) {
         self.sessions.lock().end(number);

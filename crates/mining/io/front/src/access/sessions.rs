@@ -46,8 +46,15 @@ impl Sessions {
     pub(crate) fn begin(&mut self, number: ConnectionNumber, line: impl FnOnce() -> Line, login: Login) {
         let session =
             self.by_connection.entry(number).or_insert_with(|| Session { line: line(), logins: Vec::with_capacity(1) });
-        session.logins.retain(|known| known.worker != login.worker);
+        session.logins.retain(|known| (known.payee, &known.worker) != (login.payee, &login.worker));
         session.logins.push(login);
+    }
+
+    /// A machine was let in too early.
+    pub(crate) fn forget(&mut self, number: ConnectionNumber, payee: KeyHash, worker: &WorkerName) {
+        if let Some(session) = self.by_connection.get_mut(&number) {
+            session.logins.retain(|known| (known.payee, &known.worker) != (payee, worker));
+        }
     }
 
     /// A connection ended.

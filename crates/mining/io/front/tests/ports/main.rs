@@ -6,6 +6,7 @@ mod access;
 mod miner;
 mod pool;
 mod transport;
+mod v2;
 
 use std::{sync::Arc, time::Duration};
 

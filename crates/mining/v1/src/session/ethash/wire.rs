@@ -1,10 +1,10 @@
 //! How each of the four dialects spells what all of them say.
 
+use bq_channel::units_of;
 use bq_share::{JobWork, Reject, Verdict};
 use serde_json::Value;
 
 use crate::{
-    difficulty::units_of,
     job::{WireJob, WireParts},
     request::{Request, RequestId},
 };

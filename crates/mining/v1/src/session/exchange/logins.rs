@@ -2,21 +2,15 @@
 
 use std::sync::Arc;
 
+use bq_channel::{Login, ReadDifficulty, Stake, password_token};
 use bq_primitives::WorkerName;
 use bq_share::UnixMs;
 
 use super::{Exchange, PendingLogin};
-use crate::{
-    CloseReason, LoginOutcome, LoginTicket, Output,
-    job::Miner,
-    login::{Login, ReadDifficulty, password_token},
-    request::RequestId,
-};
+use crate::{CloseReason, LoginOutcome, LoginTicket, Output, job::Miner, request::RequestId};
 
 /// No address and name together are longer.
 const LOGIN_BYTES_MAX: usize = 256;
-/// Longer than any token: what is wrong with it is still seen.
-const TOKEN_CHARS_MAX: usize = 64;
 
 impl Exchange {
     /// Reads a login and asks for it to be checked.
@@ -61,7 +55,7 @@ impl Exchange {
             ticket: LoginTicket(ticket),
             address: pending.address.clone(),
             worker: pending.worker.clone(),
-            token: password_token(password).map(|token| token.chars().take(TOKEN_CHARS_MAX).collect()),
+            token: password_token(password),
         });
         self.logins.push(pending);
         Ok(())
@@ -92,11 +86,7 @@ impl Exchange {
                     return Some(self.refused(login, "one account per connection".to_owned()));
                 }
                 if self.miners.is_empty() {
-                    match (login.difficulty, remembered) {
-                        (Some(difficulty), _) => self.vardiff.pin(difficulty),
-                        (None, Some(difficulty)) => self.vardiff.remember(now, difficulty),
-                        (None, None) => {}
-                    }
+                    self.channel.grant(now, Stake { payee, pinned: login.difficulty, remembered });
                 }
                 let miner = Miner { payee, address: login.address.clone(), worker: login.worker.clone() };
                 if !self.miners.iter().any(|known| **known == miner) {

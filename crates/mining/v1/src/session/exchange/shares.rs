@@ -3,7 +3,7 @@
 use bq_primitives::{KeyHash, WorkerName};
 use bq_share::{Reject, ShareTicket, Strike, Submit, UnixMs, Verdict};
 
-use super::{Exchange, Unanswered, Wanted};
+use super::{Exchange, Unanswered};
 use crate::{CloseReason, Output, request::RequestId};
 
 impl Exchange {
@@ -16,8 +16,7 @@ impl Exchange {
         reply: impl Fn(&RequestId, Verdict) -> Option<Vec<u8>>,
     ) {
         let ticket = ShareTicket(self.next_ticket());
-        let tip = self.template.as_ref().map(|template| template.parent_id());
-        match submit.and_then(|submit| self.judge.admit(tip, ticket, submit)) {
+        match submit.and_then(|submit| self.channel.admit(ticket, submit)) {
             Ok(candidate) => {
                 self.replies.wait(ticket.0);
                 self.unanswered.push(Unanswered { ticket, id: id.clone() });
@@ -26,7 +25,8 @@ impl Exchange {
             Err(reason) => {
                 self.reply(reply(id, Verdict::Rejected(reason)));
                 let miner = self.miners.first().map(|miner| (miner.payee, miner.worker.clone()));
-                self.note_rejected(now, miner, reason, None);
+                self.note_rejected(miner, reason, None);
+                self.channel.refused(now, reason);
             }
         }
     }
@@ -39,24 +39,15 @@ impl Exchange {
         verdict: Verdict,
         reply: impl Fn(&RequestId) -> Option<Vec<u8>>,
     ) {
-        let Some(judged) = self.judge.finish(ticket, verdict) else { return };
+        let Some(judged) = self.channel.finish(now, ticket, verdict) else { return };
         if let Some(index) = self.unanswered.iter().position(|share| share.ticket == ticket) {
             let share = self.unanswered.swap_remove(index);
             self.resolve(ticket.0, reply(&share.id));
         }
         match verdict {
-            Verdict::Accepted { .. } => {
-                // A fast miner is slowed by what it has in verification, not by its lines: its difficulty rises meanwhile.
-                self.rate.refund();
-                if judged.job_is_worked_out {
-                    self.want_job(Wanted::Now);
-                }
-                if self.vardiff.on_share(now, judged.difficulty) {
-                    self.want_new_difficulty();
-                }
-            }
+            Verdict::Accepted { .. } => self.presence.refund_line(),
             Verdict::Rejected(reason) => {
-                self.note_rejected(now, Some((judged.payee, judged.worker)), reason, judged.strike);
+                self.note_rejected(Some((judged.payee, judged.worker)), reason, judged.strike);
             }
         }
         if judged.is_forger {
@@ -64,16 +55,7 @@ impl Exchange {
         }
     }
 
-    fn note_rejected(
-        &mut self,
-        now: UnixMs,
-        miner: Option<(KeyHash, WorkerName)>,
-        reason: Reject,
-        strike: Option<Strike>,
-    ) {
+    fn note_rejected(&mut self, miner: Option<(KeyHash, WorkerName)>, reason: Reject, strike: Option<Strike>) {
         self.outputs.push_back(Output::Rejected { miner, reason, strike });
-        if reason == Reject::Busy && self.vardiff.on_busy(now) {
-            self.want_new_difficulty();
-        }
     }
 }

@@ -9,7 +9,7 @@ use bq_share::{Evaluation, prove};
 use serde_json::Value;
 
 use super::*;
-use crate::difficulty::parse_units;
+use bq_channel::parse_units;
 
 const MOVES: u32 = 200_000;
 const NETWORK: u64 = 4096;

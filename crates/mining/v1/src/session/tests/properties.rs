@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use bq_share::share_target;
 
-use crate::difficulty::parse_units;
+use bq_channel::parse_units;
 
 /// Something that happens to a session.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@ use bq_primitives::{PowHash, PowValue, Seal, SealHash, double_sha256};
 use bq_share::WorkTemplate;
 
 use super::*;
-use crate::difficulty::parse_units;
+use bq_channel::parse_units;
 
 fn counted(first: u8) -> [u8; 32] {
     std::array::from_fn(|i| first + u8::try_from(i).unwrap())

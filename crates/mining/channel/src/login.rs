@@ -8,18 +8,18 @@ pub struct LoginTicket(pub u64);
 /// Who a miner says it is: `ADDRESS`, `ADDRESS.worker` or `ADDRESS/worker`. Whether the address is one is for the
 /// caller to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Login {
+pub struct Login {
     /// Payout address, 1 to 128 printable ASCII characters.
-    pub(crate) address: String,
+    pub address: String,
     /// The machine, if it was named.
-    pub(crate) worker: Option<WorkerName>,
+    pub worker: Option<WorkerName>,
     /// `+diff` after the login, as written.
-    pub(crate) difficulty: Option<String>,
+    pub difficulty: Option<String>,
 }
 
 /// A login that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum LoginError {
+pub enum LoginError {
     /// No address, or one with characters that no address has.
     #[error("login is ADDRESS.worker")]
     Address,
@@ -38,7 +38,7 @@ impl Login {
     ///
     /// # Errors
     /// See [`LoginError`].
-    pub(crate) fn parse(text: &str) -> Result<Self, LoginError> {
+    pub fn parse(text: &str) -> Result<Self, LoginError> {
         let (name, difficulty) = match text.split_once('+') {
             Some((name, difficulty)) => (name, Some(difficulty.to_owned())),
             None => (text, None),
@@ -62,28 +62,39 @@ impl Login {
     ///
     /// # Errors
     /// [`LoginError::Difficulty`]: one was asked for that cannot be read. Silence would look like consent.
-    pub(crate) fn wanted(&self, password: &str, read: ReadDifficulty) -> Result<Option<ShareDifficulty>, LoginError> {
+    pub fn wanted(&self, password: &str, read: ReadDifficulty) -> Result<Option<ShareDifficulty>, LoginError> {
         let asked = password_difficulty(password).or(self.difficulty.as_deref());
         asked.map(|text| read(text).ok_or(LoginError::Difficulty)).transpose()
     }
 }
 
 /// How a port reads a difficulty.
-pub(crate) type ReadDifficulty = fn(&str) -> Option<ShareDifficulty>;
+pub type ReadDifficulty = fn(&str) -> Option<ShareDifficulty>;
 
 /// The value of `d=` among the options of a password: `x`, `d=512`, `x,d=0.5`.
 fn password_difficulty(password: &str) -> Option<&str> {
     password.split(PASSWORD_SEPARATORS).find_map(|option| option.trim().strip_prefix("d="))
 }
 
-/// The worker token among the options of a password, whether it is a good one or not (SPEC 11.11).
-pub(crate) fn password_token(password: &str) -> Option<&str> {
-    password.split(PASSWORD_SEPARATORS).map(str::trim).find(|option| option.starts_with(TOKEN_PREFIX))
+/// The worker token among the options of a password, whether it is a good one or not (SPEC 11.11); of one that is too long, its
+/// beginning.
+#[must_use]
+pub fn password_token(password: &str) -> Option<String> {
+    // Longer than any: what is wrong with it is still seen.
+    const CHARS_MAX: usize = 64;
+    let token = password.split(PASSWORD_SEPARATORS).map(str::trim).find(|option| option.starts_with(TOKEN_PREFIX))?;
+    Some(token.chars().take(CHARS_MAX).collect())
+}
+
+/// A name and the options behind it, where a protocol has no password: `ADDRESS.worker,d=5,bqt_..`.
+#[must_use]
+pub fn split_options(user: &str) -> (&str, &str) {
+    user.split_once(PASSWORD_SEPARATORS).unwrap_or((user, ""))
 }
 
 /// The machine that a password names: xmrig's users write `-p rig1`. Nothing if it is the usual filler, a list of options, a token, or
 /// what no machine may be called.
-pub(crate) fn password_worker(password: &str) -> Option<&str> {
+pub fn password_worker(password: &str) -> Option<&str> {
     let plain =
         !password.contains('=') && !password.contains(PASSWORD_SEPARATORS) && password_token(password).is_none();
     (plain && !password.eq_ignore_ascii_case("x")).then_some(password)
@@ -131,8 +142,11 @@ mod tests {
         assert_eq!(password_difficulty("word=1"), None);
         assert_eq!(["rig1", "w"].map(password_worker), [Some("rig1"), Some("w")]);
         assert_eq!(["x", "X", "d=5", "rig1,d=5", "a b", "bqt_1"].map(password_worker), [None; 6]);
-        assert_eq!(["bqt_1", "d=5, bqt_1", "x;bqt_1"].map(password_token), [Some("bqt_1"); 3]);
-        assert_eq!(["x", "d=bqt_1", "my_bqt_1"].map(password_token), [None; 3]);
+        assert_eq!(
+            ["bqt_1", "d=5, bqt_1", "x;bqt_1"].map(password_token),
+            [const { Some("bqt_1") }; 3].map(|token| token.map(str::to_owned))
+        );
+        assert_eq!(["x", "d=bqt_1", "my_bqt_1"].map(password_token), [const { None }; 3]);
     }
 
     #[test]

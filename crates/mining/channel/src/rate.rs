@@ -2,7 +2,7 @@ use bq_share::UnixMs;
 
 /// How fast lines are read: a token bucket. A miner above the rate waits in its own socket, so nothing it sent is lost.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct LineRate {
+pub(crate) struct LineRate {
     per_second: u64,
     burst: u64,
     /// Thousandths of a line.
@@ -13,12 +13,12 @@ pub(super) struct LineRate {
 const LINE_MILLI: u64 = 1000;
 
 impl LineRate {
-    pub(super) const fn new(now: UnixMs, per_second: u64, burst: u64) -> Self {
+    pub(crate) const fn new(now: UnixMs, per_second: u64, burst: u64) -> Self {
         Self { per_second, burst, spent_milli: 0, at: now }
     }
 
     /// Counts one line.
-    pub(super) fn spend(&mut self, now: UnixMs) {
+    pub(crate) fn spend(&mut self, now: UnixMs) {
         // A line per second is a thousandth of a line per millisecond.
         let earned = now.ms_since(self.at).saturating_mul(self.per_second);
         self.at = now;
@@ -26,12 +26,12 @@ impl LineRate {
     }
 
     /// Gives a line back: it was worth more than reading it costs.
-    pub(super) fn refund(&mut self) {
+    pub(crate) fn refund(&mut self) {
         self.spent_milli = self.spent_milli.saturating_sub(LINE_MILLI);
     }
 
     /// When the next line may be read.
-    pub(super) fn ready_at(&self) -> UnixMs {
+    pub(crate) fn ready_at(&self) -> UnixMs {
         let room_milli = self.burst.max(1).saturating_sub(1).saturating_mul(LINE_MILLI);
         let over_milli = self.spent_milli.saturating_sub(room_milli);
         self.at.after_ms(over_milli.div_ceil(self.per_second.max(1)))

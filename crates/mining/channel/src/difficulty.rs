@@ -8,16 +8,16 @@ use bq_primitives::{ShareDifficulty, U256};
 const HASHES_PER_UNIT: f64 = 4_294_967_296.0;
 
 /// ethminer's bounds in EthereumStratum/1.0.0: below 0.0001 it works on 0.0001, above 10000 it keeps the old value.
-pub(crate) const NICEHASH_HASHES_MIN: u64 = 429_497;
+pub const NICEHASH_HASHES_MIN: u64 = 429_497;
 /// See [`NICEHASH_HASHES_MIN`].
-pub(crate) const NICEHASH_HASHES_MAX: u64 = 10_000 << 32;
+pub const NICEHASH_HASHES_MAX: u64 = 10_000 << 32;
 
 /// The 64-bit bound of RandomX miners is so coarse above this that they would hash more than they are credited.
-pub(crate) const RANDOMX_HASHES_MAX: u64 = 1 << 48;
+pub const RANDOMX_HASHES_MAX: u64 = 1 << 48;
 
 /// The difficulty in units of 2^32 hashes, in plain decimal notation: some parsers do not know exponents.
 #[expect(clippy::cast_precision_loss, reason = "difficulties that are sent have at most 24 significant bits")]
-pub(crate) fn units_of(difficulty: ShareDifficulty) -> String {
+pub fn units_of(difficulty: ShareDifficulty) -> String {
     (difficulty.hashes() as f64 / HASHES_PER_UNIT).to_string()
 }
 
@@ -27,13 +27,13 @@ pub(crate) fn units_of(difficulty: ShareDifficulty) -> String {
     clippy::cast_sign_loss,
     reason = "float to integer casts saturate, and the range was checked"
 )]
-pub(crate) fn from_units(units: f64) -> Option<ShareDifficulty> {
+pub fn from_units(units: f64) -> Option<ShareDifficulty> {
     let hashes = units * HASHES_PER_UNIT;
     (hashes.is_finite() && hashes > 0.0).then(|| ShareDifficulty::from_hashes(hashes as u64))
 }
 
 /// Reads a difficulty in units of 2^32 hashes from text.
-pub(crate) fn parse_units(text: &str) -> Option<ShareDifficulty> {
+pub fn parse_units(text: &str) -> Option<ShareDifficulty> {
     from_units(text.parse().ok()?)
 }
 
@@ -43,7 +43,7 @@ pub(crate) fn parse_units(text: &str) -> Option<ShareDifficulty> {
     clippy::cast_sign_loss,
     reason = "float to integer casts saturate, and the range was checked"
 )]
-pub(crate) fn parse_hashes(text: &str) -> Option<ShareDifficulty> {
+pub fn parse_hashes(text: &str) -> Option<ShareDifficulty> {
     let whole = text.parse::<u64>().ok().filter(|hashes| *hashes > 0);
     let other =
         || text.parse::<f64>().ok().filter(|hashes| hashes.is_finite() && *hashes >= 1.0).map(|value| value as u64);
@@ -51,7 +51,7 @@ pub(crate) fn parse_hashes(text: &str) -> Option<ShareDifficulty> {
 }
 
 /// The difficulty of a target that a miner asked for.
-pub(crate) fn of_target(target: U256) -> ShareDifficulty {
+pub fn of_target(target: U256) -> ShareDifficulty {
     let hashes = U256::MAX.checked_div(target.saturating_add(U256::ONE)).unwrap_or(U256::MAX);
     ShareDifficulty::from_hashes(u64::try_from(hashes).unwrap_or(u64::MAX))
 }

@@ -9,7 +9,7 @@ use crate::LoginTicket;
 pub enum Output {
     /// Write this to the socket.
     Send(Frame),
-    /// Find out whether this address may mine and answer with [`crate::Session::handle_login`].
+    /// Find out whether this address may mine and answer the session under this ticket.
     Authorize {
         /// For the answer.
         ticket: LoginTicket,
@@ -29,7 +29,7 @@ pub enum Output {
         /// In the words that the miner was told.
         reason: String,
     },
-    /// Verify this and answer with [`crate::Session::handle_verdict`].
+    /// Verify this and answer the session under its ticket.
     Share(Box<ShareCandidate>),
     /// A submit was refused; for the counters. The miner has its answer.
     Rejected {
@@ -62,6 +62,8 @@ pub enum FrameKind {
     Control,
     /// A job. A newer one replaces it while it waits, and no two go out in one write: ethminer would drop the second.
     Job,
+    /// A job that what follows builds on, as V2's do: never dropped.
+    Work,
 }
 
 /// The caller's answer to [`Output::Authorize`].

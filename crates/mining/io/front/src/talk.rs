@@ -1,0 +1,193 @@
+//! What a connection speaks, apart from how it travels: bytes in, wishes out.
+
+use std::sync::Arc;
+
+use bq_primitives::{Algorithm, KeyHash, ShareDifficulty, WorkerName};
+use bq_share::{ShareTicket, UnixMs, Verdict};
+use bq_stratum_v1::{JobTemplate, LineBuffer, LineTooLong, LoginOutcome, LoginTicket, SessionPolicy};
+use bq_stratum_v2::{ChannelOutcome, FrameBuffer, FrameTooLong, Output, SessionPolicyV2};
+
+/// A session with the buffer that cuts its messages out of a stream.
+pub(crate) trait Talk: Send {
+    /// Adds what the transport gave.
+    fn push(&mut self, bytes: &[u8]);
+
+    /// Hands the session one message; false if there is no whole one.
+    fn take_message(&mut self, now: UnixMs) -> bool;
+
+    /// When the next message may be handed in; nothing while there is as much in verification as may be.
+    fn reads_at(&self) -> Option<UnixMs>;
+
+    fn handle_template(&mut self, now: UnixMs, template: Option<Arc<JobTemplate>>);
+
+    fn handle_login(&mut self, now: UnixMs, ticket: LoginTicket, outcome: LoginOutcome);
+
+    fn handle_channel(&mut self, now: UnixMs, ticket: LoginTicket, outcome: ChannelOutcome);
+
+    fn handle_verdict(&mut self, now: UnixMs, ticket: ShareTicket, verdict: Verdict);
+
+    fn handle_timeout(&mut self, now: UnixMs);
+
+    fn next_timeout(&self) -> UnixMs;
+
+    fn poll_output(&mut self) -> Option<Output>;
+
+    /// The first who logged in.
+    fn miner(&self) -> Option<(KeyHash, WorkerName)>;
+
+    /// The caller ends the connection: tells why, where there are words for that.
+    fn say_goodbye(&mut self, text: &str);
+
+    /// Where workers stand, of those whose place changed since the last time; of all with `again`.
+    fn settled(&mut self, again: bool) -> Vec<(KeyHash, WorkerName, ShareDifficulty)>;
+}
+
+/// V1: lines.
+pub(crate) struct Lines {
+    session: bq_stratum_v1::Session,
+    lines: LineBuffer,
+    /// What was remembered of its difficulty last.
+    remembered: Option<ShareDifficulty>,
+}
+
+/// V2: frames.
+pub(crate) struct Frames {
+    session: bq_stratum_v2::Session,
+    frames: FrameBuffer,
+}
+
+impl Lines {
+    pub(crate) fn new(
+        since: UnixMs,
+        algorithm: Algorithm,
+        policy: Arc<SessionPolicy>,
+        seed: bq_stratum_v1::SessionSeed,
+    ) -> Self {
+        let session = bq_stratum_v1::Session::new(since, algorithm, policy, seed);
+        Self { session, lines: LineBuffer::default(), remembered: None }
+    }
+}
+
+impl Frames {
+    pub(crate) fn new(since: UnixMs, policy: SessionPolicyV2, seed: bq_stratum_v2::SessionSeed) -> Self {
+        Self { session: bq_stratum_v2::Session::new(since, policy, seed), frames: FrameBuffer::default() }
+    }
+}
+
+impl Talk for Lines {
+    fn push(&mut self, bytes: &[u8]) {
+        self.lines.push(bytes);
+    }
+
+    fn take_message(&mut self, now: UnixMs) -> bool {
+        match self.lines.next_line() {
+            Ok(Some(line)) => self.session.handle_line(now, line),
+            Ok(None) => return false,
+            Err(LineTooLong) => self.session.handle_oversize_line(),
+        }
+        true
+    }
+
+    fn reads_at(&self) -> Option<UnixMs> {
+        self.session.reads_at()
+    }
+
+    fn handle_template(&mut self, now: UnixMs, template: Option<Arc<JobTemplate>>) {
+        self.session.handle_template(now, template);
+    }
+
+    fn handle_login(&mut self, now: UnixMs, ticket: LoginTicket, outcome: LoginOutcome) {
+        self.session.handle_login(now, ticket, outcome);
+    }
+
+    /// Its one channel comes with the connection.
+    fn handle_channel(&mut self, _: UnixMs, _: LoginTicket, _: ChannelOutcome) {}
+
+    fn handle_verdict(&mut self, now: UnixMs, ticket: ShareTicket, verdict: Verdict) {
+        self.session.handle_verdict(now, ticket, verdict);
+    }
+
+    fn handle_timeout(&mut self, now: UnixMs) {
+        self.session.handle_timeout(now);
+    }
+
+    fn next_timeout(&self) -> UnixMs {
+        self.session.next_timeout()
+    }
+
+    fn poll_output(&mut self) -> Option<Output> {
+        self.session.poll_output().map(Output::Common)
+    }
+
+    fn miner(&self) -> Option<(KeyHash, WorkerName)> {
+        self.session.miner().map(|(payee, worker)| (payee, worker.clone()))
+    }
+
+    fn say_goodbye(&mut self, text: &str) {
+        self.session.say_goodbye(text);
+    }
+
+    fn settled(&mut self, again: bool) -> Vec<(KeyHash, WorkerName, ShareDifficulty)> {
+        let settled = self.session.settled_difficulty();
+        let before = std::mem::replace(&mut self.remembered, settled);
+        let (Some((payee, worker)), Some(difficulty)) = (self.session.miner(), settled) else { return Vec::new() };
+        if again || before != settled { vec![(payee, worker.clone(), difficulty)] } else { Vec::new() }
+    }
+}
+
+impl Talk for Frames {
+    fn push(&mut self, bytes: &[u8]) {
+        self.frames.push(bytes);
+    }
+
+    fn take_message(&mut self, now: UnixMs) -> bool {
+        match self.frames.next_frame() {
+            Ok(Some(frame)) => self.session.handle_frame(now, frame),
+            Ok(None) => return false,
+            Err(FrameTooLong) => self.session.handle_oversize_frame(),
+        }
+        true
+    }
+
+    fn reads_at(&self) -> Option<UnixMs> {
+        self.session.reads_at()
+    }
+
+    fn handle_template(&mut self, now: UnixMs, template: Option<Arc<JobTemplate>>) {
+        self.session.handle_template(now, template.map(|template| Arc::clone(&template.work)));
+    }
+
+    /// Who logs in does so by opening a channel.
+    fn handle_login(&mut self, _: UnixMs, _: LoginTicket, _: LoginOutcome) {}
+
+    fn handle_channel(&mut self, now: UnixMs, ticket: LoginTicket, outcome: ChannelOutcome) {
+        self.session.handle_channel(now, ticket, outcome);
+    }
+
+    fn handle_verdict(&mut self, now: UnixMs, ticket: ShareTicket, verdict: Verdict) {
+        self.session.handle_verdict(now, ticket, verdict);
+    }
+
+    fn handle_timeout(&mut self, now: UnixMs) {
+        self.session.handle_timeout(now);
+    }
+
+    fn next_timeout(&self) -> UnixMs {
+        self.session.next_timeout()
+    }
+
+    fn poll_output(&mut self) -> Option<Output> {
+        self.session.poll_output()
+    }
+
+    fn miner(&self) -> Option<(KeyHash, WorkerName)> {
+        self.session.miner().map(|(payee, worker)| (payee, worker.clone()))
+    }
+
+    /// V2 has no message for people.
+    fn say_goodbye(&mut self, _: &str) {}
+
+    fn settled(&mut self, again: bool) -> Vec<(KeyHash, WorkerName, ShareDifficulty)> {
+        self.session.settled(again)
+    }
+}

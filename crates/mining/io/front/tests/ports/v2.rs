@@ -1,0 +1,382 @@
+//! Stratum V2: a device made of the public crates alone, and what no device does.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Result, ensure};
+use bq_front::{Authority, PlaceLimits, Port, StratumConfig, V2Config};
+use bq_mining_message::ShareReject;
+use bq_tests::{Device, REQUIRES_STANDARD_JOBS, Said, setup_connection};
+
+use crate::Bench;
+
+const CHANNELS_MAX: usize = 10;
+
+fn with_v2(config: &mut StratumConfig) {
+    config.v2 = Some(V2Config {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        authority: Arc::new(Authority::of_secret([7; 32]).unwrap()),
+        certificate_secs: 60,
+        handshake_ms: 60_000,
+        handshakes_max: 8,
+        channels_max: CHANNELS_MAX,
+    });
+}
+
+/// Where the pool is, and by which key it is known.
+type Pool = (SocketAddr, String);
+
+/// Devices wait for their answers where they stand, so they have a thread of their own.
+async fn on_a_device<T: Send + 'static>(bench: &Bench, run: impl FnOnce(Pool) -> Result<T> + Send + 'static) -> T {
+    let address = bench.server.address_of(Port::V2).unwrap();
+    let key = Authority::of_secret([7; 32]).unwrap().public_text();
+    tokio::task::spawn_blocking(move || run((address, key))).await.unwrap().unwrap()
+}
+
+fn device((address, key): &Pool) -> Result<Device> {
+    Device::set_up(*address, key, 0)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn channels_of_one_connection_earn_for_their_own_accounts() {
+    let bench = Bench::start(64, 1 << 40, with_v2).await;
+    on_a_device(&bench, |pool| {
+        let mut device = device(&pool)?;
+        let standard = device.open_standard("addr1.rig1")?;
+        let extended = device.open_extended("addr2.rig2")?;
+        let prefixes: Vec<_> = device.channels.values().map(|channel| channel.prefix.clone()).collect();
+        ensure!(prefixes[0][..4] != prefixes[1][..4], "{prefixes:?}");
+        for channel in [standard, extended] {
+            let share = device.mine(channel, 0)?.unwrap();
+            let again = device.submit(&share)?;
+            ensure!(device.answer(again)? == Err("duplicate-share".to_owned()));
+        }
+        Ok(())
+    })
+    .await;
+    let booked = bench.pool.shares();
+    let of: Vec<_> = booked.iter().map(|(share, _)| (share.payee.0[0], share.worker.as_str().to_owned())).collect();
+    assert_eq!(of, [(1, "rig1".to_owned()), (2, "rig2".to_owned())]);
+    assert_eq!(bench.pool.rejected(), [ShareReject::Duplicate; 2]);
+    bench.server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_shares_its_jobs_and_a_new_tip_makes_the_old_ones_stale() {
+    let bench = Bench::start(64, 1 << 40, with_v2).await;
+    let pool = Arc::clone(&bench.pool);
+    on_a_device(&bench, move |address| {
+        let mut device = device(&address)?;
+        let channels =
+            [device.open_standard("addr1.a")?, device.open_extended("addr1.b")?, device.open_standard("addr3")?];
+        let mut old = Vec::new();
+        for channel in channels {
+            device.wait_for_work(channel)?;
+            old.push(device.search(channel, 0, false)?);
+        }
+        for (tip, body) in [(1, 1), (2, 0)] {
+            let before = device.channels[&channels[0]].jobs.len();
+            pool.set_tip(tip, body);
+            let is_told = |device: &Device| {
+                let first = &device.channels[&channels[0]];
+                first.jobs.len() > before && first.active == Some(newest_job(device, channels[0]))
+            };
+            while !is_told(&device) {
+                device.hear()?;
+            }
+            for channel in channels {
+                let newest = device.channels[&channel].jobs.last().unwrap();
+                ensure!(newest.is_of_group && newest.min_ntime.is_none() == (tip == 2), "{newest:?}");
+                let share = device.mine(channel, 0)?.unwrap();
+                ensure!(share.job == newest_job(&device, channel));
+            }
+            // The same tip: what was found before still earns. Another: it is too late.
+            let sequence = device.submit(&old.remove(0))?;
+            let answer = device.answer(sequence)?;
+            ensure!(answer == if tip == 1 { Ok(()) } else { Err("stale-share".to_owned()) }, "{answer:?}");
+        }
+        Ok(())
+    })
+    .await;
+    assert_eq!(bench.pool.shares().len(), 7);
+}
+
+fn newest_job(device: &Device, channel: u32) -> u32 {
+    device.channels[&channel].jobs.last().unwrap().id
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_wants_standard_jobs_gets_them_for_each_channel() {
+    let bench = Bench::start(64, 1 << 40, with_v2).await;
+    let pool = Arc::clone(&bench.pool);
+    on_a_device(&bench, move |(address, key)| {
+        let mut device = Device::set_up(address, &key, REQUIRES_STANDARD_JOBS)?;
+        let request = device.ask_extended("addr1", 4)?;
+        ensure!(device.opened(request)? == Err("extended-channels-not-supported-for-standard-jobs".to_owned()));
+        let channels = [device.open_standard("addr1.a")?, device.open_standard("addr1.b")?];
+        for channel in channels {
+            device.wait_for_work(channel)?;
+        }
+        pool.set_tip(2, 0);
+        while channels.iter().any(|channel| device.channels[channel].prev_hash.unwrap().0 != [2; 32]) {
+            device.hear()?;
+        }
+        for channel in channels {
+            ensure!(device.channels[&channel].jobs.iter().all(|job| !job.is_of_group));
+            device.mine(channel, 0)?.unwrap();
+        }
+        Ok(())
+    })
+    .await;
+    assert_eq!(bench.pool.shares().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_channel_is_refused_with_the_reason_in_the_protocols_words() {
+    let bench = Bench::start(64, 1 << 40, with_v2).await;
+    on_a_device(&bench, |pool| {
+        let mut device = device(&pool)?;
+        let all = [0xff; 32];
+        let mut asked = vec![
+            (device.ask_standard("nobody.rig1", 0.0, all)?, "unknown-user"),
+            (device.ask_standard("own", 0.0, all)?, "unknown-user"),
+            (device.ask_standard("", 0.0, all)?, "invalid-user-identity"),
+            (device.ask_standard("addr1.<script>", 0.0, all)?, "invalid-user-identity"),
+            (device.ask_standard("addr1+much", 0.0, all)?, "invalid-user-identity"),
+            (device.ask_standard("addr1", -1.0, all)?, "invalid-nominal-hashrate"),
+            (device.ask_standard("addr1", f32::NAN, all)?, "invalid-nominal-hashrate"),
+            (device.ask_standard("addr1", 0.0, [0; 32])?, "max-target-out-of-range"),
+            (device.ask_extended("addr1", 9)?, "min-extranonce-size-too-large"),
+        ];
+        for (request, code) in asked.drain(..) {
+            let answer = device.opened(request)?;
+            ensure!(answer == Err(code.to_owned()), "{code}: {answer:?}");
+        }
+        for _ in 0..CHANNELS_MAX {
+            device.open_standard("addr1")?;
+        }
+        let request = device.ask_standard("addr1", 0.0, all)?;
+        ensure!(device.opened(request)? == Err("channel-capacity-exhausted".to_owned()));
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_share_is_refused_with_the_reason_in_the_protocols_words() {
+    let bench = Bench::start(64, 1 << 40, with_v2).await;
+    on_a_device(&bench, |pool| {
+        let mut device = device(&pool)?;
+        let (standard, extended) = (device.open_standard("addr1")?, device.open_extended("addr1")?);
+        let mut stranger = self::device(&pool)?;
+        let strange = stranger.open_extended("addr2")?;
+        device.wait_for_work(standard)?;
+        device.wait_for_work(extended)?;
+        stranger.wait_for_work(strange)?;
+        let (of_standard, of_extended) = (device.search(standard, 0, false)?, device.search(extended, 0, false)?);
+        let strangers = stranger.search(strange, 0, false)?;
+        let job_ntime = of_extended.ntime;
+        let mut wrong = Vec::new();
+        let mut case =
+            |share: &bq_tests::DeviceShare, code: &'static str, change: fn(&mut bq_tests::DeviceShare, u32)| {
+                let mut share = share.clone();
+                change(&mut share, job_ntime);
+                wrong.push((share, code));
+            };
+        case(&of_extended, "invalid-channel-id", |share, _| share.channel = 99);
+        case(&of_extended, "invalid-job-id", |share, _| share.job ^= 0x8000_0000);
+        case(&of_extended, "bad-extranonce-size", |share, _| share.extranonce.truncate(4));
+        case(&of_extended, "invalid-non-rollable-version-bit", |share, _| share.version ^= 1);
+        case(&of_extended, "invalid-share", |share, ntime| share.ntime = ntime - 1);
+        case(&of_extended, "invalid-share", |share, ntime| share.ntime = ntime + 7_201);
+        case(&of_extended, "invalid-share", |share, _| share.extranonce.clear());
+        case(&of_standard, "invalid-share", |share, _| share.extranonce = vec![0; 8]);
+        case(&of_extended, "difficulty-too-low", |share, _| share.extranonce = vec![1; 8]);
+        // What another connection found is another's work, whatever it is called.
+        let mut stolen = strangers;
+        (stolen.channel, stolen.job) = (extended, of_extended.job);
+        wrong.push((stolen, "difficulty-too-low"));
+        for (share, code) in wrong {
+            let sequence = device.submit(&share)?;
+            let answer = device.answer(sequence)?;
+            ensure!(answer == Err(code.to_owned()), "{code}: {answer:?} {share:?}");
+        }
+        Ok(())
+    })
+    .await;
+    assert!(bench.pool.shares().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_v2_is_closed_and_counts_against_its_address() {
+    let bench = Bench::start(64, 1 << 40, |config| {
+        with_v2(config);
+        config.trust_loopback = false;
+        config.bans.points = 7;
+    })
+    .await;
+    on_a_device(&bench, |(address, key)| {
+        // Keys that belong to nobody, then bytes that nobody encrypted.
+        let mut garbage = TcpStream::connect(address)?;
+        garbage.write_all(&[0x80; 64])?;
+        garbage.read_exact(&mut [0; 234])?;
+        garbage.write_all(&[0x80; 200])?;
+        is_closed(&mut garbage)?;
+        let mut broken = Device::set_up(address, &key, 0)?;
+        broken.send_bytes(&[0x80; 22])?;
+        broken.expect_closed()?;
+        // More than is ever read, and less than a message.
+        let mut oversized = Device::set_up(address, &key, 0)?;
+        oversized.send_payload(0x10, &vec![0; 9_000])?;
+        oversized.expect_closed()?;
+        // A channel before the connection was set up.
+        let mut early = Device::connect(address, &key)?;
+        early.ask_standard("addr1", 0.0, [0xff; 32])?;
+        early.expect_closed()?;
+        // Nonsense, and a setup that comes again: some is put up with.
+        let mut mad = Device::set_up(address, &key, 0)?;
+        for _ in 0..3 {
+            mad.send_payload(0x10, &[1, 2, 3])?;
+            mad.send(setup_connection(0), 0x00, false)?;
+        }
+        mad.expect_closed()?;
+        // A message that nobody knows changes nothing.
+        let mut polite = Device::set_up(address, &key, 0)?;
+        polite.send_payload(0x7f, &[1, 2, 3])?;
+        polite.open_standard("addr1")?;
+        // Two more points, and this address is banned.
+        for _ in 0..2 {
+            let mut early = Device::connect(address, &key)?;
+            early.send_payload(0x1a, &[0; 24])?;
+            early.expect_closed()?;
+        }
+        let mut banned = TcpStream::connect(address)?;
+        let _may_be_gone = banned.write_all(&[0x80; 64]);
+        is_closed(&mut banned)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_setup_that_cannot_be_kept_is_refused_by_name() {
+    let bench = Bench::start(64, 1 << 40, with_v2).await;
+    on_a_device(&bench, |(address, key)| {
+        let refused = |setup: common_messages_sv2::SetupConnectionOwned, code: &str| {
+            let mut device = Device::connect(address, &key)?;
+            device.send(setup, 0x00, false)?;
+            let (kind, payload) = device.read()?;
+            ensure!(kind == 0x02 && payload.ends_with(code.as_bytes()), "{code}: {kind} {payload:?}");
+            device.expect_closed()
+        };
+        refused(setup_connection(0b10), "unsupported-feature-flags")?;
+        let mut setup = setup_connection(0);
+        setup.max_version = 1;
+        setup.min_version = 1;
+        refused(setup, "protocol-version-mismatch")?;
+        let mut setup = setup_connection(0);
+        setup.protocol = common_messages_sv2::Protocol::JobDeclarationProtocol;
+        refused(setup, "unsupported-protocol")
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn half_a_handshake_keeps_nobody_waiting_and_ends() {
+    let bench = Bench::start(64, 1 << 40, |config| {
+        with_v2(config);
+        config.v2.as_mut().unwrap().handshake_ms = 300;
+        config.v2.as_mut().unwrap().handshakes_max = 1;
+    })
+    .await;
+    on_a_device(&bench, |pool| {
+        let mut halves = Vec::new();
+        for _ in 0..20 {
+            let mut half = TcpStream::connect(pool.0)?;
+            half.write_all(&[0x80; 63])?;
+            halves.push(half);
+        }
+        let mut device = device(&pool)?;
+        let channel = device.open_standard("addr1")?;
+        device.mine(channel, 0)?.unwrap();
+        halves.iter_mut().try_for_each(is_closed)
+    })
+    .await;
+    assert_eq!(bench.pool.shares().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn miners_of_v1_and_pages_are_told_that_they_mistook_the_port() {
+    let bench = Bench::start(64, 1 << 40, with_v2).await;
+    on_a_device(&bench, |(address, _)| {
+        for (said, answer) in [
+            ("{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n", "This port speaks Stratum V2"),
+            ("GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 400"),
+        ] {
+            let mut stream = TcpStream::connect(address)?;
+            stream.write_all(said.as_bytes())?;
+            let mut text = String::new();
+            stream.read_to_string(&mut text)?;
+            ensure!(text.contains(answer), "{text}");
+        }
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_channel_but_the_first_takes_a_place_and_gives_it_back() {
+    let bench = Bench::start(64, 1 << 40, |config| {
+        with_v2(config);
+        config.v2.as_mut().unwrap().channels_max = 1_000;
+        config.places = PlaceLimits { total: 1_000, per_peer: 20, per_subnet: 1_000 };
+        config.trust_loopback = false;
+    })
+    .await;
+    on_a_device(&bench, |pool| {
+        let mut device = device(&pool)?;
+        let first = device.open_standard("addr1")?;
+        device.mine(first, 0)?.unwrap();
+        // A thousand at once: as many as there are places for are opened, each other is told so.
+        let requests = (0..1_000).map(|_| device.ask_standard("addr1", 0.0, [0xff; 32])).collect::<Result<Vec<_>>>()?;
+        let (mut opened, mut refused) = (vec![first], 0);
+        while opened.len() + refused < 1 + requests.len() {
+            match device.hear()? {
+                Said::Opened { channel, .. } => opened.push(channel),
+                Said::Refused { code, .. } => {
+                    ensure!(code == "channel-capacity-exhausted", "{code}");
+                    refused += 1;
+                }
+                _ => {}
+            }
+        }
+        ensure!(opened.len() == 20, "{}", opened.len());
+        // Closing one makes room for one.
+        device.send(
+            mining_sv2::CloseChannelOwned { channel_id: opened[5], reason_code: "".try_into().unwrap() },
+            0x18,
+            true,
+        )?;
+        device.open_standard("addr1")?;
+        let request = device.ask_standard("addr1", 0.0, [0xff; 32])?;
+        ensure!(device.opened(request)?.is_err());
+        let prefixes: std::collections::BTreeSet<_> =
+            device.channels.values().map(|channel| channel.prefix.clone()).collect();
+        ensure!(prefixes.len() == device.channels.len(), "no two channels share a part of X");
+        Ok(())
+    })
+    .await;
+    assert_eq!(bench.server.connections(), 1);
+}
+
+fn is_closed(stream: &mut TcpStream) -> Result<()> {
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    match stream.read(&mut [0; 1]) {
+        Ok(0) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => Ok(()),
+        other => anyhow::bail!("{other:?} instead of an end"),
+    }
+}
