@@ -172,26 +172,27 @@ async fn accept(
     mut stopping: watch::Receiver<bool>,
 ) {
     let mut connections = JoinSet::new();
+    // Kept here while it waits for a place: whatever else happens, it is not dropped.
+    let mut arrived: Option<(TcpStream, SocketAddr)> = None;
     loop {
-        let next = tokio::select! {
-            next = accept_one(&listener, &slots) => next,
+        tokio::select! {
+            next = listener.accept(), if arrived.is_none() => match next {
+                Ok(next) => arrived = Some(next),
+                Err(error) => {
+                    // Out of files or the client left early. Without a pause the former would spin.
+                    tracing::warn!(%error, "http accept failed");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            },
+            Some(slot) = slots.take(), if arrived.is_some() => {
+                if let Some((stream, address)) = arrived.take() {
+                    let visit = Visit { stream, address, presence: slots.enter(), slot };
+                    connections.spawn(visit.serve(routers.clone(), stopping.clone()));
+                    metrics.connections(connections.len());
+                }
+            }
             () = stopped(&mut stopping) => break,
-            Some(_) = connections.join_next() => {
-                metrics.connections(connections.len());
-                continue;
-            }
-        };
-        match next {
-            Ok((stream, address, slot)) => {
-                let visit = Visit { stream, address, presence: slots.enter(), slot };
-                connections.spawn(visit.serve(routers.clone(), stopping.clone()));
-                metrics.connections(connections.len());
-            }
-            Err(error) => {
-                // Out of files or the client left early. Without a pause the former would spin.
-                tracing::warn!(%error, "http accept failed");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
+            Some(_) = connections.join_next() => metrics.connections(connections.len()),
         }
     }
     drop(listener);
@@ -199,12 +200,6 @@ async fn accept(
     if tokio::time::timeout(STOP_TIMEOUT, all_done).await.is_err() {
         tracing::warn!(STOP_TIMEOUT = ?STOP_TIMEOUT, "http answers cut off");
     }
-}
-
-async fn accept_one(listener: &TcpListener, slots: &Arc<Slots>) -> io::Result<(TcpStream, SocketAddr, Slot)> {
-    let (stream, address) = listener.accept().await?;
-    let slot = slots.take().await.ok_or_else(|| io::Error::other("no places"))?;
-    Ok((stream, address, slot))
 }
 
 /// One connection.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
 
@@ -21,8 +21,6 @@ pub(crate) struct Slots {
     /// Those that wait for their next request, the one that waits longest first.
     idle: parking_lot::Mutex<BTreeMap<u64, Arc<Visitor>>>,
     ticks: AtomicU64,
-    /// One at a time looks for room.
-    looking: Mutex<()>,
 }
 
 /// A place among the open connections.
@@ -80,13 +78,11 @@ impl Slots {
             probes: Arc::new(Semaphore::new(probes_max)),
             idle: parking_lot::Mutex::default(),
             ticks: AtomicU64::new(0),
-            looking: Mutex::const_new(()),
         }
     }
 
-    /// A place for a connection that came; waits while there is none. Nothing once the server ends.
+    /// A place for a connection that came; waits while there is none. May be given up and asked again: at worst one more has made room.
     pub(crate) async fn take(self: &Arc<Self>) -> Option<Slot> {
-        let _turn = self.looking.lock().await;
         let page = |permit| Slot { kind: SlotKind::Page, _permit: permit };
         if let Ok(permit) = Arc::clone(&self.pages).try_acquire_owned() {
             return Some(page(permit));

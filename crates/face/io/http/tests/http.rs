@@ -9,9 +9,11 @@ use std::{
 
 use bq_chain_api::DifficultyView;
 use bq_condition::ConditionList;
+use bq_http::HttpLimits;
 use bq_primitives::{Height, Network};
 use bq_views::{BlocksView, Event, MinerView, PoolView};
-use common::{ShelfPool, address_of, atoms, block, site};
+use common::{ShelfPool, address_of, atoms, block, site, site_with};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 #[tokio::test]
 async fn the_api_answers_with_the_pools_views() {
@@ -262,8 +264,44 @@ async fn a_taken_address_is_an_error_that_names_it() {
         events: site.events.clone(),
         stratum: Vec::new(),
         metrics: bq_http::install_metrics().unwrap(),
-        limits: bq_http::HttpLimits::default(),
+        limits: HttpLimits::default(),
     };
     let error = bq_http::HttpServer::start(site.http.address(), parts).await.unwrap_err();
     assert!(error.to_string().starts_with(&format!("http address {}: ", site.http.address())), "{error}");
+}
+
+/// Whoever keeps every place of the pages open keeps nobody out, and hides nothing from who watches the pool.
+#[tokio::test]
+async fn sockets_that_ask_nothing_hide_nothing() {
+    let limits = HttpLimits { connections_max: 8, probes_max: 2, ..HttpLimits::default() };
+    let site = site_with(ShelfPool::default(), limits).await;
+    let mut held = Vec::new();
+    for _ in 0..64 {
+        let mut stream = site.connect().await;
+        stream.write_all(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        let mut first = [0; 12];
+        stream.read_exact(&mut first).await.unwrap();
+        assert_eq!(&first, b"HTTP/1.1 200", "each newcomer is served");
+        held.push(stream);
+    }
+    // Half a head is no request: the first of those gives way too.
+    for _ in 0..16 {
+        let mut stream = site.connect().await;
+        stream.write_all(b"GET /health/li").await.unwrap();
+        held.push(stream);
+    }
+    assert_eq!(site.get("/health/live").await.status, 200);
+    assert_eq!(site.get("/api/v1/pool").await.status, 200);
+    // Streams of events are asked for all the time: they stay, and leave only health and metrics to others.
+    let mut streams = Vec::new();
+    for _ in 0..8 {
+        let mut stream = site.connect().await;
+        stream.write_all(b"GET /api/v1/events HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        let mut first = [0; 12];
+        stream.read_exact(&mut first).await.unwrap();
+        streams.push(stream);
+    }
+    assert_eq!(site.get("/health/live").await.status, 200);
+    assert_eq!(site.get("/metrics").await.status, 200);
+    assert_eq!(site.get("/api/v1/pool").await.status, 503);
 }

@@ -236,6 +236,10 @@ pub(crate) struct Site {
 }
 
 pub(crate) async fn site(pool: ShelfPool) -> Site {
+    site_with(pool, bq_http::HttpLimits::default()).await
+}
+
+pub(crate) async fn site_with(pool: ShelfPool, limits: bq_http::HttpLimits) -> Site {
     let (events, _) = broadcast::channel(4);
     let (stopped, idle) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
     let node = Arc::new(StillNode::new(Arc::clone(&stopped)));
@@ -265,7 +269,7 @@ pub(crate) async fn site(pool: ShelfPool) -> Site {
             stratum(Algorithm::Ethash, 3335),
         ],
         metrics: install_metrics().expect("this process has no other recorder"),
-        limits: bq_http::HttpLimits::default(),
+        limits,
     };
     let http = HttpServer::start(SocketAddr::from(([127, 0, 0, 1], 0)), parts).await.expect("a free port");
     Site { http, events, stopped, idle }
