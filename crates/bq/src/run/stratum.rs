@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use bq_front::{
     AllowancePolicy, BanPolicy, CpuTime, JudgePolicy, PlaceLimits, SessionPolicy, SocketBuffers, StratumConfig,
-    TlsConfig, VardiffPolicy, VerifyConfig, WorkersFile,
+    TlsConfig, V2Config, VardiffPolicy, VerifyConfig, WorkersFile,
 };
 use bq_primitives::Algorithm;
 use bq_runtime::{Config, OpenFiles, StratumLimits, open_files_max};
@@ -13,6 +13,7 @@ pub(super) fn stratum_config(
     config: &Config,
     files: &OpenFiles,
     tls: Option<TlsConfig>,
+    v2: Option<V2Config>,
 ) -> anyhow::Result<StratumConfig> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| anyhow::anyhow!("no system randomness: {error}"))?;
@@ -50,6 +51,7 @@ pub(super) fn stratum_config(
         proxies: limits.proxy_networks.clone(),
         proxy_header_ms: limits.proxy_header_secs.saturating_mul(1000),
         tls,
+        v2,
         plaintext: limits.plaintext,
         buffers: SocketBuffers {
             send_bytes: buffer_bytes(limits.send_buffer_kib),

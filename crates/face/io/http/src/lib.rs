@@ -14,7 +14,7 @@ mod metrics;
 mod router;
 mod server;
 
-pub use connect::{ConnectView, PortView, StratumPort};
+pub use connect::{ConnectView, PortView, StratumPort, StratumV2Port};
 pub use health::ReadyView;
 pub use metrics::{MetricsError, install_metrics};
 pub use server::{HttpError, HttpHandle, HttpLimits, HttpParts, HttpServer};

@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use crate::{
-    connect::StratumPort,
+    connect::{StratumPort, StratumV2Port},
     metrics::HttpMetrics,
     router::{App, router},
 };
@@ -44,6 +44,8 @@ pub struct HttpParts {
     pub events: broadcast::Sender<Event>,
     /// Where miners connect.
     pub stratum: Vec<StratumPort>,
+    /// The Stratum V2 listener, if there is one.
+    pub stratum_v2: Option<StratumV2Port>,
     /// From [`crate::install_metrics`].
     pub metrics: PrometheusHandle,
     /// How many at a time.
@@ -106,6 +108,7 @@ impl HttpServer {
             conditions_seen: Mutex::default(),
             events: parts.events,
             stratum: parts.stratum,
+            stratum_v2: parts.stratum_v2,
             stopping: stopping.clone(),
             event_streams: Arc::new(Semaphore::new(parts.limits.event_streams_max)),
             event_streams_max: parts.limits.event_streams_max,
