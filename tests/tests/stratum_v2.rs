@@ -61,9 +61,11 @@ fn a_device_finds_blocks_on_both_kinds_of_channel_and_is_credited() -> Result<()
     }
     for (address, worker) in addresses.iter().zip(["rig1", "rig2"]) {
         wait_for("a share of each account", LIMIT, || Ok((accepted(&bq, address)? == 1).then_some(())))?;
-        let miner = bq.get_json(&format!("/api/v1/miners/{address}"))?;
-        assert_eq!(miner["workers"][0]["name"], worker);
-        ensure!(miner["immature"].as_str().is_some_and(|atoms| atoms != "0"), "{miner}");
+        let miner = || bq.get_json(&format!("/api/v1/miners/{address}"));
+        assert_eq!(miner()?["workers"][0]["name"], worker);
+        wait_for("its part of the blocks", LIMIT, || {
+            Ok(miner()?["immature"].as_str().is_some_and(|atoms| atoms != "0").then_some(()))
+        })?;
     }
     assert_eq!(bq.get_json("/api/v1/blocks")?["blocks"].as_array().map(Vec::len), Some(2));
     assert!(bq.stop()?.success());

@@ -62,7 +62,8 @@ fn step() -> impl Strategy<Value = Step> {
 struct Device {
     /// Of each open channel: the jobs that it was told, and whether it has a previous hash.
     channels: BTreeMap<u32, (BTreeSet<u32>, bool)>,
-    prefixes: BTreeSet<Vec<u8>>,
+    /// Whose part of X is whose, of all channels that there ever were.
+    prefixes: BTreeMap<Vec<u8>, u32>,
     waiting: Option<(u32, u32)>,
 }
 
@@ -75,7 +76,8 @@ impl Device {
         match said {
             Said::Opened { channel, prefix, rolls, .. } => {
                 assert_eq!(prefix.len() + usize::from(rolls), 12, "all of a group have as many bytes");
-                assert!(self.prefixes.insert(prefix[..4].to_vec()), "no two channels share a part of X");
+                let before = self.prefixes.insert(prefix[..4].to_vec(), channel);
+                assert_eq!(before, None, "no two channels share a part of X");
                 assert!(self.channels.insert(channel, Default::default()).is_none() && channel > 1);
             }
             Said::Job { channel, job, is_future, .. } => {
@@ -93,6 +95,15 @@ impl Device {
             Said::Target { channel, .. } => assert!(self.channels.contains_key(&channel)),
             Said::Closed { channel, .. } => drop(self.channels.remove(&channel)),
             _ => {}
+        }
+    }
+
+    /// It closed these itself.
+    fn forget(&mut self, freed: &[ExtranoncePrefix]) {
+        for prefix in freed {
+            if let Some(channel) = self.prefixes.get(prefix.extranonce1().as_slice()) {
+                self.channels.remove(channel);
+            }
         }
     }
 }
@@ -136,6 +147,7 @@ proptest! {
             for said in said {
                 device.hear(said);
             }
+            device.forget(&rig.freed);
             prop_assert_eq!(device.waiting, None);
             prop_assert!(rig.session.channels() <= 20);
             if rig.closed.is_none() {
