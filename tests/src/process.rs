@@ -105,7 +105,7 @@ impl BqProcess {
             None => Command::new(bq_path()),
         };
         command.args(["run", "--network", "regtest", "--data-dir"]).arg(folder.join("data"));
-        for port in ["http", "rpc", "p2p", "stratum-sha256d", "stratum-randomx", "stratum-ethash"] {
+        for port in ["http", "rpc", "p2p", "stratum-sha256d", "stratum-randomx", "stratum-ethash", "stratum-v2"] {
             command.arg(format!("--{port}")).arg("127.0.0.1:0");
         }
         command.arg("--config").arg(&config).arg("--ready-file").arg(&ready_file).args(&options.arguments);

@@ -79,7 +79,9 @@ fn a_directory_of_another_network_is_refused() -> Result<()> {
     let data = folder.path().join("data");
     let mut arguments = ["run", "--network", "devnet", "--miner-threads", "0", "--data-dir"].map(Into::into).to_vec();
     arguments.push(data.clone().into_os_string());
-    for port in ["--http", "--rpc", "--p2p", "--stratum-sha256d", "--stratum-randomx", "--stratum-ethash"] {
+    for port in
+        ["--http", "--rpc", "--p2p", "--stratum-sha256d", "--stratum-randomx", "--stratum-ethash", "--stratum-v2"]
+    {
         arguments.extend([port.into(), "127.0.0.1:0".into()]);
     }
     let finished = bq_tests::run_bq(&arguments)?;

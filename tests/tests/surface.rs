@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 fn the_outside_interfaces_answer() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let bq = BqProcess::start(folder.path(), &BqOptions::default())?;
-    for port in ["http", "rpc", "p2p", "stratum_sha256d", "stratum_randomx", "stratum_ethash"] {
+    for port in ["http", "rpc", "p2p", "stratum_sha256d", "stratum_randomx", "stratum_ethash", "stratum_v2"] {
         assert_ne!(bq.address(port)?.port(), 0, "{port}");
     }
     health(&bq)?;

@@ -19,7 +19,9 @@ fn older_books_without_their_key_are_refused_by_name_and_left_alone() -> Result<
     }
     let place = data.display().to_string();
     let mut arguments = vec!["run", "--network", "devnet", "--miner-threads", "0", "--data-dir", &place];
-    for port in ["--http", "--rpc", "--p2p", "--stratum-sha256d", "--stratum-randomx", "--stratum-ethash"] {
+    for port in
+        ["--http", "--rpc", "--p2p", "--stratum-sha256d", "--stratum-randomx", "--stratum-ethash", "--stratum-v2"]
+    {
         arguments.extend([port, "127.0.0.1:0"]);
     }
     for _ in 0..2 {

@@ -65,6 +65,9 @@ pub(crate) struct RunArgs {
     /// Stratum port for Ethash miners.
     #[arg(long, value_name = "ADDR")]
     pub(crate) stratum_ethash: Option<SocketAddr>,
+    /// Stratum V2 port, for SHA-256d miners.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) stratum_v2: Option<SocketAddr>,
     /// Dashboard, API, metrics and health.
     #[arg(long, value_name = "ADDR")]
     pub(crate) http: Option<SocketAddr>,

@@ -81,7 +81,7 @@ fn config_text(data_dir: &std::path::Path, algorithms: &[(Algorithm, &str)]) -> 
     let free = "127.0.0.1:0";
     format!(
         "network = \"regtest\"\ndata_dir = {:?}\nstratum_sha256d = \"{free}\"\nstratum_randomx = \"{free}\"\n\
-         stratum_ethash = \"{free}\"\nhttp = \"{free}\"\nrpc = \"{free}\"\np2p = \"{free}\"\n\
+         stratum_ethash = \"{free}\"\nstratum_v2 = \"{free}\"\nhttp = \"{free}\"\nrpc = \"{free}\"\np2p = \"{free}\"\n\
          [miner]\nenabled = false\n\
          [pool.sha256d]\nshare_difficulty_floor = 1\nshare_difficulty_start = 1\n\
          [pool.randomx]\nshare_difficulty_floor = 1\nshare_difficulty_start = 1\n\

@@ -13,6 +13,7 @@ pub(crate) fn layers(args: &RunArgs) -> Layers {
         stratum_sha256d: text(args.stratum_sha256d),
         stratum_randomx: text(args.stratum_randomx),
         stratum_ethash: text(args.stratum_ethash),
+        stratum_v2: text(args.stratum_v2),
         http: text(args.http),
         rpc: text(args.rpc),
         p2p: text(args.p2p),

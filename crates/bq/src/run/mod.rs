@@ -1,6 +1,7 @@
 //! `bq run`: the main job.
 
 mod access;
+mod authority;
 mod bench_system;
 mod certificates;
 mod flags;
@@ -105,6 +106,7 @@ async fn show_until(system: &System, shutdown: &Shutdown) {
         events: system.pool.events().subscribe(),
         connect: ports(&system.stratum)
             .map(|(algorithm, port)| ConnectLine::new(algorithm, port, &system.miner_address))
+            .chain(system.stratum.v2_url_parts().map(|(address, key)| ConnectLine::v2(address, &key)))
             .collect(),
         dashboard: system.http.address(),
     };

@@ -44,6 +44,11 @@ impl ConnectLine {
         };
         Self { algorithm, command }
     }
+
+    /// Where a device of Stratum V2 is pointed.
+    pub(crate) fn v2(port: SocketAddr, key: &str) -> Self {
+        Self { algorithm: Algorithm::Sha256d, command: format!("stratum2+tcp://{port}/{key}") }
+    }
 }
 
 /// Shows the status until it is dropped, or the pool stops.

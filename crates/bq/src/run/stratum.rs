@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use bq_front::{
     AccessConfig, AllowancePolicy, BanPolicy, CpuTime, JudgePolicy, KeptFiles, PlaceLimits, SessionPolicy,
-    SocketBuffers, StratumConfig, TlsConfig, VardiffPolicy, VerifyConfig,
+    SocketBuffers, StratumConfig, TlsConfig, V2Config, VardiffPolicy, VerifyConfig,
 };
 use bq_primitives::Algorithm;
 use bq_runtime::{Config, OpenFiles, StratumLimits, open_files_max};
@@ -14,6 +14,7 @@ pub(super) fn stratum_config(
     files: &OpenFiles,
     tls: Option<TlsConfig>,
     access: AccessConfig,
+    v2: Option<V2Config>,
 ) -> anyhow::Result<StratumConfig> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| anyhow::anyhow!("no system randomness: {error}"))?;
@@ -51,6 +52,7 @@ pub(super) fn stratum_config(
         proxies: limits.proxy_networks.clone(),
         proxy_header_ms: limits.proxy_header_secs.saturating_mul(1000),
         tls,
+        v2,
         plaintext: limits.plaintext,
         buffers: SocketBuffers {
             send_bytes: buffer_bytes(limits.send_buffer_kib),

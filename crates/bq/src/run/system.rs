@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use bq_chain_api::{NodeApi, SyncApi};
 use bq_condition::ConditionList;
 use bq_front::{StratumConfig, StratumHandle, StratumServer};
-use bq_http::{HttpHandle, HttpLimits, HttpParts, HttpServer, StratumPort};
+use bq_http::{HttpHandle, HttpLimits, HttpParts, HttpServer, StratumPort, StratumV2Port};
 use bq_miner::{BlockSource, Miner, MinerConfig, NextBlock, log_huge_pages};
 use bq_mining_message::{MiningControl, MiningMode, PoolApi, TokenInfo, TokenWish};
 use bq_net::{Net, NetConfig, NetHandle, PeerAddress};
@@ -27,7 +27,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::runtime::Handle;
 use tokio_stream::StreamExt as _;
 
-use super::{access, certificates, keys, signer::WalletSigner, stratum::stratum_config};
+use super::{access, authority, certificates, keys, signer::WalletSigner, stratum::stratum_config};
 use crate::{
     cookie::{self, Cookie},
     exit::UsageError,
@@ -66,7 +66,7 @@ impl System {
         metrics: PrometheusHandle,
         adjust: impl FnOnce(&mut StratumConfig),
     ) -> anyhow::Result<Self> {
-        let (tls, access) = (certificates::tls(config)?, access::access(config)?);
+        let (tls, access, v2) = (certificates::tls(config)?, access::access(config)?, authority::v2(config)?);
         let pow = Arc::new(PowVerifier::new(pow_config(config)));
         let (node, pool, miner_address) = {
             let (config, pow) = (config.clone(), Arc::clone(&pow));
@@ -74,7 +74,7 @@ impl System {
         };
         let api: Arc<dyn NodeApi> = Arc::clone(&node) as _;
         let files = open_files(config)?;
-        let mut stratum_config = stratum_config(config, &files, tls, access)?;
+        let mut stratum_config = stratum_config(config, &files, tls, access, v2)?;
         adjust(&mut stratum_config);
         let stratum =
             StratumServer::start(stratum_config, Arc::clone(&pool) as Arc<dyn PoolApi>, Arc::clone(&pow)).await?;
@@ -90,6 +90,7 @@ impl System {
             conditions: conditions.clone(),
             events: pool.events(),
             stratum: ports(&stratum).map(|(algorithm, address)| StratumPort { algorithm, address }).collect(),
+            stratum_v2: stratum.v2_url_parts().map(|(address, key)| StratumV2Port { address, key }),
             metrics,
             limits: HttpLimits {
                 connections_max: files.http.saturating_sub(config.http_probes_max).max(1),
@@ -133,6 +134,9 @@ impl System {
         });
         for (algorithm, address) in ports(&self.stratum) {
             addresses[format!("stratum_{algorithm}")] = address.to_string().into();
+        }
+        if let Some((address, _)) = self.stratum.v2_url_parts() {
+            addresses["stratum_v2"] = address.to_string().into();
         }
         addresses
     }

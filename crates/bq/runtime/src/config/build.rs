@@ -38,6 +38,7 @@ pub(super) fn build(values: &Values) -> Result<Config, ConfigError> {
             reader.parsed("stratum_randomx")?,
             reader.parsed("stratum_ethash")?,
         ],
+        stratum_v2: reader.parsed("stratum_v2")?,
         http: reader.parsed("http")?,
         http_connections_max: reader.number("http_connections_max")?,
         http_events_max: reader.number("http_events_max")?,
@@ -66,6 +67,7 @@ pub(super) fn build(values: &Values) -> Result<Config, ConfigError> {
 /// No two listeners want the same port. Port 0 is a free one each time.
 fn check_ports(config: &Config) -> Result<(), ConfigError> {
     let [sha256d, randomx, ethash] = config.stratum;
+    let v2 = config.stratum_limits.v2.then_some(("stratum_v2", config.stratum_v2));
     let listeners = [
         ("stratum_sha256d", sha256d),
         ("stratum_randomx", randomx),
@@ -74,6 +76,7 @@ fn check_ports(config: &Config) -> Result<(), ConfigError> {
         ("rpc", config.rpc),
         ("p2p", config.p2p),
     ];
+    let listeners: Vec<(&str, SocketAddr)> = listeners.into_iter().chain(v2).collect();
     for (index, (field, address)) in listeners.iter().enumerate() {
         let overlaps = |other: &SocketAddr| {
             let same_host = other.ip() == address.ip() || other.ip().is_unspecified() || address.ip().is_unspecified();
@@ -196,6 +199,12 @@ impl Reader<'_> {
             tls_files: self.tls_files()?,
             tls_handshake_secs: self.number("stratum.tls_handshake_secs")?,
             tls_handshakes_max: self.number("stratum.tls_handshakes_max")?,
+            v2: self.required("stratum.v2")?,
+            v2_authority_key_file: self.path("stratum.v2_authority_key_file")?,
+            v2_certificate_secs: self.number("stratum.v2_certificate_secs")?,
+            v2_handshake_secs: self.number("stratum.v2_handshake_secs")?,
+            v2_handshakes_max: self.number("stratum.v2_handshakes_max")?,
+            v2_channels_max: self.number("stratum.v2_channels_max")?,
             send_buffer_kib: self.number("stratum.send_buffer_kib")?,
             receive_buffer_kib: self.number("stratum.receive_buffer_kib")?,
             backlog: self.number("stratum.backlog")?,

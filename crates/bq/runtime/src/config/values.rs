@@ -13,6 +13,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Stratum listeners, by [`Algorithm::index`]; port 0 picks a free one, here and below.
     pub stratum: [SocketAddr; Algorithm::COUNT],
+    /// Where Stratum V2 is spoken, if it is.
+    pub stratum_v2: SocketAddr,
     /// Dashboard, API, metrics, health.
     pub http: SocketAddr,
     /// JSON-RPC.
@@ -174,6 +176,13 @@ pub struct StratumLimits {
     pub tls_files: Option<[PathBuf; 2]>,
     pub tls_handshake_secs: u64,
     pub tls_handshakes_max: usize,
+    pub v2: bool,
+    /// Where miners' key of the pool is kept; nothing: in the data directory.
+    pub v2_authority_key_file: Option<PathBuf>,
+    pub v2_certificate_secs: u64,
+    pub v2_handshake_secs: u64,
+    pub v2_handshakes_max: usize,
+    pub v2_channels_max: usize,
     pub send_buffer_kib: u32,
     pub receive_buffer_kib: u32,
     pub backlog: u32,

@@ -59,5 +59,5 @@ pub(crate) async fn difficulty(State(app): State<Arc<App>>) -> Result<Response, 
 }
 
 pub(crate) async fn connect(State(app): State<Arc<App>>) -> Response {
-    Json(connect_view(app.node.network(), &app.stratum)).into_response()
+    Json(connect_view(app.node.network(), &app.stratum, app.stratum_v2.as_ref())).into_response()
 }

@@ -12,6 +12,15 @@ pub struct StratumPort {
     pub address: SocketAddr,
 }
 
+/// The Stratum V2 listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StratumV2Port {
+    /// Where it listens, with the port it really got.
+    pub address: SocketAddr,
+    /// What devices know the pool by, as it stands in their URL.
+    pub key: String,
+}
+
 /// `GET /api/v1/connect`: how to point a miner here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ConnectView {
@@ -23,7 +32,7 @@ pub struct ConnectView {
     pub ports: Vec<PortView>,
 }
 
-/// One Stratum listener and a stock miner's command line for it.
+/// One Stratum listener and a stock miner's command line for it, or the URL that a device is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PortView {
     /// Algorithm name.
@@ -36,8 +45,8 @@ pub struct PortView {
     pub command: String,
 }
 
-pub(crate) fn connect_view(network: Network, ports: &[StratumPort]) -> ConnectView {
-    let ports = ports.iter().map(|port| port_view(*port)).collect();
+pub(crate) fn connect_view(network: Network, ports: &[StratumPort], v2: Option<&StratumV2Port>) -> ConnectView {
+    let ports = ports.iter().map(|port| port_view(*port)).chain(v2.map(v2_view)).collect();
     ConnectView { network: network.name(), login: "ADDRESS.worker", ports }
 }
 
@@ -51,4 +60,13 @@ fn port_view(StratumPort { algorithm, address }: StratumPort) -> PortView {
         Algorithm::Ethash => ("ethminer", format!("ethminer -P stratum1+tcp://ADDRESS.worker@HOST:{port}")),
     };
     PortView { algorithm: algorithm.name(), address, miner, command }
+}
+
+fn v2_view(StratumV2Port { address, key }: &StratumV2Port) -> PortView {
+    PortView {
+        algorithm: Algorithm::Sha256d.name(),
+        address: *address,
+        miner: "Stratum V2",
+        command: format!("stratum2+tcp://HOST:{}/{key}", address.port()),
+    }
 }

@@ -16,7 +16,7 @@ mod router;
 mod server;
 mod slots;
 
-pub use connect::{ConnectView, PortView, StratumPort};
+pub use connect::{ConnectView, PortView, StratumPort, StratumV2Port};
 pub use health::ReadyView;
 pub use metrics::{MetricsError, install_metrics};
 pub use server::{HttpError, HttpHandle, HttpLimits, HttpParts, HttpServer};

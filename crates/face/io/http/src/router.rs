@@ -23,7 +23,13 @@ use bq_views::{Event, PoolViews, ViewError};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{Mutex, Semaphore, broadcast, watch};
 
-use crate::{access, api, assets, connect::StratumPort, error::ApiError, events, health, metrics::HttpMetrics};
+use crate::{
+    access, api, assets,
+    connect::{StratumPort, StratumV2Port},
+    error::ApiError,
+    events, health,
+    metrics::HttpMetrics,
+};
 
 /// A request that takes longer is answered with 503. Event streams count until their head only. A view takes
 /// milliseconds: who waits longer is better told than kept, on any machine.
@@ -43,6 +49,7 @@ pub(crate) struct App {
     pub(crate) node: Arc<dyn NodeApi>,
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) stratum: Vec<StratumPort>,
+    pub(crate) stratum_v2: Option<StratumV2Port>,
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) event_streams: Arc<Semaphore>,
     pub(crate) event_streams_max: usize,

@@ -25,7 +25,7 @@ use tokio::{
 
 use crate::{
     access::Asker,
-    connect::StratumPort,
+    connect::{StratumPort, StratumV2Port},
     metrics::HttpMetrics,
     router::{App, probe_router, router},
     slots::{Presence, Slot, SlotKind, Slots},
@@ -57,6 +57,8 @@ pub struct HttpParts {
     pub events: broadcast::Sender<Event>,
     /// Where miners connect.
     pub stratum: Vec<StratumPort>,
+    /// The Stratum V2 listener, if there is one.
+    pub stratum_v2: Option<StratumV2Port>,
     /// From [`crate::install_metrics`].
     pub metrics: PrometheusHandle,
     /// How many at a time.
@@ -121,6 +123,7 @@ impl HttpServer {
             conditions_seen: Mutex::default(),
             events: parts.events,
             stratum: parts.stratum,
+            stratum_v2: parts.stratum_v2,
             stopping: stopping.clone(),
             event_streams: Arc::new(Semaphore::new(parts.limits.event_streams_max)),
             event_streams_max: parts.limits.event_streams_max,

@@ -42,10 +42,11 @@ async fn the_api_answers_with_the_pools_views() {
     let connect = site.get("/api/v1/connect").await.json();
     assert_eq!(connect["network"], "devnet");
     assert_eq!(connect["ports"][1]["address"], "127.0.0.1:3334");
-    let commands: Vec<&str> = (0..3).map(|index| connect["ports"][index]["command"].as_str().unwrap()).collect();
+    let commands: Vec<&str> = (0..4).map(|index| connect["ports"][index]["command"].as_str().unwrap()).collect();
     assert_eq!(commands[0], "minerd -a sha256d -o stratum+tcp://HOST:3333 -u ADDRESS.worker -p x");
     assert_eq!(commands[1], "xmrig -a rx/0 -o HOST:3334 -u ADDRESS.worker -p x");
     assert_eq!(commands[2], "ethminer -P stratum1+tcp://ADDRESS.worker@HOST:3335");
+    assert_eq!(commands[3], "stratum2+tcp://HOST:3336/KEY");
     site.http.shutdown().await;
 }
 
@@ -263,6 +264,7 @@ async fn a_taken_address_is_an_error_that_names_it() {
         access: None,
         events: site.events.clone(),
         stratum: Vec::new(),
+        stratum_v2: None,
         metrics: bq_http::install_metrics().unwrap(),
         limits: HttpLimits::default(),
     };

@@ -93,7 +93,13 @@ impl StratumServer {
         let mut addresses = Vec::new();
         for (port, listener, address) in listeners {
             addresses.push((port, address));
-            tracing::info!(%port, %address, "stratum port is open");
+            let key = shared.config.v2.as_ref().filter(|_| port == Port::V2).map(|v2| v2.authority.public_text());
+            match key {
+                Some(key) => {
+                    tracing::info!(%port, %address, url = %format_args!("stratum2+tcp://{address}/{key}"), "stratum port is open")
+                }
+                None => tracing::info!(%port, %address, "stratum port is open"),
+            }
             tokio::spawn(listen(Arc::clone(&shared), port, listener, stopped.clone(), alive.clone()));
         }
         Ok(StratumHandle { addresses, shared, stop, tasks, threads, conditions })
@@ -111,6 +117,13 @@ impl StratumHandle {
     #[must_use]
     pub fn address_of(&self, port: Port) -> Option<SocketAddr> {
         self.addresses.iter().find(|(open, _)| *open == port).map(|(_, address)| *address)
+    }
+
+    /// Where Stratum V2 is served, and the key that stands behind it in `stratum2+tcp://HOST:PORT/KEY`.
+    #[must_use]
+    pub fn v2_url_parts(&self) -> Option<(SocketAddr, String)> {
+        let v2 = self.shared.config.v2.as_ref()?;
+        Some((self.address_of(Port::V2)?, v2.authority.public_text()))
     }
 
     /// Open connections of all algorithms.

@@ -282,10 +282,11 @@ impl Admission {
     /// The number of one more channel; nothing if there is no room for it. The first stands in the connection's own place, each other
     /// takes one as a connection does.
     pub(crate) fn open_channel(&mut self) -> Option<ExtranoncePrefix> {
-        if !self.channels.is_empty() {
-            self.place.widen().ok()?;
-        }
         let prefix = self.shared.extranonces.lock().allocate()?;
+        if !self.channels.is_empty() && self.place.widen().is_err() {
+            self.shared.extranonces.lock().release(prefix);
+            return None;
+        }
         self.channels.push(prefix);
         Some(prefix)
     }

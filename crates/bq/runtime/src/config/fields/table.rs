@@ -29,7 +29,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 155] = [
+pub static FIELDS: [Field; 162] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -40,6 +40,7 @@ pub static FIELDS: [Field; 155] = [
     field!("stratum_sha256d", Kind::Address, "Stratum port for SHA-256d miners; port 0 picks a free one.", PUBLIC_RISK),
     field!("stratum_randomx", Kind::Address, "Stratum port for RandomX miners.", PUBLIC_RISK),
     field!("stratum_ethash", Kind::Address, "Stratum port for Ethash miners.", PUBLIC_RISK),
+    field!("stratum_v2", Kind::Address, "Stratum V2 port, for SHA-256d miners.", PUBLIC_RISK),
     field!("http", Kind::Address, "Dashboard, /api/v1, /metrics and /health.", PUBLIC_RISK),
     field!(
         "rpc",
@@ -370,6 +371,43 @@ pub static FIELDS: [Field; 155] = [
         Kind::Integer(1..=4_096),
         "TLS handshakes that are computed before everybody else gets a turn.",
         "Each costs up to a millisecond: many make miners wait while a farm reconnects. Too few: the farm waits."
+    ),
+    field!(
+        "stratum.v2",
+        Kind::Flag,
+        "Whether miners are served that speak Stratum V2, on the port stratum_v2.",
+        "false turns them away."
+    ),
+    field!(
+        "stratum.v2_authority_key_file",
+        Kind::Path,
+        "File with the secret key that miners of Stratum V2 know the pool by; all servers of a pool have the same. Made if it is not there; none = \
+         stratum-v2-authority in data_dir.",
+        "Readable to its owner only: whoever has it can be the pool to your miners. With another key miners that check it stay away."
+    ),
+    field!(
+        "stratum.v2_certificate_secs",
+        Kind::Integer(60..=31_536_000),
+        "Seconds for which what signs a Stratum V2 handshake is good; each handshake has its own.",
+        "Miners compare it with their clocks: too short, and one that is slow stays away. Too long: a stolen one is of more use."
+    ),
+    field!(
+        "stratum.v2_handshake_secs",
+        Kind::Integer(1..=60),
+        "Seconds within which a Stratum V2 handshake must be done.",
+        "Too long: half-open handshakes keep places. Too short: distant miners fail."
+    ),
+    field!(
+        "stratum.v2_handshakes_max",
+        Kind::Integer(1..=4_096),
+        "Stratum V2 handshakes that are computed before everybody else gets a turn.",
+        "Each costs up to a millisecond: many make miners wait while a farm reconnects. Too few: the farm waits."
+    ),
+    field!(
+        "stratum.v2_channels_max",
+        Kind::Integer(1..=65_536),
+        "Most channels on one Stratum V2 connection, as a proxy's; each but the first takes a place as a connection does.",
+        "Each costs as much memory as a connection. Too low: a proxy's machines are turned away."
     ),
     field!(
         "stratum.send_buffer_kib",

@@ -16,7 +16,7 @@ use bq_chain_api::{
     SubmitTransactionError, Template, TemplateRequest, TipSummary, TransactionStatus,
 };
 use bq_condition::ConditionList;
-use bq_http::{HttpHandle, HttpParts, HttpServer, StratumPort, install_metrics};
+use bq_http::{HttpHandle, HttpParts, HttpServer, StratumPort, StratumV2Port, install_metrics};
 use bq_primitives::{
     Address, Algorithm, Amount, Block, BlockId, Height, KeyHash, Network, OutPoint, Timestamp, Transaction, TxId, Work,
 };
@@ -268,6 +268,7 @@ pub(crate) async fn site_with(pool: ShelfPool, limits: bq_http::HttpLimits) -> S
             stratum(Algorithm::RandomX, 3334),
             stratum(Algorithm::Ethash, 3335),
         ],
+        stratum_v2: Some(StratumV2Port { address: SocketAddr::from(([127, 0, 0, 1], 3336)), key: "KEY".to_owned() }),
         metrics: install_metrics().expect("this process has no other recorder"),
         limits,
     };
