@@ -1,15 +1,17 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use bq_primitives::Algorithm;
 use bq_share::{Strike, UnixMs};
 use tokio::{
     io::AsyncWriteExt as _,
     net::TcpStream,
-    sync::watch,
+    sync::{mpsc, watch},
     time::{timeout, timeout_at},
 };
 
 use crate::{
     connection::Connection,
+    getwork::Poll,
     port::Port,
     proxy_header::{HeaderError, is_announced_by, read_source},
     shared::{Admission, Shared},
@@ -23,10 +25,20 @@ pub(crate) struct Arrival {
     pub(crate) stream: TcpStream,
     pub(crate) address: SocketAddr,
     pub(crate) at: UnixMs,
+    /// Held by everything that the server waits for when it ends.
+    pub(crate) alive: mpsc::Sender<()>,
 }
 
 /// Why a socket became no connection, for the counter.
 type Refused = &'static str;
+
+/// What became of a socket.
+enum Met {
+    /// The transport of a connection.
+    Wire(Wire),
+    /// It had one request, which was answered.
+    Served,
+}
 
 /// What the first bytes are the beginning of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,23 +67,29 @@ impl Arrival {
     /// Until the connection ends.
     pub(crate) async fn run(self, admission: Option<Admission>, mut stop: watch::Receiver<bool>) {
         let (shared, port, at) = (Arc::clone(&self.shared), self.port, self.at);
+        let stopped = stop.clone();
         let opened = tokio::select! {
-            opened = self.open(admission) => opened,
+            opened = self.open(admission, stopped) => opened,
             _ = stop.changed() => return,
         };
         match opened {
-            Ok((wire, admission)) => Connection::new(&shared, port, wire, admission, at).run(stop).await,
+            Ok((Met::Wire(wire), admission)) => Connection::new(&shared, port, wire, admission, at).run(stop).await,
+            Ok((Met::Served, _)) => {}
             Err(reason) => shared.metrics.refused(reason),
         }
     }
 
-    async fn open(mut self, admission: Option<Admission>) -> Result<(Wire, Admission), Refused> {
+    async fn open(
+        mut self,
+        admission: Option<Admission>,
+        stop: watch::Receiver<bool>,
+    ) -> Result<(Met, Admission), Refused> {
         let admission = match admission {
             Some(admission) => admission,
             None => self.proxied().await?,
         };
         tokio::select! {
-            wire = self.meet(&admission) => Ok((wire?, admission)),
+            met = self.meet(&admission, stop) => Ok((met?, admission)),
             why = admission.place.is_wanted() => Err(why.name()),
         }
     }
@@ -93,10 +111,10 @@ impl Arrival {
         self.shared.admit(source.unwrap_or_else(|| self.address.ip()))
     }
 
-    async fn meet(self, admission: &Admission) -> Result<Wire, Refused> {
+    async fn meet(self, admission: &Admission, stop: watch::Receiver<bool>) -> Result<Met, Refused> {
         match self.port {
-            Port::V1(_) => self.greet(admission).await,
-            Port::V2 => self.shake_hands().await,
+            Port::V1(_) => self.greet(admission, stop).await,
+            Port::V2 => self.shake_hands().await.map(Met::Wire),
         }
     }
 
@@ -146,16 +164,22 @@ impl Arrival {
     }
 
     /// Serves V1.
-    async fn greet(mut self, admission: &Admission) -> Result<Wire, Refused> {
+    async fn greet(mut self, admission: &Admission, stop: watch::Receiver<bool>) -> Result<Met, Refused> {
         let (first, count) = self.look().await?;
         match (Speech::of(&first[..count]), &self.shared.tls) {
-            (Speech::Lines, _) if self.shared.config.plaintext => Ok(Wire::Clear(self.stream)),
+            (Speech::Lines, _) if self.shared.config.plaintext => Ok(Met::Wire(Wire::Clear(self.stream))),
             (Speech::Lines, _) => Err("plaintext_off"),
-            (Speech::Tls, Some(tls)) => tls.accept(self.stream).await.map_err(|error| {
+            (Speech::Tls, Some(tls)) => tls.accept(self.stream).await.map(Met::Wire).map_err(|error| {
                 tracing::debug!(address = %self.address, %error, "TLS handshake");
                 "tls_failed"
             }),
             (Speech::Tls, None) => Err("tls_off"),
+            (Speech::Http, _) if first.starts_with(b"POST") && self.port == Port::V1(Algorithm::Ethash) => {
+                let Self { shared, port, alive, stream, .. } = self;
+                let address = admission.address;
+                Poll { shared, port, address, stop, alive }.serve(stream).await;
+                Ok(Met::Served)
+            }
             (Speech::Http, _) => {
                 self.dismiss(HTTP_ANSWER).await;
                 Err("http")

@@ -16,6 +16,7 @@ mod clock;
 mod conditions;
 mod config;
 mod connection;
+mod getwork;
 mod jobs;
 mod kept_files;
 mod listener;

@@ -54,8 +54,9 @@ fn open(
     if let Err(error) = stream.set_nodelay(true) {
         return tracing::debug!(%error, "connection was gone before it began");
     }
-    let arrival = Arrival { shared: Arc::clone(shared), port, stream, address, at: shared.clock.now() };
-    let (stop, alive) = (stop.clone(), alive.clone());
+    let (at, alive) = (shared.clock.now(), alive.clone());
+    let arrival = Arrival { shared: Arc::clone(shared), port, stream, address, at, alive: alive.clone() };
+    let stop = stop.clone();
     tokio::spawn(async move {
         arrival.run(admission, stop).await;
         drop(alive);

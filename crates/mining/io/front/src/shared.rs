@@ -23,6 +23,7 @@ use crate::{
     accept_rate::AcceptRate,
     access::{Access, ConnectionNumber, Line},
     clock::SteadyClock,
+    getwork::Getwork,
     jobs::Work,
     kept_files,
     metrics::StratumMetrics,
@@ -49,6 +50,8 @@ pub(crate) struct Shared {
     policies: [Arc<SessionPolicy>; Algorithm::COUNT],
     /// Who may come in.
     pub(crate) access: Arc<Access>,
+    /// Of miners that poll over HTTP.
+    pub(crate) getwork: Getwork,
     places: Arc<Places>,
     accepts: Mutex<Accepts>,
     allowances: Mutex<Allowances>,
@@ -79,6 +82,8 @@ pub(crate) struct Admission {
     pub(crate) seed: SessionSeed,
     /// Whom strikes count for; nobody when the address is trusted.
     pub(crate) peer: Option<Peer>,
+    /// Where it connects from, or whom a proxy names.
+    pub(crate) address: IpAddr,
     number: ConnectionNumber,
     /// Of its channels in V2.
     channels: Vec<ExtranoncePrefix>,
@@ -100,6 +105,7 @@ impl Shared {
             noise: config.v2.as_ref().map(Noise::new),
             policies: config.sessions.clone().map(Arc::new),
             access: Arc::new(Access::new(&config, clock, Arc::clone(&places))),
+            getwork: Getwork::default(),
             places,
             accepts: Mutex::new(Accepts {
                 by_peer: AcceptRate::new(config.accepts_per_second),
@@ -147,7 +153,7 @@ impl Shared {
         let prefix = self.extranonces.lock().allocate().ok_or("no_extranonce")?;
         let number = self.sessions.fetch_add(1, Ordering::Relaxed);
         let seed = session_seed(&self.config.seed, number, prefix);
-        Ok(Admission { shared: Arc::clone(self), place, seed, peer, number, channels: Vec::new() })
+        Ok(Admission { shared: Arc::clone(self), place, seed, peer, address, number, channels: Vec::new() })
     }
 
     /// A place alone, or why there is none.

@@ -3,7 +3,7 @@ use std::io::{self, Read as _, Write as _};
 use rustls::ServerConnection;
 use tokio::{
     io::{Interest, Ready},
-    net::TcpStream,
+    net::{TcpStream, UnixStream},
 };
 
 use crate::noise::NoiseWire;
@@ -13,6 +13,8 @@ pub(crate) enum Wire {
     Clear(TcpStream),
     Tls(Box<TlsWire>),
     Noise(Box<NoiseWire>),
+    /// Within this process.
+    Local(UnixStream),
 }
 
 /// A TLS session after its handshake.
@@ -42,6 +44,7 @@ impl Wire {
             Self::Tls(wire) => wire.stream.ready(interest).await,
             Self::Noise(wire) => wire.stream.ready(interest).await,
             Self::Clear(stream) => stream.ready(interest).await,
+            Self::Local(stream) => stream.ready(interest).await,
         }
     }
 
@@ -49,6 +52,7 @@ impl Wire {
     pub(crate) fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Clear(stream) => stream.try_read(buffer),
+            Self::Local(stream) => stream.try_read(buffer),
             Self::Tls(wire) => wire.try_read(buffer),
             Self::Noise(wire) => wire.try_read(buffer),
         }
@@ -58,6 +62,7 @@ impl Wire {
     pub(crate) fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Clear(stream) => stream.try_write(bytes),
+            Self::Local(stream) => stream.try_write(bytes),
             Self::Tls(wire) => wire.try_write(bytes),
             Self::Noise(wire) => wire.try_write(bytes),
         }
@@ -66,7 +71,7 @@ impl Wire {
     /// Something that was written has not left yet: call [`Wire::flush`] once the socket is writable.
     pub(crate) fn has_unsent(&self) -> bool {
         match self {
-            Self::Clear(_) => false,
+            Self::Clear(_) | Self::Local(_) => false,
             Self::Tls(wire) => wire.session.wants_write(),
             Self::Noise(wire) => wire.has_unsent(),
         }
@@ -75,7 +80,7 @@ impl Wire {
     /// Sends on what was written before, as far as the socket takes it.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         match self {
-            Self::Clear(_) => Ok(()),
+            Self::Clear(_) | Self::Local(_) => Ok(()),
             Self::Tls(wire) => wire.flush(),
             Self::Noise(wire) => wire.flush(),
         }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say so")]
 
 mod access;
+mod getwork;
 mod miner;
 mod pool;
 mod transport;
