@@ -99,6 +99,7 @@ fn mining_device() -> Option<PathBuf> {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "whoever runs the tests should see what was not tested")]
 fn the_public_mining_device_finds_a_block() -> Result<()> {
     let Some(program) = mining_device() else {
         eprintln!("skipped: mining_device is not installed (scripts/install-deps.sh mining-device)");
