@@ -84,7 +84,7 @@ fn another_key_is_not_the_pools_and_v2_can_be_off() -> Result<()> {
     ensure!(Device::connect(bq.address("stratum_v2")?, other).is_err(), "the device took another's signature");
     assert!(bq.stop()?.success());
     let mut off = options();
-    off.config.push_str("\n[stratum]\nv2 = false\n");
+    off.config.push_str("\n[stratum]\nv2_enabled = false\n");
     let bq = BqProcess::start(&folder.path().join("node"), &off)?;
     ensure!(bq.address("stratum_v2").is_err(), "a port is open");
     assert!(bq.stop()?.success());
@@ -99,6 +99,7 @@ fn mining_device() -> Option<PathBuf> {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "whoever runs the tests should see what was not tested")]
 fn the_public_mining_device_finds_a_block() -> Result<()> {
     let Some(program) = mining_device() else {
         eprintln!("skipped: mining_device is not installed (scripts/install-deps.sh mining-device)");

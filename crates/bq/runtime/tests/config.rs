@@ -302,7 +302,7 @@ fn the_raw_struct_and_the_table_agree() {
     let json = |name: &str| match name {
         "connect" | "miner.algorithms" | "regtest.eras" | "stratum.proxy_networks" => "[]",
         "miner.enabled" | "miner.gpu" | "pool.new_key" => "true",
-        "stratum.trust_loopback" | "stratum.tls" | "stratum.plaintext" => "true",
+        "stratum.trust_loopback" | "stratum.tls" | "stratum.plaintext" | "stratum.v2_enabled" => "true",
         "http_connections_max" | "http_events_max" | "rpc_connections_max" => "1",
         name if name.ends_with("_file") => "\"x\"",
         name if name.starts_with("chain.") || name.starts_with("stratum.") || name.starts_with("pool.") => "1",
@@ -330,4 +330,17 @@ fn collect(prefix: &str, table: &toml::Table, names: &mut BTreeSet<String>) {
             _ => drop(names.insert(name)),
         }
     }
+}
+
+#[test]
+fn no_two_fields_are_one_variable_of_the_environment() {
+    let names: BTreeSet<String> = FIELDS.iter().map(bq_runtime::Field::env).collect();
+    assert_eq!(names.len(), FIELDS.len());
+}
+
+#[test]
+fn a_port_of_v2_that_is_off_is_free_for_others() {
+    let text = "http = \"127.0.0.1:3336\"";
+    assert!(matches!(load_text(text).unwrap_err(), ConfigError::Conflict { field: "stratum_v2", .. }));
+    assert!(load_text(&format!("{text}\n[stratum]\nv2_enabled = false")).is_ok());
 }

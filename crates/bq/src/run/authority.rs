@@ -18,7 +18,7 @@ use crate::exit::UsageError;
 /// [`UsageError`] if the file with the key cannot be used as it is.
 pub(super) fn v2(config: &Config) -> anyhow::Result<Option<V2Config>> {
     let limits = &config.stratum_limits;
-    if !limits.v2 {
+    if !limits.v2_enabled {
         return Ok(None);
     }
     let path = limits.v2_authority_key_file.clone().unwrap_or_else(|| own_file(&config.data_dir));

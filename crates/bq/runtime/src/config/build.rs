@@ -67,7 +67,7 @@ pub(super) fn build(values: &Values) -> Result<Config, ConfigError> {
 /// No two listeners want the same port. Port 0 is a free one each time.
 fn check_ports(config: &Config) -> Result<(), ConfigError> {
     let [sha256d, randomx, ethash] = config.stratum;
-    let v2 = config.stratum_limits.v2.then_some(("stratum_v2", config.stratum_v2));
+    let v2 = config.stratum_limits.v2_enabled.then_some(("stratum_v2", config.stratum_v2));
     let listeners = [
         ("stratum_sha256d", sha256d),
         ("stratum_randomx", randomx),
@@ -199,7 +199,7 @@ impl Reader<'_> {
             tls_files: self.tls_files()?,
             tls_handshake_secs: self.number("stratum.tls_handshake_secs")?,
             tls_handshakes_max: self.number("stratum.tls_handshakes_max")?,
-            v2: self.required("stratum.v2")?,
+            v2_enabled: self.required("stratum.v2_enabled")?,
             v2_authority_key_file: self.path("stratum.v2_authority_key_file")?,
             v2_certificate_secs: self.number("stratum.v2_certificate_secs")?,
             v2_handshake_secs: self.number("stratum.v2_handshake_secs")?,

@@ -112,7 +112,7 @@ pub struct RawStratum {
     pub tls_key_file: Option<PathBuf>,
     pub tls_handshake_secs: Option<i64>,
     pub tls_handshakes_max: Option<i64>,
-    pub v2: Option<bool>,
+    pub v2_enabled: Option<bool>,
     pub v2_authority_key_file: Option<PathBuf>,
     pub v2_certificate_secs: Option<i64>,
     pub v2_handshake_secs: Option<i64>,

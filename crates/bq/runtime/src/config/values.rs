@@ -176,7 +176,7 @@ pub struct StratumLimits {
     pub tls_files: Option<[PathBuf; 2]>,
     pub tls_handshake_secs: u64,
     pub tls_handshakes_max: usize,
-    pub v2: bool,
+    pub v2_enabled: bool,
     /// Where miners' key of the pool is kept; nothing: in the data directory.
     pub v2_authority_key_file: Option<PathBuf>,
     pub v2_certificate_secs: u64,

@@ -96,7 +96,8 @@ impl StratumServer {
             let key = shared.config.v2.as_ref().filter(|_| port == Port::V2).map(|v2| v2.authority.public_text());
             match key {
                 Some(key) => {
-                    tracing::info!(%port, %address, url = %format_args!("stratum2+tcp://{address}/{key}"), "stratum port is open")
+                    let url = format!("stratum2+tcp://{address}/{key}");
+                    tracing::info!(%port, %address, url, "stratum port is open");
                 }
                 None => tracing::info!(%port, %address, "stratum port is open"),
             }

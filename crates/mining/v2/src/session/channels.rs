@@ -58,7 +58,7 @@ type ErrorCode = &'static str;
 
 impl Session {
     pub(super) fn open_standard(&mut self, open: &OpenStandardMiningChannel<'_>) {
-        self.open(Wanted {
+        self.open(&Wanted {
             request_id: open.request_id,
             kind: Kind::Standard,
             user: open.user_identity.as_bytes(),
@@ -76,7 +76,7 @@ impl Session {
             let code = ERROR_CODE_OPEN_MINING_CHANNEL_MIN_EXTRANONCE_SIZE_TOO_LARGE;
             return self.reply(reply::open_error(open.request_id, code));
         }
-        self.open(Wanted {
+        self.open(&Wanted {
             request_id: open.request_id,
             kind: Kind::Extended,
             user: open.user_identity.as_bytes(),
@@ -85,15 +85,14 @@ impl Session {
         });
     }
 
-    fn open(&mut self, wanted: Wanted<'_>) {
-        let request_id = wanted.request_id;
+    fn open(&mut self, wanted: &Wanted<'_>) {
         if let Err(code) = self.ask(wanted) {
-            self.reply(reply::open_error(request_id, code));
+            self.reply(reply::open_error(wanted.request_id, code));
         }
     }
 
     /// Asks whether the channel may be opened.
-    fn ask(&mut self, wanted: Wanted<'_>) -> Result<(), ErrorCode> {
+    fn ask(&mut self, wanted: &Wanted<'_>) -> Result<(), ErrorCode> {
         if self.channels() >= self.policy.channels_max.max(1) {
             return Err(ERROR_CODE_OPEN_MINING_CHANNEL_CHANNEL_CAPACITY_EXHAUSTED);
         }

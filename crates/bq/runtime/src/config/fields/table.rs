@@ -373,7 +373,7 @@ pub static FIELDS: [Field; 162] = [
         "Each costs up to a millisecond: many make miners wait while a farm reconnects. Too few: the farm waits."
     ),
     field!(
-        "stratum.v2",
+        "stratum.v2_enabled",
         Kind::Flag,
         "Whether miners are served that speak Stratum V2, on the port stratum_v2.",
         "false turns them away."
