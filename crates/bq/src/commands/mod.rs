@@ -7,4 +7,5 @@ pub(crate) mod miner;
 pub(crate) mod pool;
 pub(crate) mod sim;
 pub(crate) mod status;
+pub(crate) mod swarm;
 pub(crate) mod wallet;
