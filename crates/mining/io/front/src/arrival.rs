@@ -50,12 +50,18 @@ impl Arrival {
     /// Until the connection ends.
     pub(crate) async fn run(self, admission: Option<Admission>, mut stop: watch::Receiver<bool>) {
         let (shared, algorithm, at) = (Arc::clone(&self.shared), self.algorithm, self.at);
+        // In a box, because its memory is given back when the miner has arrived, and the task's is not.
+        let opening = Box::pin(self.open(admission));
         let opened = tokio::select! {
-            opened = self.open(admission) => opened,
+            opened = opening => opened,
             _ = stop.changed() => return,
         };
         match opened {
-            Ok((wire, admission)) => Connection::new(&shared, algorithm, wire, admission, at).run(stop).await,
+            Ok((wire, admission)) => {
+                let connection = Connection::new(&shared, algorithm, wire, admission, at);
+                drop((shared, stop));
+                Box::new(connection).run().await;
+            }
             Err(reason) => shared.metrics.refused(reason),
         }
     }
@@ -67,7 +73,7 @@ impl Arrival {
         };
         tokio::select! {
             wire = self.greet(&admission) => Ok((wire?, admission)),
-            () = admission.place.is_wanted() => Err("made_room"),
+            () = admission.place.wanted() => Err("made_room"),
         }
     }
 

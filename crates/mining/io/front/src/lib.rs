@@ -16,6 +16,7 @@ mod config;
 mod connection;
 mod jobs;
 mod listener;
+mod mailbox;
 mod metrics;
 mod outbox;
 mod places;

@@ -10,7 +10,8 @@ use std::{
 
 use bq_share::{Peer, Subnet};
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+
+use crate::mailbox::Mailbox;
 
 /// How many connections may be open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +59,8 @@ struct Seat {
     peer: Option<Peer>,
     opened: u64,
     leaves: AtomicBool,
-    leave: Notify,
+    /// Rung when it has to leave, too: one thing to wait for.
+    mailbox: Arc<Mailbox>,
 }
 
 /// A place among the open connections; given back when dropped.
@@ -112,7 +114,8 @@ impl Places {
             inner.dismiss(&seat);
         }
         inner.opened += 1;
-        let seat = Arc::new(Seat { peer, opened: inner.opened, leaves: AtomicBool::new(false), leave: Notify::new() });
+        let (opened, leaves, mailbox) = (inner.opened, AtomicBool::new(false), Arc::default());
+        let seat = Arc::new(Seat { peer, opened, leaves, mailbox });
         inner.count(&seat, 1);
         inner.list(&seat, Standing::Stranger);
         Ok(Place { places: Arc::clone(self), seat, standing: Standing::Stranger })
@@ -183,7 +186,7 @@ impl Inner {
         self.unlist(seat, Standing::LoggedIn);
         self.count(seat, -1);
         seat.leaves.store(true, Ordering::Relaxed);
-        seat.leave.notify_one();
+        seat.mailbox.ring();
     }
 }
 
@@ -204,10 +207,10 @@ impl Seat {
 }
 
 impl Place {
-    /// The connection has shown more than before; less is never taken back.
-    pub(crate) fn rise(&mut self, standing: Standing) {
+    /// The connection has shown more than before; less is never taken back. False if it is not more.
+    pub(crate) fn rise(&mut self, standing: Standing) -> bool {
         if standing <= self.standing {
-            return;
+            return false;
         }
         let mut inner = self.places.inner.lock();
         // Who was asked to leave is on no list any more.
@@ -216,11 +219,24 @@ impl Place {
             inner.list(&self.seat, standing);
         }
         self.standing = standing;
+        true
+    }
+
+    /// Somebody else needs the place.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.seat.leaves.load(Ordering::Relaxed)
     }
 
     /// Returns once somebody else needs the place.
-    pub(crate) async fn is_wanted(&self) {
-        self.seat.leave.notified().await;
+    pub(crate) async fn wanted(&self) {
+        while !self.is_wanted() {
+            self.seat.mailbox.rung().await;
+        }
+    }
+
+    /// Where the connection's answers come, and the bell that is rung for them and when the place is needed.
+    pub(crate) fn mailbox(&self) -> &Arc<Mailbox> {
+        &self.seat.mailbox
     }
 }
 

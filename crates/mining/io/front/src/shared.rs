@@ -14,13 +14,12 @@ use bq_share::{
 };
 use bq_stratum_v1::{LoginOutcome, SessionPolicy, SessionSeed};
 use parking_lot::Mutex;
-use tokio::sync::watch;
 
 use crate::{
     StratumConfig,
     accept_rate::AcceptRate,
     clock::SteadyClock,
-    jobs::Work,
+    jobs::Listeners,
     metrics::StratumMetrics,
     places::{Full, Place, Places},
     remembered::Remembered,
@@ -36,7 +35,7 @@ pub(crate) struct Shared {
     pub(crate) clock: SteadyClock,
     pub(crate) metrics: Arc<StratumMetrics>,
     pub(crate) verify: VerifyPool,
-    pub(crate) work: [watch::Receiver<Work>; Algorithm::COUNT],
+    pub(crate) work: [Listeners; Algorithm::COUNT],
     /// Nothing if TLS is off.
     pub(crate) tls: Option<Tls>,
     policies: [Arc<SessionPolicy>; Algorithm::COUNT],
@@ -80,7 +79,7 @@ impl Shared {
         metrics: Arc<StratumMetrics>,
         clock: SteadyClock,
         verify: VerifyPool,
-        work: [watch::Receiver<Work>; Algorithm::COUNT],
+        work: [Listeners; Algorithm::COUNT],
         tls: Option<Tls>,
     ) -> Self {
         let [first, ..] = words(&config.seed, u64::MAX);
