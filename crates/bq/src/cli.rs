@@ -565,6 +565,9 @@ pub(crate) struct SwarmArgs {
     /// EthereumStratum/1.0.0 cannot say a difficulty of one hash.
     #[arg(long = "miners", value_name = "MINERS", default_value = "sha256d=1000")]
     pub(crate) miners: Vec<String>,
+    /// SHA-256d miners of the crowd that have a share accepted before anything else happens.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) proven: usize,
     /// Everybody speaks TLS.
     #[arg(long)]
     pub(crate) tls: bool,

@@ -32,6 +32,7 @@ fn plan(args: &SwarmArgs) -> anyhow::Result<Plan> {
         server: server(args)?,
         crowd: CrowdPlan {
             miners: by_algorithm("--miners", &args.miners)?,
+            proven: args.proven,
             tls: args.tls,
             sources: args.sources.into(),
             proxy_headers: args.proxy_headers,

@@ -1,4 +1,8 @@
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{
+    num::NonZeroUsize,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 use bq_primitives::Algorithm;
@@ -6,7 +10,7 @@ use tokio::time::sleep;
 
 use crate::{
     Figures, Plan, SharePlan,
-    board::Board,
+    board::{Board, Hearing},
     certificates::any_certificate,
     crowd::{Coming, Crowd},
     figures::{float, millis},
@@ -41,6 +45,10 @@ pub fn swarm(plan: &Plan) -> anyhow::Result<Figures> {
 const TIP_PATIENCE: Duration = Duration::from_secs(20);
 /// After the crowd came, and between tips: what the server still does then is not counted.
 const CALM: Duration = Duration::from_millis(500);
+/// How memory is looked at until it stands still: so many times in a row, and no more than so many times in all.
+const LOOK: Duration = Duration::from_millis(250);
+const LOOKS_QUIET: u32 = 16;
+const LOOKS_MAX: u32 = 480;
 /// What each honest miner sends while others flood.
 const HONEST_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -61,12 +69,15 @@ impl<'a> Run<'a> {
         let (sources, proxy_headers) = (plan.crowd.sources.get(), plan.crowd.proxy_headers);
         let wiring = Wiring { tls, sources, proxy_headers };
         let board = Board::default();
-        let crowd = Crowd::new(plan.crowd.miners, lab, wiring.clone(), board.clone())?;
+        let crowd = Crowd::new(&plan.crowd, lab, wiring.clone(), board.clone())?;
         let numbers = crowd.len();
         Ok(Self { plan, lab, wiring, board, crowd, figures: Figures::default(), numbers })
     }
 
     async fn play(&mut self) -> anyhow::Result<()> {
+        if self.plan.rest > Duration::ZERO {
+            self.wait_for_tables().await;
+        }
         let before = self.usage();
         let coming = self.crowd.come(self.plan.crowd.opening_max.get()).await;
         self.note_coming("crowd", coming)?;
@@ -87,6 +98,20 @@ impl<'a> Run<'a> {
             self.note_coming(&format!("storm {number}"), coming)?;
         }
         self.end().await
+    }
+
+    /// A server that has just begun builds tables of hundreds of megabytes, which would be taken for the miners'.
+    async fn wait_for_tables(&self) {
+        let (mut quiet, mut before) = (0, self.usage().resident_kib);
+        for _ in 0..LOOKS_MAX {
+            sleep(LOOK).await;
+            let now = self.usage().resident_kib;
+            quiet = if now.abs_diff(before) < 256 { quiet + 1 } else { 0 };
+            before = now;
+            if quiet == LOOKS_QUIET {
+                return;
+            }
+        }
     }
 
     fn note_coming(&mut self, what: &str, coming: Coming) -> anyhow::Result<()> {
@@ -125,7 +150,7 @@ impl<'a> Run<'a> {
         }
         let order = self.order(Algorithm::Sha256d)?;
         let mut finder = Finder::open(&order, &self.wiring).await?;
-        let (mut from_submit, mut from_first, mut last) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut from_submit, mut from_first, mut proven, mut last) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut spent = Duration::ZERO;
         for number in 1..=self.plan.tips {
             sleep(CALM).await;
@@ -138,14 +163,17 @@ impl<'a> Run<'a> {
             anyhow::ensure!(heard.len() >= expected, "tip {number}: {} of {expected} miners heard", heard.len());
             finder.next_work().await?;
             if let (Some(first), Some(end)) = (heard.first(), heard.last()) {
-                last.push(end.saturating_duration_since(*first));
-                from_first.extend(heard.iter().map(|at| at.saturating_duration_since(*first)));
-                from_submit.extend(heard.iter().map(|at| at.saturating_duration_since(submitted)));
+                let since = |from: Instant| move |hearing: &Hearing| hearing.at.saturating_duration_since(from);
+                last.push(since(first.at)(end));
+                from_first.extend(heard.iter().map(since(first.at)));
+                proven.extend(heard.iter().filter(|hearing| hearing.is_proven).map(since(first.at)));
+                from_submit.extend(heard.iter().map(since(submitted)));
             }
         }
         let figures = &mut self.figures;
         figures.percentiles("tip: from the submit to a miner", from_submit);
         figures.percentiles("tip: from the first miner to another", from_first);
+        figures.percentiles("tip: from the first miner to a proven one", proven);
         figures.percentiles("tip: from the first miner to the last", last);
         let each = f64::from(self.plan.tips) * float(self.crowd.len().max(1));
         figures.add("tip: server's processor per miner", spent.as_secs_f64() * 1e6 / each, "us");
@@ -217,7 +245,7 @@ impl<'a> Run<'a> {
     fn order(&mut self, algorithm: Algorithm) -> anyhow::Result<Order> {
         let port = self.lab.port(algorithm).context("this act needs it")?;
         self.numbers += 1;
-        Ok(Order { number: self.numbers, algorithm, port, address: self.lab.user.clone() })
+        Ok(Order { number: self.numbers, algorithm, port, address: self.lab.user.clone(), proves: false })
     }
 
     fn orders(&mut self, algorithm: Algorithm, count: NonZeroUsize) -> anyhow::Result<Vec<Order>> {

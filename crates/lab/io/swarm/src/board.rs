@@ -18,7 +18,15 @@ struct Inner {
 #[derive(Default)]
 struct Round {
     expected: usize,
-    heard: Vec<Instant>,
+    heard: Vec<Hearing>,
+}
+
+/// One miner's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hearing {
+    pub(crate) at: Instant,
+    /// It had a share accepted before.
+    pub(crate) is_proven: bool,
 }
 
 impl Board {
@@ -28,19 +36,19 @@ impl Board {
     }
 
     /// A miner heard of a tip.
-    pub(crate) fn note_tip(&self, at: Instant) {
+    pub(crate) fn note_tip(&self, at: Instant, is_proven: bool) {
         let mut round = self.round();
-        round.heard.push(at);
+        round.heard.push(Hearing { at, is_proven });
         if round.heard.len() == round.expected {
             self.0.all_heard.notify_one();
         }
     }
 
     /// When each of the miners heard, in order; of those that did within `patience`.
-    pub(crate) async fn heard(&self, patience: Duration) -> Vec<Instant> {
+    pub(crate) async fn heard(&self, patience: Duration) -> Vec<Hearing> {
         let _late = timeout(patience, self.0.all_heard.notified()).await;
         let mut heard = std::mem::take(&mut self.round().heard);
-        heard.sort_unstable();
+        heard.sort_unstable_by_key(|hearing| hearing.at);
         heard
     }
 

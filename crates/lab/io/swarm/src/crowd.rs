@@ -3,13 +3,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::Context as _;
 use bq_primitives::Algorithm;
-use tokio::{
-    sync::Semaphore,
-    task::{AbortHandle, JoinSet},
-};
+use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
 
 use crate::{
+    CrowdPlan,
     board::Board,
     lab::Lab,
     miner::{Arrived, Miner, PATIENCE},
@@ -42,17 +41,14 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 impl Crowd {
     /// Nobody yet.
-    pub(crate) fn new(
-        miners: [usize; Algorithm::COUNT],
-        lab: &Lab,
-        wiring: Wiring,
-        board: Board,
-    ) -> anyhow::Result<Self> {
+    pub(crate) fn new(plan: &CrowdPlan, lab: &Lab, wiring: Wiring, board: Board) -> anyhow::Result<Self> {
         let mut orders = Vec::new();
         for algorithm in Algorithm::ALL {
-            for _ in 0..miners[algorithm.index()] {
+            let count = plan.miners[algorithm.index()];
+            for place in 0..count {
                 let (number, port) = (orders.len(), lab.port(algorithm)?);
-                orders.push(Order { number, algorithm, port, address: lab.user.clone() });
+                let proves = algorithm == Algorithm::Sha256d && place + plan.proven >= count;
+                orders.push(Order { number, algorithm, port, address: lab.user.clone(), proves });
             }
         }
         Ok(Self { orders, wiring, board, idle: JoinSet::new() })
@@ -91,7 +87,7 @@ impl Crowd {
             came.again += usize::from(attempts > 1);
             came.arrived.push(arrived);
             let board = self.board.clone();
-            let _handle: AbortHandle = self.idle.spawn(async move { miner.idle(&board).await });
+            self.idle.spawn(async move { miner.idle(&board).await });
         }
         came.took = begun.elapsed();
         came
@@ -111,7 +107,7 @@ async fn come(order: &Order, wiring: &Wiring, doors: &Semaphore, begun: Instant)
     loop {
         let door = doors.acquire().await;
         attempts += 1;
-        let opened = Miner::open(order, wiring).await;
+        let opened = open(order, wiring).await;
         drop(door);
         match opened {
             Ok(opened) => return (Some(opened), attempts, why),
@@ -122,4 +118,12 @@ async fn come(order: &Order, wiring: &Wiring, doors: &Semaphore, begun: Instant)
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+async fn open(order: &Order, wiring: &Wiring) -> anyhow::Result<(Miner, Arrived)> {
+    let (mut miner, arrived) = Miner::open(order, wiring).await?;
+    if order.proves {
+        timeout(PATIENCE, miner.prove()).await.context("a share was not answered in time")??;
+    }
+    Ok((miner, arrived))
 }

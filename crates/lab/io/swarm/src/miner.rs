@@ -5,13 +5,14 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use bq_primitives::Algorithm;
-use bq_stratum_client::{Dialect, Event, Job, Lines, name_answer};
+use bq_stratum_client::{Dialect, Event, FIRST_SUBMIT_ID, Job, Lines, name_answer};
 use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::{
     board::Board,
     order::Order,
+    quiver::Fletcher,
     wire::{Wire, Wiring},
 };
 
@@ -23,6 +24,8 @@ pub(crate) struct Miner {
     pub(crate) lines: Lines,
     /// The newest.
     pub(crate) job: Job,
+    /// It had a share accepted.
+    pub(crate) is_proven: bool,
 }
 
 /// How long each step took, from the beginning.
@@ -62,7 +65,8 @@ impl Miner {
                 && let Some(job) = job.take()
             {
                 let arrived = Arrived { connected, working: begun.elapsed() };
-                return Ok((Self { algorithm: order.algorithm, wire, dialect, lines, job }, arrived));
+                let algorithm = order.algorithm;
+                return Ok((Self { algorithm, wire, dialect, lines, job, is_proven: false }, arrived));
             }
             let Heard::Line(line) = next_line(&mut wire, &mut lines).await? else {
                 bail!("closed before there was work")
@@ -94,6 +98,21 @@ impl Miner {
         Ok(others)
     }
 
+    /// Has one share accepted, if it mines SHA-256d and any hash is one.
+    pub(crate) async fn prove(&mut self) -> anyhow::Result<()> {
+        let submit = Fletcher::new().submits(self, FIRST_SUBMIT_ID, 1)?.concat();
+        self.wire.write(&submit).await?;
+        loop {
+            let Heard::Line(line) = self.hear().await? else { bail!("closed before a share was answered") };
+            for event in self.understand(&line, Some(FIRST_SUBMIT_ID))? {
+                if let Event::Answer { refused, .. } = event {
+                    self.is_proven = refused.is_none();
+                    return Ok(());
+                }
+            }
+        }
+    }
+
     /// Reads until the server ends it, and tells the board of each tip. An error is an end too.
     pub(crate) async fn idle(mut self, board: &Board) {
         // EthProxy never says whether older jobs count: there, every job is taken for a tip.
@@ -101,7 +120,7 @@ impl Miner {
         while let Ok(Heard::Line(line)) = self.hear().await {
             let at = Instant::now();
             match self.is_tip(&line, says_clean) {
-                Ok(true) => board.note_tip(at),
+                Ok(true) => board.note_tip(at, self.is_proven),
                 Ok(false) => {}
                 Err(_) => return,
             }

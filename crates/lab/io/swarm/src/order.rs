@@ -16,6 +16,8 @@ pub(crate) struct Order {
     pub(crate) port: SocketAddr,
     /// Whom its shares are for.
     pub(crate) address: String,
+    /// It has a share accepted before it idles.
+    pub(crate) proves: bool,
 }
 
 impl Order {

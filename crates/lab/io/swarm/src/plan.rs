@@ -50,6 +50,8 @@ pub struct GivenServer {
 pub struct CrowdPlan {
     /// How many, by [`Algorithm::index`]. Ethash miners take three of the four dialects in turn.
     pub miners: [usize; Algorithm::COUNT],
+    /// SHA-256d miners, the last of them, that have a share accepted before anything else happens. Any hash must be one.
+    pub proven: usize,
     /// They speak TLS.
     pub tls: bool,
     /// Addresses of 127.0.0.0/8 that they come from in turn; one more than 127.0.0.1 gives each its own ports.
@@ -177,6 +179,7 @@ mod tests {
             server: ServerPlan::Given(GivenServer { ports, user: String::new(), pid: None, is_remote_allowed }),
             crowd: CrowdPlan {
                 miners: [miners, 0, 0],
+                proven: 0,
                 tls: false,
                 sources: one,
                 proxy_headers: false,
