@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Bench(BenchCommand),
     /// Simulate chains under the real difficulty and fork-choice rules.
     Sim(SimArgs),
+    /// Be thousands of miners of a Stratum server, and measure it.
+    Swarm(Box<SwarmArgs>),
     /// Run vector files through the real consensus and proof-of-work code.
     Conformance(ConformanceArgs),
     /// Write, check or explain a configuration.
@@ -667,6 +669,75 @@ pub(crate) struct SimArgs {
     /// Name the scenarios and run none.
     #[arg(long)]
     pub(crate) list: bool,
+}
+
+/// Acts come in this order: the crowd, its rest, tips, shares, floods, storms. Without --url a server is started for the run, from this
+/// program, on a regtest network of its own.
+#[derive(Debug, Args)]
+pub(crate) struct SwarmArgs {
+    /// The program whose `run` is the server.
+    #[arg(long, value_name = "FILE", conflicts_with = "urls")]
+    pub(crate) server: Option<PathBuf>,
+    /// ALGORITHM=HOST:PORT of a server that runs; once per algorithm. Blocks of it must be within 2^28 hashes where --tips is given.
+    #[arg(long = "url", value_name = "URL", requires = "user")]
+    pub(crate) urls: Vec<String>,
+    /// Whom shares are for, with --url.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) user: Option<String>,
+    /// The server's process, for its memory and processor time, with --url.
+    #[arg(long, requires = "urls")]
+    pub(crate) pid: Option<u32>,
+    /// Let a server be elsewhere than on this machine. It must be yours.
+    #[arg(long, requires = "urls")]
+    pub(crate) allow_remote: bool,
+    /// Miners that come and stay, ALGORITHM=COUNT; may be repeated. Ethash miners take three of the four dialects in turn:
+    /// EthereumStratum/1.0.0 cannot say a difficulty of one hash.
+    #[arg(long = "miners", value_name = "MINERS", default_value = "sha256d=1000")]
+    pub(crate) miners: Vec<String>,
+    /// SHA-256d miners of the crowd that have a share accepted before anything else happens.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) proven: usize,
+    /// Everybody speaks TLS.
+    #[arg(long)]
+    pub(crate) tls: bool,
+    /// Addresses of 127.0.0.0/8 to connect from in turn; one has ports for 28,000 connections.
+    #[arg(long, value_name = "N", default_value = "16")]
+    pub(crate) sources: std::num::NonZeroU16,
+    /// Begin each connection with a PROXY header of its own address; a server given by --url must list this machine as a proxy.
+    #[arg(long)]
+    pub(crate) proxy_headers: bool,
+    /// Connections on their way at a time while the crowd comes; in a storm all are.
+    #[arg(long, value_name = "N", default_value = "256")]
+    pub(crate) opening: std::num::NonZeroU16,
+    /// Seconds of silence before the server's memory is read.
+    #[arg(long, value_name = "SECS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    pub(crate) rest: u64,
+    /// New tips whose way to every miner is timed.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    pub(crate) tips: u32,
+    /// Shares made beforehand and sent as fast as they are answered, ALGORITHM=COUNT; may be repeated. Every hash must be a share, as it is on
+    /// a server started for the run.
+    #[arg(long = "shares", value_name = "SHARES")]
+    pub(crate) shares: Vec<String>,
+    /// Connections that send them, of each algorithm.
+    #[arg(long, value_name = "N", default_value = "16")]
+    pub(crate) share_connections: std::num::NonZeroU16,
+    /// Shares without an answer at a time, of each of them.
+    #[arg(long, value_name = "N", default_value = "64")]
+    pub(crate) window: std::num::NonZeroU16,
+    /// Connections that disturb while twenty honest miners' answers are timed, KIND=COUNT; may be repeated: newlines, garbage, halves
+    /// (a line without an end), deaf (asks and never reads), foreign (shares of jobs that never were).
+    #[arg(long = "flood", value_name = "FLOOD")]
+    pub(crate) floods: Vec<String>,
+    /// How long they do.
+    #[arg(long, value_name = "SECS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub(crate) flood_secs: u64,
+    /// How often all leave and come back at once.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=1_000))]
+    pub(crate) storms: u32,
+    /// Write the figures into this file too, as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Command::Status(args) => commands::status::status(&args),
         Command::Bench(command) => commands::bench::bench(&command),
         Command::Sim(args) => commands::sim::sim(&args),
+        Command::Swarm(args) => commands::swarm::swarm(&args),
         Command::Conformance(args) => commands::conformance::conformance(&args),
         Command::Config(command) => commands::config::config(command),
     };

@@ -10,4 +10,5 @@ pub(crate) mod pool;
 mod request;
 pub(crate) mod sim;
 pub(crate) mod status;
+pub(crate) mod swarm;
 pub(crate) mod wallet;

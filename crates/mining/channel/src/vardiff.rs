@@ -258,6 +258,13 @@ impl Vardiff {
     #[must_use]
     pub(crate) const fn tick_ms(&self) -> u64 {
         match self.phase {
+            // Every step down was taken and nothing came: time alone changes nothing any more, and a thousand rigs that are switched off
+            // would be looked at a thousand times a second.
+            Phase::Seek { silent_steps: SILENT_STEPS_MAX.., .. }
+                if self.estimate.shares == 0 && self.recent.shares == 0 =>
+            {
+                HOLD_TICK_MS
+            }
             Phase::Seek { .. } => SEEK_STEP_MS,
             Phase::Idle | Phase::Hold => HOLD_TICK_MS,
         }

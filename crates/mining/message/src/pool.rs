@@ -28,6 +28,11 @@ pub trait PoolApi: Send + Sync + 'static {
     /// The log cannot take the share now; it was not booked.
     fn record_share(&self, share: Share, block: Option<Block>) -> Result<(), RecordShareError>;
 
+    /// As [`PoolApi::record_share`] for many that are no blocks, with one write for as many as the log takes at once; what became of each, in order.
+    fn record_shares(&self, shares: Vec<Share>) -> Vec<Result<(), RecordShareError>> {
+        shares.into_iter().map(|share| self.record_share(share, None)).collect()
+    }
+
     /// Counts a share that was refused. Cheap.
     fn note_rejected(&self, payee: KeyHash, worker: &WorkerName, algorithm: Algorithm, reason: ShareReject);
 }

@@ -108,23 +108,46 @@ impl Job {
 #[derive(Debug)]
 pub(crate) struct OpenJob {
     pub(crate) job: Job,
-    /// Of proven shares alone: what costs nothing to make must not cost memory.
-    pub(crate) credited: BTreeSet<ShareKey>,
+    /// Nothing until it earned: most jobs never do, and ten thousand connections have eight and more of them each.
+    earned: Option<Box<Earned>>,
+}
+
+/// Of proven shares alone: what costs nothing to make must not cost memory.
+#[derive(Debug, Default)]
+struct Earned {
+    shares: BTreeSet<ShareKey>,
     /// Those of them that were blocks.
-    pub(crate) blocks: BTreeSet<ShareKey>,
+    blocks: BTreeSet<ShareKey>,
 }
 
 impl OpenJob {
+    pub(crate) const fn new(job: Job) -> Self {
+        Self { job, earned: None }
+    }
+
     pub(crate) fn credit(&mut self, key: ShareKey, is_block: bool) {
+        let earned = self.earned.get_or_insert_default();
         if is_block {
-            self.blocks.insert(key);
+            earned.blocks.insert(key);
         }
-        self.credited.insert(key);
+        earned.shares.insert(key);
+    }
+
+    /// It earned by this share already.
+    pub(crate) fn has_credited(&self, key: &ShareKey) -> bool {
+        self.earned.as_ref().is_some_and(|earned| earned.shares.contains(key))
+    }
+
+    /// Shares that it earned by.
+    pub(crate) fn credits(&self) -> usize {
+        self.earned.as_ref().map_or(0, |earned| earned.shares.len())
     }
 
     /// The same once it earns nothing but by a block.
     pub(crate) fn for_blocks(self) -> Self {
-        Self { credited: self.blocks.clone(), ..self }
+        let blocks = self.earned.map(|earned| earned.blocks).filter(|blocks| !blocks.is_empty());
+        let earned = blocks.map(|blocks| Box::new(Earned { shares: blocks.clone(), blocks }));
+        Self { job: self.job, earned }
     }
 }
 

@@ -1,7 +1,4 @@
-use std::{
-    collections::{BTreeSet, VecDeque},
-    sync::Arc,
-};
+use std::{collections::VecDeque, sync::Arc};
 
 use bq_primitives::{BlockId, KeyHash, ShareDifficulty, WorkerName};
 
@@ -114,13 +111,20 @@ impl Judge {
     /// A job was handed out; the oldest may be forgotten for it.
     pub fn open(&mut self, job: Job) {
         while self.jobs.len() >= self.policy.jobs_kept.max(1) {
-            self.remembered.extend(self.jobs.pop_front().map(OpenJob::for_blocks));
+            self.remember_oldest();
         }
         self.remembered.retain(|old| old.job.template.parent_id() == job.template.parent_id());
         while self.remembered.len() > self.policy.jobs_remembered {
             self.remembered.pop_front();
         }
-        self.jobs.push_back(OpenJob { job, credited: BTreeSet::new(), blocks: BTreeSet::new() });
+        if self.remembered.is_empty() {
+            self.remembered.shrink_to_fit();
+        }
+        if self.jobs.capacity() == 0 {
+            // As many as there will be, and not twice as many.
+            self.jobs.reserve_exact(self.policy.jobs_kept.clamp(1, 16));
+        }
+        self.jobs.push_back(OpenJob::new(job));
     }
 
     /// The job handed out last.
@@ -168,7 +172,7 @@ impl Judge {
         let seal = job.seal(submit.rolled, submit.claim, self.policy.ntime_ahead_secs_max);
         let seal = seal.map_err(|reason| if earns { reason } else { Reject::UnknownJob })?;
         let key = ShareKey::of(&job.template, &seal);
-        if known.credited.contains(&key) || self.in_flight.iter().any(|share| share.key == key && share.job == job.id) {
+        if known.has_credited(&key) || self.in_flight.iter().any(|share| share.key == key && share.job == job.id) {
             return Err(Reject::Duplicate);
         }
         let share_target = job.share_target();
@@ -224,8 +228,7 @@ impl Judge {
                 let newest = self.jobs.back().map(|open| open.job.id);
                 if let Some(open) = self.jobs.iter_mut().chain(&mut self.remembered).find(|open| open.job.id == job) {
                     open.credit(key, block);
-                    judged.job_is_worked_out =
-                        newest == Some(job) && open.credited.len().saturating_mul(2) >= shares_max;
+                    judged.job_is_worked_out = newest == Some(job) && open.credits().saturating_mul(2) >= shares_max;
                 }
             }
             Verdict::Rejected(reason) => {
@@ -241,6 +244,14 @@ impl Judge {
         Some(judged)
     }
 
+    fn remember_oldest(&mut self) {
+        if self.remembered.len() == self.remembered.capacity() {
+            // Doubling would keep room for twice as many as there may be, in each of ten thousand connections.
+            self.remembered.reserve_exact(8);
+        }
+        self.remembered.extend(self.jobs.pop_front().map(OpenJob::for_blocks));
+    }
+
     fn known(&self) -> impl Iterator<Item = &OpenJob> {
         self.jobs.iter().chain(&self.remembered)
     }
@@ -249,7 +260,7 @@ impl Judge {
     fn is_full(&self, open: &OpenJob) -> bool {
         let of_job = self.in_flight.iter().filter(|share| share.job == open.job.id).count();
         let trusted_with = self.policy.unproven_in_flight_max.saturating_add(self.proven);
-        open.credited.len().saturating_add(of_job) >= self.policy.shares_per_job_max
+        open.credits().saturating_add(of_job) >= self.policy.shares_per_job_max
             || self.in_flight.len() >= trusted_with.min(self.policy.shares_in_flight_max)
     }
 }

@@ -67,30 +67,31 @@ impl Arrival {
     /// Until the connection ends.
     pub(crate) async fn run(self, admission: Option<Admission>, mut stop: watch::Receiver<bool>) {
         let (shared, port, at) = (Arc::clone(&self.shared), self.port, self.at);
-        let stopped = stop.clone();
+        // In a box, because its memory is given back when the miner has arrived, and the task's is not.
+        let opening = Box::pin(self.open(admission));
         let opened = tokio::select! {
-            opened = self.open(admission, stopped) => opened,
+            opened = opening => opened,
             _ = stop.changed() => return,
         };
         match opened {
-            Ok((Met::Wire(wire), admission)) => Connection::new(&shared, port, wire, admission, at).run(stop).await,
+            Ok((Met::Wire(wire), admission)) => {
+                let connection = Connection::new(&shared, port, wire, admission, at);
+                drop((shared, stop));
+                Box::new(connection).run().await;
+            }
             Ok((Met::Served, _)) => {}
             Err(reason) => shared.metrics.refused(reason),
         }
     }
 
-    async fn open(
-        mut self,
-        admission: Option<Admission>,
-        stop: watch::Receiver<bool>,
-    ) -> Result<(Met, Admission), Refused> {
+    async fn open(mut self, admission: Option<Admission>) -> Result<(Met, Admission), Refused> {
         let admission = match admission {
             Some(admission) => admission,
             None => self.proxied().await?,
         };
         tokio::select! {
-            met = self.meet(&admission, stop) => Ok((met?, admission)),
-            why = admission.place.is_wanted() => Err(why.name()),
+            met = self.meet(&admission) => Ok((met?, admission)),
+            why = admission.place.wanted() => Err(why.name()),
         }
     }
 
@@ -111,9 +112,9 @@ impl Arrival {
         self.shared.admit(source.unwrap_or_else(|| self.address.ip()))
     }
 
-    async fn meet(self, admission: &Admission, stop: watch::Receiver<bool>) -> Result<Met, Refused> {
+    async fn meet(self, admission: &Admission) -> Result<Met, Refused> {
         match self.port {
-            Port::V1(_) => self.greet(admission, stop).await,
+            Port::V1(_) => self.greet(admission).await,
             Port::V2 => self.shake_hands().await.map(Met::Wire),
         }
     }
@@ -164,7 +165,7 @@ impl Arrival {
     }
 
     /// Serves V1.
-    async fn greet(mut self, admission: &Admission, stop: watch::Receiver<bool>) -> Result<Met, Refused> {
+    async fn greet(mut self, admission: &Admission) -> Result<Met, Refused> {
         let (first, count) = self.look().await?;
         match (Speech::of(&first[..count]), &self.shared.tls) {
             (Speech::Lines, _) if self.shared.config.plaintext => Ok(Met::Wire(Wire::Clear(self.stream))),
@@ -177,7 +178,7 @@ impl Arrival {
             (Speech::Http, _) if first.starts_with(b"POST") && self.port == Port::V1(Algorithm::Ethash) => {
                 let Self { shared, port, alive, stream, .. } = self;
                 let address = admission.address;
-                Poll { shared, port, address, stop, alive }.serve(stream).await;
+                Poll { shared, port, address, alive }.serve(stream).await;
                 Ok(Met::Served)
             }
             (Speech::Http, _) => {

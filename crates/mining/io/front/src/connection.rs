@@ -1,5 +1,6 @@
 use std::{
     io,
+    pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -11,8 +12,8 @@ use bq_stratum_v1::{CloseReason, LoginOutcome, LoginTicket, Output};
 use bq_stratum_v2::ChannelOutcome;
 use tokio::{
     io::Interest,
-    sync::{mpsc, watch},
-    time::timeout,
+    sync::{AcquireError, OwnedSemaphorePermit, Semaphore, watch},
+    time::{Sleep, timeout},
 };
 
 use crate::{
@@ -38,11 +39,12 @@ pub(crate) struct Connection {
     is_drained: bool,
     /// A share that may be a block and waits for room at the verifier; nothing else is carried out before it.
     held: Option<Box<ShareCandidate>>,
-    answers: mpsc::Sender<Answer>,
-    verdicts: mpsc::Receiver<Answer>,
     /// What was paid for shares in verification: few, for each is counted by the session.
     paid: Vec<(ShareTicket, CpuTime)>,
     work: watch::Receiver<Work>,
+    /// Rings when the session has something to do by itself, or earlier: it is only set anew where it would ring too late, because each setting
+    /// touches a list that all connections share.
+    timer: Pin<Box<Sleep>>,
     /// When the template came whose job is not written yet.
     notify_since: Option<Instant>,
 }
@@ -81,7 +83,6 @@ impl Connection {
     pub(crate) fn new(shared: &Arc<Shared>, port: Port, wire: Wire, admission: Admission, since: UnixMs) -> Self {
         let (algorithm, seed) = (port.algorithm(), admission.seed);
         let policy = shared.policy(algorithm);
-        let (answers, verdicts) = mpsc::channel(policy.judge.shares_in_flight_max.max(1));
         shared.metrics.of(algorithm).connections.increment(1.0);
         let talk: Box<dyn Talk> = match port {
             Port::V1(_) => Box::new(Lines::new(since, algorithm, policy, seed)),
@@ -89,7 +90,7 @@ impl Connection {
         };
         Self {
             talk,
-            work: shared.work[algorithm.index()].clone(),
+            work: shared.work[algorithm.index()].strangers.clone(),
             outbox: Outbox::new(shared.config.outbox_bytes_max),
             shared: Arc::clone(shared),
             algorithm,
@@ -97,15 +98,14 @@ impl Connection {
             admission,
             is_drained: true,
             held: None,
-            answers,
-            verdicts,
             paid: Vec::new(),
+            timer: Box::pin(tokio::time::sleep_until(Instant::now().into())),
             notify_since: None,
         }
     }
 
-    /// Until either side ends it.
-    pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) {
+    /// Until either side ends it. In a box, because every call that takes it would keep room for one more copy in the task.
+    pub(crate) async fn run(mut self: Box<Self>) {
         self.take_work();
         // The template may be old: its age is not how long this miner waited.
         self.notify_since = None;
@@ -113,7 +113,7 @@ impl Connection {
             if let Err(ended) = self.settle() {
                 break ended;
             }
-            if let Err(ended) = self.wait(&mut stop).await {
+            if let Err(ended) = self.wait().await {
                 break ended;
             }
         };
@@ -152,7 +152,7 @@ impl Connection {
     }
 
     /// Waits for the next thing to happen and tells the session.
-    async fn wait(&mut self, stop: &mut watch::Receiver<bool>) -> Result<(), Ended> {
+    async fn wait(&mut self) -> Result<(), Ended> {
         let reads = self.is_drained && self.held.is_none();
         let interest = match (reads, self.outbox.is_empty() && !self.wire.has_unsent()) {
             (true, true) => Some(Interest::READABLE),
@@ -162,32 +162,40 @@ impl Connection {
         };
         let give_up_at = self.outbox.give_up_at(Duration::from_millis(self.shared.config.write_stall_ms));
         let wake_at = give_up_at.map_or(self.session_wakes_at(), |at| at.min(self.session_wakes_at()));
-        let room = self.shared.verify.room(self.algorithm);
+        if self.timer.is_elapsed() || self.timer.deadline().into_std() > wake_at {
+            self.timer.as_mut().reset(wake_at.into());
+        }
+        let room = self.held.is_some().then(|| self.shared.verify.room(self.algorithm));
         tokio::select! {
             ready = self.wire.ready(interest.unwrap_or(Interest::READABLE)), if interest.is_some() => {
                 let readable = ready.map_err(|_| Ended::silent("peer_gone"))?.is_readable();
                 if readable && reads { self.read() } else { Ok(()) }
             }
-            Some(answer) = self.verdicts.recv() => {
-                self.hear(answer);
-                // What else is there goes out in the same write. No more can come than are in flight: nothing is read meanwhile.
-                while let Ok(answer) = self.verdicts.try_recv() {
+            () = self.admission.place.mailbox().rung() => {
+                if let Some(why) = self.admission.place.is_wanted() {
+                    return Err(Ended::left(why));
+                }
+                // All go out in the same write. No more can come than are in flight: nothing is read meanwhile.
+                for answer in self.admission.place.mailbox().take() {
                     self.hear(answer);
                 }
                 Ok(())
             }
-            Ok(room) = room.acquire_owned(), if self.held.is_some() => {
+            Ok(room) = acquired(room), if self.held.is_some() => {
                 if let Some(candidate) = self.held.take() {
-                    self.shared.verify.submit_with(candidate, &self.answers, room);
+                    self.shared.verify.submit_with(candidate, self.admission.place.mailbox(), room);
                 }
                 Ok(())
             }
             Ok(()) = self.work.changed() => {
+                if self.work.borrow().ends {
+                    return Err(Ended::silent("shutdown"));
+                }
                 self.take_work();
                 self.remember(false);
                 Ok(())
             }
-            () = tokio::time::sleep_until(wake_at.into()) => {
+            () = self.timer.as_mut() => {
                 if give_up_at.is_some_and(|at| Instant::now() >= at) {
                     let text = Some("closing: nothing that was sent was read for too long");
                     return Err(Ended { name: "slow_reader", text });
@@ -195,8 +203,6 @@ impl Connection {
                 self.talk.handle_timeout(self.shared.clock.now());
                 Ok(())
             }
-            why = self.admission.place.is_wanted() => Err(Ended::left(why)),
-            _ = stop.changed() => Err(Ended::silent("shutdown")),
         }
     }
 
@@ -208,7 +214,10 @@ impl Connection {
             }
         }
         if let Verdict::Accepted { .. } = verdict {
-            self.admission.place.rise(Standing::Proven);
+            if self.admission.place.rise(Standing::Proven) {
+                // Work that was announced there meanwhile is taken at once; what is known already makes no job.
+                self.work = self.shared.work[self.algorithm.index()].proven.clone();
+            }
             self.shared.access.note_accepted(self.admission.peer);
         }
         self.talk.handle_verdict(self.shared.clock.now(), ticket, verdict);
@@ -324,7 +333,7 @@ impl Connection {
         if cost > CpuTime(0) {
             self.paid.push((ticket, cost));
         }
-        match self.shared.verify.submit(candidate, &self.answers) {
+        match self.shared.verify.submit(candidate, self.admission.place.mailbox()) {
             Ok(()) => {}
             Err(Full::Wait(candidate)) => self.held = Some(candidate),
             Err(Full::Refused) => {
@@ -354,10 +363,10 @@ impl Connection {
         }
     }
 
-    async fn finish(mut self, ended: Ended) {
+    async fn finish(mut self: Box<Self>, ended: Ended) {
         if let Some(candidate) = self.held.take() {
             // It may be a block: nobody waits for the verdict any more, but the books and the node do.
-            self.shared.verify.submit_at_once(candidate, &self.answers);
+            self.shared.verify.submit_at_once(candidate, self.admission.place.mailbox());
         }
         let metrics = &self.shared.metrics;
         metrics.closed(ended.name);
@@ -380,4 +389,31 @@ impl Connection {
 
 const fn seed_v2(seed: bq_stratum_v1::SessionSeed) -> bq_stratum_v2::SessionSeed {
     bq_stratum_v2::SessionSeed { first_job_id: seed.first_job_id }
+}
+
+/// Room for one candidate; boxed, because hardly any connection waits for it, and all would keep a place for the wait.
+async fn acquired(room: Option<Arc<Semaphore>>) -> Result<OwnedSemaphorePermit, AcquireError> {
+    match room {
+        Some(room) => Box::pin(room.acquire_owned()).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem::size_of;
+
+    use super::*;
+    use crate::arrival::Arrival;
+
+    fn future_bytes<F: Future>(_run: impl Fn(Arrival, Option<Admission>, watch::Receiver<bool>) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// What ten thousand idle miners cost is this: a call that takes a connection by value would double it unnoticed.
+    #[test]
+    fn an_idle_connection_stays_small() {
+        let (task, connection) = (future_bytes(Arrival::run), size_of::<Connection>());
+        assert!(task <= 1_536 && connection <= 1_408, "task {task}, connection {connection}");
+    }
 }

@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     net::{TcpStream, UnixStream},
-    sync::{mpsc, watch},
+    sync::mpsc,
     time::timeout,
 };
 
@@ -55,7 +55,6 @@ pub(crate) struct Poll {
     pub(crate) shared: Arc<Shared>,
     pub(crate) port: Port,
     pub(crate) address: IpAddr,
-    pub(crate) stop: watch::Receiver<bool>,
     pub(crate) alive: mpsc::Sender<()>,
 }
 
@@ -153,13 +152,13 @@ impl Poll {
         let (ours, theirs) = UnixStream::pair()?;
         let mut line = Line { stream: BufReader::new(ours), requests: 0 };
         let admission = self.shared.admit(self.address).map_err(PollError::NotAdmitted)?;
-        let connection =
-            Connection::new(&self.shared, self.port, Wire::Local(theirs), admission, self.shared.clock.now());
-        let (shared, stop, alive) = (Arc::clone(&self.shared), self.stop.clone(), self.alive.clone());
+        let now = self.shared.clock.now();
+        let connection = Box::new(Connection::new(&self.shared, self.port, Wire::Local(theirs), admission, now));
+        let (shared, alive) = (Arc::clone(&self.shared), self.alive.clone());
         let number = shared.getwork.begun.fetch_add(1, Ordering::Relaxed);
         let of_task = key.clone();
         tokio::spawn(async move {
-            connection.run(stop).await;
+            connection.run().await;
             shared.getwork.end(&of_task, number);
             drop(alive);
         });

@@ -14,43 +14,86 @@ pub(crate) struct Work {
     pub(crate) template: Option<Arc<JobTemplate>>,
     /// When it came.
     pub(crate) since: Instant,
+    /// The server stops, and there will be no more.
+    pub(crate) ends: bool,
 }
 
 impl Default for Work {
     fn default() -> Self {
-        Self { template: None, since: Instant::now() }
+        Self { template: None, since: Instant::now(), ends: false }
     }
+}
+
+/// Where the work of one algorithm comes from: who has proved work hears of it before strangers do, for a tip that is late costs him.
+pub(crate) struct Announcers {
+    proven: watch::Sender<Work>,
+    strangers: watch::Sender<Work>,
+}
+
+/// The other end.
+pub(crate) struct Listeners {
+    pub(crate) proven: watch::Receiver<Work>,
+    pub(crate) strangers: watch::Receiver<Work>,
+}
+
+/// Both ends, with no work yet.
+pub(crate) fn work_channels() -> (Announcers, Listeners) {
+    let (proven, of_proven) = watch::channel(Work::default());
+    let (strangers, of_strangers) = watch::channel(Work::default());
+    (Announcers { proven, strangers }, Listeners { proven: of_proven, strangers: of_strangers })
 }
 
 /// Turns the pool's templates into each algorithm's work until the pool or the server ends.
 pub(crate) async fn feed(
     pool: Arc<dyn PoolApi>,
-    work: [watch::Sender<Work>; Algorithm::COUNT],
+    work: [Announcers; Algorithm::COUNT],
     mut stop: watch::Receiver<bool>,
 ) {
     let mut templates = pool.templates();
     loop {
         tokio::select! {
             template = templates.next() => match template {
-                Some(template) => hand_out(&work, &template),
+                Some(template) => hand_out(&work, &template).await,
                 None => break,
             },
             _ = stop.changed() => break,
         }
     }
+    // Whoever waits for work hears of the end in the same place, and has one thing less to wait for. The pool may have ended first.
+    if !*stop.borrow() {
+        let _gone = stop.changed().await;
+    }
+    for announcers in &work {
+        for sender in [&announcers.proven, &announcers.strangers] {
+            sender.send_modify(|work| work.ends = true);
+        }
+    }
 }
 
-fn hand_out(work: &[watch::Sender<Work>; Algorithm::COUNT], template: &Template) {
-    for (algorithm, sender) in Algorithm::ALL.into_iter().zip(work) {
-        let since = Instant::now();
-        let next = JobTemplate::of_block(template, algorithm).map(Arc::new);
-        sender.send_if_modified(|work| {
-            let header = |template: &Option<Arc<JobTemplate>>| template.as_ref().map(|template| template.work.header);
-            let changed = header(&work.template) != header(&next);
-            if changed {
-                *work = Work { template: next, since };
-            }
-            changed
-        });
+async fn hand_out(work: &[Announcers; Algorithm::COUNT], template: &Template) {
+    let since = Instant::now();
+    let next = Algorithm::ALL.map(|algorithm| Work {
+        template: JobTemplate::of_block(template, algorithm).map(Arc::new),
+        since,
+        ends: false,
+    });
+    for (announcers, next) in work.iter().zip(&next) {
+        announce(&announcers.proven, next);
     }
+    // Those are in the queue of the runtime now; the others come after them.
+    tokio::task::yield_now().await;
+    for (announcers, next) in work.iter().zip(&next) {
+        announce(&announcers.strangers, next);
+    }
+}
+
+fn announce(to: &watch::Sender<Work>, next: &Work) {
+    let header = |work: &Work| work.template.as_ref().map(|template| template.work.header.clone());
+    to.send_if_modified(|work| {
+        let changed = header(work) != header(next);
+        if changed {
+            *work = next.clone();
+        }
+        changed
+    });
 }

@@ -20,6 +20,7 @@ mod getwork;
 mod jobs;
 mod kept_files;
 mod listener;
+mod mailbox;
 mod metrics;
 mod noise;
 mod outbox;

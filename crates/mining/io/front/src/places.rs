@@ -10,7 +10,8 @@ use std::{
 
 use bq_share::{Peer, Subnet};
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+
+use crate::mailbox::Mailbox;
 
 /// How many connections may be open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +64,8 @@ pub(crate) struct Seat {
     /// Places that it takes; changed under the lock alone.
     width: AtomicUsize,
     leaves: OnceLock<Leave>,
-    leave: Notify,
+    /// Rung when it has to leave, too: one thing to wait for.
+    mailbox: Arc<Mailbox>,
 }
 
 /// Why a connection is asked to leave.
@@ -125,7 +127,7 @@ impl Places {
         self.make_room(&mut inner, peer)?;
         inner.opened += 1;
         let (opened, width) = (inner.opened, AtomicUsize::new(1));
-        let seat = Arc::new(Seat { peer, opened, width, leaves: OnceLock::new(), leave: Notify::new() });
+        let seat = Arc::new(Seat { peer, opened, width, leaves: OnceLock::new(), mailbox: Arc::default() });
         inner.count(&seat, 1);
         inner.connections += 1;
         inner.list(&seat, Standing::Stranger);
@@ -234,7 +236,7 @@ impl Inner {
         self.leave(seat);
         // Only who is on no list yet is dismissed, under the lock: it is the first reason.
         let _first = seat.leaves.set(why);
-        seat.leave.notify_one();
+        seat.mailbox.ring();
     }
 }
 
@@ -255,10 +257,10 @@ impl Seat {
 }
 
 impl Place {
-    /// The connection has shown more than before; less is never taken back.
-    pub(crate) fn rise(&mut self, standing: Standing) {
+    /// The connection has shown more than before; less is never taken back. False if it is not more.
+    pub(crate) fn rise(&mut self, standing: Standing) -> bool {
         if standing <= self.standing {
-            return;
+            return false;
         }
         let mut inner = self.places.inner.lock();
         // Who was asked to leave is on no list any more.
@@ -267,6 +269,12 @@ impl Place {
             inner.list(&self.seat, standing);
         }
         self.standing = standing;
+        true
+    }
+
+    /// Why the connection has to leave, if it has to.
+    pub(crate) fn is_wanted(&self) -> Option<Leave> {
+        self.seat.leaves.get().copied()
     }
 
     /// Takes one more place for the same connection.
@@ -292,14 +300,23 @@ impl Place {
     }
 
     /// Returns once the connection has to leave.
-    pub(crate) async fn is_wanted(&self) -> Leave {
-        self.seat.leave.notified().await;
-        self.seat.leaves.get().copied().unwrap_or(Leave::MadeRoom)
+    pub(crate) async fn wanted(&self) -> Leave {
+        loop {
+            if let Some(why) = self.is_wanted() {
+                return why;
+            }
+            self.seat.mailbox.rung().await;
+        }
     }
 
     /// For [`Places::end`].
     pub(crate) const fn seat(&self) -> &Arc<Seat> {
         &self.seat
+    }
+
+    /// Where the connection's answers come, and the bell that is rung for them and when the place is needed.
+    pub(crate) fn mailbox(&self) -> &Arc<Mailbox> {
+        &self.seat.mailbox
     }
 }
 

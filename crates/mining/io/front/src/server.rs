@@ -13,7 +13,7 @@ use crate::{
     StratumConfig,
     clock::SteadyClock,
     conditions::Conditions,
-    jobs::{Work, feed},
+    jobs::{feed, work_channels},
     kept_files,
     listener::listen,
     metrics::StratumMetrics,
@@ -75,8 +75,8 @@ impl StratumServer {
         let conditions = Arc::new(Conditions::new(clock.now(), config.panic_shown_ms, config.few_files.clone()));
         let prover = Prover::new(Arc::clone(&pool), verifier, clock, Arc::clone(&metrics), Arc::clone(&conditions));
         let (verify, threads) = VerifyPool::start(&config.verify, &Arc::new(prover)).map_err(StartError::Thread)?;
-        let senders = Algorithm::ALL.map(|_| watch::channel(Work::default()).0);
-        let work = [senders[0].subscribe(), senders[1].subscribe(), senders[2].subscribe()];
+        let [(first, of_first), (second, of_second), (third, of_third)] = Algorithm::ALL.map(|_| work_channels());
+        let (announcers, work) = ([first, second, third], [of_first, of_second, of_third]);
         let shared = Arc::new(Shared::new(config, Arc::clone(&pool), metrics, clock, verify, work, tls));
 
         let (stop, stopped) = watch::channel(false);
@@ -84,7 +84,7 @@ impl StratumServer {
         let feeder = alive.clone();
         let stop_feed = stopped.clone();
         tokio::spawn(async move {
-            feed(pool, senders, stop_feed).await;
+            feed(pool, announcers, stop_feed).await;
             drop(feeder);
         });
         if let Some(period_ms) = shared.config.kept.as_ref().map(|kept| kept.period_ms) {

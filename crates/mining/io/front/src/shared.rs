@@ -16,7 +16,6 @@ use bq_share::{
 use bq_stratum_v1::{LoginOutcome, SessionPolicy, SessionSeed};
 use bq_stratum_v2::SessionPolicyV2;
 use parking_lot::Mutex;
-use tokio::sync::watch;
 
 use crate::{
     StratumConfig,
@@ -24,7 +23,7 @@ use crate::{
     access::{Access, ConnectionNumber, Line},
     clock::SteadyClock,
     getwork::Getwork,
-    jobs::Work,
+    jobs::Listeners,
     kept_files,
     metrics::StratumMetrics,
     noise::Noise,
@@ -42,7 +41,7 @@ pub(crate) struct Shared {
     pub(crate) clock: SteadyClock,
     pub(crate) metrics: Arc<StratumMetrics>,
     pub(crate) verify: VerifyPool,
-    pub(crate) work: [watch::Receiver<Work>; Algorithm::COUNT],
+    pub(crate) work: [Listeners; Algorithm::COUNT],
     /// Nothing if TLS is off.
     pub(crate) tls: Option<Tls>,
     /// Nothing if V2 is off.
@@ -96,7 +95,7 @@ impl Shared {
         metrics: Arc<StratumMetrics>,
         clock: SteadyClock,
         verify: VerifyPool,
-        work: [watch::Receiver<Work>; Algorithm::COUNT],
+        work: [Listeners; Algorithm::COUNT],
         tls: Option<Tls>,
     ) -> Self {
         let [first, ..] = words(&config.seed, u64::MAX);

@@ -7,7 +7,7 @@ use std::{io, sync::Arc, thread::JoinHandle};
 
 use bq_primitives::Algorithm;
 use bq_share::{CpuTime, ShareCandidate};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub(crate) use self::prover::Prover;
 pub(crate) use self::queue::Full;
@@ -15,7 +15,7 @@ use self::{
     queue::{Queue, Task},
     worker::{BlockTask, Worker, book_blocks},
 };
-use crate::{VerifyConfig, shared::Answer};
+use crate::{VerifyConfig, mailbox::Mailbox};
 
 /// Verification threads behind one bounded queue per algorithm. Threads end when this is dropped and the queues are empty.
 pub(crate) struct VerifyPool {
@@ -45,25 +45,20 @@ impl VerifyPool {
     }
 
     /// Queues a candidate; the verdict comes back as an answer.
-    pub(crate) fn submit(&self, candidate: Box<ShareCandidate>, reply: &mpsc::Sender<Answer>) -> Result<(), Full> {
+    pub(crate) fn submit(&self, candidate: Box<ShareCandidate>, reply: &Arc<Mailbox>) -> Result<(), Full> {
         self.of(&candidate).push(candidate, reply)
     }
 
     /// Queues a candidate that waited for room.
-    pub(crate) fn submit_with(
-        &self,
-        candidate: Box<ShareCandidate>,
-        reply: &mpsc::Sender<Answer>,
-        room: OwnedSemaphorePermit,
-    ) {
+    pub(crate) fn submit_with(&self, candidate: Box<ShareCandidate>, reply: &Arc<Mailbox>, room: OwnedSemaphorePermit) {
         let queue = self.of(&candidate);
-        queue.send(Task::new(candidate, reply.clone(), Some(room)));
+        queue.send(Task::new(candidate, Arc::clone(reply), Some(room)));
     }
 
     /// Queues a candidate whose connection ends, room or not: there is at most one per connection.
-    pub(crate) fn submit_at_once(&self, candidate: Box<ShareCandidate>, reply: &mpsc::Sender<Answer>) {
+    pub(crate) fn submit_at_once(&self, candidate: Box<ShareCandidate>, reply: &Arc<Mailbox>) {
         let queue = self.of(&candidate);
-        queue.send(Task::new(candidate, reply.clone(), None));
+        queue.send(Task::new(candidate, Arc::clone(reply), None));
     }
 
     /// What verifying one candidate of an algorithm costs at present.

@@ -127,6 +127,28 @@ impl Keeper {
         }
     }
 
+    /// As [`Keeper::record`] for shares that are no blocks, with one write for all.
+    pub(crate) fn record_all(&self, shares: &[Share]) -> Vec<Result<(), RecordShareError>> {
+        // One lock over both, as for a share alone.
+        let mut intake = self.intake.lock();
+        let (written, end) = self.log.append_many(shares);
+        let count = usize::try_from(written.end.0.saturating_sub(written.start.0)).unwrap_or(usize::MAX);
+        let (taken, refused) = shares.split_at(count.min(shares.len()));
+        for (offset, share) in (0..).zip(taken) {
+            intake.note(written.start.after(offset), share.payee);
+        }
+        drop(intake);
+        if !taken.is_empty() {
+            let (mut stats, now) = (self.stats.lock(), self.uptime_secs());
+            taken.iter().for_each(|share| stats.accept(now, share));
+            drop(stats);
+            self.look_now.notify_one();
+        }
+        let why = end.err().map_or(RecordShareError::Closed, |error| RecordShareError::Log(error.to_string()));
+        refused.iter().for_each(|_| self.metrics.share_log_error());
+        taken.iter().map(|_| Ok(())).chain(refused.iter().map(|_| Err(why.clone()))).collect()
+    }
+
     /// Writes a share, that of a block once only.
     fn append(&self, share: &Share) -> Result<ShareSequence, AppendError> {
         // One lock over all: the books must not be told of a share before its key is known here, and whoever finds room for the

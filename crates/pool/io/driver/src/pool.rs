@@ -212,6 +212,13 @@ impl PoolApi for Pool {
         self.keeper.record(&share, block)
     }
 
+    fn record_shares(&self, shares: Vec<Share>) -> Vec<Result<(), RecordShareError>> {
+        if self.is_stopped() {
+            return shares.iter().map(|_| Err(RecordShareError::Closed)).collect();
+        }
+        self.keeper.record_all(&shares)
+    }
+
     fn note_rejected(&self, payee: KeyHash, worker: &WorkerName, algorithm: Algorithm, reason: ShareReject) {
         self.keeper.stats.lock().reject(payee, worker, algorithm, reason);
     }

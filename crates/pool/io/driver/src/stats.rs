@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use bq_ledger::ShareWeight;
 use bq_mining_message::{Share, ShareReject};
@@ -14,6 +14,9 @@ const RECENT_MAX: usize = 1_000_000;
 /// A miner is active for this long after a share. Longer than the window, so an idle worker has no share in it;
 /// part of the API too.
 const ACTIVE_SECS: u64 = 3600;
+/// Workers that are looked at for a newcomer's sake when there is no room: more than one, so that those who went idle are found, and not all, for
+/// then each share of a stranger would cost a walk over a hundred thousand.
+const LOOKS_PER_SHARE: usize = 4;
 /// How many workers are counted one by one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WorkerLimits {
@@ -39,6 +42,8 @@ pub(crate) struct Stats {
     recent: VecDeque<Recent>,
     workers: Vec<Worker>,
     free: Vec<usize>,
+    /// Everybody who is kept, once: who comes first is looked at next.
+    looks: VecDeque<usize>,
     by_key: HashMap<WorkerKey, usize>,
     accounts: HashMap<KeyHash, Account>,
     lanes: [Tally; Algorithm::COUNT],
@@ -62,7 +67,7 @@ struct Recent {
 
 #[derive(Debug, Default)]
 struct Account {
-    workers: Vec<usize>,
+    workers: BTreeSet<usize>,
     last_share_secs: u64,
 }
 
@@ -176,9 +181,10 @@ impl Stats {
     /// Every worker of an account, in order of name and lane.
     pub(crate) fn workers_of(&mut self, now: u64, account: KeyHash) -> Vec<WorkerStats> {
         self.expire(now);
-        let indexes = self.accounts.get(&account).map_or([].as_slice(), |account| account.workers.as_slice());
+        let indexes = self.accounts.get(&account).map(|account| &account.workers);
         let mut workers: Vec<_> = indexes
-            .iter()
+            .into_iter()
+            .flatten()
             .filter_map(|index| self.workers.get(*index))
             .map(|worker| WorkerStats {
                 name: worker.key.2.to_string(),
@@ -205,7 +211,7 @@ impl Stats {
             }
         }
         if self.by_key.len() >= self.limits.all_max {
-            self.forget_idle(now);
+            self.look_for_idle(now);
         }
         if self.by_key.len() >= self.limits.all_max {
             return None;
@@ -221,23 +227,34 @@ impl Stats {
                 self.workers.len() - 1
             }
         };
-        self.accounts.entry(account).or_default().workers.push(index);
+        self.accounts.entry(account).or_default().workers.insert(index);
         self.by_key.insert(key, index);
+        self.looks.push_back(index);
         Some(index)
     }
 
-    /// Forgets every worker without a share in the last hour; none of them has a share in the window.
-    fn forget_idle(&mut self, now: u64) {
-        let idle: Vec<usize> =
-            self.by_key.values().copied().filter(|index| is_idle(self.workers[*index].last_share_secs, now)).collect();
-        for index in idle {
-            self.by_key.remove(&self.workers[index].key);
-            if let Some(account) = self.accounts.get_mut(&self.workers[index].key.0) {
-                account.workers.retain(|other| *other != index);
+    /// Looks at the next few workers, and forgets those without a share in the last hour; none of them has a share in the window.
+    fn look_for_idle(&mut self, now: u64) {
+        for _ in 0..LOOKS_PER_SHARE.min(self.looks.len()) {
+            let Some(index) = self.looks.pop_front() else { return };
+            if is_idle(self.workers[index].last_share_secs, now) {
+                self.forget(index);
+            } else {
+                self.looks.push_back(index);
             }
-            self.free.push(index);
         }
-        self.accounts.retain(|_, account| !account.workers.is_empty());
+    }
+
+    fn forget(&mut self, index: usize) {
+        let key = &self.workers[index].key;
+        self.by_key.remove(key);
+        if let Some(account) = self.accounts.get_mut(&key.0) {
+            account.workers.remove(&index);
+            if account.workers.is_empty() {
+                self.accounts.remove(&key.0);
+            }
+        }
+        self.free.push(index);
     }
 
     /// Takes out of the sums what left the window.
@@ -352,9 +369,26 @@ mod tests {
         assert_eq!(accepted, 3000);
         assert_eq!(stats.miners(1), (2, 1002));
         assert_eq!(stats.miners(5000), (0, 1002));
-        stats.forget_idle(5000);
-        assert_eq!(stats.miners(5000), (0, 0));
-        stats.accept(5000, &share(3, "rig", 1));
-        assert_eq!(stats.workers.len(), 1002, "places are used again");
+    }
+
+    #[test]
+    fn a_stranger_takes_the_place_of_who_is_idle_and_of_nobody_else() {
+        let mut stats = Stats::new(WorkerLimits { per_account_max: 2_000, all_max: 1_000 });
+        for number in 0..1_000 {
+            stats.accept(1, &share(1, &format!("rig{number}"), 1));
+        }
+        stats.accept(3_000, &share(1, "rig7", 1));
+        for number in 0..50_000 {
+            stats.accept(3_600, &share(2, &format!("stranger{number}"), 1));
+        }
+        assert_eq!(stats.miners(3_600), (1, 1_000), "nobody was idle");
+        for number in 0..1_500 {
+            stats.accept(4_000, &share(3, &format!("new{number}"), 1));
+        }
+        assert_eq!(stats.miners(4_000), (2, 1_000));
+        let names = |account| stats.accounts.get(&KeyHash([account; 32])).map_or(0, |account| account.workers.len());
+        assert_eq!((names(1), names(3)), (1, 999), "rig7 was not idle");
+        assert_eq!((stats.workers.len(), stats.looks.len()), (1_000, 1_000), "places are used again");
+        assert_eq!(stats.lane_counts(Algorithm::Ethash).accepted, 52_501, "who has no place counts for the lane");
     }
 }

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
-use bq_mining_message::PoolApi;
+use bq_mining_message::{PoolApi, RecordShareError};
 use bq_pow::PowError;
+use bq_primitives::Algorithm;
 use bq_share::{Evaluation, Evaluator, Proven, Reject, ShareCandidate, Verdict, prove};
 
 use super::supervised::Watch;
@@ -65,23 +66,40 @@ impl Prover {
         evaluated
     }
 
-    /// Books a proven share before the miner hears of it.
+    /// Books a proven share before the miner hears of it, and hands a block to the node.
     pub(super) fn book(&self, candidate: &ShareCandidate, proven: &Proven) -> Verdict {
         let (share, block) = proven.share_of(candidate, self.clock.now());
-        let metrics = self.metrics.of(share.algorithm);
         if block.is_some() {
-            metrics.block_candidates.increment(1);
+            self.metrics.of(share.algorithm).block_candidates.increment(1);
         }
-        let hashes = share.difficulty.hashes();
-        match self.pool.record_share(share, block) {
+        let (algorithm, hashes) = (share.algorithm, share.difficulty.hashes());
+        self.booked(algorithm, hashes, proven.is_block, self.pool.record_share(share, block))
+    }
+
+    /// As [`Prover::book`] for shares of one algorithm that are no blocks, with one write for all; in order.
+    pub(super) fn book_all<'a>(&self, proven: impl Iterator<Item = (&'a ShareCandidate, &'a Proven)>) -> Vec<Verdict> {
+        let now = self.clock.now();
+        let shares: Vec<_> = proven.map(|(candidate, proven)| proven.share_of(candidate, now).0).collect();
+        let worth: Vec<_> = shares.iter().map(|share| (share.algorithm, share.difficulty.hashes())).collect();
+        let booked = self.pool.record_shares(shares);
+        worth
+            .into_iter()
+            .zip(booked)
+            .map(|((algorithm, hashes), booked)| self.booked(algorithm, hashes, false, booked))
+            .collect()
+    }
+
+    /// What the miner hears of a share that was to be booked.
+    fn booked(&self, algorithm: Algorithm, hashes: u64, block: bool, booked: Result<(), RecordShareError>) -> Verdict {
+        match booked {
             Ok(()) => {
-                metrics.accepted(hashes);
+                self.metrics.of(algorithm).accepted(hashes);
                 self.conditions.booked();
-                Verdict::Accepted { block: proven.is_block }
+                Verdict::Accepted { block }
             }
             // Not booked: the miner may send it again.
             Err(error) => {
-                tracing::error!(%error, algorithm = %candidate.template.algorithm(), "a share was not booked");
+                tracing::error!(%error, %algorithm, "a share was not booked");
                 self.conditions.not_booked(self.clock.now(), error.to_string());
                 Verdict::Rejected(Reject::Busy)
             }

@@ -10,14 +10,14 @@ use std::{
 use bq_primitives::Algorithm;
 use bq_share::{CpuTime, QUEUE_CLASSES, Reject, ShareCandidate, Verdict, WithoutRoom};
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::{VerifyConfig, shared::Answer};
+use crate::{VerifyConfig, mailbox::Mailbox, shared::Answer};
 
 /// One candidate on its way through a queue. Whatever becomes of it, its sender gets an answer.
 pub(super) struct Task {
     pub(super) candidate: Box<ShareCandidate>,
-    reply: Option<mpsc::Sender<Answer>>,
+    reply: Option<Arc<Mailbox>>,
     pub(super) received: Instant,
     /// Its place in the queue; a claimed block needs none.
     pub(super) room: Option<OwnedSemaphorePermit>,
@@ -57,24 +57,30 @@ pub(super) struct Load {
 }
 
 impl Task {
-    pub(super) fn new(
-        candidate: Box<ShareCandidate>,
-        reply: mpsc::Sender<Answer>,
-        room: Option<OwnedSemaphorePermit>,
-    ) -> Self {
+    pub(super) fn new(candidate: Box<ShareCandidate>, reply: Arc<Mailbox>, room: Option<OwnedSemaphorePermit>) -> Self {
         Self { candidate, reply: Some(reply), received: Instant::now(), room }
     }
 
-    /// The channel has room for every share its connection may have in flight, so this fails only if the connection is gone.
+    /// Answers, and wakes the connection.
     pub(super) fn answer(mut self, verdict: Verdict) {
         self.send(verdict);
     }
 
+    /// Answers, and says whom to wake once all that come together are answered; nobody if somebody else says so.
+    pub(super) fn answer_quietly(mut self, verdict: Verdict) -> Option<Arc<Mailbox>> {
+        self.put(verdict)
+    }
+
     fn send(&mut self, verdict: Verdict) {
-        if let Some(reply) = self.reply.take() {
-            let in_vain = matches!(verdict, Verdict::Rejected(reason) if self.candidate.strike(reason).is_some());
-            let _gone = reply.try_send(Answer { ticket: self.candidate.ticket, verdict, in_vain });
+        if let Some(mailbox) = self.put(verdict) {
+            mailbox.ring();
         }
+    }
+
+    fn put(&mut self, verdict: Verdict) -> Option<Arc<Mailbox>> {
+        let mailbox = self.reply.take()?;
+        let in_vain = matches!(verdict, Verdict::Rejected(reason) if self.candidate.strike(reason).is_some());
+        mailbox.put(Answer { ticket: self.candidate.ticket, verdict, in_vain }).then_some(mailbox)
     }
 }
 
@@ -120,7 +126,7 @@ impl Queue {
     }
 
     /// Takes a candidate, as far as there is room for its kind.
-    pub(super) fn push(&self, candidate: Box<ShareCandidate>, reply: &mpsc::Sender<Answer>) -> Result<(), Full> {
+    pub(super) fn push(&self, candidate: Box<ShareCandidate>, reply: &Arc<Mailbox>) -> Result<(), Full> {
         let room = match candidate.without_room() {
             WithoutRoom::Enters => None,
             WithoutRoom::Refused => {
@@ -133,7 +139,7 @@ impl Queue {
                 Err(_) => return Err(Full::Wait(candidate)),
             },
         };
-        self.send(Task::new(candidate, reply.clone(), room));
+        self.send(Task::new(candidate, Arc::clone(reply), room));
         Ok(())
     }
 

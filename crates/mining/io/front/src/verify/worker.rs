@@ -1,8 +1,10 @@
 use std::{cell::Cell, sync::Arc, time::Instant};
 
 use bq_primitives::Algorithm;
-use bq_share::{Proven, QUEUE_CLASSES, QUEUE_TURNS, Verdict};
+use bq_share::{Proven, QUEUE_CLASSES, QUEUE_TURNS, Reject, Verdict};
 use crossbeam_channel::{Receiver, Select, Sender, TryRecvError};
+
+use crate::mailbox::Mailbox;
 
 use super::{
     Prover, Queue,
@@ -22,6 +24,16 @@ pub(super) struct Worker {
 pub(super) struct BlockTask {
     task: Task,
     proven: Proven,
+}
+
+/// Connections that have answers, woken when this is dropped: also if a panic comes between.
+#[derive(Default)]
+struct Bells(Vec<Arc<Mailbox>>);
+
+impl Drop for Bells {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|mailbox| mailbox.ring());
+    }
 }
 
 /// A hash takes less time than to look for the next one. How the verifier works decides this and the next two, not an operator:
@@ -53,18 +65,26 @@ impl Worker {
             let proofs = self.prover.prove_all(tasks.iter().map(|task| task.candidate.as_ref()));
             self.load.served(tasks.len(), began.elapsed());
             metrics.queue_depth.set(depth(self.tasks.iter().map(Receiver::len).sum()));
-            for (task, proof) in tasks.into_iter().zip(proofs) {
-                metrics.verified(task.received.elapsed());
-                match proof {
-                    // Blocks go to threads of their own; if those were gone, the dropped task would answer.
-                    Ok(proven) if proven.is_block => drop(self.blocks.send(BlockTask { task, proven })),
-                    Ok(proven) => {
-                        let verdict = self.prover.book(&task.candidate, &proven);
-                        task.answer(verdict);
-                    }
-                    Err(reason) => task.answer(Verdict::Rejected(reason)),
-                }
+            self.answer_all(tasks, proofs);
+        }
+    }
+
+    /// Books what was proved, and answers. Blocks go to threads of their own; the others are written together.
+    fn answer_all(&self, tasks: Vec<Task>, proofs: Vec<Result<Proven, Reject>>) {
+        let metrics = self.prover.metrics().of(self.load.algorithm);
+        let (mut shares, mut bells) = (Vec::with_capacity(tasks.len()), Bells::default());
+        for (task, proof) in tasks.into_iter().zip(proofs) {
+            metrics.verified(task.received.elapsed());
+            match proof {
+                // If those threads were gone, the dropped task would answer.
+                Ok(proven) if proven.is_block => drop(self.blocks.send(BlockTask { task, proven })),
+                Ok(proven) => shares.push((task, proven)),
+                Err(reason) => bells.0.extend(task.answer_quietly(Verdict::Rejected(reason))),
             }
+        }
+        let verdicts = self.prover.book_all(shares.iter().map(|(task, proven)| (task.candidate.as_ref(), proven)));
+        for ((task, _), verdict) in shares.into_iter().zip(verdicts) {
+            bells.0.extend(task.answer_quietly(verdict));
         }
     }
 

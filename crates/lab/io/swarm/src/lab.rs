@@ -1,0 +1,155 @@
+use std::{
+    fs::File,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail};
+use bq_primitives::{Address, Algorithm, KeyHash, Network};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::{Plan, ServerPlan, server_process::ServerProcess};
+
+/// The server under test, and its throw-away folder if it was started for the run.
+pub(crate) struct Lab {
+    pub(crate) ports: [Option<SocketAddr>; Algorithm::COUNT],
+    pub(crate) user: String,
+    pub(crate) process: Option<ServerProcess>,
+    own: Option<Own>,
+}
+
+struct Own {
+    child: Child,
+    folder: PathBuf,
+}
+
+const READY_MAX: Duration = Duration::from_secs(120);
+const STOP_MAX: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_millis(20);
+
+impl Lab {
+    /// Starts the server, or takes the given one.
+    ///
+    /// # Errors
+    /// It is not ready in time; the text has what it said last.
+    pub(crate) fn open(plan: &Plan) -> anyhow::Result<Self> {
+        match &plan.server {
+            ServerPlan::Given(given) => Ok(Self {
+                ports: given.ports,
+                user: given.user.clone(),
+                process: given.pid.map(ServerProcess::new),
+                own: None,
+            }),
+            ServerPlan::Own(program) => Self::start(program, plan),
+        }
+    }
+
+    fn start(program: &Path, plan: &Plan) -> anyhow::Result<Self> {
+        let folder = std::env::temp_dir().join(format!("bq-swarm-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        let mut own = Own { child: spawn(program, &folder, plan)?, folder };
+        let ready = own.ready()?;
+        let port =
+            |algorithm: Algorithm| ready[format!("stratum_{algorithm}")].as_str().and_then(|text| text.parse().ok());
+        let user = Address { network: Network::Regtest, key_hash: KeyHash([7; 32]) }.to_string();
+        let process = Some(ServerProcess::new(own.child.id()));
+        Ok(Self { ports: Algorithm::ALL.map(port), user, process, own: Some(own) })
+    }
+
+    pub(crate) fn port(&self, algorithm: Algorithm) -> anyhow::Result<SocketAddr> {
+        self.ports[algorithm.index()].with_context(|| format!("the server has no port for {algorithm}"))
+    }
+
+    /// Ends a server that was started for the run, and says how.
+    pub(crate) fn close(mut self) -> anyhow::Result<()> {
+        self.own.take().map_or(Ok(()), Own::stop)
+    }
+}
+
+impl Own {
+    fn ready(&mut self) -> anyhow::Result<Value> {
+        let begun = Instant::now();
+        while begun.elapsed() < READY_MAX {
+            if let Ok(text) = std::fs::read_to_string(self.folder.join("ready.json")) {
+                return Ok(serde_json::from_str(&text)?);
+            }
+            if let Some(status) = self.child.try_wait()? {
+                bail!("the server ended early, {status}: {}", self.last_words());
+            }
+            std::thread::sleep(LOOK);
+        }
+        bail!("the server is not ready: {}", self.last_words())
+    }
+
+    fn last_words(&self) -> String {
+        let text = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+        let start = text.len().saturating_sub(4_000);
+        text.get(start..).unwrap_or_default().to_owned()
+    }
+
+    fn stop(mut self) -> anyhow::Result<()> {
+        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            kill_process(pid, Signal::TERM)?;
+        }
+        let begun = Instant::now();
+        while begun.elapsed() < STOP_MAX {
+            if let Some(status) = self.child.try_wait()? {
+                anyhow::ensure!(status.success(), "the server ended with {status}: {}", self.last_words());
+                return Ok(());
+            }
+            std::thread::sleep(LOOK);
+        }
+        bail!("the server does not end: {}", self.last_words())
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        // Gone already, if all went well.
+        let _gone = self.child.kill();
+        let _gone = self.child.wait();
+        let _left = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn spawn(program: &Path, folder: &Path, plan: &Plan) -> anyhow::Result<Child> {
+    let config = folder.join("lab.toml");
+    std::fs::write(&config, config_text(plan))?;
+    let log = File::create(folder.join("log"))?;
+    let mut command = Command::new(program);
+    command.args(["run", "--network", "regtest", "--data-dir"]).arg(folder.join("data"));
+    for port in ["http", "rpc", "p2p", "stratum-sha256d", "stratum-randomx", "stratum-ethash"] {
+        command.arg(format!("--{port}")).arg("127.0.0.1:0");
+    }
+    command.arg("--config").arg(&config).arg("--ready-file").arg(folder.join("ready.json"));
+    // Settings of whoever runs this are not the lab's.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("BQ_")) {
+        command.env_remove(name);
+    }
+    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    command.spawn().with_context(|| program.display().to_string())
+}
+
+/// A block in 2^20 hashes, of which a share is one: no miner has to search, and a tip takes a moment. Where shares are to be sent as fast as
+/// they are answered, limits that keep one miner from being a flood are out of the way; all others are the defaults.
+fn config_text(plan: &Plan) -> String {
+    let lifted = "lines_per_second = 1000000\nline_burst = 10000000\nshares_per_job_max = 1000000\nrandomx_queue_ms = 60000\n\
+                  [stratum.sha256d]\n{limits}[stratum.randomx]\n{limits}[stratum.ethash]\n{limits}";
+    let limits = "queue_max = 100000\nshares_in_flight_max = 1024\nunproven_in_flight_max = 1024\n";
+    let is_fast = plan.shares.iter().any(Option::is_some);
+    let lifted = if is_fast { lifted.replace("{limits}", limits) } else { String::new() };
+    let places = plan.connections().saturating_mul(2);
+    let proxies = if plan.crowd.proxy_headers { "[\"127.0.0.0/8\"]" } else { "[]" };
+    let lane = "share_difficulty_floor = 1\nshare_difficulty_start = 1\n";
+    format!(
+        "[miner]\nenabled = false\n[pool]\nshare_difficulty_cap_divisor = 1000000\n\
+         [pool.sha256d]\n{lane}[pool.randomx]\n{lane}[pool.ethash]\n{lane}\
+         [stratum]\nconnections_max = {places}\nconnections_per_peer_max = {places}\nconnections_per_subnet_max = {places}\n\
+         accepts_per_second = 100000\naccepts_per_subnet_second = 100000\nproxy_networks = {proxies}\n{lifted}\
+         [[regtest.eras]]\nstart = 1\nalgorithms = [\"sha256d\", \"randomx\", \"ethash\"]\n\
+         bits = {{ sha256d = \"1e0fffff\", randomx = \"1e0fffff\", ethash = \"1e0fffff\" }}\n"
+    )
+}

@@ -1,0 +1,95 @@
+//! `bq swarm` on the real server, small: what must be true of every run, whatever the machine. How fast it was is for people to judge.
+
+use anyhow::{Context, Result};
+use bq_tests::run_bq;
+use serde_json::Value;
+
+/// The figures of a run that must succeed.
+fn swarm(arguments: &[&str]) -> Result<Vec<Value>> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("figures.json");
+    let file = file.to_str().context("a path in UTF-8")?;
+    let finished = run_bq([&["swarm", "--json", file], arguments].concat())?;
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let text = std::fs::read_to_string(file)?;
+    Ok(serde_json::from_str(&text)?)
+}
+
+fn figure(figures: &[Value], what: &str) -> Result<f64> {
+    let row = figures.iter().find(|row| row["what"] == what);
+    row.and_then(|row| row["value"].as_f64()).with_context(|| format!("no {what} in {figures:?}"))
+}
+
+#[test]
+fn two_hundred_miners_of_all_dialects_hear_of_tips_are_paid_and_come_back() -> Result<()> {
+    let figures = swarm(&[
+        "--miners",
+        "sha256d=140",
+        "--miners",
+        "randomx=30",
+        "--miners",
+        "ethash=30",
+        "--proxy-headers",
+        "--tips",
+        "2",
+        "--shares",
+        "sha256d=1600",
+        "--shares",
+        "randomx=16",
+        "--shares",
+        "ethash=48",
+        "--storms",
+        "1",
+    ])?;
+    assert_eq!(figure(&figures, "crowd: miners with work")?, 200.0);
+    assert!(figure(&figures, "tip: from the submit to a miner, max")? > 0.0, "both tips reached everybody");
+    for (algorithm, shares) in [("sha256d", 1600.0), ("randomx", 16.0), ("ethash", 48.0)] {
+        let accepted = figure(&figures, &format!("{algorithm} shares: accepted"))?;
+        let refused = figure(&figures, &format!("{algorithm} shares: refused"))?;
+        // By chance one of them is a block, after which the others' job is of no more use.
+        assert_eq!(accepted + refused, shares, "{algorithm}: every share has its answer");
+        assert!(accepted > 0.0, "{algorithm}");
+    }
+    assert_eq!(figure(&figures, "storm 1: miners with work")?, 200.0);
+    assert_eq!(figure(&figures, "storm 1: lost")?, 0.0);
+    assert_eq!(figure(&figures, "end: miners still connected")?, 200.0);
+    Ok(())
+}
+
+#[test]
+fn floods_take_no_share_and_no_connection_from_others() -> Result<()> {
+    let figures = swarm(&[
+        "--miners",
+        "sha256d=20",
+        "--tls",
+        "--tips",
+        "0",
+        "--storms",
+        "0",
+        "--flood-secs",
+        "1",
+        "--flood",
+        "newlines=2",
+        "--flood",
+        "garbage=1",
+        "--flood",
+        "halves=2",
+        "--flood",
+        "deaf=1",
+        "--flood",
+        "foreign=1",
+    ])?;
+    let honest = "honest beside 2 newlines, 1 garbage, 2 halves, 1 deaf, 1 foreign";
+    assert!(figure(&figures, &format!("{honest}: accepted"))? > 0.0);
+    assert_eq!(figure(&figures, &format!("{honest}: refused"))?, 0.0);
+    assert_eq!(figure(&figures, "end: miners still connected")?, 20.0);
+    Ok(())
+}
+
+#[test]
+fn a_load_is_not_sent_elsewhere() -> Result<()> {
+    let finished = run_bq(["swarm", "--url", "sha256d=192.0.2.1:3333", "--user", "anybody"])?;
+    assert_eq!(finished.code, Some(2), "{finished:?}");
+    assert!(finished.stderr.contains("192.0.2.1:3333 is not this machine"), "{finished:?}");
+    Ok(())
+}
