@@ -74,7 +74,7 @@ fn with_tokens_the_built_in_miner_mines_and_strangers_do_not() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let folder = folder.path();
     let address = new_address(folder, "miner")?;
-    let config = "[auth]\nmode = \"token\"\n[miner]\nthreads = 1\nalgorithms = [\"sha256d\"]\n";
+    let config = "[auth]\nmode = \"token\"\n[miner]\nenabled = true\nthreads = 1\nalgorithms = [\"sha256d\"]\n";
     let process = BqProcess::start(&folder.join("a"), &options(config))?;
     wait_for("a session of the built-in miner", LIMIT, || {
         let sessions: Value = serde_json::from_str(&bq(&process, &["pool", "sessions", "--json"])?.stdout)?;

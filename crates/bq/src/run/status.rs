@@ -40,7 +40,9 @@ impl ConnectLine {
                 format!("minerd -a sha256d -o stratum+tcp://{port} -u {address}.rig1 -p x")
             }
             Algorithm::RandomX => format!("xmrig -a rx/0 -o {port} -u {address}.rig1 -p x"),
-            Algorithm::Ethash => format!("ethminer -P stratum1+tcp://{address}.rig1@{port}"),
+            Algorithm::Ethash => {
+                format!("ethminer --farm-retries 99 --retry-delay 2 -P stratum1+tcp://{address}.rig1@{port}")
+            }
         };
         Self { algorithm, command }
     }
@@ -240,6 +242,9 @@ mod tests {
         let line = |algorithm| ConnectLine::new(algorithm, port, "dbq1x").command;
         assert_eq!(line(Algorithm::Sha256d), "minerd -a sha256d -o stratum+tcp://127.0.0.1:3333 -u dbq1x.rig1 -p x");
         assert_eq!(line(Algorithm::RandomX), "xmrig -a rx/0 -o 127.0.0.1:3333 -u dbq1x.rig1 -p x");
-        assert_eq!(line(Algorithm::Ethash), "ethminer -P stratum1+tcp://dbq1x.rig1@127.0.0.1:3333");
+        assert_eq!(
+            line(Algorithm::Ethash),
+            "ethminer --farm-retries 99 --retry-delay 2 -P stratum1+tcp://dbq1x.rig1@127.0.0.1:3333"
+        );
     }
 }

@@ -146,6 +146,8 @@ pub struct WorkerView {
     pub algorithm: String,
     /// Hashes per second over the last 10 minutes.
     pub hashrate: f64,
+    /// Hashes per second over the last minute.
+    pub hashrate_minute: f64,
     /// Shares since start.
     pub shares: ShareCountsView,
     /// When its last share was accepted, seconds since 1970.

@@ -57,7 +57,10 @@ fn port_view(StratumPort { algorithm, address }: StratumPort) -> PortView {
             ("cpuminer", format!("minerd -a sha256d -o stratum+tcp://HOST:{port} -u ADDRESS.worker -p x"))
         }
         Algorithm::RandomX => ("xmrig", format!("xmrig -a rx/0 -o HOST:{port} -u ADDRESS.worker -p x")),
-        Algorithm::Ethash => ("ethminer", format!("ethminer -P stratum1+tcp://ADDRESS.worker@HOST:{port}")),
+        Algorithm::Ethash => (
+            "ethminer",
+            format!("ethminer --farm-retries 99 --retry-delay 2 -P stratum1+tcp://ADDRESS.worker@HOST:{port}"),
+        ),
     };
     PortView { algorithm: algorithm.name(), address, miner, command }
 }

@@ -45,7 +45,7 @@ async fn the_api_answers_with_the_pools_views() {
     let commands: Vec<&str> = (0..4).map(|index| connect["ports"][index]["command"].as_str().unwrap()).collect();
     assert_eq!(commands[0], "minerd -a sha256d -o stratum+tcp://HOST:3333 -u ADDRESS.worker -p x");
     assert_eq!(commands[1], "xmrig -a rx/0 -o HOST:3334 -u ADDRESS.worker -p x");
-    assert_eq!(commands[2], "ethminer -P stratum1+tcp://ADDRESS.worker@HOST:3335");
+    assert_eq!(commands[2], "ethminer --farm-retries 99 --retry-delay 2 -P stratum1+tcp://ADDRESS.worker@HOST:3335");
     assert_eq!(commands[3], "stratum2+tcp://HOST:3336/KEY");
     site.http.shutdown().await;
 }

@@ -159,7 +159,8 @@ fn share_reply(id: &RequestId, verdict: Verdict) -> Option<Vec<u8>> {
     let text = match verdict {
         Verdict::Accepted { .. } => return result(id, "{\"status\":\"OK\"}"),
         // "Invalid job id" would make xmrig drop the connection.
-        Verdict::Rejected(Reject::UnknownJob | Reject::Stale) => "Stale share",
+        Verdict::Rejected(Reject::UnknownJob) => "Job not found",
+        Verdict::Rejected(Reject::Stale) => "Stale share",
         Verdict::Rejected(Reject::Duplicate) => "Duplicate share",
         Verdict::Rejected(Reject::LowDifficulty) => "Low difficulty share",
         // This one shall: the miner's session is gone.

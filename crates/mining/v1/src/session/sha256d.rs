@@ -209,7 +209,8 @@ fn share_reply(id: &RequestId, verdict: Verdict) -> Option<Vec<u8>> {
     let (code, text) = match verdict {
         Verdict::Accepted { .. } => return result(id, "true"),
         // Miners take a text with "job" in it for a stale share, so only those say it.
-        Verdict::Rejected(Reject::UnknownJob | Reject::Stale) => (21, "Job not found"),
+        Verdict::Rejected(Reject::UnknownJob) => (21, "Job not found"),
+        Verdict::Rejected(Reject::Stale) => (21, "Stale share"),
         Verdict::Rejected(Reject::Duplicate) => (22, "Duplicate share"),
         Verdict::Rejected(Reject::LowDifficulty) => (23, "Low difficulty share"),
         Verdict::Rejected(Reject::Unauthorized) => (24, "Unauthorized worker"),

@@ -8,6 +8,8 @@ use bq_views::ShareCountsView;
 
 /// The window of every hashrate, in seconds. Part of the API: a rate means nothing without its window.
 const WINDOW_SECS: u64 = 600;
+/// The window of what a worker does just now; part of the API too.
+const MINUTE_SECS: u64 = 60;
 /// Shares in the window at most, 24 MiB; with more the oldest leave early and rates read low: 1,600 a second for the whole window, which
 /// vardiff keeps any pool away from.
 const RECENT_MAX: usize = 1_000_000;
@@ -40,6 +42,8 @@ const OTHERS: &str = "others";
 pub(crate) struct Stats {
     limits: WorkerLimits,
     recent: VecDeque<Recent>,
+    /// How many of those, from the front, are older than a minute.
+    older: usize,
     workers: Vec<Worker>,
     free: Vec<usize>,
     /// Everybody who is kept, once: who comes first is looked at next.
@@ -75,8 +79,19 @@ struct Account {
 struct Worker {
     key: WorkerKey,
     tally: Tally,
+    /// Work in the last minute.
+    minute: u128,
+    run: Run,
     last_share_secs: u64,
     last_share_unix: u64,
+}
+
+/// A worker's shares without a window's length between them: its rate is over the time since the first.
+#[derive(Clone, Copy, Debug, Default)]
+struct Run {
+    since_secs: u64,
+    /// Of the share that it began with: what it took to find that one lies before.
+    first: u64,
 }
 
 /// Work in the window, and shares since start by result.
@@ -93,6 +108,8 @@ pub(crate) struct WorkerStats {
     pub(crate) name: String,
     pub(crate) algorithm: Algorithm,
     pub(crate) hashrate: f64,
+    /// Of the last minute.
+    pub(crate) hashrate_minute: f64,
     pub(crate) shares: ShareCountsView,
     pub(crate) last_share_unix: u64,
 }
@@ -114,7 +131,11 @@ impl Stats {
         self.lanes[lane.index()].accept(difficulty);
         let index = self.worker_index(now, account, lane, worker);
         if let Some(worker) = index.and_then(|index| self.workers.get_mut(index)) {
+            if worker.tally.work == 0 {
+                worker.run = Run { since_secs: now, first: difficulty };
+            }
             worker.tally.accept(difficulty);
+            worker.minute += u128::from(difficulty);
             worker.last_share_secs = now;
             worker.last_share_unix = time_ms / 1000;
         }
@@ -189,7 +210,8 @@ impl Stats {
             .map(|worker| WorkerStats {
                 name: worker.key.2.to_string(),
                 algorithm: worker.key.1,
-                hashrate: worker.tally.rate(now),
+                hashrate: worker.rate(now, worker.tally.work, WINDOW_SECS),
+                hashrate_minute: worker.rate(now, worker.minute, MINUTE_SECS),
                 shares: worker.tally.view(),
                 last_share_unix: worker.last_share_unix,
             })
@@ -216,7 +238,14 @@ impl Stats {
         if self.by_key.len() >= self.limits.all_max {
             return None;
         }
-        let worker = Worker { key: key.clone(), tally: Tally::default(), last_share_secs: now, last_share_unix: 0 };
+        let worker = Worker {
+            key: key.clone(),
+            tally: Tally::default(),
+            minute: 0,
+            run: Run::default(),
+            last_share_secs: now,
+            last_share_unix: 0,
+        };
         let index = match self.free.pop() {
             Some(index) => {
                 self.workers[index] = worker;
@@ -257,19 +286,54 @@ impl Stats {
         self.free.push(index);
     }
 
-    /// Takes out of the sums what left the window.
+    /// Takes out of the sums what left a window.
     fn expire(&mut self, now: u64) {
+        self.expire_minute(now);
         while let Some(oldest) = self.recent.front().copied() {
             if oldest.at_secs + WINDOW_SECS >= now && self.recent.len() < RECENT_MAX {
                 return;
             }
+            if self.older == 0 {
+                self.leave_minute(oldest);
+            }
             self.recent.pop_front();
+            self.older = self.older.saturating_sub(1);
             self.lanes[oldest.lane.index()].leave(oldest.difficulty);
-            let index = oldest.worker.and_then(|index| usize::try_from(index).ok());
-            if let Some(worker) = index.and_then(|index| self.workers.get_mut(index)) {
+            if let Some(worker) = self.worker_of(oldest) {
                 worker.tally.leave(oldest.difficulty);
             }
         }
+    }
+
+    fn expire_minute(&mut self, now: u64) {
+        while let Some(next) = self.recent.get(self.older).copied().filter(|next| next.at_secs + MINUTE_SECS < now) {
+            self.leave_minute(next);
+        }
+    }
+
+    fn leave_minute(&mut self, recent: Recent) {
+        self.older += 1;
+        if let Some(worker) = self.worker_of(recent) {
+            worker.minute = worker.minute.saturating_sub(recent.difficulty.into());
+        }
+    }
+
+    fn worker_of(&mut self, recent: Recent) -> Option<&mut Worker> {
+        let index = recent.worker.and_then(|index| usize::try_from(index).ok());
+        index.and_then(|index| self.workers.get_mut(index))
+    }
+}
+
+impl Worker {
+    /// Work over the window, or over the time since the first share while that is shorter; at least 10 s, so that two shares in a row
+    /// do not read as a giant. What was done for the first share was done before it.
+    #[expect(clippy::cast_precision_loss, reason = "a displayed estimate")]
+    fn rate(&self, now: u64, work: u128, window_secs: u64) -> f64 {
+        let since = now.saturating_sub(self.run.since_secs);
+        if since > window_secs {
+            return work as f64 / window_secs as f64;
+        }
+        work.saturating_sub(self.run.first.into()) as f64 / since.max(10) as f64
     }
 }
 
@@ -341,6 +405,31 @@ mod tests {
         assert!((workers[1].hashrate - 1500.0).abs() < 10.0);
         assert!(stats.lane_hashrate(1801, Algorithm::Ethash) < 1.0, "all shares left the window");
         assert!(stats.lane_hashrate(1801, Algorithm::Sha256d) < 1.0);
+    }
+
+    /// A minute after its start a worker shows what it does, however long the pool has run.
+    #[test]
+    fn a_workers_rate_is_over_its_own_time() {
+        let mut stats = Stats::default();
+        let rates = |stats: &mut Stats, now| {
+            let worker = stats.workers_of(now, KeyHash([1; 32])).pop().expect("one worker");
+            (worker.hashrate.round(), worker.hashrate_minute.round())
+        };
+        for second in (50_000..=50_300).step_by(5) {
+            stats.accept(second, &share(1, "a", 1_000));
+        }
+        assert_eq!(rates(&mut stats, 50_300), (200.0, 217.0));
+        let mut young = Stats::default();
+        young.accept(50_000, &share(1, "a", 1_000));
+        assert_eq!(rates(&mut young, 50_001), (0.0, 0.0), "one share says nothing");
+        for second in (50_005..=50_060).step_by(5) {
+            young.accept(second, &share(1, "a", 1_000));
+        }
+        assert_eq!(rates(&mut young, 50_060), (200.0, 200.0));
+        assert_eq!(rates(&mut young, 50_125), (96.0, 0.0), "it stopped: the minute says so at once");
+        young.accept(51_000, &share(1, "a", 1_000));
+        young.accept(51_010, &share(1, "a", 1_000));
+        assert_eq!(rates(&mut young, 51_010), (100.0, 100.0), "after a pause it begins anew");
     }
 
     #[test]

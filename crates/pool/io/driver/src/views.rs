@@ -302,6 +302,7 @@ fn worker_view(worker: WorkerStats) -> WorkerView {
         name: worker.name,
         algorithm: worker.algorithm.name().to_owned(),
         hashrate: worker.hashrate,
+        hashrate_minute: worker.hashrate_minute,
         shares: worker.shares,
         last_share: worker.last_share_unix,
     }

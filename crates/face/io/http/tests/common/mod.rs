@@ -198,6 +198,7 @@ impl PoolViews for ShelfPool {
             name: "rig-1".to_owned(),
             algorithm: "randomx".to_owned(),
             hashrate: 321.0,
+            hashrate_minute: 300.0,
             shares: shares.clone(),
             last_share: 1_800_000_000,
         };

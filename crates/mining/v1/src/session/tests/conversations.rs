@@ -204,7 +204,7 @@ fn sha256d_jobs_of_the_same_tip_stay_valid_and_others_go_stale() {
         [
             r#"{"id":4,"result":null,"error":[20,"Server busy",null]}"#,
             r#"{"id":4,"result":true,"error":null}"#,
-            r#"{"id":4,"result":null,"error":[21,"Job not found",null]}"#,
+            r#"{"id":4,"result":null,"error":[21,"Stale share",null]}"#,
         ],
         "in the order of the submits, the late one last"
     );
@@ -309,7 +309,7 @@ fn randomx_submits() {
     assert_eq!(rig.take(), [r#"{"id":2,"jsonrpc":"2.0","error":null,"result":{"status":"OK"}}"#]);
     rig.check(&submit("d0030040", &low, "0000001f", "c0ffee01"), &[&error("Duplicate share")]);
     rig.check(&submit("d0030041", &"ff".repeat(32), "0000001f", "c0ffee01"), &[&error("Low difficulty share")]);
-    rig.check(&submit("d0030040", &low, "0000001e", "c0ffee01"), &[&error("Stale share")]);
+    rig.check(&submit("d0030040", &low, "0000001e", "c0ffee01"), &[&error("Job not found")]);
     rig.check(&submit("d0030040", &low, "0000001f", "c0ffee02"), &[&error("Unauthenticated")]);
     rig.check(&submit("d003004", &low, "0000001f", "c0ffee01"), &[&error("Malformed nonce")]);
     rig.check(&submit("d0030040", &low[2..], "0000001f", "c0ffee01"), &[&error("Malformed result")]);
