@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a build needs beyond Rust, git, make and a C/C++ compiler; with the argument "proofs", what proofs/run.sh
 # needs too; with "check", what `make check` needs too; with "mining-device", the public test device of Stratum V2, which
-# `make test` runs where it is there (some 550 crates, half an hour of one core). On Debian and its kin with the rights to install it does so;
+# `make test` runs where it is there (six minutes of one core). On Debian and its kin with the rights to install it does so;
 # elsewhere it names the packages and stops.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -31,11 +31,6 @@ find_missing() {
     command -v c++ >/dev/null || missing+=(g++)
     if [ "$for_whom" = check ] && ! command -v python3 >/dev/null; then
         missing+=(python3)
-    fi
-    # A build script of the device's dependencies compiles schemas that include those of the second package.
-    if [ "$for_whom" = mining-device ]; then
-        command -v capnp >/dev/null || missing+=(capnproto)
-        [ -e /usr/include/capnp/c++.capnp ] || missing+=(libcapnp-dev)
     fi
     # The proofs run in a virtual environment.
     if [ "$for_whom" = proofs ] && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
@@ -72,13 +67,59 @@ install_cargo_deny() {
     fi
 }
 
-# Below target/, as above. Its version is that of the protocol's crates in Cargo.toml: each release breaks the last.
+# The device lies in a crate of integration tests with a pool, a translator and a Bitcoin node among its 550 dependencies. Its own
+# source needs 190 of them: that is taken out of the published crate, with the versions of its lock file, and built alone. The
+# version goes with those of the protocol's crates in Cargo.toml: each release breaks the last.
 install_mining_device() {
-    local version=0.6.0 root=target/mining-device
-    if ! [ -x "$root/bin/mining_device" ] || ! grep -q "integration_tests_sv2 $version " "$root/.crates.toml"; then
-        echo "Installing mining_device of integration_tests_sv2 $version ..."
-        cargo install --locked --quiet --root "$root" --bin mining_device "integration_tests_sv2@$version"
+    local version=0.6.0 root=target/mining-device source
+    if [ -x "$root/bin/mining_device" ] && [ "$(cat "$root/version" 2>/dev/null)" = "$version" ]; then
+        return
     fi
+    echo "Building mining_device of integration_tests_sv2 $version ..."
+    rm -rf "$root/source" "$root/build"
+    mkdir -p "$root/source/src" "$root/build/src/mining_device" "$root/bin"
+    printf '[package]\nname = "source"\nedition = "2024"\n[workspace]\n[dependencies]\nintegration_tests_sv2 = "=%s"\n' "$version" \
+        >"$root/source/Cargo.toml"
+    touch "$root/source/src/lib.rs"
+    source=$(cd "$root/source" && cargo metadata --quiet --format-version 1 |
+        grep -o "\"manifest_path\":\"[^\"]*integration_tests_sv2-$version/Cargo.toml\"" | cut -d'"' -f4)
+    source=${source%/Cargo.toml}
+    cp "$source/lib/mining_device/mod.rs" "$root/build/src/mining_device/mod.rs"
+    cp "$source/Cargo.lock" "$root/build/Cargo.lock"
+    mining_device_manifest >"$root/build/Cargo.toml"
+    {
+        echo 'mod mining_device;'
+        echo "mod utils { $(grep 'pub const CONNECT_RETRY_INTERVAL' "$source/lib/utils.rs" | sed 's/: Duration = Duration/: std::time::Duration = std::time::Duration/') }"
+        sed 's/^use integration_tests_sv2::mining_device::{self, /use mining_device::{/' "$source/bin/mining_device.rs"
+    } >"$root/build/src/main.rs"
+    (cd "$root/build" && cargo build --quiet --target-dir target)
+    cp "$root/build/target/debug/mining_device" "$root/bin/mining_device"
+    echo "$version" >"$root/version"
+    rm -rf "$root/source" "$root/build"
+}
+
+mining_device_manifest() {
+    cat <<'END'
+[package]
+name = "mining_device"
+edition = "2024"
+[workspace]
+[profile.dev]
+opt-level = 1
+debug = 0
+[dependencies]
+async-channel = "1.5.1"
+clap = { version = "4.5.4", features = ["derive"] }
+num-format = "0.4"
+primitive-types = "0.13.1"
+rand = "0.8.4"
+sha2 = { version = "0.10.6", features = ["compress", "asm"] }
+stratum-apps = { version = "=0.8.0", default-features = false, features = ["network", "config", "std"] }
+tokio = { version = "1.44.1", features = ["full"] }
+tokio-util = "0.7"
+tracing = "0.1.41"
+tracing-subscriber = "0.3.19"
+END
 }
 
 main

@@ -97,7 +97,7 @@ impl StratumServer {
             match key {
                 Some(key) => {
                     let url = format!("stratum2+tcp://{address}/{key}");
-                    tracing::info!(%port, %address, url, "stratum port is open");
+                    tracing::info!(%port, %address, %url, "stratum port is open");
                 }
                 None => tracing::info!(%port, %address, "stratum port is open"),
             }
