@@ -24,7 +24,8 @@ impl Default for Work {
     }
 }
 
-/// Where the work of one algorithm comes from: who has proved work hears of it before strangers do, for a tip that is late costs him.
+/// Where the work of one algorithm comes from: who has proved work hears of it before strangers do (SPEC 11.6, 4), for a tip that is late
+/// costs him.
 pub(crate) struct Announcers {
     proven: watch::Sender<Work>,
     strangers: watch::Sender<Work>,
@@ -72,17 +73,25 @@ pub(crate) async fn feed(
 
 async fn hand_out(work: &[Announcers; Algorithm::COUNT], template: &Template) {
     let since = Instant::now();
-    let next = Algorithm::ALL.map(|algorithm| Work {
-        template: JobTemplate::of_block(template, algorithm).map(Arc::new),
-        since,
-        ends: false,
-    });
-    for (announcers, next) in work.iter().zip(&next) {
+    announce_all(
+        work,
+        &Algorithm::ALL.map(|algorithm| Work {
+            template: JobTemplate::of_block(template, algorithm).map(Arc::new),
+            since,
+            ends: false,
+        }),
+    )
+    .await;
+}
+
+/// The proven of all algorithms first (SPEC 11.6, 4).
+async fn announce_all(work: &[Announcers; Algorithm::COUNT], next: &[Work; Algorithm::COUNT]) {
+    for (announcers, next) in work.iter().zip(next) {
         announce(&announcers.proven, next);
     }
     // Those are in the queue of the runtime now; the others come after them.
     tokio::task::yield_now().await;
-    for (announcers, next) in work.iter().zip(&next) {
+    for (announcers, next) in work.iter().zip(next) {
         announce(&announcers.strangers, next);
     }
 }
@@ -96,4 +105,46 @@ fn announce(to: &watch::Sender<Work>, next: &Work) {
         }
         changed
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        pin::pin,
+        task::{Context, Waker},
+    };
+
+    use bq_primitives::{BlockId, CompactTarget, Header, Height, MerkleRoot, PowKey, Target, Timestamp};
+
+    use super::*;
+
+    fn work() -> Work {
+        let header = Header {
+            version: 1,
+            parent_id: BlockId([1; 32]),
+            tx_root: MerkleRoot([2; 32]),
+            witness_root: MerkleRoot([2; 32]),
+            time: Timestamp(1_800_000_000),
+            height: Height(7),
+            bits: CompactTarget(0x207f_ffff),
+            algorithm: Algorithm::Sha256d,
+        };
+        let template = JobTemplate::new(header, Target::MAX, PowKey::Sha256d, Arc::default()).map(Arc::new);
+        Work { template, since: Instant::now(), ends: false }
+    }
+
+    #[tokio::test]
+    async fn the_proven_hear_of_new_work_a_turn_before_strangers() {
+        let [(first, mut heard), (second, _second), (third, _third)] = Algorithm::ALL.map(|_| work_channels());
+        let (announcers, next) = ([first, second, third], [work(), Work::default(), Work::default()]);
+        let mut announcing = pin!(announce_all(&announcers, &next));
+        assert!(announcing.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        let has_heard = |listener: &watch::Receiver<Work>| matches!(listener.has_changed(), Ok(true));
+        assert!(has_heard(&heard.proven) && !has_heard(&heard.strangers));
+        announcing.await;
+        assert!(has_heard(&heard.strangers));
+        heard.proven.borrow_and_update();
+        announce_all(&announcers, &next).await;
+        assert!(!has_heard(&heard.proven), "the same work is no news");
+    }
 }

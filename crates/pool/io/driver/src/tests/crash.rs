@@ -134,3 +134,26 @@ fn a_full_disk_stops_shares_and_nothing_else_and_goes_by_itself() {
     world.check_books(&[1]);
     assert_eq!(world.shares_in_log(), 2);
 }
+
+#[test]
+fn shares_of_a_batch_are_booked_together_or_refused_each() {
+    let death = Death::default();
+    let mut world = World::dying(|_| {}, &death);
+    let batch: Vec<_> = (1..=3).map(|miner| share_to(key(miner), 100 * u64::from(miner))).collect();
+    assert!(world.keeper().record_all(&batch).iter().all(Result::is_ok));
+    death.set_full(true);
+    assert!(world.keeper().record_all(&batch).iter().all(Result::is_err), "acknowledged means written");
+    death.set_full(false);
+    assert!(world.keeper().record_all(&[]).is_empty());
+    world.find_block(1, 100);
+    world.settle();
+    world.node.mine_many(1);
+    world.settle();
+    // The batch in its order, and the block's own share; the window takes only a part of the oldest.
+    let [one, two, three] = [1, 2, 3].map(|miner| world.immature(miner) + world.payable(miner));
+    assert!(0 < one && one < two && two < three, "{one}, {two}, {three}");
+    world.check_books(&[1, 2, 3]);
+    world.restart();
+    assert_eq!(world.shares_in_log(), 4);
+    world.check_books(&[1, 2, 3]);
+}
