@@ -151,11 +151,11 @@ impl Bans {
 
     /// Takes in what [`Bans::changes`] wrote. Returns how many lines could not be read.
     pub fn restore(&mut self, text: &str) -> usize {
-        let mut unread = 0;
+        let mut unread: usize = 0;
         for line in text.lines().take(self.policy.peers_max) {
             match line.parse::<Ban>() {
                 Ok(ban) => drop(self.peers.insert(ban.peer, Record::of_ban(&ban))),
-                Err(_) => unread += 1,
+                Err(_) => unread = unread.saturating_add(1),
             }
         }
         unread

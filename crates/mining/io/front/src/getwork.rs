@@ -36,11 +36,13 @@ use crate::{connection::Connection, port::Port, shared::Shared, wire::Wire};
 /// The sessions behind miners that poll, by where they poll from and the login in their URL's path.
 #[derive(Default)]
 pub(crate) struct Getwork {
-    sessions: Mutex<BTreeMap<Key, (SessionNumber, Arc<tokio::sync::Mutex<Line>>)>>,
+    sessions: Mutex<BTreeMap<Key, (SessionNumber, SharedLine)>>,
     begun: AtomicU64,
 }
 
 type SessionNumber = u64;
+/// Polls that come together take turns.
+type SharedLine = Arc<tokio::sync::Mutex<Line>>;
 
 type Key = (IpAddr, String);
 
@@ -144,7 +146,7 @@ impl Poll {
     }
 
     /// The miner's session; a new one is logged in first.
-    async fn line(&self, key: Key) -> Result<Arc<tokio::sync::Mutex<Line>>, PollError> {
+    async fn line(&self, key: Key) -> Result<SharedLine, PollError> {
         let known = self.shared.getwork.sessions.lock().get(&key).cloned();
         if let Some((_, line)) = known {
             return Ok(line);

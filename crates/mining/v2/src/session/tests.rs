@@ -140,7 +140,9 @@ impl Rig {
                 Output::Common(bq_channel::Output::Share(share)) => self.shares.push(*share),
                 Output::Common(bq_channel::Output::Rejected { reason, .. }) => self.rejected.push(reason),
                 Output::Common(bq_channel::Output::Close(reason)) => self.closed = Some(reason),
-                Output::Common(bq_channel::Output::Authorize { .. }) => panic!("channels log in by being opened"),
+                Output::Common(bq_channel::Output::Authorize { .. } | bq_channel::Output::LoginRefused { .. }) => {
+                    panic!("channels log in by being opened")
+                }
                 Output::Open { ticket, address, .. } => {
                     let outcome = self.answer(&address);
                     self.session.handle_channel(self.now, ticket, outcome);
