@@ -97,7 +97,7 @@ async fn announce_all(work: &[Announcers; Algorithm::COUNT], next: &[Work; Algor
 }
 
 fn announce(to: &watch::Sender<Work>, next: &Work) {
-    let header = |work: &Work| work.template.as_ref().map(|template| template.work.header.clone());
+    let header = |work: &Work| work.template.as_ref().map(|template| template.work.header);
     to.send_if_modified(|work| {
         let changed = header(work) != header(next);
         if changed {
