@@ -8,7 +8,7 @@ BENCH_FLAGS ?=
 # The gate tries the same cases everywhere, so that a failure can be repeated; plain `cargo test` draws fresh ones.
 FIXED_SEED ?= PROPTEST_RNG_SEED=20260002
 
-.PHONY: run test check bench sim deps fuzz gpu-kernels clean
+.PHONY: run test check bench chaos sim deps fuzz gpu-kernels clean
 
 run: deps
 	cargo build --release --locked -p bq
@@ -31,6 +31,11 @@ check: deps
 bench: deps
 	cargo build --release --locked -p bq
 	BQ_BENCH_BUILD="$$(rustc --version), commit $$(git describe --always --dirty)" ./target/release/bq bench all $(BENCH_FLAGS)
+
+# Crowds and floods against one server, with a verdict for each figure: a quarter of an hour, on an otherwise idle machine.
+chaos: deps
+	cargo build --release --locked -p bq
+	scripts/chaos.py ./target/release/bq $(CHAOS_FLAGS)
 
 # Days of a pool from many seeds: make sim SEEDS=1..500, make sim PLAN=pool-week SEEDS=1..20.
 sim: deps

@@ -6,6 +6,7 @@ use std::{
 
 use anyhow::Context as _;
 use bq_primitives::Algorithm;
+use bq_stratum_client::EthashDialect;
 use tokio::time::sleep;
 
 use crate::{
@@ -21,7 +22,7 @@ use crate::{
     plan::HONEST,
     quiver::Fletcher,
     server_process::Usage,
-    shares::{Fate, ready, send_all, send_paced},
+    shares::{Fate, prove_all, ready, send_all, send_paced},
     wire::Wiring,
 };
 
@@ -51,6 +52,10 @@ const LOOKS_QUIET: u32 = 16;
 const LOOKS_MAX: u32 = 480;
 /// What each honest miner sends while others flood.
 const HONEST_INTERVAL: Duration = Duration::from_millis(200);
+/// The same of RandomX, whose shares cost the server ten milliseconds and more: ten a second of all together.
+const HONEST_RANDOMX_INTERVAL: Duration = Duration::from_secs(2);
+/// Accepted shares that make a miner trusted (`stratum.trusted_after`), and some.
+const PROOF: usize = 24;
 
 struct Run<'a> {
     plan: &'a Plan,
@@ -203,23 +208,45 @@ impl<'a> Run<'a> {
             figures.add(format!("{what}: answered"), answered / fate.took.as_secs_f64(), "1/s");
         }
         figures.add(format!("{what}: server's processor each"), spent.as_secs_f64() * 1e6 / answered, "us");
+        let waited: Duration = fate.waits.iter().sum();
+        figures.add(format!("{what}: answer, mean"), millis(waited) / float(fate.accepted).max(1.0), "ms");
         figures.percentiles(&format!("{what}: answer"), fate.waits);
         anyhow::ensure!(fate.accepted > 0, "{what}: none was accepted");
         Ok(())
     }
 
     async fn be_flooded(&mut self) -> anyhow::Result<()> {
+        let forged = self.plan.forged();
+        let algorithm = forged.unwrap_or(Algorithm::Sha256d);
+        let (count, interval) = match algorithm {
+            Algorithm::RandomX => (PROOF, HONEST_RANDOMX_INTERVAL),
+            Algorithm::Sha256d | Algorithm::Ethash => (64, HONEST_INTERVAL),
+        };
         let honest = NonZeroUsize::new(HONEST).unwrap_or(NonZeroUsize::MIN);
-        let orders = self.orders(Algorithm::Sha256d, honest)?;
+        let mut orders = self.orders(algorithm, honest)?;
+        orders.iter_mut().for_each(|order| order.easiest = forged.is_some());
         let fletcher = Arc::new(Fletcher::new());
-        let archers = ready(&orders, &self.wiring, 64 * HONEST, &fletcher).await?;
-        let place = self.order(Algorithm::Sha256d)?;
+        let mut archers = ready(&orders, &self.wiring, count * HONEST, &fletcher).await?;
+        if forged.is_some() {
+            // Miners that the server has come to trust are who must not be kept from mining.
+            let more = self.plan.flood.as_millis() / interval.as_millis().max(1) + 2;
+            archers = prove_all(archers, PROOF, usize::try_from(more)?).await?;
+        }
+        let mut place = self.order(algorithm)?;
+        place.ethash = forged.map(|_| EthashDialect::Version2);
         self.numbers += self.plan.floods.iter().map(|flood| flood.connections).sum::<usize>();
         let floods = Floods::begin(&self.plan.floods, &place, &self.wiring)?;
         let before = self.usage().cpu;
-        let fate = send_paced(archers, HONEST_INTERVAL, self.plan.flood).await;
+        let fate = send_paced(archers, interval, self.plan.flood).await;
         let spent = self.usage().cpu.saturating_sub(before);
-        floods.end()?;
+        let forgeries = floods.end()?;
+        let figures = &mut self.figures;
+        for (answer, count) in &forgeries.answers {
+            figures.count(format!("forged: answered {answer}"), *count);
+        }
+        if forged.is_some() {
+            figures.count("forged: most hashed of one address", forgeries.hashed_max);
+        }
         let kinds: Vec<_> =
             self.plan.floods.iter().map(|flood| format!("{} {}", flood.connections, flood.kind.name())).collect();
         self.note_fate(&format!("honest beside {}", kinds.join(", ")), fate?, spent)
@@ -245,7 +272,8 @@ impl<'a> Run<'a> {
     fn order(&mut self, algorithm: Algorithm) -> anyhow::Result<Order> {
         let port = self.lab.port(algorithm).context("this act needs it")?;
         self.numbers += 1;
-        Ok(Order { number: self.numbers, algorithm, port, address: self.lab.user.clone(), proves: false })
+        let address = self.lab.user.clone();
+        Ok(Order { number: self.numbers, algorithm, port, address, proves: false, easiest: false, ethash: None })
     }
 
     fn orders(&mut self, algorithm: Algorithm, count: NonZeroUsize) -> anyhow::Result<Vec<Order>> {
