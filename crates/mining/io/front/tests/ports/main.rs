@@ -334,7 +334,7 @@ async fn randomx_shares_are_recomputed() {
     }
     assert_eq!(
         refused,
-        ["Duplicate share", "Invalid result", "Low difficulty share", "Stale share", "Malformed nonce"]
+        ["Duplicate share", "Invalid result", "Low difficulty share", "Job not found", "Malformed nonce"]
     );
     bench.pool.set_tip(2, 0);
     assert_eq!(client.line().await["method"], "job");
