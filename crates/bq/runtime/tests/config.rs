@@ -303,9 +303,11 @@ fn the_raw_struct_and_the_table_agree() {
         "connect" | "miner.algorithms" | "regtest.eras" | "stratum.proxy_networks" => "[]",
         "miner.enabled" | "miner.gpu" | "pool.new_key" => "true",
         "stratum.trust_loopback" | "stratum.tls" | "stratum.plaintext" | "stratum.v2_enabled" => "true",
-        "http_connections_max" | "http_events_max" | "rpc_connections_max" => "1",
+        "auth.mode" => "\"x\"",
+        "auth.signed_requests" => "true",
+        "http_connections_max" | "http_events_max" | "http_probes_max" | "rpc_connections_max" => "1",
         name if name.ends_with("_file") => "\"x\"",
-        name if name.starts_with("chain.") || name.starts_with("stratum.") || name.starts_with("pool.") => "1",
+        name if ["chain.", "stratum.", "pool.", "auth."].iter().any(|section| name.starts_with(section)) => "1",
         name if name.starts_with("miner.")
             && (name.ends_with("_max") || name.contains("_secs") || name.ends_with("_ms")) =>
         {

@@ -144,7 +144,9 @@ impl Refusals {
     }
 
     fn make_room(&mut self, peer: Option<Peer>) {
-        let of_peer = self.by_peer.get(&peer).filter(|of_peer| of_peer.len() >= self.policy.addresses_per_peer_max);
+        // Nobody is who the trusted are: they are many, and bounded by the whole alone.
+        let counted = peer.is_some().then(|| self.by_peer.get(&peer)).flatten();
+        let of_peer = counted.filter(|of_peer| of_peer.len() >= self.policy.addresses_per_peer_max);
         if let Some((_, who)) = of_peer.and_then(BTreeSet::first).cloned() {
             self.forget(&who);
         } else if self.by_who.len() >= self.policy.addresses_max
@@ -294,6 +296,15 @@ mod tests {
         assert_eq!(count(&refusals, &key(1)).len(), 0, "the one without news for longest");
         let of_peers: usize = refusals.by_peer.values().map(BTreeSet::len).sum();
         assert_eq!(of_peers, 6);
+    }
+
+    #[test]
+    fn the_trusted_are_not_one_peer() {
+        let mut refusals = refusals();
+        for n in 1..=8 {
+            refusals.note(UnixMs(0), (None, key(n)), SHARE, "Stale");
+        }
+        assert_eq!([1, 2, 3, 4, 8].map(|n| count(&refusals, &key(n)).len()), [0, 0, 1, 1, 1]);
     }
 
     #[test]

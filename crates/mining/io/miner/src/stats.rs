@@ -165,13 +165,15 @@ impl LaneStats {
 
     /// The pool refused a share; being late is told from its words, as no dialect has a field for it.
     pub(crate) fn refused(&self, reason: String) {
-        if is_late(&reason) {
+        let is_late = is_late(&reason);
+        // First: whoever sees it counted finds the reason.
+        self.failed(reason);
+        if is_late {
             self.stale();
         } else {
             self.rejected.fetch_add(1, Ordering::Relaxed);
             self.metrics.share("rejected");
         }
-        self.failed(reason);
     }
 
     pub(crate) fn stale(&self) {
@@ -192,9 +194,9 @@ impl LaneStats {
 
     /// A line of the pool was passed over.
     pub(crate) fn nonsense(&self, what: &str) {
+        self.failed(what.to_owned());
         self.nonsense.fetch_add(1, Ordering::Relaxed);
         self.metrics.nonsense();
-        self.failed(what.to_owned());
     }
 
     pub(crate) fn connected(&self, connected: bool) {
