@@ -103,6 +103,7 @@ fn every_threat_has_a_test() -> Result<()> {
     let headings = [
         "Taking what others earned",
         "Making the pool work for nothing",
+        "Being somebody else",
         "Keeping others out",
         "What a pool may try on `bq miner`",
     ];
