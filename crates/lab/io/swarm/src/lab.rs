@@ -121,7 +121,7 @@ fn spawn(program: &Path, folder: &Path, plan: &Plan) -> anyhow::Result<Child> {
     let log = File::create(folder.join("log"))?;
     let mut command = Command::new(program);
     command.args(["run", "--network", "regtest", "--data-dir"]).arg(folder.join("data"));
-    for port in ["http", "rpc", "p2p", "stratum-sha256d", "stratum-randomx", "stratum-ethash"] {
+    for port in ["http", "rpc", "p2p", "stratum-sha256d", "stratum-randomx", "stratum-ethash", "stratum-v2"] {
         command.arg(format!("--{port}")).arg("127.0.0.1:0");
     }
     command.arg("--config").arg(&config).arg("--ready-file").arg(folder.join("ready.json"));
