@@ -17,7 +17,7 @@ use crate::{
     figures::{float, millis},
     finder::Finder,
     flood::Floods,
-    lab::Lab,
+    lab::{Lab, TRUSTED_AFTER},
     order::Order,
     plan::HONEST,
     quiver::Fletcher,
@@ -54,8 +54,9 @@ const LOOKS_MAX: u32 = 480;
 const HONEST_INTERVAL: Duration = Duration::from_millis(200);
 /// The same of RandomX, whose shares cost the server ten milliseconds and more: ten a second of all together.
 const HONEST_RANDOMX_INTERVAL: Duration = Duration::from_secs(2);
-/// Accepted shares that make a miner trusted (`stratum.trusted_after`), and some.
-const PROOF: usize = 24;
+const HONEST_ETHASH_INTERVAL: Duration = Duration::from_secs(1);
+/// Accepted shares that make a miner trusted in the lab, and some.
+const PROOF: usize = TRUSTED_AFTER as usize + 2;
 
 struct Run<'a> {
     plan: &'a Plan,
@@ -220,7 +221,8 @@ impl<'a> Run<'a> {
         let algorithm = forged.unwrap_or(Algorithm::Sha256d);
         let (count, interval) = match algorithm {
             Algorithm::RandomX => (PROOF, HONEST_RANDOMX_INTERVAL),
-            Algorithm::Sha256d | Algorithm::Ethash => (64, HONEST_INTERVAL),
+            Algorithm::Ethash => (PROOF, HONEST_ETHASH_INTERVAL),
+            Algorithm::Sha256d => (64, HONEST_INTERVAL),
         };
         let honest = NonZeroUsize::new(HONEST).unwrap_or(NonZeroUsize::MIN);
         let mut orders = self.orders(algorithm, honest)?;

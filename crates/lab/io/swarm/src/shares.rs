@@ -16,6 +16,9 @@ use crate::{
     wire::Wiring,
 };
 
+/// A difficulty that was asked for is kept for shares that come no more often than every half second (SPEC 11.8, 5).
+const PINNED_INTERVAL: Duration = Duration::from_millis(600);
+
 /// What became of shares.
 #[derive(Default)]
 pub(crate) struct Fate {
@@ -137,6 +140,7 @@ impl Archer {
             while !self.sent.is_empty() {
                 self.hear().await?;
             }
+            tokio::time::sleep(PINNED_INTERVAL).await;
         }
         self.fate = Fate::default();
         self.make(more)?;
