@@ -31,7 +31,7 @@ def rows(quick):
     alone = ["--miners", "sha256d=100", "--tips", "0", "--storms", "0", "--flood-secs", str(seconds)]
     flooded = lambda kind, count: alone + ["--flood", f"{kind}={count}"]
     answered = lambda what: {f"{beside(what)}: answer, p99": 100.0, f"{beside(what)}: refused": 0}
-    forged = lambda kind: ["--proxy-headers", "--tips", "0", "--storms", "0", "--flood-secs", str(seconds), "--flood", f"{kind}={forgers}"]
+    forged = lambda kind: ["--miners", "sha256d=1", "--proxy-headers", "--tips", "0", "--storms", "0", "--flood-secs", str(seconds), "--flood", f"{kind}={forgers}"]
 
     def forged_bounds(kind):
         honest = beside(f"{forgers} {kind}")

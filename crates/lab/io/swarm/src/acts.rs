@@ -52,9 +52,8 @@ const LOOKS_QUIET: u32 = 16;
 const LOOKS_MAX: u32 = 480;
 /// What each honest miner sends while others flood.
 const HONEST_INTERVAL: Duration = Duration::from_millis(200);
-/// The same of RandomX, whose shares cost the server ten milliseconds and more: ten a second of all together.
-const HONEST_RANDOMX_INTERVAL: Duration = Duration::from_secs(2);
-const HONEST_ETHASH_INTERVAL: Duration = Duration::from_secs(1);
+/// The same of those whose work is forged: ten a second of all together, what RandomX's shares cost the server is tens of milliseconds.
+const HONEST_PINNED_INTERVAL: Duration = Duration::from_secs(2);
 /// Accepted shares that make a miner trusted in the lab, and some.
 const PROOF: usize = TRUSTED_AFTER as usize + 2;
 
@@ -220,8 +219,7 @@ impl<'a> Run<'a> {
         let forged = self.plan.forged();
         let algorithm = forged.unwrap_or(Algorithm::Sha256d);
         let (count, interval) = match algorithm {
-            Algorithm::RandomX => (PROOF, HONEST_RANDOMX_INTERVAL),
-            Algorithm::Ethash => (PROOF, HONEST_ETHASH_INTERVAL),
+            Algorithm::RandomX | Algorithm::Ethash => (PROOF, HONEST_PINNED_INTERVAL),
             Algorithm::Sha256d => (64, HONEST_INTERVAL),
         };
         let honest = NonZeroUsize::new(HONEST).unwrap_or(NonZeroUsize::MIN);

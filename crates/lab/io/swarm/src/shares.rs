@@ -16,8 +16,9 @@ use crate::{
     wire::Wiring,
 };
 
-/// A difficulty that was asked for is kept for shares that come no more often than every half second (SPEC 11.8, 5).
-const PINNED_INTERVAL: Duration = Duration::from_millis(600);
+/// A difficulty that was asked for is kept for shares that come no more often than every half second (SPEC 11.8, 5); the first few must not
+/// look as if they did.
+const PINNED_INTERVAL: Duration = Duration::from_millis(1_500);
 
 /// What became of shares.
 #[derive(Default)]
