@@ -86,23 +86,6 @@ fn floods_take_no_share_and_no_connection_from_others() -> Result<()> {
     Ok(())
 }
 
-/// Forgers from addresses of their own are found out by few hashes each, and who mines already mines on.
-#[test]
-fn forged_results_cost_few_hashes_and_no_share_of_others() -> Result<()> {
-    for algorithm in ["randomx", "ethash"] {
-        let flood = format!("forged-{algorithm}=8");
-        let quietly = ["--miners", "sha256d=1", "--proxy-headers", "--tips", "0", "--storms", "0"];
-        let figures = swarm(&[quietly.as_slice(), &["--flood-secs", "4", "--flood", &flood]].concat())?;
-        let honest = format!("honest beside 8 forged-{algorithm}");
-        assert!(figure(&figures, &format!("{honest}: accepted"))? >= 20.0, "{figures:?}");
-        assert_eq!(figure(&figures, &format!("{honest}: refused"))?, 0.0, "{figures:?}");
-        let hashed = figure(&figures, "forged: most hashed of one address")?;
-        assert!((1.0..=6.0).contains(&hashed), "{algorithm} {hashed}: five ban the address, and one may be on its way");
-        assert!(figure(&figures, "forged: answered accepted").is_err(), "{figures:?}");
-    }
-    Ok(())
-}
-
 #[test]
 fn a_load_is_not_sent_elsewhere() -> Result<()> {
     let finished = run_bq(["swarm", "--url", "sha256d=192.0.2.1:3333", "--user", "anybody"])?;

@@ -6,7 +6,6 @@ use std::{
 
 use anyhow::Context as _;
 use bq_primitives::Algorithm;
-use bq_stratum_client::EthashDialect;
 use tokio::time::sleep;
 
 use crate::{
@@ -17,12 +16,12 @@ use crate::{
     figures::{float, millis},
     finder::Finder,
     flood::Floods,
-    lab::{Lab, TRUSTED_AFTER},
+    lab::Lab,
     order::Order,
     plan::HONEST,
     quiver::Fletcher,
     server_process::Usage,
-    shares::{Fate, prove_all, ready, send_all, send_paced},
+    shares::{Fate, ready, send_all, send_paced},
     wire::Wiring,
 };
 
@@ -52,10 +51,6 @@ const LOOKS_QUIET: u32 = 16;
 const LOOKS_MAX: u32 = 480;
 /// What each honest miner sends while others flood.
 const HONEST_INTERVAL: Duration = Duration::from_millis(200);
-/// The same of those whose work is forged: ten a second of all together, what RandomX's shares cost the server is tens of milliseconds.
-const HONEST_PINNED_INTERVAL: Duration = Duration::from_secs(2);
-/// Accepted shares that make a miner trusted in the lab, and some.
-const PROOF: usize = TRUSTED_AFTER as usize + 2;
 
 struct Run<'a> {
     plan: &'a Plan,
@@ -216,37 +211,17 @@ impl<'a> Run<'a> {
     }
 
     async fn be_flooded(&mut self) -> anyhow::Result<()> {
-        let forged = self.plan.forged();
-        let algorithm = forged.unwrap_or(Algorithm::Sha256d);
-        let (count, interval) = match algorithm {
-            Algorithm::RandomX | Algorithm::Ethash => (PROOF, HONEST_PINNED_INTERVAL),
-            Algorithm::Sha256d => (64, HONEST_INTERVAL),
-        };
         let honest = NonZeroUsize::new(HONEST).unwrap_or(NonZeroUsize::MIN);
-        let mut orders = self.orders(algorithm, honest)?;
-        orders.iter_mut().for_each(|order| order.easiest = forged.is_some());
+        let orders = self.orders(Algorithm::Sha256d, honest)?;
         let fletcher = Arc::new(Fletcher::new());
-        let mut archers = ready(&orders, &self.wiring, count * HONEST, &fletcher).await?;
-        if forged.is_some() {
-            // Miners that the server has come to trust are who must not be kept from mining.
-            let more = self.plan.flood.as_millis() / interval.as_millis().max(1) + 2;
-            archers = prove_all(archers, PROOF, usize::try_from(more)?).await?;
-        }
-        let mut place = self.order(algorithm)?;
-        place.ethash = forged.map(|_| EthashDialect::Version2);
+        let archers = ready(&orders, &self.wiring, 64 * HONEST, &fletcher).await?;
+        let place = self.order(Algorithm::Sha256d)?;
         self.numbers += self.plan.floods.iter().map(|flood| flood.connections).sum::<usize>();
         let floods = Floods::begin(&self.plan.floods, &place, &self.wiring)?;
         let before = self.usage().cpu;
-        let fate = send_paced(archers, interval, self.plan.flood).await;
+        let fate = send_paced(archers, HONEST_INTERVAL, self.plan.flood).await;
         let spent = self.usage().cpu.saturating_sub(before);
-        let forgeries = floods.end()?;
-        let figures = &mut self.figures;
-        for (answer, count) in &forgeries.answers {
-            figures.count(format!("forged: answered {answer}"), *count);
-        }
-        if forged.is_some() {
-            figures.count("forged: most hashed of one address", forgeries.hashed_max);
-        }
+        floods.end()?;
         let kinds: Vec<_> =
             self.plan.floods.iter().map(|flood| format!("{} {}", flood.connections, flood.kind.name())).collect();
         self.note_fate(&format!("honest beside {}", kinds.join(", ")), fate?, spent)
@@ -272,8 +247,7 @@ impl<'a> Run<'a> {
     fn order(&mut self, algorithm: Algorithm) -> anyhow::Result<Order> {
         let port = self.lab.port(algorithm).context("this act needs it")?;
         self.numbers += 1;
-        let address = self.lab.user.clone();
-        Ok(Order { number: self.numbers, algorithm, port, address, proves: false, easiest: false, ethash: None })
+        Ok(Order { number: self.numbers, algorithm, port, address: self.lab.user.clone(), proves: false })
     }
 
     fn orders(&mut self, algorithm: Algorithm, count: NonZeroUsize) -> anyhow::Result<Vec<Order>> {

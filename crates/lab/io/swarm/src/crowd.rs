@@ -48,8 +48,7 @@ impl Crowd {
             for place in 0..count {
                 let (number, port) = (orders.len(), lab.port(algorithm)?);
                 let proves = algorithm == Algorithm::Sha256d && place + plan.proven >= count;
-                let address = lab.user.clone();
-                orders.push(Order { number, algorithm, port, address, proves, easiest: false, ethash: None });
+                orders.push(Order { number, algorithm, port, address: lab.user.clone(), proves });
             }
         }
         Ok(Self { orders, wiring, board, idle: JoinSet::new() })

@@ -1,47 +1,22 @@
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-    thread::JoinHandle,
-    time::Duration,
-};
+use std::{thread::JoinHandle, time::Duration};
 
 use anyhow::Context as _;
-use bq_primitives::{Algorithm, PowHash};
-use bq_stratum_client::{Event, FIRST_SUBMIT_ID, Found, FoundShare, Job, Proof, Work};
+use bq_primitives::Algorithm;
 use tokio::{sync::oneshot, task::JoinSet, time::sleep};
 
-use crate::{
-    FloodKind, FloodPlan,
-    miner::{Heard, Miner},
-    order::Order,
-    wire::Wiring,
-};
+use crate::{FloodKind, FloodPlan, miner::Miner, order::Order, wire::Wiring};
 
 /// Connections that disturb until they are told to stop, on a thread of their own: it is the server that they keep from others, not the
 /// miners that are measured.
 pub(crate) struct Floods {
     stop: oneshot::Sender<()>,
     thread: JoinHandle<()>,
-    ledger: Ledger,
 }
-
-/// What forgers were told.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Forgeries {
-    /// Submits of theirs that were answered, by what the server said.
-    pub(crate) answers: BTreeMap<String, usize>,
-    /// Most of one sender's that were hashed, all its connections together.
-    pub(crate) hashed_max: usize,
-}
-
-type Ledger = Arc<Mutex<Forgeries>>;
 
 /// Written at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 /// Before a connection that was closed comes again.
 const PAUSE: Duration = Duration::from_millis(10);
-/// Between two submits of a forger, and before it comes again.
-const FORGER_PAUSE: Duration = Duration::from_millis(200);
 
 impl Floods {
     /// Begins; `order` says where, its number is that of the first connection.
@@ -51,85 +26,34 @@ impl Floods {
         let kinds = plans.iter().flat_map(|plan| std::iter::repeat_n(plan.kind, plan.connections));
         let all: Vec<_> =
             (order.number..).zip(kinds).map(|(number, kind)| (Order { number, ..order.clone() }, kind)).collect();
-        let (wiring, ledger) = (wiring.clone(), Ledger::default());
-        let of_run = Arc::clone(&ledger);
+        let wiring = wiring.clone();
         let run = move || {
             runtime.block_on(async move {
                 let mut running = JoinSet::new();
                 for (order, kind) in all {
-                    running.spawn(keep_disturbing(kind, order, wiring.clone(), Arc::clone(&of_run)));
+                    running.spawn(keep_disturbing(kind, order, wiring.clone()));
                 }
                 let _dropped_is_stopped_too = stopped.await;
             });
         };
         let thread = std::thread::Builder::new().name("flood".to_owned()).spawn(run)?;
-        Ok(Self { stop, thread, ledger })
+        Ok(Self { stop, thread })
     }
 
     /// # Errors
     /// They ended by themselves, which only a panic does.
-    pub(crate) fn end(self) -> anyhow::Result<Forgeries> {
+    pub(crate) fn end(self) -> anyhow::Result<()> {
         self.stop.send(()).ok().context("the floods ended by themselves")?;
-        self.thread.join().ok().context("the floods panicked")?;
-        Ok(self.ledger.lock().map_err(|_| anyhow::anyhow!("the floods panicked"))?.clone())
+        self.thread.join().ok().context("the floods panicked")
     }
 }
 
-async fn keep_disturbing(kind: FloodKind, order: Order, wiring: Wiring, ledger: Ledger) {
-    let mut hashed = 0;
+async fn keep_disturbing(kind: FloodKind, order: Order, wiring: Wiring) {
     loop {
         // Being closed is what is expected: it comes again.
-        if kind.forges().is_some() {
-            let _closed = forge(&order, &wiring, &ledger, &mut hashed).await;
-            sleep(FORGER_PAUSE).await;
-        } else {
-            let _closed = disturb(kind, &order, &wiring).await;
-            sleep(PAUSE).await;
-        }
+        let _closed = disturb(kind, &order, &wiring).await;
+        sleep(PAUSE).await;
     }
-}
-
-/// Until the server closes. What was refused for another reason than want of time or room was computed.
-async fn forge(order: &Order, wiring: &Wiring, ledger: &Ledger, hashed: &mut usize) -> anyhow::Result<()> {
-    let (mut miner, _) = Miner::open(order, wiring).await?;
-    let mut ids = FIRST_SUBMIT_ID..;
-    loop {
-        let id = ids.next().context("no more ids")?;
-        let found = forged(&miner.job, id);
-        let share = FoundShare { job_id: &miner.job.id, work: &miner.job.work, found: &found };
-        let submit = miner.dialect.submit(&share, id);
-        miner.wire.write(submit.as_bytes()).await?;
-        let answer = answered(&mut miner, id).await?;
-        let is_busy = answer.to_lowercase().contains("busy");
-        *hashed += usize::from(!is_busy && !answer.contains("Job") && !answer.contains("Stale"));
-        if let Ok(mut ledger) = ledger.lock() {
-            *ledger.answers.entry(answer).or_default() += 1;
-            ledger.hashed_max = ledger.hashed_max.max(*hashed);
-        }
-        sleep(FORGER_PAUSE).await;
-    }
-}
-
-async fn answered(miner: &mut Miner, id: u64) -> anyhow::Result<String> {
-    loop {
-        let Heard::Line(line) = miner.hear().await? else { anyhow::bail!("closed") };
-        for event in miner.understand(&line, Some(id))? {
-            if let Event::Answer { refused, .. } = event {
-                return Ok(refused.unwrap_or_else(|| "accepted".to_owned()));
-            }
-        }
-    }
-}
-
-/// A result below any share's target and above any block's, which no hash comes to; of Ethash a nonce alone, which one in 2^24 would be good.
-fn forged(job: &Job, number: u64) -> Found {
-    let mut value = [0x55; 32];
-    value[28..].fill(0);
-    let proof = match &job.work {
-        Work::Ethash { first_nonce, .. } => Proof::Ethash { nonce: first_nonce.wrapping_add(number), mix: [0; 32] },
-        Work::Sha256d(_) | Work::RandomX { .. } => Proof::RandomX { nonce: u32::try_from(number).unwrap_or(0) },
-    };
-    Found { proof, value: PowHash(value) }
 }
 
 async fn disturb(kind: FloodKind, order: &Order, wiring: &Wiring) -> anyhow::Result<()> {
@@ -166,7 +90,6 @@ async fn disturb(kind: FloodKind, order: &Order, wiring: &Wiring) -> anyhow::Res
                 }
             }
         }
-        FloodKind::ForgedRandomX | FloodKind::ForgedEthash => Ok(()),
     }
 }
 

@@ -26,8 +26,6 @@ struct Own {
     folder: PathBuf,
 }
 
-/// Where shares are forged, a few make a miner trusted: twenty of RandomX would take a minute.
-pub(crate) const TRUSTED_AFTER: u8 = 4;
 const READY_MAX: Duration = Duration::from_secs(120);
 const STOP_MAX: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(20);
@@ -145,17 +143,13 @@ fn config_text(plan: &Plan) -> String {
     let lifted = if is_fast { lifted.replace("{limits}", limits) } else { String::new() };
     let places = plan.connections().saturating_mul(2);
     let proxies = if plan.crowd.proxy_headers { "[\"127.0.0.0/8\"]" } else { "[]" };
-    let trust = if plan.forged().is_some() { format!("trusted_after = {TRUSTED_AFTER}\n") } else { String::new() };
-    // A share that is no hash at all would be a good one where every hash is: those who forge get hard ones, and no block is found.
-    let (start, divisor, bits) =
-        if plan.forged().is_some() { (1 << 24, 10, "1b0fffff") } else { (1, 1_000_000, "1e0fffff") };
-    let lane = format!("share_difficulty_floor = 1\nshare_difficulty_start = {start}\n");
+    let lane = "share_difficulty_floor = 1\nshare_difficulty_start = 1\n";
     format!(
-        "[miner]\nenabled = false\n[pool]\nshare_difficulty_cap_divisor = {divisor}\n\
+        "[miner]\nenabled = false\n[pool]\nshare_difficulty_cap_divisor = 1000000\n\
          [pool.sha256d]\n{lane}[pool.randomx]\n{lane}[pool.ethash]\n{lane}\
          [stratum]\nconnections_max = {places}\nconnections_per_peer_max = {places}\nconnections_per_subnet_max = {places}\n\
-         accepts_per_second = 100000\naccepts_per_subnet_second = 100000\nproxy_networks = {proxies}\n{trust}{lifted}\
+         accepts_per_second = 100000\naccepts_per_subnet_second = 100000\nproxy_networks = {proxies}\n{lifted}\
          [[regtest.eras]]\nstart = 1\nalgorithms = [\"sha256d\", \"randomx\", \"ethash\"]\n\
-         bits = {{ sha256d = \"{bits}\", randomx = \"{bits}\", ethash = \"{bits}\" }}\n"
+         bits = {{ sha256d = \"1e0fffff\", randomx = \"1e0fffff\", ethash = \"1e0fffff\" }}\n"
     )
 }

@@ -18,21 +18,16 @@ pub(crate) struct Order {
     pub(crate) address: String,
     /// It has a share accepted before it idles.
     pub(crate) proves: bool,
-    /// Every hash is a share, also where shares are hard by default.
-    pub(crate) easiest: bool,
-    /// Where the dialect is not left to its number.
-    pub(crate) ethash: Option<EthashDialect>,
 }
 
 impl Order {
     pub(crate) fn dialect(&self) -> Box<dyn Dialect> {
         let login = Login {
             user: format!("{}.rig{}", self.address, self.number),
-            password: if self.easiest { "d=1" } else { "x" }.to_owned(),
+            password: "x".to_owned(),
             // Far enough from each other for what a run sends.
             first_nonce: u64::try_from(self.number).unwrap_or(0) << 24,
         };
-        let ethash = self.ethash.unwrap_or(ETHASH_DIALECTS[self.number % ETHASH_DIALECTS.len()]);
-        dialect_of(self.algorithm, login, ethash)
+        dialect_of(self.algorithm, login, ETHASH_DIALECTS[self.number % ETHASH_DIALECTS.len()])
     }
 }

@@ -95,10 +95,6 @@ pub enum FloodKind {
     Deaf,
     /// Submits that are refused unhashed: of jobs that never were.
     Foreign,
-    /// RandomX results that no hash comes to, five a second; each sender comes from an address of its own.
-    ForgedRandomX,
-    /// The same of Ethash, without a mix: the server finds out only by computing it.
-    ForgedEthash,
 }
 
 /// A plan that is not run.
@@ -108,8 +104,6 @@ pub enum PlanError {
     NotLoopback(SocketAddr),
     /// More connections than any machine has ports for.
     TooMany(usize),
-    /// Forgers from this machine's own address are trusted, and miners beside them have to know the same blocks.
-    Forged(&'static str),
 }
 
 /// Most miners of a run: 16 source addresses have so many ports.
@@ -121,7 +115,6 @@ impl std::fmt::Display for PlanError {
             Self::NotLoopback(address) => {
                 write!(f, "{address} is not this machine: a load is for servers of one's own (--allow-remote)")
             }
-            Self::Forged(reason) => write!(f, "forged shares {reason}"),
             Self::TooMany(count) => write!(f, "{count} connections are more than {MINERS_MAX}"),
         }
     }
@@ -142,19 +135,8 @@ impl Plan {
         {
             return Err(PlanError::NotLoopback(*address));
         }
-        if self.forged().is_some() && !self.crowd.proxy_headers {
-            return Err(PlanError::Forged("need addresses of their own (--proxy-headers)"));
-        }
-        if self.forged().is_some() && (self.tips > 0 || self.shares.iter().any(Option::is_some)) {
-            return Err(PlanError::Forged("make blocks hard to find: without tips (--tips 0) and --shares"));
-        }
         let count = self.connections();
         if count > MINERS_MAX { Err(PlanError::TooMany(count)) } else { Ok(()) }
-    }
-
-    /// The algorithm whose work is forged, if any is: then its honest miners are timed.
-    pub(crate) fn forged(&self) -> Option<Algorithm> {
-        self.floods.iter().find_map(|flood| flood.kind.forges())
     }
 
     /// Connections that are open at the same time, at most.
@@ -171,15 +153,7 @@ pub(crate) const HONEST: usize = 20;
 
 impl FloodKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
-        Self::Newlines,
-        Self::Garbage,
-        Self::Halves,
-        Self::Deaf,
-        Self::Foreign,
-        Self::ForgedRandomX,
-        Self::ForgedEthash,
-    ];
+    pub const ALL: [Self; 5] = [Self::Newlines, Self::Garbage, Self::Halves, Self::Deaf, Self::Foreign];
 
     /// What the command line calls it.
     #[must_use]
@@ -190,17 +164,6 @@ impl FloodKind {
             Self::Halves => "halves",
             Self::Deaf => "deaf",
             Self::Foreign => "foreign",
-            Self::ForgedRandomX => "forged-randomx",
-            Self::ForgedEthash => "forged-ethash",
-        }
-    }
-
-    /// Whose work is forged.
-    pub(crate) const fn forges(self) -> Option<Algorithm> {
-        match self {
-            Self::ForgedRandomX => Some(Algorithm::RandomX),
-            Self::ForgedEthash => Some(Algorithm::Ethash),
-            Self::Newlines | Self::Garbage | Self::Halves | Self::Deaf | Self::Foreign => None,
         }
     }
 }

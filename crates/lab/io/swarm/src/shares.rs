@@ -16,10 +16,6 @@ use crate::{
     wire::Wiring,
 };
 
-/// A difficulty that was asked for is kept for shares that come no more often than every half second (SPEC 11.8, 5); the first few must not
-/// look as if they did.
-const PINNED_INTERVAL: Duration = Duration::from_millis(1_500);
-
 /// What became of shares.
 #[derive(Default)]
 pub(crate) struct Fate {
@@ -99,19 +95,6 @@ pub(crate) async fn send_paced(archers: Vec<Archer>, interval: Duration, time: D
     Ok(fate)
 }
 
-/// All have so many shares accepted, one at a time, and then make so many more for what comes.
-pub(crate) async fn prove_all(archers: Vec<Archer>, count: usize, more: usize) -> anyhow::Result<Vec<Archer>> {
-    let mut proving = JoinSet::new();
-    for archer in archers {
-        proving.spawn(archer.prove(count, more));
-    }
-    let mut proven = Vec::new();
-    while let Some(joined) = proving.join_next().await {
-        proven.push(joined??);
-    }
-    Ok(proven)
-}
-
 impl Archer {
     fn new(miner: Miner, count: usize, fletcher: &Arc<Fletcher>) -> anyhow::Result<Self> {
         let mut archer = Self {
@@ -130,22 +113,6 @@ impl Archer {
     fn make(&mut self, count: usize) -> anyhow::Result<()> {
         self.unsent = self.fletcher.submits(&self.miner, self.next_id, count)?.into();
         Ok(())
-    }
-
-    async fn prove(mut self, count: usize, more: usize) -> anyhow::Result<Self> {
-        while self.fate.accepted < count {
-            if self.unsent.is_empty() {
-                self.make(count)?;
-            }
-            self.shoot(1).await?;
-            while !self.sent.is_empty() {
-                self.hear().await?;
-            }
-            tokio::time::sleep(PINNED_INTERVAL).await;
-        }
-        self.fate = Fate::default();
-        self.make(more)?;
-        Ok(self)
     }
 
     async fn send(mut self, window: usize, begun: Instant) -> anyhow::Result<Fate> {
