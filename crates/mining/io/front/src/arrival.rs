@@ -175,7 +175,11 @@ impl Arrival {
                 "tls_failed"
             }),
             (Speech::Tls, None) => Err("tls_off"),
-            (Speech::Http, _) if first.starts_with(b"POST") && self.port == Port::V1(Algorithm::Ethash) => {
+            (Speech::Http, _)
+                if self.shared.config.plaintext
+                    && first.starts_with(b"POST")
+                    && self.port == Port::V1(Algorithm::Ethash) =>
+            {
                 let Self { shared, port, alive, stream, .. } = self;
                 let address = admission.address;
                 Poll { shared, port, address, alive }.serve(stream).await;

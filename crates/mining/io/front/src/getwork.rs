@@ -15,9 +15,9 @@ use std::{
 
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{
-    Method, Request, Response, StatusCode,
+    Method, Request, Response,
     body::{Bytes, Incoming},
-    header::CONTENT_TYPE,
+    header::{CONTENT_TYPE, HeaderValue},
     server::conn::http1,
     service::service_fn,
 };
@@ -118,8 +118,7 @@ impl Poll {
             json!({ "id": id, "jsonrpc": "2.0", "result": null, "error": { "code": -1, "message": error.to_string() } })
         });
         let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
-        *response.status_mut() = StatusCode::OK;
-        response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/json"));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
     }
 

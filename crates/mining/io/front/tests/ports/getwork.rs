@@ -56,6 +56,15 @@ async fn a_miner_that_polls_over_http_is_paid() {
     bench.server.shutdown().await;
 }
 
+/// Where miners without TLS are turned away, so are those that poll.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn polls_are_plaintext_too() {
+    let bench = Bench::start(2, 1 << 40, |config| config.plaintext = false).await;
+    let answer = post(&bench, "/addr1", r#"{"id":1,"method":"eth_getWork","params":[]}"#).await;
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("stratum+ssl"), "{answer}");
+    bench.server.shutdown().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_wrong_with_a_poll_is_said_in_json() {
     let bench = Bench::start(2, 1 << 40, |_| ()).await;
