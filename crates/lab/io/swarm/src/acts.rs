@@ -5,13 +5,14 @@ use std::{
 };
 
 use anyhow::Context as _;
+use bq_miner::TlsTrust;
 use bq_primitives::Algorithm;
+use rustls::{ClientConfig, client::Resumption};
 use tokio::time::sleep;
 
 use crate::{
     Figures, Plan, SharePlan,
     board::{Board, Hearing},
-    certificates::any_certificate,
     crowd::{Coming, Crowd},
     figures::{float, millis},
     finder::Finder,
@@ -253,6 +254,13 @@ impl<'a> Run<'a> {
     fn orders(&mut self, algorithm: Algorithm, count: NonZeroUsize) -> anyhow::Result<Vec<Order>> {
         (0..count.get()).map(|_| self.order(algorithm)).collect()
     }
+}
+
+/// A server under test shows a certificate of its own making. Ten thousand miners resume no session: each pays for its handshake.
+fn any_certificate() -> Result<ClientConfig, rustls::Error> {
+    let mut config = TlsTrust::Anyone.client_config()?;
+    config.resumption = Resumption::disabled();
+    Ok(config)
 }
 
 fn kib(amount: u64) -> f64 {

@@ -8,7 +8,6 @@
 
 mod acts;
 mod board;
-mod certificates;
 mod crowd;
 mod figures;
 mod finder;

@@ -32,6 +32,7 @@ mod server;
 mod shared;
 mod talk;
 mod tls;
+mod turns;
 mod verify;
 mod wire;
 

@@ -7,19 +7,17 @@ use noise_sv2::{AEAD_MAC_LEN, ELLSWIFT_ENCODING_SIZE, NoiseEngine, Responder};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    sync::Semaphore,
     time::timeout,
 };
 
-use crate::{Authority, V2Config, wire::Wire};
+use crate::{Authority, V2Config, turns::Turns, wire::Wire};
 
 /// Turns a socket into an encrypted [`Wire`].
 pub(crate) struct Noise {
     authority: Arc<Authority>,
     certificate: Duration,
     handshake: Duration,
-    /// Handshakes that may be computed before everybody else gets a turn.
-    turns: Semaphore,
+    turns: Turns,
 }
 
 /// Why a handshake came to nothing.
@@ -39,7 +37,7 @@ impl Noise {
             authority: Arc::clone(&config.authority),
             certificate: Duration::from_secs(config.certificate_secs),
             handshake: Duration::from_millis(config.handshake_ms),
-            turns: Semaphore::new(config.handshakes_max),
+            turns: Turns::new(config.handshakes_max),
         }
     }
 
@@ -50,19 +48,11 @@ impl Noise {
     async fn shake_hands(&self, mut stream: TcpStream) -> Result<Wire, HandshakeError> {
         let mut theirs = [0; ELLSWIFT_ENCODING_SIZE];
         stream.read_exact(&mut theirs).await?;
-        let (ours, engine) = self.compute(theirs).await?;
+        // Two keys, two secrets and a signature.
+        let answer = self.turns.take(|| self.answer(theirs)).await;
+        let (ours, engine) = answer.ok_or(HandshakeError::Noise)?;
         stream.write_all(&ours).await?;
         Ok(Wire::Noise(Box::new(NoiseWire::new(stream, engine))))
-    }
-
-    /// Two keys, two secrets and a signature cost up to a millisecond of an async worker: only so many are computed between two turns
-    /// of everybody else, as for TLS. Nobody holds a turn while he waits for his client.
-    async fn compute(&self, theirs: [u8; ELLSWIFT_ENCODING_SIZE]) -> Result<(Vec<u8>, NoiseEngine), HandshakeError> {
-        let turn = self.turns.acquire().await;
-        let answered = self.answer(theirs);
-        tokio::task::yield_now().await;
-        drop(turn);
-        answered.ok_or(HandshakeError::Noise)
     }
 
     fn answer(&self, theirs: [u8; ELLSWIFT_ENCODING_SIZE]) -> Option<(Vec<u8>, NoiseEngine)> {

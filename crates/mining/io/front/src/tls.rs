@@ -5,11 +5,12 @@ use rustls::{
     server::NoServerSessionStorage,
     version::{TLS12, TLS13},
 };
-use tokio::{net::TcpStream, sync::Semaphore, time::timeout};
+use tokio::{net::TcpStream, time::timeout};
 
 use crate::{
     certificates::{Certificates, provider},
     config::TlsConfig,
+    turns::Turns,
     wire::{Socket, Wire},
 };
 
@@ -17,8 +18,7 @@ use crate::{
 pub(crate) struct Tls {
     config: Arc<ServerConfig>,
     handshake: Duration,
-    /// Handshakes that may be computed before everybody else gets a turn.
-    turns: Semaphore,
+    turns: Turns,
 }
 
 /// Why a handshake came to nothing.
@@ -39,7 +39,7 @@ impl Tls {
         Ok(Self {
             config: Arc::new(server_config(Arc::clone(&config.certificates))?),
             handshake: Duration::from_millis(config.handshake_ms),
-            turns: Semaphore::new(config.handshakes_max),
+            turns: Turns::new(config.handshakes_max),
         })
     }
 
@@ -65,14 +65,9 @@ impl Tls {
         Ok(Wire::tls(stream, session)?)
     }
 
-    /// A step costs up to a millisecond of an async worker (a signature), so a thousand at once would keep every miner waiting for a
-    /// second: only so many are under way between two turns of everybody else. Nobody holds a turn while he waits for his client.
     async fn compute(&self, session: &mut ServerConnection, stream: &TcpStream) -> Result<(), HandshakeError> {
-        let turn = self.turns.acquire().await;
-        let processed = session.process_new_packets();
-        tokio::task::yield_now().await;
-        drop(turn);
-        if let Err(error) = processed {
+        // A signature, mostly.
+        if let Err(error) = self.turns.take(|| session.process_new_packets()).await {
             // The alert that says why.
             let _gone = session.write_tls(&mut Socket(stream));
             return Err(error.into());

@@ -24,6 +24,29 @@ pub enum TlsTrust {
     Anyone,
 }
 
+impl TlsTrust {
+    /// A client that takes such certificates.
+    ///
+    /// # Errors
+    /// The cryptography in use knows no protocol version.
+    pub fn client_config(self) -> Result<ClientConfig, rustls::Error> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let config =
+            ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+        let pinned = |fingerprints| Arc::new(Pinned { fingerprints, provider });
+        let config = match self {
+            Self::Public => {
+                config.with_root_certificates(RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()))
+            }
+            Self::Fingerprints(fingerprints) => {
+                config.dangerous().with_custom_certificate_verifier(pinned(Some(fingerprints)))
+            }
+            Self::Anyone => config.dangerous().with_custom_certificate_verifier(pinned(None)),
+        };
+        Ok(config.with_no_client_auth())
+    }
+}
+
 /// Encrypts connections.
 #[derive(Clone)]
 pub(crate) struct Tls(TlsConnector);
@@ -34,20 +57,7 @@ impl Tls {
     /// # Errors
     /// The cryptography in use knows no protocol version.
     pub(crate) fn new(trust: TlsTrust) -> Result<Self, rustls::Error> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let config =
-            ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
-        let pinned = |fingerprints| Arc::new(Pinned { fingerprints, provider });
-        let config = match trust {
-            TlsTrust::Public => {
-                config.with_root_certificates(RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()))
-            }
-            TlsTrust::Fingerprints(fingerprints) => {
-                config.dangerous().with_custom_certificate_verifier(pinned(Some(fingerprints)))
-            }
-            TlsTrust::Anyone => config.dangerous().with_custom_certificate_verifier(pinned(None)),
-        };
-        Ok(Self(TlsConnector::from(Arc::new(config.with_no_client_auth()))))
+        Ok(Self(TlsConnector::from(Arc::new(trust.client_config()?))))
     }
 
     /// Shakes hands with `host` over `stream`.
