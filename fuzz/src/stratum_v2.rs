@@ -59,7 +59,8 @@ impl Script {
                     self.number += 1;
                     let prefix = ExtranoncePrefix { server_id: 1, connection: self.number };
                     let granted = ChannelOutcome::Granted { prefix, payee: KeyHash([1; 32]), remembered: None };
-                    session.handle_channel(now, ticket, if self.refuse { ChannelOutcome::Refused } else { granted });
+                    let outcome = if self.refuse { ChannelOutcome::Refused("no".to_owned()) } else { granted };
+                    session.handle_channel(now, ticket, outcome);
                 }
                 Some(Output::Common(bq_channel::Output::Send(frame))) => {
                     let length = frame.bytes.first_chunk().map(|header| payload_bytes(*header));

@@ -44,6 +44,17 @@ pub enum Output {
     Close(CloseReason),
 }
 
+impl Output {
+    /// A login was refused; what is longer than any login is cut.
+    #[must_use]
+    pub fn login_refused(mut login: String, worker: Option<WorkerName>, reason: String) -> Self {
+        // No address and name together are longer.
+        const BYTES_MAX: usize = 256;
+        login.truncate(login.floor_char_boundary(BYTES_MAX));
+        Self::LoginRefused { login, worker, reason }
+    }
+}
+
 /// Bytes for the socket, whole lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {

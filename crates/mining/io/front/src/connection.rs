@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bq_access::What;
+use bq_access::{What, Who};
 use bq_primitives::{Algorithm, WorkerName};
 use bq_share::{CpuTime, Reject, ShareCandidate, ShareTicket, Strike, UnixMs, Verdict};
 use bq_stratum_v1::{CloseReason, LoginOutcome, LoginTicket, Output};
@@ -312,11 +312,7 @@ impl Connection {
                 Some(prefix) => ChannelOutcome::Granted { prefix, payee, remembered },
                 None => ChannelOutcome::Full,
             },
-            LoginOutcome::Refused(reason) => {
-                let who = (self.algorithm, Some(worker));
-                self.shared.access.note_login(self.admission.peer, address, who, &reason);
-                ChannelOutcome::Refused
-            }
+            LoginOutcome::Refused(reason) => ChannelOutcome::Refused(reason),
             LoginOutcome::Unavailable => ChannelOutcome::Unavailable,
         };
         if let ChannelOutcome::Granted { .. } = outcome {
@@ -352,8 +348,8 @@ impl Connection {
     /// Tells the miner why, if it had logged in and was not told, and whoever asks later.
     fn tell(&mut self, ended: Ended) {
         let (Some(text), Some((payee, worker))) = (ended.text, self.talk.miner()) else { return };
-        let what = (What::Connection, self.algorithm);
-        self.shared.access.note(self.admission.peer, (payee, &worker), what, text);
+        let what = (What::Connection, self.algorithm, Some(&worker));
+        self.shared.access.note(self.admission.peer, Who::Key(payee), what, text);
         self.talk.say_goodbye(text);
         while let Some(output) = self.talk.poll_output() {
             if let bq_stratum_v2::Output::Common(Output::Send(frame)) = output {

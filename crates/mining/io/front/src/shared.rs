@@ -6,7 +6,7 @@ use std::{
     },
 };
 
-use bq_access::What;
+use bq_access::{What, Who};
 use bq_mining_message::{AuthorizeError, PoolApi, ShareReject};
 use bq_primitives::{Algorithm, KeyHash, WorkerName, tagged_hash};
 use bq_share::{
@@ -271,19 +271,11 @@ impl Admission {
         shared.metrics.of(algorithm).rejected(api_reason(reason));
         if let Some((payee, worker)) = miner {
             shared.pool.note_rejected(payee, &worker, algorithm, api_reason(reason));
-            shared.access.note(self.peer, (payee, &worker), (What::Share, algorithm), reason.text());
+            let what = (What::Share, algorithm, Some(&worker));
+            shared.access.note(self.peer, Who::Key(payee), what, reason.text());
         }
     }
-}
 
-impl Accepts {
-    /// Whether one more connection may come.
-    fn allow(&mut self, now: UnixMs, peer: Peer) -> bool {
-        self.by_peer.allow(now, peer) && self.by_subnet.allow(now, peer.subnet())
-    }
-}
-
-impl Admission {
     /// The number of one more channel; nothing if there is no room for it. The first stands in the connection's own place, each other
     /// takes one as a connection does.
     pub(crate) fn open_channel(&mut self) -> Option<ExtranoncePrefix> {
@@ -307,6 +299,13 @@ impl Admission {
 
     pub(crate) const fn channels(&self) -> usize {
         self.channels.len()
+    }
+}
+
+impl Accepts {
+    /// Whether one more connection may come.
+    fn allow(&mut self, now: UnixMs, peer: Peer) -> bool {
+        self.by_peer.allow(now, peer) && self.by_subnet.allow(now, peer.subnet())
     }
 }
 

@@ -31,6 +31,7 @@ pub(super) struct Opening {
     ticket: u64,
     request_id: u32,
     kind: Kind,
+    address: String,
     worker: WorkerName,
     pinned: Option<ShareDifficulty>,
     wishes: Wishes,
@@ -55,6 +56,10 @@ struct Wanted<'a> {
 }
 
 type ErrorCode = &'static str;
+
+fn refused(user: String, worker: Option<WorkerName>, reason: String) -> Output {
+    Output::Common(bq_channel::Output::login_refused(user, worker, reason))
+}
 
 impl Session {
     pub(super) fn open_standard(&mut self, open: &OpenStandardMiningChannel<'_>) {
@@ -102,13 +107,17 @@ impl Session {
         let user = std::str::from_utf8(wanted.user).map_err(|_| invalid)?;
         // What V1 has in the password follows the name here.
         let (name, options) = split_options(user);
-        let login = Login::parse(name).map_err(|_| invalid)?;
-        let pinned = login.wanted(options, parse_units).map_err(|_| invalid)?;
+        let read = Login::parse(name).and_then(|login| Ok((login.wanted(options, parse_units)?, login)));
+        let (pinned, login) = read.map_err(|error| {
+            self.outputs.push_back(refused(name.to_owned(), None, error.to_string()));
+            invalid
+        })?;
         let token = password_token(options);
         let worker = login.worker.unwrap_or_default();
         let ticket = self.next_ticket();
         let (request_id, kind) = (wanted.request_id, wanted.kind);
-        self.opening.push(Opening { ticket, request_id, kind, worker: worker.clone(), pinned, wishes });
+        let address = login.address.clone();
+        self.opening.push(Opening { ticket, request_id, kind, address, worker: worker.clone(), pinned, wishes });
         self.outputs.push_back(Output::Open { ticket: LoginTicket(ticket), address: login.address, worker, token });
         Ok(())
     }
@@ -124,7 +133,10 @@ impl Session {
                 return self.granted(now, opening, own, stake);
             }
             ChannelOutcome::Unavailable => return self.close(CloseReason::Unavailable),
-            ChannelOutcome::Refused => ERROR_CODE_OPEN_MINING_CHANNEL_UNKNOWN_USER,
+            ChannelOutcome::Refused(reason) => {
+                self.outputs.push_back(refused(opening.address, Some(opening.worker), reason));
+                ERROR_CODE_OPEN_MINING_CHANNEL_UNKNOWN_USER
+            }
             ChannelOutcome::Full => ERROR_CODE_OPEN_MINING_CHANNEL_CHANNEL_CAPACITY_EXHAUSTED,
         };
         self.reply(reply::open_error(opening.request_id, refusal));

@@ -67,7 +67,7 @@ pub enum Output {
 }
 
 /// The caller's answer to [`Output::Open`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChannelOutcome {
     /// It may mine.
     Granted {
@@ -78,8 +78,8 @@ pub enum ChannelOutcome {
         /// Where this worker's difficulty stood when it was last here.
         remembered: Option<ShareDifficulty>,
     },
-    /// Not an address of this network.
-    Refused,
+    /// It may not; the text says why.
+    Refused(String),
     /// There is no room for another.
     Full,
     /// The pool cannot tell now: the connection is closed, so that the miner comes back.

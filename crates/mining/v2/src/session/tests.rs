@@ -99,6 +99,8 @@ pub(super) struct Rig {
     pub(super) said: Vec<Said>,
     pub(super) shares: Vec<ShareCandidate>,
     pub(super) rejected: Vec<Reject>,
+    /// Logins that were refused, and why.
+    pub(super) refused: Vec<(String, String)>,
     pub(super) closed: Option<CloseReason>,
     /// Answers to channels that ask: nobody's address is `nobody`.
     pub(super) next_number: u32,
@@ -114,6 +116,7 @@ impl Rig {
             said: Vec::new(),
             shares: Vec::new(),
             rejected: Vec::new(),
+            refused: Vec::new(),
             closed: None,
             next_number: 100,
             freed: Vec::new(),
@@ -140,9 +143,10 @@ impl Rig {
                 Output::Common(bq_channel::Output::Share(share)) => self.shares.push(*share),
                 Output::Common(bq_channel::Output::Rejected { reason, .. }) => self.rejected.push(reason),
                 Output::Common(bq_channel::Output::Close(reason)) => self.closed = Some(reason),
-                Output::Common(bq_channel::Output::Authorize { .. } | bq_channel::Output::LoginRefused { .. }) => {
-                    panic!("channels log in by being opened")
+                Output::Common(bq_channel::Output::LoginRefused { login, reason, .. }) => {
+                    self.refused.push((login, reason));
                 }
+                Output::Common(bq_channel::Output::Authorize { .. }) => panic!("channels log in by being opened"),
                 Output::Open { ticket, address, .. } => {
                     let outcome = self.answer(&address);
                     self.session.handle_channel(self.now, ticket, outcome);
@@ -153,9 +157,9 @@ impl Rig {
     }
 
     fn answer(&mut self, address: &str) -> ChannelOutcome {
-        let [account, ..] = address.as_bytes() else { return ChannelOutcome::Refused };
+        let [account, ..] = address.as_bytes() else { return ChannelOutcome::Refused("empty".to_owned()) };
         match address {
-            "nobody" => ChannelOutcome::Refused,
+            "nobody" => ChannelOutcome::Refused("unknown".to_owned()),
             "full" => ChannelOutcome::Full,
             "later" => ChannelOutcome::Unavailable,
             _ => {

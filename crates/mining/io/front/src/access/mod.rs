@@ -170,7 +170,7 @@ impl Access {
         self.sessions.lock().end(number);
     }
 
-    /// A login was refused.
+    /// A login was refused; told under what stands where its address should.
     pub(crate) fn note_login(
         &self,
         peer: Option<Peer>,
@@ -179,20 +179,19 @@ impl Access {
         reason: &str,
     ) {
         if let Some(who) = Who::of_login(login, self.network) {
-            self.refusals.lock().note(self.clock.now(), (peer, who), (What::Login, algorithm, worker), reason);
+            self.note(peer, who, (What::Login, algorithm, worker), reason);
         }
     }
 
-    /// A share was refused, or a connection ended.
+    /// Something was refused, in the words that the miner was told.
     pub(crate) fn note(
         &self,
         peer: Option<Peer>,
-        (payee, worker): (KeyHash, &WorkerName),
-        (what, algorithm): (What, Algorithm),
+        who: Who,
+        what: (What, Algorithm, Option<&WorkerName>),
         reason: &str,
     ) {
-        let who = (peer, Who::Key(payee));
-        self.refusals.lock().note(self.clock.now(), who, (what, algorithm, Some(worker)), reason);
+        self.refusals.lock().note(self.clock.now(), (peer, who), what, reason);
     }
 
     /// Writes what may be lost to a crash, if it changed. Blocks on the disk.

@@ -164,6 +164,11 @@ async fn a_channel_is_refused_with_the_reason_in_the_protocols_words() {
         Ok(())
     })
     .await;
+    let access = bench.server.access();
+    let told = |login: &str| access.why(login, None).refusals.into_iter().map(|refusal| refusal.reason);
+    assert_eq!(told("nobody").collect::<Vec<_>>(), ["not an address"]);
+    let of_address: Vec<_> = told("addr1").collect();
+    assert!(of_address.len() == 2 && of_address[1].starts_with("worker name is"), "{of_address:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,9 +9,6 @@ use bq_share::UnixMs;
 use super::{Exchange, PendingLogin};
 use crate::{CloseReason, LoginOutcome, LoginTicket, Output, job::Miner, request::RequestId};
 
-/// No address and name together are longer.
-const LOGIN_BYTES_MAX: usize = 256;
-
 impl Exchange {
     /// Reads a login and asks for it to be checked.
     ///
@@ -26,7 +23,7 @@ impl Exchange {
     ) -> Result<(), String> {
         let asked = self.ask(id, text, worker, (password, read));
         if let Err(reason) = &asked {
-            self.tell_refusal(text.to_owned(), None, reason.clone());
+            self.outputs.push_back(Output::login_refused(text.to_owned(), None, reason.clone()));
         }
         asked
     }
@@ -98,13 +95,9 @@ impl Exchange {
     }
 
     fn refused(&mut self, login: PendingLogin, reason: String) -> (PendingLogin, Option<String>) {
-        self.tell_refusal(login.address.clone(), Some(login.worker.clone()), reason.clone());
+        let (address, worker) = (login.address.clone(), Some(login.worker.clone()));
+        self.outputs.push_back(Output::login_refused(address, worker, reason.clone()));
         (login, Some(reason))
-    }
-
-    fn tell_refusal(&mut self, mut login: String, worker: Option<WorkerName>, reason: String) {
-        login.truncate(login.floor_char_boundary(LOGIN_BYTES_MAX));
-        self.outputs.push_back(Output::LoginRefused { login, worker, reason });
     }
 
     pub(in crate::session) fn first_miner(&self) -> Option<&Arc<Miner>> {
