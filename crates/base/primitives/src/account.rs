@@ -12,7 +12,8 @@ impl fmt::Display for AccountId {
 
 /// One machine under an account: 1 to 64 characters of `A-Z a-z 0-9 . _ -`, so that it is harmless in logs, pages and
 /// spreadsheets.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct WorkerName(String);
 
 /// A text that is not a [`WorkerName`].
@@ -38,6 +39,20 @@ impl WorkerName {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for WorkerName {
+    type Error = WorkerNameError;
+
+    fn try_from(name: String) -> Result<Self, WorkerNameError> {
+        Self::new(&name)
+    }
+}
+
+impl From<WorkerName> for String {
+    fn from(name: WorkerName) -> Self {
+        name.0
     }
 }
 

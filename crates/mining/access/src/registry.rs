@@ -159,6 +159,15 @@ impl Registry {
         Ok(Entry { address, token: Some(token.id) })
     }
 
+    /// Whether who was let in before, by this token or by none, would be let in again.
+    #[must_use]
+    pub fn still_admits(&self, key: KeyHash, token: Option<TokenId>) -> bool {
+        match token {
+            Some(id) => self.tokens.contains_key(&id),
+            None => self.policy.mode != AuthMode::Token && !self.is_locked(key),
+        }
+    }
+
     /// Only tokens open this key's address.
     #[must_use]
     pub fn is_locked(&self, key: KeyHash) -> bool {

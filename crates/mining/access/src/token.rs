@@ -13,7 +13,7 @@ pub struct Token {
 }
 
 /// Names a token. It opens nothing and may be shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct TokenId(pub u64);
 
 /// The pool's own secret, without which digests cannot be tried out.

@@ -2,11 +2,16 @@ use std::sync::Arc;
 
 use bq_primitives::{Algorithm, BlockId, KeyHash, ShareDifficulty};
 use bq_share::{
-    ExtranoncePrefix, Job, JobId, JobWork, Judge, Judged, Reject, ShareCandidate, ShareTicket, Submit, UnixMs, Verdict,
-    WorkTemplate,
+    ExtranoncePrefix, Job, JobId, JobOwner, JobWork, Judge, JudgeState, Judged, Reject, ShareCandidate, ShareTicket,
+    Submit, Templates, UnixMs, Verdict, WorkTemplate,
 };
+use serde::{Deserialize, Serialize};
 
-use crate::{CloseReason, SessionPolicy, difficulty::RANDOMX_HASHES_MAX, vardiff::Vardiff};
+use crate::{
+    CloseReason, SessionPolicy,
+    difficulty::RANDOMX_HASHES_MAX,
+    vardiff::{Vardiff, VardiffState},
+};
 
 /// What one account mines on: its jobs, its difficulty, its shares. A connection of V1 has one channel, one of V2 many.
 #[derive(Debug)]
@@ -52,6 +57,17 @@ pub struct Stake {
     pub remembered: Option<ShareDifficulty>,
 }
 
+/// What a [`Channel`] leaves to the one that goes on with it in another process (SPEC 11.12).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChannelState {
+    payee: KeyHash,
+    least_wanted: Option<u64>,
+    expressible: (u64, u64),
+    next_number: u64,
+    vardiff: VardiffState,
+    judge: JudgeState,
+}
+
 /// How much a fresh job is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Wanted {
@@ -86,6 +102,42 @@ impl Channel {
             job_wanted: Wanted::No,
             last_tick: now,
             last_suggestion: None,
+        }
+    }
+
+    /// What is left to whoever goes on with it; nothing while nobody mines on it, or a share is in verification.
+    #[must_use]
+    pub fn state(&self) -> Option<ChannelState> {
+        Some(ChannelState {
+            payee: self.payee?,
+            least_wanted: self.least_wanted.map(ShareDifficulty::hashes),
+            expressible: self.expressible,
+            next_number: self.next_number,
+            vardiff: self.vardiff.state(),
+            judge: self.judge.state(self.seed.first_job_id)?,
+        })
+    }
+
+    /// Goes on where [`Channel::state`] was taken. Jobs whose work is not among `templates` are forgotten; a fresh one is due with the
+    /// first work.
+    #[must_use]
+    pub fn resume(
+        now: UnixMs,
+        algorithm: Algorithm,
+        policy: Arc<SessionPolicy>,
+        (seed, state): (ChannelSeed, ChannelState),
+        templates: &Templates,
+    ) -> Self {
+        let ChannelState { payee, least_wanted, expressible, next_number, vardiff, judge } = state;
+        let owner = JobOwner { prefix: seed.prefix, first_job_id: seed.first_job_id, payee };
+        Self {
+            vardiff: Vardiff::of_state(policy.vardiff, now, vardiff),
+            judge: Judge::resume(policy.judge, judge, &owner, templates),
+            payee: Some(payee),
+            least_wanted: least_wanted.map(ShareDifficulty::from_hashes),
+            expressible,
+            next_number,
+            ..Self::new(now, algorithm, policy, seed)
         }
     }
 

@@ -23,7 +23,7 @@ mod presence;
 mod rate;
 mod vardiff;
 
-pub use channel::{Channel, ChannelSeed, Stake};
+pub use channel::{Channel, ChannelSeed, ChannelState, Stake};
 pub use difficulty::{
     NICEHASH_HASHES_MAX, NICEHASH_HASHES_MIN, RANDOMX_HASHES_MAX, from_units, of_target, parse_hashes, parse_units,
     units_of,

@@ -27,6 +27,12 @@ impl Presence {
         Self { policy, opened: now, last_line: None, last_progress: now, rate, unreadable: 0 }
     }
 
+    /// Of one that another process hands over at `now`: it has spoken before.
+    #[must_use]
+    pub fn resumed(now: UnixMs, policy: Arc<SessionPolicy>) -> Self {
+        Self { last_line: Some(now), ..Self::new(now, policy) }
+    }
+
     /// Counts a line against the rate, also one that says nothing.
     pub fn spend_line(&mut self, now: UnixMs) {
         self.rate.spend(now);

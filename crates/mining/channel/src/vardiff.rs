@@ -78,6 +78,16 @@ pub(crate) struct Vardiff {
     rough: Option<ShareDifficulty>,
 }
 
+/// Where a worker's difficulty stands, for whoever goes on with its channel in another process: what was measured of a speed that is
+/// known, and where to seek on otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct VardiffState {
+    hashes: u64,
+    pinned: Option<u64>,
+    settled: Option<u64>,
+    proven: bool,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// No job was sent yet.
@@ -160,6 +170,31 @@ impl Vardiff {
             paused: None,
             rough: None,
         }
+    }
+
+    /// For whoever goes on with it.
+    #[must_use]
+    pub(crate) fn state(&self) -> VardiffState {
+        VardiffState {
+            hashes: self.difficulty.hashes(),
+            pinned: self.pinned.map(ShareDifficulty::hashes),
+            settled: self.settled().map(ShareDifficulty::hashes),
+            proven: self.proven,
+        }
+    }
+
+    /// Goes on where [`Vardiff::state`] was taken.
+    #[must_use]
+    pub(crate) fn of_state(policy: VardiffPolicy, now: UnixMs, state: VardiffState) -> Self {
+        let mut vardiff = Self::new(policy);
+        match (state.pinned, state.settled) {
+            (Some(pinned), _) => vardiff.pin(ShareDifficulty::from_hashes(pinned)),
+            (None, Some(settled)) => vardiff.remember(now, ShareDifficulty::from_hashes(settled)),
+            (None, None) => {}
+        }
+        vardiff.difficulty = ShareDifficulty::from_hashes(state.hashes);
+        vardiff.proven = state.proven;
+        vardiff
     }
 
     /// The difficulty for the next job, before the bounds of its network difficulty.

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use crate::JobId;
 
 /// What no other live connection of any front end has (SPEC 11.2): the front end's id and the connection's number there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct ExtranoncePrefix {
     /// Which of several front ends before one pool.
     pub server_id: u16,
@@ -64,6 +64,11 @@ impl ExtranonceAllocator {
         Some(ExtranoncePrefix { server_id: self.server_id, connection })
     }
 
+    /// Keeps a prefix that a connection brings from another process of this server; false if it is taken, or another server's.
+    pub fn claim(&mut self, prefix: ExtranoncePrefix) -> bool {
+        prefix.server_id == self.server_id && prefix.connection <= self.last && self.live.insert(prefix.connection)
+    }
+
     /// Takes a prefix back. It is handed out again only after all others were.
     pub fn release(&mut self, prefix: ExtranoncePrefix) {
         if prefix.server_id == self.server_id {
@@ -105,6 +110,18 @@ mod tests {
                 assert!(seen.insert(allocator.allocate().unwrap()));
             }
         }
+    }
+
+    #[test]
+    fn a_claimed_prefix_is_handed_out_to_nobody_else() {
+        let mut allocator = ExtranonceAllocator::up_to(3, 2, 3);
+        let brought = ExtranoncePrefix { server_id: 3, connection: 2 };
+        assert!(allocator.claim(brought) && !allocator.claim(brought));
+        assert!(!allocator.claim(ExtranoncePrefix { server_id: 4, connection: 1 }), "another server's");
+        assert!(!allocator.claim(ExtranoncePrefix { server_id: 3, connection: 4 }), "no number of this one");
+        let mut rest: Vec<_> = std::iter::from_fn(|| allocator.allocate()).map(|prefix| prefix.connection).collect();
+        rest.sort_unstable();
+        assert_eq!(rest, [0, 1, 3]);
     }
 
     #[test]

@@ -3,7 +3,10 @@ use std::{collections::BTreeSet, sync::Arc};
 use bq_pow::ethash_work_hash;
 use bq_primitives::{Algorithm, ExtraNonce, KeyHash, Seal, ShareDifficulty, Target};
 
-use crate::{Claim, ExtranoncePrefix, Reject, Rolled, ShareKey, WorkTemplate, share_target};
+use crate::{
+    Claim, ExtranoncePrefix, JobOwner, Reject, Rolled, ShareKey, Templates, WorkTemplate, handed_over::JobState,
+    share_target,
+};
 
 /// Unique within the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -141,6 +144,32 @@ impl OpenJob {
     /// Shares that it earned by.
     pub(crate) fn credits(&self) -> usize {
         self.earned.as_ref().map_or(0, |earned| earned.shares.len())
+    }
+
+    /// What is left to whoever goes on with it, in a channel whose job ids start at `first_job_id`.
+    pub(crate) fn state(&self, first_job_id: u32) -> JobState {
+        let keys = |keys: &BTreeSet<ShareKey>| keys.iter().copied().collect();
+        let earned = self.earned.as_ref();
+        let ntime = if let JobWork::Sha256d { ntime, .. } = self.job.work { ntime } else { 0 };
+        JobState {
+            number: self.job.id.0.wrapping_sub(first_job_id),
+            template: self.job.template.seal_hash,
+            difficulty_hashes: self.job.difficulty.hashes(),
+            ntime,
+            shares: earned.map_or_else(Vec::new, |earned| keys(&earned.shares)),
+            blocks: earned.map_or_else(Vec::new, |earned| keys(&earned.blocks)),
+        }
+    }
+
+    /// The job that [`OpenJob::state`] tells of; nothing if its work is not known any more.
+    pub(crate) fn resumed(state: JobState, owner: &JobOwner, templates: &Templates) -> Option<Self> {
+        let template = Arc::clone(templates.get(&state.template)?);
+        let id = JobId(owner.first_job_id.wrapping_add(state.number));
+        let work = JobWork::new(&template, owner.prefix, id, state.number, state.ntime);
+        let difficulty = ShareDifficulty::from_hashes(state.difficulty_hashes);
+        let earned = Earned { shares: state.shares.into_iter().collect(), blocks: state.blocks.into_iter().collect() };
+        let earned = (!earned.shares.is_empty()).then(|| Box::new(earned));
+        Some(Self { job: Job { id, template, payee: owner.payee, difficulty, work }, earned })
     }
 
     /// The same once it earns nothing but by a block.

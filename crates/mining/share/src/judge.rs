@@ -3,7 +3,8 @@ use std::{collections::VecDeque, sync::Arc};
 use bq_primitives::{BlockId, KeyHash, ShareDifficulty, WorkerName};
 
 use crate::{
-    Claimed, Job, JobId, JobWork, Reject, ShareCandidate, ShareKey, ShareTicket, Strike, Submit, Verdict, job::OpenJob,
+    Claimed, Job, JobId, JobOwner, JobWork, JudgeState, Reject, ShareCandidate, ShareKey, ShareTicket, Strike, Submit,
+    Templates, Verdict, WorkTemplate, handed_over::JobState, job::OpenJob,
 };
 
 /// How much a connection may have open at a time.
@@ -108,12 +109,49 @@ impl Judge {
         }
     }
 
+    /// What is left to the judge that goes on with this connection elsewhere; nothing while a share is in verification.
+    #[must_use]
+    pub fn state(&self, first_job_id: u32) -> Option<JudgeState> {
+        let of = |jobs: &VecDeque<OpenJob>| jobs.iter().map(|open| open.state(first_job_id)).collect();
+        self.in_flight.is_empty().then(|| JudgeState {
+            jobs: of(&self.jobs),
+            remembered: of(&self.remembered),
+            verified: self.verified,
+            forged: self.forged,
+            proven: u64::try_from(self.proven).unwrap_or(u64::MAX),
+        })
+    }
+
+    /// Goes on where [`Judge::state`] was taken. Jobs whose work is not among `templates` are forgotten.
+    #[must_use]
+    pub fn resume(policy: JudgePolicy, state: JudgeState, owner: &JobOwner, templates: &Templates) -> Self {
+        let JudgeState { jobs, remembered, verified, forged, proven } = state;
+        let known = |state: JobState| OpenJob::resumed(state, owner, templates);
+        let remembered = remembered.into_iter().filter_map(known).collect();
+        let proven = usize::try_from(proven).unwrap_or(usize::MAX);
+        let mut judge = Self { verified, forged, proven, remembered, ..Self::new(policy) };
+        for open in jobs.into_iter().filter_map(known) {
+            judge.enter(open);
+        }
+        judge
+    }
+
+    /// The work of every job that is known.
+    pub fn templates(&self) -> impl Iterator<Item = &Arc<WorkTemplate>> {
+        self.known().map(|open| &open.job.template)
+    }
+
     /// A job was handed out; the oldest may be forgotten for it.
     pub fn open(&mut self, job: Job) {
+        self.enter(OpenJob::new(job));
+    }
+
+    fn enter(&mut self, open: OpenJob) {
         while self.jobs.len() >= self.policy.jobs_kept.max(1) {
             self.remember_oldest();
         }
-        self.remembered.retain(|old| old.job.template.parent_id() == job.template.parent_id());
+        let parent = open.job.template.parent_id();
+        self.remembered.retain(|old| old.job.template.parent_id() == parent);
         while self.remembered.len() > self.policy.jobs_remembered {
             self.remembered.pop_front();
         }
@@ -124,7 +162,7 @@ impl Judge {
             // As many as there will be, and not twice as many.
             self.jobs.reserve_exact(self.policy.jobs_kept.clamp(1, 16));
         }
-        self.jobs.push_back(OpenJob::new(job));
+        self.jobs.push_back(open);
     }
 
     /// The job handed out last.

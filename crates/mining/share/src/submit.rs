@@ -89,7 +89,7 @@ impl ShareCandidate {
 
 /// The first 8 bytes of a hash over the bytes that a miner chose for one job. Decoded bytes only: spelling a nonce
 /// differently does not make it another share. Two proofs with one key are the loss of the connection that made them.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct ShareKey(pub [u8; 8]);
 
 impl ShareKey {

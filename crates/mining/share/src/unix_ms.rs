@@ -3,7 +3,7 @@ use bq_primitives::Timestamp;
 /// Milliseconds since 1970 that never go back: the wall time at the caller's start, counted from there by a clock that nobody
 /// sets. A session's limits go by its differences; jobs begin their `ntime` with it and shares carry it. What needs
 /// no time of day, as the sync of blocks, counts from any start instead (`bq_sync::Moment`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct UnixMs(pub u64);
 
 impl UnixMs {

@@ -83,7 +83,7 @@ fn word_swapped(id: &BlockId) -> [u8; 32] {
 }
 
 /// A machine that is logged in.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Miner {
     pub(crate) payee: KeyHash,
     pub(crate) address: String,

@@ -46,4 +46,4 @@ mod session;
 pub use bq_channel::{CloseReason, Frame, FrameKind, LoginOutcome, LoginTicket, Output, SessionPolicy, VardiffPolicy};
 pub use job::JobTemplate;
 pub use line::{LINE_BYTES_MAX, LineBuffer, LineTooLong};
-pub use session::{Session, SessionSeed};
+pub use session::{Session, SessionSeed, SessionState};

@@ -63,6 +63,12 @@ impl LineBuffer {
         Ok(None)
     }
 
+    /// What was pushed and not taken out yet.
+    #[must_use]
+    pub fn unread(&self) -> &[u8] {
+        self.bytes.get(self.start..).unwrap_or_default()
+    }
+
     /// Bytes this buffer holds on to.
     #[must_use]
     pub fn capacity(&self) -> usize {

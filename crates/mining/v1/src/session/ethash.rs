@@ -4,6 +4,7 @@ use bq_channel::{NICEHASH_HASHES_MAX, NICEHASH_HASHES_MIN, parse_hashes};
 use bq_share::{Claim, JobId, JobWork, Reject, Rolled, Submit, UnixMs, Verdict};
 
 use self::wire::Mode;
+use super::DialectState;
 use super::exchange::{Dialect, Exchange, Known, PendingLogin, SMALL_TALK};
 use crate::{
     CloseReason, FrameKind,
@@ -20,6 +21,14 @@ pub(super) struct Ethash {
     told: Option<String>,
     /// An `eth_getWork` that was sent right behind the login, and waits for its answer.
     asked_early: Option<RequestId>,
+}
+
+/// What an [`Ethash`] leaves to the one that goes on with it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(super) struct EthashState {
+    mode: Option<Mode>,
+    ready: bool,
+    told: Option<String>,
 }
 
 /// Bytes of the nonce that 1.0.0 and 2.0.0 want assigned. The work hash is the connection's own anyway.
@@ -101,6 +110,11 @@ impl Dialect for Ethash {
         }
     }
 
+    fn state(&self) -> Option<DialectState> {
+        let (mode, ready, told) = (self.mode, self.ready, self.told.clone());
+        self.asked_early.is_none().then_some(DialectState::Ethash(EthashState { mode, ready, told }))
+    }
+
     fn share_reply(&self, id: &RequestId, verdict: Verdict) -> Option<Vec<u8>> {
         wire::share_reply(self.mode.unwrap_or(Mode::Plain), id, verdict)
     }
@@ -111,6 +125,10 @@ impl Dialect for Ethash {
 }
 
 impl Ethash {
+    pub(super) fn resume(EthashState { mode, ready, told }: EthashState) -> Self {
+        Self { mode, ready, told, asked_early: None }
+    }
+
     fn login(&mut self, exchange: &mut Exchange, request: &Request, mode: Mode) {
         let (name, password) = (request.text(0).unwrap_or_default(), request.text(1).unwrap_or_default());
         let asked = exchange.login(&request.id, name, request.worker.as_deref(), (password, parse_hashes));

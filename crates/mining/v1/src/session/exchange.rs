@@ -3,11 +3,11 @@ mod shares;
 
 use std::{collections::VecDeque, sync::Arc};
 
-use bq_channel::{Channel, ChannelSeed, Presence};
+use bq_channel::{Channel, ChannelSeed, ChannelState, Presence};
 use bq_primitives::{Algorithm, ShareDifficulty, WorkerName};
-use bq_share::{ShareTicket, UnixMs, Verdict};
+use bq_share::{ShareTicket, Templates, UnixMs, Verdict};
 
-use super::SessionSeed;
+use super::{DialectState, SessionSeed};
 use crate::{
     CloseReason, Frame, FrameKind, JobTemplate, Output, SessionPolicy,
     job::{Miner, WireJob},
@@ -31,6 +31,9 @@ pub(super) trait Dialect: Send {
 
     /// Answers a login that was refused.
     fn login_refused(&mut self, exchange: &mut Exchange, login: &PendingLogin, text: &str);
+
+    /// What is left to whoever goes on with it; nothing while something waits.
+    fn state(&self) -> Option<DialectState>;
 
     /// The reply to a submit; nothing if it has no id.
     fn share_reply(&self, id: &RequestId, verdict: Verdict) -> Option<Vec<u8>>;
@@ -59,6 +62,13 @@ pub(super) struct PendingLogin {
     address: String,
     worker: WorkerName,
     difficulty: Option<ShareDifficulty>,
+}
+
+/// What an [`Exchange`] leaves to the one that goes on with it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(super) struct ExchangeState {
+    channel: ChannelState,
+    miners: Vec<Miner>,
 }
 
 /// A submit that waits for its verdict.
@@ -115,6 +125,35 @@ impl Exchange {
             outputs: VecDeque::new(),
             tickets: 0,
             closed: false,
+        }
+    }
+
+    /// What is left to whoever goes on with it; nothing while something waits, or nobody is logged in.
+    pub(super) fn state(&self) -> Option<ExchangeState> {
+        let is_quiet = !self.closed
+            && self.logins.is_empty()
+            && self.unanswered.is_empty()
+            && self.replies.len() == 0
+            && self.outputs.is_empty();
+        let channel = self.channel.state().filter(|_| is_quiet)?;
+        Some(ExchangeState { channel, miners: self.miners.iter().map(|miner| Miner::clone(miner)).collect() })
+    }
+
+    /// The same as this one, but with the past of another.
+    pub(super) fn resume(
+        self,
+        now: UnixMs,
+        algorithm: Algorithm,
+        ExchangeState { channel, miners }: ExchangeState,
+        templates: &Templates,
+    ) -> Self {
+        let seed = ChannelSeed { prefix: self.seed.prefix, first_job_id: self.seed.first_job_id };
+        let policy = Arc::clone(&self.policy);
+        Self {
+            channel: Channel::resume(now, algorithm, Arc::clone(&policy), (seed, channel), templates),
+            presence: Presence::resumed(now, policy),
+            miners: miners.into_iter().map(Arc::new).collect(),
+            ..self
         }
     }
 

@@ -8,16 +8,16 @@ mod tests;
 use std::sync::Arc;
 
 use bq_primitives::{Algorithm, KeyHash, ShareDifficulty, WorkerName};
-use bq_share::{ExtranoncePrefix, ShareTicket, UnixMs, Verdict};
+use bq_share::{ExtranoncePrefix, ShareTicket, Templates, UnixMs, Verdict, WorkTemplate};
 
-use self::exchange::{Dialect, Exchange, Known};
+use self::exchange::{Dialect, Exchange, ExchangeState, Known};
 use crate::{
     CloseReason, JobTemplate, LoginOutcome, LoginTicket, Output, SessionPolicy,
     request::{Request, RequestId, Unreadable},
 };
 
 /// What makes one session different from all others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct SessionSeed {
     /// Named in replies; random, so that it cannot be guessed from another's.
     pub session_id: u32,
@@ -25,6 +25,21 @@ pub struct SessionSeed {
     pub first_job_id: u32,
     /// Owned by this connection until it ends.
     pub prefix: ExtranoncePrefix,
+}
+
+/// What a [`Session`] leaves to the one that goes on with it in another process (SPEC 11.12).
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct SessionState {
+    dialect: DialectState,
+    exchange: ExchangeState,
+}
+
+/// What only one dialect has.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+enum DialectState {
+    Sha256d(sha256d::Sha256d),
+    RandomX,
+    Ethash(ethash::EthashState),
 }
 
 /// One miner's connection. Feed it lines, templates, answers and time; then carry out what [`Session::poll_output`] gives,
@@ -46,9 +61,40 @@ impl Session {
             Algorithm::RandomX => Box::new(randomx::RandomX::default()),
             Algorithm::Ethash => Box::new(ethash::Ethash::default()),
         };
-        // Miners of the other two have no line that is no answer and no job.
-        let farewell = if algorithm == Algorithm::Sha256d { sha256d::show_message } else { |_: &str| None };
-        Self { exchange: Exchange::new(now, algorithm, policy, seed, farewell), dialect }
+        Self { exchange: Exchange::new(now, algorithm, policy, seed, farewell_of(algorithm)), dialect }
+    }
+
+    /// What is left to whoever goes on with this connection in another process (SPEC 11.12); nothing while nobody is logged in, or
+    /// something waits: an answer of the pool, a line to be sent, the end.
+    #[must_use]
+    pub fn state(&self) -> Option<SessionState> {
+        let exchange = self.exchange.state()?;
+        Some(SessionState { dialect: self.dialect.state()?, exchange })
+    }
+
+    /// The work of every job that is known, for [`Session::resume`].
+    pub fn templates(&self) -> impl Iterator<Item = &Arc<WorkTemplate>> {
+        self.exchange.channel.judge().templates()
+    }
+
+    /// Goes on at `now` where [`Session::state`] was taken. The miner sees nothing but its next job; those whose work is among
+    /// `templates` count on.
+    #[must_use]
+    pub fn resume(
+        now: UnixMs,
+        algorithm: Algorithm,
+        policy: Arc<SessionPolicy>,
+        (seed, state): (SessionSeed, SessionState),
+        templates: &Templates,
+    ) -> Option<Self> {
+        let dialect: Box<dyn Dialect> = match (state.dialect, algorithm) {
+            (DialectState::Sha256d(state), Algorithm::Sha256d) => Box::new(state),
+            (DialectState::RandomX, Algorithm::RandomX) => Box::new(randomx::RandomX::resume()),
+            (DialectState::Ethash(state), Algorithm::Ethash) => Box::new(ethash::Ethash::resume(state)),
+            _ => return None,
+        };
+        let fresh = Exchange::new(now, algorithm, policy, seed, farewell_of(algorithm));
+        Some(Self { exchange: fresh.resume(now, algorithm, state.exchange, templates), dialect })
     }
 
     /// When the next line may be handed in: later than now for a miner that sends too many, and nothing while it has as much in
@@ -168,4 +214,9 @@ impl Session {
             self.dialect.send_job(&mut self.exchange, now);
         }
     }
+}
+
+/// Miners of the other two have no line that is no answer and no job.
+fn farewell_of(algorithm: Algorithm) -> fn(&str) -> Option<Vec<u8>> {
+    if algorithm == Algorithm::Sha256d { sha256d::show_message } else { |_| None }
 }

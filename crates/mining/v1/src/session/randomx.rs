@@ -3,6 +3,7 @@ use bq_pow::randomx_blob;
 use bq_share::{Claim, JobWork, Reject, Rolled, Submit, UnixMs, Verdict, randomx_bound};
 use serde_json::Value;
 
+use super::DialectState;
 use super::exchange::{Dialect, Exchange, Known, PendingLogin, SMALL_TALK};
 use crate::{
     CloseReason, FrameKind,
@@ -77,6 +78,10 @@ impl Dialect for RandomX {
         exchange.close(CloseReason::Refused);
     }
 
+    fn state(&self) -> Option<DialectState> {
+        (self.logged_in && self.unanswered.is_none()).then_some(DialectState::RandomX)
+    }
+
     fn share_reply(&self, id: &RequestId, verdict: Verdict) -> Option<Vec<u8>> {
         share_reply(id, verdict)
     }
@@ -87,6 +92,11 @@ impl Dialect for RandomX {
 }
 
 impl RandomX {
+    /// Of a miner that logged in and has its first job.
+    pub(super) const fn resume() -> Self {
+        Self { unanswered: None, logged_in: true }
+    }
+
     /// Old miners ask for jobs. A job that was sent before would make xmrig reconnect, so this is a fresh one.
     fn get_job(&mut self, exchange: &mut Exchange, now: UnixMs, request: &Request) {
         let session = request.named("id").and_then(hex_bytes).map(u32::from_be_bytes);

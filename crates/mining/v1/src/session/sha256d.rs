@@ -2,6 +2,7 @@ use bq_channel::{from_units, of_target, parse_units, units_of};
 use bq_share::{Claim, JobWork, Reject, Rolled, Submit, UnixMs, Verdict};
 use serde_json::Value;
 
+use super::DialectState;
 use super::exchange::{Dialect, Exchange, Known, PendingLogin, SMALL_TALK};
 use crate::{
     FrameKind,
@@ -10,7 +11,7 @@ use crate::{
 };
 
 /// Stratum v1 as SHA-256d miners speak it: `mining.*`, errors are arrays.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Sha256d {
     subscribed: bool,
     /// Version bits this miner may roll; none before `mining.configure`.
@@ -94,6 +95,10 @@ impl Dialect for Sha256d {
 
     fn login_refused(&mut self, exchange: &mut Exchange, login: &PendingLogin, text: &str) {
         exchange.resolve(login.ticket, refusal(&login.id, text));
+    }
+
+    fn state(&self) -> Option<DialectState> {
+        Some(DialectState::Sha256d(self.clone()))
     }
 
     fn share_reply(&self, id: &RequestId, verdict: Verdict) -> Option<Vec<u8>> {

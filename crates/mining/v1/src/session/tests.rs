@@ -49,6 +49,17 @@ pub(super) fn policy(start: u64) -> SessionPolicy {
     SessionPolicy { vardiff: VardiffPolicy { start, ..VardiffPolicy::default() }, ..SessionPolicy::default() }
 }
 
+/// What another process makes of a session that is handed to it; nothing while that cannot be.
+pub(super) fn handed_over(
+    session: &Session,
+    now: UnixMs,
+    (algorithm, policy): (Algorithm, Arc<SessionPolicy>),
+    seed: SessionSeed,
+) -> Option<Session> {
+    let templates = session.templates().map(|work| (work.seal_hash, Arc::clone(work))).collect();
+    Session::resume(now, algorithm, policy, (seed, session.state()?), &templates)
+}
+
 /// A session with somebody at the other end who carries out its outputs.
 pub(super) struct Rig {
     pub(super) session: Session,

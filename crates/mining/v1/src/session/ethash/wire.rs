@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Which dialect a connection speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) enum Mode {
     /// ethminer's `stratum+tcp`: `mining.subscribe` without parameters.
     Plain,

@@ -779,3 +779,83 @@ fn a_stranger_gets_few_verifications_at_once_and_earns_more() {
     assert_eq!([send(10), send(10), send(10)], [2, 4, 8]);
     assert!(rig.rejected.iter().all(|reason| *reason == Reject::Busy));
 }
+
+/// Another process goes on with a session: the miner hears of nothing but its next job, and answers, ids, login and jobs stay.
+#[test]
+fn a_session_goes_on_in_another_process() {
+    const RESULT: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+    let dialects: [(Algorithm, &[&str], &str); 5] = [
+        (
+            Algorithm::Sha256d,
+            &[
+                r#"{"id":1,"method":"mining.configure","params":[["version-rolling"],{}]}"#,
+                r#"{"id":1,"method":"mining.subscribe","params":[]}"#,
+                r#"{"id":2,"method":"mining.authorize","params":["wallet.rig1","x"]}"#,
+            ],
+            r#"{"id":9,"method":"mining.submit","params":["wallet.rig1","0000001f","0000000000000000","6a000003","00000001","00002000"]}"#,
+        ),
+        (
+            Algorithm::RandomX,
+            &[r#"{"id":1,"method":"login","params":{"login":"wallet.rig1","pass":"x"}}"#],
+            r#"{"id":9,"method":"submit","params":{"id":"c0ffee01","job_id":"0000001f","nonce":"d0030040","result":"RESULT"}}"#,
+        ),
+        (
+            Algorithm::Ethash,
+            &[
+                r#"{"id":1,"method":"mining.subscribe","params":[]}"#,
+                r#"{"id":2,"method":"mining.authorize","params":["wallet.rig1","x"]}"#,
+            ],
+            "",
+        ),
+        (
+            Algorithm::Ethash,
+            &[
+                r#"{"id":1,"method":"mining.subscribe","params":["m","EthereumStratum/1.0.0"]}"#,
+                r#"{"id":2,"method":"mining.authorize","params":["wallet.rig1","d=4294967296"]}"#,
+            ],
+            r#"{"id":9,"method":"mining.submit","params":["wallet.rig1","0000001f","a0cfae7df760"]}"#,
+        ),
+        (
+            Algorithm::Ethash,
+            &[
+                r#"{"id":1,"method":"eth_submitLogin","worker":"rig1","params":["wallet","x"]}"#,
+                r#"{"id":2,"method":"eth_getWork","params":[]}"#,
+            ],
+            "",
+        ),
+    ];
+    for (algorithm, handshake, submit) in dialects {
+        let mut rig = Rig::new(algorithm, policy(1000));
+        rig.template(&template(algorithm, 1, 0));
+        for line in handshake {
+            rig.line(line);
+        }
+        rig.take();
+        let handed = |rig: &mut Rig| {
+            let session = handed_over(&rig.session, rig.now, (algorithm, Arc::new(policy(1000))), SEED).unwrap();
+            rig.session = session;
+        };
+        let before = (rig.session.newest_difficulty(), rig.session.miner().map(|(payee, name)| (payee, name.clone())));
+        handed(&mut rig);
+        assert_eq!(rig.session.miner().map(|(payee, name)| (payee, name.clone())), before.1);
+        rig.template(&template(algorithm, 1, 0));
+        let jobs = rig.take();
+        assert_eq!(jobs.len(), 1, "the next job and nothing else: {jobs:?}");
+        assert!(!jobs[0].contains("0000001f\""), "a fresh one: {jobs:?}");
+        assert_eq!(rig.session.newest_difficulty(), before.0);
+        if submit.is_empty() {
+            continue;
+        }
+        let submit = submit.replace("RESULT", RESULT);
+        rig.line(&submit);
+        assert_eq!(rig.shares.len(), 1, "a share of a job from before: {:?}", rig.sent);
+        assert!(rig.session.state().is_none(), "not while a verdict is missing");
+        rig.verdict(Verdict::Accepted { block: false });
+        rig.take();
+        handed(&mut rig);
+        rig.template(&template(algorithm, 1, 0));
+        rig.take();
+        rig.line(&submit);
+        assert!(rig.shares.is_empty() && rig.take()[0].to_lowercase().contains("duplicate"));
+    }
+}

@@ -66,10 +66,7 @@ fn easy(tip: u8, body: u8) -> Arc<JobTemplate> {
 
 impl Client {
     fn connect(now: UnixMs, number: u32, template: &Arc<JobTemplate>, books: &mut Books) -> Self {
-        let policy = SessionPolicy { job_gap_ms: 0, ..policy(64) };
-        let prefix = ExtranoncePrefix { server_id: 1, connection: number };
-        let seed = SessionSeed { session_id: number, first_job_id: number.wrapping_mul(0x9e37_79b9), prefix };
-        let session = Session::new(now, Algorithm::Sha256d, Arc::new(policy), seed);
+        let session = Session::new(now, Algorithm::Sha256d, Self::policy(), Self::seed(number));
         let mut client = Self {
             session,
             number,
@@ -83,6 +80,23 @@ impl Client {
         client.say(now, r#"{"id":1,"method":"mining.subscribe","params":[]}"#, books);
         client.log_in(now, books);
         client
+    }
+
+    fn policy() -> Arc<SessionPolicy> {
+        Arc::new(SessionPolicy { job_gap_ms: 0, ..policy(64) })
+    }
+
+    const fn seed(number: u32) -> SessionSeed {
+        let prefix = ExtranoncePrefix { server_id: 1, connection: number };
+        SessionSeed { session_id: number, first_job_id: number.wrapping_mul(0x9e37_79b9), prefix }
+    }
+
+    /// Another process goes on with the session.
+    fn hand_over(&mut self, now: UnixMs, template: &Arc<JobTemplate>, books: &mut Books) {
+        self.session = handed_over(&self.session, now, (Algorithm::Sha256d, Self::policy()), Self::seed(self.number))
+            .expect("nothing waits between two moves");
+        self.session.handle_template(now, Some(Arc::clone(template)));
+        self.drive(now, books);
     }
 
     fn log_in(&mut self, now: UnixMs, books: &mut Books) {
@@ -213,6 +227,7 @@ fn whatever_clients_do_they_earn_what_their_jobs_said() {
                 clients[index] = Client::connect(now, connections, &template, &mut books);
                 connections += 1;
             }
+            15 => clients[index].hand_over(now, &template, &mut books),
             _ => {
                 let client = &mut clients[index];
                 let count = u64::try_from(client.told.len()).unwrap();

@@ -15,6 +15,7 @@ enum Step {
     NoTemplate,
     Pass(u64),
     Verdict(bool),
+    HandOver,
 }
 
 const LINES: [&str; 14] = [
@@ -50,6 +51,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::NoTemplate),
         2 => (0_u64..40_000).prop_map(Step::Pass),
         2 => any::<bool>().prop_map(Step::Verdict),
+        1 => Just(Step::HandOver),
     ]
 }
 
@@ -71,6 +73,12 @@ fn run(rig: &mut Rig, algorithm: Algorithm, step: Step) {
             rig.verdict(if good { Verdict::Accepted { block: false } } else { bad });
         }
         Step::Verdict(_) => {}
+        Step::HandOver => {
+            if let Some(session) = handed_over(&rig.session, rig.now, (algorithm, Arc::new(policy(1000))), SEED) {
+                rig.session = session;
+                rig.template(&template(algorithm, 1, 1));
+            }
+        }
     }
 }
 
