@@ -25,6 +25,8 @@ pub(crate) struct Arrival {
     pub(crate) stream: TcpStream,
     pub(crate) address: SocketAddr,
     pub(crate) at: UnixMs,
+    /// Held until it is a connection, or none.
+    pub(crate) arriving: mpsc::Sender<()>,
     /// Held by everything that the server waits for when it ends.
     pub(crate) alive: mpsc::Sender<()>,
 }
@@ -66,13 +68,14 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 impl Arrival {
     /// Until the connection ends.
     pub(crate) async fn run(self, admission: Option<Admission>, mut stop: watch::Receiver<bool>) {
-        let (shared, port, at) = (Arc::clone(&self.shared), self.port, self.at);
+        let (shared, port, at, arriving) = (Arc::clone(&self.shared), self.port, self.at, self.arriving.clone());
         // In a box, because its memory is given back when the miner has arrived, and the task's is not.
         let opening = Box::pin(self.open(admission));
         let opened = tokio::select! {
             opened = opening => opened,
             _ = stop.changed() => return,
         };
+        drop(arriving);
         match opened {
             Ok((Met::Wire(wire), admission)) => {
                 let connection = Connection::new(&shared, port, wire, admission, at);

@@ -59,6 +59,8 @@ pub struct StratumConfig {
     pub few_files: Option<String>,
     /// A thread that panicked and was restarted is a condition for this many milliseconds.
     pub panic_shown_ms: u64,
+    /// A server that is replaced waits so many milliseconds for what is under way on its connections.
+    pub handover_ms: u64,
     /// Verification threads and queues.
     pub verify: VerifyConfig,
 }
@@ -153,6 +155,7 @@ impl Default for StratumConfig {
             access: AccessConfig::default(),
             few_files: None,
             panic_shown_ms: 600_000,
+            handover_ms: 1_000,
             verify: VerifyConfig::default(),
         }
     }

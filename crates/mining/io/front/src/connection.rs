@@ -7,16 +7,18 @@ use std::{
 
 use bq_access::{What, Who};
 use bq_primitives::{Algorithm, WorkerName};
-use bq_share::{CpuTime, Reject, ShareCandidate, ShareTicket, Strike, UnixMs, Verdict};
+use bq_share::{CpuTime, Reject, ShareCandidate, ShareTicket, Strike, Templates, UnixMs, Verdict};
 use bq_stratum_v1::{CloseReason, LoginOutcome, LoginTicket, Output};
 use bq_stratum_v2::ChannelOutcome;
 use tokio::{
     io::Interest,
+    net::TcpStream,
     sync::{AcquireError, OwnedSemaphorePermit, Semaphore, watch},
     time::{Sleep, timeout},
 };
 
 use crate::{
+    handover::{ConnectionState, HandedConnection},
     jobs::Work,
     outbox::Outbox,
     places::{Leave, Standing},
@@ -47,6 +49,8 @@ pub(crate) struct Connection {
     timer: Pin<Box<Sleep>>,
     /// When the template came whose job is not written yet.
     notify_since: Option<Instant>,
+    /// Another process takes over: until then what is under way may be finished.
+    leaves_at: Option<Instant>,
 }
 
 /// Why a connection ended.
@@ -75,6 +79,8 @@ impl Ended {
 
 /// Read at once: a message fits.
 const CHUNK_BYTES: usize = 4096;
+/// A server that goes on with another's connections has work long before.
+const WORK_WAIT: Duration = Duration::from_secs(10);
 /// What is queued when a connection ends may take this long to go out: it holds its place meanwhile.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -101,14 +107,41 @@ impl Connection {
             paid: Vec::new(),
             timer: Box::pin(tokio::time::sleep_until(Instant::now().into())),
             notify_since: None,
+            leaves_at: None,
         }
+    }
+
+    /// Goes on with a connection of the process that this one replaces (SPEC 11.12).
+    pub(crate) fn resume(
+        shared: &Arc<Shared>,
+        stream: TcpStream,
+        admission: Admission,
+        state: ConnectionState,
+        work: &Templates,
+    ) -> Option<Self> {
+        let ConnectionState { algorithm, seed, session, unread, is_proven, .. } = state;
+        let (now, policy) = (shared.clock.now(), shared.policy(algorithm));
+        let session = bq_stratum_v1::Session::resume(now, algorithm, policy, (seed, session), work)?;
+        let mut talk = Lines::resumed(session);
+        talk.push(&unread);
+        let mut connection = Self::new(shared, Port::V1(algorithm), Wire::Clear(stream), admission, now);
+        if is_proven {
+            connection.work = shared.work[algorithm.index()].proven.clone();
+        }
+        Some(Self { talk: Box::new(talk), is_drained: false, ..connection })
+    }
+
+    /// A share that is judged before there is work would be stale.
+    pub(crate) async fn await_work(&mut self) {
+        let has_work = |work: &Work| work.template.is_some() || work.ends;
+        let _late_or_over = timeout(WORK_WAIT, self.work.wait_for(has_work)).await;
     }
 
     /// Until either side ends it. In a box, because every call that takes it would keep room for one more copy in the task.
     pub(crate) async fn run(mut self: Box<Self>) {
-        self.take_work();
-        // The template may be old: its age is not how long this miner waited.
-        self.notify_since = None;
+        if let Err(ended) = self.begin() {
+            return self.finish(ended).await;
+        }
         let ended = loop {
             if let Err(ended) = self.settle() {
                 break ended;
@@ -118,6 +151,14 @@ impl Connection {
             }
         };
         self.finish(ended).await;
+    }
+
+    /// Takes the work that is there, which may be old: its age is not how long this miner waited.
+    fn begin(&mut self) -> Result<(), Ended> {
+        let ends = self.work.borrow().ends;
+        self.take_work();
+        self.notify_since = None;
+        if ends { self.leave() } else { Ok(()) }
     }
 
     /// Hands over the messages that may be read, carries out what the session wants, and writes what the socket takes.
@@ -137,13 +178,27 @@ impl Connection {
             // No job was due: the next one goes out for another reason.
             self.notify_since = None;
         }
-        wanted
+        wanted?;
+        if self.leaves_at.is_some() && self.is_quiet() {
+            return Err(Ended::silent("handed_over"));
+        }
+        Ok(())
+    }
+
+    /// Nothing is under way that another process could not go on with.
+    fn is_quiet(&self) -> bool {
+        self.held.is_none() && self.outbox.is_empty() && !self.wire.has_unsent() && self.talk.state().is_some()
+    }
+
+    /// Another process takes over and nothing more is read; but who is about to log in may do so first.
+    fn reads_no_more(&self) -> bool {
+        self.leaves_at.is_some() && self.talk.miner().is_some()
     }
 
     /// Hands the session one message, if there is one and it takes one now.
     fn take_message(&mut self) -> bool {
         let now = self.shared.clock.now();
-        if self.talk.reads_at().is_none_or(|at| now < at) {
+        if self.reads_no_more() || self.talk.reads_at().is_none_or(|at| now < at) {
             return false;
         }
         let taken = self.talk.take_message(now);
@@ -153,7 +208,7 @@ impl Connection {
 
     /// Waits for the next thing to happen and tells the session.
     async fn wait(&mut self) -> Result<(), Ended> {
-        let reads = self.is_drained && self.held.is_none();
+        let reads = self.is_drained && self.held.is_none() && !self.reads_no_more();
         let interest = match (reads, self.outbox.is_empty() && !self.wire.has_unsent()) {
             (true, true) => Some(Interest::READABLE),
             (true, false) => Some(Interest::READABLE | Interest::WRITABLE),
@@ -161,7 +216,7 @@ impl Connection {
             (false, false) => Some(Interest::WRITABLE),
         };
         let give_up_at = self.outbox.give_up_at(Duration::from_millis(self.shared.config.write_stall_ms));
-        let wake_at = give_up_at.map_or(self.session_wakes_at(), |at| at.min(self.session_wakes_at()));
+        let wake_at = [give_up_at, self.leaves_at].into_iter().flatten().fold(self.session_wakes_at(), Instant::min);
         if self.timer.is_elapsed() || self.timer.deadline().into_std() > wake_at {
             self.timer.as_mut().reset(wake_at.into());
         }
@@ -189,7 +244,7 @@ impl Connection {
             }
             Ok(()) = self.work.changed() => {
                 if self.work.borrow().ends {
-                    return Err(Ended::silent("shutdown"));
+                    return self.leave();
                 }
                 self.take_work();
                 self.remember(false);
@@ -200,10 +255,22 @@ impl Connection {
                     let text = Some("closing: nothing that was sent was read for too long");
                     return Err(Ended { name: "slow_reader", text });
                 }
+                if self.leaves_at.is_some_and(|at| Instant::now() >= at) {
+                    return Err(Ended::silent("shutdown"));
+                }
                 self.talk.handle_timeout(self.shared.clock.now());
                 Ok(())
             }
         }
+    }
+
+    /// The server ends: so does this, unless another process goes on with it.
+    fn leave(&mut self) -> Result<(), Ended> {
+        if self.shared.leaving().is_none() || !self.wire.is_clear() {
+            return Err(Ended::silent("shutdown"));
+        }
+        self.leaves_at = Some(Instant::now() + Duration::from_millis(self.shared.config.handover_ms));
+        Ok(())
     }
 
     fn hear(&mut self, Answer { ticket, verdict, in_vain }: Answer) {
@@ -226,7 +293,7 @@ impl Connection {
     /// When the session has something to do by itself, or may be handed a message that is here.
     fn session_wakes_at(&self) -> Instant {
         let timeout = self.talk.next_timeout();
-        let message = if self.is_drained { None } else { self.talk.reads_at() };
+        let message = if self.is_drained || self.reads_no_more() { None } else { self.talk.reads_at() };
         self.shared.clock.instant(message.map_or(timeout, |at| at.min(timeout)))
     }
 
@@ -368,6 +435,9 @@ impl Connection {
         metrics.closed(ended.name);
         metrics.of(self.algorithm).connections.decrement(1.0);
         self.remember(true);
+        if self.leaves_at.is_some() && self.is_quiet() {
+            return self.hand_over();
+        }
         self.tell(ended);
         tracing::debug!(algorithm = %self.algorithm, ended = ended.name, "connection ended");
         let last_words = async {
@@ -380,6 +450,26 @@ impl Connection {
             Ok::<(), io::Error>(())
         };
         let _late_or_gone = timeout(LAST_WORDS, last_words).await;
+    }
+}
+
+impl Connection {
+    /// Leaves socket and session to the process that takes over.
+    fn hand_over(self: Box<Self>) {
+        let Self { shared, algorithm, wire, admission, talk, .. } = *self;
+        let (Some(leaving), Some((session, unread)), Wire::Clear(stream)) = (shared.leaving(), talk.state(), wire)
+        else {
+            return;
+        };
+        let state = admission.state(algorithm, session, unread);
+        match HandedConnection::new(stream, &state) {
+            Ok(connection) => {
+                let mut leaving = leaving.lock();
+                leaving.work.extend(talk.templates().into_iter().map(|work| (work.seal_hash, work)));
+                leaving.connections.push(connection);
+            }
+            Err(error) => tracing::warn!(%error, "a connection cannot be handed over"),
+        }
     }
 }
 

@@ -10,22 +10,29 @@ use crate::{arrival::Arrival, port::Port, shared::Shared};
 /// How long to wait after a failed accept, which mostly means that file descriptors ran out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Accepts the miners of one port until told to stop. Every connection holds a clone of `alive`.
-pub(crate) async fn listen(
-    shared: Arc<Shared>,
-    port: Port,
-    listener: TcpListener,
-    stop: watch::Receiver<bool>,
-    alive: mpsc::Sender<()>,
-) {
-    let mut stopped = stop.clone();
+/// What tells a port that it is over, and whom it tells.
+#[derive(Clone)]
+pub(crate) struct Ends {
+    /// No new connections.
+    pub(crate) closed: watch::Receiver<bool>,
+    /// No connections.
+    pub(crate) stopped: watch::Receiver<bool>,
+    /// Held by the port, and by what came in and is no connection yet.
+    pub(crate) arriving: mpsc::Sender<()>,
+    /// Held by the port and by every connection.
+    pub(crate) alive: mpsc::Sender<()>,
+}
+
+/// Accepts the miners of one port until told to stop.
+pub(crate) async fn listen(shared: Arc<Shared>, port: Port, listener: TcpListener, mut ends: Ends) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = stopped.changed() => return,
+            _ = ends.closed.changed() => return,
+            _ = ends.stopped.changed() => return,
         };
         match accepted {
-            Ok((stream, address)) => open(&shared, port, stream, address, &stop, &alive),
+            Ok((stream, address)) => open(&shared, port, stream, address, &ends),
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, %port, "accept failed");
@@ -35,14 +42,7 @@ pub(crate) async fn listen(
     }
 }
 
-fn open(
-    shared: &Arc<Shared>,
-    port: Port,
-    stream: TcpStream,
-    address: SocketAddr,
-    stop: &watch::Receiver<bool>,
-    alive: &mpsc::Sender<()>,
-) {
+fn open(shared: &Arc<Shared>, port: Port, stream: TcpStream, address: SocketAddr, ends: &Ends) {
     let admission = if shared.is_proxy(address.ip()) {
         None
     } else {
@@ -54,9 +54,9 @@ fn open(
     if let Err(error) = stream.set_nodelay(true) {
         return tracing::debug!(%error, "connection was gone before it began");
     }
-    let (at, alive) = (shared.clock.now(), alive.clone());
-    let arrival = Arrival { shared: Arc::clone(shared), port, stream, address, at, alive: alive.clone() };
-    let stop = stop.clone();
+    let (at, alive, arriving) = (shared.clock.now(), ends.alive.clone(), ends.arriving.clone());
+    let arrival = Arrival { shared: Arc::clone(shared), port, stream, address, at, arriving, alive: alive.clone() };
+    let stop = ends.stopped.clone();
     tokio::spawn(async move {
         arrival.run(admission, stop).await;
         drop(alive);

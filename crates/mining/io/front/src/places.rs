@@ -272,6 +272,11 @@ impl Place {
         true
     }
 
+    /// What the connection has shown.
+    pub(crate) const fn standing(&self) -> Standing {
+        self.standing
+    }
+
     /// Why the connection has to leave, if it has to.
     pub(crate) fn is_wanted(&self) -> Option<Leave> {
         self.seat.leaves.get().copied()

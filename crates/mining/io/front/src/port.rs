@@ -3,7 +3,7 @@ use std::fmt;
 use bq_primitives::Algorithm;
 
 /// What is spoken on a port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Port {
     /// Lines, of one algorithm.
     V1(Algorithm),

@@ -1,24 +1,28 @@
-use std::{io, net::SocketAddr, sync::Arc, thread::JoinHandle};
+use std::{io, net::SocketAddr, sync::Arc, thread::JoinHandle, time::Duration};
 
 use bq_condition::Condition;
 use bq_mining_message::{AccessApi, PoolApi};
 use bq_pow::PowVerifier;
 use bq_primitives::Algorithm;
+use bq_share::Templates;
 use tokio::{
     net::{TcpListener, TcpSocket},
     sync::{mpsc, watch},
+    time::timeout,
 };
 
 use crate::{
     StratumConfig,
     clock::SteadyClock,
     conditions::Conditions,
+    connection::Connection,
+    handover::{HandedConnection, Handover, read_work, write_work},
     jobs::{feed, work_channels},
     kept_files,
-    listener::listen,
+    listener::{Ends, listen},
     metrics::StratumMetrics,
     port::Port,
-    shared::Shared,
+    shared::{Leaving, Shared},
     tls::Tls,
     verify::{Prover, VerifyPool},
 };
@@ -30,8 +34,15 @@ pub struct StratumServer;
 /// A running server. It ends when this is dropped; [`StratumHandle::shutdown`] also waits for it.
 pub struct StratumHandle {
     addresses: Vec<(Port, SocketAddr)>,
+    /// The ports once more, for a process that takes over.
+    ports: Vec<(Port, std::net::TcpListener)>,
     shared: Arc<Shared>,
+    /// No new connections.
+    close: watch::Sender<bool>,
+    /// No connections.
     stop: watch::Sender<bool>,
+    /// Closed once nothing arrives any more.
+    arrivals: mpsc::Receiver<()>,
     /// Closed once no task of the server is left.
     tasks: mpsc::Receiver<()>,
     threads: Vec<JoinHandle<()>>,
@@ -69,8 +80,22 @@ impl StratumServer {
         pool: Arc<dyn PoolApi>,
         verifier: Arc<PowVerifier>,
     ) -> Result<StratumHandle, StartError> {
+        Self::resume(config, pool, verifier, Handover::default()).await
+    }
+
+    /// [`StratumServer::start`] with the ports and connections of a process that this one replaces, as far as they are configured here too.
+    ///
+    /// # Errors
+    /// See [`StartError`]; nothing is left running then. A connection that cannot be gone on with is closed.
+    pub async fn resume(
+        config: StratumConfig,
+        pool: Arc<dyn PoolApi>,
+        verifier: Arc<PowVerifier>,
+        handed: Handover,
+    ) -> Result<StratumHandle, StartError> {
+        let Handover { listeners, work: handed_work, connections } = handed;
         let tls = config.tls.as_ref().map(Tls::new).transpose().map_err(StartError::Tls)?;
-        let listeners = bind(&config)?;
+        let listeners = bind(&config, listeners)?;
         let (clock, metrics) = (SteadyClock::start(), Arc::new(StratumMetrics::register()));
         let conditions = Arc::new(Conditions::new(clock.now(), config.panic_shown_ms, config.few_files.clone()));
         let prover = Prover::new(Arc::clone(&pool), verifier, clock, Arc::clone(&metrics), Arc::clone(&conditions));
@@ -90,9 +115,14 @@ impl StratumServer {
         if let Some(period_ms) = shared.config.kept.as_ref().map(|kept| kept.period_ms) {
             tokio::spawn(kept_files::keep(Arc::clone(&shared), period_ms, stopped.clone(), alive.clone()));
         }
-        let mut addresses = Vec::new();
-        for (port, listener, address) in listeners {
+        resume_all(&shared, connections, &handed_work, &alive);
+        let (close, closed) = watch::channel(false);
+        let (arriving, arrivals) = mpsc::channel(1);
+        let ends = Ends { closed, stopped, arriving, alive };
+        let (mut addresses, mut ports) = (Vec::new(), Vec::new());
+        for Listening { port, listener, address, again } in listeners {
             addresses.push((port, address));
+            ports.push((port, again));
             let key = shared.config.v2.as_ref().filter(|_| port == Port::V2).map(|v2| v2.authority.public_text());
             match key {
                 Some(key) => {
@@ -101,9 +131,9 @@ impl StratumServer {
                 }
                 None => tracing::info!(%port, %address, "stratum port is open"),
             }
-            tokio::spawn(listen(Arc::clone(&shared), port, listener, stopped.clone(), alive.clone()));
+            tokio::spawn(listen(Arc::clone(&shared), port, listener, ends.clone()));
         }
-        Ok(StratumHandle { addresses, shared, stop, tasks, threads, conditions })
+        Ok(StratumHandle { addresses, ports, shared, close, stop, arrivals, tasks, threads, conditions })
     }
 }
 
@@ -179,6 +209,29 @@ impl StratumHandle {
 
     /// Closes the ports and every connection, and waits until each share already taken was verified and booked.
     pub async fn shutdown(mut self) {
+        self.ports.clear();
+        self.end().await;
+    }
+
+    /// The same, but plain connections of miners that are logged in are left open, with the ports, for another process (SPEC 11.12).
+    pub async fn hand_over(mut self) -> Handover {
+        let leaving = self.shared.leave();
+        let _nobody = self.close.send(true);
+        // Who came in just now is not turned away: it takes a moment to be a connection.
+        let patience = Duration::from_millis(self.shared.config.handover_ms);
+        let _slow = timeout(patience, async { while self.arrivals.recv().await.is_some() {} }).await;
+        let listeners = std::mem::take(&mut self.ports);
+        self.end().await;
+        let Leaving { work, connections } = std::mem::take(&mut *leaving.lock());
+        let written = work.values().map(|work| write_work(work)).collect::<Result<_, _>>();
+        let work = written.unwrap_or_else(|error| {
+            tracing::error!(%error, "open jobs cannot be handed over");
+            Vec::new()
+        });
+        Handover { listeners, work, connections }
+    }
+
+    async fn end(mut self) {
         // Fails only if nobody listens any more, and then there is nobody to stop.
         let _nobody = self.stop.send(true);
         while self.tasks.recv().await.is_some() {}
@@ -195,22 +248,96 @@ impl StratumHandle {
     }
 }
 
-fn bind(config: &StratumConfig) -> Result<Vec<(Port, TcpListener, SocketAddr)>, StartError> {
+/// Goes on with what another process handed over.
+fn resume_all(shared: &Arc<Shared>, handed: Vec<HandedConnection>, work: &[Vec<u8>], alive: &mpsc::Sender<()>) {
+    if handed.is_empty() {
+        return;
+    }
+    let work = read_work(work).unwrap_or_else(|error| {
+        tracing::error!(%error, "open jobs of the other process are forgotten");
+        Templates::new()
+    });
+    let count = handed.len();
+    let resumed = handed.into_iter().map(|one| resume_one(shared, one, &work, alive)).filter(|went| *went);
+    tracing::info!(resumed = resumed.count(), of = count, "connections of the other process go on");
+}
+
+fn resume_one(shared: &Arc<Shared>, handed: HandedConnection, work: &Templates, alive: &mpsc::Sender<()>) -> bool {
+    let (stream, state) = match handed.open() {
+        Ok(opened) => opened,
+        Err(error) => {
+            tracing::warn!(%error, "a connection of the other process is closed");
+            return false;
+        }
+    };
+    if shared.config.listen[state.algorithm.index()].is_none() {
+        return false;
+    }
+    let admission = match shared.admit_again(&state) {
+        Ok(admission) => admission,
+        Err(reason) => {
+            shared.metrics.refused(reason);
+            return false;
+        }
+    };
+    let Some(connection) = Connection::resume(shared, stream, admission, state, work) else { return false };
+    let (mut connection, alive) = (Box::new(connection), alive.clone());
+    tokio::spawn(async move {
+        connection.await_work().await;
+        connection.run().await;
+        drop(alive);
+    });
+    true
+}
+
+/// An open port.
+struct Listening {
+    port: Port,
+    listener: TcpListener,
+    address: SocketAddr,
+    /// The same once more, for a process that takes over.
+    again: std::net::TcpListener,
+}
+
+fn bind(config: &StratumConfig, mut handed: Vec<(Port, std::net::TcpListener)>) -> Result<Vec<Listening>, StartError> {
     let mut listeners = Vec::new();
     let of_v1 = Algorithm::ALL.map(|algorithm| (Port::V1(algorithm), config.listen[algorithm.index()]));
     let of_v2 = (Port::V2, config.v2.as_ref().map(|v2| v2.listen));
     for (port, address) in of_v1.into_iter().chain([of_v2]) {
         let Some(address) = address else { continue };
         let failed = |source| StartError::Listen { port, address, source };
-        let listener = listen_on(address, config).map_err(failed)?;
-        let actual = listener.local_addr().map_err(failed)?;
-        listeners.push((port, listener, actual));
+        let open = take_handed(&mut handed, port, address);
+        let listener = open.map_or_else(|| listen_on(address, config), Ok).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let again = listener.try_clone().map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let listener = TcpListener::from_std(listener).map_err(failed)?;
+        listeners.push(Listening { port, listener, address, again });
     }
     Ok(listeners)
 }
 
+/// The port that another process left open, if it is the one that is wanted.
+fn take_handed(
+    handed: &mut Vec<(Port, std::net::TcpListener)>,
+    port: Port,
+    wanted: SocketAddr,
+) -> Option<std::net::TcpListener> {
+    let is_it = |open: &(Port, std::net::TcpListener)| {
+        open.0 == port && open.1.local_addr().is_ok_and(|open| is_wanted(open, wanted))
+    };
+    let index = handed.iter().position(is_it)?;
+    Some(handed.swap_remove(index).1)
+}
+
+/// Whether a port that is open is one that is asked for; port 0 asks for any.
+#[must_use]
+pub fn is_wanted(open: SocketAddr, wanted: SocketAddr) -> bool {
+    open.ip() == wanted.ip() && (wanted.port() == 0 || open.port() == wanted.port())
+}
+
 /// What is accepted inherits the buffers of the port.
-fn listen_on(address: SocketAddr, config: &StratumConfig) -> io::Result<TcpListener> {
+fn listen_on(address: SocketAddr, config: &StratumConfig) -> io::Result<std::net::TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
     if let Some(bytes) = config.buffers.send_bytes {
@@ -220,5 +347,5 @@ fn listen_on(address: SocketAddr, config: &StratumConfig) -> io::Result<TcpListe
         socket.set_recv_buffer_size(bytes)?;
     }
     socket.bind(address)?;
-    socket.listen(config.backlog)
+    socket.listen(config.backlog)?.into_std()
 }

@@ -1,7 +1,7 @@
 use std::{
     net::IpAddr,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -11,9 +11,9 @@ use bq_mining_message::{AuthorizeError, PoolApi, ShareReject};
 use bq_primitives::{Algorithm, KeyHash, WorkerName, tagged_hash};
 use bq_share::{
     Allowances, CpuTime, ExtranonceAllocator, ExtranoncePrefix, Peer, Reject, ShareCandidate, ShareTicket, Strike,
-    Subnet, UnixMs, Verdict, WithoutRoom,
+    Subnet, Templates, UnixMs, Verdict, WithoutRoom,
 };
-use bq_stratum_v1::{LoginOutcome, SessionPolicy, SessionSeed};
+use bq_stratum_v1::{LoginOutcome, SessionPolicy, SessionSeed, SessionState};
 use bq_stratum_v2::SessionPolicyV2;
 use parking_lot::Mutex;
 
@@ -23,11 +23,12 @@ use crate::{
     access::{Access, ConnectionNumber, Line},
     clock::SteadyClock,
     getwork::Getwork,
+    handover::{ConnectionState, HandedConnection},
     jobs::Listeners,
     kept_files,
     metrics::StratumMetrics,
     noise::Noise,
-    places::{Full, Place, Places, Standing},
+    places::{Full, Leave, Place, Places, Standing},
     remembered::Remembered,
     tls::Tls,
     verify::VerifyPool,
@@ -57,6 +58,15 @@ pub(crate) struct Shared {
     extranonces: Mutex<ExtranonceAllocator>,
     remembered: Mutex<Remembered>,
     sessions: AtomicU64,
+    /// Set once when another process takes over: there connections leave what they have.
+    leaving: OnceLock<Arc<Mutex<Leaving>>>,
+}
+
+/// What connections leave to the process that takes over.
+#[derive(Default)]
+pub(crate) struct Leaving {
+    pub(crate) work: Templates,
+    pub(crate) connections: Vec<HandedConnection>,
 }
 
 /// How fast connections are accepted.
@@ -116,6 +126,7 @@ impl Shared {
             extranonces: Mutex::new(ExtranonceAllocator::new(config.server_id, first)),
             remembered: Mutex::new(remembered_of(&config)),
             sessions: AtomicU64::new(0),
+            leaving: OnceLock::new(),
             config,
             pool,
             clock,
@@ -137,8 +148,7 @@ impl Shared {
 
     /// Lets a connection in, or names why not.
     pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Admission, &'static str> {
-        let trusted = self.config.trust_loopback && address.to_canonical().is_loopback();
-        let peer = (!trusted).then(|| Peer::of(address));
+        let peer = self.peer_of(address);
         if self.is_banned(peer) {
             return Err("banned");
         }
@@ -153,6 +163,45 @@ impl Shared {
         let number = self.sessions.fetch_add(1, Ordering::Relaxed);
         let seed = session_seed(&self.config.seed, number, prefix);
         Ok(Admission { shared: Arc::clone(self), place, seed, peer, address, number, channels: Vec::new() })
+    }
+
+    /// Whom strikes and limits count for; nobody if the address is trusted.
+    fn peer_of(&self, address: IpAddr) -> Option<Peer> {
+        let trusted = self.config.trust_loopback && address.to_canonical().is_loopback();
+        (!trusted).then(|| Peer::of(address))
+    }
+
+    /// Lets in again who was let in by the process that this one replaces, or names why not (SPEC 11.12).
+    pub(crate) fn admit_again(self: &Arc<Self>, state: &ConnectionState) -> Result<Admission, &'static str> {
+        let peer = self.peer_of(state.address);
+        if self.is_banned(peer) {
+            return Err("banned");
+        }
+        if !state.logins.iter().all(|login| self.access.still_admits(login)) {
+            return Err(Leave::Revoked.name());
+        }
+        let mut place = self.take_place(peer)?;
+        if !self.extranonces.lock().claim(state.seed.prefix) {
+            return Err("no_extranonce");
+        }
+        place.rise(if state.is_proven { Standing::Proven } else { Standing::LoggedIn });
+        let number = self.sessions.fetch_add(1, Ordering::Relaxed);
+        let (seed, address) = (state.seed, state.address);
+        for login in &state.logins {
+            let (algorithm, id, seat) = (state.algorithm, seed.session_id, Arc::clone(place.seat()));
+            self.access.resume(number, || Line { algorithm, id, peer, seat }, login.clone());
+        }
+        Ok(Admission { shared: Arc::clone(self), place, seed, peer, address, number, channels: Vec::new() })
+    }
+
+    /// From now on connections that end leave what they have to another process.
+    pub(crate) fn leave(&self) -> Arc<Mutex<Leaving>> {
+        Arc::clone(self.leaving.get_or_init(Arc::default))
+    }
+
+    /// Where connections leave what they have; nothing unless another process takes over.
+    pub(crate) fn leaving(&self) -> Option<&Mutex<Leaving>> {
+        self.leaving.get().map(Arc::as_ref)
     }
 
     /// A place alone, or why there is none.
@@ -274,6 +323,13 @@ impl Admission {
             let what = (What::Share, algorithm, Some(&worker));
             shared.access.note(self.peer, Who::Key(payee), what, reason.text());
         }
+    }
+
+    /// What another process must know of it.
+    pub(crate) fn state(&self, algorithm: Algorithm, session: SessionState, unread: Vec<u8>) -> ConnectionState {
+        let logins = self.shared.access.logins(self.number);
+        let is_proven = self.place.standing() == Standing::Proven;
+        ConnectionState { algorithm, address: self.address, seed: self.seed, logins, is_proven, session, unread }
     }
 
     /// The number of one more channel; nothing if there is no room for it. The first stands in the connection's own place, each other

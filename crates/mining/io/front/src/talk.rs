@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use bq_primitives::{Algorithm, KeyHash, ShareDifficulty, WorkerName};
-use bq_share::{ShareTicket, UnixMs, Verdict};
-use bq_stratum_v1::{JobTemplate, LineBuffer, LineTooLong, LoginOutcome, LoginTicket, SessionPolicy};
+use bq_share::{ShareTicket, UnixMs, Verdict, WorkTemplate};
+use bq_stratum_v1::{JobTemplate, LineBuffer, LineTooLong, LoginOutcome, LoginTicket, SessionPolicy, SessionState};
 use bq_stratum_v2::{ChannelOutcome, FrameBuffer, FrameTooLong, Output, SessionPolicyV2};
 
 /// A session with the buffer that cuts its messages out of a stream.
@@ -38,6 +38,17 @@ pub(crate) trait Talk: Send {
     /// The caller ends the connection: tells why, where there are words for that.
     fn say_goodbye(&mut self, text: &str);
 
+    /// What is left to whoever goes on with this connection, and the bytes that were not taken out yet; nothing while something
+    /// waits, or if nobody can go on with it.
+    fn state(&self) -> Option<(SessionState, Vec<u8>)> {
+        None
+    }
+
+    /// The work of every job that is known.
+    fn templates(&self) -> Vec<Arc<WorkTemplate>> {
+        Vec::new()
+    }
+
     /// Where workers stand, of those whose place changed since the last time; of all with `again`.
     fn settled(&mut self, again: bool) -> Vec<(KeyHash, WorkerName, ShareDifficulty)>;
 }
@@ -64,6 +75,11 @@ impl Lines {
         seed: bq_stratum_v1::SessionSeed,
     ) -> Self {
         let session = bq_stratum_v1::Session::new(since, algorithm, policy, seed);
+        Self { session, lines: LineBuffer::default(), remembered: None }
+    }
+
+    /// Goes on with a session.
+    pub(crate) fn resumed(session: bq_stratum_v1::Session) -> Self {
         Self { session, lines: LineBuffer::default(), remembered: None }
     }
 }
@@ -125,6 +141,14 @@ impl Talk for Lines {
 
     fn say_goodbye(&mut self, text: &str) {
         self.session.say_goodbye(text);
+    }
+
+    fn state(&self) -> Option<(SessionState, Vec<u8>)> {
+        Some((self.session.state()?, self.lines.unread().to_vec()))
+    }
+
+    fn templates(&self) -> Vec<Arc<WorkTemplate>> {
+        self.session.templates().cloned().collect()
     }
 
     fn settled(&mut self, again: bool) -> Vec<(KeyHash, WorkerName, ShareDifficulty)> {

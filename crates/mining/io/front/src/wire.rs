@@ -86,6 +86,11 @@ impl Wire {
         }
     }
 
+    /// Another process could go on with it.
+    pub(crate) const fn is_clear(&self) -> bool {
+        matches!(self, Self::Clear(_))
+    }
+
     pub(crate) const fn is_noise(&self) -> bool {
         matches!(self, Self::Noise(_))
     }

@@ -160,6 +160,21 @@ impl Access {
         self.sessions.lock().begin(number, line, Login { payee, worker, at, token });
     }
 
+    /// Whether a login of a connection that is handed over would be granted again.
+    pub(crate) fn still_admits(&self, login: &Login) -> bool {
+        self.registry.lock().still_admits(login.payee, login.token)
+    }
+
+    /// Goes on with a login of a connection that is handed over.
+    pub(crate) fn resume(&self, number: ConnectionNumber, line: impl FnOnce() -> Line, login: Login) {
+        self.sessions.lock().begin(number, line, login);
+    }
+
+    /// Who is logged in on a connection.
+    pub(crate) fn logins(&self, number: ConnectionNumber) -> Vec<Login> {
+        self.sessions.lock().logins(number)
+    }
+
     /// A machine was let in too early.
     pub(crate) fn forget(&self, number: ConnectionNumber, payee: KeyHash, worker: &WorkerName) {
         self.sessions.lock().forget(number, payee, worker);

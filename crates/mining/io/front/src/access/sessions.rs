@@ -33,7 +33,7 @@ pub(crate) struct Line {
 }
 
 /// A machine that was let in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Login {
     pub(crate) payee: KeyHash,
     pub(crate) worker: WorkerName,
@@ -60,6 +60,11 @@ impl Sessions {
     /// A connection ended.
     pub(crate) fn end(&mut self, number: ConnectionNumber) {
         self.by_connection.remove(&number);
+    }
+
+    /// Who is logged in on a connection.
+    pub(crate) fn logins(&self, number: ConnectionNumber) -> Vec<Login> {
+        self.by_connection.get(&number).map_or_else(Vec::new, |session| session.logins.clone())
     }
 
     /// The seats of those whose logins are as `is_meant` says.
