@@ -73,6 +73,20 @@ impl BqProcess {
         }
     }
 
+    /// Starts another process that takes over from this one, and waits until that is ready and this has ended well.
+    ///
+    /// # Errors
+    /// As [`BqProcess::start`]; or this one failed.
+    pub fn taken_over(mut self, options: &BqOptions) -> Result<Self> {
+        let mut options = options.clone();
+        options.arguments.push("--takeover".to_owned());
+        let newer = Self::start(&self.folder, &options)?;
+        let status = wait_for("the end of the older process", STOP_LIMIT, || Ok(self.child.try_wait()?))?;
+        self.ended = true;
+        ensure!(status.success(), "the older process ended with {status}: {}", log_tail(&self.folder));
+        Ok(newer)
+    }
+
     /// Starts it and lets it end by itself: for refusals.
     ///
     /// # Errors

@@ -85,6 +85,10 @@ pub(crate) struct RunArgs {
     /// Written as JSON with all addresses once everything is ready.
     #[arg(long, value_name = "FILE")]
     pub(crate) ready_file: Option<PathBuf>,
+    /// Take over from the process that runs on this data directory: it stops, and the miners that are connected to it stay connected. With
+    /// none there it is a start like any other.
+    #[arg(long)]
+    pub(crate) takeover: bool,
     /// Go on with another key than the pool's log names, this once: coins of the old one are missing until they are sent over.
     #[arg(long)]
     pub(crate) new_key: bool,

@@ -10,6 +10,7 @@ mod data_dir;
 mod limits;
 mod logging;
 mod shutdown;
+mod successor;
 
 pub use clock::{now, now_ms};
 pub use config::{
@@ -22,3 +23,4 @@ pub use data_dir::{DataDir, DataDirError};
 pub use limits::{OpenFiles, disk_free_bytes, open_files_max, raise_file_limit};
 pub use logging::{LogError, init_logging};
 pub use shutdown::{Hangups, Shutdown, ShutdownTrigger, on_signals};
+pub use successor::{SuccessorLink, SuccessorPort};

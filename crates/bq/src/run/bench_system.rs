@@ -10,7 +10,7 @@ use bq_primitives::Algorithm;
 use bq_runtime::{Config, Layers, load};
 use tokio::runtime::Runtime;
 
-use super::system::System;
+use super::{system::System, takeover::Taken};
 
 /// See [`Host::start_system`](bq_bench::Host::start_system).
 pub(crate) struct BenchSystem {
@@ -58,7 +58,7 @@ impl SystemUnderTest for BenchSystem {
 
 async fn start(config: &Config) -> anyhow::Result<System> {
     let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
-    let system = System::start_with(config, recorder.handle(), |stratum| {
+    let system = System::start_with(config, recorder.handle(), Taken::default(), |stratum| {
         for session in &mut stratum.sessions {
             session.lines_per_second = 10_000_000;
             session.line_burst = 10_000_000;

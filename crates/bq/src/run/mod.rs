@@ -6,21 +6,27 @@ mod bench_system;
 mod certificates;
 mod flags;
 mod keys;
+mod service;
 mod signer;
 mod status;
 mod stratum;
 mod system;
+mod takeover;
 
 use std::{io::IsTerminal as _, path::Path};
 
 use anyhow::{Context as _, bail};
+use bq_primitives::BlockId;
 use bq_runtime::{
-    Config, DataDir, Hangups, Loaded, LogConfig, Shutdown, Source, init_logging, load, on_signals, raise_file_limit,
+    Config, DataDir, Hangups, Loaded, LogConfig, Shutdown, Source, SuccessorLink, init_logging, load, on_signals,
+    raise_file_limit,
 };
 
 use self::{
+    service::{Program, held_ports, tell_ready, tell_stopping},
     status::{ConnectLine, StatusSources},
     system::{System, ports},
+    takeover::{Taken, await_successor},
 };
 use crate::{
     cli::RunArgs,
@@ -40,16 +46,21 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
     for name in unknown_environment {
         tracing::warn!(name, "environment variable names no setting");
     }
+    let held = held_ports(&config);
+    let taken = if args.takeover { Taken::from_predecessor(&config.data_dir)?.or(held) } else { held };
     let data_dir = DataDir::lock(&config.data_dir)?;
     match raise_file_limit() {
         Ok(limit) => tracing::debug!(limit, "open files"),
         Err(error) => tracing::warn!(%error, "the limit of open files stays as it is"),
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let result = runtime.block_on(serve(&config));
+    let mut successor = None;
+    let result = runtime.block_on(serve(&config, taken, &mut successor));
     // Blocking calls that hang must not keep the process alive; the books are closed already.
     runtime.shutdown_timeout(std::time::Duration::from_secs(5));
     drop(data_dir);
+    // Tells whoever takes over that the directory is free.
+    drop(successor);
     result
 }
 
@@ -63,14 +74,17 @@ fn log_config(loaded: &Loaded) -> LogConfig {
     log
 }
 
-async fn serve(config: &Config) -> anyhow::Result<()> {
+/// `successor` is the process that took over, if one did.
+async fn serve(config: &Config, taken: Taken, successor: &mut Option<SuccessorLink>) -> anyhow::Result<()> {
     let (trigger, shutdown) = Shutdown::new();
     on_signals(trigger.clone())?;
+    let program = Program::of_this_process().context("SIGUSR2")?;
+    let mut successors = await_successor(&config.data_dir, trigger.clone());
     // Before the start, which may take minutes.
     let hangups = Hangups::listen()?;
     let metrics = bq_http::install_metrics()?;
     let system = tokio::select! {
-        system = System::start(config, metrics) => system?,
+        system = System::start(config, metrics, taken) => system?,
         () = shutdown.requested() => return Ok(()),
     };
     let read_certificate_again = system.stratum.certificate_reloader();
@@ -83,10 +97,19 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         if let Some(path) = &config.ready_file {
             write_ready_file(path, &system.addresses()).with_context(|| path.display().to_string())?;
         }
+        tell_ready();
+        program.replace_on_signal();
         show_until(&system, &shutdown).await;
     }
-    tracing::info!("stopping");
-    let unstored = system.stop().await;
+    *successor = successors.try_recv().ok();
+    tracing::info!(hands_over = successor.is_some(), "stopping");
+    let unstored = match successor {
+        Some(link) => hand_over(system, link).await,
+        None => {
+            tell_stopping();
+            system.stop().await
+        }
+    };
     if !unstored.is_empty() {
         let ids: Vec<String> = unstored.iter().map(ToString::to_string).collect();
         let count = ids.len();
@@ -96,6 +119,15 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         say(&format!("stopped; the next run goes on from {}", config.data_dir.display()));
     }
     served
+}
+
+/// Stops, and leaves what can be left to the process at the other end of `link`.
+async fn hand_over(system: System, link: &mut SuccessorLink) -> Vec<BlockId> {
+    let (unstored, left) = system.hand_over().await;
+    if let Err(error) = tokio::task::block_in_place(|| left.send(link)) {
+        tracing::error!(%error, "the process that took over is gone, and the miners' connections with it");
+    }
+    unstored
 }
 
 async fn show_until(system: &System, shutdown: &Shutdown) {

@@ -71,6 +71,7 @@ pub(super) fn stratum_config(
             period_ms: limits.workers_saved_secs.saturating_mul(1_000),
         }),
         few_files: few_files(limits.connections_max, files),
+        handover_ms: limits.handover_ms,
         panic_shown_ms: limits.panic_shown_secs.saturating_mul(1000),
         verify: verify_config(limits, defaults.verify),
         ..defaults

@@ -2,7 +2,7 @@
 //! need each other and stops them in reverse, so that nothing is accepted that could no longer be kept.
 
 use std::{
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
     num::NonZeroUsize,
     sync::{Arc, Weak},
     time::Duration,
@@ -27,7 +27,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::runtime::Handle;
 use tokio_stream::StreamExt as _;
 
-use super::{access, authority, certificates, keys, signer::WalletSigner, stratum::stratum_config};
+use super::{access, authority, certificates, keys, signer::WalletSigner, stratum::stratum_config, takeover::Taken};
 use crate::{
     cookie::{self, Cookie},
     exit::UsageError,
@@ -47,6 +47,8 @@ pub(crate) struct System {
     pub(crate) conditions: ConditionList,
     /// Whom the built-in miner's shares pay.
     pub(crate) miner_address: String,
+    /// The ports of HTTP and JSON-RPC once more, for a process that takes over.
+    ports: [TcpListener; 2],
     /// There as long as the process answers.
     _cookie: Option<Cookie>,
 }
@@ -56,14 +58,15 @@ impl System {
     ///
     /// # Errors
     /// The first part that cannot start; the text names the file, address or field.
-    pub(crate) async fn start(config: &Config, metrics: PrometheusHandle) -> anyhow::Result<Self> {
-        Self::start_with(config, metrics, |_| {}).await
+    pub(crate) async fn start(config: &Config, metrics: PrometheusHandle, taken: Taken) -> anyhow::Result<Self> {
+        Self::start_with(config, metrics, taken, |_| {}).await
     }
 
     /// [`System::start`] with limits that only a benchmark would lift.
     pub(super) async fn start_with(
         config: &Config,
         metrics: PrometheusHandle,
+        taken: Taken,
         adjust: impl FnOnce(&mut StratumConfig),
     ) -> anyhow::Result<Self> {
         let (tls, access, v2) = (certificates::tls(config)?, access::access(config)?, authority::v2(config)?);
@@ -77,7 +80,7 @@ impl System {
         let mut stratum_config = stratum_config(config, &files, tls, access, v2)?;
         adjust(&mut stratum_config);
         let stratum =
-            StratumServer::start(stratum_config, Arc::clone(&pool) as Arc<dyn PoolApi>, Arc::clone(&pow)).await?;
+            StratumServer::resume(stratum_config, Arc::clone(&pool) as _, Arc::clone(&pow), taken.stratum).await?;
         if config.randomx.mode == bq_runtime::RandomXMode::Fast {
             tokio::spawn(keep_dataset(Arc::clone(&pow), Arc::clone(&pool)));
         }
@@ -98,7 +101,11 @@ impl System {
                 probes_max: config.http_probes_max,
             },
         };
-        let http = HttpServer::start(config.http, http_parts).await?;
+        let (http_port, http_again) =
+            port(taken.http, config.http).with_context(|| format!("http address {}", config.http))?;
+        let http_port = tokio::net::TcpListener::from_std(http_port)?;
+        let http_address = http_port.local_addr()?;
+        let http = HttpServer::serve((http_port, http_address), http_parts);
         let net = Net::start(net_config(config)?, Arc::clone(&node) as Arc<dyn SyncApi>).await?;
         let miner = Arc::new(start_miner(config, &pool, &stratum, &miner_address, Arc::clone(&pow))?);
         let services = RpcServices {
@@ -115,8 +122,11 @@ impl System {
             connections_max: u32::try_from(files.rpc).unwrap_or(u32::MAX),
             ..RpcOptions::new(config.rpc, access)
         };
-        let rpc = RpcServer::start(options, services).await.with_context(|| format!("rpc address {}", config.rpc))?;
-        Ok(Self { pow, node, pool, stratum, http, rpc, net, miner, conditions, miner_address, _cookie: cookie })
+        let at = || format!("rpc address {}", config.rpc);
+        let (rpc_port, rpc_again) = port(taken.rpc, config.rpc).with_context(at)?;
+        let rpc = RpcServer::serve(rpc_port, options, services).with_context(at)?;
+        let ports = [http_again, rpc_again];
+        Ok(Self { pow, node, pool, stratum, http, rpc, net, miner, conditions, miner_address, ports, _cookie: cookie })
     }
 
     /// Returns once the pool has work to hand out.
@@ -143,9 +153,25 @@ impl System {
 
     /// Stops taking work, then stops telling, then closes the books. Returns blocks that the chain store could not take.
     pub(crate) async fn stop(self) -> Vec<BlockId> {
+        self.end(false).await.0
+    }
+
+    /// The same, but ports and miners' connections are left open for another process.
+    pub(crate) async fn hand_over(self) -> (Vec<BlockId>, Taken) {
+        self.end(true).await
+    }
+
+    async fn end(self, hands_over: bool) -> (Vec<BlockId>, Taken) {
         let miner = self.miner;
         let stopped = tokio::task::spawn_blocking(move || miner.stop()).await;
-        self.stratum.shutdown().await;
+        let taken = if hands_over {
+            let [http, rpc] = self.ports;
+            Taken { http: Some(http), rpc: Some(rpc), stratum: self.stratum.hand_over().await }
+        } else {
+            drop(self.ports);
+            self.stratum.shutdown().await;
+            Taken::default()
+        };
         self.net.shutdown().await;
         self.rpc.shutdown().await;
         self.http.shutdown().await;
@@ -153,11 +179,21 @@ impl System {
         let closed = tokio::task::spawn_blocking(move || pool.shutdown()).await;
         let node = self.node;
         let stored = tokio::task::spawn_blocking(move || node.store_kept()).await;
-        stopped.and(closed).and(stored).unwrap_or_else(|error| {
+        let unstored = stopped.and(closed).and(stored).unwrap_or_else(|error| {
             tracing::error!(%error, "a part did not stop cleanly; the books are recovered at the next start");
             Vec::new()
-        })
+        });
+        (unstored, taken)
     }
+}
+
+/// The port that another process left open if it is the one that is wanted, or a new one; and the same once more.
+fn port(taken: Option<TcpListener>, wanted: SocketAddr) -> std::io::Result<(TcpListener, TcpListener)> {
+    let taken = taken.filter(|open| open.local_addr().is_ok_and(|open| bq_front::is_wanted(open, wanted)));
+    let listener = taken.map_or_else(|| TcpListener::bind(wanted), Ok)?;
+    listener.set_nonblocking(true)?;
+    let again = listener.try_clone()?;
+    Ok((listener, again))
 }
 
 /// What the system lets each part open. Told when that is less than the settings say.

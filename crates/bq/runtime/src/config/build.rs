@@ -237,6 +237,7 @@ impl Reader<'_> {
             workers_remembered_max: self.number("stratum.workers_remembered_max")?,
             workers_saved_secs: self.number("stratum.workers_saved_secs")?,
             panic_shown_secs: self.number("stratum.panic_shown_secs")?,
+            handover_ms: self.number("stratum.handover_ms")?,
             randomx_queue_ms: self.number("stratum.randomx_queue_ms")?,
             verify: [
                 VerifyLimits {

@@ -150,6 +150,7 @@ pub struct RawStratum {
     pub workers_remembered_max: Option<i64>,
     pub workers_saved_secs: Option<i64>,
     pub panic_shown_secs: Option<i64>,
+    pub handover_ms: Option<i64>,
     pub randomx_queue_ms: Option<i64>,
     pub sha256d: RawVerify,
     pub randomx: RawVerify,

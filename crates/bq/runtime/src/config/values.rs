@@ -218,6 +218,8 @@ pub struct StratumLimits {
     /// Seconds between two writes of the file `workers`.
     pub workers_saved_secs: u64,
     pub panic_shown_secs: u64,
+    /// How long a process that is replaced waits for what is under way.
+    pub handover_ms: u64,
     pub randomx_queue_ms: u64,
     /// By [`Algorithm::index`].
     pub verify: [VerifyLimits; Algorithm::COUNT],

@@ -116,6 +116,12 @@ impl HttpServer {
         let bind = |source| HttpError::Bind { address, source };
         let listener = TcpListener::bind(address).await.map_err(bind)?;
         let bound = listener.local_addr().map_err(bind)?;
+        Ok(Self::serve((listener, bound), parts))
+    }
+
+    /// Serves on a port that is open, and where that is, until told to stop.
+    #[must_use]
+    pub fn serve((listener, bound): (TcpListener, SocketAddr), parts: HttpParts) -> HttpHandle {
         let (stop, stopping) = watch::channel(false);
         let app = Arc::new(App {
             node: parts.node,
@@ -140,7 +146,7 @@ impl HttpServer {
         let routers = Routers { pages: router(Arc::clone(&app)), probes: probe_router(app) };
         let accepting = tokio::spawn(accept(listener, slots, routers, metrics, stopping));
         tracing::info!(address = %bound, "http listening");
-        Ok(HttpHandle { address: bound, stop, accepting })
+        HttpHandle { address: bound, stop, accepting }
     }
 }
 

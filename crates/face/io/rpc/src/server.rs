@@ -54,7 +54,20 @@ impl RpcServer {
     ///
     /// # Errors
     /// The address is taken or not ours.
-    pub async fn start(options: RpcOptions, mut services: RpcServices) -> io::Result<RpcHandle> {
+    pub async fn start(options: RpcOptions, services: RpcServices) -> io::Result<RpcHandle> {
+        let listener = std::net::TcpListener::bind(options.address)?;
+        Self::serve(listener, options, services)
+    }
+
+    /// [`RpcServer::start`] on a port that is open.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub fn serve(
+        listener: std::net::TcpListener,
+        options: RpcOptions,
+        mut services: RpcServices,
+    ) -> io::Result<RpcHandle> {
         let RpcOptions { address, access, connections_max } = options;
         let config = ServerConfig::builder()
             .max_request_body_size(BODY_BYTES_MAX)
@@ -72,11 +85,11 @@ impl RpcServer {
             services.access = None;
             HostFilterLayer::disable()
         };
+        listener.set_nonblocking(true)?;
         let server = Server::builder()
             .set_config(config)
             .set_http_middleware(tower::ServiceBuilder::new().layer(hosts).layer(LoginLayer::new(&access)))
-            .build(address)
-            .await?;
+            .build_from_tcp(listener)?;
         let address = server.local_addr()?;
         let (closing, closing_in) = watch::channel(false);
         let module = methods::module(Context { services, closing: closing_in }).map_err(io::Error::other)?;

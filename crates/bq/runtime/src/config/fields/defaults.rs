@@ -107,6 +107,7 @@ pub(super) fn default_value(name: &str, network: Network) -> Option<Value> {
         "auth.refusal_addresses_max" => 10_000.into(),
         "auth.refusal_addresses_per_peer_max" => 64.into(),
         "stratum.panic_shown_secs" => 600.into(),
+        "stratum.handover_ms" => 1_000.into(),
         "stratum.randomx_queue_ms" => 1_000.into(),
         "stratum.sha256d.verify_threads" => 0.into(),
         "stratum.sha256d.queue_max" => 4_096.into(),

@@ -29,7 +29,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 162] = [
+pub static FIELDS: [Field; 163] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -600,6 +600,12 @@ pub static FIELDS: [Field; 162] = [
         Kind::Integer(1..=86_400),
         "Seconds that a restarted thread stays a condition, here and in the pool.",
         "Too short: nobody sees it but in the log."
+    ),
+    field!(
+        "stratum.handover_ms",
+        Kind::Integer(50..=60_000),
+        "Longest time in milliseconds that a process which is replaced (bq run --takeover) waits for shares in verification and lines that miners do not read.",
+        "Too long: one miner that does not read holds all others up. Too short: busy miners have to connect again."
     ),
     field!(
         "stratum.randomx_queue_ms",

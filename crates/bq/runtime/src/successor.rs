@@ -1,0 +1,207 @@
+use std::{
+    fs,
+    io::{self, IoSlice, IoSliceMut, Read as _, Write as _},
+    mem::MaybeUninit,
+    os::{
+        fd::{BorrowedFd, OwnedFd},
+        unix::net::UnixStream,
+    },
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rustix::{
+    cmsg_space,
+    net::{
+        RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+        recvmsg, sendmsg,
+    },
+};
+use tokio::net::UnixListener;
+
+/// Where a process that runs on a data directory hears of the one that will replace it: a socket in that directory.
+#[derive(Debug)]
+pub struct SuccessorPort {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+/// The line between a process and its successor. It carries frames of bytes, each with a file if there is one to be given away. Closed, it tells
+/// that the older one has let go of everything.
+#[derive(Debug)]
+pub struct SuccessorLink {
+    stream: UnixStream,
+}
+
+/// A frame may not be larger: a block's body fits many times.
+const FRAME_BYTES_MAX: usize = 512 << 20;
+/// Either end is taken for dead after that much silence.
+const PATIENCE: Duration = Duration::from_secs(60);
+const HEAD_BYTES: usize = 5;
+const WITH_FILE: u8 = 1;
+
+impl SuccessorPort {
+    /// Listens in a data directory that this process has locked.
+    ///
+    /// # Errors
+    /// The system says no: most likely the path is longer than the 107 bytes that the address of a socket may have.
+    pub fn listen(data_dir: &Path) -> io::Result<Self> {
+        let path = socket_path(data_dir);
+        // Left by a process that was killed: the lock says that none is there.
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        Ok(Self { listener: UnixListener::bind(&path)?, path })
+    }
+
+    /// The next process that asks. One of another user is not listened to.
+    ///
+    /// # Errors
+    /// The system says no.
+    pub async fn next(&self) -> io::Result<SuccessorLink> {
+        loop {
+            let (stream, _) = self.listener.accept().await?;
+            let user = stream.peer_cred()?.uid();
+            let own = rustix::process::geteuid();
+            if user == own.as_raw() || user == 0 {
+                let stream = stream.into_std()?;
+                stream.set_nonblocking(false)?;
+                return SuccessorLink::new(stream);
+            }
+            tracing::warn!(user, "another user wanted to take over");
+        }
+    }
+}
+
+impl Drop for SuccessorPort {
+    fn drop(&mut self) {
+        // Whoever comes next removes it too.
+        let _gone = fs::remove_file(&self.path);
+    }
+}
+
+impl SuccessorLink {
+    /// To the process that runs on a data directory; nothing if there is none.
+    ///
+    /// # Errors
+    /// The system says no.
+    pub fn to_predecessor(data_dir: &Path) -> io::Result<Option<Self>> {
+        match UnixStream::connect(socket_path(data_dir)) {
+            Ok(stream) => Self::new(stream).map(Some),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn new(stream: UnixStream) -> io::Result<Self> {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        Ok(Self { stream })
+    }
+
+    /// Sends a frame, and a file with it if there is one. Blocks.
+    ///
+    /// # Errors
+    /// The other end is gone, or does not read.
+    pub fn send(&mut self, bytes: &[u8], file: Option<BorrowedFd<'_>>) -> io::Result<()> {
+        let too_long = |_| io::Error::new(io::ErrorKind::InvalidInput, "frame is too long");
+        let [a, b, c, d] = u32::try_from(bytes.len()).map_err(too_long)?.to_be_bytes();
+        let head = [if file.is_some() { WITH_FILE } else { 0 }, a, b, c, d];
+        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let files: Vec<_> = file.into_iter().collect();
+        if !files.is_empty() && !control.push(SendAncillaryMessage::ScmRights(&files)) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let sent = sendmsg(&self.stream, &[IoSlice::new(&head)], &mut control, SendFlags::NOSIGNAL)?;
+        self.stream.write_all(head.get(sent..).unwrap_or_default())?;
+        self.stream.write_all(bytes)
+    }
+
+    /// The next frame; nothing once the other end has closed. Blocks.
+    ///
+    /// # Errors
+    /// The other end says nothing for a minute, or what is no frame.
+    pub fn receive(&mut self) -> io::Result<Option<(Vec<u8>, Option<OwnedFd>)>> {
+        let mut head = [0; HEAD_BYTES];
+        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let into = &mut [IoSliceMut::new(&mut head)];
+        let came = recvmsg(&self.stream, into, &mut control, RecvFlags::CMSG_CLOEXEC)?.bytes;
+        if came == 0 {
+            return Ok(None);
+        }
+        self.stream.read_exact(head.get_mut(came..).unwrap_or_default())?;
+        let file = control.drain().find_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(mut files) => files.next(),
+            _ => None,
+        });
+        let [flags, length @ ..] = head;
+        let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+        if length > FRAME_BYTES_MAX || (flags == WITH_FILE) != file.is_some() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "not what a process of this program says"));
+        }
+        let mut bytes = Vec::new();
+        let count = (&mut self.stream).take(u64::try_from(length).unwrap_or(u64::MAX)).read_to_end(&mut bytes)?;
+        if count < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(Some((bytes, file))) }
+    }
+}
+
+fn socket_path(data_dir: &Path) -> PathBuf {
+    data_dir.join("successor")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read as _, Write as _},
+        os::fd::AsFd as _,
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn frames_and_files_arrive_in_order_and_the_end_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(SuccessorLink::to_predecessor(folder.path()).unwrap().is_none(), "nobody runs here");
+        fs::write(folder.path().join("successor"), "left behind").unwrap();
+        let port = SuccessorPort::listen(folder.path()).unwrap();
+        let path = folder.path().to_owned();
+        let newer = std::thread::spawn(move || {
+            let mut link = SuccessorLink::to_predecessor(&path).unwrap().unwrap();
+            link.send(b"hello", None).unwrap();
+            let mut frames = Vec::new();
+            while let Some((bytes, file)) = link.receive().unwrap() {
+                let mut text = String::new();
+                if let Some(file) = file {
+                    UnixStream::from(file).read_to_string(&mut text).unwrap();
+                }
+                frames.push((bytes, text));
+            }
+            frames
+        });
+        let mut link = port.next().await.unwrap();
+        assert_eq!(link.receive().unwrap().unwrap().0, b"hello");
+        let large = vec![7; 300_000];
+        for (bytes, text) in [(&b"one"[..], "first"), (&large, "second"), (&b""[..], "third")] {
+            let (mut ours, theirs) = UnixStream::pair().unwrap();
+            ours.write_all(text.as_bytes()).unwrap();
+            link.send(bytes, Some(theirs.as_fd())).unwrap();
+        }
+        link.send(b"last", None).unwrap();
+        drop(link);
+        let text = |text: &str| text.to_owned();
+        let expected = [
+            (b"one".to_vec(), text("first")),
+            (large, text("second")),
+            (Vec::new(), text("third")),
+            (b"last".to_vec(), text("")),
+        ];
+        assert_eq!(newer.join().unwrap(), expected);
+        drop(port);
+        assert!(SuccessorLink::to_predecessor(folder.path()).unwrap().is_none(), "nobody runs here any more");
+    }
+}

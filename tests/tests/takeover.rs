@@ -1,0 +1,124 @@
+//! A process that takes over from another: miners stay connected, on the real program.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use bq_tests::{
+    BqOptions, BqProcess, Dialect as _, Eras, EthashMode, LineClient, Miner, ethash, new_address, randomx, sha256d,
+    wait_for,
+};
+use serde_json::Value;
+
+const LIMIT: Duration = Duration::from_secs(60);
+const TAKEOVERS: u32 = 4;
+
+fn options() -> BqOptions {
+    let pool = "[pool]\nshare_interval_secs = 1\n\
+                [pool.sha256d]\nshare_difficulty_floor = 16384\nshare_difficulty_start = 16384\n\
+                [pool.randomx]\nshare_difficulty_floor = 4\nshare_difficulty_start = 4\n\
+                [pool.ethash]\nshare_difficulty_floor = 8\nshare_difficulty_start = 16\n";
+    let eras = Eras::unhurried().then(1, &["sha256d", "randomx", "ethash"]);
+    BqOptions { config: eras.config(4, pool), ..BqOptions::default() }
+}
+
+fn ports(bq: &BqProcess) -> Result<Vec<std::net::SocketAddr>> {
+    ["http", "rpc", "stratum_sha256d", "stratum_randomx", "stratum_ethash", "stratum_v2"]
+        .into_iter()
+        .map(|port| bq.address(port))
+        .collect()
+}
+
+/// Three dialects mine on while the process is replaced again and again: one login each, and no share lost.
+#[test]
+fn miners_stay_connected_over_a_change_of_process() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let [sha, monero, ether] = ["sha", "monero", "ether"].map(|name| new_address(folder.path(), name));
+    let (sha, monero, ether) = (format!("{}.rig", sha?), format!("{}.rig", monero?), ether?);
+    let mut bq = BqProcess::start(folder.path(), &options())?;
+    let miners = [
+        Miner::start(bq.stratum("sha256d")?, move || sha256d::miner(&sha, "x")),
+        Miner::start(bq.stratum("randomx")?, move || randomx::miner(&monero, "x")),
+        Miner::start(bq.stratum("ethash")?, move || ethash::miner(EthashMode::EthProxy, &ether, "rig", 0)),
+    ];
+    let open = ports(&bq)?;
+    for _ in 0..TAKEOVERS {
+        let before = miners.each_ref().map(|miner| miner.report().accepted);
+        wait_for("shares of everybody", LIMIT, || {
+            let all = miners.iter().zip(&before).all(|(miner, before)| miner.report().accepted >= before + 2);
+            Ok(all.then_some(()))
+        })?;
+        bq = bq.taken_over(&options())?;
+        assert_eq!(ports(&bq)?, open, "the same ports");
+        bq.ensure_balanced()?;
+    }
+    let before = miners.each_ref().map(|miner| miner.report().accepted);
+    wait_for("shares after the last change", LIMIT, || {
+        let all = miners.iter().zip(&before).all(|(miner, before)| miner.report().accepted >= before + 2);
+        Ok(all.then_some(()))
+    })?;
+    for report in miners.map(Miner::stop) {
+        assert_eq!((report.logins, report.unanswered, report.silences), (1, 0, 0), "{report:?}");
+        assert!(report.breaches.is_empty(), "{report:?}");
+        // A block of another miner makes shares stale whoever serves them.
+        assert!(report.rejected.iter().all(|reason| reason.to_lowercase().contains("stale")), "{report:?}");
+    }
+    bq.stop()?;
+    Ok(())
+}
+
+fn answer(client: &mut LineClient, miner: &mut impl bq_tests::Dialect, share: &Value) -> Result<Value> {
+    client.send(share)?;
+    loop {
+        let line = client.expect(LIMIT)?;
+        if line["id"] == share["id"] && line["method"].is_null() {
+            return Ok(line);
+        }
+        miner.notified(&line)?;
+    }
+}
+
+/// What was credited before is a duplicate after; a share of a job from before counts; who may not come in any more does not stay.
+#[test]
+fn a_share_counts_once_whoever_hears_of_it() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let options = BqOptions {
+        config: Eras::unhurried()
+            .then(1, &["sha256d"])
+            .config(4, "[pool.sha256d]\nshare_difficulty_floor = 4096\nshare_difficulty_start = 4096\n"),
+        ..BqOptions::default()
+    };
+    let login = format!("{}.rig", new_address(folder.path(), "sha")?);
+    let bq = BqProcess::start(folder.path(), &options)?;
+    let mut client = LineClient::connect(bq.stratum("sha256d")?)?;
+    let mut miner = sha256d::miner(&login, "x");
+    miner.log_in(&mut client)?;
+    while !miner.has_job() {
+        miner.notified(&client.expect(LIMIT)?)?;
+    }
+    let shares = [find(&mut miner)?, find(&mut miner)?];
+    let first = answer(&mut client, &mut miner, &shares[0])?;
+    ensure!(first["result"] == true, "{first}");
+    let bq = bq.taken_over(&options)?;
+    let again = answer(&mut client, &mut miner, &shares[0])?;
+    ensure!(again["error"][1].as_str().is_some_and(|text| text.to_lowercase().contains("duplicate")), "{again}");
+    let second = answer(&mut client, &mut miner, &shares[1])?;
+    ensure!(second["result"] == true, "{second}");
+    let sessions = sessions(&bq, folder.path())?;
+    ensure!(sessions.as_array().is_some_and(|all| all.len() == 1) && sessions[0]["worker"] == "rig", "{sessions}");
+    let strict = BqOptions { config: format!("{}\n[auth]\nmode = \"token\"\n", options.config), ..options };
+    let bq = bq.taken_over(&strict)?;
+    client.expect_close(LIMIT)?;
+    bq.stop()?;
+    Ok(())
+}
+
+/// A share that is no block, so that the tip stays where it is.
+fn find(miner: &mut impl bq_tests::Dialect) -> Result<Value> {
+    wait_for("a share", LIMIT, || Ok(miner.search()?.filter(|share| !share.is_block))).map(|share| share.request)
+}
+
+fn sessions(bq: &BqProcess, folder: &Path) -> Result<Value> {
+    let (rpc, data) = (bq.address("rpc")?.to_string(), folder.join("data").display().to_string());
+    let told = bq_tests::run_bq(["pool", "sessions", "--json", "--rpc", &rpc, "--data-dir", &data])?;
+    serde_json::from_str(&told.stdout).with_context(|| format!("{told:?}"))
+}
