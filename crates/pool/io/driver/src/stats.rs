@@ -24,7 +24,8 @@ const LOOKS_PER_SHARE: usize = 4;
 pub(crate) struct WorkerLimits {
     /// Of one account, all lanes together; shares of further ones are counted under one name.
     pub(crate) per_account_max: usize,
-    /// Of all accounts; beyond it idle ones are forgotten, and newcomers count for their lane only.
+    /// Of all accounts; beyond it idle ones are forgotten, and newcomers are counted under their account's one name. So many accounts may have
+    /// that name on top: what an account did shows however many names others have thought of.
     pub(crate) all_max: usize,
 }
 
@@ -72,6 +73,8 @@ struct Recent {
 #[derive(Debug, Default)]
 struct Account {
     workers: BTreeSet<usize>,
+    /// The last of them that was looked at for a newcomer's sake.
+    looked: usize,
     last_share_secs: u64,
 }
 
@@ -226,16 +229,19 @@ impl Stats {
         if let Some(index) = self.by_key.get(&key) {
             return Some(*index);
         }
-        if self.accounts.get(&account).is_some_and(|account| account.workers.len() >= self.limits.per_account_max) {
+        if self.by_key.len() >= self.limits.all_max {
+            self.look_for_idle(now);
+        }
+        if self.is_account_full(account) {
+            self.look_for_idle_of(now, account);
+        }
+        if self.is_account_full(account) || self.by_key.len() >= self.limits.all_max {
             key.2 = WorkerName::new(OTHERS).unwrap_or_default();
             if let Some(index) = self.by_key.get(&key) {
                 return Some(*index);
             }
         }
-        if self.by_key.len() >= self.limits.all_max {
-            self.look_for_idle(now);
-        }
-        if self.by_key.len() >= self.limits.all_max {
+        if self.by_key.len() >= self.limits.all_max.saturating_mul(2) {
             return None;
         }
         let worker = Worker {
@@ -270,6 +276,24 @@ impl Stats {
                 self.forget(index);
             } else {
                 self.looks.push_back(index);
+            }
+        }
+    }
+
+    fn is_account_full(&self, account: KeyHash) -> bool {
+        self.accounts.get(&account).is_some_and(|account| account.workers.len() >= self.limits.per_account_max)
+    }
+
+    /// The same among the workers of one account.
+    fn look_for_idle_of(&mut self, now: u64, account: KeyHash) {
+        for _ in 0..LOOKS_PER_SHARE {
+            let Some(account) = self.accounts.get_mut(&account) else { return };
+            let next = account.workers.range(account.looked.saturating_add(1)..).next();
+            let Some(index) = next.or_else(|| account.workers.first()).copied() else { return };
+            account.looked = index;
+            if is_idle(self.workers[index].last_share_secs, now) {
+                self.looks.retain(|look| *look != index);
+                self.forget(index);
             }
         }
     }
@@ -461,6 +485,22 @@ mod tests {
     }
 
     #[test]
+    fn names_that_went_idle_make_room_in_their_own_account() {
+        let mut stats = Stats::new(WorkerLimits { per_account_max: 16, all_max: 1_000 });
+        for number in 0..16 {
+            stats.accept(1, &share(1, &format!("forged{number}"), 1));
+        }
+        stats.accept(100, &share(1, "rig", 1));
+        assert!(stats.workers_of(100, KeyHash([1; 32])).iter().any(|worker| worker.name == "others"));
+        for _ in 0..8 {
+            stats.accept(4_000, &share(1, "rig", 1));
+        }
+        let rig = stats.workers_of(4_000, KeyHash([1; 32])).into_iter().find(|worker| worker.name == "rig");
+        assert_eq!(rig.map(|rig| rig.shares.accepted), Some(8), "a stranger's names do not stay before its own");
+        assert_eq!(stats.looks.len(), stats.by_key.len());
+    }
+
+    #[test]
     fn a_stranger_takes_the_place_of_who_is_idle_and_of_nobody_else() {
         let mut stats = Stats::new(WorkerLimits { per_account_max: 2_000, all_max: 1_000 });
         for number in 0..1_000 {
@@ -470,14 +510,17 @@ mod tests {
         for number in 0..50_000 {
             stats.accept(3_600, &share(2, &format!("stranger{number}"), 1));
         }
-        assert_eq!(stats.miners(3_600), (1, 1_000), "nobody was idle");
+        assert_eq!(stats.miners(3_600), (2, 1_001), "nobody was idle: all strangers are one");
+        let strangers = stats.workers_of(3_600, KeyHash([2; 32]));
+        let told: Vec<_> = strangers.iter().map(|worker| (worker.name.as_str(), worker.shares.accepted)).collect();
+        assert_eq!(told, [("others", 50_000)], "what an account did shows whatever names others took");
         for number in 0..1_500 {
             stats.accept(4_000, &share(3, &format!("new{number}"), 1));
         }
-        assert_eq!(stats.miners(4_000), (2, 1_000));
+        assert_eq!(stats.miners(4_000), (3, 1_001));
         let names = |account| stats.accounts.get(&KeyHash([account; 32])).map_or(0, |account| account.workers.len());
         assert_eq!((names(1), names(3)), (1, 999), "rig7 was not idle");
-        assert_eq!((stats.workers.len(), stats.looks.len()), (1_000, 1_000), "places are used again");
+        assert_eq!((stats.workers.len(), stats.looks.len()), (1_001, 1_001), "places are used again");
         assert_eq!(stats.lane_counts(Algorithm::Ethash).accepted, 52_501, "who has no place counts for the lane");
     }
 }
