@@ -8,6 +8,7 @@ mod access;
 mod api;
 mod assets;
 mod connect;
+mod crowd;
 mod error;
 mod events;
 mod health;

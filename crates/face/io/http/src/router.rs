@@ -21,11 +21,12 @@ use bq_condition::{Component, ConditionList};
 use bq_mining_message::AccessApi;
 use bq_views::{Event, PoolViews, ViewError};
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::sync::{Mutex, Semaphore, broadcast, watch};
+use tokio::sync::{Mutex, Notify, Semaphore, broadcast, watch};
 
 use crate::{
     access, api, assets,
     connect::{StratumPort, StratumV2Port},
+    crowd::Crowd,
     error::ApiError,
     events, health,
     metrics::HttpMetrics,
@@ -53,6 +54,8 @@ pub(crate) struct App {
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) event_streams: Arc<Semaphore>,
     pub(crate) event_streams_max: usize,
+    /// Who holds them.
+    pub(crate) event_crowd: parking_lot::Mutex<Crowd<Notify>>,
     pub(crate) metrics: HttpMetrics,
     pub(crate) recorder: PrometheusHandle,
     pub(crate) views: Arc<dyn PoolViews>,

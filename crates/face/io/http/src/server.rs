@@ -1,4 +1,10 @@
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::Router;
 use bq_chain_api::NodeApi;
@@ -26,6 +32,7 @@ use tokio::{
 use crate::{
     access::Asker,
     connect::{StratumPort, StratumV2Port},
+    crowd::Home,
     metrics::HttpMetrics,
     router::{App, probe_router, router},
     slots::{Presence, Slot, SlotKind, Slots},
@@ -133,6 +140,7 @@ impl HttpServer {
             stopping: stopping.clone(),
             event_streams: Arc::new(Semaphore::new(parts.limits.event_streams_max)),
             event_streams_max: parts.limits.event_streams_max,
+            event_crowd: parking_lot::Mutex::default(),
             metrics: HttpMetrics::register(),
             recorder: parts.metrics,
             views: parts.views,
@@ -193,9 +201,10 @@ async fn accept(
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             },
-            Some(slot) = slots.take(), if arrived.is_some() => {
+            Some(slot) = slots.take(home_of(arrived.as_ref())), if arrived.is_some() => {
                 if let Some((stream, address)) = arrived.take() {
-                    let visit = Visit { stream, address, presence: slots.enter(), slot };
+                    let presence = slots.enter(Home::of(address.ip()), slot.kind);
+                    let visit = Visit { stream, address, presence, slot };
                     connections.spawn(visit.serve(routers.clone(), stopping.clone()));
                     metrics.connections(connections.len());
                 }
@@ -209,6 +218,11 @@ async fn accept(
     if tokio::time::timeout(STOP_TIMEOUT, all_done).await.is_err() {
         tracing::warn!(STOP_TIMEOUT = ?STOP_TIMEOUT, "http answers cut off");
     }
+}
+
+/// Where the connection came from that waits for a place.
+fn home_of(arrived: Option<&(TcpStream, SocketAddr)>) -> Home {
+    Home::of(arrived.map_or(Ipv4Addr::UNSPECIFIED.into(), |(_, address)| address.ip()))
 }
 
 /// One connection.

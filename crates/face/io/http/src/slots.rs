@@ -2,7 +2,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -12,14 +12,19 @@ use tokio::{
     time::timeout,
 };
 
-/// How many connections are open. When all places are taken the one that has asked nothing for longest makes room, and while nobody does, probes
-/// still have places of their own: whoever keeps sockets open hides nothing from those who watch the pool.
+use crate::crowd::{Crowd, Entry, Home};
+
+/// How many connections are open. When all places are taken the one that has asked nothing for longest makes room; if all are busy, the oldest of
+/// the address that has most, for one of another address; and while nobody does, probes still have places of their own: whoever keeps sockets
+/// open hides nothing from those who watch the pool.
 #[derive(Debug)]
 pub(crate) struct Slots {
     pages: Arc<Semaphore>,
     probes: Arc<Semaphore>,
     /// Those that wait for their next request, the one that waits longest first.
     idle: parking_lot::Mutex<BTreeMap<u64, Arc<Visitor>>>,
+    /// All that have a place for pages.
+    crowd: parking_lot::Mutex<Crowd<Visitor>>,
     ticks: AtomicU64,
 }
 
@@ -40,9 +45,13 @@ pub(crate) enum SlotKind {
 }
 
 /// One connection, as the others see it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Visitor {
+    kind: SlotKind,
     state: parking_lot::Mutex<VisitorState>,
+    /// Whatever is asked here, it has to leave.
+    must_leave: AtomicBool,
+    is_gone: AtomicBool,
     wanted: Notify,
 }
 
@@ -59,6 +68,8 @@ struct VisitorState {
 pub(crate) struct Presence {
     slots: Arc<Slots>,
     visitor: Arc<Visitor>,
+    /// Where it stands in the crowd; a probe stands in none.
+    entry: Option<Entry>,
 }
 
 /// A request under way, until its answer is sent to the end.
@@ -77,18 +88,19 @@ impl Slots {
             pages: Arc::new(Semaphore::new(pages_max)),
             probes: Arc::new(Semaphore::new(probes_max)),
             idle: parking_lot::Mutex::default(),
+            crowd: parking_lot::Mutex::default(),
             ticks: AtomicU64::new(0),
         }
     }
 
-    /// A place for a connection that came; waits while there is none. May be given up and asked again: at worst one more has made room.
-    pub(crate) async fn take(self: &Arc<Self>) -> Option<Slot> {
+    /// A place for a connection that came from `home`; waits while there is none. May be given up and asked again: at worst one more has made
+    /// room.
+    pub(crate) async fn take(self: &Arc<Self>, home: Home) -> Option<Slot> {
         let page = |permit| Slot { kind: SlotKind::Page, _permit: permit };
         if let Ok(permit) = Arc::clone(&self.pages).try_acquire_owned() {
             return Some(page(permit));
         }
-        let idle = self.idle.lock().pop_first();
-        if let Some((_, visitor)) = idle {
+        if let Some(visitor) = self.who_leaves_for(home) {
             visitor.wanted.notify_one();
             if let Ok(Ok(permit)) = timeout(LEAVING, Arc::clone(&self.pages).acquire_owned()).await {
                 return Some(page(permit));
@@ -103,14 +115,34 @@ impl Slots {
         }
     }
 
-    /// A connection that has asked nothing yet.
-    pub(crate) fn enter(self: &Arc<Self>) -> Presence {
-        let visitor = Arc::new(Visitor::default());
-        self.rest(&visitor);
-        Presence { slots: Arc::clone(self), visitor }
+    fn who_leaves_for(&self, home: Home) -> Option<Arc<Visitor>> {
+        let idle = self.idle.lock().pop_first();
+        idle.map(|(_, visitor)| visitor).or_else(|| {
+            let visitor = self.crowd.lock().make_room(home)?;
+            visitor.must_leave.store(true, Ordering::Relaxed);
+            Some(visitor)
+        })
     }
 
+    /// A connection from `home` that has asked nothing yet.
+    pub(crate) fn enter(self: &Arc<Self>, home: Home, kind: SlotKind) -> Presence {
+        let visitor = Arc::new(Visitor {
+            kind,
+            state: parking_lot::Mutex::default(),
+            must_leave: AtomicBool::new(false),
+            is_gone: AtomicBool::new(false),
+            wanted: Notify::new(),
+        });
+        let entry = (kind == SlotKind::Page).then(|| self.crowd.lock().enter(home, Arc::clone(&visitor)));
+        self.rest(&visitor);
+        Presence { slots: Arc::clone(self), visitor, entry }
+    }
+
+    /// The place of a probe is of no use to others.
     fn rest(&self, visitor: &Arc<Visitor>) {
+        if visitor.kind == SlotKind::Probe {
+            return;
+        }
         let tick = self.ticks.fetch_add(1, Ordering::Relaxed);
         visitor.state.lock().idle_since = Some(tick);
         self.idle.lock().insert(tick, Arc::clone(visitor));
@@ -131,11 +163,11 @@ impl Presence {
         Busy { slots: Arc::clone(&self.slots), visitor: Arc::clone(&self.visitor) }
     }
 
-    /// Returns once somebody else needs the place and nothing is asked here.
+    /// Returns once somebody else needs the place, and nothing is asked here or it has to leave anyway.
     pub(crate) async fn is_wanted(&self) {
         loop {
             self.visitor.wanted.notified().await;
-            if self.visitor.state.lock().requests == 0 {
+            if self.visitor.must_leave.load(Ordering::Relaxed) || self.visitor.state.lock().requests == 0 {
                 return;
             }
         }
@@ -144,7 +176,11 @@ impl Presence {
 
 impl Drop for Presence {
     fn drop(&mut self) {
+        self.visitor.is_gone.store(true, Ordering::Relaxed);
         self.slots.wake(&self.visitor);
+        if let Some(entry) = self.entry {
+            self.slots.crowd.lock().leave(entry);
+        }
     }
 }
 
@@ -154,8 +190,8 @@ impl Drop for Busy {
         state.requests = state.requests.saturating_sub(1);
         let rests = state.requests == 0;
         drop(state);
-        // Else this is its last owner: the connection itself is gone.
-        if rests && Arc::strong_count(&self.visitor) > 1 {
+        // The connection itself may be gone.
+        if rests && !self.visitor.is_gone.load(Ordering::Relaxed) {
             self.slots.rest(&self.visitor);
         }
     }
@@ -169,15 +205,19 @@ mod tests {
         Arc::new(Slots::new(2, 1))
     }
 
+    fn home(last: u8) -> Home {
+        Home::of([10, 0, 0, last].into())
+    }
+
     async fn kind(slots: &Arc<Slots>) -> Option<SlotKind> {
-        timeout(Duration::from_secs(10), slots.take()).await.ok().flatten().map(|slot| slot.kind)
+        timeout(Duration::from_secs(10), slots.take(home(1))).await.ok().flatten().map(|slot| slot.kind)
     }
 
     #[tokio::test]
     async fn the_connection_that_is_idle_for_longest_makes_room() {
         let slots = slots();
-        let (first, second) = (slots.take().await.unwrap(), slots.take().await.unwrap());
-        let (of_first, of_second) = (slots.enter(), slots.enter());
+        let (first, second) = (slots.take(home(1)).await.unwrap(), slots.take(home(1)).await.unwrap());
+        let (of_first, of_second) = (slots.enter(home(1), SlotKind::Page), slots.enter(home(1), SlotKind::Page));
         drop(of_first.busy());
         let leaves = tokio::spawn(async move {
             of_second.is_wanted().await;
@@ -190,12 +230,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_address_with_all_places_makes_room_for_another_even_while_it_is_busy() {
+        let slots = slots();
+        let (first, _second) = (slots.take(home(1)).await.unwrap(), slots.take(home(1)).await.unwrap());
+        let (of_first, of_second) = (slots.enter(home(1), SlotKind::Page), slots.enter(home(1), SlotKind::Page));
+        let (_a, _b) = (of_first.busy(), of_second.busy());
+        let leaves = tokio::spawn(async move {
+            of_first.is_wanted().await;
+            drop((first, of_first));
+        });
+        let newcomer = timeout(Duration::from_secs(10), slots.take(home(2))).await.unwrap().unwrap();
+        assert_eq!(newcomer.kind, SlotKind::Page);
+        leaves.await.unwrap();
+    }
+
+    #[tokio::test]
     async fn while_all_are_busy_probes_still_come_in() {
         let slots = slots();
-        let (_first, _second) = (slots.take().await.unwrap(), slots.take().await.unwrap());
-        let (of_first, of_second) = (slots.enter(), slots.enter());
+        let (_first, _second) = (slots.take(home(1)).await.unwrap(), slots.take(home(1)).await.unwrap());
+        let (of_first, of_second) = (slots.enter(home(1), SlotKind::Page), slots.enter(home(1), SlotKind::Page));
         let (_a, _b) = (of_first.busy(), of_second.busy());
-        let probe = slots.take().await.unwrap();
+        let probe = slots.take(home(1)).await.unwrap();
         assert_eq!(probe.kind, SlotKind::Probe);
         let waits = tokio::spawn({
             let slots = Arc::clone(&slots);
@@ -209,7 +264,7 @@ mod tests {
     #[tokio::test]
     async fn an_answer_that_outlives_its_connection_leaves_nothing_behind() {
         let slots = slots();
-        let presence = slots.enter();
+        let presence = slots.enter(home(1), SlotKind::Page);
         let busy = presence.busy();
         drop(presence);
         drop(busy);
