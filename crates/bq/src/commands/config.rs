@@ -5,14 +5,15 @@ use bq_runtime::{Layers, default_file, load};
 use crate::{
     cli::ConfigCommand,
     exit::{UsageError, say},
-    run::layers,
+    run::{check_named_files, layers},
 };
 
 pub(crate) fn config(command: ConfigCommand) -> anyhow::Result<()> {
     match command {
         ConfigCommand::Init { network } => say(&default_file(network)),
         ConfigCommand::Check { file } => {
-            load(&Layers { file: Some(file), ..Layers::default() }).map_err(|error| UsageError(error.to_string()))?;
+            let loaded = load(&Layers { file: Some(file), ..Layers::default() });
+            check_named_files(&loaded.map_err(|error| UsageError(error.to_string()))?.config)?;
             say("configuration is valid");
         }
         ConfigCommand::Explain(args) => {

@@ -162,7 +162,14 @@ pub(super) fn client(node: &NodeArgs) -> anyhow::Result<RpcClient> {
         }),
         None => RpcClient::connect(&address),
     };
-    connected.with_context(|| format!("no node answers at {address}: is `bq run` running?"))
+    connected.map_err(|error| no_answer(error, &address))
+}
+
+/// Why the first call to a node failed.
+pub(super) fn no_answer(error: RpcClientError, address: &str) -> anyhow::Error {
+    let is_silence = matches!(error, RpcClientError::Unreachable { .. });
+    let error = anyhow::Error::new(error);
+    if is_silence { error.context(format!("no node answers at {address}: is `bq run` running?")) } else { error }
 }
 
 /// A wrong value is a mistake in the command line; everything else has failed.

@@ -2,13 +2,12 @@
 
 use std::{net::SocketAddr, path::Path};
 
-use anyhow::Context as _;
 use bq_primitives::{Address, Amount, TxOut};
 use bq_rpc::{PoolStatusShape, RpcClient, RpcClientError};
 use bq_wallet::{FeeRate, Password, Wallet};
 use serde::Serialize;
 
-use super::request;
+use super::{pool::no_answer, request};
 use crate::{
     cli::WalletCommand,
     exit::{UsageError, say},
@@ -96,7 +95,8 @@ fn parse_address(flag: &str, text: &str) -> anyhow::Result<Address> {
 }
 
 fn node(rpc: SocketAddr) -> anyhow::Result<RpcClient> {
-    RpcClient::connect(&rpc.to_string()).with_context(|| format!("no node answers at {rpc}: is `bq run` running?"))
+    let address = rpc.to_string();
+    RpcClient::connect(&address).map_err(|error| no_answer(error, &address))
 }
 
 fn show(json: bool, view: &impl Serialize, text: &str) -> anyhow::Result<()> {

@@ -4,6 +4,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use jsonrpsee::{
@@ -12,6 +13,10 @@ use jsonrpsee::{
 };
 use tower::{Layer, Service};
 
+use crate::timed_body::TimedBody;
+
+/// A request's body must be there within this, as its head must: the largest block takes a second over a slow line.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The user whose password is the cookie, as Bitcoin calls it.
 const COOKIE_USER: &str = "__cookie__";
 
@@ -128,7 +133,7 @@ pub(crate) struct LoginService<S> {
 
 impl<S, B> Service<HttpRequest<B>> for LoginService<S>
 where
-    S: Service<HttpRequest<B>, Response = HttpResponse>,
+    S: Service<HttpRequest<TimedBody<B>>, Response = HttpResponse>,
     S::Error: Into<BoxError> + 'static,
     S::Future: Send + 'static,
     B: 'static,
@@ -149,7 +154,7 @@ where
                 request.extensions_mut().insert(LoggedIn);
             }
         }
-        let answer = self.inner.call(request);
+        let answer = self.inner.call(request.map(|body| TimedBody::new(body, BODY_TIMEOUT)));
         Box::pin(async move { answer.await.map_err(Into::into) })
     }
 }

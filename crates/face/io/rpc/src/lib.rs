@@ -14,6 +14,7 @@ mod pool_shapes;
 mod server;
 mod services;
 mod shapes;
+mod timed_body;
 
 pub use crate::{
     access::{RpcAccess, RpcLogin, RpcLoginError},

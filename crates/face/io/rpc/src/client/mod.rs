@@ -50,6 +50,12 @@ pub enum RpcClientError {
         /// What went wrong.
         reason: String,
     },
+    /// A server is there, and serves as many as it may.
+    #[error("{url} serves as many connections as it may (rpc_connections_max): try again")]
+    Busy {
+        /// Who was called.
+        url: String,
+    },
     /// The server does not know the login.
     #[error("{url} does not know the login: a cookie is new at every start")]
     Login {
@@ -169,7 +175,11 @@ impl RpcClientError {
     pub(crate) fn reason(&self) -> Option<Reason> {
         match self {
             Self::Fault { data: Some(data), .. } => serde_json::from_value(data.clone()).ok(),
-            Self::Fault { data: None, .. } | Self::Unreachable { .. } | Self::Login { .. } | Self::Shape { .. } => None,
+            Self::Fault { data: None, .. }
+            | Self::Unreachable { .. }
+            | Self::Busy { .. }
+            | Self::Login { .. }
+            | Self::Shape { .. } => None,
         }
     }
 }
@@ -182,9 +192,10 @@ impl From<RpcClientError> for NodeError {
                 -20 => Self::Store(message.clone()),
                 _ => Self::Request(message.clone()),
             },
-            RpcClientError::Unreachable { .. } | RpcClientError::Login { .. } | RpcClientError::Shape { .. } => {
-                Self::Store(error.to_string())
-            }
+            RpcClientError::Unreachable { .. }
+            | RpcClientError::Busy { .. }
+            | RpcClientError::Login { .. }
+            | RpcClientError::Shape { .. } => Self::Store(error.to_string()),
         }
     }
 }
@@ -223,6 +234,9 @@ impl Server {
         let (status, _, body) = response.split();
         if status.as_u16() == 401 {
             return Err(RpcClientError::Login { url: self.url.clone() });
+        }
+        if status.as_u16() == 429 {
+            return Err(RpcClientError::Busy { url: self.url.clone() });
         }
         if !status.is_success() {
             return Err(unreachable(format!("answered {status}")));

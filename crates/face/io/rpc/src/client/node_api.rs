@@ -150,7 +150,10 @@ impl NodeApi for RpcClient {
 fn block_error(id: BlockId, error: RpcClientError) -> SubmitBlockError {
     let code = match &error {
         RpcClientError::Fault { code, .. } => *code,
-        RpcClientError::Unreachable { .. } | RpcClientError::Login { .. } | RpcClientError::Shape { .. } => {
+        RpcClientError::Unreachable { .. }
+        | RpcClientError::Busy { .. }
+        | RpcClientError::Login { .. }
+        | RpcClientError::Shape { .. } => {
             return NodeError::from(error).into();
         }
     };

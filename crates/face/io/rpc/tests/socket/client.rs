@@ -3,8 +3,9 @@ use bq_chain_api::{
     BlockRefusal, NodeApi, NodeError, SubmitBlockError, SubmitTransactionError, TemplateRequest, TransactionRefusal,
 };
 use bq_primitives::{Algorithm, BlockId, Height, KeyHash, TxId};
-use bq_rpc::{RpcClient, RpcClientError, RpcLogin, RpcServer, RpcServices};
+use bq_rpc::{RpcClient, RpcClientError, RpcLogin, RpcOptions, RpcServer, RpcServices};
 use futures::{FutureExt as _, StreamExt as _};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use crate::{
     Rig,
@@ -123,6 +124,27 @@ async fn a_new_tip_wakes_the_watchers_once_it_is_asked_for() {
         assert_eq!(tips.next().now_or_never(), Some(Some(next)));
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_server_with_all_its_connections_taken_is_there_and_says_so() {
+    let options = RpcOptions { connections_max: 1, ..open_to_all("127.0.0.1:0") };
+    let server = RpcServer::start(options, RpcServices::new(FakeNode::new())).await.unwrap();
+    let address = server.address().to_string();
+    let mut taken = TcpStream::connect(server.address()).await.unwrap();
+    let head = "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
+    taken.write_all(head.as_bytes()).await.unwrap();
+    let answered = loop {
+        let address = address.clone();
+        let answered = tokio::task::spawn_blocking(move || RpcClient::connect(&address)).await.unwrap();
+        // The first may come before the other's head was read.
+        if answered.is_err() {
+            break answered.unwrap_err();
+        }
+    };
+    assert!(matches!(&answered, RpcClientError::Busy { url } if url.contains(&address)), "{answered}");
+    drop(taken);
+    server.shutdown().await;
 }
 
 #[tokio::test]
