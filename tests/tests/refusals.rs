@@ -29,6 +29,8 @@ fn wrong_settings_end_with_code_2_and_name_the_field() -> Result<()> {
         ("[[regtest.eras]]\nstart = 5\nalgorithms = [\"sha256d\"]", "regtest.eras"),
         ("[[regtest.eras]]\nstart = 1\nalgorithms = [\"scrypt\"]", "regtest.eras"),
         ("this is not toml", "bq.toml"),
+        ("rpc_login_file = \"/nowhere/login\"", "rpc_login_file"),
+        ("[pool]\npassword_file = \"/nowhere/password\"", "pool.password_file"),
     ];
     for (text, field) in cases {
         let folder = tempfile::tempdir()?;
@@ -183,5 +185,17 @@ fn broken_lines_cost_the_connection_and_nothing_else() -> Result<()> {
         assert_error_shape(port, &healthy.expect_answer(7, LIMIT)?);
     }
     assert_eq!(bq.get("/health/ready")?.status, 200);
+    Ok(())
+}
+
+/// Another part would be listening already by the time that finds it out.
+#[test]
+fn a_damaged_node_key_is_refused_before_anything_listens() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    std::fs::create_dir(folder.path().join("data"))?;
+    std::fs::write(folder.path().join("data/node-key"), "no key")?;
+    let finished = refused(folder.path(), &config(""))?;
+    assert_eq!(finished.code, Some(2), "{}", finished.stderr);
+    assert!(finished.stderr.contains("node-key") && !finished.stderr.contains("port is open"), "{}", finished.stderr);
     Ok(())
 }

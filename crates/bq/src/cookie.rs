@@ -3,6 +3,7 @@
 
 use std::{
     fs, io,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -60,10 +61,18 @@ impl Drop for Cookie {
     }
 }
 
-fn read_login_file(path: &Path) -> anyhow::Result<RpcLogin> {
-    let text = fs::read_to_string(path).with_context(|| format!("rpc_login_file: {}", path.display()))?;
-    let line = text.lines().next().unwrap_or_default();
-    RpcLogin::parse(line).map_err(|error| UsageError(format!("rpc_login_file: {}: {error}", path.display())).into())
+/// The login that the setting `rpc_login_file` names.
+///
+/// # Errors
+/// It cannot be read, or its first line is none.
+pub(crate) fn read_login_file(path: &Path) -> Result<RpcLogin, UsageError> {
+    let refused = |reason: &dyn std::fmt::Display| UsageError(format!("rpc_login_file: {}: {reason}", path.display()));
+    let text = fs::read_to_string(path).map_err(|error| refused(&error))?;
+    let is_open = fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o077 != 0);
+    if is_open {
+        tracing::warn!(path = %path.display(), "rpc_login_file can be read by others than its owner");
+    }
+    RpcLogin::parse(text.lines().next().unwrap_or_default()).map_err(|error| refused(&error))
 }
 
 fn remove(path: &Path) -> io::Result<()> {
@@ -72,8 +81,6 @@ fn remove(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     fn config(folder: &Path) -> Config {

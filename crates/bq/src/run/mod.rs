@@ -6,6 +6,7 @@ mod bench_system;
 mod certificates;
 mod flags;
 mod keys;
+mod named_files;
 mod service;
 mod signer;
 mod status;
@@ -33,7 +34,10 @@ use crate::{
     exit::{UsageError, say},
 };
 
-pub(crate) use self::{bench_system::BenchSystem, flags::layers, keys::key_file, status::condition_line};
+pub(crate) use self::{
+    bench_system::BenchSystem, flags::layers, keys::key_file, named_files::check as check_named_files,
+    status::condition_line,
+};
 
 /// Runs until Ctrl-C or SIGTERM.
 ///
@@ -46,6 +50,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
     for name in unknown_environment {
         tracing::warn!(name, "environment variable names no setting");
     }
+    named_files::check(&config)?;
     let held = held_ports(&config);
     let taken = if args.takeover { Taken::from_predecessor(&config.data_dir)?.or(held) } else { held };
     let data_dir = DataDir::lock(&config.data_dir)?;

@@ -15,7 +15,7 @@ use bq_front::{StratumConfig, StratumHandle, StratumServer};
 use bq_http::{HttpHandle, HttpLimits, HttpParts, HttpServer, StratumPort, StratumV2Port};
 use bq_miner::{BlockSource, Miner, MinerConfig, NextBlock, log_huge_pages};
 use bq_mining_message::{MiningControl, MiningMode, PoolApi, TokenInfo, TokenWish};
-use bq_net::{Net, NetConfig, NetHandle, PeerAddress};
+use bq_net::{Net, NetConfig, NetError, NetHandle, PeerAddress};
 use bq_node::{MachineClock, Node, NodeConfig, StoreSettings};
 use bq_pool::{Pool, PoolConfig, PoolOperator};
 use bq_pow::{PowConfig, PowError, PowVerifier, RandomXMode};
@@ -70,12 +70,15 @@ impl System {
         adjust: impl FnOnce(&mut StratumConfig),
     ) -> anyhow::Result<Self> {
         let (tls, access, v2) = (certificates::tls(config)?, access::access(config)?, authority::v2(config)?);
+        let (rpc_access, cookie) = cookie::access(config)?;
         let pow = Arc::new(PowVerifier::new(pow_config(config)));
         let (node, pool, miner_address) = {
             let (config, pow) = (config.clone(), Arc::clone(&pow));
             tokio::task::spawn_blocking(move || open_books(&config, pow)).await??
         };
         let api: Arc<dyn NodeApi> = Arc::clone(&node) as _;
+        // First of all that listen, because its key may be damaged.
+        let net = Net::start(net_config(config)?, Arc::clone(&node) as Arc<dyn SyncApi>).await.map_err(of_setting)?;
         let files = open_files(config)?;
         let mut stratum_config = stratum_config(config, &files, tls, access, v2)?;
         adjust(&mut stratum_config);
@@ -106,7 +109,6 @@ impl System {
         let http_port = tokio::net::TcpListener::from_std(http_port)?;
         let http_address = http_port.local_addr()?;
         let http = HttpServer::serve((http_port, http_address), http_parts);
-        let net = Net::start(net_config(config)?, Arc::clone(&node) as Arc<dyn SyncApi>).await?;
         let miner = Arc::new(start_miner(config, &pool, &stratum, &miner_address, Arc::clone(&pow))?);
         let services = RpcServices {
             node: api,
@@ -117,10 +119,9 @@ impl System {
             conditions: conditions.clone(),
             peers: Some(net.peer_network()),
         };
-        let (access, cookie) = cookie::access(config)?;
         let options = RpcOptions {
             connections_max: u32::try_from(files.rpc).unwrap_or(u32::MAX),
-            ..RpcOptions::new(config.rpc, access)
+            ..RpcOptions::new(config.rpc, rpc_access)
         };
         let at = || format!("rpc address {}", config.rpc);
         let (rpc_port, rpc_again) = port(taken.rpc, config.rpc).with_context(at)?;
@@ -194,6 +195,14 @@ fn port(taken: Option<TcpListener>, wanted: SocketAddr) -> std::io::Result<(TcpL
     listener.set_nonblocking(true)?;
     let again = listener.try_clone()?;
     Ok((listener, again))
+}
+
+/// A damaged file is for people to mend, as a wrong setting is.
+fn of_setting(error: NetError) -> anyhow::Error {
+    match error {
+        NetError::NodeKey { .. } => UsageError(error.to_string()).into(),
+        NetError::Listen { .. } | NetError::Transport(_) | NetError::Thread(_) => error.into(),
+    }
 }
 
 /// What the system lets each part open. Told when that is less than the settings say.
