@@ -23,7 +23,7 @@ use crate::{
     port::Port,
     shared::{Admission, Answer, Shared},
     talk::{Frames, Lines, Talk},
-    verify::Full,
+    verify::{Full, Submitted},
     wire::Wire,
 };
 
@@ -38,7 +38,7 @@ pub(crate) struct Connection {
     /// Every message that came was handed to the session: only then more is read.
     is_drained: bool,
     /// A share that may be a block and waits for room at the verifier; nothing else is carried out before it.
-    held: Option<Box<ShareCandidate>>,
+    held: Option<Submitted>,
     /// What was paid for shares in verification: few, for each is counted by the session.
     paid: Vec<(ShareTicket, CpuTime)>,
     work: watch::Receiver<Work>,
@@ -182,8 +182,8 @@ impl Connection {
                 Ok(())
             }
             Ok(room) = acquired(room), if self.held.is_some() => {
-                if let Some(candidate) = self.held.take() {
-                    self.shared.verify.submit_with(candidate, self.admission.place.mailbox(), room);
+                if let Some(share) = self.held.take() {
+                    self.shared.verify.submit_with(share, self.admission.place.mailbox(), room);
                 }
                 Ok(())
             }
@@ -329,9 +329,10 @@ impl Connection {
         if cost > CpuTime(0) {
             self.paid.push((ticket, cost));
         }
-        match self.shared.verify.submit(candidate, self.admission.place.mailbox()) {
+        let share = Submitted { candidate, received: Instant::now() };
+        match self.shared.verify.submit(share, self.admission.place.mailbox()) {
             Ok(()) => {}
-            Err(Full::Wait(candidate)) => self.held = Some(candidate),
+            Err(Full::Wait(share)) => self.held = Some(share),
             Err(Full::Refused) => {
                 self.hear(Answer { ticket, verdict: Verdict::Rejected(Reject::Busy), in_vain: false });
             }
@@ -360,9 +361,9 @@ impl Connection {
     }
 
     async fn finish(mut self: Box<Self>, ended: Ended) {
-        if let Some(candidate) = self.held.take() {
+        if let Some(share) = self.held.take() {
             // It may be a block: nobody waits for the verdict any more, but the books and the node do.
-            self.shared.verify.submit_at_once(candidate, self.admission.place.mailbox());
+            self.shared.verify.submit_at_once(share, self.admission.place.mailbox());
         }
         let metrics = &self.shared.metrics;
         metrics.closed(ended.name);

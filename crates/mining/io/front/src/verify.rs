@@ -3,7 +3,7 @@ mod queue;
 mod supervised;
 mod worker;
 
-use std::{io, sync::Arc, thread::JoinHandle};
+use std::{io, sync::Arc, thread::JoinHandle, time::Instant};
 
 use bq_primitives::Algorithm;
 use bq_share::{CpuTime, ShareCandidate};
@@ -16,6 +16,13 @@ use self::{
     worker::{BlockTask, Worker, book_blocks},
 };
 use crate::{VerifyConfig, mailbox::Mailbox};
+
+/// A share on its way to its verdict.
+pub(crate) struct Submitted {
+    pub(crate) candidate: Box<ShareCandidate>,
+    /// When its line was read.
+    pub(crate) received: Instant,
+}
 
 /// Verification threads behind one bounded queue per algorithm. Threads end when this is dropped and the queues are empty.
 pub(crate) struct VerifyPool {
@@ -45,20 +52,18 @@ impl VerifyPool {
     }
 
     /// Queues a candidate; the verdict comes back as an answer.
-    pub(crate) fn submit(&self, candidate: Box<ShareCandidate>, reply: &Arc<Mailbox>) -> Result<(), Full> {
-        self.of(&candidate).push(candidate, reply)
+    pub(crate) fn submit(&self, share: Submitted, reply: &Arc<Mailbox>) -> Result<(), Full> {
+        self.of(&share).push(share, reply)
     }
 
     /// Queues a candidate that waited for room.
-    pub(crate) fn submit_with(&self, candidate: Box<ShareCandidate>, reply: &Arc<Mailbox>, room: OwnedSemaphorePermit) {
-        let queue = self.of(&candidate);
-        queue.send(Task::new(candidate, Arc::clone(reply), Some(room)));
+    pub(crate) fn submit_with(&self, share: Submitted, reply: &Arc<Mailbox>, room: OwnedSemaphorePermit) {
+        self.of(&share).send(Task::new(share, Arc::clone(reply), Some(room)));
     }
 
     /// Queues a candidate whose connection ends, room or not: there is at most one per connection.
-    pub(crate) fn submit_at_once(&self, candidate: Box<ShareCandidate>, reply: &Arc<Mailbox>) {
-        let queue = self.of(&candidate);
-        queue.send(Task::new(candidate, Arc::clone(reply), None));
+    pub(crate) fn submit_at_once(&self, share: Submitted, reply: &Arc<Mailbox>) {
+        self.of(&share).send(Task::new(share, Arc::clone(reply), None));
     }
 
     /// What verifying one candidate of an algorithm costs at present.
@@ -71,7 +76,7 @@ impl VerifyPool {
         self.queues[algorithm.index()].room()
     }
 
-    fn of(&self, candidate: &ShareCandidate) -> &Queue {
-        &self.queues[candidate.template.algorithm().index()]
+    fn of(&self, share: &Submitted) -> &Queue {
+        &self.queues[share.candidate.template.algorithm().index()]
     }
 }

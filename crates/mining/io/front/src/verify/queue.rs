@@ -12,13 +12,17 @@ use bq_share::{CpuTime, QUEUE_CLASSES, Reject, ShareCandidate, Verdict, WithoutR
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::{VerifyConfig, mailbox::Mailbox, shared::Answer};
+use super::Submitted;
+use crate::{VerifyConfig, mailbox::Mailbox, metrics::StratumMetrics, shared::Answer};
 
 /// One candidate on its way through a queue. Whatever becomes of it, its sender gets an answer.
 pub(super) struct Task {
     pub(super) candidate: Box<ShareCandidate>,
     reply: Option<Arc<Mailbox>>,
-    pub(super) received: Instant,
+    /// When its line was read.
+    received: Instant,
+    /// When it came into the queue.
+    pub(super) queued: Instant,
     /// Its place in the queue; a claimed block needs none.
     pub(super) room: Option<OwnedSemaphorePermit>,
 }
@@ -28,7 +32,7 @@ pub(crate) enum Full {
     /// It says itself that it is no block.
     Refused,
     /// It may be a block: try again when there is room.
-    Wait(Box<ShareCandidate>),
+    Wait(Submitted),
 }
 
 /// The queue of one algorithm: four in truth, of claimed blocks and of all else, of those who have proved work before and of
@@ -57,24 +61,15 @@ pub(super) struct Load {
 }
 
 impl Task {
-    pub(super) fn new(candidate: Box<ShareCandidate>, reply: Arc<Mailbox>, room: Option<OwnedSemaphorePermit>) -> Self {
-        Self { candidate, reply: Some(reply), received: Instant::now(), room }
+    pub(super) fn new(share: Submitted, reply: Arc<Mailbox>, room: Option<OwnedSemaphorePermit>) -> Self {
+        let Submitted { candidate, received } = share;
+        Self { candidate, reply: Some(reply), received, queued: Instant::now(), room }
     }
 
-    /// Answers, and wakes the connection.
-    pub(super) fn answer(mut self, verdict: Verdict) {
-        self.send(verdict);
-    }
-
-    /// Answers, and says whom to wake once all that come together are answered; nobody if somebody else says so.
-    pub(super) fn answer_quietly(mut self, verdict: Verdict) -> Option<Arc<Mailbox>> {
+    /// Answers what was hashed, and says whom to wake once all that come together are answered; nobody if somebody else says so.
+    pub(super) fn answer(mut self, verdict: Verdict, metrics: &StratumMetrics) -> Option<Arc<Mailbox>> {
+        metrics.of(self.candidate.template.algorithm()).decided(&self.candidate, self.received.elapsed());
         self.put(verdict)
-    }
-
-    fn send(&mut self, verdict: Verdict) {
-        if let Some(mailbox) = self.put(verdict) {
-            mailbox.ring();
-        }
     }
 
     fn put(&mut self, verdict: Verdict) -> Option<Arc<Mailbox>> {
@@ -87,7 +82,9 @@ impl Task {
 impl Drop for Task {
     /// Lost on the way, which only a panic does: it was not booked, and its sender may try again.
     fn drop(&mut self) {
-        self.send(Verdict::Rejected(Reject::Busy));
+        if let Some(mailbox) = self.put(Verdict::Rejected(Reject::Busy)) {
+            mailbox.ring();
+        }
     }
 }
 
@@ -126,7 +123,8 @@ impl Queue {
     }
 
     /// Takes a candidate, as far as there is room for its kind.
-    pub(super) fn push(&self, candidate: Box<ShareCandidate>, reply: &Arc<Mailbox>) -> Result<(), Full> {
+    pub(super) fn push(&self, share: Submitted, reply: &Arc<Mailbox>) -> Result<(), Full> {
+        let candidate = &share.candidate;
         let room = match candidate.without_room() {
             WithoutRoom::Enters => None,
             WithoutRoom::Refused => {
@@ -136,10 +134,10 @@ impl Queue {
             }
             WithoutRoom::Waits => match Arc::clone(&self.room).try_acquire_owned() {
                 Ok(permit) => Some(permit),
-                Err(_) => return Err(Full::Wait(candidate)),
+                Err(_) => return Err(Full::Wait(share)),
             },
         };
-        self.send(Task::new(candidate, Arc::clone(reply), room));
+        self.send(Task::new(share, Arc::clone(reply), room));
         Ok(())
     }
 

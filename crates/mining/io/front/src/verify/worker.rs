@@ -61,7 +61,7 @@ impl Worker {
             self.load.left(tasks.iter_mut().filter_map(|task| task.room.take()).count());
             let began = Instant::now();
             let metrics = self.prover.metrics().of(self.load.algorithm);
-            tasks.iter().for_each(|task| metrics.waited(began.saturating_duration_since(task.received)));
+            tasks.iter().for_each(|task| metrics.waited(began.saturating_duration_since(task.queued)));
             let proofs = self.prover.prove_all(tasks.iter().map(|task| task.candidate.as_ref()));
             self.load.served(tasks.len(), began.elapsed());
             metrics.queue_depth.set(depth(self.tasks.iter().map(Receiver::len).sum()));
@@ -71,20 +71,19 @@ impl Worker {
 
     /// Books what was proved, and answers. Blocks go to threads of their own; the others are written together.
     fn answer_all(&self, tasks: Vec<Task>, proofs: Vec<Result<Proven, Reject>>) {
-        let metrics = self.prover.metrics().of(self.load.algorithm);
+        let metrics = self.prover.metrics();
         let (mut shares, mut bells) = (Vec::with_capacity(tasks.len()), Bells::default());
         for (task, proof) in tasks.into_iter().zip(proofs) {
-            metrics.verified(task.received.elapsed());
             match proof {
                 // If those threads were gone, the dropped task would answer.
                 Ok(proven) if proven.is_block => drop(self.blocks.send(BlockTask { task, proven })),
                 Ok(proven) => shares.push((task, proven)),
-                Err(reason) => bells.0.extend(task.answer_quietly(Verdict::Rejected(reason))),
+                Err(reason) => bells.0.extend(task.answer(Verdict::Rejected(reason), metrics)),
             }
         }
         let verdicts = self.prover.book_all(shares.iter().map(|(task, proven)| (task.candidate.as_ref(), proven)));
         for ((task, _), verdict) in shares.into_iter().zip(verdicts) {
-            bells.0.extend(task.answer_quietly(verdict));
+            bells.0.extend(task.answer(verdict, metrics));
         }
     }
 
@@ -128,7 +127,9 @@ impl Worker {
 pub(super) fn book_blocks(prover: &Prover, found: &Receiver<BlockTask>) {
     for BlockTask { task, proven } in found {
         let verdict = prover.book(&task.candidate, &proven);
-        task.answer(verdict);
+        if let Some(mailbox) = task.answer(verdict, prover.metrics()) {
+            mailbox.ring();
+        }
     }
 }
 
