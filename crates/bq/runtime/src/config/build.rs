@@ -238,6 +238,9 @@ impl Reader<'_> {
             workers_saved_secs: self.number("stratum.workers_saved_secs")?,
             panic_shown_secs: self.number("stratum.panic_shown_secs")?,
             randomx_queue_ms: self.number("stratum.randomx_queue_ms")?,
+            ethash_queue_ms: self.number("stratum.ethash_queue_ms")?,
+            strangers_percent: self.number("stratum.strangers_percent")?,
+            trusted_present_secs: self.number("stratum.trusted_present_secs")?,
             verify: [
                 VerifyLimits {
                     verify_threads: self.number("stratum.sha256d.verify_threads")?,

@@ -219,6 +219,9 @@ pub struct StratumLimits {
     pub workers_saved_secs: u64,
     pub panic_shown_secs: u64,
     pub randomx_queue_ms: u64,
+    pub ethash_queue_ms: u64,
+    pub strangers_percent: u32,
+    pub trusted_present_secs: u64,
     /// By [`Algorithm::index`].
     pub verify: [VerifyLimits; Algorithm::COUNT],
 }

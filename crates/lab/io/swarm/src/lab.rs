@@ -136,7 +136,7 @@ fn spawn(program: &Path, folder: &Path, plan: &Plan) -> anyhow::Result<Child> {
 /// A block in 2^20 hashes, of which a share is one: no miner has to search, and a tip takes a moment. Where shares are to be sent as fast as
 /// they are answered, limits that keep one miner from being a flood are out of the way; all others are the defaults.
 fn config_text(plan: &Plan) -> String {
-    let lifted = "lines_per_second = 1000000\nline_burst = 10000000\nshares_per_job_max = 1000000\nrandomx_queue_ms = 60000\n\
+    let lifted = "lines_per_second = 1000000\nline_burst = 10000000\nshares_per_job_max = 1000000\nrandomx_queue_ms = 60000\nethash_queue_ms = 60000\n\
                   [stratum.sha256d]\n{limits}[stratum.randomx]\n{limits}[stratum.ethash]\n{limits}";
     let limits = "queue_max = 100000\nshares_in_flight_max = 1024\nunproven_in_flight_max = 1024\n";
     let is_fast = plan.shares.iter().any(Option::is_some);

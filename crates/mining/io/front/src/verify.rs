@@ -39,9 +39,9 @@ impl VerifyPool {
             threads.push(supervised::spawn("block", prover.watch(), move || book_blocks(&prover, &found))?);
         }
         let mut start = |algorithm: Algorithm| -> io::Result<Queue> {
-            let queue = Queue::new(algorithm, config);
-            for _ in 0..config.threads[algorithm.index()].get() {
-                let worker = Worker::new(&queue, Arc::clone(prover), blocks.clone());
+            let queue = Queue::new(algorithm, config, prover.clock());
+            for number in (0..).take(config.threads[algorithm.index()].get()) {
+                let worker = Worker::new(number, &queue, Arc::clone(prover), blocks.clone());
                 let watch = prover.watch();
                 threads.push(supervised::spawn(worker.thread_name(), watch, move || worker.run())?);
             }

@@ -29,7 +29,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 162] = [
+pub static FIELDS: [Field; 165] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -606,6 +606,24 @@ pub static FIELDS: [Field; 162] = [
         Kind::Integer(50..=60_000),
         "Longest time in milliseconds that RandomX shares wait for verification; the queue is shorter where hashing is slow.",
         "Too long: shares are stale when they are judged. Too short: bursts are refused as busy."
+    ),
+    field!(
+        "stratum.ethash_queue_ms",
+        Kind::Integer(50..=60_000),
+        "The same of Ethash shares.",
+        "As for randomx_queue_ms."
+    ),
+    field!(
+        "stratum.strangers_percent",
+        Kind::Integer(1..=100),
+        "Most of the time of RandomX's and of Ethash's verification threads, in percent, for connections that are not trusted while trusted ones are there.",
+        "Too low: while others forge, newcomers and a block that one of them finds wait long. Too high: who forges from many addresses slows down trusted miners."
+    ),
+    field!(
+        "stratum.trusted_present_secs",
+        Kind::Integer(1..=3_600),
+        "Seconds for which a trusted miner is there after each of his shares.",
+        "Too short: between two shares of few miners strangers have every thread. Too long: strangers wait for miners that have left."
     ),
     field!("stratum.sha256d.verify_threads", Kind::Integer(0..=1_024), VERIFY_THREADS, VERIFY_THREADS_RISK),
     field!("stratum.sha256d.queue_max", Kind::Integer(16..=1_000_000), QUEUE_MAX, QUEUE_MAX_RISK),

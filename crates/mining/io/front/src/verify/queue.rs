@@ -8,12 +8,15 @@ use std::{
 };
 
 use bq_primitives::Algorithm;
-use bq_share::{CpuTime, QUEUE_CLASSES, Reject, ShareCandidate, Verdict, WithoutRoom};
+use bq_share::{
+    CpuTime, QUEUE_CLASSES, Reject, ShareCandidate, StrangerTime, StrangerTimePolicy, Verdict, WithoutRoom, strangers_room,
+};
 use crossbeam_channel::{Receiver, Sender, unbounded};
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Submitted;
-use crate::{VerifyConfig, mailbox::Mailbox, metrics::StratumMetrics, shared::Answer};
+use crate::{VerifyConfig, clock::SteadyClock, mailbox::Mailbox, metrics::StratumMetrics, shared::Answer};
 
 /// One candidate on its way through a queue. Whatever becomes of it, its sender gets an answer.
 pub(super) struct Task {
@@ -44,16 +47,22 @@ pub(super) struct Queue {
     load: Arc<Load>,
 }
 
-/// RandomX in light mode on a slow machine: what the bound by time starts from, before the first measurement.
-const RANDOMX_SERVICE_US: u64 = 34_000;
+/// What one verification takes on a slow machine (of RandomX and Ethash in light mode): what bounds by time start from, before the first
+/// measurement.
+const SERVICE_US: [u64; Algorithm::COUNT] = [10, 34_000, 3_000];
+/// One measurement counts for this many times the mean at most: building a table, which takes a second or more, is no verification.
+const OUTLIER: u64 = 4;
 
 /// What queue and threads know of each other.
 pub(super) struct Load {
     pub(super) algorithm: Algorithm,
     pub(super) threads: NonZeroUsize,
+    clock: SteadyClock,
     queue_max: usize,
     /// Bound by time; zero for none.
     queue_us: u64,
+    /// Nothing where hashing costs no more than reading.
+    strangers: Option<Mutex<StrangerTime>>,
     /// Tasks that take up room. Claimed blocks do not: however many come, they keep no other share out.
     in_room: AtomicUsize,
     /// Recent mean of one verification, in microseconds.
@@ -89,9 +98,8 @@ impl Drop for Task {
 }
 
 impl Queue {
-    pub(super) fn new(algorithm: Algorithm, config: &VerifyConfig) -> Self {
+    pub(super) fn new(algorithm: Algorithm, config: &VerifyConfig, clock: SteadyClock) -> Self {
         let queue_max = config.queue_max[algorithm.index()].max(1);
-        let is_randomx = algorithm == Algorithm::RandomX;
         let channels: [_; QUEUE_CLASSES] = std::array::from_fn(|_| unbounded());
         Self {
             senders: std::array::from_fn(|class| channels[class].0.clone()),
@@ -100,10 +108,12 @@ impl Queue {
             load: Arc::new(Load {
                 algorithm,
                 threads: config.threads[algorithm.index()],
+                clock,
                 queue_max,
-                queue_us: if is_randomx { config.randomx_queue_ms.saturating_mul(1000) } else { 0 },
+                queue_us: config.queue_ms[algorithm.index()].saturating_mul(1000),
+                strangers: stranger_time(algorithm, config).map(Mutex::new),
                 in_room: AtomicUsize::new(0),
-                service_us: AtomicU64::new(RANDOMX_SERVICE_US),
+                service_us: AtomicU64::new(SERVICE_US[algorithm.index()]),
             }),
         }
     }
@@ -125,10 +135,13 @@ impl Queue {
     /// Takes a candidate, as far as there is room for its kind.
     pub(super) fn push(&self, share: Submitted, reply: &Arc<Mailbox>) -> Result<(), Full> {
         let candidate = &share.candidate;
+        if candidate.is_trusted {
+            self.load.note_trusted();
+        }
         let room = match candidate.without_room() {
             WithoutRoom::Enters => None,
             WithoutRoom::Refused => {
-                let free = self.load.in_room.load(Ordering::Relaxed) < candidate.room_in(self.load.room());
+                let free = self.load.in_room.load(Ordering::Relaxed) < self.load.room_for(candidate);
                 let permit = if free { Arc::clone(&self.room).try_acquire_owned().ok() } else { None };
                 Some(permit.ok_or(Full::Refused)?)
             }
@@ -152,6 +165,30 @@ impl Queue {
 }
 
 impl Load {
+    /// A trusted miner is there.
+    fn note_trusted(&self) {
+        if let Some(strangers) = &self.strangers {
+            strangers.lock().note_trusted(self.clock.now());
+        }
+    }
+
+    /// When the thread of this number may hash shares of strangers; nothing: at once.
+    pub(super) fn opens_to_strangers_at(&self, thread: u32) -> Option<Instant> {
+        let strangers = self.strangers.as_ref()?;
+        let at = strangers.lock().opens_at(self.clock.now(), thread)?;
+        Some(self.clock.instant(at))
+    }
+
+    /// How many may wait for one of this kind to be taken.
+    fn room_for(&self, candidate: &ShareCandidate) -> usize {
+        let room = self.room();
+        match &self.strangers {
+            _ if candidate.is_trusted => room,
+            Some(strangers) => strangers.lock().room_of(self.clock.now(), room),
+            None => strangers_room(room),
+        }
+    }
+
     /// Shares that may wait now: as many as the threads get through in the time allowed.
     fn room(&self) -> usize {
         if self.queue_us == 0 {
@@ -168,10 +205,27 @@ impl Load {
         self.in_room.fetch_sub(count, Ordering::Relaxed);
     }
 
-    pub(super) fn served(&self, count: usize, took: Duration) {
-        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let each = took_us / u64::try_from(count.max(1)).unwrap_or(1);
+    /// One thread hashed a batch, of one class.
+    pub(super) fn served(&self, tasks: &[Task], took: Duration) {
+        let count = u64::try_from(tasks.len().max(1)).unwrap_or(1);
         let mean = self.service_us.load(Ordering::Relaxed);
+        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let each = (took_us / count).min(mean.saturating_mul(OUTLIER));
         self.service_us.store((mean * 15 + each) / 16, Ordering::Relaxed);
+        if let Some(strangers) = &self.strangers
+            && tasks.iter().any(|task| !task.candidate.is_trusted)
+        {
+            strangers.lock().spend(self.clock.now(), CpuTime(each.saturating_mul(count)));
+        }
     }
+}
+
+/// What bounds strangers, where hashing costs more than reading.
+fn stranger_time(algorithm: Algorithm, config: &VerifyConfig) -> Option<StrangerTime> {
+    let policy = StrangerTimePolicy {
+        percent: config.strangers_percent,
+        threads: u32::try_from(config.threads[algorithm.index()].get()).unwrap_or(u32::MAX),
+        present_ms: config.trusted_present_ms,
+    };
+    (algorithm != Algorithm::Sha256d).then(|| StrangerTime::new(policy))
 }

@@ -1,7 +1,7 @@
 use std::{cell::Cell, sync::Arc, time::Instant};
 
 use bq_primitives::Algorithm;
-use bq_share::{Proven, QUEUE_CLASSES, QUEUE_TURNS, Reject, Verdict};
+use bq_share::{Proven, QUEUE_CLASSES, QUEUE_TURNS, Reject, TRUSTED_CLASSES, Verdict};
 use crossbeam_channel::{Receiver, Select, Sender, TryRecvError};
 
 use crate::mailbox::Mailbox;
@@ -13,6 +13,8 @@ use super::{
 
 /// One verification thread.
 pub(super) struct Worker {
+    /// Among those of its algorithm, from zero.
+    number: u32,
     tasks: [Receiver<Task>; QUEUE_CLASSES],
     load: Arc<Load>,
     prover: Arc<Prover>,
@@ -46,9 +48,9 @@ const RANDOMX_BATCH_MAX: usize = 8;
 const ETHASH_BATCH_MAX: usize = 32;
 
 impl Worker {
-    pub(super) fn new(queue: &Queue, prover: Arc<Prover>, blocks: Sender<BlockTask>) -> Self {
+    pub(super) fn new(number: u32, queue: &Queue, prover: Arc<Prover>, blocks: Sender<BlockTask>) -> Self {
         let (tasks, load) = queue.other_end();
-        Self { tasks, load, prover, blocks, turn: Cell::new(0) }
+        Self { number, tasks, load, prover, blocks, turn: Cell::new(0) }
     }
 
     pub(super) fn thread_name(&self) -> String {
@@ -63,7 +65,7 @@ impl Worker {
             let metrics = self.prover.metrics().of(self.load.algorithm);
             tasks.iter().for_each(|task| metrics.waited(began.saturating_duration_since(task.queued)));
             let proofs = self.prover.prove_all(tasks.iter().map(|task| task.candidate.as_ref()));
-            self.load.served(tasks.len(), began.elapsed());
+            self.load.served(&tasks, began.elapsed());
             metrics.queue_depth.set(depth(self.tasks.iter().map(Receiver::len).sum()));
             self.answer_all(tasks, proofs);
         }
@@ -90,26 +92,39 @@ impl Worker {
     /// The next tasks, of one class; nothing once the server is gone and the queues are empty.
     fn next(&self) -> Option<Vec<Task>> {
         loop {
-            let turn = self.turn.get();
-            self.turn.set(turn.wrapping_add(1));
-            for class in QUEUE_TURNS[turn % QUEUE_TURNS.len()] {
-                if let Ok(task) = self.tasks[class].try_recv() {
-                    return Some(self.batch(task, &self.tasks[class]));
-                }
+            let turn = QUEUE_TURNS[self.turn.get() % QUEUE_TURNS.len()];
+            self.turn.set(self.turn.get().wrapping_add(1));
+            let strangers_at = self.load.opens_to_strangers_at(self.number);
+            let classes = if strangers_at.is_some() { &turn[..TRUSTED_CLASSES] } else { &turn[..] };
+            if let Some(tasks) = self.first_of(classes) {
+                return Some(tasks);
             }
-            let mut any = Select::new();
-            self.tasks.iter().for_each(|tasks| {
-                any.recv(tasks);
-            });
-            let ready = &self.tasks[any.ready()];
-            match ready.try_recv() {
-                Ok(task) => return Some(self.batch(task, ready)),
+            let Some(queue) = self.ready(classes, strangers_at) else { continue };
+            match queue.try_recv() {
+                Ok(task) => return Some(self.batch(task, queue)),
                 Err(TryRecvError::Empty) => {}
-                // All queues end at once, and nothing can come any more; what is left in the others is finished.
-                Err(TryRecvError::Disconnected) if self.tasks.iter().all(Receiver::is_empty) => return None,
-                Err(TryRecvError::Disconnected) => {}
+                // All queues end at once, and nothing can come any more; what is left in the others is finished, whoever sent it.
+                Err(TryRecvError::Disconnected) => return self.first_of(&turn),
             }
         }
+    }
+
+    fn first_of(&self, classes: &[usize]) -> Option<Vec<Task>> {
+        let queues = classes.iter().map(|class| &self.tasks[*class]);
+        queues.into_iter().find_map(|queue| Some(self.batch(queue.try_recv().ok()?, queue)))
+    }
+
+    /// Waits until one of these has something, or has ended; nothing if none does in time.
+    fn ready(&self, classes: &[usize], until: Option<Instant>) -> Option<&Receiver<Task>> {
+        let mut any = Select::new();
+        for class in classes {
+            any.recv(&self.tasks[*class]);
+        }
+        let index = match until {
+            Some(until) => any.ready_deadline(until).ok()?,
+            None => any.ready(),
+        };
+        Some(&self.tasks[classes[index]])
     }
 
     /// `first` and what can be evaluated along with it: others that wait in the same queue, but only this thread's share of them.

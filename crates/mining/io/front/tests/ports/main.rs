@@ -428,7 +428,7 @@ async fn forged_results_are_cut_off_and_then_banned() {
     assert!(bench.pool.shares().is_empty());
 }
 
-/// SPEC 11.6.6: one rig of a farm forges. It uses up what the farm's strangers may cost, and whoever mines already mines on.
+/// SPEC 11.6.7: one rig of a farm forges. It uses up what the farm's strangers may cost, and whoever mines already mines on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_forger_among_miners_of_one_address_costs_them_nothing() {
     let bench = Bench::start(1, 1 << 40, |config| {
