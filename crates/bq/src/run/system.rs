@@ -76,8 +76,12 @@ impl System {
         let files = open_files(config)?;
         let mut stratum_config = stratum_config(config, &files, tls, access, v2)?;
         adjust(&mut stratum_config);
-        let stratum =
-            StratumServer::start(stratum_config, Arc::clone(&pool) as Arc<dyn PoolApi>, Arc::clone(&pow)).await?;
+        let stratum = StratumServer::start(
+            stratum_config,
+            Arc::clone(&pool) as Arc<dyn PoolApi>,
+            Arc::<PowVerifier>::clone(&pow),
+        )
+        .await?;
         if config.randomx.mode == bq_runtime::RandomXMode::Fast {
             tokio::spawn(keep_dataset(Arc::clone(&pow), Arc::clone(&pool)));
         }

@@ -36,7 +36,7 @@ mod unix_ms;
 
 pub use allowance::{AllowancePolicy, Allowances, CpuTime};
 pub use ban::{Ban, BanReason, ParseBanError};
-pub use bans::{BanPolicy, Bans, Strike};
+pub use bans::{BanPolicy, Bans, ClaimTurn, Strike};
 pub use claim::{Claim, Claimed};
 pub use credit::{randomx_bound, share_target};
 pub use evaluator::Evaluator;

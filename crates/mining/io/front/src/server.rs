@@ -2,8 +2,8 @@ use std::{io, net::SocketAddr, sync::Arc, thread::JoinHandle};
 
 use bq_condition::Condition;
 use bq_mining_message::{AccessApi, PoolApi};
-use bq_pow::PowVerifier;
 use bq_primitives::Algorithm;
+use bq_share::Evaluator;
 use tokio::{
     net::{TcpListener, TcpSocket},
     sync::{mpsc, watch},
@@ -67,7 +67,7 @@ impl StratumServer {
     pub async fn start(
         config: StratumConfig,
         pool: Arc<dyn PoolApi>,
-        verifier: Arc<PowVerifier>,
+        verifier: Arc<dyn Evaluator>,
     ) -> Result<StratumHandle, StartError> {
         let tls = config.tls.as_ref().map(Tls::new).transpose().map_err(StartError::Tls)?;
         let listeners = bind(&config)?;

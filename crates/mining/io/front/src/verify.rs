@@ -15,13 +15,15 @@ use self::{
     queue::{Queue, Task},
     worker::{BlockTask, Worker, book_blocks},
 };
-use crate::{VerifyConfig, mailbox::Mailbox};
+use crate::{VerifyConfig, mailbox::Mailbox, strangers::Deposit};
 
 /// A share on its way to its verdict.
 pub(crate) struct Submitted {
     pub(crate) candidate: Box<ShareCandidate>,
     /// When its line was read.
     pub(crate) received: Instant,
+    /// Until then; nothing if it can cost its sender nothing.
+    pub(crate) deposit: Option<Deposit>,
 }
 
 /// Verification threads behind one bounded queue per algorithm. Threads end when this is dropped and the queues are empty.

@@ -538,8 +538,8 @@ pub static FIELDS: [Field; 165] = [
     field!(
         "stratum.ban_points",
         Kind::Integer(2..=1_000_000),
-        "Points at which an address is banned; a forged share counts 2.",
-        "Too low: one faulty machine bans all behind its address."
+        "Points at which an address is banned; a forged share counts 4, a connection that does not speak Stratum 1.",
+        "Too low: one faulty machine bans all behind its address. Too high: more forged shares of each address are hashed."
     ),
     field!(
         "stratum.ban_secs",

@@ -9,14 +9,17 @@ use std::{
 
 use bq_primitives::Algorithm;
 use bq_share::{
-    CpuTime, QUEUE_CLASSES, Reject, ShareCandidate, StrangerTime, StrangerTimePolicy, Verdict, WithoutRoom, strangers_room,
+    CpuTime, QUEUE_CLASSES, Reject, ShareCandidate, StrangerTime, StrangerTimePolicy, Verdict, WithoutRoom,
+    strangers_room,
 };
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Submitted;
-use crate::{VerifyConfig, clock::SteadyClock, mailbox::Mailbox, metrics::StratumMetrics, shared::Answer};
+use crate::{
+    VerifyConfig, clock::SteadyClock, mailbox::Mailbox, metrics::StratumMetrics, shared::Answer, strangers::Deposit,
+};
 
 /// One candidate on its way through a queue. Whatever becomes of it, its sender gets an answer.
 pub(super) struct Task {
@@ -26,6 +29,7 @@ pub(super) struct Task {
     received: Instant,
     /// When it came into the queue.
     pub(super) queued: Instant,
+    deposit: Option<Deposit>,
     /// Its place in the queue; a claimed block needs none.
     pub(super) room: Option<OwnedSemaphorePermit>,
 }
@@ -71,8 +75,8 @@ pub(super) struct Load {
 
 impl Task {
     pub(super) fn new(share: Submitted, reply: Arc<Mailbox>, room: Option<OwnedSemaphorePermit>) -> Self {
-        let Submitted { candidate, received } = share;
-        Self { candidate, reply: Some(reply), received, queued: Instant::now(), room }
+        let Submitted { candidate, received, deposit } = share;
+        Self { candidate, reply: Some(reply), received, queued: Instant::now(), deposit, room }
     }
 
     /// Answers what was hashed, and says whom to wake once all that come together are answered; nobody if somebody else says so.
@@ -83,8 +87,12 @@ impl Task {
 
     fn put(&mut self, verdict: Verdict) -> Option<Arc<Mailbox>> {
         let mailbox = self.reply.take()?;
-        let in_vain = matches!(verdict, Verdict::Rejected(reason) if self.candidate.strike(reason).is_some());
-        mailbox.put(Answer { ticket: self.candidate.ticket, verdict, in_vain }).then_some(mailbox)
+        let is_first = mailbox.put(Answer { ticket: self.candidate.ticket, verdict });
+        // Also if its sender is gone; and after the answer, for he may be banned with it.
+        if let Some(deposit) = self.deposit.take() {
+            deposit.decide(self.candidate.strike_of(verdict));
+        }
+        is_first.then_some(mailbox)
     }
 }
 
