@@ -45,8 +45,11 @@ impl StrangerTime {
         (now < at).then_some(at)
     }
 
-    /// Shares of strangers took `took` of a thread, up to now.
+    /// Shares of strangers took `took` of a thread, up to now. What they take while nobody else is there is owed to nobody.
     pub fn spend(&mut self, now: UnixMs, took: CpuTime) {
+        if now >= self.present_until {
+            return;
+        }
         let began_us = now.0.saturating_mul(1_000).saturating_sub(took.0);
         let part = u64::from(self.policy.percent).saturating_mul(u64::from(self.policy.threads)).max(1);
         let pace_us = took.0.saturating_mul(100).checked_div(part).unwrap_or(took.0);
@@ -109,6 +112,17 @@ mod tests {
         all.note_trusted(UnixMs(0));
         all.spend(UnixMs(60), BATCH);
         assert_eq!([0, 1].map(|thread| all.opens_at(UnixMs(60), thread)), [None, None]);
+    }
+
+    /// A pool that has just begun: everybody is a stranger, until one is not.
+    #[test]
+    fn what_strangers_took_while_nobody_else_was_there_is_not_owed() {
+        let mut time = time(25, 2);
+        (0..10_000).for_each(|n| time.spend(UnixMs(n * 30), BATCH));
+        time.note_trusted(UnixMs(300_000));
+        assert_eq!(time.opens_at(UnixMs(300_000), 0), None);
+        time.spend(UnixMs(300_030), BATCH);
+        assert_eq!(time.opens_at(UnixMs(300_030), 0), Some(UnixMs(300_090)), "but what was begun then is");
     }
 
     #[test]
