@@ -44,7 +44,7 @@ impl ShareCandidate {
     }
 }
 
-/// How many of a queue's places strangers may fill: the trusted always find some (SPEC 11.6, 5).
+/// How many places in a queue strangers have, beside those of the trusted (SPEC 11.6, 5).
 #[must_use]
 pub const fn strangers_room(queue_max: usize) -> usize {
     queue_max.div_ceil(2)

@@ -56,8 +56,8 @@ impl StrangerTime {
         self.worked_off_us = self.worked_off_us.max(began_us).saturating_add(pace_us);
     }
 
-    /// How many of `room` places in the queue strangers may fill: half of them, and no more than their part of the time while trusted miners are
-    /// there, so that they wait no longer than everybody.
+    /// How many strangers may wait where `room` of the trusted may: half as many, and no more than their part of the time while trusted miners
+    /// are there, so that they wait no longer than these.
     #[must_use]
     pub fn room_of(&self, now: UnixMs, room: usize) -> usize {
         let half = strangers_room(room);

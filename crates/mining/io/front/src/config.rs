@@ -107,7 +107,7 @@ pub struct VerifyConfig {
     pub threads: [NonZeroUsize; Algorithm::COUNT],
     /// Threads that book blocks and hand them to the node, so that hashing goes on meanwhile.
     pub block_threads: NonZeroUsize,
-    /// Shares that may wait, by [`Algorithm::index`]; claimed blocks come on top.
+    /// Shares of trusted miners that may wait, by [`Algorithm::index`]; half as many of strangers and claimed blocks come on top.
     pub queue_max: [usize; Algorithm::COUNT],
     /// Shares wait at most about this many milliseconds, by [`Algorithm::index`]: the queue is shorter where hashing is slow. 0: that does
     /// not matter.

@@ -179,7 +179,7 @@ impl Connection {
         if self.timer.is_elapsed() || self.timer.deadline().into_std() > wake_at {
             self.timer.as_mut().reset(wake_at.into());
         }
-        let room = || self.shared.verify.room(self.algorithm);
+        let room = |share: &Submitted| self.shared.verify.room(share);
         tokio::select! {
             ready = self.wire.ready(interest.unwrap_or(Interest::READABLE)), if interest.is_some() => {
                 let readable = ready.map_err(|_| Ended::silent("peer_gone"))?.is_readable();
@@ -427,9 +427,9 @@ const fn seed_v2(seed: bq_stratum_v1::SessionSeed) -> bq_stratum_v2::SessionSeed
 }
 
 /// Waits until what is held may go on; boxed, because hardly any connection waits, and all would keep a place for it.
-async fn passed(held: Option<&mut Held>, room: impl FnOnce() -> Arc<Semaphore>) -> Passed {
+async fn passed(held: Option<&mut Held>, room: impl FnOnce(&Submitted) -> Arc<Semaphore>) -> Passed {
     match held {
-        Some(Held::ForRoom(_)) => Box::pin(room().acquire_owned()).await.map_or(Passed::Never, Passed::ToRoom),
+        Some(Held::ForRoom(share)) => Box::pin(room(share).acquire_owned()).await.map_or(Passed::Never, Passed::ToRoom),
         Some(Held::ForTurn(_, turn)) => turn.await.map_or(Passed::Never, Passed::ToTurn),
         None => std::future::pending().await,
     }

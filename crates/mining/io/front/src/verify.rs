@@ -73,9 +73,9 @@ impl VerifyPool {
         self.queues[algorithm.index()].cost()
     }
 
-    /// Room for one more candidate of an algorithm, in turn with everybody else who waits.
-    pub(crate) fn room(&self, algorithm: Algorithm) -> Arc<Semaphore> {
-        self.queues[algorithm.index()].room()
+    /// Room for one more candidate of this kind, in turn with everybody else who waits.
+    pub(crate) fn room(&self, share: &Submitted) -> Arc<Semaphore> {
+        self.of(share).room(share)
     }
 
     fn of(&self, share: &Submitted) -> &Queue {

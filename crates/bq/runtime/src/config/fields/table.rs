@@ -14,7 +14,8 @@ const PUBLIC_RISK: &str = "Anything but 127.0.0.1 makes it reachable from the ne
 
 const VERIFY_THREADS: &str = "Threads that verify shares; 0 takes as many as suits the algorithm and this machine.";
 const VERIFY_THREADS_RISK: &str = "More than cores slow everything down.";
-const QUEUE_MAX: &str = "Most shares that wait for verification.";
+const QUEUE_MAX: &str =
+    "Most shares of trusted miners that wait for verification; half as many of others have places of their own.";
 const QUEUE_MAX_RISK: &str = "Too low: bursts are refused as busy. Too high: shares wait until they are stale.";
 const SHARES_IN_FLIGHT_MAX: &str = "Most shares of a connection in verification at a time.";
 const SHARES_IN_FLIGHT_MAX_RISK: &str =

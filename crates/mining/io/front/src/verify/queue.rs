@@ -47,7 +47,8 @@ pub(crate) enum Full {
 pub(super) struct Queue {
     senders: [Sender<Task>; QUEUE_CLASSES],
     receivers: [Receiver<Task>; QUEUE_CLASSES],
-    room: Arc<Semaphore>,
+    /// Places of strangers, and of the trusted: neither can take the other's.
+    room: [Arc<Semaphore>; 2],
     load: Arc<Load>,
 }
 
@@ -67,8 +68,8 @@ pub(super) struct Load {
     queue_us: u64,
     /// Nothing where hashing costs no more than reading.
     strangers: Option<Mutex<StrangerTime>>,
-    /// Tasks that take up room. Claimed blocks do not: however many come, they keep no other share out.
-    in_room: AtomicUsize,
+    /// Tasks that take up room, of strangers and of the trusted. Claimed blocks do not: however many come, they keep no other share out.
+    in_room: [AtomicUsize; 2],
     /// Recent mean of one verification, in microseconds.
     service_us: AtomicU64,
 }
@@ -112,7 +113,7 @@ impl Queue {
         Self {
             senders: std::array::from_fn(|class| channels[class].0.clone()),
             receivers: std::array::from_fn(|class| channels[class].1.clone()),
-            room: Arc::new(Semaphore::new(queue_max)),
+            room: [strangers_room(queue_max), queue_max].map(|places| Arc::new(Semaphore::new(places))),
             load: Arc::new(Load {
                 algorithm,
                 threads: config.threads[algorithm.index()],
@@ -120,7 +121,7 @@ impl Queue {
                 queue_max,
                 queue_us: config.queue_ms[algorithm.index()].saturating_mul(1000),
                 strangers: stranger_time(algorithm, config).map(Mutex::new),
-                in_room: AtomicUsize::new(0),
+                in_room: [AtomicUsize::new(0), AtomicUsize::new(0)],
                 service_us: AtomicU64::new(SERVICE_US[algorithm.index()]),
             }),
         }
@@ -136,8 +137,8 @@ impl Queue {
         CpuTime(self.load.service_us.load(Ordering::Relaxed))
     }
 
-    pub(super) fn room(&self) -> Arc<Semaphore> {
-        Arc::clone(&self.room)
+    pub(super) fn room(&self, share: &Submitted) -> Arc<Semaphore> {
+        Arc::clone(&self.room[kind_of(&share.candidate)])
     }
 
     /// Takes a candidate, as far as there is room for its kind.
@@ -149,11 +150,11 @@ impl Queue {
         let room = match candidate.without_room() {
             WithoutRoom::Enters => None,
             WithoutRoom::Refused => {
-                let free = self.load.in_room.load(Ordering::Relaxed) < self.load.room_for(candidate);
-                let permit = if free { Arc::clone(&self.room).try_acquire_owned().ok() } else { None };
+                let has_room = self.load.has_room_for(candidate);
+                let permit = if has_room { self.room(&share).try_acquire_owned().ok() } else { None };
                 Some(permit.ok_or(Full::Refused)?)
             }
-            WithoutRoom::Waits => match Arc::clone(&self.room).try_acquire_owned() {
+            WithoutRoom::Waits => match self.room(&share).try_acquire_owned() {
                 Ok(permit) => Some(permit),
                 Err(_) => return Err(Full::Wait(share)),
             },
@@ -164,7 +165,7 @@ impl Queue {
 
     pub(super) fn send(&self, task: Task) {
         if task.room.is_some() {
-            self.load.in_room.fetch_add(1, Ordering::Relaxed);
+            self.load.in_room[kind_of(&task.candidate)].fetch_add(1, Ordering::Relaxed);
         }
         let sender = &self.senders[task.candidate.class()];
         // Never disconnected: this holds a receiver too. If it were, the dropped task would answer.
@@ -187,14 +188,15 @@ impl Load {
         Some(self.clock.instant(at))
     }
 
-    /// How many may wait for one of this kind to be taken.
-    fn room_for(&self, candidate: &ShareCandidate) -> usize {
-        let room = self.room();
-        match &self.strangers {
-            _ if candidate.is_trusted => room,
-            Some(strangers) => strangers.lock().room_of(self.clock.now(), room),
-            None => strangers_room(room),
-        }
+    /// Whether one more of this kind may wait. How many of the other kind do is of no matter: the trusted do not wait for strangers, and these
+    /// have a part of the room as of the time.
+    fn has_room_for(&self, candidate: &ShareCandidate) -> bool {
+        let room = match &self.strangers {
+            _ if candidate.is_trusted => self.room(),
+            Some(strangers) => strangers.lock().room_of(self.clock.now(), self.room()),
+            None => strangers_room(self.room()),
+        };
+        self.in_room[kind_of(candidate)].load(Ordering::Relaxed) < room
     }
 
     /// Shares that may wait now: as many as the threads get through in the time allowed.
@@ -208,9 +210,11 @@ impl Load {
         usize::try_from(by_time.max(threads)).unwrap_or(usize::MAX).min(self.queue_max)
     }
 
-    /// Tasks left the room.
-    pub(super) fn left(&self, count: usize) {
-        self.in_room.fetch_sub(count, Ordering::Relaxed);
+    /// A task leaves the room, if it took up any.
+    pub(super) fn leave(&self, task: &mut Task) {
+        if task.room.take().is_some() {
+            self.in_room[kind_of(&task.candidate)].fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     /// One thread hashed a batch, of one class.
@@ -226,6 +230,11 @@ impl Load {
             strangers.lock().spend(self.clock.now(), CpuTime(each.saturating_mul(count)));
         }
     }
+}
+
+/// Strangers are zero, the trusted one.
+fn kind_of(candidate: &ShareCandidate) -> usize {
+    usize::from(candidate.is_trusted)
 }
 
 /// What bounds strangers, where hashing costs more than reading.

@@ -60,7 +60,7 @@ impl Worker {
     /// Until the server is gone and the queues are empty.
     pub(super) fn run(&self) {
         while let Some(mut tasks) = self.next() {
-            self.load.left(tasks.iter_mut().filter_map(|task| task.room.take()).count());
+            tasks.iter_mut().for_each(|task| self.load.leave(task));
             let began = Instant::now();
             let metrics = self.prover.metrics().of(self.load.algorithm);
             tasks.iter().for_each(|task| metrics.waited(began.saturating_duration_since(task.queued)));
