@@ -159,6 +159,7 @@ fn verify_config(limits: &StratumLimits, defaults: VerifyConfig) -> VerifyConfig
         queue_ms: [0, limits.randomx_queue_ms, limits.ethash_queue_ms],
         strangers_percent: limits.strangers_percent,
         trusted_present_ms: limits.trusted_present_secs.saturating_mul(1000),
+        drain_ms: limits.drain_secs.saturating_mul(1000),
         ..defaults
     }
 }

@@ -241,6 +241,7 @@ impl Reader<'_> {
             ethash_queue_ms: self.number("stratum.ethash_queue_ms")?,
             strangers_percent: self.number("stratum.strangers_percent")?,
             trusted_present_secs: self.number("stratum.trusted_present_secs")?,
+            drain_secs: self.number("stratum.drain_secs")?,
             verify: [
                 VerifyLimits {
                     verify_threads: self.number("stratum.sha256d.verify_threads")?,

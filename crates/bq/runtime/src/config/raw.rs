@@ -154,6 +154,7 @@ pub struct RawStratum {
     pub ethash_queue_ms: Option<i64>,
     pub strangers_percent: Option<i64>,
     pub trusted_present_secs: Option<i64>,
+    pub drain_secs: Option<i64>,
     pub sha256d: RawVerify,
     pub randomx: RawVerify,
     pub ethash: RawVerify,

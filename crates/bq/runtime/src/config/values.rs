@@ -222,6 +222,7 @@ pub struct StratumLimits {
     pub ethash_queue_ms: u64,
     pub strangers_percent: u32,
     pub trusted_present_secs: u64,
+    pub drain_secs: u64,
     /// By [`Algorithm::index`].
     pub verify: [VerifyLimits; Algorithm::COUNT],
 }

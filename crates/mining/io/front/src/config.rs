@@ -116,6 +116,8 @@ pub struct VerifyConfig {
     pub strangers_percent: u32,
     /// A trusted miner is there for so many milliseconds after each of his shares.
     pub trusted_present_ms: u64,
+    /// When the server ends, strangers' shares that were taken are hashed for so many milliseconds still; others always are.
+    pub drain_ms: u64,
 }
 
 impl Default for VerifyConfig {
@@ -128,6 +130,7 @@ impl Default for VerifyConfig {
             queue_ms: [0, 1_000, 1_000],
             strangers_percent: 25,
             trusted_present_ms: 60_000,
+            drain_ms: 10_000,
         }
     }
 }

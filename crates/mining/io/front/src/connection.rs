@@ -390,8 +390,12 @@ impl Connection {
             None => return,
             Some(Held::ForRoom(share)) => share,
             Some(Held::ForTurn(share, turn)) => {
-                // The address's others are being hashed, so it comes; boxed as in `passed`.
-                let Ok(mut deposit) = Box::pin(turn).await else { return };
+                // The address's others are being hashed, so it comes; but when the server ends it is as what was not read. Boxed as in `passed`.
+                let ends = self.work.wait_for(|work| work.ends);
+                let turn = async {
+                    tokio::select! { turn = turn => turn.ok(), _ = ends => None }
+                };
+                let Some(mut deposit) = Box::pin(turn).await else { return };
                 if !deposit.pay(&share.candidate, self.shared.verify.cost(self.algorithm)) {
                     return;
                 }

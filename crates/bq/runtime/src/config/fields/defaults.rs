@@ -111,6 +111,7 @@ pub(super) fn default_value(name: &str, network: Network) -> Option<Value> {
         "stratum.ethash_queue_ms" => 1_000.into(),
         "stratum.strangers_percent" => 25.into(),
         "stratum.trusted_present_secs" => 60.into(),
+        "stratum.drain_secs" => 10.into(),
         "stratum.sha256d.verify_threads" => 0.into(),
         "stratum.sha256d.queue_max" => 4_096.into(),
         "stratum.sha256d.shares_in_flight_max" => 200.into(),

@@ -30,7 +30,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 165] = [
+pub static FIELDS: [Field; 166] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -625,6 +625,12 @@ pub static FIELDS: [Field; 165] = [
         Kind::Integer(1..=3_600),
         "Seconds for which a trusted miner is there after each of his shares.",
         "Too short: between two shares of few miners strangers have every thread. Too long: strangers wait for miners that have left."
+    ),
+    field!(
+        "stratum.drain_secs",
+        Kind::Integer(0..=600),
+        "Seconds for which shares of connections that are not trusted are hashed still when the process ends; those of trusted ones always are.",
+        "Too long: who forges keeps the process from ending. Too short: a block among them is lost."
     ),
     field!("stratum.sha256d.verify_threads", Kind::Integer(0..=1_024), VERIFY_THREADS, VERIFY_THREADS_RISK),
     field!("stratum.sha256d.queue_max", Kind::Integer(16..=1_000_000), QUEUE_MAX, QUEUE_MAX_RISK),

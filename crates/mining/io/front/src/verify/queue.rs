@@ -1,7 +1,7 @@
 use std::{
     num::NonZeroUsize,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -72,6 +72,9 @@ pub(super) struct Load {
     in_room: [AtomicUsize; 2],
     /// Recent mean of one verification, in microseconds.
     service_us: AtomicU64,
+    /// Until when strangers' shares are hashed, since the server is gone.
+    ends: OnceLock<Instant>,
+    drain: Duration,
 }
 
 impl Task {
@@ -123,6 +126,8 @@ impl Queue {
                 strangers: stranger_time(algorithm, config).map(Mutex::new),
                 in_room: [AtomicUsize::new(0), AtomicUsize::new(0)],
                 service_us: AtomicU64::new(SERVICE_US[algorithm.index()]),
+                ends: OnceLock::new(),
+                drain: Duration::from_millis(config.drain_ms),
             }),
         }
     }
@@ -173,7 +178,19 @@ impl Queue {
     }
 }
 
+impl Drop for Queue {
+    /// The threads finish what is in it.
+    fn drop(&mut self) {
+        let _only_once = self.load.ends.set(Instant::now() + self.load.drain);
+    }
+}
+
 impl Load {
+    /// Nothing more comes; and whether what is left of strangers is hashed still.
+    pub(super) fn ends(&self) -> Option<bool> {
+        self.ends.get().map(|ends| Instant::now() < *ends)
+    }
+
     /// A trusted miner is there.
     fn note_trusted(&self) {
         if let Some(strangers) = &self.strangers {

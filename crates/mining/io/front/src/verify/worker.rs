@@ -2,7 +2,7 @@ use std::{cell::Cell, sync::Arc, time::Instant};
 
 use bq_primitives::Algorithm;
 use bq_share::{Proven, QUEUE_CLASSES, QUEUE_TURNS, Reject, TRUSTED_CLASSES, Verdict};
-use crossbeam_channel::{Receiver, Select, Sender, TryRecvError};
+use crossbeam_channel::{Receiver, Select, Sender};
 
 use crate::mailbox::Mailbox;
 
@@ -89,22 +89,24 @@ impl Worker {
         }
     }
 
-    /// The next tasks, of one class; nothing once the server is gone and the queues are empty.
+    /// The next tasks, of one class; nothing once the server is gone and the queues are empty, or what is left in them comes too late.
     fn next(&self) -> Option<Vec<Task>> {
         loop {
             let turn = QUEUE_TURNS[self.turn.get() % QUEUE_TURNS.len()];
             self.turn.set(self.turn.get().wrapping_add(1));
+            if let Some(hashes_strangers) = self.load.ends() {
+                return self.first_of(if hashes_strangers { &turn[..] } else { &turn[..TRUSTED_CLASSES] });
+            }
             let strangers_at = self.load.opens_to_strangers_at(self.number);
             let classes = if strangers_at.is_some() { &turn[..TRUSTED_CLASSES] } else { &turn[..] };
             if let Some(tasks) = self.first_of(classes) {
                 return Some(tasks);
             }
-            let Some(queue) = self.ready(classes, strangers_at) else { continue };
-            match queue.try_recv() {
-                Ok(task) => return Some(self.batch(task, queue)),
-                Err(TryRecvError::Empty) => {}
-                // All queues end at once, and nothing can come any more; what is left in the others is finished, whoever sent it.
-                Err(TryRecvError::Disconnected) => return self.first_of(&turn),
+            // Ready is what has ended, too.
+            if let Some(queue) = self.ready(classes, strangers_at)
+                && let Ok(task) = queue.try_recv()
+            {
+                return Some(self.batch(task, queue));
             }
         }
     }
