@@ -27,10 +27,17 @@ def beside(what):
 
 
 def rows(quick):
-    crowd, seconds = (1_000, 10) if quick else (10_000, 30)
+    crowd, forgers, seconds = (1_000, 100, 10) if quick else (10_000, 1_000, 30)
     alone = ["--miners", "sha256d=100", "--tips", "0", "--storms", "0", "--flood-secs", str(seconds)]
     flooded = lambda kind, count: alone + ["--flood", f"{kind}={count}"]
     answered = lambda what: {f"{beside(what)}: answer, p99": 100.0, f"{beside(what)}: refused": 0}
+    forged = lambda kind: ["--miners", "sha256d=1", "--proxy-headers", "--tips", "0", "--storms", "0", "--flood-secs", str(seconds), "--flood", f"{kind}={forgers}"]
+
+    def forged_bounds(kind):
+        honest, algorithm = beside(f"{forgers} {kind}"), kind.removeprefix("forged-")
+        return {f"{honest}: refused": ("of accepted", 0.01), f"{honest}: answer, mean": 50.0,
+                f"honest {algorithm}: to the verdict, by the server's clock, mean": 50.0, f"forged {algorithm}: most hashed of one address": 3,
+                f"forged {algorithm}: hashed, by the server's count": 3 * forgers}
 
     return [
         Row("crowd", ["--miners", f"sha256d={crowd}", "--proven", str(crowd // 10), "--rest", "5", "--tips", "5", "--storms", "1"],
@@ -43,6 +50,8 @@ def rows(quick):
         Row("half lines", flooded("halves", crowd), answered(f"{crowd} halves")),
         Row("clients that do not read", flooded("deaf", crowd // 10), answered(f"{crowd // 10} deaf") | {"end: server's peak (VmHWM)": 512.0}),
         Row("shares of no job", flooded("foreign", 16), answered("16 foreign")),
+        Row("forged RandomX", forged("forged-randomx"), forged_bounds("forged-randomx")),
+        Row("forged Ethash", forged("forged-ethash"), forged_bounds("forged-ethash")),
     ]
 
 
@@ -59,6 +68,10 @@ def figures_of(program, row):
 def judge(figures, what, bound):
     """The figure in words, and whether it is within its bound."""
     value, unit = figures.get(what, (0.0, ""))
+    if isinstance(bound, tuple):
+        accepted = figures[what.rsplit(":", 1)[0] + ": accepted"][0]
+        share = value / max(accepted + value, 1.0)
+        return f"{what}: {value:.0f}, {share:.2%} of all (bound {bound[1]:.0%})", share <= bound[1]
     return f"{what}: {value:.4g} {unit} (bound {bound:g})", value <= bound
 
 
@@ -82,6 +95,9 @@ def main():
             words, holds = judge(figures, what, bound)
             print(f"  {'holds ' if holds else 'MISSED'}  {words}", flush=True)
             missed += not holds
+        for what, (value, _) in figures.items():
+            if what.startswith("forged") and ": answered " in what or what == "addresses banned":
+                print(f"          {what}: {value:.0f}", flush=True)
     return 1 if missed else 0
 
 

@@ -86,6 +86,28 @@ fn floods_take_no_share_and_no_connection_from_others() -> Result<()> {
     Ok(())
 }
 
+/// Forgers from addresses of their own are found out by three hashes each, and who mines already mines on.
+#[test]
+fn forged_results_cost_three_hashes_each_and_no_share_of_others() -> Result<()> {
+    for algorithm in ["randomx", "ethash"] {
+        let flood = format!("forged-{algorithm}=8");
+        let quietly = ["--miners", "sha256d=1", "--proxy-headers", "--tips", "0", "--storms", "0"];
+        let figures = swarm(&[quietly.as_slice(), &["--flood-secs", "4", "--flood", &flood]].concat())?;
+        let honest = format!("honest beside 8 forged-{algorithm}");
+        assert!(figure(&figures, &format!("{honest}: accepted"))? >= 20.0, "{figures:?}");
+        assert_eq!(figure(&figures, &format!("{honest}: refused"))?, 0.0, "{figures:?}");
+        let hashed = figure(&figures, &format!("forged {algorithm}: hashed, by the server's count"))?;
+        assert!((1.0..=24.0).contains(&hashed), "{algorithm}: {hashed} of 8 addresses: {figures:?}");
+        assert!(figure(&figures, &format!("forged {algorithm}: most hashed of one address"))? <= 3.0, "{figures:?}");
+        assert!(
+            figure(&figures, &format!("honest {algorithm}: hashed, by the server's count"))? >= 20.0,
+            "{figures:?}"
+        );
+        assert!(figure(&figures, &format!("forged {algorithm}: answered accepted")).is_err(), "{figures:?}");
+    }
+    Ok(())
+}
+
 #[test]
 fn a_load_is_not_sent_elsewhere() -> Result<()> {
     let finished = run_bq(["swarm", "--url", "sha256d=192.0.2.1:3333", "--user", "anybody"])?;

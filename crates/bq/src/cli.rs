@@ -730,7 +730,8 @@ pub(crate) struct SwarmArgs {
     #[arg(long, value_name = "N", default_value = "64")]
     pub(crate) window: std::num::NonZeroU16,
     /// Connections that disturb while twenty honest miners' answers are timed, KIND=COUNT; may be repeated: newlines, garbage, halves
-    /// (a line without an end), deaf (asks and never reads), foreign (shares of jobs that never were).
+    /// (a line without an end), deaf (asks and never reads), foreign (shares of jobs that never were); forged-randomx and forged-ethash (results
+    /// that no hash comes to, five a second each; with --proxy-headers and --tips 0, and honest miners of that algorithm that are trusted).
     #[arg(long = "flood", value_name = "FLOOD")]
     pub(crate) floods: Vec<String>,
     /// How long they do.

@@ -68,7 +68,7 @@ async fn start(config: &Config) -> anyhow::Result<System> {
             session.vardiff.cap_divisor = u64::MAX;
         }
         stratum.verify.queue_max = [1 << 17; Algorithm::COUNT];
-        stratum.verify.randomx_queue_ms = 600_000;
+        stratum.verify.queue_ms = [0, 600_000, 600_000];
     })
     .await?;
     system.ready().await?;

@@ -154,5 +154,13 @@ fn verify_config(limits: &StratumLimits, defaults: VerifyConfig) -> VerifyConfig
         NonZeroUsize::new(limits.verify[algorithm.index()].verify_threads).unwrap_or(usual)
     });
     let queue_max = limits.verify.map(|lane| lane.queue_max);
-    VerifyConfig { threads, queue_max, randomx_queue_ms: limits.randomx_queue_ms, ..defaults }
+    VerifyConfig {
+        threads,
+        queue_max,
+        queue_ms: [0, limits.randomx_queue_ms, limits.ethash_queue_ms],
+        strangers_percent: limits.strangers_percent,
+        trusted_present_ms: limits.trusted_present_secs.saturating_mul(1000),
+        drain_ms: limits.drain_secs.saturating_mul(1000),
+        ..defaults
+    }
 }

@@ -82,8 +82,8 @@ impl System {
         let files = open_files(config)?;
         let mut stratum_config = stratum_config(config, &files, tls, access, v2)?;
         adjust(&mut stratum_config);
-        let stratum =
-            StratumServer::resume(stratum_config, Arc::clone(&pool) as _, Arc::clone(&pow), taken.stratum).await?;
+        let evaluator = Arc::<PowVerifier>::clone(&pow);
+        let stratum = StratumServer::resume(stratum_config, Arc::clone(&pool) as _, evaluator, taken.stratum).await?;
         if config.randomx.mode == bq_runtime::RandomXMode::Fast {
             tokio::spawn(keep_dataset(Arc::clone(&pow), Arc::clone(&pool)));
         }

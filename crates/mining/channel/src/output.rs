@@ -1,6 +1,6 @@
 use bq_mining_message::AuthorizeError;
 use bq_primitives::{KeyHash, ShareDifficulty, WorkerName};
-use bq_share::{Reject, ShareCandidate, Strike};
+use bq_share::{Reject, ShareCandidate};
 
 use crate::LoginTicket;
 
@@ -37,8 +37,6 @@ pub enum Output {
         miner: Option<(KeyHash, WorkerName)>,
         /// Why.
         reason: Reject,
-        /// What that costs the peer, if it costs.
-        strike: Option<Strike>,
     },
     /// Write what is queued, then end the connection. Nothing follows.
     Close(CloseReason),

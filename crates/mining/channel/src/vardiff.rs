@@ -305,8 +305,11 @@ impl Vardiff {
         }
     }
 
-    /// A share was turned away because the verifier is overloaded: send half as many.
+    /// A share was turned away because the verifier is overloaded: send half as many. Who asked for a difficulty keeps it.
     pub(crate) fn on_busy(&mut self, now: UnixMs) -> bool {
+        if self.pinned.is_some() {
+            return false;
+        }
         if self.overloaded.is_some_and(|last| now.ms_since(last) < OVERLOAD_STEP_MS) {
             return false;
         }
@@ -357,8 +360,9 @@ impl Vardiff {
             return false;
         }
         let bearable = self.estimate.work_per(now, PINNED_INTERVAL_MS).max(u128::from(pinned.hashes()));
-        let current = u128::from(self.difficulty.hashes());
-        let far = bearable > current.saturating_mul(2) || bearable < current / 2;
+        let (current, wish) = (u128::from(self.difficulty.hashes()), u128::from(pinned.hashes()));
+        let far =
+            bearable > current.saturating_mul(2) || bearable < current / 2 || (bearable == wish && current > wish);
         far && self.change(now, bearable)
     }
 

@@ -14,7 +14,7 @@ pub enum Strike {
 impl Strike {
     const fn points(self) -> u32 {
         match self {
-            Self::ForgedShare => 2,
+            Self::ForgedShare => 4,
             Self::Misbehaved => 1,
         }
     }
@@ -27,7 +27,19 @@ impl Strike {
     }
 }
 
-/// Strikes by peer, never by account: otherwise anyone could get a stranger banned by mining badly in his name.
+/// Whether a stranger's claim may be hashed now (SPEC 11.6, 8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClaimTurn {
+    /// Yes, and it is undecided from now on.
+    Begins,
+    /// Once another of its peer is decided.
+    Waits,
+    /// Its peer is banned.
+    Banned,
+}
+
+/// Strikes by peer, never by account: otherwise anyone could get a stranger banned by mining badly in his name. And the claims of each that
+/// are undecided: no more than may turn out forged before a ban begins.
 #[derive(Debug)]
 pub struct Bans {
     policy: BanPolicy,
@@ -41,6 +53,8 @@ struct Record {
     points: u32,
     /// Accepted shares lately: half of them lapse with the points.
     accepted: u32,
+    /// Claims of its strangers that are being hashed.
+    undecided: u32,
     /// When it was heard of last.
     last: UnixMs,
     struck: UnixMs,
@@ -57,7 +71,7 @@ struct Record {
 pub struct BanPolicy {
     /// Peers with strikes that are remembered at a time.
     pub peers_max: usize,
-    /// Points at which a ban begins: ten is five forged shares.
+    /// Points at which a ban begins: ten is three forged shares.
     pub points: u32,
     /// Accepted shares of a peer that make room for one forged one more.
     pub shares_per_pardon: u32,
@@ -107,16 +121,38 @@ impl Bans {
         let policy = self.policy;
         let record = self.record(now, peer);
         record.struck = now;
-        let pardons = record.accepted.checked_div(policy.shares_per_pardon).unwrap_or(0);
-        let points_max = policy.points.saturating_add(pardons.saturating_mul(Strike::ForgedShare.points()));
         record.points = record.points.saturating_add(strike.points());
-        if record.points < points_max || record.accepted >= policy.exempt_shares || now < record.banned_until {
+        if record.points < record.points_max(&policy)
+            || record.accepted >= policy.exempt_shares
+            || now < record.banned_until
+        {
             return false;
         }
         let span_ms = policy.span_ms.saturating_mul(1 << record.bans.min(16)).min(policy.span_ms_max);
         record.begin_ban(now, span_ms, strike.reason());
         self.changed = true;
         true
+    }
+
+    /// A stranger's claim is there to be hashed; if it begins, [`Bans::end_claim`] follows.
+    pub fn begin_claim(&mut self, now: UnixMs, peer: Peer) -> ClaimTurn {
+        if self.is_banned(now, peer) {
+            return ClaimTurn::Banned;
+        }
+        let policy = self.policy;
+        let record = self.record(now, peer);
+        if record.undecided >= record.undecided_max(&policy) {
+            return ClaimTurn::Waits;
+        }
+        record.undecided = record.undecided.saturating_add(1);
+        ClaimTurn::Begins
+    }
+
+    /// A claim that began is decided. What it costs is counted before another begins.
+    pub fn end_claim(&mut self, peer: Peer) {
+        if let Some(record) = self.peers.get_mut(&peer) {
+            record.undecided = record.undecided.saturating_sub(1);
+        }
     }
 
     /// Bans a peer because the operator says so.
@@ -191,12 +227,16 @@ impl Bans {
             return;
         }
         let span_ms = self.policy.span_ms;
-        self.peers.retain(|_, record| now < record.banned_until || now.ms_since(record.last) < span_ms);
+        self.peers.retain(|_, record| {
+            record.undecided > 0 || now < record.banned_until || now.ms_since(record.last) < span_ms
+        });
         if self.peers.len() >= self.policy.peers_max.max(1)
             && let Some(oldest) = self
                 .peers
                 .iter()
-                .min_by_key(|(_, record)| (record.points > 0 || now < record.banned_until, record.last))
+                .min_by_key(|(_, record)| {
+                    (record.undecided > 0, record.points > 0 || now < record.banned_until, record.last)
+                })
                 .map(|(peer, _)| *peer)
         {
             self.peers.remove(&oldest);
@@ -205,6 +245,21 @@ impl Bans {
 }
 
 impl Record {
+    /// What its record makes of the points at which a ban begins.
+    fn points_max(&self, policy: &BanPolicy) -> u32 {
+        let pardons = self.accepted.checked_div(policy.shares_per_pardon).unwrap_or(0);
+        policy.points.saturating_add(pardons.saturating_mul(Strike::ForgedShare.points()))
+    }
+
+    /// As many as forged ones would begin a ban, and one more for each accepted share: who mines is not kept waiting for long.
+    fn undecided_max(&self, policy: &BanPolicy) -> u32 {
+        if self.accepted >= policy.exempt_shares {
+            return u32::MAX;
+        }
+        let forged_left = self.points_max(policy).saturating_sub(self.points).div_ceil(Strike::ForgedShare.points());
+        forged_left.max(1).saturating_add(self.accepted)
+    }
+
     fn begin_ban(&mut self, now: UnixMs, span_ms: u64, reason: BanReason) {
         *self = Self {
             points: 0,
@@ -246,20 +301,20 @@ mod tests {
     }
 
     #[test]
-    fn five_forged_shares_ban_for_ten_minutes_and_then_for_twenty() {
+    fn three_forged_shares_ban_for_ten_minutes_and_then_for_twenty() {
         let mut bans = Bans::new(BanPolicy::default());
         let forger = peer("203.0.113.7");
-        for n in 1..=5 {
-            assert_eq!(bans.strike(UnixMs(n), forger, Strike::ForgedShare), n == 5);
+        for n in 1..=3 {
+            assert_eq!(bans.strike(UnixMs(n), forger, Strike::ForgedShare), n == 3);
         }
-        assert!(bans.is_banned(UnixMs(600_004), forger));
-        assert!(!bans.is_banned(UnixMs(600_005), forger));
+        assert!(bans.is_banned(UnixMs(600_002), forger));
+        assert!(!bans.is_banned(UnixMs(600_003), forger));
         assert!(!bans.is_banned(UnixMs(6), peer("203.0.113.8")));
-        for n in 0..5 {
+        for n in 0..3 {
             bans.strike(UnixMs(700_000 + n), forger, Strike::ForgedShare);
         }
-        assert!(bans.is_banned(UnixMs(1_900_003), forger));
-        assert!(!bans.is_banned(UnixMs(1_900_004), forger));
+        assert!(bans.is_banned(UnixMs(1_900_001), forger));
+        assert!(!bans.is_banned(UnixMs(1_900_002), forger));
     }
 
     /// A hundred miners behind one address, one of whom forges: he is cut off by connection, the others go on.
@@ -271,7 +326,7 @@ mod tests {
             bans.accept(UnixMs(n), farm);
         }
         let strikes = (0..).position(|n| bans.strike(UnixMs(1_000 + n), farm, Strike::ForgedShare)).unwrap();
-        assert_eq!(strikes + 1, 8, "five, and one for each 64");
+        assert_eq!(strikes + 1, 6, "three, and one for each 64");
         let other = peer("203.0.113.8");
         for n in 0..256 {
             bans.accept(UnixMs(n), other);
@@ -291,11 +346,50 @@ mod tests {
         }
     }
 
+    /// Every claim that may begin is hashed and forged, on however many connections.
+    #[test]
+    fn no_more_is_hashed_of_an_address_than_bans_it() {
+        let mut bans = Bans::new(BanPolicy::default());
+        let forger = peer("203.0.113.7");
+        let begins = |bans: &mut Bans, peer| bans.begin_claim(UnixMs(0), peer) == ClaimTurn::Begins;
+        assert_eq!((0..10).filter(|_| begins(&mut bans, forger)).count(), 3);
+        bans.end_claim(forger);
+        assert!(!bans.strike(UnixMs(0), forger, Strike::ForgedShare));
+        assert!(!begins(&mut bans, forger), "two are undecided, and a third forged one is one too many");
+        bans.end_claim(forger);
+        assert!(begins(&mut bans, forger), "that one was not forged");
+        for n in 2..=3 {
+            bans.end_claim(forger);
+            assert_eq!(bans.strike(UnixMs(0), forger, Strike::ForgedShare), n == 3);
+        }
+        assert_eq!(bans.begin_claim(UnixMs(0), forger), ClaimTurn::Banned);
+        assert!(begins(&mut bans, peer("203.0.113.8")), "others are others");
+    }
+
+    #[test]
+    fn who_mines_may_have_more_undecided_and_a_farm_as_many_as_it_likes() {
+        let mut bans = Bans::new(BanPolicy::default());
+        let (rig, farm) = (peer("203.0.113.7"), peer("203.0.113.8"));
+        let begun = |bans: &mut Bans, peer| {
+            let begins = |bans: &mut Bans| bans.begin_claim(UnixMs(0), peer) == ClaimTurn::Begins;
+            (0..1_000).filter(|_| begins(bans)).count()
+        };
+        (0..10).for_each(|_| bans.accept(UnixMs(0), rig));
+        assert_eq!(begun(&mut bans, rig), 13);
+        (0..256).for_each(|_| bans.accept(UnixMs(0), farm));
+        assert_eq!(begun(&mut bans, farm), 1_000);
+        for _ in 0..100 {
+            bans.end_claim(farm);
+            assert!(!bans.strike(UnixMs(0), farm, Strike::ForgedShare));
+        }
+        assert_eq!(begun(&mut bans, farm), 1_000, "one of it that forges keeps nobody waiting");
+    }
+
     #[test]
     fn bans_are_listed_lifted_and_kept() {
         let mut bans = Bans::new(BanPolicy::default());
         assert_eq!(bans.changes(UnixMs(0)), None);
-        for _ in 0..5 {
+        for _ in 0..3 {
             bans.strike(UnixMs(1), peer("203.0.113.7"), Strike::ForgedShare);
         }
         for _ in 0..10 {
@@ -315,7 +409,7 @@ mod tests {
         assert_eq!(list(&after, 3), list(&bans, 3));
         assert_eq!(list(&after, 600_001).len(), 1, "the operator's is longer");
         assert_eq!(list(&after, 1_000_002), []);
-        for _ in 0..5 {
+        for _ in 0..3 {
             after.strike(UnixMs(700_000), peer("203.0.113.7"), Strike::ForgedShare);
         }
         let again = after.of(UnixMs(700_000), peer("203.0.113.7")).unwrap();

@@ -14,9 +14,12 @@ pub enum WithoutRoom {
 /// How many kinds of candidate there are: see [`ShareCandidate::class`].
 pub const QUEUE_CLASSES: usize = 4;
 
-/// In which order classes are looked at, in turns (SPEC 11.6): the trusted come first every other time, and a stranger's claim of
-/// a block never keeps other strangers waiting for longer than one batch.
-pub const QUEUE_TURNS: [[usize; QUEUE_CLASSES]; 4] = [[0, 1, 2, 3], [0, 2, 3, 1], [0, 1, 3, 2], [0, 3, 2, 1]];
+/// In which order classes are looked at, in turns (SPEC 11.6, 5): the trusted always come first, and a stranger's claim of a block never keeps
+/// other strangers waiting for longer than one batch.
+pub const QUEUE_TURNS: [[usize; QUEUE_CLASSES]; 2] = [[0, 1, 2, 3], [0, 1, 3, 2]];
+
+/// How many of the classes in each turn, the first, are of the trusted.
+pub const TRUSTED_CLASSES: usize = 2;
 
 impl ShareCandidate {
     /// What becomes of it when its queue is full.
@@ -39,12 +42,12 @@ impl ShareCandidate {
             (false, false) => 3,
         }
     }
+}
 
-    /// How much of a queue's room its kind may fill: strangers half of it (SPEC 11.6).
-    #[must_use]
-    pub const fn room_in(&self, queue_max: usize) -> usize {
-        if self.is_trusted { queue_max } else { queue_max.div_ceil(2) }
-    }
+/// How many places in a queue strangers have, beside those of the trusted (SPEC 11.6, 5).
+#[must_use]
+pub const fn strangers_room(queue_max: usize) -> usize {
+    queue_max.div_ceil(2)
 }
 
 #[cfg(test)]
@@ -52,19 +55,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_turn_looks_at_every_class_and_half_of_them_begin_with_the_trusted() {
+    fn every_turn_looks_at_every_class_and_begins_with_the_trusted() {
         for turn in QUEUE_TURNS {
             let mut classes = turn;
             classes.sort_unstable();
             assert_eq!(classes, [0, 1, 2, 3]);
-            assert_eq!(turn[0], 0, "a trusted claim of a block is always first");
+            assert_eq!(turn[..TRUSTED_CLASSES], [0, 1]);
         }
-        assert_eq!(QUEUE_TURNS.iter().filter(|turn| turn[1] == 1).count(), 2, "the trusted first every other time");
-        let before = |one: usize, other: usize| {
-            let place = |turn: &[usize; QUEUE_CLASSES], class| turn.iter().position(|at| *at == class);
-            QUEUE_TURNS.iter().filter(|turn| place(turn, one) < place(turn, other)).count()
-        };
-        assert_eq!(before(1, 3), 2, "shares of the trusted and of strangers take turns");
-        assert_eq!(before(2, 3), 2, "so do strangers' claims and their other shares");
+        assert_eq!(QUEUE_TURNS.map(|turn| turn[2]), [2, 3], "strangers' claims and their other shares take turns");
     }
 }

@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc};
 
 use bq_primitives::{KeyHash, Seal, ShareDifficulty, Target, WorkerName, tagged_hash};
 
-use crate::{Claim, Claimed, JobId, Reject, Strike, WorkTemplate};
+use crate::{Claim, Claimed, JobId, Reject, Strike, Verdict, WorkTemplate};
 
 /// A submit as a dialect reads it: fields have their lengths, the miner is logged in, nothing else is known.
 #[derive(Clone, Debug)]
@@ -75,6 +75,15 @@ pub struct ShareCandidate {
 }
 
 impl ShareCandidate {
+    /// What a verdict costs its sender (SPEC 11.6).
+    #[must_use]
+    pub fn strike_of(&self, verdict: Verdict) -> Option<Strike> {
+        match verdict {
+            Verdict::Accepted { .. } => None,
+            Verdict::Rejected(reason) => self.strike(reason),
+        }
+    }
+
     /// What a refusal after hashing costs its sender (SPEC 11.6).
     #[must_use]
     pub fn strike(&self, reason: Reject) -> Option<Strike> {

@@ -239,6 +239,10 @@ impl Reader<'_> {
             panic_shown_secs: self.number("stratum.panic_shown_secs")?,
             handover_ms: self.number("stratum.handover_ms")?,
             randomx_queue_ms: self.number("stratum.randomx_queue_ms")?,
+            ethash_queue_ms: self.number("stratum.ethash_queue_ms")?,
+            strangers_percent: self.number("stratum.strangers_percent")?,
+            trusted_present_secs: self.number("stratum.trusted_present_secs")?,
+            drain_secs: self.number("stratum.drain_secs")?,
             verify: [
                 VerifyLimits {
                     verify_threads: self.number("stratum.sha256d.verify_threads")?,

@@ -221,6 +221,10 @@ pub struct StratumLimits {
     /// How long a process that is replaced waits for what is under way.
     pub handover_ms: u64,
     pub randomx_queue_ms: u64,
+    pub ethash_queue_ms: u64,
+    pub strangers_percent: u32,
+    pub trusted_present_secs: u64,
+    pub drain_secs: u64,
     /// By [`Algorithm::index`].
     pub verify: [VerifyLimits; Algorithm::COUNT],
 }

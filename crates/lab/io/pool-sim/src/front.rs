@@ -224,12 +224,7 @@ impl Front {
                     }
                 }
                 Output::LoginRefused { .. } => {}
-                Output::Rejected { strike, .. } => {
-                    self.counts.refused += 1;
-                    if let Some(strike) = strike {
-                        self.bans.strike(now, connection.peer, strike);
-                    }
-                }
+                Output::Rejected { .. } => self.counts.refused += 1,
                 Output::Close(reason) => {
                     connection.is_closed = true;
                     self.counts.closed += 1;
@@ -277,6 +272,9 @@ impl Front {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         if let Verdict::Accepted { .. } = verdict {
             self.bans.accept(now, connection.peer);
+        }
+        if let Some(strike) = candidate.strike_of(verdict) {
+            self.bans.strike(now, connection.peer, strike);
         }
         connection.session.handle_verdict(now, candidate.ticket, verdict);
     }

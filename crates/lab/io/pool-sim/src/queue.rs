@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 
-use bq_share::{QUEUE_CLASSES, QUEUE_TURNS, ShareCandidate, WithoutRoom};
+use bq_share::{QUEUE_CLASSES, QUEUE_TURNS, ShareCandidate, WithoutRoom, strangers_room};
 
 use crate::front::ConnectionId;
 
@@ -26,7 +26,10 @@ impl Queue {
         let without_room = waiting.candidate.without_room();
         let has_room = match without_room {
             WithoutRoom::Enters => true,
-            WithoutRoom::Refused => self.len() < waiting.candidate.room_in(ROOM) && self.in_room() < ROOM,
+            WithoutRoom::Refused => {
+                let room = if waiting.candidate.is_trusted { ROOM } else { strangers_room(ROOM) };
+                self.len() < room && self.in_room() < ROOM
+            }
             WithoutRoom::Waits => self.in_room() < ROOM,
         };
         if !has_room {

@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeMap,
     num::NonZeroUsize,
     sync::Arc,
     time::{Duration, Instant},
@@ -7,8 +8,9 @@ use std::{
 use anyhow::Context as _;
 use bq_miner::TlsTrust;
 use bq_primitives::Algorithm;
+use bq_stratum_client::EthashDialect;
 use rustls::{ClientConfig, client::Resumption};
-use tokio::time::sleep;
+use tokio::{task::JoinSet, time::sleep};
 
 use crate::{
     Figures, Plan, SharePlan,
@@ -17,12 +19,14 @@ use crate::{
     figures::{float, millis},
     finder::Finder,
     flood::Floods,
-    lab::Lab,
+    forger::Forgeries,
+    lab::{Lab, TRUSTED_AFTER},
+    metrics::Metrics,
     order::Order,
     plan::HONEST,
     quiver::Fletcher,
     server_process::Usage,
-    shares::{Fate, ready, send_all, send_paced},
+    shares::{Archer, Fate, prove_all, ready, send_all, send_paced},
     wire::Wiring,
 };
 
@@ -52,6 +56,10 @@ const LOOKS_QUIET: u32 = 16;
 const LOOKS_MAX: u32 = 480;
 /// What each honest miner sends while others flood.
 const HONEST_INTERVAL: Duration = Duration::from_millis(200);
+/// The same where work is forged whose hash costs milliseconds: ten a second of all twenty together.
+const HONEST_COSTLY_INTERVAL: Duration = Duration::from_secs(2);
+/// Accepted shares that make a miner trusted in the lab, and some.
+const PROOF: usize = TRUSTED_AFTER as usize + 2;
 
 struct Run<'a> {
     plan: &'a Plan,
@@ -212,20 +220,95 @@ impl<'a> Run<'a> {
     }
 
     async fn be_flooded(&mut self) -> anyhow::Result<()> {
-        let honest = NonZeroUsize::new(HONEST).unwrap_or(NonZeroUsize::MIN);
-        let orders = self.orders(Algorithm::Sha256d, honest)?;
+        let forged = self.plan.forged();
+        let honest = if forged.is_empty() { vec![Algorithm::Sha256d] } else { forged.clone() };
         let fletcher = Arc::new(Fletcher::new());
-        let archers = ready(&orders, &self.wiring, 64 * HONEST, &fletcher).await?;
-        let place = self.order(Algorithm::Sha256d)?;
-        self.numbers += self.plan.floods.iter().map(|flood| flood.connections).sum::<usize>();
-        let floods = Floods::begin(&self.plan.floods, &place, &self.wiring)?;
-        let before = self.usage().cpu;
-        let fate = send_paced(archers, HONEST_INTERVAL, self.plan.flood).await;
-        let spent = self.usage().cpu.saturating_sub(before);
-        floods.end()?;
+        let mut sides = Vec::new();
+        for algorithm in honest {
+            sides.push((algorithm, self.honest(algorithm, &forged, &fletcher).await?));
+        }
+        let floods = self.begin_floods(&forged)?;
+        let (before, reading) = (self.usage().cpu, self.lab.metrics());
+        let interval = if forged.is_empty() { HONEST_INTERVAL } else { HONEST_COSTLY_INTERVAL };
+        let mut sending = JoinSet::new();
+        for (algorithm, archers) in sides {
+            let time = self.plan.flood;
+            sending.spawn(async move { (algorithm, send_paced(archers, interval, time).await) });
+        }
+        let mut fates = BTreeMap::new();
+        while let Some(joined) = sending.join_next().await {
+            let (algorithm, fate) = joined?;
+            fates.insert(algorithm.index(), (algorithm, fate?));
+        }
+        let (spent, reading) = (self.usage().cpu.saturating_sub(before), self.lab.metrics().zip(reading));
+        let ledger = floods.end()?;
+        for algorithm in &forged {
+            self.note_forgeries(*algorithm, &ledger.of(*algorithm), reading.as_ref());
+        }
         let kinds: Vec<_> =
             self.plan.floods.iter().map(|flood| format!("{} {}", flood.connections, flood.kind.name())).collect();
-        self.note_fate(&format!("honest beside {}", kinds.join(", ")), fate?, spent)
+        let only_one = fates.len() == 1;
+        for (algorithm, fate) in fates.into_values() {
+            let who = if only_one { "honest".to_owned() } else { format!("honest {algorithm}") };
+            self.note_fate(&format!("{who} beside {}", kinds.join(", ")), fate, spent)?;
+        }
+        Ok(())
+    }
+
+    /// Those whose answers are timed. Where work is forged, the server has come to trust them: they are who must not be kept from mining.
+    async fn honest(
+        &mut self,
+        algorithm: Algorithm,
+        forged: &[Algorithm],
+        fletcher: &Arc<Fletcher>,
+    ) -> anyhow::Result<Vec<Archer>> {
+        let mut orders = self.orders(algorithm, NonZeroUsize::new(HONEST).unwrap_or(NonZeroUsize::MIN))?;
+        if !forged.contains(&algorithm) {
+            return ready(&orders, &self.wiring, 64 * HONEST, fletcher).await;
+        }
+        orders.iter_mut().for_each(|order| order.easiest = true);
+        let archers = ready(&orders, &self.wiring, 0, fletcher).await?;
+        let more = self.plan.flood.as_millis() / HONEST_COSTLY_INTERVAL.as_millis().max(1) + 2;
+        prove_all(archers, PROOF, usize::try_from(more)?).await
+    }
+
+    /// Whoever forges comes to the port of its algorithm, all others to that of SHA-256d.
+    fn begin_floods(&mut self, forged: &[Algorithm]) -> anyhow::Result<Floods> {
+        let mut disturbing = Vec::new();
+        for plan in &self.plan.floods {
+            let algorithm = plan.kind.forges().unwrap_or(Algorithm::Sha256d);
+            let count = NonZeroUsize::new(plan.connections);
+            for mut order in count.map(|count| self.orders(algorithm, count)).transpose()?.unwrap_or_default() {
+                order.ethash = forged.contains(&algorithm).then_some(EthashDialect::Version2);
+                disturbing.push((order, plan.kind));
+            }
+        }
+        Floods::begin(disturbing, &self.wiring)
+    }
+
+    fn note_forgeries(&mut self, algorithm: Algorithm, forgeries: &Forgeries, reading: Option<&(Metrics, Metrics)>) {
+        let figures = &mut self.figures;
+        for (answer, count) in &forgeries.answers {
+            figures.count(format!("forged {algorithm}: answered {answer}"), *count);
+        }
+        figures.count(format!("forged {algorithm}: most hashed of one address"), forgeries.hashed_max);
+        let Some((after, before)) = reading else { return };
+        for (trust, whose) in [("stranger", "forged"), ("trusted", "honest")] {
+            let labels = [("algorithm", algorithm.name()), ("trust", trust)];
+            let grown = |name: &str| after.value(name, &labels) - before.value(name, &labels);
+            let (count, sum) = (grown("bq_stratum_verdict_seconds_count"), grown("bq_stratum_verdict_seconds_sum"));
+            figures.add(format!("{whose} {algorithm}: hashed, by the server's count"), count, "");
+            figures.add(
+                format!("{whose} {algorithm}: to the verdict, by the server's clock, mean"),
+                1e3 * sum / count.max(1.0),
+                "ms",
+            );
+        }
+        figures.add(
+            "addresses banned".to_owned(),
+            after.value("bq_bans_total", &[]) - before.value("bq_bans_total", &[]),
+            "",
+        );
     }
 
     async fn end(&mut self) -> anyhow::Result<()> {
@@ -248,7 +331,8 @@ impl<'a> Run<'a> {
     fn order(&mut self, algorithm: Algorithm) -> anyhow::Result<Order> {
         let port = self.lab.port(algorithm).context("this act needs it")?;
         self.numbers += 1;
-        Ok(Order { number: self.numbers, algorithm, port, address: self.lab.user.clone(), proves: false })
+        let address = self.lab.user.clone();
+        Ok(Order { number: self.numbers, algorithm, port, address, proves: false, easiest: false, ethash: None })
     }
 
     fn orders(&mut self, algorithm: Algorithm, count: NonZeroUsize) -> anyhow::Result<Vec<Order>> {

@@ -48,7 +48,8 @@ impl Crowd {
             for place in 0..count {
                 let (number, port) = (orders.len(), lab.port(algorithm)?);
                 let proves = algorithm == Algorithm::Sha256d && place + plan.proven >= count;
-                orders.push(Order { number, algorithm, port, address: lab.user.clone(), proves });
+                let address = lab.user.clone();
+                orders.push(Order { number, algorithm, port, address, proves, easiest: false, ethash: None });
             }
         }
         Ok(Self { orders, wiring, board, idle: JoinSet::new() })

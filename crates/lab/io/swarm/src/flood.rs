@@ -4,13 +4,20 @@ use anyhow::Context as _;
 use bq_primitives::Algorithm;
 use tokio::{sync::oneshot, task::JoinSet, time::sleep};
 
-use crate::{FloodKind, FloodPlan, miner::Miner, order::Order, wire::Wiring};
+use crate::{
+    FloodKind,
+    forger::{Ledger, keep_forging},
+    miner::Miner,
+    order::Order,
+    wire::Wiring,
+};
 
 /// Connections that disturb until they are told to stop, on a thread of their own: it is the server that they keep from others, not the
 /// miners that are measured.
 pub(crate) struct Floods {
     stop: oneshot::Sender<()>,
     thread: JoinHandle<()>,
+    ledger: Ledger,
 }
 
 /// Written at once.
@@ -19,44 +26,43 @@ const CHUNK_BYTES: usize = 64 * 1024;
 const PAUSE: Duration = Duration::from_millis(10);
 
 impl Floods {
-    /// Begins; `order` says where, its number is that of the first connection.
-    pub(crate) fn begin(plans: &[FloodPlan], order: &Order, wiring: &Wiring) -> anyhow::Result<Self> {
+    /// Begins: each disturbs where its order says.
+    pub(crate) fn begin(all: Vec<(Order, FloodKind)>, wiring: &Wiring) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
-        let kinds = plans.iter().flat_map(|plan| std::iter::repeat_n(plan.kind, plan.connections));
-        let all: Vec<_> =
-            (order.number..).zip(kinds).map(|(number, kind)| (Order { number, ..order.clone() }, kind)).collect();
-        let wiring = wiring.clone();
+        let (wiring, ledger) = (wiring.clone(), Ledger::default());
+        let of_run = ledger.clone();
         let run = move || {
             runtime.block_on(async move {
                 let mut running = JoinSet::new();
                 for (order, kind) in all {
-                    running.spawn(keep_disturbing(kind, order, wiring.clone()));
+                    running.spawn(keep_disturbing(kind, order, wiring.clone(), of_run.clone()));
                 }
                 let _dropped_is_stopped_too = stopped.await;
             });
         };
         let thread = std::thread::Builder::new().name("flood".to_owned()).spawn(run)?;
-        Ok(Self { stop, thread })
+        Ok(Self { stop, thread, ledger })
     }
 
     /// # Errors
     /// They ended by themselves, which only a panic does.
-    pub(crate) fn end(self) -> anyhow::Result<()> {
+    pub(crate) fn end(self) -> anyhow::Result<Ledger> {
         self.stop.send(()).ok().context("the floods ended by themselves")?;
-        self.thread.join().ok().context("the floods panicked")
+        self.thread.join().ok().context("the floods panicked")?;
+        Ok(self.ledger)
     }
 }
 
-async fn keep_disturbing(kind: FloodKind, order: Order, wiring: Wiring) {
+async fn keep_disturbing(kind: FloodKind, order: Order, wiring: Wiring, ledger: Ledger) {
     loop {
         // Being closed is what is expected: it comes again.
-        let _closed = disturb(kind, &order, &wiring).await;
+        let _closed = disturb(kind, &order, &wiring, &ledger).await;
         sleep(PAUSE).await;
     }
 }
 
-async fn disturb(kind: FloodKind, order: &Order, wiring: &Wiring) -> anyhow::Result<()> {
+async fn disturb(kind: FloodKind, order: &Order, wiring: &Wiring, ledger: &Ledger) -> anyhow::Result<()> {
     match kind {
         FloodKind::Newlines => pour(order, wiring, &[b'\n'; CHUNK_BYTES]).await,
         FloodKind::Garbage => pour(order, wiring, b"{\"id\":1,\"method\":[[[[ no json\n".repeat(100).as_slice()).await,
@@ -90,6 +96,7 @@ async fn disturb(kind: FloodKind, order: &Order, wiring: &Wiring) -> anyhow::Res
                 }
             }
         }
+        FloodKind::ForgedRandomX | FloodKind::ForgedEthash => keep_forging(order, wiring, ledger).await,
     }
 }
 

@@ -11,13 +11,15 @@ use bq_primitives::{Address, Algorithm, KeyHash, Network};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::{Plan, ServerPlan, server_process::ServerProcess};
+use crate::{Plan, ServerPlan, metrics::Metrics, server_process::ServerProcess};
 
 /// The server under test, and its throw-away folder if it was started for the run.
 pub(crate) struct Lab {
     pub(crate) ports: [Option<SocketAddr>; Algorithm::COUNT],
     pub(crate) user: String,
     pub(crate) process: Option<ServerProcess>,
+    /// Its pages, if it was started for the run.
+    http: Option<SocketAddr>,
     own: Option<Own>,
 }
 
@@ -26,6 +28,8 @@ struct Own {
     folder: PathBuf,
 }
 
+/// Where shares are forged, a few make a miner trusted: twenty would take each run a while.
+pub(crate) const TRUSTED_AFTER: u8 = 4;
 const READY_MAX: Duration = Duration::from_secs(120);
 const STOP_MAX: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(20);
@@ -41,6 +45,7 @@ impl Lab {
                 ports: given.ports,
                 user: given.user.clone(),
                 process: given.pid.map(ServerProcess::new),
+                http: None,
                 own: None,
             }),
             ServerPlan::Own(program) => Self::start(program, plan),
@@ -52,15 +57,20 @@ impl Lab {
         std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
         let mut own = Own { child: spawn(program, &folder, plan)?, folder };
         let ready = own.ready()?;
-        let port =
-            |algorithm: Algorithm| ready[format!("stratum_{algorithm}")].as_str().and_then(|text| text.parse().ok());
+        let address = |name: &str| ready[name].as_str().and_then(|text| text.parse().ok());
         let user = Address { network: Network::Regtest, key_hash: KeyHash([7; 32]) }.to_string();
         let process = Some(ServerProcess::new(own.child.id()));
-        Ok(Self { ports: Algorithm::ALL.map(port), user, process, own: Some(own) })
+        let ports = Algorithm::ALL.map(|algorithm| address(&format!("stratum_{algorithm}")));
+        Ok(Self { ports, user, process, http: address("http"), own: Some(own) })
     }
 
     pub(crate) fn port(&self, algorithm: Algorithm) -> anyhow::Result<SocketAddr> {
         self.ports[algorithm.index()].with_context(|| format!("the server has no port for {algorithm}"))
+    }
+
+    /// What the server says of itself, if it can be asked.
+    pub(crate) fn metrics(&self) -> Option<Metrics> {
+        Metrics::read(self.http?).ok()
     }
 
     /// Ends a server that was started for the run, and says how.
@@ -136,20 +146,25 @@ fn spawn(program: &Path, folder: &Path, plan: &Plan) -> anyhow::Result<Child> {
 /// A block in 2^20 hashes, of which a share is one: no miner has to search, and a tip takes a moment. Where shares are to be sent as fast as
 /// they are answered, limits that keep one miner from being a flood are out of the way; all others are the defaults.
 fn config_text(plan: &Plan) -> String {
-    let lifted = "lines_per_second = 1000000\nline_burst = 10000000\nshares_per_job_max = 1000000\nrandomx_queue_ms = 60000\n\
+    let lifted = "lines_per_second = 1000000\nline_burst = 10000000\nshares_per_job_max = 1000000\nrandomx_queue_ms = 60000\nethash_queue_ms = 60000\n\
                   [stratum.sha256d]\n{limits}[stratum.randomx]\n{limits}[stratum.ethash]\n{limits}";
     let limits = "queue_max = 100000\nshares_in_flight_max = 1024\nunproven_in_flight_max = 1024\n";
     let is_fast = plan.shares.iter().any(Option::is_some);
     let lifted = if is_fast { lifted.replace("{limits}", limits) } else { String::new() };
     let places = plan.connections().saturating_mul(2);
     let proxies = if plan.crowd.proxy_headers { "[\"127.0.0.0/8\"]" } else { "[]" };
-    let lane = "share_difficulty_floor = 1\nshare_difficulty_start = 1\n";
+    let has_forgers = !plan.forged().is_empty();
+    let trust = if has_forgers { format!("trusted_after = {TRUSTED_AFTER}\n") } else { String::new() };
+    // A share that is no hash at all would be a good one where every hash is: those who forge get hard ones, and no block is found. A harder
+    // network would not let anybody have easy ones (SPEC 8.1: at least D / 2^40).
+    let (start, divisor, bits) = if has_forgers { (1 << 24, 10, "1c0fffff") } else { (1, 1_000_000, "1e0fffff") };
+    let lane = format!("share_difficulty_floor = 1\nshare_difficulty_start = {start}\n");
     format!(
-        "[miner]\nenabled = false\n[pool]\nshare_difficulty_cap_divisor = 1000000\n\
+        "[miner]\nenabled = false\n[pool]\nshare_difficulty_cap_divisor = {divisor}\n\
          [pool.sha256d]\n{lane}[pool.randomx]\n{lane}[pool.ethash]\n{lane}\
          [stratum]\nconnections_max = {places}\nconnections_per_peer_max = {places}\nconnections_per_subnet_max = {places}\n\
-         accepts_per_second = 100000\naccepts_per_subnet_second = 100000\nproxy_networks = {proxies}\n{lifted}\
+         accepts_per_second = 100000\naccepts_per_subnet_second = 100000\nproxy_networks = {proxies}\n{trust}{lifted}\
          [[regtest.eras]]\nstart = 1\nalgorithms = [\"sha256d\", \"randomx\", \"ethash\"]\n\
-         bits = {{ sha256d = \"1e0fffff\", randomx = \"1e0fffff\", ethash = \"1e0fffff\" }}\n"
+         bits = {{ sha256d = \"{bits}\", randomx = \"{bits}\", ethash = \"{bits}\" }}\n"
     )
 }

@@ -100,7 +100,7 @@ impl Miner {
 
     /// Has one share accepted, if it mines SHA-256d and any hash is one.
     pub(crate) async fn prove(&mut self) -> anyhow::Result<()> {
-        let submit = Fletcher::new().submits(self, FIRST_SUBMIT_ID, 1)?.concat();
+        let submit = Fletcher::new().submits(self, FIRST_SUBMIT_ID, 0, 1)?.submits.concat();
         self.wire.write(&submit).await?;
         loop {
             let Heard::Line(line) = self.hear().await? else { bail!("closed before a share was answered") };

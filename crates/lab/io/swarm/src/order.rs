@@ -18,16 +18,21 @@ pub(crate) struct Order {
     pub(crate) address: String,
     /// It has a share accepted before it idles.
     pub(crate) proves: bool,
+    /// Shares as easy as they may be, also where they are hard by default.
+    pub(crate) easiest: bool,
+    /// Where the dialect is not left to its number.
+    pub(crate) ethash: Option<EthashDialect>,
 }
 
 impl Order {
     pub(crate) fn dialect(&self) -> Box<dyn Dialect> {
         let login = Login {
             user: format!("{}.rig{}", self.address, self.number),
-            password: "x".to_owned(),
+            password: if self.easiest { "d=1" } else { "x" }.to_owned(),
             // Far enough from each other for what a run sends.
             first_nonce: u64::try_from(self.number).unwrap_or(0) << 24,
         };
-        dialect_of(self.algorithm, login, ETHASH_DIALECTS[self.number % ETHASH_DIALECTS.len()])
+        let ethash = self.ethash.unwrap_or(ETHASH_DIALECTS[self.number % ETHASH_DIALECTS.len()]);
+        dialect_of(self.algorithm, login, ethash)
     }
 }

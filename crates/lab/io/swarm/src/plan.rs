@@ -95,6 +95,10 @@ pub enum FloodKind {
     Deaf,
     /// Submits that are refused unhashed: of jobs that never were.
     Foreign,
+    /// RandomX results that no hash comes to, five a second; each sender comes from an address of its own.
+    ForgedRandomX,
+    /// The same of Ethash, without a mix: the server finds out only by computing it.
+    ForgedEthash,
 }
 
 /// A plan that is not run.
@@ -104,6 +108,8 @@ pub enum PlanError {
     NotLoopback(SocketAddr),
     /// More connections than any machine has ports for.
     TooMany(usize),
+    /// Forged shares, where they show nothing.
+    Forged(&'static str),
 }
 
 /// Most miners of a run: 16 source addresses have so many ports.
@@ -115,6 +121,7 @@ impl std::fmt::Display for PlanError {
             Self::NotLoopback(address) => {
                 write!(f, "{address} is not this machine: a load is for servers of one's own (--allow-remote)")
             }
+            Self::Forged(reason) => write!(f, "forged shares {reason}"),
             Self::TooMany(count) => write!(f, "{count} connections are more than {MINERS_MAX}"),
         }
     }
@@ -135,8 +142,26 @@ impl Plan {
         {
             return Err(PlanError::NotLoopback(*address));
         }
+        if !self.forged().is_empty() {
+            if !self.crowd.proxy_headers {
+                return Err(PlanError::Forged(
+                    "need addresses of their own (--proxy-headers): this machine's are trusted",
+                ));
+            }
+            if self.tips > 0 || self.shares.iter().any(Option::is_some) {
+                return Err(PlanError::Forged(
+                    "make blocks and shares hard to find: without tips (--tips 0) and --shares",
+                ));
+            }
+        }
         let count = self.connections();
         if count > MINERS_MAX { Err(PlanError::TooMany(count)) } else { Ok(()) }
+    }
+
+    /// The algorithms whose work is forged: then honest miners of each are timed.
+    pub(crate) fn forged(&self) -> Vec<Algorithm> {
+        let is_forged = |algorithm: &Algorithm| self.floods.iter().any(|flood| flood.kind.forges() == Some(*algorithm));
+        Algorithm::ALL.into_iter().filter(is_forged).collect()
     }
 
     /// Connections that are open at the same time, at most.
@@ -144,16 +169,24 @@ impl Plan {
         let crowd: usize = self.crowd.miners.iter().sum();
         let shares: usize = self.shares.iter().flatten().map(|shares| shares.connections.get()).sum();
         let floods: usize = self.floods.iter().map(|flood| flood.connections).sum();
-        crowd.saturating_add(shares).saturating_add(floods).saturating_add(HONEST + 1)
+        crowd.saturating_add(shares).saturating_add(floods).saturating_add(self.forged().len().max(1) * HONEST + 1)
     }
 }
 
-/// Miners whose answers are timed while others flood.
+/// Miners whose answers are timed while others flood, of each algorithm.
 pub(crate) const HONEST: usize = 20;
 
 impl FloodKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Newlines, Self::Garbage, Self::Halves, Self::Deaf, Self::Foreign];
+    pub const ALL: [Self; 7] = [
+        Self::Newlines,
+        Self::Garbage,
+        Self::Halves,
+        Self::Deaf,
+        Self::Foreign,
+        Self::ForgedRandomX,
+        Self::ForgedEthash,
+    ];
 
     /// What the command line calls it.
     #[must_use]
@@ -164,6 +197,17 @@ impl FloodKind {
             Self::Halves => "halves",
             Self::Deaf => "deaf",
             Self::Foreign => "foreign",
+            Self::ForgedRandomX => "forged-randomx",
+            Self::ForgedEthash => "forged-ethash",
+        }
+    }
+
+    /// Whose work is forged.
+    pub(crate) const fn forges(self) -> Option<Algorithm> {
+        match self {
+            Self::ForgedRandomX => Some(Algorithm::RandomX),
+            Self::ForgedEthash => Some(Algorithm::Ethash),
+            Self::Newlines | Self::Garbage | Self::Halves | Self::Deaf | Self::Foreign => None,
         }
     }
 }
@@ -202,5 +246,17 @@ mod tests {
         assert_eq!(plan("192.0.2.1:3333", 1, false).check(), Err(PlanError::NotLoopback(elsewhere)));
         assert_eq!(plan("192.0.2.1:3333", 1, true).check(), Ok(()));
         assert!(matches!(plan("127.0.0.1:3333", 1_000_000, false).check(), Err(PlanError::TooMany(_))));
+    }
+
+    #[test]
+    fn forgers_need_addresses_and_hard_shares() {
+        let mut forged = plan("127.0.0.1:3333", 1, false);
+        forged.floods.push(FloodPlan { kind: FloodKind::ForgedEthash, connections: 1 });
+        assert!(matches!(forged.check(), Err(PlanError::Forged(_))));
+        forged.crowd.proxy_headers = true;
+        assert_eq!(forged.check(), Ok(()));
+        assert_eq!(forged.forged(), [Algorithm::Ethash]);
+        forged.tips = 1;
+        assert!(matches!(forged.check(), Err(PlanError::Forged(_))));
     }
 }

@@ -16,6 +16,11 @@ use crate::{
     wire::Wiring,
 };
 
+/// A difficulty that was asked for is kept for shares that come no more often than every half second (SPEC 11.8, 5).
+const PROOF_INTERVAL: Duration = Duration::from_millis(600);
+/// Of a miner that shows that it mines: the server may be busy building a table.
+const REFUSALS_MAX: usize = 20;
+
 /// What became of shares.
 #[derive(Default)]
 pub(crate) struct Fate {
@@ -47,6 +52,8 @@ pub(crate) struct Archer {
     miner: Miner,
     unsent: VecDeque<Vec<u8>>,
     next_id: u64,
+    /// Of the numbers that shares of the newest job are searched for among.
+    next_number: u64,
     sent: VecDeque<(u64, Instant)>,
     fate: Fate,
     fletcher: Arc<Fletcher>,
@@ -95,12 +102,26 @@ pub(crate) async fn send_paced(archers: Vec<Archer>, interval: Duration, time: D
     Ok(fate)
 }
 
+/// All have so many shares accepted, one at a time, and then make so many more for what comes.
+pub(crate) async fn prove_all(archers: Vec<Archer>, count: usize, more: usize) -> anyhow::Result<Vec<Archer>> {
+    let mut proving = JoinSet::new();
+    for archer in archers {
+        proving.spawn(archer.prove(count, more));
+    }
+    let mut proven = Vec::new();
+    while let Some(joined) = proving.join_next().await {
+        proven.push(joined??);
+    }
+    Ok(proven)
+}
+
 impl Archer {
     fn new(miner: Miner, count: usize, fletcher: &Arc<Fletcher>) -> anyhow::Result<Self> {
         let mut archer = Self {
             miner,
             unsent: VecDeque::new(),
             next_id: FIRST_SUBMIT_ID,
+            next_number: 0,
             sent: VecDeque::new(),
             fate: Fate::default(),
             fletcher: Arc::clone(fletcher),
@@ -111,8 +132,25 @@ impl Archer {
 
     /// Shares of the newest job in place of those that wait.
     fn make(&mut self, count: usize) -> anyhow::Result<()> {
-        self.unsent = self.fletcher.submits(&self.miner, self.next_id, count)?.into();
+        let made = self.fletcher.submits(&self.miner, self.next_id, self.next_number, count)?;
+        (self.unsent, self.next_number) = (made.submits.into(), made.next);
         Ok(())
+    }
+
+    /// Has so many shares accepted, one at a time, and then makes so many more for what comes.
+    async fn prove(mut self, count: usize, more: usize) -> anyhow::Result<Self> {
+        while self.fate.accepted < count {
+            self.make(1)?;
+            self.shoot(1).await?;
+            while !self.sent.is_empty() {
+                self.hear().await?;
+            }
+            anyhow::ensure!(self.fate.refusals() < REFUSALS_MAX, "no miner to trust: {:?}", self.fate.refused);
+            tokio::time::sleep(PROOF_INTERVAL).await;
+        }
+        self.fate = Fate::default();
+        self.make(more)?;
+        Ok(self)
     }
 
     async fn send(mut self, window: usize, begun: Instant) -> anyhow::Result<Fate> {

@@ -166,6 +166,22 @@ fn a_pinned_difficulty_stays_unless_it_floods() {
     assert!(rig.shares - before < 500, "{} shares in 100 s", rig.shares - before);
 }
 
+/// SPEC 11.8, 5 and 8.
+#[test]
+fn a_pinned_difficulty_is_not_doubled_by_overload_and_comes_back_after_a_flood() {
+    let mut rig = Rig::new(policy(1 << 32), 8);
+    let wish = ShareDifficulty::from_hashes(1_000);
+    rig.vardiff.pin(wish);
+    rig.vardiff.issue(UnixMs(0), wish);
+    assert!(!rig.vardiff.on_busy(UnixMs(1_000)));
+    rig.mine(1_500.0, 60_000.0);
+    assert_eq!((rig.vardiff.difficulty(), rig.changes), (wish, 0));
+    rig.mine(20_000.0, 120_000.0);
+    assert!(rig.vardiff.difficulty().hashes() > 2_000, "twenty shares a second are a flood");
+    rig.mine(500.0, 3_600_000.0);
+    assert_eq!(rig.vardiff.difficulty(), wish);
+}
+
 #[test]
 fn overload_doubles_once_per_ten_seconds() {
     let mut vardiff = Vardiff::new(policy(1 << 20));

@@ -109,10 +109,17 @@ pub struct VerifyConfig {
     pub threads: [NonZeroUsize; Algorithm::COUNT],
     /// Threads that book blocks and hand them to the node, so that hashing goes on meanwhile.
     pub block_threads: NonZeroUsize,
-    /// Shares that may wait, by [`Algorithm::index`]; claimed blocks come on top.
+    /// Shares of trusted miners that may wait, by [`Algorithm::index`]; half as many of strangers and claimed blocks come on top.
     pub queue_max: [usize; Algorithm::COUNT],
-    /// RandomX shares wait at most about this many milliseconds: the queue is shorter where hashing is slow.
-    pub randomx_queue_ms: u64,
+    /// Shares wait at most about this many milliseconds, by [`Algorithm::index`]: the queue is shorter where hashing is slow. 0: that does
+    /// not matter.
+    pub queue_ms: [u64; Algorithm::COUNT],
+    /// Percent of the time of RandomX's and Ethash's threads that strangers get while trusted miners are there.
+    pub strangers_percent: u32,
+    /// A trusted miner is there for so many milliseconds after each of his shares.
+    pub trusted_present_ms: u64,
+    /// When the server ends, strangers' shares that were taken are hashed for so many milliseconds still; others always are.
+    pub drain_ms: u64,
 }
 
 impl Default for VerifyConfig {
@@ -122,7 +129,10 @@ impl Default for VerifyConfig {
             threads: [NonZeroUsize::MIN, two, NonZeroUsize::MIN],
             block_threads: two,
             queue_max: [4096, 1024, 512],
-            randomx_queue_ms: 1_000,
+            queue_ms: [0, 1_000, 1_000],
+            strangers_percent: 25,
+            trusted_present_ms: 60_000,
+            drain_ms: 10_000,
         }
     }
 }

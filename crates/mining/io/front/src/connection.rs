@@ -7,13 +7,13 @@ use std::{
 
 use bq_access::{What, Who};
 use bq_primitives::{Algorithm, WorkerName};
-use bq_share::{CpuTime, Reject, ShareCandidate, ShareTicket, Strike, Templates, UnixMs, Verdict};
+use bq_share::{Reject, ShareCandidate, ShareTicket, Strike, Templates, UnixMs, Verdict};
 use bq_stratum_v1::{CloseReason, LoginOutcome, LoginTicket, Output};
 use bq_stratum_v2::ChannelOutcome;
 use tokio::{
     io::Interest,
     net::TcpStream,
-    sync::{AcquireError, OwnedSemaphorePermit, Semaphore, watch},
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch},
     time::{Sleep, timeout},
 };
 
@@ -24,10 +24,27 @@ use crate::{
     places::{Leave, Standing},
     port::Port,
     shared::{Admission, Answer, Shared},
+    strangers::{Deposit, Entry},
     talk::{Frames, Lines, Talk},
-    verify::Full,
+    verify::{Full, Submitted},
     wire::Wire,
 };
+
+/// A share that may not be hashed yet.
+enum Held {
+    /// Others of its address are undecided (SPEC 11.6, 8).
+    ForTurn(Submitted, oneshot::Receiver<Deposit>),
+    /// It may be a block, and the queue is full (SPEC 11.5, 2).
+    ForRoom(Submitted),
+}
+
+/// What a share that was held waited for.
+enum Passed {
+    ToRoom(OwnedSemaphorePermit),
+    ToTurn(Deposit),
+    /// Its address was banned.
+    Never,
+}
 
 /// One miner, or one proxy with many: carries bytes between its socket and its session, and the session's wishes to pool and verifier.
 pub(crate) struct Connection {
@@ -39,10 +56,8 @@ pub(crate) struct Connection {
     outbox: Outbox,
     /// Every message that came was handed to the session: only then more is read.
     is_drained: bool,
-    /// A share that may be a block and waits for room at the verifier; nothing else is carried out before it.
-    held: Option<Box<ShareCandidate>>,
-    /// What was paid for shares in verification: few, for each is counted by the session.
-    paid: Vec<(ShareTicket, CpuTime)>,
+    /// A share that waits; nothing else is carried out before it.
+    held: Option<Held>,
     work: watch::Receiver<Work>,
     /// Rings when the session has something to do by itself, or earlier: it is only set anew where it would ring too late, because each setting
     /// touches a list that all connections share.
@@ -77,6 +92,8 @@ impl Ended {
     }
 }
 
+/// Another process goes on with it.
+const HANDED_OVER: &str = "handed_over";
 /// Read at once: a message fits.
 const CHUNK_BYTES: usize = 4096;
 /// A server that goes on with another's connections has work long before.
@@ -104,7 +121,6 @@ impl Connection {
             admission,
             is_drained: true,
             held: None,
-            paid: Vec::new(),
             timer: Box::pin(tokio::time::sleep_until(Instant::now().into())),
             notify_since: None,
             leaves_at: None,
@@ -180,7 +196,7 @@ impl Connection {
         }
         wanted?;
         if self.leaves_at.is_some() && self.is_quiet() {
-            return Err(Ended::silent("handed_over"));
+            return Err(Ended::silent(HANDED_OVER));
         }
         Ok(())
     }
@@ -220,25 +236,29 @@ impl Connection {
         if self.timer.is_elapsed() || self.timer.deadline().into_std() > wake_at {
             self.timer.as_mut().reset(wake_at.into());
         }
-        let room = self.held.is_some().then(|| self.shared.verify.room(self.algorithm));
+        let room = |share: &Submitted| self.shared.verify.room(share);
         tokio::select! {
             ready = self.wire.ready(interest.unwrap_or(Interest::READABLE)), if interest.is_some() => {
                 let readable = ready.map_err(|_| Ended::silent("peer_gone"))?.is_readable();
                 if readable && reads { self.read() } else { Ok(()) }
             }
             () = self.admission.place.mailbox().rung() => {
-                if let Some(why) = self.admission.place.is_wanted() {
-                    return Err(Ended::left(why));
-                }
                 // All go out in the same write. No more can come than are in flight: nothing is read meanwhile.
                 for answer in self.admission.place.mailbox().take() {
                     self.hear(answer);
                 }
-                Ok(())
+                let Some(why) = self.admission.place.is_wanted() else { return Ok(()) };
+                self.carry_out()?;
+                Err(Ended::left(why))
             }
-            Ok(room) = acquired(room), if self.held.is_some() => {
-                if let Some(candidate) = self.held.take() {
-                    self.shared.verify.submit_with(candidate, self.admission.place.mailbox(), room);
+            passed = passed(self.held.as_mut(), room), if self.held.is_some() => {
+                match (self.held.take(), passed) {
+                    (Some(Held::ForRoom(share)), Passed::ToRoom(room)) => {
+                        self.shared.verify.submit_with(share, self.admission.place.mailbox(), room);
+                    }
+                    (Some(Held::ForTurn(share, _)), Passed::ToTurn(deposit)) => self.take_turn(share, deposit),
+                    (Some(Held::ForTurn(share, _) | Held::ForRoom(share)), _) => self.refuse_busy(share.candidate.ticket),
+                    (None, _) => {}
                 }
                 Ok(())
             }
@@ -273,13 +293,7 @@ impl Connection {
         Ok(())
     }
 
-    fn hear(&mut self, Answer { ticket, verdict, in_vain }: Answer) {
-        if let Some(index) = self.paid.iter().position(|(paid, _)| *paid == ticket) {
-            let (_, cost) = self.paid.swap_remove(index);
-            if !in_vain {
-                self.shared.pay_back(self.admission.peer, cost);
-            }
-        }
+    fn hear(&mut self, Answer { ticket, verdict }: Answer) {
         if let Verdict::Accepted { .. } = verdict {
             if self.admission.place.rise(Standing::Proven) {
                 // Work that was announced there meanwhile is taken at once; what is known already makes no job.
@@ -362,12 +376,7 @@ impl Connection {
                 self.shared.access.note_login(self.admission.peer, &login, who, &reason);
             }
             Output::Share(candidate) => self.verify(candidate),
-            Output::Rejected { miner, reason, strike } => {
-                if let Some(strike) = strike {
-                    self.shared.strike(self.admission.peer, strike);
-                }
-                self.admission.note_rejected(self.algorithm, miner, reason);
-            }
+            Output::Rejected { miner, reason } => self.admission.note_rejected(self.algorithm, miner, reason),
             Output::Close(reason) => return Err(self.close(reason)),
         }
         Ok(())
@@ -389,20 +398,37 @@ impl Connection {
     }
 
     fn verify(&mut self, candidate: Box<ShareCandidate>) {
+        let cost = self.shared.verify.cost(self.algorithm);
+        let entry = self.shared.strangers.enter(self.admission.peer, &candidate, cost);
         let ticket = candidate.ticket;
-        let Some(cost) = self.shared.charge(self.admission.peer, &candidate) else {
-            return self.hear(Answer { ticket, verdict: Verdict::Rejected(Reject::Busy), in_vain: false });
-        };
-        if cost > CpuTime(0) {
-            self.paid.push((ticket, cost));
+        let share = |deposit| Submitted { candidate, received: Instant::now(), deposit };
+        match entry {
+            Entry::Open(deposit) => self.submit(share(deposit)),
+            Entry::Waits(turn) => self.held = Some(Held::ForTurn(share(None), turn)),
+            Entry::Refused => self.refuse_busy(ticket),
         }
-        match self.shared.verify.submit(candidate, self.admission.place.mailbox()) {
+    }
+
+    /// A share waited until others of its address were decided.
+    fn take_turn(&mut self, share: Submitted, mut deposit: Deposit) {
+        if deposit.pay(&share.candidate, self.shared.verify.cost(self.algorithm)) {
+            self.submit(Submitted { deposit: Some(deposit), ..share });
+        } else {
+            self.refuse_busy(share.candidate.ticket);
+        }
+    }
+
+    fn submit(&mut self, share: Submitted) {
+        let ticket = share.candidate.ticket;
+        match self.shared.verify.submit(share, self.admission.place.mailbox()) {
             Ok(()) => {}
-            Err(Full::Wait(candidate)) => self.held = Some(candidate),
-            Err(Full::Refused) => {
-                self.hear(Answer { ticket, verdict: Verdict::Rejected(Reject::Busy), in_vain: false });
-            }
+            Err(Full::Wait(share)) => self.held = Some(Held::ForRoom(share)),
+            Err(Full::Refused) => self.refuse_busy(ticket),
         }
+    }
+
+    fn refuse_busy(&mut self, ticket: ShareTicket) {
+        self.hear(Answer { ticket, verdict: Verdict::Rejected(Reject::Busy) });
     }
 
     fn close(&self, reason: CloseReason) -> Ended {
@@ -426,34 +452,28 @@ impl Connection {
         }
     }
 
-    async fn finish(mut self: Box<Self>, ended: Ended) {
-        if let Some(candidate) = self.held.take() {
-            // It may be a block: nobody waits for the verdict any more, but the books and the node do.
-            self.shared.verify.submit_at_once(candidate, self.admission.place.mailbox());
-        }
-        let metrics = &self.shared.metrics;
-        metrics.closed(ended.name);
-        metrics.of(self.algorithm).connections.decrement(1.0);
-        self.remember(true);
-        if self.leaves_at.is_some() && self.is_quiet() {
-            return self.hand_over();
-        }
-        self.tell(ended);
-        tracing::debug!(algorithm = %self.algorithm, ended = ended.name, "connection ended");
-        let last_words = async {
-            self.outbox.write_to(&mut self.wire)?;
-            while !self.outbox.is_empty() || self.wire.has_unsent() {
-                self.wire.ready(Interest::WRITABLE).await?;
-                self.outbox.write_to(&mut self.wire)?;
+    /// What is held may be a block: nobody waits for the verdict any more, but the books and the node do. That of an address that was banned
+    /// meanwhile is not hashed.
+    async fn give_up_held(&mut self) {
+        let share = match self.held.take() {
+            None => return,
+            Some(Held::ForRoom(share)) => share,
+            Some(Held::ForTurn(share, turn)) => {
+                // The address's others are being hashed, so it comes; but when the server ends it is as what was not read. Boxed as in `passed`.
+                let ends = self.work.wait_for(|work| work.ends);
+                let turn = async {
+                    tokio::select! { turn = turn => turn.ok(), _ = ends => None }
+                };
+                let Some(mut deposit) = Box::pin(turn).await else { return };
+                if !deposit.pay(&share.candidate, self.shared.verify.cost(self.algorithm)) {
+                    return;
+                }
+                Submitted { deposit: Some(deposit), ..share }
             }
-            self.wire.say_goodbye();
-            Ok::<(), io::Error>(())
         };
-        let _late_or_gone = timeout(LAST_WORDS, last_words).await;
+        self.shared.verify.submit_at_once(share, self.admission.place.mailbox());
     }
-}
 
-impl Connection {
     /// Leaves socket and session to the process that takes over.
     fn hand_over(self: Box<Self>) {
         let Self { shared, algorithm, wire, admission, talk, .. } = *self;
@@ -471,16 +491,40 @@ impl Connection {
             Err(error) => tracing::warn!(%error, "a connection cannot be handed over"),
         }
     }
+
+    async fn finish(mut self: Box<Self>, ended: Ended) {
+        self.give_up_held().await;
+        let metrics = &self.shared.metrics;
+        metrics.closed(ended.name);
+        metrics.of(self.algorithm).connections.decrement(1.0);
+        self.remember(true);
+        if ended.name == HANDED_OVER {
+            return self.hand_over();
+        }
+        self.tell(ended);
+        tracing::debug!(algorithm = %self.algorithm, ended = ended.name, "connection ended");
+        let last_words = async {
+            self.outbox.write_to(&mut self.wire)?;
+            while !self.outbox.is_empty() || self.wire.has_unsent() {
+                self.wire.ready(Interest::WRITABLE).await?;
+                self.outbox.write_to(&mut self.wire)?;
+            }
+            self.wire.say_goodbye();
+            Ok::<(), io::Error>(())
+        };
+        let _late_or_gone = timeout(LAST_WORDS, last_words).await;
+    }
 }
 
 const fn seed_v2(seed: bq_stratum_v1::SessionSeed) -> bq_stratum_v2::SessionSeed {
     bq_stratum_v2::SessionSeed { first_job_id: seed.first_job_id }
 }
 
-/// Room for one candidate; boxed, because hardly any connection waits for it, and all would keep a place for the wait.
-async fn acquired(room: Option<Arc<Semaphore>>) -> Result<OwnedSemaphorePermit, AcquireError> {
-    match room {
-        Some(room) => Box::pin(room.acquire_owned()).await,
+/// Waits until what is held may go on; boxed, because hardly any connection waits, and all would keep a place for it.
+async fn passed(held: Option<&mut Held>, room: impl FnOnce(&Submitted) -> Arc<Semaphore>) -> Passed {
+    match held {
+        Some(Held::ForRoom(share)) => Box::pin(room(share).acquire_owned()).await.map_or(Passed::Never, Passed::ToRoom),
+        Some(Held::ForTurn(_, turn)) => turn.await.map_or(Passed::Never, Passed::ToTurn),
         None => std::future::pending().await,
     }
 }

@@ -31,6 +31,7 @@ mod proxy_header;
 mod remembered;
 mod server;
 mod shared;
+mod strangers;
 mod talk;
 mod tls;
 mod turns;

@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     fn answer(ticket: u64) -> Answer {
-        Answer { ticket: ShareTicket(ticket), verdict: Verdict::Rejected(Reject::Busy), in_vain: false }
+        Answer { ticket: ShareTicket(ticket), verdict: Verdict::Rejected(Reject::Busy) }
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use bq_mining_message::ShareReject;
 use bq_primitives::Algorithm;
+use bq_share::ShareCandidate;
 use metrics::{
     Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
@@ -13,14 +14,14 @@ const REFUSED: &str = "bq_connections_refused_total";
 const CLOSED: &str = "bq_connections_closed_total";
 const QUEUE_DEPTH: &str = "bq_verify_queue_depth";
 const WAIT: &str = "bq_verify_queue_seconds";
-const VERIFY: &str = "bq_verify_seconds";
+const VERDICT: &str = "bq_stratum_verdict_seconds";
 const NOTIFY: &str = "bq_notify_seconds";
 const JOBS: &str = "bq_jobs_sent_total";
 const BANS: &str = "bq_bans_total";
 const PANICS: &str = "bq_verify_panics_total";
 const BLOCK_CANDIDATES: &str = "bq_block_candidates_total";
 
-/// What the Stratum server counts. Labels are algorithm, result and reason only: never anything a miner chose.
+/// What the Stratum server counts. Labels are algorithm, result, reason and trust only: never anything a miner chose.
 pub(crate) struct StratumMetrics {
     by_algorithm: [AlgorithmMetrics; Algorithm::COUNT],
 }
@@ -35,7 +36,8 @@ pub(crate) struct AlgorithmMetrics {
     /// Shares that wait for a verification thread.
     pub(crate) queue_depth: Gauge,
     wait: Histogram,
-    verify: Histogram,
+    /// Of strangers, of the trusted.
+    verdict: [Histogram; 2],
     notify: Histogram,
     /// Jobs written.
     pub(crate) jobs: Counter,
@@ -53,7 +55,10 @@ impl StratumMetrics {
         describe_counter!(CLOSED, "Connections ended, by reason");
         describe_gauge!(QUEUE_DEPTH, "Shares waiting for verification, by algorithm");
         describe_histogram!(WAIT, "Seconds that a share waited for a verification thread, by algorithm");
-        describe_histogram!(VERIFY, "Seconds from a submit to its verdict, by algorithm");
+        describe_histogram!(
+            VERDICT,
+            "Seconds from the reading of a share that was hashed to its verdict, by algorithm and trust of its connection"
+        );
         describe_histogram!(NOTIFY, "Seconds from a new template to its job being written, by algorithm");
         describe_counter!(JOBS, "Jobs sent, by algorithm");
         describe_counter!(BANS, "Bans begun");
@@ -100,7 +105,7 @@ impl AlgorithmMetrics {
             connections: gauge!(CONNECTIONS, "algorithm" => name),
             queue_depth: gauge!(QUEUE_DEPTH, "algorithm" => name),
             wait: histogram!(WAIT, "algorithm" => name),
-            verify: histogram!(VERIFY, "algorithm" => name),
+            verdict: ["stranger", "trusted"].map(|trust| histogram!(VERDICT, "algorithm" => name, "trust" => trust)),
             notify: histogram!(NOTIFY, "algorithm" => name),
             jobs: counter!(JOBS, "algorithm" => name),
             block_candidates: counter!(BLOCK_CANDIDATES, "algorithm" => name),
@@ -122,8 +127,9 @@ impl AlgorithmMetrics {
         self.wait.record(time.as_secs_f64());
     }
 
-    pub(crate) fn verified(&self, took: Duration) {
-        self.verify.record(took.as_secs_f64());
+    /// A candidate that was hashed has its verdict, `took` after it was read.
+    pub(crate) fn decided(&self, candidate: &ShareCandidate, took: Duration) {
+        self.verdict[usize::from(candidate.is_trusted)].record(took.as_secs_f64());
     }
 
     pub(crate) fn notified(&self, took: Duration) {

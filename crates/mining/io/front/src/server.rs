@@ -2,9 +2,8 @@ use std::{io, net::SocketAddr, sync::Arc, thread::JoinHandle, time::Duration};
 
 use bq_condition::Condition;
 use bq_mining_message::{AccessApi, PoolApi};
-use bq_pow::PowVerifier;
 use bq_primitives::Algorithm;
-use bq_share::Templates;
+use bq_share::{Evaluator, Templates};
 use tokio::{
     net::{TcpListener, TcpSocket},
     sync::{mpsc, watch},
@@ -78,7 +77,7 @@ impl StratumServer {
     pub async fn start(
         config: StratumConfig,
         pool: Arc<dyn PoolApi>,
-        verifier: Arc<PowVerifier>,
+        verifier: Arc<dyn Evaluator>,
     ) -> Result<StratumHandle, StartError> {
         Self::resume(config, pool, verifier, Handover::default()).await
     }
@@ -90,7 +89,7 @@ impl StratumServer {
     pub async fn resume(
         config: StratumConfig,
         pool: Arc<dyn PoolApi>,
-        verifier: Arc<PowVerifier>,
+        verifier: Arc<dyn Evaluator>,
         handed: Handover,
     ) -> Result<StratumHandle, StartError> {
         let Handover { listeners, work: handed_work, connections } = handed;

@@ -10,8 +10,7 @@ use bq_access::{What, Who};
 use bq_mining_message::{AuthorizeError, PoolApi, ShareReject};
 use bq_primitives::{Algorithm, KeyHash, WorkerName, tagged_hash};
 use bq_share::{
-    Allowances, CpuTime, ExtranonceAllocator, ExtranoncePrefix, Peer, Reject, ShareCandidate, ShareTicket, Strike,
-    Subnet, Templates, UnixMs, Verdict, WithoutRoom,
+    ExtranonceAllocator, ExtranoncePrefix, Peer, Reject, ShareTicket, Strike, Subnet, Templates, UnixMs, Verdict,
 };
 use bq_stratum_v1::{LoginOutcome, SessionPolicy, SessionSeed, SessionState};
 use bq_stratum_v2::SessionPolicyV2;
@@ -30,6 +29,7 @@ use crate::{
     noise::Noise,
     places::{Full, Leave, Place, Places, Standing},
     remembered::Remembered,
+    strangers::Strangers,
     tls::Tls,
     verify::VerifyPool,
 };
@@ -50,11 +50,12 @@ pub(crate) struct Shared {
     policies: [Arc<SessionPolicy>; Algorithm::COUNT],
     /// Who may come in.
     pub(crate) access: Arc<Access>,
+    /// What they have at stake.
+    pub(crate) strangers: Arc<Strangers>,
     /// Of miners that poll over HTTP.
     pub(crate) getwork: Getwork,
     places: Arc<Places>,
     accepts: Mutex<Accepts>,
-    allowances: Mutex<Allowances>,
     extranonces: Mutex<ExtranonceAllocator>,
     remembered: Mutex<Remembered>,
     sessions: AtomicU64,
@@ -80,8 +81,6 @@ struct Accepts {
 pub(crate) struct Answer {
     pub(crate) ticket: ShareTicket,
     pub(crate) verdict: Verdict,
-    /// It was hashed for nothing, and that is its sender's doing.
-    pub(crate) in_vain: bool,
 }
 
 /// What a connection holds while it is open; given back when dropped.
@@ -110,17 +109,18 @@ impl Shared {
     ) -> Self {
         let [first, ..] = words(&config.seed, u64::MAX);
         let places = Arc::new(Places::new(config.places));
+        let access = Arc::new(Access::new(&config, clock, Arc::clone(&places)));
         Self {
             noise: config.v2.as_ref().map(Noise::new),
             policies: config.sessions.clone().map(Arc::new),
-            access: Arc::new(Access::new(&config, clock, Arc::clone(&places))),
+            strangers: Arc::new(Strangers::new(config.allowance, clock, Arc::clone(&metrics), Arc::clone(&access))),
+            access,
             getwork: Getwork::default(),
             places,
             accepts: Mutex::new(Accepts {
                 by_peer: AcceptRate::new(config.accepts_per_second),
                 by_subnet: AcceptRate::new(config.accepts_per_subnet_second),
             }),
-            allowances: Mutex::new(Allowances::new(config.allowance)),
             // A start of its own per run: together with the first job id, which is drawn too, and the template's time, what
             // the last run gave out does not come back within the life of a tip.
             extranonces: Mutex::new(ExtranonceAllocator::new(config.server_id, first)),
@@ -152,7 +152,7 @@ impl Shared {
         if self.is_banned(peer) {
             return Err("banned");
         }
-        if peer.is_some_and(|peer| self.allowances.lock().is_in_debt(self.clock.now(), peer)) {
+        if peer.is_some_and(|peer| self.strangers.is_in_debt(peer)) {
             return Err("in_debt");
         }
         if peer.is_some_and(|peer| !self.accepts.lock().allow(self.clock.now(), peer)) {
@@ -230,31 +230,6 @@ impl Shared {
     pub(crate) fn strike(&self, peer: Option<Peer>, strike: Strike) {
         if self.access.strike(peer, strike) {
             self.metrics.banned();
-        }
-    }
-
-    /// What a candidate's sender pays before it is hashed (SPEC 11.6); nothing if he cannot.
-    pub(crate) fn charge(&self, peer: Option<Peer>, candidate: &ShareCandidate) -> Option<CpuTime> {
-        let algorithm = candidate.template.algorithm();
-        // The trusted do not pay, and a SHA-256d share costs no more than reading it.
-        let (Some(peer), false, true) = (peer, candidate.is_trusted, algorithm != Algorithm::Sha256d) else {
-            return Some(CpuTime(0));
-        };
-        let (now, cost) = (self.clock.now(), self.verify.cost(algorithm));
-        let mut allowances = self.allowances.lock();
-        match candidate.without_room() {
-            WithoutRoom::Refused => allowances.pay(now, peer, cost).then_some(cost),
-            WithoutRoom::Enters | WithoutRoom::Waits => {
-                allowances.owe(now, peer, cost);
-                Some(cost)
-            }
-        }
-    }
-
-    /// Gives back what was paid for a candidate that was not hashed in vain.
-    pub(crate) fn pay_back(&self, peer: Option<Peer>, cost: CpuTime) {
-        if let Some(peer) = peer.filter(|_| cost > CpuTime(0)) {
-            self.allowances.lock().pay_back(self.clock.now(), peer, cost);
         }
     }
 

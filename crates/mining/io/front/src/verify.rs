@@ -3,7 +3,7 @@ mod queue;
 mod supervised;
 mod worker;
 
-use std::{io, sync::Arc, thread::JoinHandle};
+use std::{io, sync::Arc, thread::JoinHandle, time::Instant};
 
 use bq_primitives::Algorithm;
 use bq_share::{CpuTime, ShareCandidate};
@@ -15,7 +15,16 @@ use self::{
     queue::{Queue, Task},
     worker::{BlockTask, Worker, book_blocks},
 };
-use crate::{VerifyConfig, mailbox::Mailbox};
+use crate::{VerifyConfig, mailbox::Mailbox, strangers::Deposit};
+
+/// A share on its way to its verdict.
+pub(crate) struct Submitted {
+    pub(crate) candidate: Box<ShareCandidate>,
+    /// When its line was read.
+    pub(crate) received: Instant,
+    /// Until then; nothing if it can cost its sender nothing.
+    pub(crate) deposit: Option<Deposit>,
+}
 
 /// Verification threads behind one bounded queue per algorithm. Threads end when this is dropped and the queues are empty.
 pub(crate) struct VerifyPool {
@@ -32,9 +41,9 @@ impl VerifyPool {
             threads.push(supervised::spawn("block", prover.watch(), move || book_blocks(&prover, &found))?);
         }
         let mut start = |algorithm: Algorithm| -> io::Result<Queue> {
-            let queue = Queue::new(algorithm, config);
-            for _ in 0..config.threads[algorithm.index()].get() {
-                let worker = Worker::new(&queue, Arc::clone(prover), blocks.clone());
+            let queue = Queue::new(algorithm, config, prover.clock());
+            for number in (0..).take(config.threads[algorithm.index()].get()) {
+                let worker = Worker::new(number, &queue, Arc::clone(prover), blocks.clone());
                 let watch = prover.watch();
                 threads.push(supervised::spawn(worker.thread_name(), watch, move || worker.run())?);
             }
@@ -45,20 +54,18 @@ impl VerifyPool {
     }
 
     /// Queues a candidate; the verdict comes back as an answer.
-    pub(crate) fn submit(&self, candidate: Box<ShareCandidate>, reply: &Arc<Mailbox>) -> Result<(), Full> {
-        self.of(&candidate).push(candidate, reply)
+    pub(crate) fn submit(&self, share: Submitted, reply: &Arc<Mailbox>) -> Result<(), Full> {
+        self.of(&share).push(share, reply)
     }
 
     /// Queues a candidate that waited for room.
-    pub(crate) fn submit_with(&self, candidate: Box<ShareCandidate>, reply: &Arc<Mailbox>, room: OwnedSemaphorePermit) {
-        let queue = self.of(&candidate);
-        queue.send(Task::new(candidate, Arc::clone(reply), Some(room)));
+    pub(crate) fn submit_with(&self, share: Submitted, reply: &Arc<Mailbox>, room: OwnedSemaphorePermit) {
+        self.of(&share).send(Task::new(share, Arc::clone(reply), Some(room)));
     }
 
     /// Queues a candidate whose connection ends, room or not: there is at most one per connection.
-    pub(crate) fn submit_at_once(&self, candidate: Box<ShareCandidate>, reply: &Arc<Mailbox>) {
-        let queue = self.of(&candidate);
-        queue.send(Task::new(candidate, Arc::clone(reply), None));
+    pub(crate) fn submit_at_once(&self, share: Submitted, reply: &Arc<Mailbox>) {
+        self.of(&share).send(Task::new(share, Arc::clone(reply), None));
     }
 
     /// What verifying one candidate of an algorithm costs at present.
@@ -66,12 +73,12 @@ impl VerifyPool {
         self.queues[algorithm.index()].cost()
     }
 
-    /// Room for one more candidate of an algorithm, in turn with everybody else who waits.
-    pub(crate) fn room(&self, algorithm: Algorithm) -> Arc<Semaphore> {
-        self.queues[algorithm.index()].room()
+    /// Room for one more candidate of this kind, in turn with everybody else who waits.
+    pub(crate) fn room(&self, share: &Submitted) -> Arc<Semaphore> {
+        self.of(share).room(share)
     }
 
-    fn of(&self, candidate: &ShareCandidate) -> &Queue {
-        &self.queues[candidate.template.algorithm().index()]
+    fn of(&self, share: &Submitted) -> &Queue {
+        &self.queues[share.candidate.template.algorithm().index()]
     }
 }

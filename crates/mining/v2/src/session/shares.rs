@@ -93,7 +93,7 @@ impl Session {
     fn refuse(&mut self, channel: ChannelId, sequence: u32, reason: Reject) {
         let miner = self.channels.get(&channel).map(|open| (open.payee, open.worker.clone()));
         self.send(FrameKind::Reply, reply::share_refused(channel.0, sequence, error_code(reason)));
-        self.common(Output::Rejected { miner, reason, strike: None });
+        self.common(Output::Rejected { miner, reason });
     }
 
     /// Takes in a verdict. Returns the channel that it changed.
@@ -110,7 +110,7 @@ impl Session {
             Verdict::Rejected(reason) => {
                 self.send(FrameKind::Reply, reply::share_refused(channel.0, sequence, error_code(reason)));
                 let miner = Some((judged.payee, judged.worker));
-                self.common(Output::Rejected { miner, reason, strike: judged.strike });
+                self.common(Output::Rejected { miner, reason });
             }
         }
         if judged.is_forger {

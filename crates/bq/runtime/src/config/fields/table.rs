@@ -14,7 +14,8 @@ const PUBLIC_RISK: &str = "Anything but 127.0.0.1 makes it reachable from the ne
 
 const VERIFY_THREADS: &str = "Threads that verify shares; 0 takes as many as suits the algorithm and this machine.";
 const VERIFY_THREADS_RISK: &str = "More than cores slow everything down.";
-const QUEUE_MAX: &str = "Most shares that wait for verification.";
+const QUEUE_MAX: &str =
+    "Most shares of trusted miners that wait for verification; half as many of others have places of their own.";
 const QUEUE_MAX_RISK: &str = "Too low: bursts are refused as busy. Too high: shares wait until they are stale.";
 const SHARES_IN_FLIGHT_MAX: &str = "Most shares of a connection in verification at a time.";
 const SHARES_IN_FLIGHT_MAX_RISK: &str =
@@ -29,7 +30,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 163] = [
+pub static FIELDS: [Field; 167] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -538,8 +539,8 @@ pub static FIELDS: [Field; 163] = [
     field!(
         "stratum.ban_points",
         Kind::Integer(2..=1_000_000),
-        "Points at which an address is banned; a forged share counts 2.",
-        "Too low: one faulty machine bans all behind its address."
+        "Points at which an address is banned; a forged share counts 4, a connection that does not speak Stratum 1.",
+        "Too low: one faulty machine bans all behind its address. Too high: more forged shares of each address are hashed."
     ),
     field!(
         "stratum.ban_secs",
@@ -612,6 +613,30 @@ pub static FIELDS: [Field; 163] = [
         Kind::Integer(50..=60_000),
         "Longest time in milliseconds that RandomX shares wait for verification; the queue is shorter where hashing is slow.",
         "Too long: shares are stale when they are judged. Too short: bursts are refused as busy."
+    ),
+    field!(
+        "stratum.ethash_queue_ms",
+        Kind::Integer(50..=60_000),
+        "The same of Ethash shares.",
+        "As for randomx_queue_ms."
+    ),
+    field!(
+        "stratum.strangers_percent",
+        Kind::Integer(1..=100),
+        "Most of the time of RandomX's and of Ethash's verification threads, in percent, for connections that are not trusted while trusted ones are there.",
+        "Too low: while others forge, newcomers and a block that one of them finds wait long. Too high: who forges from many addresses slows down trusted miners."
+    ),
+    field!(
+        "stratum.trusted_present_secs",
+        Kind::Integer(1..=3_600),
+        "Seconds for which a trusted miner is there after each of his shares.",
+        "Too short: between two shares of few miners strangers have every thread. Too long: strangers wait for miners that have left."
+    ),
+    field!(
+        "stratum.drain_secs",
+        Kind::Integer(0..=600),
+        "Seconds for which shares of connections that are not trusted are hashed still when the process ends; those of trusted ones always are.",
+        "Too long: who forges keeps the process from ending. Too short: a block among them is lost."
     ),
     field!("stratum.sha256d.verify_threads", Kind::Integer(0..=1_024), VERIFY_THREADS, VERIFY_THREADS_RISK),
     field!("stratum.sha256d.queue_max", Kind::Integer(16..=1_000_000), QUEUE_MAX, QUEUE_MAX_RISK),

@@ -13,7 +13,7 @@ use std::{
 
 use bq_access::{AuthMode, Refusals, RefusalsPolicy, Registry, RegistryPolicy, TokenId, TokenKey, What, Who};
 use bq_primitives::{Algorithm, BlockId, KeyHash, Network, WorkerName, tagged_hash};
-use bq_share::{Ban, Bans, Peer, Strike, UnixMs};
+use bq_share::{Ban, Bans, ClaimTurn, Peer, Strike, UnixMs};
 use parking_lot::Mutex;
 
 use self::sessions::Sessions;
@@ -115,10 +115,23 @@ impl Access {
 
     /// Counts a strike; true if a ban begins with it.
     pub(crate) fn strike(&self, peer: Option<Peer>, strike: Strike) -> bool {
-        let Some(peer) = peer else { return false };
+        peer.is_some_and(|peer| self.end_claim(peer, false, Some(strike)))
+    }
+
+    /// Whether a share of one of this peer's strangers may be hashed; if so, [`Access::end_claim`] follows.
+    pub(crate) fn begin_claim(&self, peer: Peer) -> ClaimTurn {
+        self.bans.lock().begin_claim(self.clock.now(), peer)
+    }
+
+    /// A share of this peer is decided, of one of its strangers if so; true if a ban begins with what it costs.
+    pub(crate) fn end_claim(&self, peer: Peer, is_strangers: bool, strike: Option<Strike>) -> bool {
         let now = self.clock.now();
         let mut bans = self.bans.lock();
-        let begins = bans.strike(now, peer, strike);
+        // Under one lock: between the two one more could begin.
+        if is_strangers {
+            bans.end_claim(peer);
+        }
+        let begins = strike.is_some_and(|strike| bans.strike(now, peer, strike));
         if begins {
             tracing::warn!(%peer, ?strike, active = bans.active(now), "banned");
         }

@@ -32,6 +32,10 @@ impl Prover {
         &self.metrics
     }
 
+    pub(super) const fn clock(&self) -> SteadyClock {
+        self.clock
+    }
+
     pub(super) fn watch(&self) -> Watch {
         let (conditions, metrics) = (Arc::clone(&self.conditions), Arc::clone(&self.metrics));
         Watch { clock: self.clock, conditions, metrics }

@@ -1,24 +1,35 @@
 use std::{
     num::NonZeroUsize,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use bq_primitives::Algorithm;
-use bq_share::{CpuTime, QUEUE_CLASSES, Reject, ShareCandidate, Verdict, WithoutRoom};
+use bq_share::{
+    CpuTime, QUEUE_CLASSES, Reject, ShareCandidate, StrangerTime, StrangerTimePolicy, Verdict, WithoutRoom,
+    strangers_room,
+};
 use crossbeam_channel::{Receiver, Sender, unbounded};
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::{VerifyConfig, mailbox::Mailbox, shared::Answer};
+use super::Submitted;
+use crate::{
+    VerifyConfig, clock::SteadyClock, mailbox::Mailbox, metrics::StratumMetrics, shared::Answer, strangers::Deposit,
+};
 
 /// One candidate on its way through a queue. Whatever becomes of it, its sender gets an answer.
 pub(super) struct Task {
     pub(super) candidate: Box<ShareCandidate>,
     reply: Option<Arc<Mailbox>>,
-    pub(super) received: Instant,
+    /// When its line was read.
+    received: Instant,
+    /// When it came into the queue.
+    pub(super) queued: Instant,
+    deposit: Option<Deposit>,
     /// Its place in the queue; a claimed block needs none.
     pub(super) room: Option<OwnedSemaphorePermit>,
 }
@@ -28,7 +39,7 @@ pub(crate) enum Full {
     /// It says itself that it is no block.
     Refused,
     /// It may be a block: try again when there is room.
-    Wait(Box<ShareCandidate>),
+    Wait(Submitted),
 }
 
 /// The queue of one algorithm: four in truth, of claimed blocks and of all else, of those who have proved work before and of
@@ -36,77 +47,87 @@ pub(crate) enum Full {
 pub(super) struct Queue {
     senders: [Sender<Task>; QUEUE_CLASSES],
     receivers: [Receiver<Task>; QUEUE_CLASSES],
-    room: Arc<Semaphore>,
+    /// Places of strangers, and of the trusted: neither can take the other's.
+    room: [Arc<Semaphore>; 2],
     load: Arc<Load>,
 }
 
-/// RandomX in light mode on a slow machine: what the bound by time starts from, before the first measurement.
-const RANDOMX_SERVICE_US: u64 = 34_000;
+/// What one verification takes on a slow machine (of RandomX and Ethash in light mode): what bounds by time start from, before the first
+/// measurement.
+const SERVICE_US: [u64; Algorithm::COUNT] = [10, 34_000, 3_000];
+/// One measurement counts for this many times the mean at most: building a table, which takes a second or more, is no verification.
+const OUTLIER: u64 = 4;
 
 /// What queue and threads know of each other.
 pub(super) struct Load {
     pub(super) algorithm: Algorithm,
     pub(super) threads: NonZeroUsize,
+    clock: SteadyClock,
     queue_max: usize,
     /// Bound by time; zero for none.
     queue_us: u64,
-    /// Tasks that take up room. Claimed blocks do not: however many come, they keep no other share out.
-    in_room: AtomicUsize,
+    /// Nothing where hashing costs no more than reading.
+    strangers: Option<Mutex<StrangerTime>>,
+    /// Tasks that take up room, of strangers and of the trusted. Claimed blocks do not: however many come, they keep no other share out.
+    in_room: [AtomicUsize; 2],
     /// Recent mean of one verification, in microseconds.
     service_us: AtomicU64,
+    /// Until when strangers' shares are hashed, since the server is gone.
+    ends: OnceLock<Instant>,
+    drain: Duration,
 }
 
 impl Task {
-    pub(super) fn new(candidate: Box<ShareCandidate>, reply: Arc<Mailbox>, room: Option<OwnedSemaphorePermit>) -> Self {
-        Self { candidate, reply: Some(reply), received: Instant::now(), room }
+    pub(super) fn new(share: Submitted, reply: Arc<Mailbox>, room: Option<OwnedSemaphorePermit>) -> Self {
+        let Submitted { candidate, received, deposit } = share;
+        Self { candidate, reply: Some(reply), received, queued: Instant::now(), deposit, room }
     }
 
-    /// Answers, and wakes the connection.
-    pub(super) fn answer(mut self, verdict: Verdict) {
-        self.send(verdict);
-    }
-
-    /// Answers, and says whom to wake once all that come together are answered; nobody if somebody else says so.
-    pub(super) fn answer_quietly(mut self, verdict: Verdict) -> Option<Arc<Mailbox>> {
+    /// Answers what was hashed, and says whom to wake once all that come together are answered; nobody if somebody else says so.
+    pub(super) fn answer(mut self, verdict: Verdict, metrics: &StratumMetrics) -> Option<Arc<Mailbox>> {
+        metrics.of(self.candidate.template.algorithm()).decided(&self.candidate, self.received.elapsed());
         self.put(verdict)
-    }
-
-    fn send(&mut self, verdict: Verdict) {
-        if let Some(mailbox) = self.put(verdict) {
-            mailbox.ring();
-        }
     }
 
     fn put(&mut self, verdict: Verdict) -> Option<Arc<Mailbox>> {
         let mailbox = self.reply.take()?;
-        let in_vain = matches!(verdict, Verdict::Rejected(reason) if self.candidate.strike(reason).is_some());
-        mailbox.put(Answer { ticket: self.candidate.ticket, verdict, in_vain }).then_some(mailbox)
+        let is_first = mailbox.put(Answer { ticket: self.candidate.ticket, verdict });
+        // Also if its sender is gone; and after the answer, for he may be banned with it.
+        if let Some(deposit) = self.deposit.take() {
+            deposit.decide(self.candidate.strike_of(verdict));
+        }
+        is_first.then_some(mailbox)
     }
 }
 
 impl Drop for Task {
     /// Lost on the way, which only a panic does: it was not booked, and its sender may try again.
     fn drop(&mut self) {
-        self.send(Verdict::Rejected(Reject::Busy));
+        if let Some(mailbox) = self.put(Verdict::Rejected(Reject::Busy)) {
+            mailbox.ring();
+        }
     }
 }
 
 impl Queue {
-    pub(super) fn new(algorithm: Algorithm, config: &VerifyConfig) -> Self {
+    pub(super) fn new(algorithm: Algorithm, config: &VerifyConfig, clock: SteadyClock) -> Self {
         let queue_max = config.queue_max[algorithm.index()].max(1);
-        let is_randomx = algorithm == Algorithm::RandomX;
         let channels: [_; QUEUE_CLASSES] = std::array::from_fn(|_| unbounded());
         Self {
             senders: std::array::from_fn(|class| channels[class].0.clone()),
             receivers: std::array::from_fn(|class| channels[class].1.clone()),
-            room: Arc::new(Semaphore::new(queue_max)),
+            room: [strangers_room(queue_max), queue_max].map(|places| Arc::new(Semaphore::new(places))),
             load: Arc::new(Load {
                 algorithm,
                 threads: config.threads[algorithm.index()],
+                clock,
                 queue_max,
-                queue_us: if is_randomx { config.randomx_queue_ms.saturating_mul(1000) } else { 0 },
-                in_room: AtomicUsize::new(0),
-                service_us: AtomicU64::new(RANDOMX_SERVICE_US),
+                queue_us: config.queue_ms[algorithm.index()].saturating_mul(1000),
+                strangers: stranger_time(algorithm, config).map(Mutex::new),
+                in_room: [AtomicUsize::new(0), AtomicUsize::new(0)],
+                service_us: AtomicU64::new(SERVICE_US[algorithm.index()]),
+                ends: OnceLock::new(),
+                drain: Duration::from_millis(config.drain_ms),
             }),
         }
     }
@@ -121,31 +142,35 @@ impl Queue {
         CpuTime(self.load.service_us.load(Ordering::Relaxed))
     }
 
-    pub(super) fn room(&self) -> Arc<Semaphore> {
-        Arc::clone(&self.room)
+    pub(super) fn room(&self, share: &Submitted) -> Arc<Semaphore> {
+        Arc::clone(&self.room[kind_of(&share.candidate)])
     }
 
     /// Takes a candidate, as far as there is room for its kind.
-    pub(super) fn push(&self, candidate: Box<ShareCandidate>, reply: &Arc<Mailbox>) -> Result<(), Full> {
+    pub(super) fn push(&self, share: Submitted, reply: &Arc<Mailbox>) -> Result<(), Full> {
+        let candidate = &share.candidate;
+        if candidate.is_trusted {
+            self.load.note_trusted();
+        }
         let room = match candidate.without_room() {
             WithoutRoom::Enters => None,
             WithoutRoom::Refused => {
-                let free = self.load.in_room.load(Ordering::Relaxed) < candidate.room_in(self.load.room());
-                let permit = if free { Arc::clone(&self.room).try_acquire_owned().ok() } else { None };
+                let has_room = self.load.has_room_for(candidate);
+                let permit = if has_room { self.room(&share).try_acquire_owned().ok() } else { None };
                 Some(permit.ok_or(Full::Refused)?)
             }
-            WithoutRoom::Waits => match Arc::clone(&self.room).try_acquire_owned() {
+            WithoutRoom::Waits => match self.room(&share).try_acquire_owned() {
                 Ok(permit) => Some(permit),
-                Err(_) => return Err(Full::Wait(candidate)),
+                Err(_) => return Err(Full::Wait(share)),
             },
         };
-        self.send(Task::new(candidate, Arc::clone(reply), room));
+        self.send(Task::new(share, Arc::clone(reply), room));
         Ok(())
     }
 
     pub(super) fn send(&self, task: Task) {
         if task.room.is_some() {
-            self.load.in_room.fetch_add(1, Ordering::Relaxed);
+            self.load.in_room[kind_of(&task.candidate)].fetch_add(1, Ordering::Relaxed);
         }
         let sender = &self.senders[task.candidate.class()];
         // Never disconnected: this holds a receiver too. If it were, the dropped task would answer.
@@ -153,7 +178,44 @@ impl Queue {
     }
 }
 
+impl Drop for Queue {
+    /// The threads finish what is in it.
+    fn drop(&mut self) {
+        let _only_once = self.load.ends.set(Instant::now() + self.load.drain);
+    }
+}
+
 impl Load {
+    /// Nothing more comes; and whether what is left of strangers is hashed still.
+    pub(super) fn ends(&self) -> Option<bool> {
+        self.ends.get().map(|ends| Instant::now() < *ends)
+    }
+
+    /// A trusted miner is there.
+    fn note_trusted(&self) {
+        if let Some(strangers) = &self.strangers {
+            strangers.lock().note_trusted(self.clock.now());
+        }
+    }
+
+    /// When the thread of this number may hash shares of strangers; nothing: at once.
+    pub(super) fn opens_to_strangers_at(&self, thread: u32) -> Option<Instant> {
+        let strangers = self.strangers.as_ref()?;
+        let at = strangers.lock().opens_at(self.clock.now(), thread)?;
+        Some(self.clock.instant(at))
+    }
+
+    /// Whether one more of this kind may wait. How many of the other kind do is of no matter: the trusted do not wait for strangers, and these
+    /// have a part of the room as of the time.
+    fn has_room_for(&self, candidate: &ShareCandidate) -> bool {
+        let room = match &self.strangers {
+            _ if candidate.is_trusted => self.room(),
+            Some(strangers) => strangers.lock().room_of(self.clock.now(), self.room()),
+            None => strangers_room(self.room()),
+        };
+        self.in_room[kind_of(candidate)].load(Ordering::Relaxed) < room
+    }
+
     /// Shares that may wait now: as many as the threads get through in the time allowed.
     fn room(&self) -> usize {
         if self.queue_us == 0 {
@@ -165,15 +227,39 @@ impl Load {
         usize::try_from(by_time.max(threads)).unwrap_or(usize::MAX).min(self.queue_max)
     }
 
-    /// Tasks left the room.
-    pub(super) fn left(&self, count: usize) {
-        self.in_room.fetch_sub(count, Ordering::Relaxed);
+    /// A task leaves the room, if it took up any.
+    pub(super) fn leave(&self, task: &mut Task) {
+        if task.room.take().is_some() {
+            self.in_room[kind_of(&task.candidate)].fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
-    pub(super) fn served(&self, count: usize, took: Duration) {
-        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let each = took_us / u64::try_from(count.max(1)).unwrap_or(1);
+    /// One thread hashed a batch, of one class.
+    pub(super) fn served(&self, tasks: &[Task], took: Duration) {
+        let count = u64::try_from(tasks.len().max(1)).unwrap_or(1);
         let mean = self.service_us.load(Ordering::Relaxed);
+        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let each = (took_us / count).min(mean.saturating_mul(OUTLIER));
         self.service_us.store((mean * 15 + each) / 16, Ordering::Relaxed);
+        if let Some(strangers) = &self.strangers
+            && tasks.iter().any(|task| !task.candidate.is_trusted)
+        {
+            strangers.lock().spend(self.clock.now(), CpuTime(each.saturating_mul(count)));
+        }
     }
+}
+
+/// Strangers are zero, the trusted one.
+fn kind_of(candidate: &ShareCandidate) -> usize {
+    usize::from(candidate.is_trusted)
+}
+
+/// What bounds strangers, where hashing costs more than reading.
+fn stranger_time(algorithm: Algorithm, config: &VerifyConfig) -> Option<StrangerTime> {
+    let policy = StrangerTimePolicy {
+        percent: config.strangers_percent,
+        threads: u32::try_from(config.threads[algorithm.index()].get()).unwrap_or(u32::MAX),
+        present_ms: config.trusted_present_ms,
+    };
+    (algorithm != Algorithm::Sha256d).then(|| StrangerTime::new(policy))
 }

@@ -1,8 +1,8 @@
 use std::{cell::Cell, sync::Arc, time::Instant};
 
 use bq_primitives::Algorithm;
-use bq_share::{Proven, QUEUE_CLASSES, QUEUE_TURNS, Reject, Verdict};
-use crossbeam_channel::{Receiver, Select, Sender, TryRecvError};
+use bq_share::{Proven, QUEUE_CLASSES, QUEUE_TURNS, Reject, TRUSTED_CLASSES, Verdict};
+use crossbeam_channel::{Receiver, Select, Sender};
 
 use crate::mailbox::Mailbox;
 
@@ -13,6 +13,8 @@ use super::{
 
 /// One verification thread.
 pub(super) struct Worker {
+    /// Among those of its algorithm, from zero.
+    number: u32,
     tasks: [Receiver<Task>; QUEUE_CLASSES],
     load: Arc<Load>,
     prover: Arc<Prover>,
@@ -46,9 +48,9 @@ const RANDOMX_BATCH_MAX: usize = 8;
 const ETHASH_BATCH_MAX: usize = 32;
 
 impl Worker {
-    pub(super) fn new(queue: &Queue, prover: Arc<Prover>, blocks: Sender<BlockTask>) -> Self {
+    pub(super) fn new(number: u32, queue: &Queue, prover: Arc<Prover>, blocks: Sender<BlockTask>) -> Self {
         let (tasks, load) = queue.other_end();
-        Self { tasks, load, prover, blocks, turn: Cell::new(0) }
+        Self { number, tasks, load, prover, blocks, turn: Cell::new(0) }
     }
 
     pub(super) fn thread_name(&self) -> String {
@@ -58,12 +60,12 @@ impl Worker {
     /// Until the server is gone and the queues are empty.
     pub(super) fn run(&self) {
         while let Some(mut tasks) = self.next() {
-            self.load.left(tasks.iter_mut().filter_map(|task| task.room.take()).count());
+            tasks.iter_mut().for_each(|task| self.load.leave(task));
             let began = Instant::now();
             let metrics = self.prover.metrics().of(self.load.algorithm);
-            tasks.iter().for_each(|task| metrics.waited(began.saturating_duration_since(task.received)));
+            tasks.iter().for_each(|task| metrics.waited(began.saturating_duration_since(task.queued)));
             let proofs = self.prover.prove_all(tasks.iter().map(|task| task.candidate.as_ref()));
-            self.load.served(tasks.len(), began.elapsed());
+            self.load.served(&tasks, began.elapsed());
             metrics.queue_depth.set(depth(self.tasks.iter().map(Receiver::len).sum()));
             self.answer_all(tasks, proofs);
         }
@@ -71,46 +73,60 @@ impl Worker {
 
     /// Books what was proved, and answers. Blocks go to threads of their own; the others are written together.
     fn answer_all(&self, tasks: Vec<Task>, proofs: Vec<Result<Proven, Reject>>) {
-        let metrics = self.prover.metrics().of(self.load.algorithm);
+        let metrics = self.prover.metrics();
         let (mut shares, mut bells) = (Vec::with_capacity(tasks.len()), Bells::default());
         for (task, proof) in tasks.into_iter().zip(proofs) {
-            metrics.verified(task.received.elapsed());
             match proof {
                 // If those threads were gone, the dropped task would answer.
                 Ok(proven) if proven.is_block => drop(self.blocks.send(BlockTask { task, proven })),
                 Ok(proven) => shares.push((task, proven)),
-                Err(reason) => bells.0.extend(task.answer_quietly(Verdict::Rejected(reason))),
+                Err(reason) => bells.0.extend(task.answer(Verdict::Rejected(reason), metrics)),
             }
         }
         let verdicts = self.prover.book_all(shares.iter().map(|(task, proven)| (task.candidate.as_ref(), proven)));
         for ((task, _), verdict) in shares.into_iter().zip(verdicts) {
-            bells.0.extend(task.answer_quietly(verdict));
+            bells.0.extend(task.answer(verdict, metrics));
         }
     }
 
-    /// The next tasks, of one class; nothing once the server is gone and the queues are empty.
+    /// The next tasks, of one class; nothing once the server is gone and the queues are empty, or what is left in them comes too late.
     fn next(&self) -> Option<Vec<Task>> {
         loop {
-            let turn = self.turn.get();
-            self.turn.set(turn.wrapping_add(1));
-            for class in QUEUE_TURNS[turn % QUEUE_TURNS.len()] {
-                if let Ok(task) = self.tasks[class].try_recv() {
-                    return Some(self.batch(task, &self.tasks[class]));
-                }
+            let turn = QUEUE_TURNS[self.turn.get() % QUEUE_TURNS.len()];
+            self.turn.set(self.turn.get().wrapping_add(1));
+            if let Some(hashes_strangers) = self.load.ends() {
+                return self.first_of(if hashes_strangers { &turn[..] } else { &turn[..TRUSTED_CLASSES] });
             }
-            let mut any = Select::new();
-            self.tasks.iter().for_each(|tasks| {
-                any.recv(tasks);
-            });
-            let ready = &self.tasks[any.ready()];
-            match ready.try_recv() {
-                Ok(task) => return Some(self.batch(task, ready)),
-                Err(TryRecvError::Empty) => {}
-                // All queues end at once, and nothing can come any more; what is left in the others is finished.
-                Err(TryRecvError::Disconnected) if self.tasks.iter().all(Receiver::is_empty) => return None,
-                Err(TryRecvError::Disconnected) => {}
+            let strangers_at = self.load.opens_to_strangers_at(self.number);
+            let classes = if strangers_at.is_some() { &turn[..TRUSTED_CLASSES] } else { &turn[..] };
+            if let Some(tasks) = self.first_of(classes) {
+                return Some(tasks);
+            }
+            // Ready is what has ended, too.
+            if let Some(queue) = self.ready(classes, strangers_at)
+                && let Ok(task) = queue.try_recv()
+            {
+                return Some(self.batch(task, queue));
             }
         }
+    }
+
+    fn first_of(&self, classes: &[usize]) -> Option<Vec<Task>> {
+        let queues = classes.iter().map(|class| &self.tasks[*class]);
+        queues.into_iter().find_map(|queue| Some(self.batch(queue.try_recv().ok()?, queue)))
+    }
+
+    /// Waits until one of these has something, or has ended; nothing if none does in time.
+    fn ready(&self, classes: &[usize], until: Option<Instant>) -> Option<&Receiver<Task>> {
+        let mut any = Select::new();
+        for class in classes {
+            any.recv(&self.tasks[*class]);
+        }
+        let index = match until {
+            Some(until) => any.ready_deadline(until).ok()?,
+            None => any.ready(),
+        };
+        Some(&self.tasks[classes[index]])
     }
 
     /// `first` and what can be evaluated along with it: others that wait in the same queue, but only this thread's share of them.
@@ -128,7 +144,9 @@ impl Worker {
 pub(super) fn book_blocks(prover: &Prover, found: &Receiver<BlockTask>) {
     for BlockTask { task, proven } in found {
         let verdict = prover.book(&task.candidate, &proven);
-        task.answer(verdict);
+        if let Some(mailbox) = task.answer(verdict, prover.metrics()) {
+            mailbox.ring();
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say so")]
 
 mod access;
+mod counted;
 mod getwork;
 mod miner;
 mod pool;
@@ -19,6 +20,7 @@ use bq_pow::PowVerifier;
 use bq_primitives::{Algorithm, BlockId, KeyHash, ShareDifficulty, Target, U256};
 
 use crate::{
+    counted::Counted,
     miner::{Client, EthashJob, RandomXJob, Sha256dJob},
     pool::FakePool,
 };
@@ -27,6 +29,7 @@ use crate::{
 struct Bench {
     pool: Arc<FakePool>,
     verifier: Arc<PowVerifier>,
+    hashes: Arc<Counted>,
     server: StratumHandle,
 }
 
@@ -58,8 +61,9 @@ impl Bench {
         };
         change(&mut config);
         let verifier = Arc::new(PowVerifier::default());
-        let server = StratumServer::start(config, pool.clone(), Arc::clone(&verifier)).await.unwrap();
-        Self { pool, verifier, server }
+        let hashes = Arc::new(Counted::new(Arc::clone(&verifier)));
+        let server = StratumServer::start(config, pool.clone(), hashes.clone()).await.unwrap();
+        Self { pool, verifier, hashes, server }
     }
 
     async fn connect(&self, algorithm: Algorithm) -> Client {
@@ -419,16 +423,40 @@ async fn who_proved_nothing_makes_room_and_a_miner_does_not() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn forged_results_are_cut_off_and_then_banned() {
     let bench = Bench::start(1, 1 << 40, |config| config.trust_loopback = false).await;
-    let mut connections = 0;
-    while bench.forge().await {
-        connections += 1;
-        assert!(connections <= 2, "five forged shares are enough");
-    }
-    assert_eq!(connections, 2);
+    assert!(bench.forge().await, "three forged shares are enough");
+    assert!(!bench.forge().await);
+    assert_eq!(bench.pool.rejected(), [ShareReject::BadProof; 3]);
     assert!(bench.pool.shares().is_empty());
 }
 
-/// SPEC 11.6.6: one rig of a farm forges. It uses up what the farm's strangers may cost, and whoever mines already mines on.
+/// SPEC 11.6.8: however many connections an address has, and whether or not they wait for an answer, three of its forged claims are hashed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_fourth_forged_share_of_an_address_is_hashed() {
+    for algorithm in [Algorithm::RandomX, Algorithm::Ethash] {
+        let bench = Bench::start(1 << 40, 1 << 48, |config| config.trust_loopback = false).await;
+        let mut forgers = Vec::new();
+        for number in 0..8 {
+            let mut forger = bench.connect(algorithm).await;
+            forgers.push((forger.forgery(algorithm, number).await, forger));
+        }
+        let leaves = forgers.split_off(4);
+        for (line, forger) in &mut forgers {
+            forger.send_raw(line.as_bytes()).await;
+        }
+        for (line, mut forger) in leaves {
+            forger.send_raw(line.as_bytes()).await;
+        }
+        for (_, mut forger) in forgers {
+            assert!(forger.is_closed().await, "{algorithm}");
+        }
+        assert!(bench.connect(algorithm).await.is_refused().await, "{algorithm}: banned");
+        bench.server.shutdown().await;
+        assert_eq!(bench.hashes.count(), 3, "{algorithm}");
+        assert!(bench.pool.shares().is_empty());
+    }
+}
+
+/// SPEC 11.6.7: one rig of a farm forges. It uses up what the farm's strangers may cost, and whoever mines already mines on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_forger_among_miners_of_one_address_costs_them_nothing() {
     let bench = Bench::start(1, 1 << 40, |config| {

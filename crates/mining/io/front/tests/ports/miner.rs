@@ -1,5 +1,6 @@
 use std::net::SocketAddr;
 
+use crate::randomx_submit;
 use bq_pow::{EthashWorkHash, PowVerifier};
 use bq_primitives::{Algorithm, BlockId, PowHash, PowValue, ShareDifficulty, double_sha256};
 use serde_json::Value;
@@ -144,6 +145,18 @@ impl Client {
         (text(&reply["result"]["id"]), job)
     }
 
+    /// A line with a share that no hash comes to: of RandomX a claim of a share or of a block, of Ethash one that claims nothing.
+    pub(crate) async fn forgery(&mut self, algorithm: Algorithm, number: u8) -> String {
+        if algorithm == Algorithm::RandomX {
+            let (session, job) = self.log_in_randomx("addr1.rig1").await;
+            let result = if number.is_multiple_of(2) { [0; 32] } else { share_of_randomx() };
+            return randomx_submit(&session, &job.id, &format!("{number:08x}"), &hex::encode(result)) + "\n";
+        }
+        let (_, worker, job) = self.log_in_ethereum_2("addr1.rig1").await;
+        let id = job.id;
+        format!(r#"{{"id":9,"method":"mining.submit","params":["{id}","{number:012x}","{worker}"]}}"#) + "\n"
+    }
+
     pub(crate) async fn log_in_eth_proxy(&mut self, address: &str, worker: &str) -> EthashJob {
         let login = format!(r#"{{"id":1,"method":"eth_submitLogin","worker":"{worker}","params":["{address}","x"]}}"#);
         assert_eq!(self.request(&login).await["result"], true);
@@ -170,6 +183,13 @@ impl Client {
             }
         }
     }
+}
+
+/// What would be a share at a difficulty of 2^40 and no block at one of 2^48.
+fn share_of_randomx() -> [u8; 32] {
+    let mut result = [0xff; 32];
+    result[24..].copy_from_slice(&(1_u64 << 20).to_le_bytes());
+    result
 }
 
 impl Sha256dJob {

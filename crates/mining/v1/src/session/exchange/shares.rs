@@ -1,7 +1,7 @@
 //! Shares: to the judge, to the verifier, and what becomes of a verdict.
 
 use bq_primitives::{KeyHash, WorkerName};
-use bq_share::{Reject, ShareTicket, Strike, Submit, UnixMs, Verdict};
+use bq_share::{Reject, ShareTicket, Submit, UnixMs, Verdict};
 
 use super::{Exchange, Unanswered};
 use crate::{CloseReason, Output, request::RequestId};
@@ -25,7 +25,7 @@ impl Exchange {
             Err(reason) => {
                 self.reply(reply(id, Verdict::Rejected(reason)));
                 let miner = self.miners.first().map(|miner| (miner.payee, miner.worker.clone()));
-                self.note_rejected(miner, reason, None);
+                self.note_rejected(miner, reason);
                 self.channel.refused(now, reason);
             }
         }
@@ -46,16 +46,14 @@ impl Exchange {
         }
         match verdict {
             Verdict::Accepted { .. } => self.presence.refund_line(),
-            Verdict::Rejected(reason) => {
-                self.note_rejected(Some((judged.payee, judged.worker)), reason, judged.strike);
-            }
+            Verdict::Rejected(reason) => self.note_rejected(Some((judged.payee, judged.worker)), reason),
         }
         if judged.is_forger {
             self.close(CloseReason::ForgedShares);
         }
     }
 
-    fn note_rejected(&mut self, miner: Option<(KeyHash, WorkerName)>, reason: Reject, strike: Option<Strike>) {
-        self.outputs.push_back(Output::Rejected { miner, reason, strike });
+    fn note_rejected(&mut self, miner: Option<(KeyHash, WorkerName)>, reason: Reject) {
+        self.outputs.push_back(Output::Rejected { miner, reason });
     }
 }
