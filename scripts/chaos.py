@@ -49,6 +49,10 @@ def rows(quick):
         Row("garbage", flooded("garbage", 8), answered("8 garbage")),
         Row("half lines", flooded("halves", crowd), answered(f"{crowd} halves")),
         Row("clients that do not read", flooded("deaf", crowd // 10), answered(f"{crowd // 10} deaf") | {"end: server's peak (VmHWM)": 512.0}),
+        Row("rolling upgrade", ["--miners", f"sha256d={crowd}", "--tips", "0", "--storms", "0", "--takeovers", "3"],
+            {figure: bound for number in (1, 2, 3) for figure, bound in (
+                (f"takeover {number}: miners that lost their connection", 0), (f"takeover {number}: newcomers without", 0),
+                (f"takeover {number}: a newcomer's first job, max", 2_000.0), (f"takeover {number}: honest: refused", 0))}),
         Row("shares of no job", flooded("foreign", 16), answered("16 foreign")),
         Row("forged RandomX", forged("forged-randomx"), forged_bounds("forged-randomx")),
         Row("forged Ethash", forged("forged-ethash"), forged_bounds("forged-ethash")),

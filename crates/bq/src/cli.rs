@@ -675,7 +675,7 @@ pub(crate) struct SimArgs {
     pub(crate) list: bool,
 }
 
-/// Acts come in this order: the crowd, its rest, tips, shares, floods, storms. Without --url a server is started for the run, from this
+/// Acts come in this order: the crowd, its rest, tips, shares, floods, storms, takeovers. Without --url a server is started for the run, from this
 /// program, on a regtest network of its own.
 #[derive(Debug, Args)]
 pub(crate) struct SwarmArgs {
@@ -740,6 +740,9 @@ pub(crate) struct SwarmArgs {
     /// How often all leave and come back at once.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=1_000))]
     pub(crate) storms: u32,
+    /// How often another process takes over from the server that was started for the run, while twenty miners send shares and newcomers come.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1_000), conflicts_with = "urls")]
+    pub(crate) takeovers: u32,
     /// Write the figures into this file too, as JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,

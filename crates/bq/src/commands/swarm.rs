@@ -44,6 +44,7 @@ fn plan(args: &SwarmArgs) -> anyhow::Result<Plan> {
         floods: args.floods.iter().map(|flood| flood_of(flood)).collect::<Result<_, _>>()?,
         flood: Duration::from_secs(args.flood_secs),
         storms: args.storms,
+        takeovers: args.takeovers,
     })
 }
 

@@ -20,12 +20,13 @@ use crate::{
     finder::Finder,
     flood::Floods,
     forger::Forgeries,
-    lab::{Lab, TRUSTED_AFTER},
+    lab::{Lab, TRUSTED_AFTER, replace},
     metrics::Metrics,
+    miner::Miner,
     order::Order,
     plan::HONEST,
     quiver::Fletcher,
-    server_process::Usage,
+    server_process::{ServerProcess, Usage},
     shares::{Archer, Fate, prove_all, ready, send_all, send_paced},
     wire::Wiring,
 };
@@ -60,6 +61,12 @@ const HONEST_INTERVAL: Duration = Duration::from_millis(200);
 const HONEST_COSTLY_INTERVAL: Duration = Duration::from_secs(2);
 /// Accepted shares that make a miner trusted in the lab, and some.
 const PROOF: usize = TRUSTED_AFTER as usize + 2;
+
+/// Around a change of process: a quarter of it before.
+const TAKEOVER_WATCH: Duration = Duration::from_secs(8);
+/// Between two newcomers.
+const NEWCOMER_PAUSE: Duration = Duration::from_millis(50);
+const NEWCOMERS_MAX: usize = 200;
 
 struct Run<'a> {
     plan: &'a Plan,
@@ -105,6 +112,9 @@ impl<'a> Run<'a> {
             self.crowd.leave().await;
             let coming = self.crowd.come(self.crowd.len().max(1)).await;
             self.note_coming(&format!("storm {number}"), coming)?;
+        }
+        for number in 1..=self.plan.takeovers {
+            self.be_taken_over(number).await?;
         }
         self.end().await
     }
@@ -311,6 +321,32 @@ impl<'a> Run<'a> {
         );
     }
 
+    async fn be_taken_over(&mut self, number: u32) -> anyhow::Result<()> {
+        let own = self.lab.own().context("only a server that was started for the run is taken over")?;
+        let orders = self.orders(Algorithm::Sha256d, NonZeroUsize::new(HONEST).unwrap_or(NonZeroUsize::MIN))?;
+        let archers = ready(&orders, &self.wiring, 64 * HONEST, &Arc::new(Fletcher::new())).await?;
+        let newcomer = self.order(Algorithm::Sha256d)?;
+        self.numbers += NEWCOMERS_MAX;
+        let (before, watched) = (self.crowd.present(), Instant::now() + TAKEOVER_WATCH);
+        let newcomers = tokio::spawn(come_one_by_one(newcomer, self.wiring.clone(), watched));
+        let replaced = async move {
+            sleep(TAKEOVER_WATCH / 4).await;
+            let begun = Instant::now();
+            tokio::task::spawn_blocking(move || replace(&own)).await??;
+            Ok::<_, anyhow::Error>(begun.elapsed())
+        };
+        let (fate, took) = tokio::join!(send_paced(archers, HONEST_INTERVAL, TAKEOVER_WATCH), replaced);
+        let (arrived, failed) = newcomers.await?;
+        let lost = before.saturating_sub(self.crowd.present());
+        let (what, figures) = (format!("takeover {number}"), &mut self.figures);
+        figures.add(format!("{what}: from the start of the newer process to its being ready"), millis(took?), "ms");
+        figures.count(format!("{what}: miners that lost their connection"), lost);
+        figures.count(format!("{what}: newcomers with work"), arrived.len());
+        figures.count(format!("{what}: newcomers without"), failed);
+        figures.percentiles(&format!("{what}: a newcomer's first job"), arrived);
+        self.note_fate(&format!("{what}: honest"), fate?, Duration::ZERO)
+    }
+
     async fn end(&mut self) -> anyhow::Result<()> {
         let (expected, present) = (self.crowd.len(), self.crowd.present());
         self.figures.count("end: miners still connected", present);
@@ -325,7 +361,7 @@ impl<'a> Run<'a> {
     }
 
     fn usage(&self) -> Usage {
-        self.lab.process.map(crate::server_process::ServerProcess::usage).unwrap_or_default()
+        self.lab.process().map(ServerProcess::usage).unwrap_or_default()
     }
 
     fn order(&mut self, algorithm: Algorithm) -> anyhow::Result<Order> {
@@ -338,6 +374,20 @@ impl<'a> Run<'a> {
     fn orders(&mut self, algorithm: Algorithm, count: NonZeroUsize) -> anyhow::Result<Vec<Order>> {
         (0..count.get()).map(|_| self.order(algorithm)).collect()
     }
+}
+
+/// Newcomers, one after the other, until then: how long each took to its first job, and how many had none.
+async fn come_one_by_one(mut order: Order, wiring: Wiring, until: Instant) -> (Vec<Duration>, usize) {
+    let (mut arrived, mut failed) = (Vec::new(), 0);
+    while Instant::now() < until && arrived.len() + failed < NEWCOMERS_MAX {
+        order.number += 1;
+        match Miner::open(&order, &wiring).await {
+            Ok((_miner, steps)) => arrived.push(steps.working),
+            Err(_) => failed += 1,
+        }
+        sleep(NEWCOMER_PAUSE).await;
+    }
+    (arrived, failed)
 }
 
 /// A server under test shows a certificate of its own making. Ten thousand miners resume no session: each pays for its handshake.

@@ -3,6 +3,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -17,13 +18,15 @@ use crate::{Plan, ServerPlan, metrics::Metrics, server_process::ServerProcess};
 pub(crate) struct Lab {
     pub(crate) ports: [Option<SocketAddr>; Algorithm::COUNT],
     pub(crate) user: String,
-    pub(crate) process: Option<ServerProcess>,
+    process: Option<ServerProcess>,
     /// Its pages, if it was started for the run.
     http: Option<SocketAddr>,
-    own: Option<Own>,
+    own: Option<Arc<Mutex<Own>>>,
 }
 
-struct Own {
+/// A server that was started for the run.
+pub(crate) struct Own {
+    program: PathBuf,
     child: Child,
     folder: PathBuf,
 }
@@ -55,13 +58,14 @@ impl Lab {
     fn start(program: &Path, plan: &Plan) -> anyhow::Result<Self> {
         let folder = std::env::temp_dir().join(format!("bq-swarm-{}", std::process::id()));
         std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-        let mut own = Own { child: spawn(program, &folder, plan)?, folder };
+        std::fs::write(folder.join("lab.toml"), config_text(plan))?;
+        let child = spawn(program, &folder, &[])?;
+        let mut own = Own { program: program.to_owned(), child, folder };
         let ready = own.ready()?;
         let address = |name: &str| ready[name].as_str().and_then(|text| text.parse().ok());
         let user = Address { network: Network::Regtest, key_hash: KeyHash([7; 32]) }.to_string();
-        let process = Some(ServerProcess::new(own.child.id()));
         let ports = Algorithm::ALL.map(|algorithm| address(&format!("stratum_{algorithm}")));
-        Ok(Self { ports, user, process, http: address("http"), own: Some(own) })
+        Ok(Self { ports, user, process: None, http: address("http"), own: Some(Arc::new(Mutex::new(own))) })
     }
 
     pub(crate) fn port(&self, algorithm: Algorithm) -> anyhow::Result<SocketAddr> {
@@ -73,10 +77,40 @@ impl Lab {
         Metrics::read(self.http?).ok()
     }
 
-    /// Ends a server that was started for the run, and says how.
-    pub(crate) fn close(mut self) -> anyhow::Result<()> {
-        self.own.take().map_or(Ok(()), Own::stop)
+    /// The server's process.
+    pub(crate) fn process(&self) -> Option<ServerProcess> {
+        let of_own = |own: &Arc<Mutex<Own>>| ServerProcess::new(lock(own).child.id());
+        self.own.as_ref().map(of_own).or(self.process)
     }
+
+    /// A server that was started for the run, to be replaced.
+    pub(crate) fn own(&self) -> Option<Arc<Mutex<Own>>> {
+        self.own.clone()
+    }
+
+    /// Ends a server that was started for the run, and says how.
+    pub(crate) fn close(self) -> anyhow::Result<()> {
+        self.own.as_ref().map_or(Ok(()), |own| lock(own).stop())
+    }
+}
+
+fn lock(own: &Mutex<Own>) -> MutexGuard<'_, Own> {
+    own.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Has another process take over from the server, and waits until it is ready and the older one has ended well. Blocks.
+///
+/// # Errors
+/// One of the two failed.
+pub(crate) fn replace(own: &Mutex<Own>) -> anyhow::Result<()> {
+    let mut own = lock(own);
+    std::fs::remove_file(own.folder.join("ready.json"))?;
+    let newer = spawn(&own.program, &own.folder, &["--takeover"])?;
+    let mut older = std::mem::replace(&mut own.child, newer);
+    let ready = own.ready();
+    let status = older.wait()?;
+    anyhow::ensure!(status.success(), "the older server ended with {status}: {}", own.last_words());
+    ready.map(|_| ())
 }
 
 impl Own {
@@ -100,7 +134,7 @@ impl Own {
         text.get(start..).unwrap_or_default().to_owned()
     }
 
-    fn stop(mut self) -> anyhow::Result<()> {
+    fn stop(&mut self) -> anyhow::Result<()> {
         if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
             kill_process(pid, Signal::TERM)?;
         }
@@ -125,16 +159,14 @@ impl Drop for Own {
     }
 }
 
-fn spawn(program: &Path, folder: &Path, plan: &Plan) -> anyhow::Result<Child> {
-    let config = folder.join("lab.toml");
-    std::fs::write(&config, config_text(plan))?;
-    let log = File::create(folder.join("log"))?;
+fn spawn(program: &Path, folder: &Path, more: &[&str]) -> anyhow::Result<Child> {
+    let log = File::options().create(true).append(true).open(folder.join("log"))?;
     let mut command = Command::new(program);
     command.args(["run", "--network", "regtest", "--data-dir"]).arg(folder.join("data"));
     for port in ["http", "rpc", "p2p", "stratum-sha256d", "stratum-randomx", "stratum-ethash", "stratum-v2"] {
         command.arg(format!("--{port}")).arg("127.0.0.1:0");
     }
-    command.arg("--config").arg(&config).arg("--ready-file").arg(folder.join("ready.json"));
+    command.arg("--config").arg(folder.join("lab.toml")).arg("--ready-file").arg(folder.join("ready.json")).args(more);
     // Settings of whoever runs this are not the lab's.
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("BQ_")) {
         command.env_remove(name);

@@ -21,6 +21,9 @@ pub struct Plan {
     pub flood: Duration,
     /// How often all leave and come back at once.
     pub storms: u32,
+    /// How often another process takes over from the server, while miners send shares and newcomers come. Only of a server that was started for
+    /// the run.
+    pub takeovers: u32,
 }
 
 /// The server under test.
@@ -235,6 +238,7 @@ mod tests {
             floods: Vec::new(),
             flood: Duration::ZERO,
             storms: 0,
+            takeovers: 0,
         }
     }
 
