@@ -1,6 +1,7 @@
 //! Who may be connected: so many in all, from one address, and from one subnet; whoever proved nothing makes room.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, OnceLock,
@@ -38,8 +39,8 @@ struct Inner {
     connections: usize,
     by_peer: BTreeMap<Peer, Group>,
     by_subnet: BTreeMap<Subnet, Group>,
-    /// Subnets with connections that may be asked to leave, those with most of them last.
-    most_unproven: BTreeSet<(usize, Subnet)>,
+    /// Subnets with connections that may be asked to leave, those with most of them last; of equals the one last whose turn came first.
+    most_unproven: BTreeSet<(usize, Reverse<Seniority>, Subnet)>,
     opened: u64,
 }
 
@@ -210,16 +211,16 @@ impl Inner {
         }
         let subnet = peer.subnet();
         if let Some(group) = self.by_subnet.get_mut(&subnet) {
-            self.most_unproven.remove(&(group.unproven.len(), subnet));
-            change(&mut group.unproven, seat);
-            if !group.unproven.is_empty() {
-                self.most_unproven.insert((group.unproven.len(), subnet));
+            if let Some(rank) = group.rank(subnet) {
+                self.most_unproven.remove(&rank);
             }
+            change(&mut group.unproven, seat);
+            self.most_unproven.extend(group.rank(subnet));
         }
     }
 
     fn largest_crowd(&self) -> Option<Arc<Seat>> {
-        let (_, subnet) = self.most_unproven.last()?;
+        let (.., subnet) = self.most_unproven.last()?;
         self.by_subnet.get(subnet).and_then(Group::first_to_leave)
     }
 
@@ -241,6 +242,11 @@ impl Inner {
 }
 
 impl Group {
+    /// Where a subnet stands in [`Inner::most_unproven`].
+    fn rank(&self, subnet: Subnet) -> Option<(usize, Reverse<Seniority>, Subnet)> {
+        self.unproven.first_key_value().map(|(first, _)| (self.unproven.len(), Reverse(*first), subnet))
+    }
+
     fn first_to_leave(&self) -> Option<Arc<Seat>> {
         self.unproven.first_key_value().map(|(_, seat)| Arc::clone(seat))
     }
@@ -403,6 +409,17 @@ mod tests {
         drop((crowd, more, rare, proven));
         let inner = places.inner.lock();
         assert_eq!((inner.total, inner.by_peer.len(), inner.by_subnet.len(), inner.most_unproven.len()), (0, 0, 0, 0));
+    }
+
+    /// A flood of one connection for each subnet that came first does not keep its places by throwing newcomers at each other.
+    #[test]
+    fn of_subnets_with_equally_many_the_oldest_connection_leaves() {
+        let places = places(10, 10, 10);
+        let flood: Vec<Place> = (100..110).rev().map(|subnet| places.take(peer(subnet, 1)).unwrap()).collect();
+        let newcomers: Vec<Place> = (0..10).chain(200..210).map(|subnet| places.take(peer(subnet, 1)).unwrap()).collect();
+        assert!(flood.iter().all(leaves));
+        let gone: Vec<bool> = newcomers.iter().map(leaves).collect();
+        assert_eq!(gone, [[true; 10], [false; 10]].concat());
     }
 
     #[test]
