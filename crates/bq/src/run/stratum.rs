@@ -45,6 +45,7 @@ pub(super) fn stratum_config(
             total: files.stratum,
             per_peer: limits.connections_per_peer_max,
             per_subnet: limits.connections_per_subnet_max,
+            proof_lapses_ms: limits.proof_lapses_secs.saturating_mul(1000),
         },
         accepts_per_second: limits.accepts_per_second,
         accepts_per_subnet_second: limits.accepts_per_subnet_second,
@@ -72,6 +73,7 @@ pub(super) fn stratum_config(
         }),
         few_files: few_files(limits.connections_max, files),
         panic_shown_ms: limits.panic_shown_secs.saturating_mul(1000),
+        server_full_shown_ms: limits.server_full_shown_secs.saturating_mul(1000),
         verify: verify_config(limits, defaults.verify),
         ..defaults
     })
@@ -107,6 +109,7 @@ fn session_policy(
         first_line_ms: limits.first_line_secs.saturating_mul(1000),
         authorize_ms: limits.login_secs.saturating_mul(1000),
         idle_ms: limits.idle_secs.saturating_mul(1000),
+        shareless_ms: limits.shareless_secs.saturating_mul(1000),
         lines_per_second: limits.lines_per_second,
         line_burst: limits.line_burst,
         logins_per_connection_max: limits.logins_per_connection_max,

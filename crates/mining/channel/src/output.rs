@@ -118,6 +118,8 @@ pub enum CloseReason {
     Inexpressible,
     /// No request for a long time that makes progress.
     IdleTimeout,
+    /// No accepted share for a long time, whatever else came.
+    Shareless,
     /// The login was refused.
     Refused,
     /// The pool is not ready.
@@ -140,6 +142,7 @@ impl CloseReason {
             Self::FirstLineTimeout => "first_line_timeout",
             Self::AuthorizeTimeout => "authorize_timeout",
             Self::IdleTimeout => "idle_timeout",
+            Self::Shareless => "shareless",
             Self::Refused => "refused",
             Self::Unavailable => "unavailable",
             Self::ForgedShares => "forged_shares",
@@ -158,6 +161,7 @@ impl CloseReason {
             Self::WorkExhausted => Some("closing: this connection had all its jobs; come back for more"),
             Self::ForgedShares => Some("closing: shares did not compute to what they claimed"),
             Self::IdleTimeout => Some("closing: nothing came for too long"),
+            Self::Shareless => Some("closing: no share was accepted for too long; come back with an easier difficulty"),
             Self::NotStratum
             | Self::Malformed
             | Self::FirstLineTimeout

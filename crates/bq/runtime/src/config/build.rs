@@ -188,6 +188,7 @@ impl Reader<'_> {
             connections_max: self.number("stratum.connections_max")?,
             connections_per_peer_max: self.number("stratum.connections_per_peer_max")?,
             connections_per_subnet_max: self.number("stratum.connections_per_subnet_max")?,
+            proof_lapses_secs: self.number("stratum.proof_lapses_secs")?,
             files_reserved: self.number("stratum.files_reserved")?,
             accepts_per_subnet_second: self.number("stratum.accepts_per_subnet_second")?,
             accepts_per_second: self.number("stratum.accepts_per_second")?,
@@ -213,6 +214,7 @@ impl Reader<'_> {
             login_secs: self.number("stratum.login_secs")?,
             first_share_secs: self.number("stratum.first_share_secs")?,
             idle_secs: self.number("stratum.idle_secs")?,
+            shareless_secs: self.number("stratum.shareless_secs")?,
             job_refresh_secs: self.number("stratum.job_refresh_secs")?,
             lines_per_second: self.number("stratum.lines_per_second")?,
             line_burst: self.number("stratum.line_burst")?,
@@ -237,6 +239,7 @@ impl Reader<'_> {
             workers_remembered_max: self.number("stratum.workers_remembered_max")?,
             workers_saved_secs: self.number("stratum.workers_saved_secs")?,
             panic_shown_secs: self.number("stratum.panic_shown_secs")?,
+            server_full_shown_secs: self.number("stratum.server_full_shown_secs")?,
             randomx_queue_ms: self.number("stratum.randomx_queue_ms")?,
             verify: [
                 VerifyLimits {

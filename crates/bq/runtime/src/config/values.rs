@@ -164,6 +164,7 @@ pub struct StratumLimits {
     pub connections_max: usize,
     pub connections_per_peer_max: usize,
     pub connections_per_subnet_max: usize,
+    pub proof_lapses_secs: u64,
     pub files_reserved: usize,
     pub accepts_per_second: u32,
     pub accepts_per_subnet_second: u32,
@@ -192,6 +193,7 @@ pub struct StratumLimits {
     /// Seconds for which a RandomX or Ethash miner may build its dataset before silence lowers its difficulty.
     pub first_share_secs: u64,
     pub idle_secs: u64,
+    pub shareless_secs: u64,
     pub job_refresh_secs: u64,
     pub lines_per_second: u64,
     pub line_burst: u64,
@@ -218,6 +220,7 @@ pub struct StratumLimits {
     /// Seconds between two writes of the file `workers`.
     pub workers_saved_secs: u64,
     pub panic_shown_secs: u64,
+    pub server_full_shown_secs: u64,
     pub randomx_queue_ms: u64,
     /// By [`Algorithm::index`].
     pub verify: [VerifyLimits; Algorithm::COUNT],

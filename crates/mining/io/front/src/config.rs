@@ -59,6 +59,8 @@ pub struct StratumConfig {
     pub few_files: Option<String>,
     /// A thread that panicked and was restarted is a condition for this many milliseconds.
     pub panic_shown_ms: u64,
+    /// That a connection found all places taken is a condition for this many milliseconds.
+    pub server_full_shown_ms: u64,
     /// Verification threads and queues.
     pub verify: VerifyConfig,
 }
@@ -133,7 +135,7 @@ impl Default for StratumConfig {
             sessions: Algorithm::ALL.map(default_session),
             server_id: 1,
             seed: [0; 32],
-            places: PlaceLimits { total: 12_000, per_peer: 2_500, per_subnet: 4_000 },
+            places: PlaceLimits { total: 12_000, per_peer: 2_500, per_subnet: 4_000, proof_lapses_ms: 1_800_000 },
             accepts_per_second: 250,
             accepts_per_subnet_second: 500,
             trust_loopback: true,
@@ -153,6 +155,7 @@ impl Default for StratumConfig {
             access: AccessConfig::default(),
             few_files: None,
             panic_shown_ms: 600_000,
+            server_full_shown_ms: 60_000,
             verify: VerifyConfig::default(),
         }
     }

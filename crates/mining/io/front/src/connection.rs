@@ -7,7 +7,7 @@ use std::{
 
 use bq_access::{What, Who};
 use bq_primitives::{Algorithm, WorkerName};
-use bq_share::{CpuTime, Reject, ShareCandidate, ShareTicket, Strike, UnixMs, Verdict};
+use bq_share::{CpuTime, ExtranoncePrefix, Reject, ShareCandidate, ShareTicket, Strike, UnixMs, Verdict};
 use bq_stratum_v1::{CloseReason, LoginOutcome, LoginTicket, Output};
 use bq_stratum_v2::ChannelOutcome;
 use tokio::{
@@ -19,7 +19,7 @@ use tokio::{
 use crate::{
     jobs::Work,
     outbox::Outbox,
-    places::{Leave, Standing},
+    places::Leave,
     port::Port,
     shared::{Admission, Answer, Shared},
     talk::{Frames, Lines, Talk},
@@ -65,7 +65,7 @@ impl Ended {
 
     const fn left(why: Leave) -> Self {
         let text = match why {
-            Leave::MadeRoom => "closing: the server is full, and no share of this connection was accepted yet",
+            Leave::MadeRoom => "closing: the server is full, and no share was accepted from here yet, or none lately",
             Leave::Revoked => "closing: the worker token was taken back, or the address locked",
             Leave::Banned => "closing: your network address is banned",
         };
@@ -175,6 +175,9 @@ impl Connection {
                 if let Some(why) = self.admission.place.is_wanted() {
                     return Err(Ended::left(why));
                 }
+                if self.admission.place.has_news() {
+                    self.end_channels();
+                }
                 // All go out in the same write. No more can come than are in flight: nothing is read meanwhile.
                 for answer in self.admission.place.mailbox().take() {
                     self.hear(answer);
@@ -214,13 +217,29 @@ impl Connection {
             }
         }
         if let Verdict::Accepted { .. } = verdict {
-            if self.admission.place.rise(Standing::Proven) {
+            if self.admission.place.prove(self.shared.clock.now()) {
                 // Work that was announced there meanwhile is taken at once; what is known already makes no job.
                 self.work = self.shared.work[self.algorithm.index()].proven.clone();
             }
             self.shared.access.note_accepted(self.admission.peer);
         }
         self.talk.handle_verdict(self.shared.clock.now(), ticket, verdict);
+    }
+
+    /// Closes the channels that have to leave, and goes on with the others.
+    fn end_channels(&mut self) {
+        for (prefix, why) in self.admission.wanted_channels() {
+            self.end_channel(prefix, why);
+        }
+    }
+
+    fn end_channel(&mut self, prefix: ExtranoncePrefix, why: Leave) {
+        let Some((payee, worker)) = self.talk.end_channel(prefix, why.name()) else { return };
+        self.shared.metrics.channel_closed(why.name());
+        if let Some(text) = Ended::left(why).text {
+            let what = (What::Connection, self.algorithm, Some(&worker));
+            self.shared.access.note(self.admission.peer, Who::Key(payee), what, text);
+        }
     }
 
     /// When the session has something to do by itself, or may be handed a message that is here.
@@ -271,6 +290,7 @@ impl Connection {
                 bq_stratum_v2::Output::Open { ticket, address, worker, token } => {
                     self.open_channel(ticket, &address, (&worker, token.as_deref()));
                 }
+                bq_stratum_v2::Output::Accepted { prefix } => self.admission.prove_channel(prefix),
                 bq_stratum_v2::Output::Closed { prefix, settled } => {
                     self.admission.close_channel(prefix);
                     self.outbox.expect_readers(self.admission.channels());

@@ -22,12 +22,13 @@ use crate::{
     accept_rate::AcceptRate,
     access::{Access, ConnectionNumber, Line},
     clock::SteadyClock,
+    conditions::Conditions,
     getwork::Getwork,
     jobs::Listeners,
     kept_files,
     metrics::StratumMetrics,
     noise::Noise,
-    places::{Full, Place, Places, Standing},
+    places::{Full, Leave, Place, Places},
     remembered::Remembered,
     tls::Tls,
     verify::VerifyPool,
@@ -42,6 +43,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<StratumMetrics>,
     pub(crate) verify: VerifyPool,
     pub(crate) work: [Listeners; Algorithm::COUNT],
+    conditions: Arc<Conditions>,
     /// Nothing if TLS is off.
     pub(crate) tls: Option<Tls>,
     /// Nothing if V2 is off.
@@ -84,8 +86,15 @@ pub(crate) struct Admission {
     /// Where it connects from, or whom a proxy names.
     pub(crate) address: IpAddr,
     number: ConnectionNumber,
-    /// Of its channels in V2.
-    channels: Vec<ExtranoncePrefix>,
+    /// Of V2.
+    channels: Vec<ChannelPlace>,
+}
+
+/// What a channel of V2 holds.
+struct ChannelPlace {
+    prefix: ExtranoncePrefix,
+    /// Nothing for the one that stands in the connection's own place.
+    place: Option<Place>,
 }
 
 impl Shared {
@@ -96,7 +105,7 @@ impl Shared {
         clock: SteadyClock,
         verify: VerifyPool,
         work: [Listeners; Algorithm::COUNT],
-        tls: Option<Tls>,
+        (tls, conditions): (Option<Tls>, Arc<Conditions>),
     ) -> Self {
         let [first, ..] = words(&config.seed, u64::MAX);
         let places = Arc::new(Places::new(config.places));
@@ -123,6 +132,7 @@ impl Shared {
             verify,
             work,
             tls,
+            conditions,
         }
     }
 
@@ -157,10 +167,12 @@ impl Shared {
 
     /// A place alone, or why there is none.
     pub(crate) fn take_place(&self, peer: Option<Peer>) -> Result<Place, &'static str> {
-        self.places.take(peer).map_err(|full| match full {
-            Full::Server => "server_full",
-            Full::Peer => "peer_full",
-            Full::Subnet => "subnet_full",
+        let now = self.clock.now();
+        self.places.take(now, peer).map_err(|full| {
+            if full == Full::Server {
+                self.conditions.server_full(now, self.config.places.total, self.config.server_full_shown_ms);
+            }
+            full.name()
         })
     }
 
@@ -260,7 +272,7 @@ impl Admission {
             access.forget(self.number, payee, worker);
             return LoginOutcome::Refused(refusal.to_string());
         }
-        self.place.rise(Standing::LoggedIn);
+        self.place.log_in();
         let remembered = self.shared.remembered.lock().get(algorithm, payee, worker);
         LoginOutcome::Granted { payee, remembered }
     }
@@ -279,22 +291,37 @@ impl Admission {
     /// The number of one more channel; nothing if there is no room for it. The first stands in the connection's own place, each other
     /// takes one as a connection does.
     pub(crate) fn open_channel(&mut self) -> Option<ExtranoncePrefix> {
+        let now = self.shared.clock.now();
+        let place = if self.channels.is_empty() { None } else { Some(self.place.of_channel(now).ok()?) };
         let prefix = self.shared.extranonces.lock().allocate()?;
-        if !self.channels.is_empty() && self.place.widen().is_err() {
-            self.shared.extranonces.lock().release(prefix);
-            return None;
-        }
-        self.channels.push(prefix);
+        self.channels.push(ChannelPlace { prefix, place });
         Some(prefix)
     }
 
     pub(crate) fn close_channel(&mut self, prefix: ExtranoncePrefix) {
-        let Some(index) = self.channels.iter().position(|open| *open == prefix) else { return };
-        self.channels.swap_remove(index);
+        let Some(index) = self.channels.iter().position(|open| open.prefix == prefix) else { return };
+        let closed = self.channels.swap_remove(index);
         self.shared.extranonces.lock().release(prefix);
-        if !self.channels.is_empty() {
-            self.place.narrow();
+        // Where it stood in the connection's own place, another one does from now on.
+        if closed.place.is_none()
+            && let Some(open) = self.channels.first_mut()
+        {
+            open.place = None;
         }
+    }
+
+    /// A share of this channel was accepted.
+    pub(crate) fn prove_channel(&self, prefix: ExtranoncePrefix) {
+        let open = self.channels.iter().find(|open| open.prefix == prefix);
+        if let Some(place) = open.and_then(|open| open.place.as_ref()) {
+            place.prove(self.shared.clock.now());
+        }
+    }
+
+    /// Channels whose places are needed.
+    pub(crate) fn wanted_channels(&self) -> Vec<(ExtranoncePrefix, Leave)> {
+        let wanted = |open: &ChannelPlace| Some((open.prefix, open.place.as_ref()?.is_wanted()?));
+        self.channels.iter().filter_map(wanted).collect()
     }
 
     pub(crate) const fn channels(&self) -> usize {
@@ -312,8 +339,9 @@ impl Accepts {
 impl Drop for Admission {
     fn drop(&mut self) {
         self.shared.access.end(self.number);
+        let channels = std::mem::take(&mut self.channels);
         let mut extranonces = self.shared.extranonces.lock();
-        for prefix in self.channels.drain(..).chain([self.seed.prefix]) {
+        for prefix in channels.iter().map(|open| open.prefix).chain([self.seed.prefix]) {
             extranonces.release(prefix);
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bq_primitives::{Algorithm, KeyHash, ShareDifficulty, WorkerName};
-use bq_share::{ShareTicket, UnixMs, Verdict};
+use bq_share::{ExtranoncePrefix, ShareTicket, UnixMs, Verdict};
 use bq_stratum_v1::{JobTemplate, LineBuffer, LineTooLong, LoginOutcome, LoginTicket, SessionPolicy};
 use bq_stratum_v2::{ChannelOutcome, FrameBuffer, FrameTooLong, Output, SessionPolicyV2};
 
@@ -37,6 +37,9 @@ pub(crate) trait Talk: Send {
 
     /// The caller ends the connection: tells why, where there are words for that.
     fn say_goodbye(&mut self, text: &str);
+
+    /// A channel has to be closed, and its client to be told why: tells whose it was. Nothing if there is none of this number.
+    fn end_channel(&mut self, prefix: ExtranoncePrefix, why: &str) -> Option<(KeyHash, WorkerName)>;
 
     /// Where workers stand, of those whose place changed since the last time; of all with `again`.
     fn settled(&mut self, again: bool) -> Vec<(KeyHash, WorkerName, ShareDifficulty)>;
@@ -127,6 +130,11 @@ impl Talk for Lines {
         self.session.say_goodbye(text);
     }
 
+    /// Its one channel leaves with the connection.
+    fn end_channel(&mut self, _: ExtranoncePrefix, _: &str) -> Option<(KeyHash, WorkerName)> {
+        None
+    }
+
     fn settled(&mut self, again: bool) -> Vec<(KeyHash, WorkerName, ShareDifficulty)> {
         let settled = self.session.settled_difficulty();
         let before = std::mem::replace(&mut self.remembered, settled);
@@ -182,6 +190,10 @@ impl Talk for Frames {
 
     fn miner(&self) -> Option<(KeyHash, WorkerName)> {
         self.session.miner().map(|(payee, worker)| (payee, worker.clone()))
+    }
+
+    fn end_channel(&mut self, prefix: ExtranoncePrefix, why: &str) -> Option<(KeyHash, WorkerName)> {
+        self.session.end_channel_of(prefix, why)
     }
 
     /// V2 has no message for people.

@@ -57,6 +57,11 @@ pub enum Output {
         /// The worker token behind the name, as written.
         token: Option<String>,
     },
+    /// A share of a channel was accepted.
+    Accepted {
+        /// Whose number it is.
+        prefix: ExtranoncePrefix,
+    },
     /// A channel is no more: its number is free, and this is where its worker stood, if it settled.
     Closed {
         /// Whose number it was.

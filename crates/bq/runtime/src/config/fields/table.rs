@@ -29,7 +29,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 162] = [
+pub static FIELDS: [Field; 165] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -299,6 +299,12 @@ pub static FIELDS: [Field; 162] = [
         "Too low: a large farm or carrier is turned away. As high as connections_max: one network can hold all places by mining a little."
     ),
     field!(
+        "stratum.proof_lapses_secs",
+        Kind::Integer(60..=604_800),
+        "Seconds for which an accepted share holds the place of its connection, or of its channel; later it makes room where all is full.",
+        "Too short: slow miners leave where all is full. Too long: one share holds a place for as long."
+    ),
+    field!(
         "stratum.files_reserved",
         Kind::Integer(16..=65_536),
         "Open files that miners leave to the node, the databases and the log, beside what pages, RPC and peers may open.",
@@ -458,6 +464,12 @@ pub static FIELDS: [Field; 162] = [
         "Too short: slow miners are cut off between two shares."
     ),
     field!(
+        "stratum.shareless_secs",
+        Kind::Integer(60..=604_800),
+        "Seconds after its login or its last accepted share after which a connection is closed, whatever else it says.",
+        "Too short: miners with a difficulty far above their speed have to come back. Too long: pings hold places."
+    ),
+    field!(
         "stratum.job_refresh_secs",
         Kind::Integer(5..=120),
         "Longest time in seconds between two jobs of a connection.",
@@ -600,6 +612,12 @@ pub static FIELDS: [Field; 162] = [
         Kind::Integer(1..=86_400),
         "Seconds that a restarted thread stays a condition, here and in the pool.",
         "Too short: nobody sees it but in the log."
+    ),
+    field!(
+        "stratum.server_full_shown_secs",
+        Kind::Integer(1..=86_400),
+        "Seconds for which it is told that a connection was turned away because all places are taken.",
+        "Too short: nobody sees it."
     ),
     field!(
         "stratum.randomx_queue_ms",

@@ -337,7 +337,7 @@ async fn each_channel_but_the_first_takes_a_place_and_gives_it_back() {
     let bench = Bench::start(64, 1 << 40, |config| {
         with_v2(config);
         config.v2.as_mut().unwrap().channels_max = 1_000;
-        config.places = PlaceLimits { total: 1_000, per_peer: 20, per_subnet: 1_000 };
+        config.places = PlaceLimits { total: 1_000, per_peer: 20, per_subnet: 1_000, proof_lapses_ms: 600_000 };
         config.trust_loopback = false;
     })
     .await;
@@ -375,6 +375,45 @@ async fn each_channel_but_the_first_takes_a_place_and_gives_it_back() {
     })
     .await;
     assert_eq!(bench.server.connections(), 1);
+}
+
+/// SPEC 11.12.3 and 4: places are counted, not connections, and channels leave without their connection.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn channels_that_proved_nothing_make_room_and_their_connection_goes_on() {
+    let bench = Bench::start(64, 1 << 40, |config| {
+        with_v2(config);
+        config.places.per_peer = 4;
+        config.trust_loopback = false;
+    })
+    .await;
+    on_a_device(&bench, |pool| {
+        let mut farm = device(&pool)?;
+        let channels = (0..4).map(|_| farm.open_standard("addr1.rig")).collect::<Result<Vec<_>>>()?;
+        let first = farm.mine(channels[3], 0)?.unwrap();
+        // Each takes the place of a channel: the first stands in the connection's own.
+        let mut newcomers = Vec::new();
+        for _ in 0..2 {
+            let mut newcomer = device(&pool)?;
+            newcomer.open_standard("addr2")?;
+            newcomers.push(newcomer);
+        }
+        let mut closed = Vec::new();
+        while closed.len() < 2 {
+            if let Said::Closed { channel, reason } = farm.hear()? {
+                closed.push((channel, reason));
+            }
+        }
+        ensure!(closed == [(channels[1], "made_room".to_owned()), (channels[2], "made_room".to_owned())], "{closed:?}");
+        farm.mine(channels[0], 0)?.unwrap();
+        farm.mine(channels[3], first.nonce + 1)?.unwrap();
+        drop(newcomers);
+        Ok(())
+    })
+    .await;
+    let key = bq_primitives::KeyHash([1; 32]);
+    let address = bq_primitives::Address { network: bq_primitives::Network::Devnet, key_hash: key }.to_string();
+    let why = bench.server.access().why(&address, None);
+    assert!(why.refusals[0].reason.contains("the server is full") && why.refusals[0].count == 2, "{why:?}");
 }
 
 fn is_closed(stream: &mut TcpStream) -> Result<()> {

@@ -82,6 +82,7 @@ impl Exchange {
                 if self.miners.first().is_some_and(|first| first.payee != payee) {
                     return Some(self.refused(login, "one account per connection".to_owned()));
                 }
+                self.presence.note_login(now);
                 if self.miners.is_empty() {
                     self.channel.grant(now, Stake { payee, pinned: login.difficulty, remembered });
                 }

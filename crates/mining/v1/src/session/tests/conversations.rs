@@ -652,6 +652,34 @@ fn deadlines() {
     assert_eq!(closed_after(&|rig| rig.line("GET / HTTP/1.1"), 0), Some(CloseReason::NotStratum));
 }
 
+/// SPEC 11.7.8: pings, further logins and refused shares keep nobody here for longer than an hour after the last accepted share.
+#[test]
+fn nothing_but_shares_keeps_a_connection_for_ever() {
+    let talk_for = |rig: &mut Rig, minutes: u64| {
+        for _ in 0..minutes {
+            rig.pass(60_000);
+            rig.line(r#"{"id":7,"method":"mining.ping","params":[]}"#);
+            rig.line(r#"{"id":8,"method":"mining.authorize","params":["wallet.other","x"]}"#);
+            rig.line(r#"{"id":9,"method":"mining.submit","params":["wallet","0","00","00","00"]}"#);
+        }
+    };
+    let mut rig = sha256d();
+    rig.line(r#"{"id":1,"method":"mining.subscribe","params":[]}"#);
+    rig.line(r#"{"id":2,"method":"mining.authorize","params":["wallet","x"]}"#);
+    talk_for(&mut rig, 59);
+    assert_eq!(rig.closed, None);
+    let sent = rig.take();
+    let notify = sent.iter().rev().find_map(|line| line.split_once(r#""mining.notify","params":[""#)).unwrap().1;
+    let submit =
+        r#"{"id":3,"method":"mining.submit","params":["wallet","JOB","0000000000000000","6a000000","00000001"]}"#;
+    rig.line(&submit.replace("JOB", &notify[..8]));
+    rig.verdict(ACCEPTED);
+    talk_for(&mut rig, 59);
+    assert_eq!(rig.closed, None);
+    talk_for(&mut rig, 1);
+    assert_eq!(rig.closed, Some(CloseReason::Shareless));
+}
+
 #[test]
 fn too_many_lines_are_read_more_slowly_and_none_is_lost() {
     let mut rig = sha256d_mining();
