@@ -106,7 +106,9 @@ impl From<&AuthorizeError> for LoginOutcome {
 /// Why a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CloseReason {
-    /// The first bytes are not a Stratum line.
+    /// The first bytes are of another protocol.
+    UnknownProtocol,
+    /// It speaks as a client of this protocol does, but does not begin so.
     NotStratum,
     /// Too many lines that cannot be read.
     Malformed,
@@ -137,6 +139,7 @@ impl CloseReason {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::UnknownProtocol => "unknown_protocol",
             Self::NotStratum => "not_stratum",
             Self::Malformed => "malformed",
             Self::FirstLineTimeout => "first_line_timeout",
@@ -162,7 +165,8 @@ impl CloseReason {
             Self::ForgedShares => Some("closing: shares did not compute to what they claimed"),
             Self::IdleTimeout => Some("closing: nothing came for too long"),
             Self::Shareless => Some("closing: no share was accepted for too long; come back with an easier difficulty"),
-            Self::NotStratum
+            Self::UnknownProtocol
+            | Self::NotStratum
             | Self::Malformed
             | Self::FirstLineTimeout
             | Self::AuthorizeTimeout

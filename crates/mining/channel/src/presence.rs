@@ -50,6 +50,12 @@ impl Presence {
         self.last_line.replace(now).is_none()
     }
 
+    /// No line came yet that says something.
+    #[must_use]
+    pub const fn has_said_nothing(&self) -> bool {
+        self.last_line.is_none()
+    }
+
     /// A request came that the protocol has: the connection is alive.
     pub const fn note_progress(&mut self, now: UnixMs) {
         self.last_progress = now;

@@ -262,7 +262,9 @@ impl Connection {
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(()),
             // Whoever holds the keys of this session encrypts for it.
             Err(error) if error.kind() == io::ErrorKind::InvalidData && self.wire.is_noise() => {
-                Err(self.close(CloseReason::NotStratum))
+                // What is no handshake looks like one too: only who encrypted something before is a client.
+                let reason = if self.talk.has_begun() { CloseReason::NotStratum } else { CloseReason::UnknownProtocol };
+                Err(self.close(reason))
             }
             Err(_) => Err(Ended::silent("peer_gone")),
         }
@@ -420,9 +422,9 @@ mod tests {
     use std::mem::size_of;
 
     use super::*;
-    use crate::arrival::Arrival;
+    use crate::{arrival::Arrival, shared::Entry};
 
-    fn future_bytes<F: Future>(_run: impl Fn(Arrival, Option<Admission>, watch::Receiver<bool>) -> F) -> usize {
+    fn future_bytes<F: Future>(_run: impl Fn(Arrival, Option<Entry>, watch::Receiver<bool>) -> F) -> usize {
         size_of::<F>()
     }
 

@@ -32,6 +32,7 @@ mod server;
 mod shared;
 mod talk;
 mod tls;
+mod turned_away;
 mod turns;
 mod verify;
 mod wire;
@@ -42,7 +43,7 @@ pub use bq_access::{AuthMode, RefusalsPolicy, Registry, RegistryPolicy, TokenKey
 pub use bq_share::{AllowancePolicy, BanPolicy, CpuTime, JudgePolicy};
 pub use bq_stratum_v1::{SessionPolicy, VardiffPolicy};
 pub use certificates::{CertificateError, CertificateFiles, Certificates};
-pub use config::{SocketBuffers, StratumConfig, TlsConfig, V2Config, VerifyConfig};
+pub use config::{GetworkConfig, SocketBuffers, StratumConfig, TlsConfig, V2Config, VerifyConfig};
 pub use kept_files::KeptFiles;
 pub use places::PlaceLimits;
 pub use port::Port;

@@ -16,6 +16,7 @@ use bq_share::{
 use bq_stratum_v1::{LoginOutcome, SessionPolicy, SessionSeed};
 use bq_stratum_v2::SessionPolicyV2;
 use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     StratumConfig,
@@ -23,14 +24,16 @@ use crate::{
     access::{Access, ConnectionNumber, Line},
     clock::SteadyClock,
     conditions::Conditions,
-    getwork::Getwork,
+    getwork::{Getwork, Guest},
     jobs::Listeners,
     kept_files,
     metrics::StratumMetrics,
     noise::Noise,
     places::{Full, Leave, Place, Places},
+    port::Port,
     remembered::Remembered,
     tls::Tls,
+    turned_away,
     verify::VerifyPool,
 };
 
@@ -52,7 +55,9 @@ pub(crate) struct Shared {
     /// Who may come in.
     pub(crate) access: Arc<Access>,
     /// Of miners that poll over HTTP.
-    pub(crate) getwork: Getwork,
+    pub(crate) getwork: Arc<Getwork>,
+    /// For each poll that is told that there is no place for it.
+    turned_away: Arc<Semaphore>,
     places: Arc<Places>,
     accepts: Mutex<Accepts>,
     allowances: Mutex<Allowances>,
@@ -83,11 +88,19 @@ pub(crate) struct Admission {
     pub(crate) seed: SessionSeed,
     /// Whom strikes count for; nobody when the address is trusted.
     pub(crate) peer: Option<Peer>,
-    /// Where it connects from, or whom a proxy names.
-    pub(crate) address: IpAddr,
     number: ConnectionNumber,
     /// Of V2.
     channels: Vec<ChannelPlace>,
+}
+
+/// How a socket comes in.
+pub(crate) enum Entry {
+    /// With a place.
+    Admitted(Admission),
+    /// Without one, if it polls for a session that has one.
+    Guest(Guest),
+    /// Not: if it polls it is told why in its own words.
+    TurnedAway(&'static str, OwnedSemaphorePermit),
 }
 
 /// What a channel of V2 holds.
@@ -113,7 +126,8 @@ impl Shared {
             noise: config.v2.as_ref().map(Noise::new),
             policies: config.sessions.clone().map(Arc::new),
             access: Arc::new(Access::new(&config, clock, Arc::clone(&places))),
-            getwork: Getwork::default(),
+            getwork: Arc::default(),
+            turned_away: Arc::new(Semaphore::new(config.getwork.turned_away_max)),
             places,
             accepts: Mutex::new(Accepts {
                 by_peer: AcceptRate::new(config.accepts_per_second),
@@ -145,8 +159,36 @@ impl Shared {
         SessionPolicyV2 { common: self.policy(Algorithm::Sha256d), channels_max }
     }
 
+    /// Lets a socket in, or names why not. Whether it polls is not known yet: if it may, it takes no place beside its session's.
+    pub(crate) fn enter(self: &Arc<Self>, address: IpAddr, port: Port) -> Result<Entry, &'static str> {
+        let polls = self.polls_on(port);
+        let peer = self.screen(address)?;
+        if polls && let Some(guest) = self.getwork.guest(address) {
+            return Ok(Entry::Guest(guest));
+        }
+        match self.admit_screened(peer) {
+            Ok(admission) => Ok(Entry::Admitted(admission)),
+            Err(reason) if polls && turned_away::words(reason).is_some() => {
+                let permit = Arc::clone(&self.turned_away).try_acquire_owned().map_err(|_| reason)?;
+                Ok(Entry::TurnedAway(reason, permit))
+            }
+            Err(reason) => Err(reason),
+        }
+    }
+
+    /// Whether HTTP getwork is answered there.
+    pub(crate) fn polls_on(&self, port: Port) -> bool {
+        self.config.plaintext && port == Port::V1(Algorithm::Ethash)
+    }
+
     /// Lets a connection in, or names why not.
     pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Admission, &'static str> {
+        let peer = self.screen(address)?;
+        self.admit_screened(peer)
+    }
+
+    /// Whose socket it is, if he may open one now.
+    fn screen(&self, address: IpAddr) -> Result<Option<Peer>, &'static str> {
         let trusted = self.config.trust_loopback && address.to_canonical().is_loopback();
         let peer = (!trusted).then(|| Peer::of(address));
         if self.is_banned(peer) {
@@ -158,11 +200,15 @@ impl Shared {
         if peer.is_some_and(|peer| !self.accepts.lock().allow(self.clock.now(), peer)) {
             return Err("too_fast");
         }
+        Ok(peer)
+    }
+
+    fn admit_screened(self: &Arc<Self>, peer: Option<Peer>) -> Result<Admission, &'static str> {
         let place = self.take_place(peer)?;
         let prefix = self.extranonces.lock().allocate().ok_or("no_extranonce")?;
         let number = self.sessions.fetch_add(1, Ordering::Relaxed);
         let seed = session_seed(&self.config.seed, number, prefix);
-        Ok(Admission { shared: Arc::clone(self), place, seed, peer, address, number, channels: Vec::new() })
+        Ok(Admission { shared: Arc::clone(self), place, seed, peer, number, channels: Vec::new() })
     }
 
     /// A place alone, or why there is none.

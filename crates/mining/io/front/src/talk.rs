@@ -32,6 +32,9 @@ pub(crate) trait Talk: Send {
 
     fn poll_output(&mut self) -> Option<Output>;
 
+    /// The client said something that was understood.
+    fn has_begun(&self) -> bool;
+
     /// The first who logged in.
     fn miner(&self) -> Option<(KeyHash, WorkerName)>;
 
@@ -122,6 +125,11 @@ impl Talk for Lines {
         self.session.poll_output().map(Output::Common)
     }
 
+    /// Its lines come over what shows by itself who is a client.
+    fn has_begun(&self) -> bool {
+        true
+    }
+
     fn miner(&self) -> Option<(KeyHash, WorkerName)> {
         self.session.miner().map(|(payee, worker)| (payee, worker.clone()))
     }
@@ -186,6 +194,10 @@ impl Talk for Frames {
 
     fn poll_output(&mut self) -> Option<Output> {
         self.session.poll_output()
+    }
+
+    fn has_begun(&self) -> bool {
+        self.session.is_set_up()
     }
 
     fn miner(&self) -> Option<(KeyHash, WorkerName)> {

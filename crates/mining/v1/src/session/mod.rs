@@ -78,7 +78,7 @@ impl Session {
             Err(unreadable) => {
                 self.complain(unreadable.text());
                 if first {
-                    self.exchange.close(CloseReason::NotStratum);
+                    self.exchange.close(CloseReason::UnknownProtocol);
                 } else if self.exchange.presence.note_unreadable() {
                     self.exchange.close(CloseReason::Malformed);
                 }
@@ -91,7 +91,8 @@ impl Session {
     /// anyone's guess.
     pub fn handle_oversize_line(&mut self) {
         self.complain("Line is too long");
-        self.exchange.close(CloseReason::Malformed);
+        let is_first = self.exchange.presence.has_said_nothing();
+        self.exchange.close(if is_first { CloseReason::UnknownProtocol } else { CloseReason::Malformed });
     }
 
     /// The caller ends the connection: tells why, where the dialect has a line for that and the session has not told yet.

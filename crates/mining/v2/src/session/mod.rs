@@ -257,6 +257,12 @@ impl Session {
         turn.map_or(deadline, |at| at.min(deadline))
     }
 
+    /// The client began as the protocol wants.
+    #[must_use]
+    pub const fn is_set_up(&self) -> bool {
+        self.setup.is_some()
+    }
+
     /// A channel was opened at some time: one that closed its last may open another as long as it is not idle.
     const fn has_logged_in(&self) -> bool {
         self.last_channel > GROUP.0

@@ -29,7 +29,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 165] = [
+pub static FIELDS: [Field; 170] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -500,6 +500,36 @@ pub static FIELDS: [Field; 165] = [
         "Too short: a line that stalls for a moment loses its connection."
     ),
     field!(
+        "stratum.getwork_poll_secs",
+        Kind::Integer(1..=60),
+        "Seconds that a poll over HTTP may take from its first byte to its answer.",
+        "Too short: polls fail while the verifier is busy. Too long: half requests hold connections."
+    ),
+    field!(
+        "stratum.getwork_answer_secs",
+        Kind::Integer(1..=60),
+        "Seconds within which the session behind a poll over HTTP must answer it.",
+        "Too short: shares are answered too late while the verifier is busy."
+    ),
+    field!(
+        "stratum.getwork_head_kib_max",
+        Kind::Integer(8..=64),
+        "KiB of the head of a poll over HTTP.",
+        "Too high: strangers fill memory."
+    ),
+    field!(
+        "stratum.getwork_body_kib_max",
+        Kind::Integer(1..=64),
+        "KiB of the body of a poll over HTTP.",
+        "Too high: strangers fill memory."
+    ),
+    field!(
+        "stratum.turned_away_polls_max",
+        Kind::Integer(0..=4_096),
+        "Polls over HTTP from those for whom there is no place that may be answered at a time, each for a second.",
+        "0: they see a closed connection. Too high: each holds an open file."
+    ),
+    field!(
         "stratum.jobs_kept",
         Kind::Integer(2..=64),
         "Newest jobs of a connection that still earn.",
@@ -578,9 +608,9 @@ pub static FIELDS: [Field; 165] = [
         "Too low: forgers who also mine are never banned."
     ),
     field!(
-        "stratum.ban_exempt_shares",
+        "stratum.ban_exempt_ratio",
         Kind::Integer(1..=1_000_000),
-        "With as many accepted shares lately an address is not banned: behind it may be a farm with one bad rig, which is cut off alone.",
+        "With as many accepted shares lately for each forged one an address is not banned: behind it may be a farm with one bad rig, which is cut off alone.",
         "Too low: whoever mines a little may forge for as long as stranger_cpu_ms lets him. Too high: a farm is banned for one rig."
     ),
     field!(

@@ -451,7 +451,7 @@ async fn forged_results_are_cut_off_and_then_banned() {
 async fn a_forger_among_miners_of_one_address_costs_them_nothing() {
     let bench = Bench::start(1, 1 << 40, |config| {
         config.trust_loopback = false;
-        config.bans.exempt_shares = 1;
+        config.bans.exempt_ratio = 0;
         config.allowance.burst = CpuTime(150_000);
         config.allowance.per_second = CpuTime(100_000);
         for session in &mut config.sessions {

@@ -221,11 +221,11 @@ async fn what_is_no_v2_is_closed_and_counts_against_its_address() {
     let bench = Bench::start(64, 1 << 40, |config| {
         with_v2(config);
         config.trust_loopback = false;
-        config.bans.points = 7;
+        config.bans.points = 6;
     })
     .await;
     on_a_device(&bench, |(address, key)| {
-        // Keys that belong to nobody, then bytes that nobody encrypted.
+        // Keys that belong to nobody, then bytes that nobody encrypted: that may be another protocol, and costs nothing.
         let mut garbage = TcpStream::connect(address)?;
         garbage.write_all(&[0x80; 64])?;
         garbage.read_exact(&mut [0; 234])?;
@@ -375,6 +375,32 @@ async fn each_channel_but_the_first_takes_a_place_and_gives_it_back() {
     })
     .await;
     assert_eq!(bench.server.connections(), 1);
+}
+
+/// SPEC 11.6.3: a browser behind a miner's address can be made to say such things to any port.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bytes_of_another_protocol_ban_nobody() {
+    let bench = Bench::start(64, 1 << 40, |config| {
+        with_v2(config);
+        config.trust_loopback = false;
+        config.bans.points = 1;
+    })
+    .await;
+    let v1 = bench.server.address(bq_primitives::Algorithm::Sha256d).unwrap();
+    on_a_device(&bench, move |(v2, key)| {
+        let turn = b"\x00\x03\x00\x08\x21\x12\xa4\x42request-of-12\x00\x19\x00\x04\x11\x00\x00\x00".as_slice();
+        let hello = [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc".as_slice(), &[0x5a; 508]].concat();
+        let text = b"USER anonymous\r\nhelo there\r\n".as_slice();
+        let long = [b'x'; 9_000];
+        for (port, bytes) in [(v1, turn), (v1, text), (v1, b"helo there\r\n"), (v1, &long), (v2, &hello), (v2, &long)] {
+            let mut stream = TcpStream::connect(port)?;
+            let _may_be_gone = stream.write_all(bytes);
+            let _answer = stream.read_to_end(&mut Vec::new());
+        }
+        Device::set_up(v2, &key, 0)?.open_standard("addr1")
+    })
+    .await;
+    assert_eq!(bench.server.access().bans(), []);
 }
 
 /// SPEC 11.12.3 and 4: places are counted, not connections, and channels leave without their connection.

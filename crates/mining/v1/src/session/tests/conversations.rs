@@ -595,7 +595,7 @@ fn unreadable_lines_are_answered_in_the_dialects_own_shape() {
     for (algorithm, shape) in shapes {
         let mut rig = Rig::new(algorithm, policy(1 << 20));
         rig.check("{\"id\":1,", &[shape]);
-        assert_eq!(rig.closed, Some(CloseReason::NotStratum), "a stranger gets no second chance");
+        assert_eq!(rig.closed, Some(CloseReason::UnknownProtocol), "a stranger gets no second chance");
         let mut rig = Rig::new(algorithm, policy(1 << 20));
         rig.line(r#"{"id":1,"method":"mining.ping","params":[]}"#);
         rig.take();
@@ -649,7 +649,7 @@ fn deadlines() {
         rig.line(r#"{"id":2,"result":1}"#);
     };
     assert_eq!(closed_after(&answers, 10_000), Some(CloseReason::AuthorizeTimeout), "answers are no login");
-    assert_eq!(closed_after(&|rig| rig.line("GET / HTTP/1.1"), 0), Some(CloseReason::NotStratum));
+    assert_eq!(closed_after(&|rig| rig.line("GET / HTTP/1.1"), 0), Some(CloseReason::UnknownProtocol));
 }
 
 /// SPEC 11.7.8: pings, further logins and refused shares keep nobody here for longer than an hour after the last accepted share.
