@@ -6,9 +6,9 @@ use std::{
 };
 
 use bq_access::{What, Who};
-use bq_primitives::{Algorithm, WorkerName};
+use bq_primitives::{Algorithm, KeyHash, WorkerName};
 use bq_share::{CpuTime, ExtranoncePrefix, Reject, ShareCandidate, ShareTicket, Strike, UnixMs, Verdict};
-use bq_stratum_v1::{CloseReason, LoginOutcome, LoginTicket, Output};
+use bq_stratum_v1::{CloseReason, LoginTicket, Output};
 use bq_stratum_v2::ChannelOutcome;
 use tokio::{
     io::Interest,
@@ -17,6 +17,7 @@ use tokio::{
 };
 
 use crate::{
+    access::Login,
     jobs::Work,
     outbox::Outbox,
     places::Leave,
@@ -176,7 +177,7 @@ impl Connection {
                     return Err(Ended::left(why));
                 }
                 if self.admission.place.has_news() {
-                    self.end_channels();
+                    self.end_parts()?;
                 }
                 // All go out in the same write. No more can come than are in flight: nothing is read meanwhile.
                 for answer in self.admission.place.mailbox().take() {
@@ -226,20 +227,32 @@ impl Connection {
         self.talk.handle_verdict(self.shared.clock.now(), ticket, verdict);
     }
 
-    /// Closes the channels that have to leave, and goes on with the others.
-    fn end_channels(&mut self) {
+    /// Closes the channels that have to leave and ends the logins that were taken back, and goes on with the others (SPEC 11.11.7, 11.12.4).
+    fn end_parts(&mut self) -> Result<(), Ended> {
         for (prefix, why) in self.admission.wanted_channels() {
             self.end_channel(prefix, why);
+        }
+        for Login { payee, worker, channel, .. } in self.admission.ended_logins() {
+            match channel {
+                Some(prefix) => self.end_channel(prefix, Leave::Revoked),
+                None if self.talk.end_login(payee, &worker) => self.note_ended(payee, &worker, Leave::Revoked),
+                None => return Err(Ended::left(Leave::Revoked)),
+            }
+        }
+        Ok(())
+    }
+
+    fn note_ended(&self, payee: KeyHash, worker: &WorkerName, why: Leave) {
+        if let Some(text) = Ended::left(why).text {
+            let what = (What::Connection, self.algorithm, Some(worker));
+            self.shared.access.note(self.admission.peer, Who::Key(payee), what, text);
         }
     }
 
     fn end_channel(&mut self, prefix: ExtranoncePrefix, why: Leave) {
         let Some((payee, worker)) = self.talk.end_channel(prefix, why.name()) else { return };
         self.shared.metrics.channel_closed(why.name());
-        if let Some(text) = Ended::left(why).text {
-            let what = (What::Connection, self.algorithm, Some(&worker));
-            self.shared.access.note(self.admission.peer, Who::Key(payee), what, text);
-        }
+        self.note_ended(payee, &worker, why);
     }
 
     /// When the session has something to do by itself, or may be handed a message that is here.
@@ -309,7 +322,7 @@ impl Connection {
         match output {
             Output::Send(frame) => self.outbox.push(frame).map_err(|_| Ended::silent("slow_reader"))?,
             Output::Authorize { ticket, address, worker, token } => {
-                let outcome = self.admission.authorize(self.algorithm, &address, &worker, token.as_deref());
+                let outcome = self.admission.authorize(self.algorithm, &address, &worker, token.as_deref(), None);
                 self.talk.handle_login(self.shared.clock.now(), ticket, outcome);
             }
             Output::LoginRefused { login, worker, reason } => {
@@ -329,14 +342,7 @@ impl Connection {
     }
 
     fn open_channel(&mut self, ticket: LoginTicket, address: &str, (worker, token): (&WorkerName, Option<&str>)) {
-        let outcome = match self.admission.authorize(self.algorithm, address, worker, token) {
-            LoginOutcome::Granted { payee, remembered } => match self.admission.open_channel() {
-                Some(prefix) => ChannelOutcome::Granted { prefix, payee, remembered },
-                None => ChannelOutcome::Full,
-            },
-            LoginOutcome::Refused(reason) => ChannelOutcome::Refused(reason),
-            LoginOutcome::Unavailable => ChannelOutcome::Unavailable,
-        };
+        let outcome = self.admission.open_channel(self.algorithm, address, worker, token);
         if let ChannelOutcome::Granted { .. } = outcome {
             self.outbox.expect_readers(self.admission.channels());
         }

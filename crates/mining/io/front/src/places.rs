@@ -361,6 +361,12 @@ impl Seat {
         (self.peer.is_some() && channels == 0).then_some(turn)
     }
 
+    /// Has the connection look at what was ended of it.
+    pub(crate) fn call(&self) {
+        self.has_news.store(true, Ordering::Release);
+        self.mailbox.ring();
+    }
+
     /// Whether this is the connection whose own place `own` is, or a channel of it.
     fn is_of(self: &Arc<Self>, own: &Arc<Self>) -> bool {
         Arc::ptr_eq(self.own.as_ref().unwrap_or(self), own)

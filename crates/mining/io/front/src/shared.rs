@@ -14,14 +14,14 @@ use bq_share::{
     Subnet, UnixMs, Verdict, WithoutRoom,
 };
 use bq_stratum_v1::{LoginOutcome, SessionPolicy, SessionSeed};
-use bq_stratum_v2::SessionPolicyV2;
+use bq_stratum_v2::{ChannelOutcome, SessionPolicyV2};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     StratumConfig,
     accept_rate::AcceptRate,
-    access::{Access, ConnectionNumber, Line},
+    access::{Access, ConnectionNumber, Line, Login},
     clock::SteadyClock,
     conditions::Conditions,
     getwork::{Getwork, Guest},
@@ -295,6 +295,7 @@ impl Admission {
         login: &str,
         worker: &WorkerName,
         token: Option<&str>,
+        channel: Option<ExtranoncePrefix>,
     ) -> LoginOutcome {
         let access = Arc::clone(&self.shared.access);
         let entry = match access.admit(login, worker, token) {
@@ -312,10 +313,12 @@ impl Admission {
         };
         let (seat, id) = (Arc::clone(self.place.seat()), self.seed.session_id);
         let line = || Line { algorithm, id, peer: self.peer, seat };
-        access.begin(self.number, line, (payee, worker.clone(), entry.token));
+        let at = self.shared.clock.now();
+        let begun = Login { payee, worker: worker.clone(), at, token: entry.token, channel };
+        access.begin(self.number, line, begun.clone());
         // Whoever took the token back meanwhile did not see this session yet.
         if let Err(refusal) = access.admit(login, worker, token) {
-            access.forget(self.number, payee, worker);
+            access.forget(self.number, |known| known.is_of(&begun));
             return LoginOutcome::Refused(refusal.to_string());
         }
         self.place.log_in();
@@ -334,20 +337,48 @@ impl Admission {
         }
     }
 
-    /// The number of one more channel; nothing if there is no room for it. The first stands in the connection's own place, each other
+    /// Opens one more channel, if its login is good and there is room for it. The first stands in the connection's own place, each other
     /// takes one as a connection does.
-    pub(crate) fn open_channel(&mut self) -> Option<ExtranoncePrefix> {
-        let now = self.shared.clock.now();
-        let place = if self.channels.is_empty() { None } else { Some(self.place.of_channel(now).ok()?) };
-        let prefix = self.shared.extranonces.lock().allocate()?;
-        self.channels.push(ChannelPlace { prefix, place });
-        Some(prefix)
+    pub(crate) fn open_channel(
+        &mut self,
+        algorithm: Algorithm,
+        login: &str,
+        worker: &WorkerName,
+        token: Option<&str>,
+    ) -> ChannelOutcome {
+        let Some(prefix) = self.shared.extranonces.lock().allocate() else { return ChannelOutcome::Full };
+        let outcome = match self.authorize(algorithm, login, worker, token, Some(prefix)) {
+            LoginOutcome::Granted { payee, remembered } => {
+                let now = self.shared.clock.now();
+                let place = (!self.channels.is_empty()).then(|| self.place.of_channel(now)).transpose();
+                if let Ok(place) = place {
+                    self.channels.push(ChannelPlace { prefix, place });
+                    return ChannelOutcome::Granted { prefix, payee, remembered };
+                }
+                ChannelOutcome::Full
+            }
+            LoginOutcome::Refused(reason) => ChannelOutcome::Refused(reason),
+            LoginOutcome::Unavailable => ChannelOutcome::Unavailable,
+        };
+        self.give_back(prefix);
+        outcome
+    }
+
+    /// The number of a channel that is not, or no more.
+    fn give_back(&self, prefix: ExtranoncePrefix) {
+        self.shared.access.forget(self.number, |login| login.channel == Some(prefix));
+        self.shared.extranonces.lock().release(prefix);
+    }
+
+    /// Logins that were taken back since the last call.
+    pub(crate) fn ended_logins(&self) -> Vec<Login> {
+        self.shared.access.ended(self.number)
     }
 
     pub(crate) fn close_channel(&mut self, prefix: ExtranoncePrefix) {
         let Some(index) = self.channels.iter().position(|open| open.prefix == prefix) else { return };
         let closed = self.channels.swap_remove(index);
-        self.shared.extranonces.lock().release(prefix);
+        self.give_back(prefix);
         // Where it stood in the connection's own place, another one does from now on.
         if closed.place.is_none()
             && let Some(open) = self.channels.first_mut()

@@ -41,6 +41,9 @@ pub(crate) trait Talk: Send {
     /// The caller ends the connection: tells why, where there are words for that.
     fn say_goodbye(&mut self, text: &str);
 
+    /// A machine has to log in again before its next share. False, and nothing happens, if no other is logged in.
+    fn end_login(&mut self, payee: KeyHash, worker: &WorkerName) -> bool;
+
     /// A channel has to be closed, and its client to be told why: tells whose it was. Nothing if there is none of this number.
     fn end_channel(&mut self, prefix: ExtranoncePrefix, why: &str) -> Option<(KeyHash, WorkerName)>;
 
@@ -138,6 +141,10 @@ impl Talk for Lines {
         self.session.say_goodbye(text);
     }
 
+    fn end_login(&mut self, payee: KeyHash, worker: &WorkerName) -> bool {
+        self.session.end_login(payee, worker)
+    }
+
     /// Its one channel leaves with the connection.
     fn end_channel(&mut self, _: ExtranoncePrefix, _: &str) -> Option<(KeyHash, WorkerName)> {
         None
@@ -202,6 +209,11 @@ impl Talk for Frames {
 
     fn miner(&self) -> Option<(KeyHash, WorkerName)> {
         self.session.miner().map(|(payee, worker)| (payee, worker.clone()))
+    }
+
+    /// A login is a channel there.
+    fn end_login(&mut self, _: KeyHash, _: &WorkerName) -> bool {
+        true
     }
 
     fn end_channel(&mut self, prefix: ExtranoncePrefix, why: &str) -> Option<(KeyHash, WorkerName)> {

@@ -121,6 +121,12 @@ impl Session {
         self.push_wanted_job(now);
     }
 
+    /// A machine's login was taken back: its shares are refused until it logs in again. False, and nothing happens, if no other is logged in:
+    /// then the connection should end.
+    pub fn end_login(&mut self, payee: KeyHash, worker: &WorkerName) -> bool {
+        self.exchange.end_login(payee, worker)
+    }
+
     /// The answer to [`Output::Share`].
     pub fn handle_verdict(&mut self, now: UnixMs, ticket: ShareTicket, verdict: Verdict) {
         let dialect = self.dialect.as_ref();

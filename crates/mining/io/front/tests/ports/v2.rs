@@ -8,11 +8,14 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
-use bq_front::{Authority, PlaceLimits, Port, StratumConfig, V2Config};
-use bq_mining_message::ShareReject;
+use bq_front::{AuthMode, Authority, PlaceLimits, Port, StratumConfig, V2Config};
+use bq_mining_message::{ShareReject, TokenWish};
 use bq_tests::{Device, REQUIRES_STANDARD_JOBS, Said, setup_connection};
 
-use crate::Bench;
+use crate::{
+    Bench,
+    access::{address, token_mode},
+};
 
 const CHANNELS_MAX: usize = 10;
 
@@ -375,6 +378,48 @@ async fn each_channel_but_the_first_takes_a_place_and_gives_it_back() {
     })
     .await;
     assert_eq!(bench.server.connections(), 1);
+}
+
+/// SPEC 11.11.7: what one owner takes back ends nobody else's channels on the same connection, and all of his own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_closes_the_channels_of_its_address_alone() {
+    let bench = Bench::start(64, 1 << 40, |config| {
+        with_v2(config);
+        config.access = token_mode(AuthMode::Address);
+        config.trust_loopback = false;
+    })
+    .await;
+    let access = bench.server.access();
+    let made =
+        |owner: u8| access.make_token(&TokenWish { address: address(owner), username: None, worker: None }).unwrap();
+    let (first, second, others) = (made(1), made(1), made(2));
+    let revoked = Arc::clone(&access);
+    on_a_device(&bench, move |pool| {
+        let mut proxy = device(&pool)?;
+        // Two channels of the same name, let in by different tokens, and one of somebody else.
+        let one = proxy.open_standard(&format!("{}.rig,{}", address(1), first.token))?;
+        let two = proxy.open_standard(&format!("{}.rig,{}", address(1), second.token))?;
+        let other = proxy.open_standard(&format!("{}.rig,{}", address(2), others.token))?;
+        ensure!(revoked.sessions(None, 10).len() == 3);
+        for (token, expected) in [(&first, one), (&second, two)] {
+            ensure!(revoked.revoke_token(&token.info.id) == Ok(1));
+            let closed = loop {
+                if let Said::Closed { channel, reason } = proxy.hear()? {
+                    break (channel, reason);
+                }
+            };
+            ensure!(closed == (expected, "revoked".to_owned()), "{closed:?}");
+        }
+        proxy.mine(other, 0)?.unwrap();
+        ensure!(revoked.sessions(None, 10).len() == 1);
+        // The last login is gone: the connection may open another.
+        ensure!(revoked.revoke_token(&others.info.id) == Ok(1));
+        proxy.open_standard("addr3")
+    })
+    .await;
+    let why = |owner: u8| access.why(&address(owner), None).refusals;
+    assert!(why(1)[0].reason.contains("taken back") && why(1)[0].count == 2 && why(3).is_empty(), "{:?}", why(1));
+    assert_eq!(why(2).len(), 1, "of its own token alone");
 }
 
 /// SPEC 11.6.3: a browser behind a miner's address can be made to say such things to any port.
