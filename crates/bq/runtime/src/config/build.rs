@@ -281,6 +281,7 @@ impl Reader<'_> {
             tokens_per_address_max: self.number("auth.tokens_per_address_max")?,
             refusals_secs: self.number("auth.refusals_secs")?,
             refusals_max: self.number("auth.refusals_max")?,
+            refusals_told_max: self.number("auth.refusals_told_max")?,
             refusal_addresses_max: self.number("auth.refusal_addresses_max")?,
             refusal_addresses_per_peer_max: self.number("auth.refusal_addresses_per_peer_max")?,
         })

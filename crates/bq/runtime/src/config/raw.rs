@@ -177,6 +177,7 @@ pub struct RawAuth {
     pub tokens_per_address_max: Option<i64>,
     pub refusals_secs: Option<i64>,
     pub refusals_max: Option<i64>,
+    pub refusals_told_max: Option<i64>,
     pub refusal_addresses_max: Option<i64>,
     pub refusal_addresses_per_peer_max: Option<i64>,
 }

@@ -70,6 +70,7 @@ pub struct AuthConfig {
     pub tokens_per_address_max: usize,
     pub refusals_secs: u64,
     pub refusals_max: usize,
+    pub refusals_told_max: usize,
     pub refusal_addresses_max: usize,
     pub refusal_addresses_per_peer_max: usize,
 }

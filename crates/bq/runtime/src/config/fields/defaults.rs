@@ -111,6 +111,7 @@ pub(super) fn default_value(name: &str, network: Network) -> Option<Value> {
         "auth.tokens_per_address_max" => 64.into(),
         "auth.refusals_secs" => 3_600.into(),
         "auth.refusals_max" => 32.into(),
+        "auth.refusals_told_max" => 256.into(),
         "auth.refusal_addresses_max" => 10_000.into(),
         "auth.refusal_addresses_per_peer_max" => 64.into(),
         "stratum.panic_shown_secs" => 600.into(),

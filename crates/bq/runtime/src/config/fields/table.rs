@@ -29,7 +29,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 170] = [
+pub static FIELDS: [Field; 171] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -737,8 +737,14 @@ pub static FIELDS: [Field; 170] = [
     field!(
         "auth.refusals_max",
         Kind::Integer(1..=10_000),
-        "Different refusals that are told of one address; the oldest goes first.",
+        "Different refusals of one address that one network address may bring in; its oldest goes first.",
         "Memory grows with it."
+    ),
+    field!(
+        "auth.refusals_told_max",
+        Kind::Integer(1..=10_000),
+        "Different refusals of one address that are told together, wherever they came from.",
+        "Too low: many who log in to an address hide what was refused to its owner. Too high: pages get long."
     ),
     field!(
         "auth.refusal_addresses_max",
