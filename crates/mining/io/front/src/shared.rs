@@ -346,6 +346,9 @@ impl Admission {
         worker: &WorkerName,
         token: Option<&str>,
     ) -> ChannelOutcome {
+        if let Err(refusal) = self.shared.access.admit(login, worker, token) {
+            return ChannelOutcome::BadToken(refusal.to_string());
+        }
         let Some(prefix) = self.shared.extranonces.lock().allocate() else { return ChannelOutcome::Full };
         let outcome = match self.authorize(algorithm, login, worker, token, Some(prefix)) {
             LoginOutcome::Granted { payee, remembered } => {

@@ -57,6 +57,9 @@ struct Wanted<'a> {
 
 type ErrorCode = &'static str;
 
+/// The protocol has no word for a token that is missing or wrong, and `unknown-user` sends people to look at their address.
+const ERROR_CODE_BAD_TOKEN: ErrorCode = "invalid-worker-token";
+
 fn refused(user: String, worker: Option<WorkerName>, reason: String) -> Output {
     Output::Common(bq_channel::Output::login_refused(user, worker, reason))
 }
@@ -136,6 +139,10 @@ impl Session {
             ChannelOutcome::Refused(reason) => {
                 self.outputs.push_back(refused(opening.address, Some(opening.worker), reason));
                 ERROR_CODE_OPEN_MINING_CHANNEL_UNKNOWN_USER
+            }
+            ChannelOutcome::BadToken(reason) => {
+                self.outputs.push_back(refused(opening.address, Some(opening.worker), reason));
+                ERROR_CODE_BAD_TOKEN
             }
             ChannelOutcome::Full => ERROR_CODE_OPEN_MINING_CHANNEL_CHANNEL_CAPACITY_EXHAUSTED,
         };

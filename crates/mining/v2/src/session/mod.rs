@@ -85,6 +85,8 @@ pub enum ChannelOutcome {
     },
     /// It may not; the text says why.
     Refused(String),
+    /// Nor with this token, or without one; the text says why.
+    BadToken(String),
     /// There is no room for another.
     Full,
     /// The pool cannot tell now: the connection is closed, so that the miner comes back.

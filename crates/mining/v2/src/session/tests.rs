@@ -163,6 +163,7 @@ impl Rig {
         let [account, ..] = address.as_bytes() else { return ChannelOutcome::Refused("empty".to_owned()) };
         match address {
             "nobody" => ChannelOutcome::Refused("unknown".to_owned()),
+            "token" => ChannelOutcome::BadToken("wrong token".to_owned()),
             "full" => ChannelOutcome::Full,
             "later" => ChannelOutcome::Unavailable,
             _ => {

@@ -48,7 +48,7 @@ pub(super) fn default_value(name: &str, network: Network) -> Option<Value> {
         "pool.new_key" => false.into(),
         "pool.pplns_window_units" => 2.into(),
         "pool.share_interval_secs" => (if small { 5 } else { 15 }).into(),
-        "pool.share_difficulty_cap_divisor" => 8.into(),
+        "pool.share_difficulty_cap_divisor" => 10.into(),
         "stratum.connections_max" => 12_000.into(),
         "stratum.connections_per_peer_max" => 2_500.into(),
         "stratum.connections_per_subnet_max" => 4_000.into(),
