@@ -70,7 +70,7 @@ impl Script {
                     assert_eq!(share.seal.algorithm(), Algorithm::Sha256d);
                     session.handle_verdict(now, share.ticket, Verdict::Accepted { block: self.refuse });
                 }
-                Some(Output::Closed { .. } | Output::Common(_)) => {}
+                Some(Output::Accepted { .. } | Output::Closed { .. } | Output::Common(_)) => {}
             }
         }
         panic!("a session must not talk for ever");

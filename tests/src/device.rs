@@ -122,6 +122,7 @@ pub enum Said {
     },
     Closed {
         channel: u32,
+        reason: String,
     },
     Other {
         kind: u8,
@@ -342,7 +343,7 @@ impl Device {
             0x18 => {
                 let closed: CloseChannel<'_> = decode(&mut payload)?;
                 self.channels.remove(&closed.channel_id);
-                Ok(Said::Closed { channel: closed.channel_id })
+                Ok(Said::Closed { channel: closed.channel_id, reason: words(&closed.reason_code) })
             }
             kind => Ok(Said::Other { kind }),
         }

@@ -39,6 +39,7 @@ pub(super) fn access(config: &Config) -> anyhow::Result<AccessConfig> {
         addresses_max: auth.refusal_addresses_max,
         addresses_per_peer_max: auth.refusal_addresses_per_peer_max,
         refusals_max: auth.refusals_max,
+        told_max: auth.refusals_told_max,
     };
     Ok(AccessConfig {
         network: config.network,

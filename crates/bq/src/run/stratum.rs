@@ -3,8 +3,8 @@
 use std::num::NonZeroUsize;
 
 use bq_front::{
-    AccessConfig, AllowancePolicy, BanPolicy, CpuTime, JudgePolicy, KeptFiles, PlaceLimits, SessionPolicy,
-    SocketBuffers, StratumConfig, TlsConfig, V2Config, VardiffPolicy, VerifyConfig,
+    AccessConfig, AllowancePolicy, BanPolicy, CpuTime, GetworkConfig, JudgePolicy, KeptFiles, PlaceLimits,
+    SessionPolicy, SocketBuffers, StratumConfig, TlsConfig, V2Config, VardiffPolicy, VerifyConfig,
 };
 use bq_primitives::Algorithm;
 use bq_runtime::{Config, OpenFiles, StratumLimits, open_files_max};
@@ -45,6 +45,7 @@ pub(super) fn stratum_config(
             total: files.stratum,
             per_peer: limits.connections_per_peer_max,
             per_subnet: limits.connections_per_subnet_max,
+            proof_lapses_ms: limits.proof_lapses_secs.saturating_mul(1000),
         },
         accepts_per_second: limits.accepts_per_second,
         accepts_per_subnet_second: limits.accepts_per_subnet_second,
@@ -70,9 +71,17 @@ pub(super) fn stratum_config(
             bans: config.data_dir.join("bans"),
             period_ms: limits.workers_saved_secs.saturating_mul(1_000),
         }),
+        getwork: GetworkConfig {
+            poll_ms: limits.getwork_poll_secs.saturating_mul(1000),
+            answer_ms: limits.getwork_answer_secs.saturating_mul(1000),
+            head_bytes_max: limits.getwork_head_kib_max.saturating_mul(1024),
+            body_bytes_max: limits.getwork_body_kib_max.saturating_mul(1024),
+            turned_away_max: limits.turned_away_polls_max,
+        },
         few_files: few_files(limits.connections_max, files),
         handover_ms: limits.handover_ms,
         panic_shown_ms: limits.panic_shown_secs.saturating_mul(1000),
+        server_full_shown_ms: limits.server_full_shown_secs.saturating_mul(1000),
         verify: verify_config(limits, defaults.verify),
         ..defaults
     })
@@ -108,6 +117,7 @@ fn session_policy(
         first_line_ms: limits.first_line_secs.saturating_mul(1000),
         authorize_ms: limits.login_secs.saturating_mul(1000),
         idle_ms: limits.idle_secs.saturating_mul(1000),
+        shareless_ms: limits.shareless_secs.saturating_mul(1000),
         lines_per_second: limits.lines_per_second,
         line_burst: limits.line_burst,
         logins_per_connection_max: limits.logins_per_connection_max,
@@ -132,7 +142,7 @@ const fn ban_policy(limits: &StratumLimits) -> BanPolicy {
         peers_max: limits.ban_peers_max,
         points: limits.ban_points,
         shares_per_pardon: limits.ban_shares_per_pardon,
-        exempt_shares: limits.ban_exempt_shares,
+        exempt_ratio: limits.ban_exempt_ratio,
         span_ms: limits.ban_secs.saturating_mul(1000),
         span_ms_max: limits.ban_secs_max.saturating_mul(1000),
     }

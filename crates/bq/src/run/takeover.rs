@@ -1,4 +1,4 @@
-//! How one process goes on where another stops (SPEC 11.12): ports and miners' connections are handed over while the data directory
+//! How one process goes on where another stops (SPEC 11.13): ports and miners' connections are handed over while the data directory
 //! changes hands.
 
 use std::{

@@ -1,4 +1,5 @@
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
     mem,
 };
@@ -8,34 +9,39 @@ use bq_primitives::{Address, Algorithm, KeyHash, Network, WorkerName};
 use bq_share::{Peer, UnixMs};
 
 /// Why logins and shares failed, by address, for a while: so that whoever mines to it can find out without asking anyone
-/// (SPEC 11.11.6). What a stranger can put here is bounded, and pushes out what he put here before what others did.
+/// (SPEC 11.11.6). What comes from one peer is kept apart from what others bring in, of the same address too, and pushes out nothing else.
 #[derive(Debug)]
 pub struct Refusals {
     policy: RefusalsPolicy,
-    by_who: BTreeMap<Who, Entries>,
+    by_source: BTreeMap<Source, Entries>,
     /// The one with the oldest news first.
-    by_age: BTreeSet<(Sequence, Who)>,
-    /// How many addresses each peer brought in that are still here.
-    by_peer: BTreeMap<Option<Peer>, BTreeSet<(Sequence, Who)>>,
+    by_age: BTreeSet<(Sequence, Source)>,
+    /// What each peer brought in that is still here.
+    by_peer: BTreeMap<Option<Peer>, BTreeSet<(Sequence, Source)>>,
     sequence: Sequence,
 }
+
+/// Whose logins or shares, and where they came from; nobody is who the trusted are.
+type Source = (Who, Option<Peer>);
 
 /// What the operator decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefusalsPolicy {
     /// For how many milliseconds a refusal is told.
     pub kept_ms: u64,
-    /// Addresses in all.
+    /// Addresses in all; one that several peers bring in counts for each of them.
     pub addresses_max: usize,
     /// Addresses that one peer may bring in.
     pub addresses_per_peer_max: usize,
-    /// Different refusals of one address.
+    /// Different refusals of one address that one peer may bring in.
     pub refusals_max: usize,
+    /// Different refusals of one address that are told.
+    pub told_max: usize,
 }
 
 impl Default for RefusalsPolicy {
     fn default() -> Self {
-        Self { kept_ms: 3_600_000, addresses_max: 10_000, addresses_per_peer_max: 64, refusals_max: 32 }
+        Self { kept_ms: 3_600_000, addresses_max: 10_000, addresses_per_peer_max: 64, refusals_max: 32, told_max: 256 }
     }
 }
 
@@ -65,8 +71,6 @@ type Sequence = u64;
 struct Entries {
     /// When something was added last.
     sequence: Sequence,
-    /// Who brought the address in.
-    peer: Option<Peer>,
     /// The newest last.
     refusals: Vec<Refusal>,
 }
@@ -115,7 +119,7 @@ impl Refusals {
     /// Nothing was refused.
     #[must_use]
     pub const fn new(policy: RefusalsPolicy) -> Self {
-        Self { policy, by_who: BTreeMap::new(), by_age: BTreeSet::new(), by_peer: BTreeMap::new(), sequence: 0 }
+        Self { policy, by_source: BTreeMap::new(), by_age: BTreeSet::new(), by_peer: BTreeMap::new(), sequence: 0 }
     }
 
     /// Something was refused, in the words that the miner was told.
@@ -127,61 +131,75 @@ impl Refusals {
         reason: &str,
     ) {
         self.forget_old(now);
-        if !self.by_who.contains_key(&who) {
+        let source = (who, peer);
+        if !self.by_source.contains_key(&source) {
             self.make_room(peer);
         }
         self.sequence = self.sequence.saturating_add(1);
         let sequence = self.sequence;
-        let new = Entries { sequence, peer, refusals: Vec::new() };
-        let entries = self.by_who.entry(who.clone()).or_insert(new);
+        let entries = self.by_source.entry(source.clone()).or_insert(Entries { sequence, refusals: Vec::new() });
         let before = mem::replace(&mut entries.sequence, sequence);
-        let of_peer = self.by_peer.entry(entries.peer).or_default();
-        self.by_age.remove(&(before, who.clone()));
-        of_peer.remove(&(before, who.clone()));
-        self.by_age.insert((sequence, who.clone()));
-        of_peer.insert((sequence, who));
+        let of_peer = self.by_peer.entry(peer).or_default();
+        self.by_age.remove(&(before, source.clone()));
+        of_peer.remove(&(before, source.clone()));
+        self.by_age.insert((sequence, source.clone()));
+        of_peer.insert((sequence, source));
         entries.note(now, (what, algorithm, worker), reason, self.policy.refusals_max);
     }
 
     fn make_room(&mut self, peer: Option<Peer>) {
-        // Nobody is who the trusted are: they are many, and bounded by the whole alone.
-        let counted = peer.is_some().then(|| self.by_peer.get(&peer)).flatten();
-        let of_peer = counted.filter(|of_peer| of_peer.len() >= self.policy.addresses_per_peer_max);
-        if let Some((_, who)) = of_peer.and_then(BTreeSet::first).cloned() {
-            self.forget(&who);
-        } else if self.by_who.len() >= self.policy.addresses_max
-            && let Some((_, who)) = self.by_age.first().cloned()
-        {
-            self.forget(&who);
+        let is_full = self.by_source.len() >= self.policy.addresses_max;
+        let of_peer = self.by_peer.get(&peer).filter(|of_peer| {
+            // Nobody is who the trusted are: they are many, and bounded by the whole alone.
+            is_full || peer.is_some() && of_peer.len() >= self.policy.addresses_per_peer_max
+        });
+        let oldest = of_peer.and_then(BTreeSet::first).or_else(|| self.by_age.first().filter(|_| is_full));
+        if let Some((_, source)) = oldest.cloned() {
+            self.forget(&source);
         }
     }
 
     fn forget_old(&mut self, now: UnixMs) {
-        while let Some((_, who)) = self.by_age.first().cloned()
-            && self.by_who.get(&who).is_none_or(|entries| now.ms_since(entries.last()) >= self.policy.kept_ms)
+        while let Some((_, source)) = self.by_age.first().cloned()
+            && self.by_source.get(&source).is_none_or(|entries| now.ms_since(entries.last()) >= self.policy.kept_ms)
         {
-            self.forget(&who);
+            self.forget(&source);
         }
     }
 
-    fn forget(&mut self, who: &Who) {
-        let Some(entries) = self.by_who.remove(who) else { return };
-        let key = (entries.sequence, who.clone());
+    fn forget(&mut self, source: &Source) {
+        let Some(entries) = self.by_source.remove(source) else { return };
+        let key = (entries.sequence, source.clone());
         self.by_age.remove(&key);
-        if let Some(of_peer) = self.by_peer.get_mut(&entries.peer) {
+        let (_, peer) = source;
+        if let Some(of_peer) = self.by_peer.get_mut(peer) {
             of_peer.remove(&key);
             if of_peer.is_empty() {
-                self.by_peer.remove(&entries.peer);
+                self.by_peer.remove(peer);
             }
         }
     }
 
-    /// What was refused lately, the newest first.
+    /// What was refused lately, the newest first; what is the same is told once, wherever it came from. Where that is too much, what is newest from
+    /// each peer goes before what is second from any.
     #[must_use]
     pub fn of(&self, now: UnixMs, who: &Who) -> Vec<RefusalInfo> {
-        let refusals = self.by_who.get(who).map_or(&[][..], |entries| &entries.refusals);
-        let recent = |refusal: &&Refusal| now.ms_since(refusal.last) < self.policy.kept_ms;
-        refusals.iter().rev().filter(recent).map(Refusal::info).collect()
+        let from_all = self.by_source.range((who.clone(), None)..).take_while(|((other, _), _)| other == who);
+        let ranked = from_all.flat_map(|(_, entries)| entries.refusals.iter().rev().enumerate());
+        let mut recent: Vec<_> =
+            ranked.filter(|(_, refusal)| now.ms_since(refusal.last) < self.policy.kept_ms).collect();
+        recent.sort_by_key(|(rank, refusal)| (*rank, Reverse(refusal.last)));
+        let mut told: Vec<Refusal> = Vec::new();
+        for (_, refusal) in recent {
+            let known = told.iter().position(|known| known.is_same(refusal));
+            if let Some(known) = known.and_then(|index| told.get_mut(index)) {
+                known.add(refusal);
+            } else if told.len() < self.policy.told_max {
+                told.push(refusal.clone());
+            }
+        }
+        told.sort_by_key(|refusal| Reverse(refusal.last));
+        told.iter().map(Refusal::info).collect()
     }
 }
 
@@ -194,21 +212,11 @@ impl Entries {
         refusals_max: usize,
     ) {
         let reason = reason.get(..reason.floor_char_boundary(REASON_BYTES_MAX)).unwrap_or_default();
-        let same = |refusal: &Refusal| {
-            refusal.what == what
-                && refusal.algorithm == algorithm
-                && refusal.worker.as_ref() == worker
-                && *refusal.reason == *reason
-        };
-        let mut refusal = match self.refusals.iter().position(same) {
-            Some(index) => self.refusals.remove(index),
-            None => {
-                let worker = worker.cloned();
-                Refusal { what, algorithm, worker, reason: reason.into(), count: 0, first: now, last: now }
-            }
-        };
-        refusal.count = refusal.count.saturating_add(1);
-        refusal.last = now;
+        let worker = worker.cloned();
+        let mut refusal = Refusal { what, algorithm, worker, reason: reason.into(), count: 1, first: now, last: now };
+        if let Some(index) = self.refusals.iter().position(|known| known.is_same(&refusal)) {
+            refusal.add(&self.refusals.remove(index));
+        }
         if self.refusals.len() >= refusals_max.max(1) {
             self.refusals.remove(0);
         }
@@ -221,6 +229,17 @@ impl Entries {
 }
 
 impl Refusal {
+    fn is_same(&self, other: &Self) -> bool {
+        (self.what, self.algorithm, &self.worker, &self.reason)
+            == (other.what, other.algorithm, &other.worker, &other.reason)
+    }
+
+    /// Counts another that is the same.
+    fn add(&mut self, other: &Self) {
+        self.count = self.count.saturating_add(other.count);
+        (self.first, self.last) = (self.first.min(other.first), self.last.max(other.last));
+    }
+
     fn info(&self) -> RefusalInfo {
         RefusalInfo {
             what: self.what.name().to_owned(),
@@ -274,11 +293,11 @@ mod tests {
         assert_eq!((told[0].count, told[0].first, told[0].last, told[0].worker.as_deref()), (2, 1, 3, Some("rig")));
         assert_eq!((told[1].count, told.len()), (1, 2));
         refusals.note(UnixMs(4_000), (peer(1), key(1)), SHARE, "Duplicate");
-        assert_eq!(count(&refusals, &key(1)), [1, 2], "the oldest of one address goes");
+        assert_eq!(count(&refusals, &key(1)), [1, 1, 1], "the oldest of one address from one peer goes");
         assert_eq!(refusals.of(UnixMs(3_603_499), &key(1)).len(), 2);
         assert_eq!(refusals.of(UnixMs(3_603_500), &key(1)).len(), 1, "an hour");
         refusals.note(UnixMs(3_700_000), (peer(1), key(2)), SHARE, "Stale");
-        assert_eq!(refusals.by_who.len(), 1);
+        assert_eq!(refusals.by_source.len(), 1);
     }
 
     #[test]
@@ -292,10 +311,40 @@ mod tests {
         }
         assert_eq!([1, 2, 3, 198, 199, 200].map(|n| count(&refusals, &key(n)).len()), [1; 6]);
         refusals.note(UnixMs(0), (peer(3), key(4)), SHARE, "Stale");
-        assert_eq!((refusals.by_who.len(), refusals.by_age.len()), (6, 6));
+        assert_eq!((refusals.by_source.len(), refusals.by_age.len()), (6, 6));
         assert_eq!(count(&refusals, &key(1)).len(), 0, "the one without news for longest");
+        refusals.note(UnixMs(0), (peer(3), key(5)), SHARE, "Stale");
+        assert_eq!([2, 4, 5].map(|n| count(&refusals, &key(n)).len()), [1, 0, 1], "its own, where all is full");
         let of_peers: usize = refusals.by_peer.values().map(BTreeSet::len).sum();
         assert_eq!(of_peers, 6);
+    }
+
+    /// Whoever logs in to a victim's address, before or after him and in whatever words, hides nothing that the victim has to read.
+    #[test]
+    fn nobody_pushes_out_what_another_brought_in_to_the_same_address() {
+        let mut refusals = Refusals::new(RefusalsPolicy { told_max: 8, addresses_max: 100, ..refusals().policy });
+        let worker = |n: u8| WorkerName::new(&format!("rig{n}")).unwrap();
+        let note = |refusals: &mut Refusals, at, from, (to, rig)| {
+            let what = (What::Login, Algorithm::Sha256d, Some(&worker(rig)));
+            refusals.note(UnixMs(at), (peer(from), key(to)), what, "wrong token");
+        };
+        // The same words first, so that the victim's would be counted with them, and then many others.
+        note(&mut refusals, 0, 2, (1, 0));
+        note(&mut refusals, 1, 1, (1, 0));
+        for n in 1..=100 {
+            note(&mut refusals, 2, 2, (1, n));
+            note(&mut refusals, 2, 2, (1 + n, n));
+        }
+        for n in 3..=5 {
+            note(&mut refusals, 3, n, (1, n));
+        }
+        let told = refusals.of(UnixMs(4), &key(1));
+        let of_victim: Vec<_> = told.iter().filter(|refusal| refusal.worker.as_deref() == Some("rig0")).collect();
+        assert!(of_victim.len() == 1 && of_victim[0].count == 1, "{told:?}");
+        assert!(told.is_sorted_by_key(|refusal| Reverse(refusal.last)));
+        refusals.policy.told_max = 5;
+        let told = refusals.of(UnixMs(4), &key(1));
+        assert!(told.len() == 5 && told.iter().any(|refusal| refusal.worker.as_deref() == Some("rig0")), "{told:?}");
     }
 
     #[test]

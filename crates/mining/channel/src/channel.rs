@@ -57,7 +57,7 @@ pub struct Stake {
     pub remembered: Option<ShareDifficulty>,
 }
 
-/// What a [`Channel`] leaves to the one that goes on with it in another process (SPEC 11.12).
+/// What a [`Channel`] leaves to the one that goes on with it in another process (SPEC 11.13).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChannelState {
     payee: KeyHash,

@@ -77,13 +77,14 @@ fn password_difficulty(password: &str) -> Option<&str> {
 }
 
 /// The worker token among the options of a password, whether it is a good one or not (SPEC 11.11); of one that is too long, its
-/// beginning.
+/// beginning. Of several all, which is none: one that is wrong must not pass beside a good one.
 #[must_use]
 pub fn password_token(password: &str) -> Option<String> {
     // Longer than any: what is wrong with it is still seen.
     const CHARS_MAX: usize = 64;
-    let token = password.split(PASSWORD_SEPARATORS).map(str::trim).find(|option| option.starts_with(TOKEN_PREFIX))?;
-    Some(token.chars().take(CHARS_MAX).collect())
+    let tokens = password.split(PASSWORD_SEPARATORS).map(str::trim).filter(|option| option.starts_with(TOKEN_PREFIX));
+    let all = tokens.collect::<Vec<_>>().join(",");
+    (!all.is_empty()).then(|| all.chars().take(CHARS_MAX).collect())
 }
 
 /// A name and the options behind it, where a protocol has no password: `ADDRESS.worker,d=5,bqt_..`.
@@ -146,6 +147,7 @@ mod tests {
             ["bqt_1", "d=5, bqt_1", "x;bqt_1"].map(password_token),
             [const { Some("bqt_1") }; 3].map(|token| token.map(str::to_owned))
         );
+        assert_eq!(password_token("bqt_1,d=5,bqt_2"), Some("bqt_1,bqt_2".to_owned()), "no token");
         assert_eq!(["x", "d=bqt_1", "my_bqt_1"].map(password_token), [const { None }; 3]);
     }
 

@@ -104,7 +104,9 @@ impl From<&AuthorizeError> for LoginOutcome {
 /// Why a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CloseReason {
-    /// The first bytes are not a Stratum line.
+    /// The first bytes are of another protocol.
+    UnknownProtocol,
+    /// It speaks as a client of this protocol does, but does not begin so.
     NotStratum,
     /// Too many lines that cannot be read.
     Malformed,
@@ -116,6 +118,8 @@ pub enum CloseReason {
     Inexpressible,
     /// No request for a long time that makes progress.
     IdleTimeout,
+    /// No accepted share for a long time, whatever else came.
+    Shareless,
     /// The login was refused.
     Refused,
     /// The pool is not ready.
@@ -133,11 +137,13 @@ impl CloseReason {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::UnknownProtocol => "unknown_protocol",
             Self::NotStratum => "not_stratum",
             Self::Malformed => "malformed",
             Self::FirstLineTimeout => "first_line_timeout",
             Self::AuthorizeTimeout => "authorize_timeout",
             Self::IdleTimeout => "idle_timeout",
+            Self::Shareless => "shareless",
             Self::Refused => "refused",
             Self::Unavailable => "unavailable",
             Self::ForgedShares => "forged_shares",
@@ -156,7 +162,9 @@ impl CloseReason {
             Self::WorkExhausted => Some("closing: this connection had all its jobs; come back for more"),
             Self::ForgedShares => Some("closing: shares did not compute to what they claimed"),
             Self::IdleTimeout => Some("closing: nothing came for too long"),
-            Self::NotStratum
+            Self::Shareless => Some("closing: no share was accepted for too long; come back with an easier difficulty"),
+            Self::UnknownProtocol
+            | Self::NotStratum
             | Self::Malformed
             | Self::FirstLineTimeout
             | Self::AuthorizeTimeout

@@ -18,6 +18,8 @@ pub struct SessionPolicy {
     pub authorize_ms: u64,
     /// A connection that sends no request of its dialect for this many milliseconds is closed.
     pub idle_ms: u64,
+    /// A connection without an accepted share for this many milliseconds, counted from its login on, is closed.
+    pub shareless_ms: u64,
     /// Lines per second, sustained, empty ones too. Above it the connection is read more slowly: nothing is lost.
     pub lines_per_second: u64,
     /// Lines that may come at once.
@@ -39,6 +41,7 @@ impl Default for SessionPolicy {
             first_line_ms: 10_000,
             authorize_ms: 30_000,
             idle_ms: 600_000,
+            shareless_ms: 3_600_000,
             lines_per_second: 100,
             line_burst: 400,
             logins_per_connection_max: 500,

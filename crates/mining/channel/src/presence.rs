@@ -12,6 +12,8 @@ pub struct Presence {
     last_line: Option<UnixMs>,
     /// When a request came that the protocol has.
     last_progress: UnixMs,
+    /// When a share was accepted, or before the first one somebody was let in.
+    last_share: Option<UnixMs>,
     rate: LineRate,
     unreadable: u32,
 }
@@ -24,7 +26,7 @@ impl Presence {
     #[must_use]
     pub fn new(now: UnixMs, policy: Arc<SessionPolicy>) -> Self {
         let rate = LineRate::new(now, policy.lines_per_second, policy.line_burst);
-        Self { policy, opened: now, last_line: None, last_progress: now, rate, unreadable: 0 }
+        Self { policy, opened: now, last_line: None, last_progress: now, last_share: None, rate, unreadable: 0 }
     }
 
     /// Of one that another process hands over at `now`: it has spoken before.
@@ -54,9 +56,25 @@ impl Presence {
         self.last_line.replace(now).is_none()
     }
 
+    /// No line came yet that says something.
+    #[must_use]
+    pub const fn has_said_nothing(&self) -> bool {
+        self.last_line.is_none()
+    }
+
     /// A request came that the protocol has: the connection is alive.
     pub const fn note_progress(&mut self, now: UnixMs) {
         self.last_progress = now;
+    }
+
+    /// Somebody was let in; the first one counts.
+    pub fn note_login(&mut self, now: UnixMs) {
+        self.last_share.get_or_insert(now);
+    }
+
+    /// A share was accepted.
+    pub const fn note_share(&mut self, now: UnixMs) {
+        self.last_share = Some(now);
     }
 
     /// A line came that cannot be read; true once there were too many.
@@ -67,13 +85,14 @@ impl Presence {
 
     /// When the connection ends by itself, and why.
     #[must_use]
-    pub fn deadlines(&self, has_logged_in: bool) -> [Option<(UnixMs, CloseReason)>; 3] {
+    pub fn deadlines(&self, has_logged_in: bool) -> [Option<(UnixMs, CloseReason)>; 4] {
         let policy = &self.policy;
         let first = self.last_line.is_none();
         [
             first.then(|| (self.opened.after_ms(policy.first_line_ms), CloseReason::FirstLineTimeout)),
             (!has_logged_in).then(|| (self.opened.after_ms(policy.authorize_ms), CloseReason::AuthorizeTimeout)),
             Some((self.last_progress.after_ms(policy.idle_ms), CloseReason::IdleTimeout)),
+            self.last_share.map(|at| (at.after_ms(policy.shareless_ms), CloseReason::Shareless)),
         ]
     }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ExtranoncePrefix, ShareKey, WorkTemplate};
 
-/// What a [`crate::Judge`] leaves to the one that goes on with its connection in another process (SPEC 11.12): without it what was
+/// What a [`crate::Judge`] leaves to the one that goes on with its connection in another process (SPEC 11.13): without it what was
 /// credited once could be credited again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JudgeState {

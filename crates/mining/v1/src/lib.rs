@@ -43,7 +43,9 @@ mod replies;
 mod request;
 mod session;
 
-pub use bq_channel::{CloseReason, Frame, FrameKind, LoginOutcome, LoginTicket, Output, SessionPolicy, VardiffPolicy};
+pub use bq_channel::{
+    CloseReason, Frame, FrameKind, LoginOutcome, LoginTicket, Output, SessionPolicy, VardiffPolicy, split_options,
+};
 pub use job::JobTemplate;
 pub use line::{LINE_BYTES_MAX, LineBuffer, LineTooLong};
 pub use session::{Session, SessionSeed, SessionState};

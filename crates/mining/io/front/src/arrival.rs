@@ -1,7 +1,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use bq_primitives::Algorithm;
-use bq_share::{Strike, UnixMs};
+use bq_share::UnixMs;
+use parking_lot::Mutex;
 use tokio::{
     io::AsyncWriteExt as _,
     net::TcpStream,
@@ -14,7 +14,8 @@ use crate::{
     getwork::Poll,
     port::Port,
     proxy_header::{HeaderError, is_announced_by, read_source},
-    shared::{Admission, Shared},
+    shared::{Admission, Entry, Shared},
+    turned_away,
     wire::Wire,
 };
 
@@ -37,7 +38,7 @@ type Refused = &'static str;
 /// What became of a socket.
 enum Met {
     /// The transport of a connection.
-    Wire(Wire),
+    Wire(Wire, Admission),
     /// It had one request, which was answered.
     Served,
 }
@@ -67,39 +68,90 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 impl Arrival {
     /// Until the connection ends.
-    pub(crate) async fn run(self, admission: Option<Admission>, mut stop: watch::Receiver<bool>) {
+    pub(crate) async fn run(self, entry: Option<Entry>, mut stop: watch::Receiver<bool>) {
         let (shared, port, at, arriving) = (Arc::clone(&self.shared), self.port, self.at, self.arriving.clone());
         // In a box, because its memory is given back when the miner has arrived, and the task's is not.
-        let opening = Box::pin(self.open(admission));
+        let opening = Box::pin(self.open(entry));
         let opened = tokio::select! {
             opened = opening => opened,
             _ = stop.changed() => return,
         };
         drop(arriving);
         match opened {
-            Ok((Met::Wire(wire), admission)) => {
+            Ok(Met::Wire(wire, admission)) => {
                 let connection = Connection::new(&shared, port, wire, admission, at);
                 drop((shared, stop));
                 Box::new(connection).run().await;
             }
-            Ok((Met::Served, _)) => {}
+            Ok(Met::Served) => {}
             Err(reason) => shared.metrics.refused(reason),
         }
     }
 
-    async fn open(mut self, admission: Option<Admission>) -> Result<(Met, Admission), Refused> {
-        let admission = match admission {
-            Some(admission) => admission,
+    async fn open(mut self, entry: Option<Entry>) -> Result<Met, Refused> {
+        let entry = match entry {
+            Some(entry) => entry,
             None => self.proxied().await?,
         };
-        tokio::select! {
-            met = self.meet(&admission) => Ok((met?, admission)),
-            why = admission.place.wanted() => Err(why.name()),
+        let admission = match entry {
+            Entry::Admitted(admission) => admission,
+            Entry::Guest(guest) => {
+                if self.is_poll().await? {
+                    return Ok(self.serve_poll(None, None, guest).await);
+                }
+                drop(guest);
+                match self.shared.admit(self.address.ip()) {
+                    Ok(admission) => admission,
+                    Err(reason) => return Err(self.turn_away(reason)),
+                }
+            }
+            Entry::TurnedAway(reason, permit) => {
+                return match timeout(LAST_WORDS, self.is_poll()).await {
+                    Ok(Ok(true)) => Ok(self.serve_poll(None, Some(reason), permit).await),
+                    _ => Err(self.turn_away(reason)),
+                };
+            }
+        };
+        if self.shared.polls_on(self.port) {
+            let is_poll = tokio::select! {
+                is_poll = self.is_poll() => is_poll?,
+                why = admission.place.wanted() => return Err(why.name()),
+            };
+            if is_poll {
+                return Ok(self.serve_poll(Some(admission), None, ()).await);
+            }
         }
+        let wire = tokio::select! {
+            wire = self.meet() => wire?,
+            why = admission.place.wanted() => return Err(why.name()),
+        };
+        Ok(Met::Wire(wire, admission))
+    }
+
+    async fn is_poll(&self) -> Result<bool, Refused> {
+        let (first, count) = self.look().await?;
+        Ok(first[..count].starts_with(b"POST"))
+    }
+
+    /// `kept` is held until it is answered.
+    async fn serve_poll<T>(self, admission: Option<Admission>, refused: Option<Refused>, kept: T) -> Met {
+        let Self { shared, port, alive, stream, address, at, arriving: _arriving } = self;
+        let poll = Poll { shared, port, address: address.ip(), alive, at, admission: Mutex::new(admission), refused };
+        poll.serve(stream).await;
+        drop(kept);
+        Met::Served
+    }
+
+    /// Tells why, and gives the reason back for the counter.
+    fn turn_away(self, reason: Refused) -> Refused {
+        if self.shared.config.plaintext {
+            turned_away::tell(self.stream, self.port, reason);
+        }
+        reason
     }
 
     /// Lets in whom a listed proxy connects. Until its header is there the proxy itself holds the place.
-    async fn proxied(&mut self) -> Result<Admission, Refused> {
+    async fn proxied(&mut self) -> Result<Entry, Refused> {
         let place = self.shared.take_place(None)?;
         let patience = Duration::from_millis(self.shared.config.proxy_header_ms);
         let source = match timeout(patience, read_source(&mut self.stream)).await {
@@ -112,13 +164,16 @@ impl Arrival {
             Err(_slow) => return Err("proxy_header_late"),
         };
         drop(place);
-        self.shared.admit(source.unwrap_or_else(|| self.address.ip()))
+        if let Some(source) = source {
+            self.address.set_ip(source);
+        }
+        self.shared.enter(self.address.ip(), self.port)
     }
 
-    async fn meet(self, admission: &Admission) -> Result<Met, Refused> {
+    async fn meet(self) -> Result<Wire, Refused> {
         match self.port {
-            Port::V1(_) => self.greet(admission).await,
-            Port::V2 => self.shake_hands().await.map(Met::Wire),
+            Port::V1(_) => self.greet().await,
+            Port::V2 => self.shake_hands().await,
         }
     }
 
@@ -168,35 +223,23 @@ impl Arrival {
     }
 
     /// Serves V1.
-    async fn greet(mut self, admission: &Admission) -> Result<Met, Refused> {
+    async fn greet(mut self) -> Result<Wire, Refused> {
         let (first, count) = self.look().await?;
         match (Speech::of(&first[..count]), &self.shared.tls) {
-            (Speech::Lines, _) if self.shared.config.plaintext => Ok(Met::Wire(Wire::Clear(self.stream))),
+            (Speech::Lines, _) if self.shared.config.plaintext => Ok(Wire::Clear(self.stream)),
             (Speech::Lines, _) => Err("plaintext_off"),
-            (Speech::Tls, Some(tls)) => tls.accept(self.stream).await.map(Met::Wire).map_err(|error| {
+            (Speech::Tls, Some(tls)) => tls.accept(self.stream).await.map_err(|error| {
                 tracing::debug!(address = %self.address, %error, "TLS handshake");
                 "tls_failed"
             }),
             (Speech::Tls, None) => Err("tls_off"),
-            (Speech::Http, _)
-                if self.shared.config.plaintext
-                    && first.starts_with(b"POST")
-                    && self.port == Port::V1(Algorithm::Ethash) =>
-            {
-                let Self { shared, port, alive, stream, .. } = self;
-                let address = admission.address;
-                Poll { shared, port, address, alive }.serve(stream).await;
-                Ok(Met::Served)
-            }
             (Speech::Http, _) => {
                 self.dismiss(HTTP_ANSWER).await;
                 Err("http")
             }
             (Speech::ProxyHeader, _) => Err("unlisted_proxy"),
-            (Speech::Unknown, _) => {
-                self.shared.strike(admission.peer, Strike::Misbehaved);
-                Err("unknown_protocol")
-            }
+            // No strike: a browser behind a miner's address can be made to send anything once (SPEC 11.6.3).
+            (Speech::Unknown, _) => Err("unknown_protocol"),
         }
     }
 }

@@ -28,6 +28,7 @@ const NOT_BOOKED_SHOWN_MS: u64 = 10_000;
 const SHARES_NOT_BOOKED: &str = "shares_not_booked";
 const VERIFY_THREAD_PANICKED: &str = "verify_thread_panicked";
 const CERTIFICATE_UNREADABLE: &str = "certificate_unreadable";
+const SERVER_FULL: &str = "server_full";
 const FEW_FILES: &str = "few_open_files";
 
 impl Conditions {
@@ -53,6 +54,15 @@ impl Conditions {
     pub(crate) fn panicked(&self, now: UnixMs, thread: &str, what: &str) {
         let reason = format!("{thread} panicked and was restarted: {what}");
         self.set(now, VERIFY_THREAD_PANICKED, reason, now.after_ms(self.panic_shown_ms));
+    }
+
+    /// Somebody was turned away because all of so many places are taken.
+    pub(crate) fn server_full(&self, now: UnixMs, places: usize, shown_ms: u64) {
+        let reason = format!(
+            "all {places} places are taken by miners with an accepted share, and newcomers are turned away: raise stratum.connections_max, \
+             or lower stratum.proof_lapses_secs"
+        );
+        self.set(now, SERVER_FULL, reason, now.after_ms(shown_ms));
     }
 
     /// The files of the certificate changed, and cannot be used as they are.

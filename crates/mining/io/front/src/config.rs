@@ -55,12 +55,16 @@ pub struct StratumConfig {
     pub kept: Option<KeptFiles>,
     /// Who may mine.
     pub access: AccessConfig,
+    /// Miners that poll over HTTP.
+    pub getwork: GetworkConfig,
     /// Why fewer places are given than the operator asked for, if that is so; a condition as long as the server runs.
     pub few_files: Option<String>,
     /// A thread that panicked and was restarted is a condition for this many milliseconds.
     pub panic_shown_ms: u64,
     /// A server that is replaced waits so many milliseconds for what is under way on its connections.
     pub handover_ms: u64,
+    /// That a connection found all places taken is a condition for this many milliseconds.
+    pub server_full_shown_ms: u64,
     /// Verification threads and queues.
     pub verify: VerifyConfig,
 }
@@ -91,6 +95,28 @@ pub struct V2Config {
     pub handshakes_max: usize,
     /// Channels that may be open on one connection. Each but the first takes a place, as a connection does.
     pub channels_max: usize,
+}
+
+/// How miners are served that poll over HTTP (getwork).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GetworkConfig {
+    /// From its first byte to its answer a poll may take this many milliseconds.
+    pub poll_ms: u64,
+    /// The session behind it must answer within this many milliseconds.
+    pub answer_ms: u64,
+    /// Bytes of a poll's head, 8,192 at least.
+    pub head_bytes_max: usize,
+    /// Bytes of a poll's body.
+    pub body_bytes_max: usize,
+    /// Polls for which there is no place that may be told so at a time.
+    pub turned_away_max: usize,
+}
+
+impl Default for GetworkConfig {
+    /// Head and body of a poll are a few hundred bytes; it is there at once and answered at once, unless the verifier is busy.
+    fn default() -> Self {
+        Self { poll_ms: 15_000, answer_ms: 10_000, head_bytes_max: 8_192, body_bytes_max: 4_096, turned_away_max: 64 }
+    }
 }
 
 /// Bytes that the kernel may hold for each connection; nothing leaves it to the system, which grows them to megabytes.
@@ -145,7 +171,7 @@ impl Default for StratumConfig {
             sessions: Algorithm::ALL.map(default_session),
             server_id: 1,
             seed: [0; 32],
-            places: PlaceLimits { total: 12_000, per_peer: 2_500, per_subnet: 4_000 },
+            places: PlaceLimits { total: 12_000, per_peer: 2_500, per_subnet: 4_000, proof_lapses_ms: 1_800_000 },
             accepts_per_second: 250,
             accepts_per_subnet_second: 500,
             trust_loopback: true,
@@ -163,9 +189,11 @@ impl Default for StratumConfig {
             workers_remembered_max: 16_384,
             kept: None,
             access: AccessConfig::default(),
+            getwork: GetworkConfig::default(),
             few_files: None,
             panic_shown_ms: 600_000,
             handover_ms: 1_000,
+            server_full_shown_ms: 60_000,
             verify: VerifyConfig::default(),
         }
     }

@@ -6,9 +6,9 @@ use std::{
 };
 
 use bq_access::{What, Who};
-use bq_primitives::{Algorithm, WorkerName};
-use bq_share::{Reject, ShareCandidate, ShareTicket, Strike, Templates, UnixMs, Verdict};
-use bq_stratum_v1::{CloseReason, LoginOutcome, LoginTicket, Output};
+use bq_primitives::{Algorithm, KeyHash, WorkerName};
+use bq_share::{ExtranoncePrefix, Reject, ShareCandidate, ShareTicket, Strike, Templates, UnixMs, Verdict};
+use bq_stratum_v1::{CloseReason, LoginTicket, Output};
 use bq_stratum_v2::ChannelOutcome;
 use tokio::{
     io::Interest,
@@ -18,10 +18,11 @@ use tokio::{
 };
 
 use crate::{
+    access::Login,
     handover::{ConnectionState, HandedConnection},
     jobs::Work,
     outbox::Outbox,
-    places::{Leave, Standing},
+    places::Leave,
     port::Port,
     shared::{Admission, Answer, Shared},
     strangers::{Deposit, Entry},
@@ -84,7 +85,7 @@ impl Ended {
 
     const fn left(why: Leave) -> Self {
         let text = match why {
-            Leave::MadeRoom => "closing: the server is full, and no share of this connection was accepted yet",
+            Leave::MadeRoom => "closing: the server is full, and no share was accepted from here yet, or none lately",
             Leave::Revoked => "closing: the worker token was taken back, or the address locked",
             Leave::Banned => "closing: your network address is banned",
         };
@@ -127,7 +128,7 @@ impl Connection {
         }
     }
 
-    /// Goes on with a connection of the process that this one replaces (SPEC 11.12).
+    /// Goes on with a connection of the process that this one replaces (SPEC 11.13).
     pub(crate) fn resume(
         shared: &Arc<Shared>,
         stream: TcpStream,
@@ -243,6 +244,9 @@ impl Connection {
                 if readable && reads { self.read() } else { Ok(()) }
             }
             () = self.admission.place.mailbox().rung() => {
+                if self.admission.place.has_news() {
+                    self.end_parts()?;
+                }
                 // All go out in the same write. No more can come than are in flight: nothing is read meanwhile.
                 for answer in self.admission.place.mailbox().take() {
                     self.hear(answer);
@@ -295,13 +299,41 @@ impl Connection {
 
     fn hear(&mut self, Answer { ticket, verdict }: Answer) {
         if let Verdict::Accepted { .. } = verdict {
-            if self.admission.place.rise(Standing::Proven) {
+            if self.admission.place.prove(self.shared.clock.now()) {
                 // Work that was announced there meanwhile is taken at once; what is known already makes no job.
                 self.work = self.shared.work[self.algorithm.index()].proven.clone();
             }
             self.shared.access.note_accepted(self.admission.peer);
         }
         self.talk.handle_verdict(self.shared.clock.now(), ticket, verdict);
+    }
+
+    /// Closes the channels that have to leave and ends the logins that were taken back, and goes on with the others (SPEC 11.11.7, 11.12.4).
+    fn end_parts(&mut self) -> Result<(), Ended> {
+        for (prefix, why) in self.admission.wanted_channels() {
+            self.end_channel(prefix, why);
+        }
+        for Login { payee, worker, channel, .. } in self.admission.ended_logins() {
+            match channel {
+                Some(prefix) => self.end_channel(prefix, Leave::Revoked),
+                None if self.talk.end_login(payee, &worker) => self.note_ended(payee, &worker, Leave::Revoked),
+                None => return Err(Ended::left(Leave::Revoked)),
+            }
+        }
+        Ok(())
+    }
+
+    fn note_ended(&self, payee: KeyHash, worker: &WorkerName, why: Leave) {
+        if let Some(text) = Ended::left(why).text {
+            let what = (What::Connection, self.algorithm, Some(worker));
+            self.shared.access.note(self.admission.peer, Who::Key(payee), what, text);
+        }
+    }
+
+    fn end_channel(&mut self, prefix: ExtranoncePrefix, why: Leave) {
+        let Some((payee, worker)) = self.talk.end_channel(prefix, why.name()) else { return };
+        self.shared.metrics.channel_closed(why.name());
+        self.note_ended(payee, &worker, why);
     }
 
     /// When the session has something to do by itself, or may be handed a message that is here.
@@ -324,7 +356,9 @@ impl Connection {
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(()),
             // Whoever holds the keys of this session encrypts for it.
             Err(error) if error.kind() == io::ErrorKind::InvalidData && self.wire.is_noise() => {
-                Err(self.close(CloseReason::NotStratum))
+                // What is no handshake looks like one too: only who encrypted something before is a client.
+                let reason = if self.talk.has_begun() { CloseReason::NotStratum } else { CloseReason::UnknownProtocol };
+                Err(self.close(reason))
             }
             Err(_) => Err(Ended::silent("peer_gone")),
         }
@@ -352,6 +386,7 @@ impl Connection {
                 bq_stratum_v2::Output::Open { ticket, address, worker, token } => {
                     self.open_channel(ticket, &address, (&worker, token.as_deref()));
                 }
+                bq_stratum_v2::Output::Accepted { prefix } => self.admission.prove_channel(prefix),
                 bq_stratum_v2::Output::Closed { prefix, settled } => {
                     self.admission.close_channel(prefix);
                     self.outbox.expect_readers(self.admission.channels());
@@ -368,7 +403,7 @@ impl Connection {
         match output {
             Output::Send(frame) => self.outbox.push(frame).map_err(|_| Ended::silent("slow_reader"))?,
             Output::Authorize { ticket, address, worker, token } => {
-                let outcome = self.admission.authorize(self.algorithm, &address, &worker, token.as_deref());
+                let outcome = self.admission.authorize(self.algorithm, &address, &worker, token.as_deref(), None);
                 self.talk.handle_login(self.shared.clock.now(), ticket, outcome);
             }
             Output::LoginRefused { login, worker, reason } => {
@@ -383,14 +418,7 @@ impl Connection {
     }
 
     fn open_channel(&mut self, ticket: LoginTicket, address: &str, (worker, token): (&WorkerName, Option<&str>)) {
-        let outcome = match self.admission.authorize(self.algorithm, address, worker, token) {
-            LoginOutcome::Granted { payee, remembered } => match self.admission.open_channel() {
-                Some(prefix) => ChannelOutcome::Granted { prefix, payee, remembered },
-                None => ChannelOutcome::Full,
-            },
-            LoginOutcome::Refused(reason) => ChannelOutcome::Refused(reason),
-            LoginOutcome::Unavailable => ChannelOutcome::Unavailable,
-        };
+        let outcome = self.admission.open_channel(self.algorithm, address, worker, token);
         if let ChannelOutcome::Granted { .. } = outcome {
             self.outbox.expect_readers(self.admission.channels());
         }
@@ -534,9 +562,9 @@ mod tests {
     use std::mem::size_of;
 
     use super::*;
-    use crate::arrival::Arrival;
+    use crate::{arrival::Arrival, shared::Entry};
 
-    fn future_bytes<F: Future>(_run: impl Fn(Arrival, Option<Admission>, watch::Receiver<bool>) -> F) -> usize {
+    fn future_bytes<F: Future>(_run: impl Fn(Arrival, Option<Entry>, watch::Receiver<bool>) -> F) -> usize {
         size_of::<F>()
     }
 

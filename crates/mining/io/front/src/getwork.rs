@@ -13,6 +13,8 @@ use std::{
     time::Duration,
 };
 
+use bq_share::UnixMs;
+use bq_stratum_v1::split_options;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{
     Method, Request, Response,
@@ -31,12 +33,20 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{connection::Connection, port::Port, shared::Shared, wire::Wire};
+use crate::{
+    connection::Connection,
+    port::Port,
+    shared::{Admission, Shared},
+    turned_away,
+    wire::Wire,
+};
 
 /// The sessions behind miners that poll, by where they poll from and the login in their URL's path.
 #[derive(Default)]
 pub(crate) struct Getwork {
     sessions: Mutex<BTreeMap<Key, (SessionNumber, SharedLine)>>,
+    /// Polls without a place of their own, by where they come from.
+    guests: Mutex<BTreeMap<IpAddr, usize>>,
     begun: AtomicU64,
 }
 
@@ -46,10 +56,17 @@ type SharedLine = Arc<tokio::sync::Mutex<Line>>;
 
 type Key = (IpAddr, String);
 
+/// A poll that takes no place beside its session's: one at a time for each session.
+pub(crate) struct Guest {
+    getwork: Arc<Getwork>,
+    address: IpAddr,
+}
+
 /// Our end of a session.
 struct Line {
     stream: BufReader<UnixStream>,
     requests: u64,
+    patience: Duration,
 }
 
 /// One poll.
@@ -58,6 +75,12 @@ pub(crate) struct Poll {
     pub(crate) port: Port,
     pub(crate) address: IpAddr,
     pub(crate) alive: mpsc::Sender<()>,
+    /// When it was accepted.
+    pub(crate) at: UnixMs,
+    /// Its own place, which its session takes over if it begins one.
+    pub(crate) admission: Mutex<Option<Admission>>,
+    /// Why it has none, and begins no session.
+    pub(crate) refused: Option<&'static str>,
 }
 
 /// Why a poll has no answer of a session.
@@ -65,8 +88,8 @@ pub(crate) struct Poll {
 enum PollError {
     #[error("POST a request to http://HOST:PORT/ADDRESS.worker")]
     NoLogin,
-    #[error("the body is not a JSON request of at most {BODY_BYTES_MAX} bytes")]
-    Unreadable,
+    #[error("the body is not a JSON request of at most {0} bytes")]
+    Unreadable(usize),
     #[error("only eth_getWork, eth_submitWork and eth_submitHashrate are answered here")]
     UnknownMethod,
     #[error("no session for you now: {0}")]
@@ -79,15 +102,22 @@ enum PollError {
     Late,
 }
 
-/// Head and body of a poll are a few hundred bytes.
-const HEAD_BYTES_MAX: usize = 8 * 1024;
-const BODY_BYTES_MAX: usize = 4 * 1024;
-/// A poll is there at once and answered at once, unless the verifier is busy.
-const POLL_TIMEOUT: Duration = Duration::from_secs(15);
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 const METHODS: [&str; 3] = ["eth_getWork", "eth_submitWork", "eth_submitHashrate"];
 
 impl Getwork {
+    /// Whether somebody with a session polls from there, and no other poll for it goes on.
+    pub(crate) fn guest(self: &Arc<Self>, address: IpAddr) -> Option<Guest> {
+        let mut guests = self.guests.lock();
+        let there = guests.get(&address).copied().unwrap_or(0);
+        let sessions = self.sessions.lock();
+        let from_there = sessions.range((address, String::new())..).take_while(|((from, _), _)| *from == address);
+        if from_there.take(there + 1).count() <= there {
+            return None;
+        }
+        guests.insert(address, there + 1);
+        Some(Guest { getwork: Arc::clone(self), address })
+    }
+
     fn end(&self, key: &Key, number: SessionNumber) {
         let mut sessions = self.sessions.lock();
         if sessions.get(key).is_some_and(|(known, _)| *known == number) {
@@ -96,16 +126,32 @@ impl Getwork {
     }
 }
 
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let mut guests = self.getwork.guests.lock();
+        if let Some(there) = guests.get_mut(&self.address) {
+            *there -= 1;
+            if *there == 0 {
+                guests.remove(&self.address);
+            }
+        }
+    }
+}
+
 impl Poll {
     /// Answers the one request of a connection.
     pub(crate) async fn serve(&self, stream: TcpStream) {
         let service = service_fn(|request| async { Ok::<_, Infallible>(self.respond(request).await) });
+        let limits = self.shared.config.getwork;
+        let first_line_ms = self.shared.policy(self.port.algorithm()).first_line_ms;
+        let waited_ms = self.shared.clock.now().ms_since(self.at);
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
+            .header_read_timeout(Duration::from_millis(first_line_ms.saturating_sub(waited_ms).max(1)))
             .keep_alive(false)
-            .max_buf_size(HEAD_BYTES_MAX)
+            .max_buf_size(limits.head_bytes_max)
             .serve_connection(TokioIo::new(stream), service);
-        match timeout(POLL_TIMEOUT, connection).await {
+        match timeout(Duration::from_millis(limits.poll_ms), connection).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "getwork connection ended"),
             Err(_) => tracing::debug!("getwork connection took too long"),
@@ -124,12 +170,13 @@ impl Poll {
 
     /// The session's answer, under the poll's own id.
     async fn answer(&self, request: Request<Incoming>) -> Result<Value, (Value, PollError)> {
-        let login = request.uri().path().trim_matches('/').to_owned();
+        let login = request.uri().path().trim_matches('/').replace("%2C", ",").replace("%2c", ",");
+        let body_bytes_max = self.shared.config.getwork.body_bytes_max;
         let is_post = request.method() == Method::POST;
-        let body = Limited::new(request.into_body(), BODY_BYTES_MAX).collect().await;
+        let body = Limited::new(request.into_body(), body_bytes_max).collect().await;
         let request = body.ok().and_then(|body| serde_json::from_slice::<Value>(&body.to_bytes()).ok());
         let Some(request) = request.filter(|request| is_post && request.is_object()) else {
-            return Err((Value::from(0), PollError::Unreadable));
+            return Err((Value::from(0), PollError::Unreadable(body_bytes_max)));
         };
         let id = request["id"].clone();
         let under_id = |error| (id.clone(), error);
@@ -150,9 +197,10 @@ impl Poll {
         if let Some((_, line)) = known {
             return Ok(line);
         }
+        let admission = self.admission()?;
         let (ours, theirs) = UnixStream::pair()?;
-        let mut line = Line { stream: BufReader::new(ours), requests: 0 };
-        let admission = self.shared.admit(self.address).map_err(PollError::NotAdmitted)?;
+        let patience = Duration::from_millis(self.shared.config.getwork.answer_ms);
+        let mut line = Line { stream: BufReader::new(ours), requests: 0, patience };
         let now = self.shared.clock.now();
         let connection = Box::new(Connection::new(&self.shared, self.port, Wire::Local(theirs), admission, now));
         let (shared, alive) = (Arc::clone(&self.shared), self.alive.clone());
@@ -163,7 +211,10 @@ impl Poll {
             shared.getwork.end(&of_task, number);
             drop(alive);
         });
-        let granted = line.ask("eth_submitLogin", &json!([key.1, "x"])).await?;
+        // What other dialects have in the password follows the name here, as in V2.
+        let (name, options) = split_options(&key.1);
+        let password = if options.is_empty() { "x" } else { options };
+        let granted = line.ask("eth_submitLogin", &json!([name, password])).await?;
         if granted["result"] != true {
             let reason = granted["error"]["message"].as_str().or_else(|| granted["error"][1].as_str());
             return Err(PollError::Login(reason.unwrap_or("the login was refused").to_owned()));
@@ -173,6 +224,17 @@ impl Poll {
         let mut sessions = self.shared.getwork.sessions.lock();
         Ok(Arc::clone(&sessions.entry(key).or_insert((number, line)).1))
     }
+
+    /// For a new session: the poll's own place, or another.
+    fn admission(&self) -> Result<Admission, PollError> {
+        let refused = |reason| PollError::NotAdmitted(turned_away::words(reason).unwrap_or(reason));
+        let own = self.admission.lock().take();
+        match (own, self.refused) {
+            (Some(admission), _) => Ok(admission),
+            (None, Some(reason)) => Err(refused(reason)),
+            (None, None) => self.shared.admit(self.address).map_err(refused),
+        }
+    }
 }
 
 impl Line {
@@ -181,7 +243,7 @@ impl Line {
         let id = self.requests;
         let request = json!({ "id": id, "method": method, "params": params });
         self.stream.get_mut().write_all(format!("{request}\n").as_bytes()).await?;
-        timeout(ANSWER_TIMEOUT, self.hear(id)).await.map_err(|_| PollError::Late)?
+        timeout(self.patience, self.hear(id)).await.map_err(|_| PollError::Late)?
     }
 
     /// Jobs that are pushed in between are passed over: the next poll asks for the newest.

@@ -1,4 +1,4 @@
-//! What a server leaves to the process that replaces it (SPEC 11.12).
+//! What a server leaves to the process that replaces it (SPEC 11.13).
 
 use std::{
     io,

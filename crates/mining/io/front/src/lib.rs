@@ -34,6 +34,7 @@ mod shared;
 mod strangers;
 mod talk;
 mod tls;
+mod turned_away;
 mod turns;
 mod verify;
 mod wire;
@@ -44,7 +45,7 @@ pub use bq_access::{AuthMode, RefusalsPolicy, Registry, RegistryPolicy, TokenKey
 pub use bq_share::{AllowancePolicy, BanPolicy, CpuTime, JudgePolicy};
 pub use bq_stratum_v1::{SessionPolicy, VardiffPolicy};
 pub use certificates::{CertificateError, CertificateFiles, Certificates};
-pub use config::{SocketBuffers, StratumConfig, TlsConfig, V2Config, VerifyConfig};
+pub use config::{GetworkConfig, SocketBuffers, StratumConfig, TlsConfig, V2Config, VerifyConfig};
 pub use handover::{HandedConnection, Handover, HandoverError};
 pub use kept_files::KeptFiles;
 pub use places::PlaceLimits;

@@ -5,7 +5,7 @@ use tokio::{
     sync::{mpsc, watch},
 };
 
-use crate::{arrival::Arrival, port::Port, shared::Shared};
+use crate::{arrival::Arrival, port::Port, shared::Shared, turned_away};
 
 /// How long to wait after a failed accept, which mostly means that file descriptors ran out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -43,12 +43,18 @@ pub(crate) async fn listen(shared: Arc<Shared>, port: Port, listener: TcpListene
 }
 
 fn open(shared: &Arc<Shared>, port: Port, stream: TcpStream, address: SocketAddr, ends: &Ends) {
-    let admission = if shared.is_proxy(address.ip()) {
+    let entry = if shared.is_proxy(address.ip()) {
         None
     } else {
-        match shared.admit(address.ip()) {
-            Ok(admission) => Some(admission),
-            Err(reason) => return shared.metrics.refused(reason),
+        match shared.enter(address.ip(), port) {
+            Ok(entry) => Some(entry),
+            Err(reason) => {
+                shared.metrics.refused(reason);
+                if shared.config.plaintext {
+                    turned_away::tell(stream, port, reason);
+                }
+                return;
+            }
         }
     };
     if let Err(error) = stream.set_nodelay(true) {
@@ -58,7 +64,7 @@ fn open(shared: &Arc<Shared>, port: Port, stream: TcpStream, address: SocketAddr
     let arrival = Arrival { shared: Arc::clone(shared), port, stream, address, at, arriving, alive: alive.clone() };
     let stop = ends.stopped.clone();
     tokio::spawn(async move {
-        arrival.run(admission, stop).await;
+        arrival.run(entry, stop).await;
         drop(alive);
     });
 }

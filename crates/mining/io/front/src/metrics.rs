@@ -12,6 +12,7 @@ const SHARE_WORK: &str = "bq_share_work_hashes_total";
 const CONNECTIONS: &str = "bq_connections";
 const REFUSED: &str = "bq_connections_refused_total";
 const CLOSED: &str = "bq_connections_closed_total";
+const CHANNELS_CLOSED: &str = "bq_channels_closed_total";
 const QUEUE_DEPTH: &str = "bq_verify_queue_depth";
 const WAIT: &str = "bq_verify_queue_seconds";
 const VERDICT: &str = "bq_stratum_verdict_seconds";
@@ -53,6 +54,10 @@ impl StratumMetrics {
         describe_gauge!(CONNECTIONS, "Open Stratum connections, by algorithm");
         describe_counter!(REFUSED, "Connections refused at the door, by reason");
         describe_counter!(CLOSED, "Connections ended, by reason");
+        describe_counter!(
+            CHANNELS_CLOSED,
+            "Channels of Stratum V2 that the server ended beside others of their connection, by reason"
+        );
         describe_gauge!(QUEUE_DEPTH, "Shares waiting for verification, by algorithm");
         describe_histogram!(WAIT, "Seconds that a share waited for a verification thread, by algorithm");
         describe_histogram!(
@@ -79,6 +84,10 @@ impl StratumMetrics {
 
     pub(crate) fn closed(&self, reason: &'static str) {
         counter!(CLOSED, "reason" => reason).increment(1);
+    }
+
+    pub(crate) fn channel_closed(&self, reason: &'static str) {
+        counter!(CHANNELS_CLOSED, "reason" => reason).increment(1);
     }
 
     pub(crate) fn panicked(&self) {

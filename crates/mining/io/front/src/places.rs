@@ -1,19 +1,20 @@
-//! Who may be connected: so many in all, from one address, and from one subnet; whoever proved nothing makes room.
+//! Who may be connected (SPEC 11.12): so many in all, from one address, and from one subnet; whoever proved nothing makes room.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
 };
 
-use bq_share::{Peer, Subnet};
+use bq_share::{Peer, Subnet, UnixMs};
 use parking_lot::Mutex;
 
 use crate::mailbox::Mailbox;
 
-/// How many connections may be open.
+/// How many places there are, and for how long a share holds one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlaceLimits {
     /// In all.
@@ -22,9 +23,11 @@ pub struct PlaceLimits {
     pub per_peer: usize,
     /// From one subnet.
     pub per_subnet: usize,
+    /// An accepted share proves its place for so many milliseconds.
+    pub proof_lapses_ms: u64,
 }
 
-/// Counts open connections, and knows which of them may be asked to leave.
+/// Counts places, and knows which of them may be cleared.
 #[derive(Debug)]
 pub(crate) struct Places {
     limits: PlaceLimits,
@@ -38,40 +41,65 @@ struct Inner {
     connections: usize,
     by_peer: BTreeMap<Peer, Group>,
     by_subnet: BTreeMap<Subnet, Group>,
-    /// Subnets with connections that may be asked to leave, those with most of them last.
-    most_unproven: BTreeSet<(usize, Subnet)>,
+    /// Subnets with places that proved nothing, those with most of them last; of equals the one last whose turn came first.
+    most_unproven: BTreeSet<(usize, Reverse<Turn>, Subnet)>,
+    /// Places that proved something, the oldest proof first.
+    proven: BTreeMap<Turn, Arc<Seat>>,
     opened: u64,
 }
 
 #[derive(Debug, Default)]
 struct Group {
     count: usize,
-    unproven: BTreeMap<Seniority, Arc<Seat>>,
+    unproven: usize,
+    /// Of all that may be cleared at some time.
+    turns: BTreeMap<Turn, Arc<Seat>>,
 }
 
-/// In which order those that proved nothing leave: first who has not logged in, then who has; of both who came first.
+/// In which order places are cleared: first who has not logged in, then who has; of both who came first. Then who proved something, but no more
+/// for too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Seniority {
-    has_logged_in: bool,
-    opened: u64,
+enum Turn {
+    Unproven { has_logged_in: bool, opened: u64 },
+    Proven { at: UnixMs, opened: u64 },
 }
 
-/// Where a connection sits, for whoever may have to ask it to leave.
+/// One place, for whoever may have to clear it: a connection's own, or that of one more channel.
 #[derive(Debug)]
 pub(crate) struct Seat {
     peer: Option<Peer>,
     opened: u64,
-    /// Places that it takes; changed under the lock alone.
-    width: AtomicUsize,
+    /// The connection's own, if this is a channel's.
+    own: Option<Arc<Self>>,
+    /// Changed under the lock of [`Places`] alone.
+    state: Mutex<State>,
     leaves: OnceLock<Leave>,
-    /// Rung when it has to leave, too: one thing to wait for.
+    /// Of the connection's own: some of its channels or logins have to end.
+    has_news: AtomicBool,
+    /// Of the connection; rung when somebody has to leave, too: one thing to wait for.
     mailbox: Arc<Mailbox>,
 }
 
-/// Why a connection is asked to leave.
+#[derive(Clone, Copy, Debug)]
+struct State {
+    standing: Standing,
+    /// Channels of the connection that have a place of their own: they leave before it does.
+    channels: usize,
+}
+
+/// What was shown from a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Stranger,
+    LoggedIn,
+    /// A share was accepted, lately at this time.
+    Proven(UnixMs),
+}
+
+/// Why a connection, or a channel of it, is asked to leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Leave {
-    /// Others want the place of one that proved nothing.
+    /// Others want the place of one that proved nothing, or nothing lately.
     MadeRoom,
     /// The token that let it in was taken back, or its address locked.
     Revoked,
@@ -90,21 +118,11 @@ impl Leave {
     }
 }
 
-/// A place among the open connections; given back when dropped.
+/// A place that is taken; given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Place {
     places: Arc<Places>,
     seat: Arc<Seat>,
-    standing: Standing,
-}
-
-/// What a connection has shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Standing {
-    Stranger,
-    LoggedIn,
-    /// A share of it was accepted: it is not asked to leave.
-    Proven,
 }
 
 /// Which limit was reached, with nobody who would make room.
@@ -115,41 +133,79 @@ pub(crate) enum Full {
     Subnet,
 }
 
+impl Full {
+    /// The label used in metrics and logs.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Server => "server_full",
+            Self::Peer => "peer_full",
+            Self::Subnet => "subnet_full",
+        }
+    }
+}
+
 impl Places {
     pub(crate) fn new(limits: PlaceLimits) -> Self {
         Self { limits, inner: Mutex::default() }
     }
 
-    /// Takes a place for `peer`; a trusted one has no peer to be counted for. Where a limit is reached, one that proved nothing
-    /// leaves: of the same peer or subnet if that is what is full, else of the subnet that has most of those.
-    pub(crate) fn take(self: &Arc<Self>, peer: Option<Peer>) -> Result<Place, Full> {
-        let mut inner = self.inner.lock();
-        self.make_room(&mut inner, peer)?;
-        inner.opened += 1;
-        let (opened, width) = (inner.opened, AtomicUsize::new(1));
-        let seat = Arc::new(Seat { peer, opened, width, leaves: OnceLock::new(), mailbox: Arc::default() });
-        inner.count(&seat, 1);
-        inner.connections += 1;
-        inner.list(&seat, Standing::Stranger);
-        Ok(Place { places: Arc::clone(self), seat, standing: Standing::Stranger })
+    /// Takes a place for a connection of `peer`; a trusted one has no peer to be counted for. Where a limit is reached, a place that may be
+    /// is cleared: of the same peer or subnet if that is what is full, else of the subnet that has most of those.
+    pub(crate) fn take(self: &Arc<Self>, now: UnixMs, peer: Option<Peer>) -> Result<Place, Full> {
+        self.seat(now, peer, None)
     }
 
-    /// Where a limit is reached that one more of `peer` would break, somebody has to go.
-    fn make_room(&self, inner: &mut Inner, peer: Option<Peer>) -> Result<(), Full> {
+    fn seat(self: &Arc<Self>, now: UnixMs, peer: Option<Peer>, own: Option<&Arc<Seat>>) -> Result<Place, Full> {
+        let mut inner = self.inner.lock();
+        self.make_room(&mut inner, now, peer, own)?;
+        inner.opened += 1;
+        let standing = if own.is_some() { Standing::LoggedIn } else { Standing::Stranger };
+        let seat = Arc::new(Seat {
+            peer,
+            opened: inner.opened,
+            own: own.cloned(),
+            state: Mutex::new(State { standing, channels: 0 }),
+            leaves: OnceLock::new(),
+            has_news: AtomicBool::new(false),
+            mailbox: own.map_or_else(Arc::default, |own| Arc::clone(&own.mailbox)),
+        });
+        inner.enter(&seat);
+        Ok(Place { places: Arc::clone(self), seat })
+    }
+
+    /// Where a limit is reached that one more of `peer` would break, somebody has to go; never one for another of the same connection.
+    fn make_room(
+        &self,
+        inner: &mut Inner,
+        now: UnixMs,
+        peer: Option<Peer>,
+        own: Option<&Arc<Seat>>,
+    ) -> Result<(), Full> {
+        let may_go = |turn: &Turn, seat: &Arc<Seat>| {
+            let has_lapsed = match turn {
+                Turn::Unproven { .. } => true,
+                Turn::Proven { at, .. } => now.ms_since(*at) >= self.limits.proof_lapses_ms,
+            };
+            has_lapsed && own.is_none_or(|own| !seat.is_of(own))
+        };
         if let Some(peer) = peer {
             let subnet = peer.subnet();
             let is_full = |group: Option<&Group>, max| group.is_some_and(|group| group.count >= max);
             if is_full(inner.by_peer.get(&peer), self.limits.per_peer) {
-                let seat = inner.by_peer.get(&peer).and_then(Group::first_to_leave).ok_or(Full::Peer)?;
+                let first = inner.by_peer.get(&peer).and_then(Group::first).filter(|(turn, seat)| may_go(turn, seat));
+                let seat = first.map(|(_, seat)| Arc::clone(seat)).ok_or(Full::Peer)?;
                 inner.dismiss(&seat, Leave::MadeRoom);
             }
             if is_full(inner.by_subnet.get(&subnet), self.limits.per_subnet) {
-                let seat = inner.by_subnet.get(&subnet).and_then(Group::first_to_leave).ok_or(Full::Subnet)?;
+                let first =
+                    inner.by_subnet.get(&subnet).and_then(Group::first).filter(|(turn, seat)| may_go(turn, seat));
+                let seat = first.map(|(_, seat)| Arc::clone(seat)).ok_or(Full::Subnet)?;
                 inner.dismiss(&seat, Leave::MadeRoom);
             }
         }
         if inner.total >= self.limits.total {
-            let seat = inner.largest_crowd().ok_or(Full::Server)?;
+            let first = inner.first().filter(|(turn, seat)| may_go(turn, seat));
+            let seat = first.map(|(_, seat)| Arc::clone(seat)).ok_or(Full::Server)?;
             inner.dismiss(&seat, Leave::MadeRoom);
         }
         Ok(())
@@ -170,6 +226,47 @@ impl Places {
 }
 
 impl Inner {
+    fn enter(&mut self, seat: &Arc<Seat>) {
+        self.count(seat, 1);
+        match &seat.own {
+            Some(own) => self.change(own, |state| state.channels += 1),
+            None => self.connections += 1,
+        }
+        self.list(seat);
+    }
+
+    fn leave(&mut self, seat: &Arc<Seat>) {
+        self.unlist(seat);
+        self.count(seat, -1);
+        match &seat.own {
+            Some(own) => self.change(own, |state| state.channels -= 1),
+            None => self.connections -= 1,
+        }
+    }
+
+    /// The place is free at once; its connection hears of it as soon as its task runs.
+    fn dismiss(&mut self, seat: &Arc<Seat>, why: Leave) {
+        self.leave(seat);
+        // Only who is still there is dismissed, under the lock: it is the first reason.
+        let _first = seat.leaves.set(why);
+        if let Some(own) = &seat.own {
+            own.has_news.store(true, Ordering::Release);
+        }
+        seat.mailbox.ring();
+    }
+
+    /// Changes what is known of a seat, and its turn with it; who was asked to leave has none any more.
+    fn change(&mut self, seat: &Arc<Seat>, change: impl FnOnce(&mut State)) {
+        let is_there = seat.leaves.get().is_none();
+        if is_there {
+            self.unlist(seat);
+        }
+        change(&mut seat.state.lock());
+        if is_there {
+            self.list(seat);
+        }
+    }
+
     fn count(&mut self, seat: &Seat, by: isize) {
         self.total = self.total.saturating_add_signed(by);
         let Some(peer) = seat.peer else { return };
@@ -186,122 +283,139 @@ impl Inner {
         }
     }
 
-    /// Enters a connection among those that may be asked to leave, or takes it off.
-    fn list(&mut self, seat: &Arc<Seat>, standing: Standing) {
-        self.change_list(seat, |unproven, seat| {
-            if let Some(seniority) = seat.seniority(standing) {
-                unproven.insert(seniority, Arc::clone(seat));
-            }
-        });
+    fn list(&mut self, seat: &Arc<Seat>) {
+        let Some(turn) = seat.turn() else { return };
+        self.change_lists(seat, |group| group.insert(turn, seat));
+        if let Turn::Proven { .. } = turn {
+            self.proven.insert(turn, Arc::clone(seat));
+        }
     }
 
-    fn unlist(&mut self, seat: &Arc<Seat>, standing: Standing) {
-        self.change_list(seat, |unproven, seat| {
-            if let Some(seniority) = seat.seniority(standing) {
-                unproven.remove(&seniority);
-            }
-        });
+    fn unlist(&mut self, seat: &Arc<Seat>) {
+        let Some(turn) = seat.turn() else { return };
+        self.change_lists(seat, |group| group.remove(turn));
+        self.proven.remove(&turn);
     }
 
-    fn change_list(&mut self, seat: &Arc<Seat>, change: impl Fn(&mut BTreeMap<Seniority, Arc<Seat>>, &Arc<Seat>)) {
+    fn change_lists(&mut self, seat: &Seat, change: impl Fn(&mut Group)) {
         let Some(peer) = seat.peer else { return };
         if let Some(group) = self.by_peer.get_mut(&peer) {
-            change(&mut group.unproven, seat);
+            change(group);
         }
         let subnet = peer.subnet();
         if let Some(group) = self.by_subnet.get_mut(&subnet) {
-            self.most_unproven.remove(&(group.unproven.len(), subnet));
-            change(&mut group.unproven, seat);
-            if !group.unproven.is_empty() {
-                self.most_unproven.insert((group.unproven.len(), subnet));
+            if let Some(rank) = group.rank(subnet) {
+                self.most_unproven.remove(&rank);
             }
+            change(group);
+            self.most_unproven.extend(group.rank(subnet));
         }
     }
 
-    fn largest_crowd(&self) -> Option<Arc<Seat>> {
-        let (_, subnet) = self.most_unproven.last()?;
-        self.by_subnet.get(subnet).and_then(Group::first_to_leave)
-    }
-
-    /// Gives back all places of a connection.
-    fn leave(&mut self, seat: &Seat) {
-        self.count(seat, -seat.width.load(Ordering::Relaxed).cast_signed());
-        self.connections -= 1;
-    }
-
-    /// The place is free at once; its connection ends as soon as its task runs.
-    fn dismiss(&mut self, seat: &Arc<Seat>, why: Leave) {
-        self.unlist(seat, Standing::Stranger);
-        self.unlist(seat, Standing::LoggedIn);
-        self.leave(seat);
-        // Only who is on no list yet is dismissed, under the lock: it is the first reason.
-        let _first = seat.leaves.set(why);
-        seat.mailbox.ring();
+    /// Whose turn it is of all.
+    fn first(&self) -> Option<(&Turn, &Arc<Seat>)> {
+        let crowd = self.most_unproven.last().and_then(|(.., subnet)| self.by_subnet.get(subnet));
+        crowd.and_then(Group::first).or_else(|| self.proven.first_key_value())
     }
 }
 
 impl Group {
-    fn first_to_leave(&self) -> Option<Arc<Seat>> {
-        self.unproven.first_key_value().map(|(_, seat)| Arc::clone(seat))
+    /// Where a subnet stands in [`Inner::most_unproven`].
+    fn rank(&self, subnet: Subnet) -> Option<(usize, Reverse<Turn>, Subnet)> {
+        let (first, _) = self.first().filter(|_| self.unproven > 0)?;
+        Some((self.unproven, Reverse(*first), subnet))
+    }
+
+    fn first(&self) -> Option<(&Turn, &Arc<Seat>)> {
+        self.turns.first_key_value()
+    }
+
+    fn insert(&mut self, turn: Turn, seat: &Arc<Seat>) {
+        self.turns.insert(turn, Arc::clone(seat));
+        self.unproven += usize::from(turn.is_unproven());
+    }
+
+    fn remove(&mut self, turn: Turn) {
+        if self.turns.remove(&turn).is_some() {
+            self.unproven -= usize::from(turn.is_unproven());
+        }
+    }
+}
+
+impl Turn {
+    const fn is_unproven(self) -> bool {
+        matches!(self, Self::Unproven { .. })
     }
 }
 
 impl Seat {
-    const fn seniority(&self, standing: Standing) -> Option<Seniority> {
-        match standing {
-            Standing::Stranger => Some(Seniority { has_logged_in: false, opened: self.opened }),
-            Standing::LoggedIn => Some(Seniority { has_logged_in: true, opened: self.opened }),
-            Standing::Proven => None,
-        }
+    /// Nothing for the trusted, and for a connection whose channels go first.
+    fn turn(&self) -> Option<Turn> {
+        let State { standing, channels } = *self.state.lock();
+        let opened = self.opened;
+        let turn = match standing {
+            Standing::Stranger => Turn::Unproven { has_logged_in: false, opened },
+            Standing::LoggedIn => Turn::Unproven { has_logged_in: true, opened },
+            Standing::Proven(at) => Turn::Proven { at, opened },
+        };
+        (self.peer.is_some() && channels == 0).then_some(turn)
+    }
+
+    /// Has the connection look at what was ended of it.
+    pub(crate) fn call(&self) {
+        self.has_news.store(true, Ordering::Release);
+        self.mailbox.ring();
+    }
+
+    /// Whether this is the connection whose own place `own` is, or a channel of it.
+    fn is_of(self: &Arc<Self>, own: &Arc<Self>) -> bool {
+        Arc::ptr_eq(self.own.as_ref().unwrap_or(self), own)
     }
 }
 
 impl Place {
-    /// The connection has shown more than before; less is never taken back. False if it is not more.
-    pub(crate) fn rise(&mut self, standing: Standing) -> bool {
-        if standing <= self.standing {
-            return false;
+    /// Somebody was let in here.
+    pub(crate) fn log_in(&self) {
+        self.rise(|standing| if standing == Standing::Stranger { Standing::LoggedIn } else { standing });
+    }
+
+    /// A share was accepted from here.
+    pub(crate) fn is_proven(&self) -> bool {
+        matches!(self.seat.state.lock().standing, Standing::Proven(_))
+    }
+
+    /// A share was accepted from here. True if it is the first.
+    pub(crate) fn prove(&self, now: UnixMs) -> bool {
+        // A proof need not be exact: most shares pass without the lock that all share.
+        let exact_ms = self.places.limits.proof_lapses_ms / 16;
+        let before = self.seat.state.lock().standing;
+        match before {
+            Standing::Proven(at) if now.ms_since(at) <= exact_ms => false,
+            Standing::Proven(_) | Standing::Stranger | Standing::LoggedIn => {
+                self.rise(|_| Standing::Proven(now));
+                !matches!(before, Standing::Proven(_))
+            }
         }
+    }
+
+    fn rise(&self, to: impl FnOnce(Standing) -> Standing) {
         let mut inner = self.places.inner.lock();
-        // Who was asked to leave is on no list any more.
-        if self.seat.leaves.get().is_none() {
-            inner.unlist(&self.seat, self.standing);
-            inner.list(&self.seat, standing);
-        }
-        self.standing = standing;
-        true
+        inner.change(&self.seat, |state| state.standing = to(state.standing));
     }
 
-    /// What the connection has shown.
-    pub(crate) const fn standing(&self) -> Standing {
-        self.standing
-    }
-
-    /// Why the connection has to leave, if it has to.
+    /// Why its holder has to leave, if he has to.
     pub(crate) fn is_wanted(&self) -> Option<Leave> {
         self.seat.leaves.get().copied()
     }
 
-    /// Takes one more place for the same connection.
-    pub(crate) fn widen(&mut self) -> Result<(), Full> {
-        let mut inner = self.places.inner.lock();
-        self.places.make_room(&mut inner, self.seat.peer)?;
-        // Who would have to make room for himself has none.
-        if self.seat.leaves.get().is_some() {
-            return Err(Full::Peer);
-        }
-        inner.count(&self.seat, 1);
-        self.seat.width.fetch_add(1, Ordering::Relaxed);
-        Ok(())
+    /// Whether a channel or a login of this connection was ended since the last call.
+    pub(crate) fn has_news(&self) -> bool {
+        self.seat.has_news.swap(false, Ordering::Acquire)
     }
 
-    /// Gives one of several places back.
-    pub(crate) fn narrow(&mut self) {
-        let mut inner = self.places.inner.lock();
-        if self.seat.leaves.get().is_none() && self.seat.width.load(Ordering::Relaxed) > 1 {
-            self.seat.width.fetch_sub(1, Ordering::Relaxed);
-            inner.count(&self.seat, -1);
-        }
+    /// Takes a place for one more channel of the connection whose own place this is.
+    pub(crate) fn of_channel(&self, now: UnixMs) -> Result<Self, Full> {
+        self.places.seat(now, self.seat.peer, Some(&self.seat))
     }
 
     /// Returns once the connection has to leave.
@@ -329,7 +443,6 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut inner = self.places.inner.lock();
         if self.seat.leaves.get().is_none() {
-            inner.unlist(&self.seat, self.standing);
             inner.leave(&self.seat);
         }
     }
@@ -345,8 +458,11 @@ mod tests {
         Some(Peer::of(Ipv4Addr::new(198, 51, subnet, host).into()))
     }
 
+    const LAPSES_MS: u64 = 1_600;
+    const START: UnixMs = UnixMs(0);
+
     fn places(total: usize, per_peer: usize, per_subnet: usize) -> Arc<Places> {
-        Arc::new(Places::new(PlaceLimits { total, per_peer, per_subnet }))
+        Arc::new(Places::new(PlaceLimits { total, per_peer, per_subnet, proof_lapses_ms: LAPSES_MS }))
     }
 
     fn leaves(place: &Place) -> bool {
@@ -354,8 +470,8 @@ mod tests {
     }
 
     fn proven(places: &Arc<Places>, peer: Option<Peer>) -> Place {
-        let mut place = places.take(peer).unwrap();
-        place.rise(Standing::Proven);
+        let place = places.take(START, peer).unwrap();
+        place.prove(START);
         place
     }
 
@@ -364,15 +480,15 @@ mod tests {
         let places = places(4, 2, 3);
         let first = proven(&places, peer(1, 1));
         let _second = proven(&places, peer(1, 1));
-        assert_eq!(places.take(peer(1, 1)).unwrap_err(), Full::Peer);
+        assert_eq!(places.take(START, peer(1, 1)).unwrap_err(), Full::Peer);
         let _third = proven(&places, peer(1, 2));
-        assert_eq!(places.take(peer(1, 3)).unwrap_err(), Full::Subnet);
-        let mut trusted = places.take(None).unwrap();
-        trusted.rise(Standing::Proven);
-        assert_eq!(places.take(peer(2, 1)).unwrap_err(), Full::Server);
+        assert_eq!(places.take(START, peer(1, 3)).unwrap_err(), Full::Subnet);
+        let trusted = places.take(START, None).unwrap();
+        trusted.prove(START);
+        assert_eq!(places.take(START, peer(2, 1)).unwrap_err(), Full::Server);
         drop(first);
         assert_eq!(places.connections(), 3);
-        assert!(places.take(peer(1, 1)).is_ok());
+        assert!(places.take(START, peer(1, 1)).is_ok());
         let inner = places.inner.lock();
         assert_eq!((inner.by_peer.len(), inner.by_subnet.len()), (2, 1));
     }
@@ -380,34 +496,49 @@ mod tests {
     #[test]
     fn who_proved_nothing_makes_room_where_it_is_full() {
         let places = places(100, 2, 3);
-        let mut first = places.take(peer(1, 1)).unwrap();
-        first.rise(Standing::LoggedIn);
-        let second = places.take(peer(1, 1)).unwrap();
-        let third = places.take(peer(1, 1)).unwrap();
+        let first = places.take(START, peer(1, 1)).unwrap();
+        first.log_in();
+        let second = places.take(START, peer(1, 1)).unwrap();
+        let third = places.take(START, peer(1, 1)).unwrap();
         assert!(leaves(&second) && !leaves(&first), "who has not logged in goes first");
-        let fourth = places.take(peer(1, 1)).unwrap();
+        let fourth = places.take(START, peer(1, 1)).unwrap();
         assert!(leaves(&third) && !leaves(&first));
         drop((second, third));
         assert_eq!(places.connections(), 2, "a place is given back once");
-        let _other = places.take(peer(1, 2)).unwrap();
-        let _another = places.take(peer(1, 3)).unwrap();
+        let _other = places.take(START, peer(1, 2)).unwrap();
+        let _another = places.take(START, peer(1, 3)).unwrap();
         assert!(leaves(&fourth), "of the same subnet");
     }
 
     #[test]
     fn a_crowd_from_one_subnet_makes_room_for_others_and_nobody_else_does() {
         let places = places(50, 50, 50);
-        let rare: Vec<Place> = (0..5).map(|subnet| places.take(peer(subnet, 1)).unwrap()).collect();
-        let crowd: Vec<Place> = (0..45).map(|host| places.take(peer(200, host)).unwrap()).collect();
-        let mut proven = places.take(peer(100, 1)).unwrap();
-        proven.rise(Standing::Proven);
-        let more: Vec<Place> = (0..100).map(|host| places.take(peer(200, host)).unwrap()).collect();
+        let rare: Vec<Place> = (0..5).map(|subnet| places.take(START, peer(subnet, 1)).unwrap()).collect();
+        let crowd: Vec<Place> = (0..45).map(|host| places.take(START, peer(200, host)).unwrap()).collect();
+        let proven = places.take(START, peer(100, 1)).unwrap();
+        proven.prove(START);
+        let more: Vec<Place> = (0..100).map(|host| places.take(START, peer(200, host)).unwrap()).collect();
         assert!(rare.iter().all(|place| !leaves(place)) && !leaves(&proven));
         assert!(crowd.iter().all(leaves), "those that came first go first");
         assert_eq!((places.connections(), more.iter().filter(|place| !leaves(place)).count()), (50, 44));
         drop((crowd, more, rare, proven));
         let inner = places.inner.lock();
-        assert_eq!((inner.total, inner.by_peer.len(), inner.by_subnet.len(), inner.most_unproven.len()), (0, 0, 0, 0));
+        assert_eq!(
+            (inner.total, inner.by_peer.len(), inner.by_subnet.len(), inner.most_unproven.len(), inner.proven.len()),
+            (0, 0, 0, 0, 0)
+        );
+    }
+
+    /// A flood of one connection for each subnet that came first does not keep its places by throwing newcomers at each other.
+    #[test]
+    fn of_subnets_with_equally_many_the_oldest_connection_leaves() {
+        let places = places(10, 10, 10);
+        let flood: Vec<Place> = (100..110).rev().map(|subnet| places.take(START, peer(subnet, 1)).unwrap()).collect();
+        let newcomers: Vec<Place> =
+            (0..10).chain(200..210).map(|subnet| places.take(START, peer(subnet, 1)).unwrap()).collect();
+        assert!(flood.iter().all(leaves));
+        let gone: Vec<bool> = newcomers.iter().map(leaves).collect();
+        assert_eq!(gone, [[true; 10], [false; 10]].concat());
     }
 
     #[test]
@@ -416,7 +547,7 @@ mod tests {
         let first = proven(&places, peer(1, 1));
         places.end(first.seat(), Leave::Revoked);
         places.end(first.seat(), Leave::Banned);
-        assert_eq!((places.connections(), first.seat.leaves.get()), (0, Some(&Leave::Revoked)));
+        assert_eq!((places.connections(), first.is_wanted()), (0, Some(Leave::Revoked)));
         drop(first);
         assert_eq!((places.connections(), places.inner.lock().total), (0, 0));
     }
@@ -424,44 +555,86 @@ mod tests {
     #[test]
     fn a_connection_may_take_several_places_and_gives_all_of_them_back() {
         let places = places(5, 4, 5);
-        let mut wide = proven(&places, peer(1, 1));
-        let stranger = places.take(peer(1, 1)).unwrap();
-        assert!((0..2).all(|_| wide.widen().is_ok()) && !leaves(&stranger));
-        assert!(wide.widen().is_ok() && leaves(&stranger), "who proved nothing makes room for a channel too");
-        assert_eq!(wide.widen(), Err(Full::Peer));
+        let wide = proven(&places, peer(1, 1));
+        let stranger = places.take(START, peer(1, 1)).unwrap();
+        let mut channels: Vec<Place> = (0..2).map(|_| wide.of_channel(START).unwrap()).collect();
+        assert!(!leaves(&stranger));
+        channels.push(wide.of_channel(START).unwrap());
+        assert!(leaves(&stranger), "who proved nothing makes room for a channel too");
+        assert_eq!(wide.of_channel(START).unwrap_err(), Full::Peer);
         drop(stranger);
         let _other = proven(&places, peer(1, 2));
-        assert_eq!(places.take(peer(1, 3)).unwrap_err(), Full::Subnet);
-        wide.narrow();
-        assert!(places.take(peer(1, 3)).is_ok());
+        for channel in &channels {
+            channel.prove(START);
+        }
+        assert_eq!(places.take(START, peer(1, 3)).unwrap_err(), Full::Subnet);
+        channels.pop();
+        assert!(places.take(START, peer(1, 3)).is_ok());
         assert_eq!((places.connections(), places.inner.lock().total), (2, 4));
-        drop(wide);
+        drop((wide, channels));
         assert_eq!((places.connections(), places.inner.lock().total), (1, 1));
+        assert!(places.inner.lock().by_peer.get(&peer(1, 1).unwrap()).is_none());
     }
 
     #[test]
-    fn who_would_have_to_make_room_for_himself_leaves_with_all_his_places() {
+    fn no_channel_makes_room_for_another_of_its_connection() {
         let places = places(10, 3, 10);
-        let mut wide = places.take(peer(1, 1)).unwrap();
-        assert!(wide.widen().is_ok() && wide.widen().is_ok());
-        assert_eq!(wide.widen(), Err(Full::Peer));
-        assert!(leaves(&wide));
-        assert_eq!((places.connections(), places.inner.lock().total), (0, 0));
-        wide.narrow();
-        drop(wide);
-        assert_eq!((places.connections(), places.inner.lock().total), (0, 0));
+        let wide = places.take(START, peer(1, 1)).unwrap();
+        let channels: Vec<Place> = (0..2).map(|_| wide.of_channel(START).unwrap()).collect();
+        assert_eq!(wide.of_channel(START).unwrap_err(), Full::Peer);
+        assert!(!leaves(&wide) && !channels.iter().any(leaves));
+        let _other = places.take(START, peer(1, 1)).unwrap();
+        assert!(leaves(&channels[0]) && !leaves(&channels[1]) && !leaves(&wide) && wide.has_news() && !wide.has_news());
+    }
+
+    /// One connection with hundreds of channels weighs hundreds, and its channels leave one by one, before it and before those that proved
+    /// something.
+    #[test]
+    fn a_crowd_of_channels_is_a_crowd() {
+        let places = places(60, 60, 60);
+        let wide = places.take(START, peer(1, 1)).unwrap();
+        let channels: Vec<Place> = (0..54).map(|_| wide.of_channel(START).unwrap()).collect();
+        wide.prove(START);
+        channels[7].prove(START);
+        let newcomers: Vec<Place> = (0..57).map(|n| places.take(START, peer(2 + n, 1)).unwrap()).collect();
+        assert!(!leaves(&wide) && !leaves(&channels[7]));
+        assert_eq!(channels.iter().filter(|channel| leaves(channel)).count(), 52);
+        assert!(!newcomers.iter().any(leaves), "nobody of them had to leave");
+        drop((newcomers, channels, wide));
+        let inner = places.inner.lock();
+        assert_eq!((inner.total, inner.connections, inner.most_unproven.len(), inner.proven.len()), (0, 0, 0, 0));
+    }
+
+    /// A share holds a place for a while only: then who came with the oldest one leaves first, after all who never had one.
+    #[test]
+    fn a_proof_lapses() {
+        let places = places(4, 4, 4);
+        let at = |ms| UnixMs(ms);
+        let old: Vec<Place> = (1..5).map(|n| places.take(START, peer(n, 1)).unwrap()).collect();
+        for (place, ms) in old.iter().zip([100, 0, 200, 200]) {
+            assert!(place.prove(at(ms)) && !place.prove(at(ms)));
+        }
+        assert_eq!(places.take(at(LAPSES_MS - 1), peer(9, 1)).unwrap_err(), Full::Server);
+        old[1].prove(at(300));
+        let first = places.take(at(LAPSES_MS + 100), peer(9, 1)).unwrap();
+        assert!(leaves(&old[0]), "the oldest proof, not the oldest connection");
+        let second = places.take(at(LAPSES_MS + 300), peer(9, 2)).unwrap();
+        assert!(leaves(&first), "who never proved anything is before those whose proof lapsed");
+        second.prove(at(LAPSES_MS + 300));
+        let _third = places.take(at(LAPSES_MS + 300), peer(9, 3)).unwrap();
+        assert!(leaves(&old[2]) && !leaves(&old[1]) && !leaves(&old[3]));
     }
 
     #[test]
     fn who_was_asked_to_leave_changes_nothing_any_more() {
         let places = places(1, 1, 1);
-        let mut old = places.take(peer(1, 1)).unwrap();
-        let _new = places.take(peer(1, 1)).unwrap();
+        let old = places.take(START, peer(1, 1)).unwrap();
+        let _new = places.take(START, peer(1, 1)).unwrap();
         assert!(leaves(&old));
-        old.rise(Standing::LoggedIn);
-        old.rise(Standing::Proven);
+        old.log_in();
+        old.prove(START);
         drop(old);
         assert_eq!(places.connections(), 1);
-        assert!(places.take(peer(1, 1)).is_ok(), "the list holds the one that is there");
+        assert!(places.take(START, peer(1, 1)).is_ok(), "the list holds the one that is there");
     }
 }

@@ -101,7 +101,15 @@ impl StratumServer {
         let (verify, threads) = VerifyPool::start(&config.verify, &Arc::new(prover)).map_err(StartError::Thread)?;
         let [(first, of_first), (second, of_second), (third, of_third)] = Algorithm::ALL.map(|_| work_channels());
         let (announcers, work) = ([first, second, third], [of_first, of_second, of_third]);
-        let shared = Arc::new(Shared::new(config, Arc::clone(&pool), metrics, clock, verify, work, tls));
+        let shared = Arc::new(Shared::new(
+            config,
+            Arc::clone(&pool),
+            metrics,
+            clock,
+            verify,
+            work,
+            (tls, Arc::clone(&conditions)),
+        ));
 
         let (stop, stopped) = watch::channel(false);
         let (alive, tasks) = mpsc::channel(1);
@@ -212,7 +220,7 @@ impl StratumHandle {
         self.end().await;
     }
 
-    /// The same, but plain connections of miners that are logged in are left open, with the ports, for another process (SPEC 11.12).
+    /// The same, but plain connections of miners that are logged in are left open, with the ports, for another process (SPEC 11.13).
     pub async fn hand_over(mut self) -> Handover {
         let leaving = self.shared.leave();
         let _nobody = self.close.send(true);

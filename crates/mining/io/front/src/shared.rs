@@ -13,24 +13,28 @@ use bq_share::{
     ExtranonceAllocator, ExtranoncePrefix, Peer, Reject, ShareTicket, Strike, Subnet, Templates, UnixMs, Verdict,
 };
 use bq_stratum_v1::{LoginOutcome, SessionPolicy, SessionSeed, SessionState};
-use bq_stratum_v2::SessionPolicyV2;
+use bq_stratum_v2::{ChannelOutcome, SessionPolicyV2};
 use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     StratumConfig,
     accept_rate::AcceptRate,
-    access::{Access, ConnectionNumber, Line},
+    access::{Access, ConnectionNumber, Line, Login},
     clock::SteadyClock,
-    getwork::Getwork,
+    conditions::Conditions,
+    getwork::{Getwork, Guest},
     handover::{ConnectionState, HandedConnection},
     jobs::Listeners,
     kept_files,
     metrics::StratumMetrics,
     noise::Noise,
-    places::{Full, Leave, Place, Places, Standing},
+    places::{Full, Leave, Place, Places},
+    port::Port,
     remembered::Remembered,
     strangers::Strangers,
     tls::Tls,
+    turned_away,
     verify::VerifyPool,
 };
 
@@ -43,6 +47,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<StratumMetrics>,
     pub(crate) verify: VerifyPool,
     pub(crate) work: [Listeners; Algorithm::COUNT],
+    conditions: Arc<Conditions>,
     /// Nothing if TLS is off.
     pub(crate) tls: Option<Tls>,
     /// Nothing if V2 is off.
@@ -53,7 +58,9 @@ pub(crate) struct Shared {
     /// What they have at stake.
     pub(crate) strangers: Arc<Strangers>,
     /// Of miners that poll over HTTP.
-    pub(crate) getwork: Getwork,
+    pub(crate) getwork: Arc<Getwork>,
+    /// For each poll that is told that there is no place for it.
+    turned_away: Arc<Semaphore>,
     places: Arc<Places>,
     accepts: Mutex<Accepts>,
     extranonces: Mutex<ExtranonceAllocator>,
@@ -91,10 +98,27 @@ pub(crate) struct Admission {
     /// Whom strikes count for; nobody when the address is trusted.
     pub(crate) peer: Option<Peer>,
     /// Where it connects from, or whom a proxy names.
-    pub(crate) address: IpAddr,
+    address: IpAddr,
     number: ConnectionNumber,
-    /// Of its channels in V2.
-    channels: Vec<ExtranoncePrefix>,
+    /// Of V2.
+    channels: Vec<ChannelPlace>,
+}
+
+/// How a socket comes in.
+pub(crate) enum Entry {
+    /// With a place.
+    Admitted(Admission),
+    /// Without one, if it polls for a session that has one.
+    Guest(Guest),
+    /// Not: if it polls it is told why in its own words.
+    TurnedAway(&'static str, OwnedSemaphorePermit),
+}
+
+/// What a channel of V2 holds.
+struct ChannelPlace {
+    prefix: ExtranoncePrefix,
+    /// Nothing for the one that stands in the connection's own place.
+    place: Option<Place>,
 }
 
 impl Shared {
@@ -105,7 +129,7 @@ impl Shared {
         clock: SteadyClock,
         verify: VerifyPool,
         work: [Listeners; Algorithm::COUNT],
-        tls: Option<Tls>,
+        (tls, conditions): (Option<Tls>, Arc<Conditions>),
     ) -> Self {
         let [first, ..] = words(&config.seed, u64::MAX);
         let places = Arc::new(Places::new(config.places));
@@ -115,7 +139,8 @@ impl Shared {
             policies: config.sessions.clone().map(Arc::new),
             strangers: Arc::new(Strangers::new(config.allowance, clock, Arc::clone(&metrics), Arc::clone(&access))),
             access,
-            getwork: Getwork::default(),
+            getwork: Arc::default(),
+            turned_away: Arc::new(Semaphore::new(config.getwork.turned_away_max)),
             places,
             accepts: Mutex::new(Accepts {
                 by_peer: AcceptRate::new(config.accepts_per_second),
@@ -134,6 +159,7 @@ impl Shared {
             verify,
             work,
             tls,
+            conditions,
         }
     }
 
@@ -146,8 +172,36 @@ impl Shared {
         SessionPolicyV2 { common: self.policy(Algorithm::Sha256d), channels_max }
     }
 
+    /// Lets a socket in, or names why not. Whether it polls is not known yet: if it may, it takes no place beside its session's.
+    pub(crate) fn enter(self: &Arc<Self>, address: IpAddr, port: Port) -> Result<Entry, &'static str> {
+        let polls = self.polls_on(port);
+        let peer = self.screen(address)?;
+        if polls && let Some(guest) = self.getwork.guest(address) {
+            return Ok(Entry::Guest(guest));
+        }
+        match self.admit_screened(peer, address) {
+            Ok(admission) => Ok(Entry::Admitted(admission)),
+            Err(reason) if polls && turned_away::words(reason).is_some() => {
+                let permit = Arc::clone(&self.turned_away).try_acquire_owned().map_err(|_| reason)?;
+                Ok(Entry::TurnedAway(reason, permit))
+            }
+            Err(reason) => Err(reason),
+        }
+    }
+
+    /// Whether HTTP getwork is answered there.
+    pub(crate) fn polls_on(&self, port: Port) -> bool {
+        self.config.plaintext && port == Port::V1(Algorithm::Ethash)
+    }
+
     /// Lets a connection in, or names why not.
     pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Admission, &'static str> {
+        let peer = self.screen(address)?;
+        self.admit_screened(peer, address)
+    }
+
+    /// Whose socket it is, if he may open one now.
+    fn screen(&self, address: IpAddr) -> Result<Option<Peer>, &'static str> {
         let peer = self.peer_of(address);
         if self.is_banned(peer) {
             return Err("banned");
@@ -158,6 +212,10 @@ impl Shared {
         if peer.is_some_and(|peer| !self.accepts.lock().allow(self.clock.now(), peer)) {
             return Err("too_fast");
         }
+        Ok(peer)
+    }
+
+    fn admit_screened(self: &Arc<Self>, peer: Option<Peer>, address: IpAddr) -> Result<Admission, &'static str> {
         let place = self.take_place(peer)?;
         let prefix = self.extranonces.lock().allocate().ok_or("no_extranonce")?;
         let number = self.sessions.fetch_add(1, Ordering::Relaxed);
@@ -171,7 +229,7 @@ impl Shared {
         (!trusted).then(|| Peer::of(address))
     }
 
-    /// Lets in again who was let in by the process that this one replaces, or names why not (SPEC 11.12).
+    /// Lets in again who was let in by the process that this one replaces, or names why not (SPEC 11.13).
     pub(crate) fn admit_again(self: &Arc<Self>, state: &ConnectionState) -> Result<Admission, &'static str> {
         let peer = self.peer_of(state.address);
         if self.is_banned(peer) {
@@ -180,16 +238,19 @@ impl Shared {
         if !state.logins.iter().all(|login| self.access.still_admits(login)) {
             return Err(Leave::Revoked.name());
         }
-        let mut place = self.take_place(peer)?;
+        let place = self.take_place(peer)?;
         if !self.extranonces.lock().claim(state.seed.prefix) {
             return Err("no_extranonce");
         }
-        place.rise(if state.is_proven { Standing::Proven } else { Standing::LoggedIn });
+        place.log_in();
+        if state.is_proven {
+            place.prove(self.clock.now());
+        }
         let number = self.sessions.fetch_add(1, Ordering::Relaxed);
         let (seed, address) = (state.seed, state.address);
         for login in &state.logins {
             let (algorithm, id, seat) = (state.algorithm, seed.session_id, Arc::clone(place.seat()));
-            self.access.resume(number, || Line { algorithm, id, peer, seat }, login.clone());
+            self.access.begin(number, || Line { algorithm, id, peer, seat }, login.clone());
         }
         Ok(Admission { shared: Arc::clone(self), place, seed, peer, address, number, channels: Vec::new() })
     }
@@ -206,10 +267,12 @@ impl Shared {
 
     /// A place alone, or why there is none.
     pub(crate) fn take_place(&self, peer: Option<Peer>) -> Result<Place, &'static str> {
-        self.places.take(peer).map_err(|full| match full {
-            Full::Server => "server_full",
-            Full::Peer => "peer_full",
-            Full::Subnet => "subnet_full",
+        let now = self.clock.now();
+        self.places.take(now, peer).map_err(|full| {
+            if full == Full::Server {
+                self.conditions.server_full(now, self.config.places.total, self.config.server_full_shown_ms);
+            }
+            full.name()
         })
     }
 
@@ -261,6 +324,7 @@ impl Admission {
         login: &str,
         worker: &WorkerName,
         token: Option<&str>,
+        channel: Option<ExtranoncePrefix>,
     ) -> LoginOutcome {
         let access = Arc::clone(&self.shared.access);
         let entry = match access.admit(login, worker, token) {
@@ -278,13 +342,15 @@ impl Admission {
         };
         let (seat, id) = (Arc::clone(self.place.seat()), self.seed.session_id);
         let line = || Line { algorithm, id, peer: self.peer, seat };
-        access.begin(self.number, line, (payee, worker.clone(), entry.token));
+        let at = self.shared.clock.now();
+        let begun = Login { payee, worker: worker.clone(), at, token: entry.token, channel };
+        access.begin(self.number, line, begun.clone());
         // Whoever took the token back meanwhile did not see this session yet.
         if let Err(refusal) = access.admit(login, worker, token) {
-            access.forget(self.number, payee, worker);
+            access.forget(self.number, |known| known.is_of(&begun));
             return LoginOutcome::Refused(refusal.to_string());
         }
-        self.place.rise(Standing::LoggedIn);
+        self.place.log_in();
         let remembered = self.shared.remembered.lock().get(algorithm, payee, worker);
         LoginOutcome::Granted { payee, remembered }
     }
@@ -303,29 +369,75 @@ impl Admission {
     /// What another process must know of it.
     pub(crate) fn state(&self, algorithm: Algorithm, session: SessionState, unread: Vec<u8>) -> ConnectionState {
         let logins = self.shared.access.logins(self.number);
-        let is_proven = self.place.standing() == Standing::Proven;
+        let is_proven = self.place.is_proven();
         ConnectionState { algorithm, address: self.address, seed: self.seed, logins, is_proven, session, unread }
     }
 
-    /// The number of one more channel; nothing if there is no room for it. The first stands in the connection's own place, each other
+    /// Opens one more channel, if its login is good and there is room for it. The first stands in the connection's own place, each other
     /// takes one as a connection does.
-    pub(crate) fn open_channel(&mut self) -> Option<ExtranoncePrefix> {
-        let prefix = self.shared.extranonces.lock().allocate()?;
-        if !self.channels.is_empty() && self.place.widen().is_err() {
-            self.shared.extranonces.lock().release(prefix);
-            return None;
+    pub(crate) fn open_channel(
+        &mut self,
+        algorithm: Algorithm,
+        login: &str,
+        worker: &WorkerName,
+        token: Option<&str>,
+    ) -> ChannelOutcome {
+        if let Err(refusal) = self.shared.access.admit(login, worker, token) {
+            return ChannelOutcome::BadToken(refusal.to_string());
         }
-        self.channels.push(prefix);
-        Some(prefix)
+        let Some(prefix) = self.shared.extranonces.lock().allocate() else { return ChannelOutcome::Full };
+        let outcome = match self.authorize(algorithm, login, worker, token, Some(prefix)) {
+            LoginOutcome::Granted { payee, remembered } => {
+                let now = self.shared.clock.now();
+                let place = (!self.channels.is_empty()).then(|| self.place.of_channel(now)).transpose();
+                if let Ok(place) = place {
+                    self.channels.push(ChannelPlace { prefix, place });
+                    return ChannelOutcome::Granted { prefix, payee, remembered };
+                }
+                ChannelOutcome::Full
+            }
+            LoginOutcome::Refused(reason) => ChannelOutcome::Refused(reason),
+            LoginOutcome::Unavailable => ChannelOutcome::Unavailable,
+        };
+        self.give_back(prefix);
+        outcome
+    }
+
+    /// The number of a channel that is not, or no more.
+    fn give_back(&self, prefix: ExtranoncePrefix) {
+        self.shared.access.forget(self.number, |login| login.channel == Some(prefix));
+        self.shared.extranonces.lock().release(prefix);
+    }
+
+    /// Logins that were taken back since the last call.
+    pub(crate) fn ended_logins(&self) -> Vec<Login> {
+        self.shared.access.ended(self.number)
     }
 
     pub(crate) fn close_channel(&mut self, prefix: ExtranoncePrefix) {
-        let Some(index) = self.channels.iter().position(|open| *open == prefix) else { return };
-        self.channels.swap_remove(index);
-        self.shared.extranonces.lock().release(prefix);
-        if !self.channels.is_empty() {
-            self.place.narrow();
+        let Some(index) = self.channels.iter().position(|open| open.prefix == prefix) else { return };
+        let closed = self.channels.swap_remove(index);
+        self.give_back(prefix);
+        // Where it stood in the connection's own place, another one does from now on.
+        if closed.place.is_none()
+            && let Some(open) = self.channels.first_mut()
+        {
+            open.place = None;
         }
+    }
+
+    /// A share of this channel was accepted.
+    pub(crate) fn prove_channel(&self, prefix: ExtranoncePrefix) {
+        let open = self.channels.iter().find(|open| open.prefix == prefix);
+        if let Some(place) = open.and_then(|open| open.place.as_ref()) {
+            place.prove(self.shared.clock.now());
+        }
+    }
+
+    /// Channels whose places are needed.
+    pub(crate) fn wanted_channels(&self) -> Vec<(ExtranoncePrefix, Leave)> {
+        let wanted = |open: &ChannelPlace| Some((open.prefix, open.place.as_ref()?.is_wanted()?));
+        self.channels.iter().filter_map(wanted).collect()
     }
 
     pub(crate) const fn channels(&self) -> usize {
@@ -343,8 +455,9 @@ impl Accepts {
 impl Drop for Admission {
     fn drop(&mut self) {
         self.shared.access.end(self.number);
+        let channels = std::mem::take(&mut self.channels);
         let mut extranonces = self.shared.extranonces.lock();
-        for prefix in self.channels.drain(..).chain([self.seed.prefix]) {
+        for prefix in channels.iter().map(|open| open.prefix).chain([self.seed.prefix]) {
             extranonces.release(prefix);
         }
     }

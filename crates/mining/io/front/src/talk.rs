@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bq_primitives::{Algorithm, KeyHash, ShareDifficulty, WorkerName};
-use bq_share::{ShareTicket, UnixMs, Verdict, WorkTemplate};
+use bq_share::{ExtranoncePrefix, ShareTicket, UnixMs, Verdict, WorkTemplate};
 use bq_stratum_v1::{JobTemplate, LineBuffer, LineTooLong, LoginOutcome, LoginTicket, SessionPolicy, SessionState};
 use bq_stratum_v2::{ChannelOutcome, FrameBuffer, FrameTooLong, Output, SessionPolicyV2};
 
@@ -32,6 +32,9 @@ pub(crate) trait Talk: Send {
 
     fn poll_output(&mut self) -> Option<Output>;
 
+    /// The client said something that was understood.
+    fn has_begun(&self) -> bool;
+
     /// The first who logged in.
     fn miner(&self) -> Option<(KeyHash, WorkerName)>;
 
@@ -48,6 +51,12 @@ pub(crate) trait Talk: Send {
     fn templates(&self) -> Vec<Arc<WorkTemplate>> {
         Vec::new()
     }
+
+    /// A machine has to log in again before its next share. False, and nothing happens, if no other is logged in.
+    fn end_login(&mut self, payee: KeyHash, worker: &WorkerName) -> bool;
+
+    /// A channel has to be closed, and its client to be told why: tells whose it was. Nothing if there is none of this number.
+    fn end_channel(&mut self, prefix: ExtranoncePrefix, why: &str) -> Option<(KeyHash, WorkerName)>;
 
     /// Where workers stand, of those whose place changed since the last time; of all with `again`.
     fn settled(&mut self, again: bool) -> Vec<(KeyHash, WorkerName, ShareDifficulty)>;
@@ -135,6 +144,11 @@ impl Talk for Lines {
         self.session.poll_output().map(Output::Common)
     }
 
+    /// Its lines come over what shows by itself who is a client.
+    fn has_begun(&self) -> bool {
+        true
+    }
+
     fn miner(&self) -> Option<(KeyHash, WorkerName)> {
         self.session.miner().map(|(payee, worker)| (payee, worker.clone()))
     }
@@ -149,6 +163,15 @@ impl Talk for Lines {
 
     fn templates(&self) -> Vec<Arc<WorkTemplate>> {
         self.session.templates().cloned().collect()
+    }
+
+    fn end_login(&mut self, payee: KeyHash, worker: &WorkerName) -> bool {
+        self.session.end_login(payee, worker)
+    }
+
+    /// Its one channel leaves with the connection.
+    fn end_channel(&mut self, _: ExtranoncePrefix, _: &str) -> Option<(KeyHash, WorkerName)> {
+        None
     }
 
     fn settled(&mut self, again: bool) -> Vec<(KeyHash, WorkerName, ShareDifficulty)> {
@@ -204,8 +227,21 @@ impl Talk for Frames {
         self.session.poll_output()
     }
 
+    fn has_begun(&self) -> bool {
+        self.session.is_set_up()
+    }
+
     fn miner(&self) -> Option<(KeyHash, WorkerName)> {
         self.session.miner().map(|(payee, worker)| (payee, worker.clone()))
+    }
+
+    /// A login is a channel there.
+    fn end_login(&mut self, _: KeyHash, _: &WorkerName) -> bool {
+        true
+    }
+
+    fn end_channel(&mut self, prefix: ExtranoncePrefix, why: &str) -> Option<(KeyHash, WorkerName)> {
+        self.session.end_channel_of(prefix, why)
     }
 
     /// V2 has no message for people.

@@ -191,6 +191,9 @@ fn eth_proxy_fields(exchange: &Exchange, request: &Request) -> Result<Fields, Re
     let header = hex_bytes_0x(text(1)?).ok_or(BAD_HASH)?;
     let mix = hex_bytes_0x(text(2)?).ok_or(BAD_HASH)?;
     let first = exchange.first_miner().ok_or(Reject::Unauthorized)?;
+    if request.worker.as_deref().is_some_and(|worker| exchange.is_gone(&first.address, worker)) {
+        return Err(Reject::Unauthorized);
+    }
     let named = request.worker.as_deref().and_then(|worker| exchange.miner_named(&first.address, Some(worker), false));
     let job = exchange.channel.judge().job_of_work(&header).ok_or(Reject::UnknownJob)?.id;
     Ok(Fields { miner: named.unwrap_or_else(|| first.clone()), job, nonce, mix: Some(mix) })

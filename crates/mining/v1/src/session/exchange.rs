@@ -90,6 +90,8 @@ pub(super) struct Exchange {
     farewell: fn(&str) -> Option<Vec<u8>>,
     /// All of one account; the first is who jobs are for.
     miners: Vec<Arc<Miner>>,
+    /// Machines whose login was taken back.
+    gone: Vec<Arc<Miner>>,
     logins: Vec<PendingLogin>,
     unanswered: Vec<Unanswered>,
     replies: ReplyQueue,
@@ -119,6 +121,7 @@ impl Exchange {
             template: None,
             farewell,
             miners: Vec::new(),
+            gone: Vec::new(),
             logins: Vec::new(),
             unanswered: Vec::new(),
             replies: ReplyQueue::default(),

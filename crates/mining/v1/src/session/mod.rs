@@ -27,7 +27,7 @@ pub struct SessionSeed {
     pub prefix: ExtranoncePrefix,
 }
 
-/// What a [`Session`] leaves to the one that goes on with it in another process (SPEC 11.12).
+/// What a [`Session`] leaves to the one that goes on with it in another process (SPEC 11.13).
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct SessionState {
     dialect: DialectState,
@@ -64,7 +64,7 @@ impl Session {
         Self { exchange: Exchange::new(now, algorithm, policy, seed, farewell_of(algorithm)), dialect }
     }
 
-    /// What is left to whoever goes on with this connection in another process (SPEC 11.12); nothing while nobody is logged in, or
+    /// What is left to whoever goes on with this connection in another process (SPEC 11.13); nothing while nobody is logged in, or
     /// something waits: an answer of the pool, a line to be sent, the end.
     #[must_use]
     pub fn state(&self) -> Option<SessionState> {
@@ -124,7 +124,7 @@ impl Session {
             Err(unreadable) => {
                 self.complain(unreadable.text());
                 if first {
-                    self.exchange.close(CloseReason::NotStratum);
+                    self.exchange.close(CloseReason::UnknownProtocol);
                 } else if self.exchange.presence.note_unreadable() {
                     self.exchange.close(CloseReason::Malformed);
                 }
@@ -137,7 +137,8 @@ impl Session {
     /// anyone's guess.
     pub fn handle_oversize_line(&mut self) {
         self.complain("Line is too long");
-        self.exchange.close(CloseReason::Malformed);
+        let is_first = self.exchange.presence.has_said_nothing();
+        self.exchange.close(if is_first { CloseReason::UnknownProtocol } else { CloseReason::Malformed });
     }
 
     /// The caller ends the connection: tells why, where the dialect has a line for that and the session has not told yet.
@@ -164,6 +165,12 @@ impl Session {
             Some(text) => self.dialect.login_refused(&mut self.exchange, &login, &text),
         }
         self.push_wanted_job(now);
+    }
+
+    /// A machine's login was taken back: its shares are refused until it logs in again. False, and nothing happens, if no other is logged in:
+    /// then the connection should end.
+    pub fn end_login(&mut self, payee: KeyHash, worker: &WorkerName) -> bool {
+        self.exchange.end_login(payee, worker)
     }
 
     /// The answer to [`Output::Share`].

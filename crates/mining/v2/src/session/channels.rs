@@ -6,8 +6,8 @@ use bq_channel::{
     Channel, ChannelSeed, CloseReason, FrameKind, Login, LoginTicket, Stake, from_units, of_target, parse_units,
     password_token, split_options,
 };
-use bq_primitives::{Algorithm, ShareDifficulty, U256, WorkerName};
-use bq_share::UnixMs;
+use bq_primitives::{Algorithm, KeyHash, ShareDifficulty, U256, WorkerName};
+use bq_share::{ExtranoncePrefix, UnixMs};
 use mining_sv2::{
     ERROR_CODE_OPEN_MINING_CHANNEL_CHANNEL_CAPACITY_EXHAUSTED,
     ERROR_CODE_OPEN_MINING_CHANNEL_EXTENDED_CHANNELS_NOT_SUPPORTED_FOR_STANDARD_JOBS,
@@ -56,6 +56,9 @@ struct Wanted<'a> {
 }
 
 type ErrorCode = &'static str;
+
+/// The protocol has no word for a token that is missing or wrong, and `unknown-user` sends people to look at their address.
+const ERROR_CODE_BAD_TOKEN: ErrorCode = "invalid-worker-token";
 
 fn refused(user: String, worker: Option<WorkerName>, reason: String) -> Output {
     Output::Common(bq_channel::Output::login_refused(user, worker, reason))
@@ -137,6 +140,10 @@ impl Session {
                 self.outputs.push_back(refused(opening.address, Some(opening.worker), reason));
                 ERROR_CODE_OPEN_MINING_CHANNEL_UNKNOWN_USER
             }
+            ChannelOutcome::BadToken(reason) => {
+                self.outputs.push_back(refused(opening.address, Some(opening.worker), reason));
+                ERROR_CODE_BAD_TOKEN
+            }
             ChannelOutcome::Full => ERROR_CODE_OPEN_MINING_CHANNEL_CHANNEL_CAPACITY_EXHAUSTED,
         };
         self.reply(reply::open_error(opening.request_id, refusal));
@@ -157,6 +164,7 @@ impl Session {
             return self.reply(reply::open_error(request_id, code));
         };
         let Some(id) = self.new_channel_id() else { return self.close(CloseReason::WorkExhausted) };
+        self.presence.note_login(now);
         let prefix = OpenChannel::extranonce_prefix(kind, own.prefix);
         self.reply(reply::opened(request_id, id, GROUP, kind, &prefix, told));
         self.channels.insert(id, OpenChannel::new(channel, kind, (stake.payee, worker), told));
@@ -208,13 +216,22 @@ impl Session {
         }
     }
 
+    /// The caller wants the channel of this number closed and its client told `why`. Returns account and machine; nothing if no channel
+    /// has the number.
+    pub fn end_channel_of(&mut self, prefix: ExtranoncePrefix, why: &str) -> Option<(KeyHash, WorkerName)> {
+        let mut open = self.channels.iter().filter(|(_, open)| open.channel.prefix() == prefix);
+        let (id, payee, worker) = open.next().map(|(id, open)| (*id, open.payee, open.worker.clone()))?;
+        self.end_channel(id, why);
+        Some((payee, worker))
+    }
+
     /// A channel cannot go on.
-    pub(super) fn end_channel(&mut self, id: ChannelId, reason: CloseReason) {
+    pub(super) fn end_channel(&mut self, id: ChannelId, why: &str) {
         if let Some(open) = self.channels.get_mut(&id) {
             let accepted = open.acknowledge(id);
             self.reply(accepted);
         }
-        self.send(FrameKind::Control, reply::close(id, reason.name()));
+        self.send(FrameKind::Control, reply::close(id, why));
         self.forget(id);
     }
 

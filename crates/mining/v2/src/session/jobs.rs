@@ -67,7 +67,7 @@ impl Session {
     fn give_up(&mut self, id: ChannelId, reason: CloseReason) {
         match reason {
             CloseReason::WorkExhausted => self.close(reason),
-            _ => self.end_channel(id, reason),
+            _ => self.end_channel(id, reason.name()),
         }
     }
 }

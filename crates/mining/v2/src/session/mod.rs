@@ -57,6 +57,11 @@ pub enum Output {
         /// The worker token behind the name, as written.
         token: Option<String>,
     },
+    /// A share of a channel was accepted.
+    Accepted {
+        /// Whose number it is.
+        prefix: ExtranoncePrefix,
+    },
     /// A channel is no more: its number is free, and this is where its worker stood, if it settled.
     Closed {
         /// Whose number it was.
@@ -80,6 +85,8 @@ pub enum ChannelOutcome {
     },
     /// It may not; the text says why.
     Refused(String),
+    /// Nor with this token, or without one; the text says why.
+    BadToken(String),
     /// There is no room for another.
     Full,
     /// The pool cannot tell now: the connection is closed, so that the miner comes back.
@@ -250,6 +257,12 @@ impl Session {
         let together = |at: UnixMs| UnixMs(at.0.checked_next_multiple_of(TURN_MS).unwrap_or(at.0));
         let turn = of_channels.map(|at| if self.channels.len() > 1 { together(at) } else { at });
         turn.map_or(deadline, |at| at.min(deadline))
+    }
+
+    /// The client began as the protocol wants.
+    #[must_use]
+    pub const fn is_set_up(&self) -> bool {
+        self.setup.is_some()
     }
 
     /// A channel was opened at some time: one that closed its last may open another as long as it is not idle.

@@ -10,7 +10,7 @@ use mining_sv2::{
     SubmitSharesStandard,
 };
 
-use super::Session;
+use super::{Output as SessionOutput, Session};
 use crate::{
     open_channel::{ChannelId, Kind},
     reply::{self, JOB_VERSION},
@@ -102,11 +102,16 @@ impl Session {
         let Unanswered { channel, sequence, .. } = self.unanswered.swap_remove(index);
         if let Verdict::Accepted { .. } = verdict {
             self.presence.refund_line();
+            self.presence.note_share(now);
         }
         let open = self.channels.get_mut(&channel)?;
         let judged = open.channel.finish(now, ticket, verdict)?;
         match verdict {
-            Verdict::Accepted { .. } => open.accepted(sequence, judged.difficulty),
+            Verdict::Accepted { .. } => {
+                open.accepted(sequence, judged.difficulty);
+                let prefix = open.channel.prefix();
+                self.outputs.push_back(SessionOutput::Accepted { prefix });
+            }
             Verdict::Rejected(reason) => {
                 self.send(FrameKind::Reply, reply::share_refused(channel.0, sequence, error_code(reason)));
                 let miner = Some((judged.payee, judged.worker));

@@ -105,6 +105,7 @@ pub(super) struct Rig {
     /// Answers to channels that ask: nobody's address is `nobody`.
     pub(super) next_number: u32,
     pub(super) freed: Vec<ExtranoncePrefix>,
+    pub(super) proved: Vec<ExtranoncePrefix>,
 }
 
 impl Rig {
@@ -120,6 +121,7 @@ impl Rig {
             closed: None,
             next_number: 100,
             freed: Vec::new(),
+            proved: Vec::new(),
         }
     }
 
@@ -151,6 +153,7 @@ impl Rig {
                     let outcome = self.answer(&address);
                     self.session.handle_channel(self.now, ticket, outcome);
                 }
+                Output::Accepted { prefix } => self.proved.push(prefix),
                 Output::Closed { prefix, .. } => self.freed.push(prefix),
             }
         }
@@ -160,6 +163,7 @@ impl Rig {
         let [account, ..] = address.as_bytes() else { return ChannelOutcome::Refused("empty".to_owned()) };
         match address {
             "nobody" => ChannelOutcome::Refused("unknown".to_owned()),
+            "token" => ChannelOutcome::BadToken("wrong token".to_owned()),
             "full" => ChannelOutcome::Full,
             "later" => ChannelOutcome::Unavailable,
             _ => {

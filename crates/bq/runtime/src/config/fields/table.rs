@@ -30,7 +30,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 167] = [
+pub static FIELDS: [Field; 176] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -300,6 +300,12 @@ pub static FIELDS: [Field; 167] = [
         "Too low: a large farm or carrier is turned away. As high as connections_max: one network can hold all places by mining a little."
     ),
     field!(
+        "stratum.proof_lapses_secs",
+        Kind::Integer(60..=604_800),
+        "Seconds for which an accepted share holds the place of its connection, or of its channel; later it makes room where all is full.",
+        "Too short: slow miners leave where all is full. Too long: one share holds a place for as long."
+    ),
+    field!(
         "stratum.files_reserved",
         Kind::Integer(16..=65_536),
         "Open files that miners leave to the node, the databases and the log, beside what pages, RPC and peers may open.",
@@ -459,6 +465,12 @@ pub static FIELDS: [Field; 167] = [
         "Too short: slow miners are cut off between two shares."
     ),
     field!(
+        "stratum.shareless_secs",
+        Kind::Integer(60..=604_800),
+        "Seconds after its login or its last accepted share after which a connection is closed, whatever else it says.",
+        "Too short: miners with a difficulty far above their speed have to come back. Too long: pings hold places."
+    ),
+    field!(
         "stratum.job_refresh_secs",
         Kind::Integer(5..=120),
         "Longest time in seconds between two jobs of a connection.",
@@ -487,6 +499,36 @@ pub static FIELDS: [Field; 167] = [
         Kind::Integer(1..=3_600),
         "Seconds after which a miner that reads nothing is cut off.",
         "Too short: a line that stalls for a moment loses its connection."
+    ),
+    field!(
+        "stratum.getwork_poll_secs",
+        Kind::Integer(1..=60),
+        "Seconds that a poll over HTTP may take from its first byte to its answer.",
+        "Too short: polls fail while the verifier is busy. Too long: half requests hold connections."
+    ),
+    field!(
+        "stratum.getwork_answer_secs",
+        Kind::Integer(1..=60),
+        "Seconds within which the session behind a poll over HTTP must answer it.",
+        "Too short: shares are answered too late while the verifier is busy."
+    ),
+    field!(
+        "stratum.getwork_head_kib_max",
+        Kind::Integer(8..=64),
+        "KiB of the head of a poll over HTTP.",
+        "Too high: strangers fill memory."
+    ),
+    field!(
+        "stratum.getwork_body_kib_max",
+        Kind::Integer(1..=64),
+        "KiB of the body of a poll over HTTP.",
+        "Too high: strangers fill memory."
+    ),
+    field!(
+        "stratum.turned_away_polls_max",
+        Kind::Integer(0..=4_096),
+        "Polls over HTTP from those for whom there is no place that may be answered at a time, each for a second.",
+        "0: they see a closed connection. Too high: each holds an open file."
     ),
     field!(
         "stratum.jobs_kept",
@@ -567,9 +609,9 @@ pub static FIELDS: [Field; 167] = [
         "Too low: forgers who also mine are never banned."
     ),
     field!(
-        "stratum.ban_exempt_shares",
+        "stratum.ban_exempt_ratio",
         Kind::Integer(1..=1_000_000),
-        "With as many accepted shares lately an address is not banned: behind it may be a farm with one bad rig, which is cut off alone.",
+        "With as many accepted shares lately for each forged one an address is not banned: behind it may be a farm with one bad rig, which is cut off alone.",
         "Too low: whoever mines a little may forge for as long as stranger_cpu_ms lets him. Too high: a farm is banned for one rig."
     ),
     field!(
@@ -607,6 +649,12 @@ pub static FIELDS: [Field; 167] = [
         Kind::Integer(50..=60_000),
         "Longest time in milliseconds that a process which is replaced (bq run --takeover) waits for shares in verification and lines that miners do not read.",
         "Too long: one miner that does not read holds all others up. Too short: busy miners have to connect again."
+    ),
+    field!(
+        "stratum.server_full_shown_secs",
+        Kind::Integer(1..=86_400),
+        "Seconds for which it is told that a connection was turned away because all places are taken.",
+        "Too short: nobody sees it."
     ),
     field!(
         "stratum.randomx_queue_ms",
@@ -720,8 +768,14 @@ pub static FIELDS: [Field; 167] = [
     field!(
         "auth.refusals_max",
         Kind::Integer(1..=10_000),
-        "Different refusals that are told of one address; the oldest goes first.",
+        "Different refusals of one address that one network address may bring in; its oldest goes first.",
         "Memory grows with it."
+    ),
+    field!(
+        "auth.refusals_told_max",
+        Kind::Integer(1..=10_000),
+        "Different refusals of one address that are told together, wherever they came from.",
+        "Too low: many who log in to an address hide what was refused to its owner. Too high: pages get long."
     ),
     field!(
         "auth.refusal_addresses_max",

@@ -9,8 +9,8 @@ use bq_mining_message::{
 use bq_primitives::Address;
 use bq_share::{Ban, Peer};
 
-use super::Access;
-use crate::{kept_files, places::Leave};
+use super::{Access, Login};
+use crate::kept_files;
 
 impl AccessApi for Access {
     fn bans(&self) -> Vec<BanInfo> {
@@ -79,9 +79,8 @@ impl AccessApi for Access {
             }
             Done::Revoked(id) => Ok(RequestDone::Revoked { sessions: self.end_token(id) }),
             Done::Locked(key) => {
-                let seats = self.sessions.lock().seats(|login| login.payee == key && login.token.is_none());
-                self.end_seats(&seats);
-                Ok(RequestDone::Locked { sessions: seats.len() })
+                let sessions = self.end_logins(|login| login.payee == key && login.token.is_none());
+                Ok(RequestDone::Locked { sessions })
             }
             Done::Unlocked => Ok(RequestDone::Unlocked),
             Done::Tokens(records) => Ok(RequestDone::Tokens { tokens: records.iter().map(token_info).collect() }),
@@ -113,16 +112,18 @@ impl Access {
     }
 
     fn end_token(&self, id: TokenId) -> usize {
-        let seats = self.sessions.lock().seats(|login| login.token == Some(id));
-        self.end_seats(&seats);
-        tracing::info!(%id, sessions = seats.len(), "worker token taken back");
-        seats.len()
+        let sessions = self.end_logins(|login| login.token == Some(id));
+        tracing::info!(%id, sessions, "worker token taken back");
+        sessions
     }
 
-    fn end_seats(&self, seats: &[std::sync::Arc<crate::places::Seat>]) {
+    /// Their connections end what they let in, and go on with the rest.
+    fn end_logins(&self, is_meant: impl Fn(&Login) -> bool) -> usize {
+        let (count, seats) = self.sessions.lock().take_back(is_meant);
         for seat in seats {
-            self.places.end(seat, Leave::Revoked);
+            seat.call();
         }
+        count
     }
 }
 

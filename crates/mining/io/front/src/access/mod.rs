@@ -11,8 +11,8 @@ use std::{
     },
 };
 
-use bq_access::{AuthMode, Refusals, RefusalsPolicy, Registry, RegistryPolicy, TokenId, TokenKey, What, Who};
-use bq_primitives::{Algorithm, BlockId, KeyHash, Network, WorkerName, tagged_hash};
+use bq_access::{AuthMode, Refusals, RefusalsPolicy, Registry, RegistryPolicy, TokenKey, What, Who};
+use bq_primitives::{Algorithm, BlockId, Network, WorkerName, tagged_hash};
 use bq_share::{Ban, Bans, ClaimTurn, Peer, Strike, UnixMs};
 use parking_lot::Mutex;
 
@@ -163,14 +163,8 @@ impl Access {
     }
 
     /// A machine was let in by pool and registry.
-    pub(crate) fn begin(
-        &self,
-        number: ConnectionNumber,
-        line: impl FnOnce() -> Line,
-        (payee, worker, token): (KeyHash, WorkerName, Option<TokenId>),
-    ) {
-        let at = self.clock.now();
-        self.sessions.lock().begin(number, line, Login { payee, worker, at, token });
+    pub(crate) fn begin(&self, number: ConnectionNumber, line: impl FnOnce() -> Line, login: Login) {
+        self.sessions.lock().begin(number, line, login);
     }
 
     /// Whether a login of a connection that is handed over would be granted again.
@@ -178,19 +172,19 @@ impl Access {
         self.registry.lock().still_admits(login.payee, login.token)
     }
 
-    /// Goes on with a login of a connection that is handed over.
-    pub(crate) fn resume(&self, number: ConnectionNumber, line: impl FnOnce() -> Line, login: Login) {
-        self.sessions.lock().begin(number, line, login);
-    }
-
     /// Who is logged in on a connection.
     pub(crate) fn logins(&self, number: ConnectionNumber) -> Vec<Login> {
         self.sessions.lock().logins(number)
     }
 
-    /// A machine was let in too early.
-    pub(crate) fn forget(&self, number: ConnectionNumber, payee: KeyHash, worker: &WorkerName) {
-        self.sessions.lock().forget(number, payee, worker);
+    /// A machine was let in too early, or its channel closed.
+    pub(crate) fn forget(&self, number: ConnectionNumber, is_meant: impl Fn(&Login) -> bool) {
+        self.sessions.lock().forget(number, is_meant);
+    }
+
+    /// Logins of a connection that were taken back since the last call.
+    pub(crate) fn ended(&self, number: ConnectionNumber) -> Vec<Login> {
+        self.sessions.lock().ended(number)
     }
 
     /// A connection ended.

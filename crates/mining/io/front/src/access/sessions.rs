@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use bq_access::TokenId;
 use bq_mining_message::SessionInfo;
 use bq_primitives::{Address, Algorithm, KeyHash, Network, WorkerName};
-use bq_share::{Peer, UnixMs};
+use bq_share::{ExtranoncePrefix, Peer, UnixMs};
 
 use crate::places::Seat;
 
@@ -20,6 +20,8 @@ pub(crate) struct Sessions {
 struct Session {
     line: Line,
     logins: Vec<Login>,
+    /// Taken back, and not known to the connection yet.
+    ended: Vec<Login>,
 }
 
 /// A connection, for whoever looks at the list or ends it.
@@ -39,21 +41,23 @@ pub(crate) struct Login {
     pub(crate) worker: WorkerName,
     pub(crate) at: UnixMs,
     pub(crate) token: Option<TokenId>,
+    /// The number of its channel, in V2.
+    pub(crate) channel: Option<ExtranoncePrefix>,
 }
 
 impl Sessions {
-    /// A machine was let in; one that logs in again is let in anew. As many as a connection may have.
+    /// A machine was let in; one that logs in again is let in anew, in V2 one on each channel. As many as a connection may have.
     pub(crate) fn begin(&mut self, number: ConnectionNumber, line: impl FnOnce() -> Line, login: Login) {
-        let session =
-            self.by_connection.entry(number).or_insert_with(|| Session { line: line(), logins: Vec::with_capacity(1) });
-        session.logins.retain(|known| (known.payee, &known.worker) != (login.payee, &login.worker));
+        let new = || Session { line: line(), logins: Vec::with_capacity(1), ended: Vec::new() };
+        let session = self.by_connection.entry(number).or_insert_with(new);
+        session.forget(|known| known.is_of(&login));
         session.logins.push(login);
     }
 
-    /// A machine was let in too early.
-    pub(crate) fn forget(&mut self, number: ConnectionNumber, payee: KeyHash, worker: &WorkerName) {
+    /// A machine was let in too early, or its channel closed.
+    pub(crate) fn forget(&mut self, number: ConnectionNumber, is_meant: impl Fn(&Login) -> bool) {
         if let Some(session) = self.by_connection.get_mut(&number) {
-            session.logins.retain(|known| (known.payee, &known.worker) != (payee, worker));
+            session.forget(is_meant);
         }
     }
 
@@ -67,10 +71,23 @@ impl Sessions {
         self.by_connection.get(&number).map_or_else(Vec::new, |session| session.logins.clone())
     }
 
-    /// The seats of those whose logins are as `is_meant` says.
-    pub(crate) fn seats(&self, is_meant: impl Fn(&Login) -> bool) -> Vec<Arc<Seat>> {
-        let meant = self.by_connection.values().filter(|session| session.logins.iter().any(&is_meant));
-        meant.map(|session| Arc::clone(&session.line.seat)).collect()
+    /// Takes back the logins that are as `is_meant` says. Returns how many, and the seats of the connections that have to hear of it.
+    pub(crate) fn take_back(&mut self, is_meant: impl Fn(&Login) -> bool) -> (usize, Vec<Arc<Seat>>) {
+        let (mut count, mut seats): (usize, _) = (0, Vec::new());
+        for session in self.by_connection.values_mut() {
+            let before = session.ended.len();
+            session.ended.extend(session.logins.extract_if(.., |login| is_meant(login)));
+            if session.ended.len() > before {
+                count = count.saturating_add(session.ended.len() - before);
+                seats.push(Arc::clone(&session.line.seat));
+            }
+        }
+        (count, seats)
+    }
+
+    /// What was taken back from a connection since the last call.
+    pub(crate) fn ended(&mut self, number: ConnectionNumber) -> Vec<Login> {
+        self.by_connection.get_mut(&number).map(|session| std::mem::take(&mut session.ended)).unwrap_or_default()
     }
 
     /// The seats of those who connect from `peer`.
@@ -89,7 +106,19 @@ impl Sessions {
     }
 }
 
+impl Session {
+    fn forget(&mut self, is_meant: impl Fn(&Login) -> bool) {
+        self.logins.retain(|login| !is_meant(login));
+        self.ended.retain(|login| !is_meant(login));
+    }
+}
+
 impl Login {
+    /// Of the same machine, and in V2 of the same channel.
+    pub(crate) fn is_of(&self, other: &Self) -> bool {
+        (self.payee, &self.worker, self.channel) == (other.payee, &other.worker, other.channel)
+    }
+
     fn info(&self, network: Network, line: &Line) -> SessionInfo {
         SessionInfo {
             id: format!("{:08x}", line.id),

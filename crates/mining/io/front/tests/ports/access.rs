@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::{Bench, kept, miner::Client};
 
-fn token_mode(mode: AuthMode) -> AccessConfig {
+pub(crate) fn token_mode(mode: AuthMode) -> AccessConfig {
     let policy = RegistryPolicy {
         mode,
         signed_requests: true,
@@ -22,7 +22,7 @@ fn token_mode(mode: AuthMode) -> AccessConfig {
     AccessConfig { registry, ..AccessConfig::default() }
 }
 
-fn address(n: u8) -> String {
+pub(crate) fn address(n: u8) -> String {
     Address { network: Network::Devnet, key_hash: KeyHash([n; 32]) }.to_string()
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bq_front::AuthMode;
+use bq_mining_message::TokenWish;
 use bq_primitives::Algorithm;
 use serde_json::{Value, json};
 use tokio::{
@@ -9,7 +11,11 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::{Bench, miner::EthashJob};
+use crate::{
+    Bench,
+    access::{address, token_mode},
+    miner::EthashJob,
+};
 
 /// What ethminer sends (libpoolprotocols/getwork/EthGetworkClient.cpp, 0.19).
 async fn post(bench: &Bench, path: &str, body: &str) -> String {
@@ -62,6 +68,54 @@ async fn polls_are_plaintext_too() {
     let bench = Bench::start(2, 1 << 40, |config| config.plaintext = false).await;
     let answer = post(&bench, "/addr1", r#"{"id":1,"method":"eth_getWork","params":[]}"#).await;
     assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("stratum+ssl"), "{answer}");
+    bench.server.shutdown().await;
+}
+
+/// SPEC 11.12.6: a session stands in the place of the poll that began it, later polls take none, and who finds all full is told in JSON.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_poll_takes_no_place_beside_its_session() {
+    let bench = Bench::start(16, 1 << 40, |config| {
+        config.trust_loopback = false;
+        config.places.total = 2;
+        config.places.proof_lapses_ms = 3_600_000;
+    })
+    .await;
+    let (mut miner, job) = bench.sha256d("addr1.a").await;
+    assert_eq!(miner.submit(&job.find(16, 1 << 40)).await, "true");
+    let poll = json!({"id": 7, "method": "eth_getWork", "params": []});
+    for _ in 0..5 {
+        let work = ask(&bench, "/addr2.rig", &poll).await;
+        assert!(work["id"] == 7 && work["result"].is_array(), "{work}");
+    }
+    let sessions = bench.server.access().sessions(None, 10);
+    assert_eq!(sessions.len(), 2, "{sessions:?}");
+    let (mut other, job) = bench.sha256d("addr1.b").await;
+    assert_eq!(other.submit(&job.find(16, 1 << 40)).await, "true", "in the place of the session, which proved nothing");
+    let answer = ask(&bench, "/addr2.rig", &poll).await;
+    assert!(
+        answer["id"] == 7 && answer["error"]["message"].as_str().unwrap().contains("the server is full"),
+        "{answer}"
+    );
+    let mut lines = bench.connect(Algorithm::Ethash).await;
+    assert!(lines.line().await["error"]["message"].as_str().unwrap().contains("the server is full"));
+    bench.server.shutdown().await;
+}
+
+/// SPEC 11.11.2: where other dialects have a password, the path has what follows the first comma.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_poll_may_bring_a_token() {
+    let bench = Bench::start(2, 1 << 40, |config| config.access = token_mode(AuthMode::Token)).await;
+    let wish = TokenWish { address: address(1), username: None, worker: None };
+    let token = bench.server.access().make_token(&wish).unwrap();
+    let poll = json!({"id": 1, "method": "eth_getWork", "params": []});
+    let path = format!("/{}.rig", address(1));
+    let refused = ask(&bench, &path, &poll).await;
+    assert!(refused["error"]["message"].as_str().unwrap().contains("wants a worker token"), "{refused}");
+    for comma in [",", "%2C"] {
+        let work = ask(&bench, &format!("{path}{comma}{}", token.token), &poll).await;
+        assert!(work["result"].is_array(), "{work}");
+    }
+    assert_eq!(bench.server.access().sessions(None, 10).len(), 1);
     bench.server.shutdown().await;
 }
 

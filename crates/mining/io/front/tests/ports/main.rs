@@ -420,6 +420,24 @@ async fn who_proved_nothing_makes_room_and_a_miner_does_not() {
     assert!(!miners[0].is_refused().await, "it works on");
 }
 
+/// SPEC 11.12.5: with the way out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn that_all_places_are_taken_is_told() {
+    let bench = Bench::start(16, 1 << 40, |config| {
+        config.trust_loopback = false;
+        config.places.total = 1;
+        config.places.proof_lapses_ms = 3_600_000;
+    })
+    .await;
+    let (mut miner, job) = bench.sha256d("addr1.a").await;
+    assert_eq!(miner.submit(&job.find(16, 1 << 40)).await, "true");
+    assert_eq!(bench.server.conditions(), []);
+    assert!(bench.connect(Algorithm::Sha256d).await.is_closed().await);
+    let told = bench.server.conditions();
+    assert!(told[0].name == "server_full" && told[0].reason.contains("proof_lapses_secs"), "{told:?}");
+    assert!(!told[0].blocks_readiness && !miner.is_refused().await, "it works on");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn forged_results_are_cut_off_and_then_banned() {
     let bench = Bench::start(1, 1 << 40, |config| config.trust_loopback = false).await;
@@ -461,7 +479,7 @@ async fn no_fourth_forged_share_of_an_address_is_hashed() {
 async fn a_forger_among_miners_of_one_address_costs_them_nothing() {
     let bench = Bench::start(1, 1 << 40, |config| {
         config.trust_loopback = false;
-        config.bans.exempt_shares = 1;
+        config.bans.exempt_ratio = 0;
         config.allowance.burst = CpuTime(150_000);
         config.allowance.per_second = CpuTime(100_000);
         for session in &mut config.sessions {

@@ -197,7 +197,8 @@ async fn a_ban_behind_a_proxy_meets_the_forger_and_nobody_else() {
     let bench = Bench::start(1, 1 << 40, |config| config.proxies = vec!["127.0.0.1/32".parse().unwrap()]).await;
     let header = |last: u8| format!("PROXY TCP4 198.51.100.{last} 192.0.2.1 50123 3333\r\n").into_bytes();
     for _ in 0..10 {
-        let mut stranger = proxied(&bench, &[header(66), vec![0; 8]].concat()).await;
+        let nonsense = b"{\"id\":1}\nx\nx\nx\nx\nx\nx\n".to_vec();
+        let mut stranger = proxied(&bench, &[header(66), nonsense].concat()).await;
         assert!(stranger.is_closed().await);
     }
     assert!(proxied(&bench, &header(66)).await.is_refused().await, "banned");

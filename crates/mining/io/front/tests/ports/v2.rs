@@ -8,11 +8,14 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
-use bq_front::{Authority, PlaceLimits, Port, StratumConfig, V2Config};
-use bq_mining_message::ShareReject;
+use bq_front::{AuthMode, Authority, PlaceLimits, Port, StratumConfig, V2Config};
+use bq_mining_message::{ShareReject, TokenWish};
 use bq_tests::{Device, REQUIRES_STANDARD_JOBS, Said, setup_connection};
 
-use crate::Bench;
+use crate::{
+    Bench,
+    access::{address, token_mode},
+};
 
 const CHANNELS_MAX: usize = 10;
 
@@ -221,11 +224,11 @@ async fn what_is_no_v2_is_closed_and_counts_against_its_address() {
     let bench = Bench::start(64, 1 << 40, |config| {
         with_v2(config);
         config.trust_loopback = false;
-        config.bans.points = 7;
+        config.bans.points = 6;
     })
     .await;
     on_a_device(&bench, |(address, key)| {
-        // Keys that belong to nobody, then bytes that nobody encrypted.
+        // Keys that belong to nobody, then bytes that nobody encrypted: that may be another protocol, and costs nothing.
         let mut garbage = TcpStream::connect(address)?;
         garbage.write_all(&[0x80; 64])?;
         garbage.read_exact(&mut [0; 234])?;
@@ -337,7 +340,7 @@ async fn each_channel_but_the_first_takes_a_place_and_gives_it_back() {
     let bench = Bench::start(64, 1 << 40, |config| {
         with_v2(config);
         config.v2.as_mut().unwrap().channels_max = 1_000;
-        config.places = PlaceLimits { total: 1_000, per_peer: 20, per_subnet: 1_000 };
+        config.places = PlaceLimits { total: 1_000, per_peer: 20, per_subnet: 1_000, proof_lapses_ms: 600_000 };
         config.trust_loopback = false;
     })
     .await;
@@ -375,6 +378,116 @@ async fn each_channel_but_the_first_takes_a_place_and_gives_it_back() {
     })
     .await;
     assert_eq!(bench.server.connections(), 1);
+}
+
+/// SPEC 11.11.7: what one owner takes back ends nobody else's channels on the same connection, and all of his own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_closes_the_channels_of_its_address_alone() {
+    let bench = Bench::start(64, 1 << 40, |config| {
+        with_v2(config);
+        config.access = token_mode(AuthMode::Address);
+        config.trust_loopback = false;
+    })
+    .await;
+    let access = bench.server.access();
+    let made =
+        |owner: u8| access.make_token(&TokenWish { address: address(owner), username: None, worker: None }).unwrap();
+    let (first, second, others) = (made(1), made(1), made(2));
+    let revoked = Arc::clone(&access);
+    on_a_device(&bench, move |pool| {
+        let mut proxy = device(&pool)?;
+        // Two channels of the same name, let in by different tokens, and one of somebody else.
+        let one = proxy.open_standard(&format!("{}.rig,{}", address(1), first.token))?;
+        let two = proxy.open_standard(&format!("{}.rig,{}", address(1), second.token))?;
+        let other = proxy.open_standard(&format!("{}.rig,{}", address(2), others.token))?;
+        ensure!(revoked.sessions(None, 10).len() == 3);
+        for (token, expected) in [(&first, one), (&second, two)] {
+            ensure!(revoked.revoke_token(&token.info.id) == Ok(1));
+            let closed = loop {
+                if let Said::Closed { channel, reason } = proxy.hear()? {
+                    break (channel, reason);
+                }
+            };
+            ensure!(closed == (expected, "revoked".to_owned()), "{closed:?}");
+        }
+        let again = proxy.ask_standard(&format!("{}.rig,{}", address(1), first.token), 0.0, [0xff; 32])?;
+        ensure!(proxy.opened(again)? == Err("invalid-worker-token".to_owned()));
+        proxy.mine(other, 0)?.unwrap();
+        ensure!(revoked.sessions(None, 10).len() == 1);
+        // The last login is gone: the connection may open another.
+        ensure!(revoked.revoke_token(&others.info.id) == Ok(1));
+        proxy.open_standard("addr3")
+    })
+    .await;
+    let why = |owner: u8| access.why(&address(owner), None).refusals;
+    let ended: Vec<_> = why(1).into_iter().filter(|refusal| refusal.what == "connection").collect();
+    assert!(ended.len() == 1 && ended[0].count == 2 && why(3).is_empty(), "{ended:?}");
+    assert_eq!(why(2).len(), 1, "of its own token alone");
+}
+
+/// SPEC 11.6.3: a browser behind a miner's address can be made to say such things to any port.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bytes_of_another_protocol_ban_nobody() {
+    let bench = Bench::start(64, 1 << 40, |config| {
+        with_v2(config);
+        config.trust_loopback = false;
+        config.bans.points = 1;
+    })
+    .await;
+    let v1 = bench.server.address(bq_primitives::Algorithm::Sha256d).unwrap();
+    on_a_device(&bench, move |(v2, key)| {
+        let turn = b"\x00\x03\x00\x08\x21\x12\xa4\x42request-of-12\x00\x19\x00\x04\x11\x00\x00\x00".as_slice();
+        let hello = [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc".as_slice(), &[0x5a; 508]].concat();
+        let text = b"USER anonymous\r\nhelo there\r\n".as_slice();
+        let long = [b'x'; 9_000];
+        for (port, bytes) in [(v1, turn), (v1, text), (v1, b"helo there\r\n"), (v1, &long), (v2, &hello), (v2, &long)] {
+            let mut stream = TcpStream::connect(port)?;
+            let _may_be_gone = stream.write_all(bytes);
+            let _answer = stream.read_to_end(&mut Vec::new());
+        }
+        Device::set_up(v2, &key, 0)?.open_standard("addr1")
+    })
+    .await;
+    assert_eq!(bench.server.access().bans(), []);
+}
+
+/// SPEC 11.12.3 and 4: places are counted, not connections, and channels leave without their connection.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn channels_that_proved_nothing_make_room_and_their_connection_goes_on() {
+    let bench = Bench::start(64, 1 << 40, |config| {
+        with_v2(config);
+        config.places.per_peer = 4;
+        config.trust_loopback = false;
+    })
+    .await;
+    on_a_device(&bench, |pool| {
+        let mut farm = device(&pool)?;
+        let channels = (0..4).map(|_| farm.open_standard("addr1.rig")).collect::<Result<Vec<_>>>()?;
+        let first = farm.mine(channels[3], 0)?.unwrap();
+        // Each takes the place of a channel: the first stands in the connection's own.
+        let mut newcomers = Vec::new();
+        for _ in 0..2 {
+            let mut newcomer = device(&pool)?;
+            newcomer.open_standard("addr2")?;
+            newcomers.push(newcomer);
+        }
+        let mut closed = Vec::new();
+        while closed.len() < 2 {
+            if let Said::Closed { channel, reason } = farm.hear()? {
+                closed.push((channel, reason));
+            }
+        }
+        ensure!(closed == [(channels[1], "made_room".to_owned()), (channels[2], "made_room".to_owned())], "{closed:?}");
+        farm.mine(channels[0], 0)?.unwrap();
+        farm.mine(channels[3], first.nonce + 1)?.unwrap();
+        drop(newcomers);
+        Ok(())
+    })
+    .await;
+    let key = bq_primitives::KeyHash([1; 32]);
+    let address = bq_primitives::Address { network: bq_primitives::Network::Devnet, key_hash: key }.to_string();
+    let why = bench.server.access().why(&address, None);
+    assert!(why.refusals[0].reason.contains("the server is full") && why.refusals[0].count == 2, "{why:?}");
 }
 
 fn is_closed(stream: &mut TcpStream) -> Result<()> {

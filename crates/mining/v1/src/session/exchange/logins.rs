@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bq_channel::{Login, ReadDifficulty, Stake, password_token};
-use bq_primitives::WorkerName;
+use bq_primitives::{KeyHash, WorkerName};
 use bq_share::UnixMs;
 
 use super::{Exchange, PendingLogin};
@@ -82,16 +82,36 @@ impl Exchange {
                 if self.miners.first().is_some_and(|first| first.payee != payee) {
                     return Some(self.refused(login, "one account per connection".to_owned()));
                 }
+                self.presence.note_login(now);
                 if self.miners.is_empty() {
                     self.channel.grant(now, Stake { payee, pinned: login.difficulty, remembered });
                 }
                 let miner = Miner { payee, address: login.address.clone(), worker: login.worker.clone() };
+                self.gone.retain(|gone| **gone != miner);
                 if !self.miners.iter().any(|known| **known == miner) {
                     self.miners.push(Arc::new(miner));
                 }
                 Some((login, None))
             }
         }
+    }
+
+    /// See [`crate::Session::end_login`].
+    pub(in crate::session) fn end_login(&mut self, payee: KeyHash, worker: &WorkerName) -> bool {
+        let is_meant = |miner: &Arc<Miner>| miner.payee == payee && miner.worker == *worker;
+        if self.miners.iter().all(is_meant) {
+            return self.miners.is_empty();
+        }
+        self.gone.extend(self.miners.extract_if(.., |miner| is_meant(miner)));
+        // Each was one of so many that were logged in at a time.
+        let most = self.policy.logins_per_connection_max.max(1);
+        self.gone.drain(..self.gone.len().saturating_sub(most));
+        true
+    }
+
+    /// Whether this machine's login was taken back.
+    pub(in crate::session) fn is_gone(&self, address: &str, worker: &str) -> bool {
+        self.gone.iter().any(|miner| miner.address == address && miner.worker.as_str() == worker)
     }
 
     fn refused(&mut self, login: PendingLogin, reason: String) -> (PendingLogin, Option<String>) {
@@ -114,6 +134,9 @@ impl Exchange {
     ) -> Option<Arc<Miner>> {
         let login = Login::parse(login).ok()?;
         let worker = login.worker.as_ref().map(WorkerName::as_str).or(worker);
+        if self.is_gone(&login.address, worker.unwrap_or("default")) {
+            return None;
+        }
         let of_address = || self.miners.iter().filter(|miner| miner.address == login.address);
         let exact = of_address().find(|miner| miner.worker.as_str() == worker.unwrap_or("default"));
         let lenient = || if strict { None } else { of_address().next() };

@@ -45,7 +45,10 @@ impl Exchange {
             self.resolve(ticket.0, reply(&share.id));
         }
         match verdict {
-            Verdict::Accepted { .. } => self.presence.refund_line(),
+            Verdict::Accepted { .. } => {
+                self.presence.refund_line();
+                self.presence.note_share(now);
+            }
             Verdict::Rejected(reason) => self.note_rejected(Some((judged.payee, judged.worker)), reason),
         }
         if judged.is_forger {

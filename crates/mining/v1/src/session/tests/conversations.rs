@@ -1,6 +1,6 @@
 //! Whole conversations, line by line, as stock miners hold them.
 
-use bq_primitives::Seal;
+use bq_primitives::{Seal, WorkerName};
 use serde_json::Value;
 
 use bq_share::Claim;
@@ -595,7 +595,7 @@ fn unreadable_lines_are_answered_in_the_dialects_own_shape() {
     for (algorithm, shape) in shapes {
         let mut rig = Rig::new(algorithm, policy(1 << 20));
         rig.check("{\"id\":1,", &[shape]);
-        assert_eq!(rig.closed, Some(CloseReason::NotStratum), "a stranger gets no second chance");
+        assert_eq!(rig.closed, Some(CloseReason::UnknownProtocol), "a stranger gets no second chance");
         let mut rig = Rig::new(algorithm, policy(1 << 20));
         rig.line(r#"{"id":1,"method":"mining.ping","params":[]}"#);
         rig.take();
@@ -649,7 +649,68 @@ fn deadlines() {
         rig.line(r#"{"id":2,"result":1}"#);
     };
     assert_eq!(closed_after(&answers, 10_000), Some(CloseReason::AuthorizeTimeout), "answers are no login");
-    assert_eq!(closed_after(&|rig| rig.line("GET / HTTP/1.1"), 0), Some(CloseReason::NotStratum));
+    assert_eq!(closed_after(&|rig| rig.line("GET / HTTP/1.1"), 0), Some(CloseReason::UnknownProtocol));
+}
+
+/// SPEC 11.11.7: of several machines the one whose login was taken back is refused until it logs in again, also if it was the first.
+#[test]
+fn a_machine_whose_login_was_taken_back_takes_nobody_along() {
+    let mut rig = sha256d_mining();
+    let authorize = r#"{"id":2,"method":"mining.authorize","params":["wallet.rig2","x"]}"#;
+    rig.line(authorize);
+    rig.take();
+    let (first, second) = (WorkerName::new("rig1").unwrap(), WorkerName::new("rig2").unwrap());
+    let mut nonce = 0;
+    let mut is_taken = |rig: &mut Rig, worker: &str| {
+        nonce += 1;
+        rig.line(&format!(
+            r#"{{"id":4,"method":"mining.submit","params":["wallet.{worker}","0000001f","0000000000000000","6a000000","{nonce:08x}"]}}"#
+        ));
+        let is_taken = !rig.shares.is_empty();
+        if is_taken {
+            rig.verdict(ACCEPTED);
+        }
+        let answer = rig.take().remove(0);
+        assert!(answer.contains(if is_taken { "true" } else { "[24," }), "{answer}");
+        is_taken
+    };
+    assert!(is_taken(&mut rig, "rig1") && is_taken(&mut rig, "rig2"));
+    assert!(rig.session.end_login(PAYEE, &second));
+    assert!(is_taken(&mut rig, "rig1") && !is_taken(&mut rig, "rig2"));
+    assert!(!rig.session.end_login(PAYEE, &first), "it is the only one");
+    assert!(rig.session.end_login(PAYEE, &second), "it is gone already");
+    rig.line(authorize);
+    rig.take();
+    assert!(rig.session.end_login(PAYEE, &first));
+    assert!(!is_taken(&mut rig, "rig1") && is_taken(&mut rig, "rig2") && rig.closed.is_none());
+}
+
+/// SPEC 11.7.8: pings, further logins and refused shares keep nobody here for longer than an hour after the last accepted share.
+#[test]
+fn nothing_but_shares_keeps_a_connection_for_ever() {
+    let talk_for = |rig: &mut Rig, minutes: u64| {
+        for _ in 0..minutes {
+            rig.pass(60_000);
+            rig.line(r#"{"id":7,"method":"mining.ping","params":[]}"#);
+            rig.line(r#"{"id":8,"method":"mining.authorize","params":["wallet.other","x"]}"#);
+            rig.line(r#"{"id":9,"method":"mining.submit","params":["wallet","0","00","00","00"]}"#);
+        }
+    };
+    let mut rig = sha256d();
+    rig.line(r#"{"id":1,"method":"mining.subscribe","params":[]}"#);
+    rig.line(r#"{"id":2,"method":"mining.authorize","params":["wallet","x"]}"#);
+    talk_for(&mut rig, 59);
+    assert_eq!(rig.closed, None);
+    let sent = rig.take();
+    let notify = sent.iter().rev().find_map(|line| line.split_once(r#""mining.notify","params":[""#)).unwrap().1;
+    let time = notify.split('"').rfind(|text| text.starts_with("6a")).unwrap();
+    let submit = r#"{"id":3,"method":"mining.submit","params":["wallet","JOB","0000000000000000","TIME","00000001"]}"#;
+    rig.line(&submit.replace("JOB", &notify[..8]).replace("TIME", time));
+    rig.verdict(ACCEPTED);
+    talk_for(&mut rig, 59);
+    assert_eq!(rig.closed, None);
+    talk_for(&mut rig, 1);
+    assert_eq!(rig.closed, Some(CloseReason::Shareless));
 }
 
 #[test]

@@ -120,6 +120,7 @@ fn what_is_wrong_with_a_channel_is_told_in_the_protocols_words() {
     let mut rig = Rig::set_up(policy(1 << 24), 0);
     for (user, code) in [
         ("nobody.rig", "unknown-user"),
+        ("token.rig", "invalid-worker-token"),
         ("full", "channel-capacity-exhausted"),
         ("", "invalid-user-identity"),
         ("a.<script>", "invalid-user-identity"),
