@@ -339,7 +339,9 @@ impl Connection {
     /// When the session has something to do by itself, or may be handed a message that is here.
     fn session_wakes_at(&self) -> Instant {
         let timeout = self.talk.next_timeout();
-        let message = if self.is_drained || self.reads_no_more() { None } else { self.talk.reads_at() };
+        // Nothing is handed over while a share is held: a message that is here is no reason to wake, again and again.
+        let waits = self.is_drained || self.held.is_some() || self.reads_no_more();
+        let message = if waits { None } else { self.talk.reads_at() };
         self.shared.clock.instant(message.map_or(timeout, |at| at.min(timeout)))
     }
 
