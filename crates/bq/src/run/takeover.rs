@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use bq_front::{HandedConnection, Handover, Port};
+use bq_front::{HANDOVER_VERSION as VERSION, HandedConnection, Handover, Port};
 use bq_runtime::{ShutdownTrigger, SuccessorLink, SuccessorPort};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
@@ -48,9 +48,6 @@ enum Message {
     /// That was all, and the books are closed.
     Done,
 }
-
-/// Of what is handed over: the states of sessions and all they are made of. Both processes must have the same.
-const VERSION: u32 = 1;
 
 impl Taken {
     /// From the process that runs on this data directory; nothing is taken if there is none, or it stops without a word. When this

@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{access::Login, port::Port};
 
+/// Of what is handed over: the states of sessions and all that they are made of. Both processes must have the same.
+pub const HANDOVER_VERSION: u32 = 1;
+
 /// What a server leaves to its successor: sockets, and opaque bytes that only [`crate::StratumServer::resume`] reads.
 #[derive(Debug, Default)]
 pub struct Handover {
@@ -116,13 +119,16 @@ fn read_one(bytes: &[u8]) -> Result<WorkTemplate, HandoverError> {
 
 #[cfg(test)]
 mod tests {
-    use bq_primitives::{BlockId, CompactTarget, Height, KeyHash, MerkleRoot, Timestamp, TxOut};
+    use bq_primitives::{
+        BlockId, CompactTarget, Height, KeyHash, MerkleRoot, Timestamp, TxOut, WorkerName, tagged_hash,
+    };
+    use bq_share::{ExtranoncePrefix, UnixMs};
+    use bq_stratum_v1::{JobTemplate, LoginOutcome, Output, Session};
 
     use super::*;
 
-    #[test]
-    fn work_comes_out_as_it_went_in() {
-        let header = Header {
+    fn header(algorithm: Algorithm) -> Header {
+        Header {
             version: 1,
             parent_id: BlockId([1; 32]),
             tx_root: MerkleRoot([2; 32]),
@@ -130,8 +136,46 @@ mod tests {
             time: Timestamp(1_800_000_000),
             height: Height(7),
             bits: CompactTarget(0x207f_ffff),
-            algorithm: Algorithm::RandomX,
+            algorithm,
+        }
+    }
+
+    /// A process of another program would read something else in the same bytes.
+    #[test]
+    fn bytes_of_another_shape_are_of_another_version() {
+        let (now, payee) = (UnixMs(1_800_000_000_000), KeyHash([5; 32]));
+        let seed =
+            SessionSeed { session_id: 1, first_job_id: 2, prefix: ExtranoncePrefix { server_id: 3, connection: 4 } };
+        let mut session = Session::new(now, Algorithm::Sha256d, Arc::default(), seed);
+        let template = JobTemplate::new(header(Algorithm::Sha256d), Target::MAX, PowKey::Sha256d, Arc::default());
+        session.handle_template(now, template.map(Arc::new));
+        session.handle_line(now, br#"{"id":1,"method":"mining.subscribe","params":[]}"#);
+        session.handle_line(now, br#"{"id":2,"method":"mining.authorize","params":["wallet.rig1","x"]}"#);
+        while let Some(output) = session.poll_output() {
+            if let Output::Authorize { ticket, .. } = output {
+                session.handle_login(now, ticket, LoginOutcome::Granted { payee, remembered: None });
+            }
+        }
+        let worker = WorkerName::new("rig1").unwrap();
+        let state = ConnectionState {
+            algorithm: Algorithm::Sha256d,
+            address: [192, 0, 2, 1].into(),
+            seed,
+            logins: vec![Login { payee, worker, at: now, token: None, channel: None }],
+            is_proven: true,
+            session: session.state().unwrap(),
+            unread: b"{".to_vec(),
         };
+        let bytes = postcard::to_stdvec(&state).unwrap();
+        let read: ConnectionState = postcard::from_bytes(&bytes).unwrap();
+        assert_eq!(read.session, state.session);
+        let shape = tagged_hash("BQ/handover", &[&bytes]);
+        assert_eq!((HANDOVER_VERSION, hex::encode(&shape[..8])), (1, "".to_owned()), "raise HANDOVER_VERSION");
+    }
+
+    #[test]
+    fn work_comes_out_as_it_went_in() {
+        let header = header(Algorithm::RandomX);
         let paid = TxOut { amount: bq_primitives::Amount::from_atoms(5).unwrap(), key_hash: KeyHash([4; 32]) };
         let coinbase = Transaction::coinbase(Height(7), vec![paid], vec![1, 2, 3]);
         let key = PowKey::RandomX(BlockId([9; 32]));

@@ -46,7 +46,7 @@ pub use bq_share::{AllowancePolicy, BanPolicy, CpuTime, JudgePolicy};
 pub use bq_stratum_v1::{SessionPolicy, VardiffPolicy};
 pub use certificates::{CertificateError, CertificateFiles, Certificates};
 pub use config::{GetworkConfig, SocketBuffers, StratumConfig, TlsConfig, V2Config, VerifyConfig};
-pub use handover::{HandedConnection, Handover, HandoverError};
+pub use handover::{HANDOVER_VERSION, HandedConnection, Handover, HandoverError};
 pub use kept_files::KeptFiles;
 pub use places::PlaceLimits;
 pub use port::Port;
