@@ -573,7 +573,7 @@ mod tests {
         assert_eq!((places.connections(), places.inner.lock().total), (2, 4));
         drop((wide, channels));
         assert_eq!((places.connections(), places.inner.lock().total), (1, 1));
-        assert!(places.inner.lock().by_peer.get(&peer(1, 1).unwrap()).is_none());
+        assert!(!places.inner.lock().by_peer.contains_key(&peer(1, 1).unwrap()));
     }
 
     #[test]
