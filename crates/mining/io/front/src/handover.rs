@@ -170,7 +170,11 @@ mod tests {
         let read: ConnectionState = postcard::from_bytes(&bytes).unwrap();
         assert_eq!(read.session, state.session);
         let shape = tagged_hash("BQ/handover", &[&bytes]);
-        assert_eq!((HANDOVER_VERSION, hex::encode(&shape[..8])), (1, "".to_owned()), "raise HANDOVER_VERSION");
+        assert_eq!(
+            (HANDOVER_VERSION, hex::encode(&shape[..8])),
+            (1, "80251bd4ccd7fc95".to_owned()),
+            "raise HANDOVER_VERSION"
+        );
     }
 
     #[test]
