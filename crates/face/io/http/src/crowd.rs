@@ -26,7 +26,7 @@ impl Home {
     pub(crate) fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V6(address) => Self(Ipv6Addr::from(u128::from(address) & !u128::from(u64::MAX)).into()),
-            address => Self(address),
+            address @ IpAddr::V4(_) => Self(address),
         }
     }
 }

@@ -138,8 +138,8 @@ async fn a_server_with_all_its_connections_taken_is_there_and_says_so() {
         let address = address.clone();
         let answered = tokio::task::spawn_blocking(move || RpcClient::connect(&address)).await.unwrap();
         // The first may come before the other's head was read.
-        if answered.is_err() {
-            break answered.unwrap_err();
+        if let Err(error) = answered {
+            break error;
         }
     };
     assert!(matches!(&answered, RpcClientError::Busy { url } if url.contains(&address)), "{answered}");
