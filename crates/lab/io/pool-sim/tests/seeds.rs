@@ -81,10 +81,10 @@ fn a_wrong_part_around_the_books_is_found() {
 #[test]
 fn a_wrong_part_of_the_front_end_is_found() {
     assert_found(Planted::NewerDifficulty, 2, "its job said otherwise");
-    assert_found(Planted::NewerDifficulty, 4, "its proof is worth less");
+    assert_found(Planted::NewerDifficulty, 5, "its proof is worth less");
     assert_found(Planted::ClaimTrusted, 1, "its proof is worth less");
     assert_found(Planted::SameWork, 1, "is credited again");
-    assert_found(Planted::RefusedUnseen, 7, "refused unseen");
+    assert_found(Planted::RefusedUnseen, 3, "refused unseen");
     assert_found(Planted::BlockAfterSync, 2, "was not handed to the node at once");
 }
 
