@@ -206,10 +206,11 @@ impl<'a> Run<'a> {
         let before = self.usage().cpu;
         let fate = send_all(archers, plan).await?;
         let spent = self.usage().cpu.saturating_sub(before);
-        self.note_fate(&format!("{algorithm} shares"), fate, spent)
+        self.note_fate(&format!("{algorithm} shares"), fate, Some(spent))
     }
 
-    fn note_fate(&mut self, what: &str, fate: Fate, spent: Duration) -> anyhow::Result<()> {
+    /// `spent` is the server's processor time, where that is known.
+    fn note_fate(&mut self, what: &str, fate: Fate, spent: Option<Duration>) -> anyhow::Result<()> {
         let refused = fate.refusals();
         let answered = float(fate.accepted + refused).max(1.0);
         let figures = &mut self.figures;
@@ -221,7 +222,9 @@ impl<'a> Run<'a> {
         if fate.took > Duration::ZERO {
             figures.add(format!("{what}: answered"), answered / fate.took.as_secs_f64(), "1/s");
         }
-        figures.add(format!("{what}: server's processor each"), spent.as_secs_f64() * 1e6 / answered, "us");
+        if let Some(spent) = spent {
+            figures.add(format!("{what}: server's processor each"), spent.as_secs_f64() * 1e6 / answered, "us");
+        }
         let waited: Duration = fate.waits.iter().sum();
         figures.add(format!("{what}: answer, mean"), millis(waited) / float(fate.accepted).max(1.0), "ms");
         figures.percentiles(&format!("{what}: answer"), fate.waits);
@@ -260,7 +263,7 @@ impl<'a> Run<'a> {
         let only_one = fates.len() == 1;
         for (algorithm, fate) in fates.into_values() {
             let who = if only_one { "honest".to_owned() } else { format!("honest {algorithm}") };
-            self.note_fate(&format!("{who} beside {}", kinds.join(", ")), fate, spent)?;
+            self.note_fate(&format!("{who} beside {}", kinds.join(", ")), fate, Some(spent))?;
         }
         Ok(())
     }
@@ -344,7 +347,7 @@ impl<'a> Run<'a> {
         figures.count(format!("{what}: newcomers with work"), arrived.len());
         figures.count(format!("{what}: newcomers without"), failed);
         figures.percentiles(&format!("{what}: a newcomer's first job"), arrived);
-        self.note_fate(&format!("{what}: honest"), fate?, Duration::ZERO)
+        self.note_fate(&format!("{what}: honest"), fate?, None)
     }
 
     async fn end(&mut self) -> anyhow::Result<()> {
