@@ -138,8 +138,11 @@ impl Exchange {
             && self.unanswered.is_empty()
             && self.replies.len() == 0
             && self.outputs.is_empty();
-        let channel = self.channel.state().filter(|_| is_quiet)?;
-        Some(ExchangeState { channel, miners: self.miners.iter().map(|miner| Miner::clone(miner)).collect() })
+        if !is_quiet {
+            return None;
+        }
+        let miners = self.miners.iter().map(|miner| Miner::clone(miner)).collect();
+        Some(ExchangeState { channel: self.channel.state()?, miners })
     }
 
     /// The same as this one, but with the past of another.
