@@ -90,7 +90,11 @@ async fn serve(config: &Config, taken: Taken, successor: &mut Option<SuccessorLi
     let metrics = bq_http::install_metrics()?;
     let system = tokio::select! {
         system = System::start(config, metrics, taken) => system?,
-        () = shutdown.requested() => return Ok(()),
+        () = shutdown.requested() => {
+            // Nothing to leave yet, but whoever wants the directory waits for it to be free.
+            *successor = successors.try_recv().ok();
+            return Ok(());
+        }
     };
     let read_certificate_again = system.stratum.certificate_reloader();
     hangups.on_each(move || read_certificate_again());
