@@ -300,7 +300,7 @@ fn the_file_that_init_writes_holds_every_field_at_its_default() {
 #[test]
 fn the_raw_struct_and_the_table_agree() {
     let json = |name: &str| match name {
-        "connect" | "miner.algorithms" | "regtest.eras" | "stratum.proxy_networks" => "[]",
+        "connect" | "miner.algorithms" | "regtest.eras" | "stratum.proxy_networks" | "stratum.agent_floors" => "[]",
         "miner.enabled" | "miner.gpu" | "pool.new_key" => "true",
         "stratum.trust_loopback" | "stratum.tls" | "stratum.plaintext" | "stratum.v2_enabled" => "true",
         "auth.mode" => "\"x\"",

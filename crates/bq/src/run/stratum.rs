@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use bq_front::{
-    AccessConfig, AllowancePolicy, BanPolicy, CpuTime, GetworkConfig, JudgePolicy, KeptFiles, PlaceLimits,
+    AccessConfig, AgentFloor, AllowancePolicy, BanPolicy, CpuTime, GetworkConfig, JudgePolicy, KeptFiles, PlaceLimits,
     SessionPolicy, SocketBuffers, StratumConfig, TlsConfig, V2Config, VardiffPolicy, VerifyConfig,
 };
 use bq_primitives::Algorithm;
@@ -111,8 +111,10 @@ fn session_policy(
     policy: &SessionPolicy,
 ) -> SessionPolicy {
     let of_lane = limits.verify[algorithm.index()];
+    let floors = limits.agent_floors.iter().filter(|floor| floor.algorithm == algorithm);
     SessionPolicy {
         vardiff,
+        agent_floors: floors.map(|floor| AgentFloor { name: floor.name.clone(), least: floor.least }).collect(),
         job_refresh_ms: limits.job_refresh_secs.saturating_mul(1000),
         first_line_ms: limits.first_line_secs.saturating_mul(1000),
         authorize_ms: limits.login_secs.saturating_mul(1000),

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     CloseReason, SessionPolicy,
+    agent::floor_of,
     difficulty::RANDOMX_HASHES_MAX,
     vardiff::{Vardiff, VardiffState},
 };
@@ -27,6 +28,8 @@ pub struct Channel {
     payee: Option<KeyHash>,
     /// The miner cannot mine at less, it says, and was told that this is kept.
     least_wanted: Option<ShareDifficulty>,
+    /// Its client's kind gets no easier job, where vardiff chooses and the bounds of the network allow.
+    agent_floor: Option<ShareDifficulty>,
     /// Difficulties that the dialect can express, from least to most.
     expressible: (u64, u64),
     /// The number of the next job: one more than the last.
@@ -62,6 +65,7 @@ pub struct Stake {
 pub struct ChannelState {
     payee: KeyHash,
     least_wanted: Option<u64>,
+    agent_floor: Option<u64>,
     expressible: (u64, u64),
     next_number: u64,
     vardiff: VardiffState,
@@ -96,6 +100,7 @@ impl Channel {
             template: None,
             payee: None,
             least_wanted: None,
+            agent_floor: None,
             expressible: expressible(algorithm),
             next_number: 0,
             last_job: None,
@@ -111,6 +116,7 @@ impl Channel {
         Some(ChannelState {
             payee: self.payee?,
             least_wanted: self.least_wanted.map(ShareDifficulty::hashes),
+            agent_floor: self.agent_floor.map(ShareDifficulty::hashes),
             expressible: self.expressible,
             next_number: self.next_number,
             vardiff: self.vardiff.state(),
@@ -128,13 +134,14 @@ impl Channel {
         (seed, state): (ChannelSeed, ChannelState),
         templates: &Templates,
     ) -> Self {
-        let ChannelState { payee, least_wanted, expressible, next_number, vardiff, judge } = state;
+        let ChannelState { payee, least_wanted, agent_floor, expressible, next_number, vardiff, judge } = state;
         let owner = JobOwner { prefix: seed.prefix, first_job_id: seed.first_job_id, payee };
         Self {
             vardiff: Vardiff::of_state(policy.vardiff, now, vardiff),
             judge: Judge::resume(policy.judge, judge, &owner, templates),
             payee: Some(payee),
             least_wanted: least_wanted.map(ShareDifficulty::from_hashes),
+            agent_floor: agent_floor.map(ShareDifficulty::from_hashes),
             expressible,
             next_number,
             ..Self::new(now, algorithm, policy, seed)
@@ -156,6 +163,12 @@ impl Channel {
     /// The dialect can say no less and no more than this.
     pub const fn express_only(&mut self, least: u64, most: u64) {
         self.expressible = (least, most);
+    }
+
+    /// What the client calls itself.
+    pub fn note_agent(&mut self, agent: &str) {
+        self.agent_floor = floor_of(&self.policy.agent_floors, agent);
+        self.want_new_difficulty();
     }
 
     /// Somebody logged in: jobs are for him from now on.
@@ -280,7 +293,7 @@ impl Channel {
     pub fn next_difficulty(&self) -> Option<ShareDifficulty> {
         match &self.template {
             Some(template) => self.effective_difficulty(template),
-            None => Some(self.vardiff.difficulty()),
+            None => Some(self.wanted_difficulty()),
         }
     }
 
@@ -312,9 +325,15 @@ impl Channel {
         }
         let clamp =
             |hashes| self.policy.vardiff.clamp(ShareDifficulty::from_hashes(hashes), template.network_difficulty);
-        let wanted = clamp(self.vardiff.difficulty().hashes()).hashes().clamp(least, most);
+        let wanted = clamp(self.wanted_difficulty().hashes()).hashes().clamp(least, most);
         let allowed = clamp(wanted);
         (allowed.hashes() >= least).then(|| ShareDifficulty::from_hashes(allowed.hashes().min(most)))
+    }
+
+    /// What the miner asked for, else what vardiff has in mind for it, but no less than its client's kind gets.
+    fn wanted_difficulty(&self) -> ShareDifficulty {
+        let floor = self.agent_floor.filter(|_| !self.vardiff.is_pinned());
+        self.vardiff.difficulty().max(floor.unwrap_or(ShareDifficulty::MIN))
     }
 
     fn want_new_difficulty(&mut self) {

@@ -14,6 +14,7 @@
     )
 )]
 
+mod agent;
 mod channel;
 mod difficulty;
 mod login;
@@ -23,6 +24,7 @@ mod presence;
 mod rate;
 mod vardiff;
 
+pub use agent::AgentFloor;
 pub use channel::{Channel, ChannelSeed, ChannelState, Stake};
 pub use difficulty::{
     NICEHASH_HASHES_MAX, NICEHASH_HASHES_MIN, RANDOMX_HASHES_MAX, from_units, of_target, parse_hashes, parse_units,

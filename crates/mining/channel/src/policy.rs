@@ -1,12 +1,14 @@
 use bq_share::JudgePolicy;
 
-use crate::VardiffPolicy;
+use crate::{AgentFloor, VardiffPolicy};
 
 /// What the operator decides about every session of one algorithm. Shared by all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionPolicy {
     /// Share difficulty: where it starts and how it moves.
     pub vardiff: VardiffPolicy,
+    /// Kinds of clients that get no easy job.
+    pub agent_floors: Vec<AgentFloor>,
     /// A fresh job goes out at least this often, in milliseconds. Miners give up at 120 to 180 s.
     pub job_refresh_ms: u64,
     /// Between two jobs on the same parent lie at least this many milliseconds. ethminer takes only the first of two jobs
@@ -36,6 +38,7 @@ impl Default for SessionPolicy {
     fn default() -> Self {
         Self {
             vardiff: VardiffPolicy::default(),
+            agent_floors: Vec::new(),
             job_refresh_ms: 30_000,
             job_gap_ms: 2_000,
             first_line_ms: 10_000,

@@ -203,6 +203,12 @@ impl Vardiff {
         self.difficulty
     }
 
+    /// The miner asked for a difficulty.
+    #[must_use]
+    pub(crate) const fn is_pinned(&self) -> bool {
+        self.pinned.is_some()
+    }
+
     /// The worker was here before and had settled at `difficulty`.
     pub(crate) fn remember(&mut self, now: UnixMs, difficulty: ShareDifficulty) {
         if self.pinned.is_none() {

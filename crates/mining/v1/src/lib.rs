@@ -44,7 +44,8 @@ mod request;
 mod session;
 
 pub use bq_channel::{
-    CloseReason, Frame, FrameKind, LoginOutcome, LoginTicket, Output, SessionPolicy, VardiffPolicy, split_options,
+    AgentFloor, CloseReason, Frame, FrameKind, LoginOutcome, LoginTicket, Output, SessionPolicy, VardiffPolicy,
+    split_options,
 };
 pub use job::JobTemplate;
 pub use line::{LINE_BYTES_MAX, LineBuffer, LineTooLong};

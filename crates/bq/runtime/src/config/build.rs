@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use serde::de::DeserializeOwned;
 
 use super::{
+    AgentFloor,
     error::ConfigError,
     fields::{FIELDS, read_network},
     layers::{Source, Values},
@@ -195,6 +196,7 @@ impl Reader<'_> {
             trust_loopback: self.required("stratum.trust_loopback")?,
             proxy_networks: self.networks("stratum.proxy_networks")?,
             proxy_header_secs: self.number("stratum.proxy_header_secs")?,
+            agent_floors: self.agent_floors()?,
             tls: self.required("stratum.tls")?,
             plaintext: self.required("stratum.plaintext")?,
             tls_files: self.tls_files()?,
@@ -335,6 +337,12 @@ impl Reader<'_> {
     fn networks(&self, name: &'static str) -> Result<Vec<IpNet>, ConfigError> {
         let texts: Vec<String> = self.required(name)?;
         texts.iter().map(|text| read_network(text).ok_or_else(|| self.refuse(name, text))).collect()
+    }
+
+    fn agent_floors(&self) -> Result<Vec<AgentFloor>, ConfigError> {
+        let name = "stratum.agent_floors";
+        let texts: Vec<String> = self.required(name)?;
+        texts.iter().map(|text| AgentFloor::parse(text).ok_or_else(|| self.refuse(name, text))).collect()
     }
 
     fn is_set(&self, name: &'static str) -> bool {

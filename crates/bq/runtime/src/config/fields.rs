@@ -16,6 +16,8 @@ use toml::Value;
 
 use defaults::default_value;
 
+use super::AgentFloor;
+
 pub use table::FIELDS;
 
 /// A configurable value.
@@ -40,6 +42,7 @@ pub(super) enum Kind {
     Address,
     Peers,
     Networks,
+    AgentFloors,
     Algorithms,
     PayoutAddress,
     LogFilter,
@@ -64,6 +67,7 @@ impl Field {
             Kind::Address => "IP:PORT, such as 127.0.0.1:8080 or [::1]:0".to_owned(),
             Kind::Peers => "a list of HOST:PORT".to_owned(),
             Kind::Networks => "a list of networks or addresses, such as 10.0.0.0/8 or 2001:db8::7".to_owned(),
+            Kind::AgentFloors => "a list of NAME ALGORITHM HASHES, such as \"NiceHash randomx 400000\"".to_owned(),
             Kind::Algorithms => "a list of at least one of sha256d, randomx, ethash".to_owned(),
             Kind::PayoutAddress => "an address of the network".to_owned(),
             Kind::LogFilter => "error, warn, info, debug, trace, off, or a filter such as info,bq_net=debug".to_owned(),
@@ -93,6 +97,7 @@ impl Field {
             Kind::Address => value.as_str().is_some_and(|text| text.parse::<SocketAddr>().is_ok()),
             Kind::Peers => list(&is_peer),
             Kind::Networks => list(&|text| read_network(text).is_some()),
+            Kind::AgentFloors => list(&|text| AgentFloor::parse(text).is_some()),
             Kind::Algorithms => {
                 list(&|name| name.parse::<Algorithm>().is_ok()) && value.as_array().is_some_and(|a| !a.is_empty())
             }
@@ -113,7 +118,7 @@ impl Field {
                 "false" | "0" => Value::Boolean(false),
                 _ => as_text(),
             },
-            Kind::Peers | Kind::Networks | Kind::Algorithms => {
+            Kind::Peers | Kind::Networks | Kind::AgentFloors | Kind::Algorithms => {
                 words().map(|word| Value::String(word.to_owned())).collect::<Vec<_>>().into()
             }
             _ => as_text(),

@@ -1,5 +1,6 @@
 //! Configuration: four layers (flags, environment, file, defaults) become one checked [`Config`].
 
+mod agent_floor;
 mod build;
 mod error;
 mod fields;
@@ -7,6 +8,7 @@ mod layers;
 mod raw;
 mod values;
 
+pub use agent_floor::AgentFloor;
 pub use error::ConfigError;
 pub use fields::{FIELDS, Field, default_file};
 pub use layers::{Explained, Layers, Loaded, Source, load};

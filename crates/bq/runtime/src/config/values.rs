@@ -4,6 +4,8 @@ use bq_consensus::Params;
 use bq_primitives::{Address, Algorithm, Amount, CompactTarget, Height, Network, ShareDifficulty};
 use ipnet::IpNet;
 
+use super::AgentFloor;
+
 /// Everything the process needs to know, checked. [`crate::FIELDS`] documents defaults, ranges and risks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -172,6 +174,7 @@ pub struct StratumLimits {
     pub trust_loopback: bool,
     pub proxy_networks: Vec<IpNet>,
     pub proxy_header_secs: u64,
+    pub agent_floors: Vec<AgentFloor>,
     pub tls: bool,
     pub plaintext: bool,
     /// The certificate and its key; nothing lets bq sign one itself.

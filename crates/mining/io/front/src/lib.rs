@@ -43,7 +43,7 @@ pub use access::AccessConfig;
 pub use authority::{Authority, AuthorityError};
 pub use bq_access::{AuthMode, RefusalsPolicy, Registry, RegistryPolicy, TokenKey};
 pub use bq_share::{AllowancePolicy, BanPolicy, CpuTime, JudgePolicy};
-pub use bq_stratum_v1::{SessionPolicy, VardiffPolicy};
+pub use bq_stratum_v1::{AgentFloor, SessionPolicy, VardiffPolicy};
 pub use certificates::{CertificateError, CertificateFiles, Certificates};
 pub use config::{GetworkConfig, SocketBuffers, StratumConfig, TlsConfig, V2Config, VerifyConfig};
 pub use handover::{HANDOVER_VERSION, HandedConnection, Handover, HandoverError};

@@ -51,8 +51,12 @@ impl Dialect for Ethash {
             }
             ("eth_submitLogin" | "eth_login", Mode::EthProxy) => self.login(exchange, request, mode),
             ("eth_getWork", Mode::EthProxy) => self.get_work(exchange, now, request),
-            ("mining.hello", Mode::Ethereum2) => exchange.reply(wire::hello(id)),
+            ("mining.hello", Mode::Ethereum2) => {
+                exchange.note_agent(request.named("agent"));
+                exchange.reply(wire::hello(id));
+            }
             ("mining.subscribe", Mode::Plain | Mode::NiceHash | Mode::Ethereum2) => {
+                exchange.note_agent(request.text(0));
                 exchange.reply(wire::subscription(mode, id, exchange.seed.session_id, nonce_prefix(exchange)));
             }
             ("mining.authorize", Mode::Plain | Mode::NiceHash | Mode::Ethereum2) => self.login(exchange, request, mode),

@@ -241,6 +241,13 @@ impl Exchange {
         !self.miners.is_empty()
     }
 
+    /// What the client calls itself, if it says.
+    pub(super) fn note_agent(&mut self, agent: Option<&str>) {
+        if let Some(agent) = agent {
+            self.channel.note_agent(agent);
+        }
+    }
+
     pub(super) fn set_template(&mut self, now: UnixMs, template: Option<Arc<JobTemplate>>) {
         self.channel.set_template(now, template.as_ref().map(|template| Arc::clone(&template.work)));
         self.template = template.filter(|_| self.channel.has_template());

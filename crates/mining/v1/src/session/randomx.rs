@@ -115,6 +115,7 @@ fn login(exchange: &mut Exchange, request: &Request) {
         exchange.reply(error(&request.id, text));
         return exchange.close(CloseReason::Refused);
     }
+    exchange.note_agent(request.named("agent"));
     let (name, password) = (request.named("login").unwrap_or_default(), request.named("pass").unwrap_or_default());
     let worker = request.named("rigid").filter(|name| !name.is_empty()).or_else(|| password_worker(password));
     let asked = exchange.login(&request.id, name, worker, (password, parse_hashes));

@@ -38,6 +38,7 @@ impl Dialect for Sha256d {
                 exchange.reply(result(id, &reply));
             }
             "mining.subscribe" => {
+                exchange.note_agent(request.text(0));
                 exchange.reply(result(id, &subscription(exchange)));
                 self.subscribed = true;
             }
@@ -116,7 +117,13 @@ impl Sha256d {
         let asked = request.params.get(0).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let option = |name: &str| request.params.get(1).and_then(|options| options.get(name));
         let mut answers = Vec::new();
+        let mut named = Vec::new();
         for extension in asked.iter().filter_map(Value::as_str).take(16) {
+            // A key that stands twice means something else to every reader.
+            if named.contains(&extension) {
+                continue;
+            }
+            named.push(extension);
             match extension {
                 "version-rolling" => {
                     let wanted = option("version-rolling.mask").and_then(Value::as_str).and_then(hex_bytes);

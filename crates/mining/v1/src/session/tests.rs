@@ -3,6 +3,7 @@ mod credit;
 mod firmware;
 mod model;
 mod properties;
+mod rental;
 mod vectors;
 
 use std::sync::Arc;

@@ -59,6 +59,10 @@ pub(super) fn default_value(name: &str, network: Network) -> Option<Value> {
         "stratum.trust_loopback" => true.into(),
         "stratum.proxy_networks" => Value::Array(Vec::new()),
         "stratum.proxy_header_secs" => 3.into(),
+        // As another pool has them, in hashes: 500,000 and 1,000,000 units of 2^32.
+        "stratum.agent_floors" => {
+            vec!["NiceHash sha256d 2147483648000000", "MiningRigRentals sha256d 4294967296000000"].into()
+        }
         "stratum.tls" | "stratum.plaintext" | "stratum.v2_enabled" => true.into(),
         "stratum.tls_handshake_secs" => 5.into(),
         "stratum.tls_handshakes_max" => 32.into(),

@@ -30,7 +30,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 176] = [
+pub static FIELDS: [Field; 177] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -335,6 +335,13 @@ pub static FIELDS: [Field; 176] = [
         "Proxies in front of the Stratum ports that speak the PROXY protocol (versions 1 and 2). From there its header is mandatory and the \
          address it names is what limits and bans count; from anywhere else the header is refused.",
         "Whoever connects from these networks can claim any address. A proxy that sends no header is not served."
+    ),
+    field!(
+        "stratum.agent_floors",
+        Kind::AgentFloors,
+        "Clients whose name for themselves begins so get no job of that algorithm below so many hashes, unless they ask for a difficulty or the \
+         network allows no more: services that rent out miners refuse a pool whose difficulty falls below their own bound.",
+        "A miner that is slower than its floor suits has its shares, and their pay, far apart."
     ),
     field!(
         "stratum.proxy_header_secs",
