@@ -1,6 +1,11 @@
 //! A process that takes over from another: miners stay connected, on the real program.
 
-use std::{path::Path, time::Duration};
+use std::{
+    io::{Read as _, Write as _},
+    os::unix::net::UnixStream,
+    path::Path,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, ensure};
 use bq_tests::{
@@ -109,6 +114,86 @@ fn a_share_counts_once_whoever_hears_of_it() -> Result<()> {
     let bq = bq.taken_over(&strict)?;
     client.expect_close(LIMIT)?;
     bq.stop()?;
+    Ok(())
+}
+
+/// The last that is said before the heir serves.
+const FREE: [u8; 1] = [8];
+
+/// An heir as a stranger would write it: says what it must to be left everything, hears the first so many frames, and is gone.
+fn false_heir(data: &Path, version: u8, frames: usize) -> Result<Vec<u8>> {
+    let mut link = UnixStream::connect(data.join("successor"))?;
+    link.write_all(&[0, 0, 0, 0, 2, 0, version])?;
+    let mut first = Vec::new();
+    for _ in 0..frames {
+        let mut head = [0; 5];
+        if link.read_exact(&mut head).is_err() {
+            break;
+        }
+        let mut frame = vec![0; usize::try_from(u32::from_be_bytes([head[1], head[2], head[3], head[4]]))?];
+        link.read_exact(&mut frame)?;
+        let was_last = frame == FREE;
+        first = if first.is_empty() { frame } else { first };
+        if was_last {
+            break;
+        }
+    }
+    Ok(first)
+}
+
+/// Whoever takes over and fails, early or late, leaves the older process with its miners: none of them notices.
+#[test]
+fn an_heir_that_fails_leaves_everything_to_the_older_process() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (data, ready) = (folder.path().join("data"), folder.path().join("ready.json"));
+    let options = BqOptions {
+        config: Eras::unhurried()
+            .then(1, &["sha256d"])
+            .config(4, "[pool.sha256d]\nshare_difficulty_floor = 4096\nshare_difficulty_start = 4096\n"),
+        ..BqOptions::default()
+    };
+    let login = format!("{}.rig", new_address(folder.path(), "sha")?);
+    let bq = BqProcess::start(folder.path(), &options)?;
+    let mut client = LineClient::connect(bq.stratum("sha256d")?)?;
+    let mut miner = sha256d::miner(&login, "x");
+    miner.log_in(&mut client)?;
+    while !miner.has_job() {
+        miner.notified(&client.expect(LIMIT)?)?;
+    }
+    let first = find(&mut miner)?;
+    ensure!(answer(&mut client, &mut miner, &first)?["result"] == true);
+
+    // What can be seen beforehand is: the older one does not even stop.
+    let told = std::fs::read(&ready)?;
+    let arguments = vec!["--takeover".to_owned()];
+    let damaged = data.join("node-key");
+    let whole = std::fs::read(&damaged)?;
+    std::fs::write(&damaged, "no key")?;
+    let refused = BqProcess::start_expecting_exit(folder.path(), &BqOptions { arguments, ..options.clone() })?;
+    ensure!(refused.code == Some(2) && refused.stderr.contains("node-key"), "{refused:?}");
+    ensure!(!ready.exists() && !refused.stderr.contains("stopping"), "the older one went on: {refused:?}");
+    std::fs::write(&damaged, whole)?;
+    std::fs::write(&ready, told)?;
+
+    // The rest is not: the older one begins anew, and says so with its ready file.
+    let refusal = false_heir(&data, 0, 1)?;
+    let [1, version] = refusal[..] else { anyhow::bail!("no refusal with a version: {refusal:?}") };
+    for frames in [1, 2, 4, 100] {
+        std::fs::remove_file(&ready)?;
+        let granted = false_heir(&data, version, frames)?;
+        ensure!(granted == [2], "{granted:?}");
+        wait_for("the older process to serve again", LIMIT, || Ok(ready.exists().then_some(())))?;
+        let again = answer(&mut client, &mut miner, &first)?;
+        ensure!(again["error"][1].as_str().is_some_and(|text| text.to_lowercase().contains("duplicate")), "{again}");
+        let share = find(&mut miner)?;
+        let counted = answer(&mut client, &mut miner, &share)?;
+        ensure!(counted["result"] == true, "after {frames} frames: {counted}");
+        bq.ensure_balanced()?;
+    }
+    let sessions = sessions(&bq, folder.path())?;
+    ensure!(sessions.as_array().is_some_and(|all| all.len() == 1), "{sessions}");
+    // And one that does not fail is heir still.
+    bq.taken_over(&options)?.stop()?;
     Ok(())
 }
 

@@ -1,9 +1,9 @@
 use std::{
-    fs,
+    fs::{self, File},
     io::{self, IoSlice, IoSliceMut, Read as _, Write as _},
     mem::MaybeUninit,
     os::{
-        fd::{BorrowedFd, OwnedFd},
+        fd::{AsRawFd as _, BorrowedFd, OwnedFd},
         unix::net::UnixStream,
     },
     path::{Path, PathBuf},
@@ -27,7 +27,7 @@ pub struct SuccessorPort {
 }
 
 /// The line between a process and its successor. It carries frames of bytes, each with a file if there is one to be given away. Closed, it tells
-/// that the older one has let go of everything.
+/// that its other end is gone.
 #[derive(Debug)]
 pub struct SuccessorLink {
     stream: UnixStream,
@@ -35,8 +35,10 @@ pub struct SuccessorLink {
 
 /// A frame may not be larger: a block's body fits many times.
 const FRAME_BYTES_MAX: usize = 512 << 20;
-/// Either end is taken for dead after that much silence.
+/// The other end is taken for dead after that much silence where it has something to say: the older one closes its books meanwhile.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// And after that much time in which it reads nothing: miners wait meanwhile.
+const READING_PATIENCE: Duration = Duration::from_secs(2);
 const HEAD_BYTES: usize = 5;
 const WITH_FILE: u8 = 1;
 
@@ -44,15 +46,16 @@ impl SuccessorPort {
     /// Listens in a data directory that this process has locked.
     ///
     /// # Errors
-    /// The system says no: most likely the path is longer than the 107 bytes that the address of a socket may have.
+    /// The system says no.
     pub fn listen(data_dir: &Path) -> io::Result<Self> {
-        let path = socket_path(data_dir);
+        let path = data_dir.join(NAME);
         // Left by a process that was killed: the lock says that none is there.
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        Ok(Self { listener: UnixListener::bind(&path)?, path })
+        let folder = File::open(data_dir)?;
+        Ok(Self { listener: UnixListener::bind(short_path(&folder))?, path })
     }
 
     /// The next process that asks. One of another user is not listened to.
@@ -87,7 +90,11 @@ impl SuccessorLink {
     /// # Errors
     /// The system says no.
     pub fn to_predecessor(data_dir: &Path) -> io::Result<Option<Self>> {
-        match UnixStream::connect(socket_path(data_dir)) {
+        let folder = match File::open(data_dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            folder => folder?,
+        };
+        match UnixStream::connect(short_path(&folder)) {
             Ok(stream) => Self::new(stream).map(Some),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
                 Ok(None)
@@ -98,8 +105,16 @@ impl SuccessorLink {
 
     fn new(stream: UnixStream) -> io::Result<Self> {
         stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(READING_PATIENCE))?;
         Ok(Self { stream })
+    }
+
+    /// From now on the other end may be silent for as long as it lives.
+    ///
+    /// # Errors
+    /// The system says no.
+    pub fn wait_without_end(&self) -> io::Result<()> {
+        self.stream.set_read_timeout(None)
     }
 
     /// Sends a frame, and a file with it if there is one. Blocks.
@@ -141,6 +156,10 @@ impl SuccessorLink {
         });
         let [flags, length @ ..] = head;
         let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+        if flags == WITH_FILE && file.is_none() {
+            let reason = "a file that was handed over did not arrive: this process may open too few (ulimit -n)";
+            return Err(io::Error::other(reason));
+        }
         if length > FRAME_BYTES_MAX || (flags == WITH_FILE) != file.is_some() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "not what a process of this program says"));
         }
@@ -150,8 +169,11 @@ impl SuccessorLink {
     }
 }
 
-fn socket_path(data_dir: &Path) -> PathBuf {
-    data_dir.join("successor")
+const NAME: &str = "successor";
+
+/// The path of the socket in a folder by way of its descriptor: the address of a socket has 107 bytes at most, and folders have longer names.
+fn short_path(folder: &File) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}/{NAME}", folder.as_raw_fd()))
 }
 
 #[cfg(test)]
@@ -165,11 +187,14 @@ mod tests {
 
     #[tokio::test]
     async fn frames_and_files_arrive_in_order_and_the_end_is_told() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(SuccessorLink::to_predecessor(folder.path()).unwrap().is_none(), "nobody runs here");
-        fs::write(folder.path().join("successor"), "left behind").unwrap();
-        let port = SuccessorPort::listen(folder.path()).unwrap();
-        let path = folder.path().to_owned();
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("n".repeat(200));
+        assert!(SuccessorLink::to_predecessor(&folder).unwrap().is_none(), "nor is there a folder");
+        fs::create_dir(&folder).unwrap();
+        assert!(SuccessorLink::to_predecessor(&folder).unwrap().is_none(), "nobody runs here");
+        fs::write(folder.join(NAME), "left behind").unwrap();
+        let port = SuccessorPort::listen(&folder).unwrap();
+        let path = folder.clone();
         let newer = std::thread::spawn(move || {
             let mut link = SuccessorLink::to_predecessor(&path).unwrap().unwrap();
             link.send(b"hello", None).unwrap();
@@ -202,6 +227,6 @@ mod tests {
         ];
         assert_eq!(newer.join().unwrap(), expected);
         drop(port);
-        assert!(SuccessorLink::to_predecessor(folder.path()).unwrap().is_none(), "nobody runs here any more");
+        assert!(SuccessorLink::to_predecessor(&folder).unwrap().is_none(), "nobody runs here any more");
     }
 }

@@ -14,12 +14,15 @@ mod stratum;
 mod system;
 mod takeover;
 
-use std::{io::IsTerminal as _, path::Path};
+use std::{
+    io::IsTerminal as _,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, bail};
-use bq_primitives::BlockId;
 use bq_runtime::{
-    Config, DataDir, Hangups, Loaded, LogConfig, Shutdown, Source, SuccessorLink, init_logging, load, on_signals,
+    Config, DataDir, DataDirError, Hangups, Loaded, LogConfig, Shutdown, Source, init_logging, load, on_signals,
     raise_file_limit,
 };
 
@@ -27,7 +30,7 @@ use self::{
     service::{Program, held_ports, tell_ready, tell_stopping},
     status::{ConnectLine, StatusSources},
     system::{System, ports},
-    takeover::{Taken, await_successor},
+    takeover::{Fate, Heir, Taken, await_successor},
 };
 use crate::{
     cli::RunArgs,
@@ -52,21 +55,41 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
     }
     named_files::check(&config)?;
     let held = held_ports(&config);
-    let taken = if args.takeover { Taken::from_predecessor(&config.data_dir)?.or(held) } else { held };
-    let data_dir = DataDir::lock(&config.data_dir)?;
     match raise_file_limit() {
         Ok(limit) => tracing::debug!(limit, "open files"),
         Err(error) => tracing::warn!(%error, "the limit of open files stays as it is"),
     }
+    let mut taken = if args.takeover { Taken::from_predecessor(&config)?.or(held) } else { held };
+    let mut data_dir = DataDir::lock(&config.data_dir)?;
+    loop {
+        let Some(heir) = live(&config, taken, data_dir)? else { return Ok(()) };
+        let Fate::Gone(left) = heir.fate()? else { return Ok(()) };
+        tracing::error!("the process that was to take over ended before it served: this one goes on");
+        (taken, data_dir) = (left, lock_soon(&config.data_dir)?);
+    }
+}
+
+/// From the opening of the books to their end. Whoever takes over then, if somebody does.
+fn live(config: &Config, taken: Taken, data_dir: DataDir) -> anyhow::Result<Option<Heir>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let mut successor = None;
-    let result = runtime.block_on(serve(&config, taken, &mut successor));
+    let result = runtime.block_on(serve(config, taken));
     // Blocking calls that hang must not keep the process alive; the books are closed already.
-    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    runtime.shutdown_timeout(Duration::from_secs(5));
     drop(data_dir);
-    // Tells whoever takes over that the directory is free.
-    drop(successor);
     result
+}
+
+/// A process that just ended may hold the directory for a moment more.
+fn lock_soon(path: &Path) -> Result<DataDir, DataDirError> {
+    const PATIENCE: Duration = Duration::from_secs(10);
+    const PAUSE: Duration = Duration::from_millis(20);
+    let begun = Instant::now();
+    loop {
+        match DataDir::lock(path) {
+            Err(DataDirError::InUse { .. }) if begun.elapsed() < PATIENCE => std::thread::sleep(PAUSE),
+            locked => return locked,
+        }
+    }
 }
 
 /// The configured log, except that on a terminal, unless told otherwise, only warnings interrupt the live status.
@@ -79,8 +102,8 @@ fn log_config(loaded: &Loaded) -> LogConfig {
     log
 }
 
-/// `successor` is the process that took over, if one did.
-async fn serve(config: &Config, taken: Taken, successor: &mut Option<SuccessorLink>) -> anyhow::Result<()> {
+/// Until the process is to stop, or another one takes over: the heir.
+async fn serve(config: &Config, taken: Taken) -> anyhow::Result<Option<Heir>> {
     let (trigger, shutdown) = Shutdown::new();
     on_signals(trigger.clone())?;
     let program = Program::of_this_process().context("SIGUSR2")?;
@@ -92,8 +115,7 @@ async fn serve(config: &Config, taken: Taken, successor: &mut Option<SuccessorLi
         system = System::start(config, metrics, taken) => system?,
         () = shutdown.requested() => {
             // Nothing to leave yet, but whoever wants the directory waits for it to be free.
-            *successor = successors.try_recv().ok();
-            return Ok(());
+            return Ok(successors.try_recv().ok().map(|link| Heir::new(link, Taken::default())));
         }
     };
     let read_certificate_again = system.stratum.certificate_reloader();
@@ -110,13 +132,16 @@ async fn serve(config: &Config, taken: Taken, successor: &mut Option<SuccessorLi
         program.replace_on_signal();
         show_until(&system, &shutdown).await;
     }
-    *successor = successors.try_recv().ok();
+    let successor = successors.try_recv().ok();
     tracing::info!(hands_over = successor.is_some(), "stopping");
-    let unstored = match successor {
-        Some(link) => hand_over(system, link).await,
+    let (unstored, heir) = match successor {
+        Some(link) => {
+            let (unstored, left) = system.hand_over().await;
+            (unstored, Some(tokio::task::block_in_place(|| Heir::new(link, left))))
+        }
         None => {
             tell_stopping();
-            system.stop().await
+            (system.stop().await, None)
         }
     };
     if !unstored.is_empty() {
@@ -124,19 +149,11 @@ async fn serve(config: &Config, taken: Taken, successor: &mut Option<SuccessorLi
         let count = ids.len();
         bail!("{count} blocks could not be stored and are lost unless a peer has them: {}", ids.join(", "));
     }
-    if served.is_ok() {
+    served?;
+    if heir.is_none() {
         say(&format!("stopped; the next run goes on from {}", config.data_dir.display()));
     }
-    served
-}
-
-/// Stops, and leaves what can be left to the process at the other end of `link`.
-async fn hand_over(system: System, link: &mut SuccessorLink) -> Vec<BlockId> {
-    let (unstored, left) = system.hand_over().await;
-    if let Err(error) = tokio::task::block_in_place(|| left.send(link)) {
-        tracing::error!(%error, "the process that took over is gone, and the miners' connections with it");
-    }
-    unstored
+    Ok(heir)
 }
 
 async fn show_until(system: &System, shutdown: &Shutdown) {

@@ -4,6 +4,7 @@
 use std::{
     net::{SocketAddr, TcpListener},
     num::NonZeroUsize,
+    path::PathBuf,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -82,8 +83,19 @@ impl System {
         let files = open_files(config)?;
         let mut stratum_config = stratum_config(config, &files, tls, access, v2)?;
         adjust(&mut stratum_config);
+        let (http_port, http_again) =
+            port(taken.http, config.http).with_context(|| format!("http address {}", config.http))?;
+        let at_rpc = || format!("rpc address {}", config.rpc);
+        let (rpc_port, rpc_again) = port(taken.rpc, config.rpc).with_context(at_rpc)?;
         let evaluator = Arc::<PowVerifier>::clone(&pow);
-        let stratum = StratumServer::resume(stratum_config, Arc::clone(&pool) as _, evaluator, taken.stratum).await?;
+        let pool_api = Arc::clone(&pool) as _;
+        // What can be wrong was found before: a process that fails leaves the connections to the one that it was to replace.
+        let begins = move || {
+            if let Some(predecessor) = taken.predecessor {
+                predecessor.release();
+            }
+        };
+        let stratum = StratumServer::resume(stratum_config, pool_api, evaluator, (taken.stratum, begins)).await?;
         if config.randomx.mode == bq_runtime::RandomXMode::Fast {
             tokio::spawn(keep_dataset(Arc::clone(&pow), Arc::clone(&pool)));
         }
@@ -104,8 +116,6 @@ impl System {
                 probes_max: config.http_probes_max,
             },
         };
-        let (http_port, http_again) =
-            port(taken.http, config.http).with_context(|| format!("http address {}", config.http))?;
         let http_port = tokio::net::TcpListener::from_std(http_port)?;
         let http_address = http_port.local_addr()?;
         let http = HttpServer::serve((http_port, http_address), http_parts);
@@ -123,9 +133,7 @@ impl System {
             connections_max: u32::try_from(files.rpc).unwrap_or(u32::MAX),
             ..RpcOptions::new(config.rpc, rpc_access)
         };
-        let at = || format!("rpc address {}", config.rpc);
-        let (rpc_port, rpc_again) = port(taken.rpc, config.rpc).with_context(at)?;
-        let rpc = RpcServer::serve(rpc_port, options, services).with_context(at)?;
+        let rpc = RpcServer::serve(rpc_port, options, services).with_context(at_rpc)?;
         let ports = [http_again, rpc_again];
         Ok(Self { pow, node, pool, stratum, http, rpc, net, miner, conditions, miner_address, ports, _cookie: cookie })
     }
@@ -167,7 +175,7 @@ impl System {
         let stopped = tokio::task::spawn_blocking(move || miner.stop()).await;
         let taken = if hands_over {
             let [http, rpc] = self.ports;
-            Taken { http: Some(http), rpc: Some(rpc), stratum: self.stratum.hand_over().await }
+            Taken { http: Some(http), rpc: Some(rpc), stratum: self.stratum.hand_over().await, predecessor: None }
         } else {
             drop(self.ports);
             self.stratum.shutdown().await;
@@ -186,6 +194,21 @@ impl System {
         });
         (unstored, taken)
     }
+}
+
+/// Reads what a start reads beside the books, so that what is wrong is told while another process still serves.
+///
+/// # Errors
+/// As [`System::start`].
+pub(crate) fn rehearse(config: &Config) -> anyhow::Result<()> {
+    certificates::tls(config)?;
+    access::access(config)?;
+    authority::v2(config)?;
+    keys::pool_wallet(config)?;
+    keys::miner_address(config)?;
+    bq_net::check_key(&node_key(config)).map_err(of_setting)?;
+    open_files(config)?;
+    Ok(())
 }
 
 /// The port that another process left open if it is the one that is wanted, or a new one; and the same once more.
@@ -336,6 +359,11 @@ fn pool_config(config: &Config) -> PoolConfig {
     }
 }
 
+/// Who this node is to its peers.
+fn node_key(config: &Config) -> PathBuf {
+    config.data_dir.join("node-key")
+}
+
 fn net_config(config: &Config) -> anyhow::Result<NetConfig> {
     let connect = config
         .connect
@@ -345,7 +373,7 @@ fn net_config(config: &Config) -> anyhow::Result<NetConfig> {
     Ok(NetConfig {
         listen: Some(config.p2p),
         connect,
-        key_file: Some(config.data_dir.join("node-key")),
+        key_file: Some(node_key(config)),
         peers_file: Some(config.data_dir.join("peers")),
         ..NetConfig::default()
     })

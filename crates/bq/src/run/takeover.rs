@@ -9,11 +9,11 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use bq_front::{HANDOVER_VERSION as VERSION, HandedConnection, Handover, Port};
-use bq_runtime::{ShutdownTrigger, SuccessorLink, SuccessorPort};
+use bq_runtime::{Config, Shutdown, ShutdownTrigger, SuccessorLink, SuccessorPort, on_signals};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use super::service::tell_successor;
+use super::{service::tell_successor, system::rehearse};
 
 /// What is handed over.
 #[derive(Debug, Default)]
@@ -21,6 +21,8 @@ pub(crate) struct Taken {
     pub(crate) http: Option<TcpListener>,
     pub(crate) rpc: Option<TcpListener>,
     pub(crate) stratum: Handover,
+    /// Goes on with all of it unless it is told that this process does.
+    pub(crate) predecessor: Option<Predecessor>,
 }
 
 /// A frame between the two. Its shape may only change together with [`VERSION`].
@@ -45,26 +47,55 @@ enum Message {
     Work(Vec<u8>),
     /// With a socket.
     Connection(Vec<u8>),
-    /// That was all, and the books are closed.
-    Done,
+    /// That was all, the books are closed, and the data directory is free.
+    Free,
+    /// The newer one goes on with the connections, and the older one may go. Until then it keeps all that it handed over.
+    Serves,
+}
+
+/// The process that this one took over from, which waits to hear that it may go.
+#[derive(Debug)]
+pub(crate) struct Predecessor(SuccessorLink);
+
+/// The process that takes over, and what was left to it.
+#[derive(Debug)]
+pub(crate) struct Heir {
+    link: SuccessorLink,
+    left: Taken,
+}
+
+/// What became of an heir.
+#[derive(Debug)]
+pub(crate) enum Fate {
+    /// It serves, or nobody shall.
+    Settled,
+    /// It ended before it served: what was left to it is there to go on with.
+    Gone(Taken),
 }
 
 impl Taken {
     /// From the process that runs on this data directory; nothing is taken if there is none, or it stops without a word. When this
-    /// returns it has let go of the directory. Blocks.
+    /// returns it has let go of the directory, and goes on unless it is told that this one serves. Blocks.
     ///
     /// # Errors
-    /// The other process is of a version that hands over something else, and goes on.
-    pub(crate) fn from_predecessor(data_dir: &Path) -> anyhow::Result<Self> {
-        let Some(mut link) = SuccessorLink::to_predecessor(data_dir).context("the process that runs there")? else {
+    /// This one could not start, or the other is of a version that hands over something else: that one goes on.
+    pub(crate) fn from_predecessor(config: &Config) -> anyhow::Result<Self> {
+        let Some(mut link) = SuccessorLink::to_predecessor(&config.data_dir).context("the process that runs there")?
+        else {
             tracing::info!("nobody runs on this data directory: there is nothing to take over");
             return Ok(Self::default());
         };
+        rehearse(config)?;
         tell(&mut link, &Message::Wish { version: VERSION }, None)?;
         let mut taken = Self::default();
-        while let Some((message, file)) = hear(&mut link)? {
-            taken.take(message, file)?;
-        }
+        // One that ends without that word has let go of the directory too.
+        taken.predecessor = loop {
+            match hear(&mut link)? {
+                Some((Message::Free, _)) => break Some(Predecessor(link)),
+                Some((message, file)) => taken.take(message, file)?,
+                None => break None,
+            }
+        };
         let (connections, ports) = (taken.stratum.connections.len(), taken.stratum.listeners.len());
         tracing::info!(connections, ports, "took over");
         Ok(taken)
@@ -74,6 +105,7 @@ impl Taken {
     pub(crate) fn or(mut self, other: Self) -> Self {
         self.http = self.http.or(other.http);
         self.rpc = self.rpc.or(other.rpc);
+        self.predecessor = self.predecessor.or(other.predecessor);
         self.stratum.listeners.extend(other.stratum.listeners);
         self
     }
@@ -90,35 +122,80 @@ impl Taken {
                 self.stratum.connections.push(HandedConnection { socket, state });
             }
             (Message::Work(work), _) => self.stratum.work.push(work),
-            (Message::Granted, _) => tell_successor(),
-            (Message::Done, _) => {}
+            (Message::Granted, _) => {}
             (message, _) => bail!("the process that runs there says {message:?} without a socket"),
         }
         Ok(())
     }
 
-    /// To the process at the other end. Blocks.
-    ///
-    /// # Errors
-    /// It is gone, and so are the connections.
-    pub(crate) fn send(self, link: &mut SuccessorLink) -> anyhow::Result<()> {
-        let Self { http, rpc, stratum: Handover { listeners, work, connections } } = self;
+    /// To the process at the other end; the sockets are open here too until this is dropped. Blocks.
+    fn send(&self, link: &mut SuccessorLink) -> anyhow::Result<()> {
+        let Self { http, rpc, stratum: Handover { listeners, work, connections }, predecessor: _ } = self;
         for (message, listener) in [(Message::Http, http), (Message::Rpc, rpc)] {
             if let Some(listener) = listener {
                 tell(link, &message, Some(listener.as_fd()))?;
             }
         }
         for (port, listener) in listeners {
-            tell(link, &Message::Stratum(port), Some(listener.as_fd()))?;
+            tell(link, &Message::Stratum(*port), Some(listener.as_fd()))?;
         }
         for work in work {
-            tell(link, &Message::Work(work), None)?;
+            tell(link, &Message::Work(work.clone()), None)?;
         }
         for HandedConnection { socket, state } in connections {
-            tell(link, &Message::Connection(state), Some(socket.as_fd()))?;
+            tell(link, &Message::Connection(state.clone()), Some(socket.as_fd()))?;
         }
-        tell(link, &Message::Done, None)
+        Ok(())
     }
+}
+
+impl Predecessor {
+    /// Lets it go: from here on only this process may go on with the connections.
+    pub(crate) fn release(mut self) {
+        tell_successor();
+        if let Err(error) = tell(&mut self.0, &Message::Serves, None) {
+            tracing::warn!(%error, "the process that this one took over from was gone already");
+        }
+    }
+}
+
+impl Heir {
+    /// Leaves everything to the process at the other end of `link`. Blocks.
+    pub(crate) fn new(mut link: SuccessorLink, left: Taken) -> Self {
+        if let Err(error) = left.send(&mut link) {
+            tracing::error!(%error, "the process that was to take over does not listen");
+        }
+        Self { link, left }
+    }
+
+    /// Call once the data directory is free: tells the heir so, and waits until it serves, for as long as its start takes, or until this process is
+    /// to stop. Blocks.
+    ///
+    /// # Errors
+    /// The system says no.
+    pub(crate) fn fate(self) -> anyhow::Result<Fate> {
+        let Self { link, left } = self;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let serves = runtime.block_on(async {
+            let (trigger, stop) = Shutdown::new();
+            on_signals(trigger)?;
+            let answer = tokio::task::spawn_blocking(move || await_served(link));
+            anyhow::Ok(tokio::select! {
+                answer = answer => answer?.unwrap_or(false),
+                () = stop.requested() => true,
+            })
+        });
+        // A thread that still listens ends with the process.
+        runtime.shutdown_background();
+        Ok(if serves? { Fate::Settled } else { Fate::Gone(left) })
+    }
+}
+
+/// Whether the process at the other end came to serve.
+fn await_served(mut link: SuccessorLink) -> anyhow::Result<bool> {
+    link.wait_without_end()?;
+    tell(&mut link, &Message::Free, None)?;
+    Ok(matches!(hear(&mut link)?, Some((Message::Serves, _))))
 }
 
 /// Waits for a process that wants to take over, and stops this one then. The link to it is closed last of all.

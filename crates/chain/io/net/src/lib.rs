@@ -26,4 +26,5 @@ pub use crate::{
     config::NetConfig,
     error::NetError,
     handle::{Net, NetHandle},
+    node_key::check_key,
 };

@@ -13,6 +13,14 @@ pub(crate) fn load_or_create(path: Option<&PathBuf>) -> Result<Keypair, NetError
     read_or_create(path).map_err(|source| NetError::NodeKey { path: path.clone(), source })
 }
 
+/// Whether a node could start with the key in `path`; made there when missing.
+///
+/// # Errors
+/// [`NetError::NodeKey`]: it cannot be read, or is none.
+pub fn check_key(path: &Path) -> Result<(), NetError> {
+    read_or_create(path).map(drop).map_err(|source| NetError::NodeKey { path: path.to_owned(), source })
+}
+
 fn read_or_create(path: &Path) -> io::Result<Keypair> {
     let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
     match fs::read(path) {

@@ -79,10 +79,11 @@ impl StratumServer {
         pool: Arc<dyn PoolApi>,
         verifier: Arc<dyn Evaluator>,
     ) -> Result<StratumHandle, StartError> {
-        Self::resume(config, pool, verifier, Handover::default()).await
+        Self::resume(config, pool, verifier, (Handover::default(), || {})).await
     }
 
     /// [`StratumServer::start`] with the ports and connections of a process that this one replaces, as far as they are configured here too.
+    /// `begins` is called when nothing can fail any more and the first of them is about to go on: until then the other process could.
     ///
     /// # Errors
     /// See [`StartError`]; nothing is left running then. A connection that cannot be gone on with is closed.
@@ -90,7 +91,7 @@ impl StratumServer {
         config: StratumConfig,
         pool: Arc<dyn PoolApi>,
         verifier: Arc<dyn Evaluator>,
-        handed: Handover,
+        (handed, begins): (Handover, impl FnOnce()),
     ) -> Result<StratumHandle, StartError> {
         let Handover { listeners, work: handed_work, connections } = handed;
         let tls = config.tls.as_ref().map(Tls::new).transpose().map_err(StartError::Tls)?;
@@ -122,6 +123,7 @@ impl StratumServer {
         if let Some(period_ms) = shared.config.kept.as_ref().map(|kept| kept.period_ms) {
             tokio::spawn(kept_files::keep(Arc::clone(&shared), period_ms, stopped.clone(), alive.clone()));
         }
+        begins();
         resume_all(&shared, connections, &handed_work, &alive);
         let (close, closed) = watch::channel(false);
         let (arriving, arrivals) = mpsc::channel(1);
@@ -217,7 +219,8 @@ impl StratumHandle {
     /// Closes the ports and every connection, and waits until each share already taken was verified and booked.
     pub async fn shutdown(mut self) {
         self.ports.clear();
-        self.end().await;
+        let drain = Duration::from_millis(self.shared.config.verify.drain_ms);
+        self.end(drain).await;
     }
 
     /// The same, but plain connections of miners that are logged in are left open, with the ports, for another process (SPEC 11.13).
@@ -228,7 +231,8 @@ impl StratumHandle {
         let patience = Duration::from_millis(self.shared.config.handover_ms);
         let _slow = timeout(patience, async { while self.arrivals.recv().await.is_some() {} }).await;
         let listeners = std::mem::take(&mut self.ports);
-        self.end().await;
+        // Miners wait meanwhile: whoever forges shares does not make them wait for longer.
+        self.end(patience).await;
         let Leaving { work, connections } = std::mem::take(&mut *leaving.lock());
         let written = work.values().map(|work| write_work(work)).collect::<Result<_, _>>();
         let work = written.unwrap_or_else(|error| {
@@ -238,12 +242,14 @@ impl StratumHandle {
         Handover { listeners, work, connections }
     }
 
-    async fn end(mut self) {
+    /// Shares of strangers that are not hashed within `drain` are dropped.
+    async fn end(mut self, drain: Duration) {
         // Fails only if nobody listens any more, and then there is nobody to stop.
         let _nobody = self.stop.send(true);
         while self.tasks.recv().await.is_some() {}
         let shared = Arc::clone(&self.shared);
         let _panicked = tokio::task::spawn_blocking(move || shared.save()).await;
+        self.shared.verify.end_within(drain);
         // The last owner of the queues: their threads finish what is in them and end.
         drop(self.shared);
         let threads = self.threads;

@@ -1,9 +1,15 @@
+mod lane;
 mod prover;
 mod queue;
 mod supervised;
 mod worker;
 
-use std::{io, sync::Arc, thread::JoinHandle, time::Instant};
+use std::{
+    io,
+    sync::Arc,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
 
 use bq_primitives::Algorithm;
 use bq_share::{CpuTime, ShareCandidate};
@@ -66,6 +72,11 @@ impl VerifyPool {
     /// Queues a candidate whose connection ends, room or not: there is at most one per connection.
     pub(crate) fn submit_at_once(&self, share: Submitted, reply: &Arc<Mailbox>) {
         self.of(&share).send(Task::new(share, Arc::clone(reply), None));
+    }
+
+    /// No share comes any more. Those of strangers are hashed for `span` still, or as long as is configured if that is less.
+    pub(crate) fn end_within(&self, span: Duration) {
+        self.queues.iter().for_each(|queue| queue.end_within(span));
     }
 
     /// What verifying one candidate of an algorithm costs at present.

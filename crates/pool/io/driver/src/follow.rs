@@ -154,8 +154,9 @@ impl Keeper {
         let coins = self.node.coins_of(&self.books_key())?;
         let heights: BTreeSet<Height> = coins.iter().filter(|coin| coin.is_coinbase).map(|coin| coin.height).collect();
         for height in heights {
-            // Those that the log knows are looked at by name.
+            // Those that the log knows are looked at by name, and one that is just being booked is told with its share.
             if let Some(id) = self.node.block_id_at(height)?
+                && self.intake.lock().found(&id).is_none()
                 && self.state.read().block(&id).is_none()
                 && let Some(block) = self.node.block(&id)?
                 && self.check_commitment(&block)?

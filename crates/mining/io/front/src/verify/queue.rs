@@ -12,11 +12,13 @@ use bq_share::{
     CpuTime, QUEUE_CLASSES, Reject, ShareCandidate, StrangerTime, StrangerTimePolicy, Verdict, WithoutRoom,
     strangers_room,
 };
-use crossbeam_channel::{Receiver, Sender, unbounded};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::Submitted;
+use super::{
+    Submitted,
+    lane::{Lane, LaneEntry, Order, lane},
+};
 use crate::{
     VerifyConfig, clock::SteadyClock, mailbox::Mailbox, metrics::StratumMetrics, shared::Answer, strangers::Deposit,
 };
@@ -45,13 +47,17 @@ pub(crate) enum Full {
 /// The queue of one algorithm: four in truth, of claimed blocks and of all else, of those who have proved work before and of
 /// strangers (SPEC 11.6).
 pub(super) struct Queue {
-    senders: [Sender<Task>; QUEUE_CLASSES],
-    receivers: [Receiver<Task>; QUEUE_CLASSES],
+    entries: [LaneEntry<Task>; QUEUE_CLASSES],
+    lanes: [Lane<Task>; QUEUE_CLASSES],
     /// Places of strangers, and of the trusted: neither can take the other's.
     room: [Arc<Semaphore>; 2],
     load: Arc<Load>,
 }
 
+/// In the order of [`ShareCandidate::class`]. Nobody can tell a stranger's claim of a block from a forged one without hashing it, and of forged ones as many can come as there are
+/// addresses: behind all that came before it a true block would be worth nothing by the time it is hashed.
+const CLASS_ORDERS: [Order; QUEUE_CLASSES] =
+    [Order::OldestFirst, Order::OldestFirst, Order::NewestFirst, Order::OldestFirst];
 /// What one verification takes on a slow machine (of RandomX and Ethash in light mode): what bounds by time start from, before the first
 /// measurement.
 const SERVICE_US: [u64; Algorithm::COUNT] = [10, 34_000, 3_000];
@@ -112,10 +118,10 @@ impl Drop for Task {
 impl Queue {
     pub(super) fn new(algorithm: Algorithm, config: &VerifyConfig, clock: SteadyClock) -> Self {
         let queue_max = config.queue_max[algorithm.index()].max(1);
-        let channels: [_; QUEUE_CLASSES] = std::array::from_fn(|_| unbounded());
+        let lanes = CLASS_ORDERS.map(lane);
         Self {
-            senders: std::array::from_fn(|class| channels[class].0.clone()),
-            receivers: std::array::from_fn(|class| channels[class].1.clone()),
+            lanes: lanes.each_ref().map(|(_, lane)| lane.clone()),
+            entries: lanes.map(|(entry, _)| entry),
             room: [strangers_room(queue_max), queue_max].map(|places| Arc::new(Semaphore::new(places))),
             load: Arc::new(Load {
                 algorithm,
@@ -133,8 +139,8 @@ impl Queue {
     }
 
     /// What a thread of this queue needs.
-    pub(super) fn other_end(&self) -> ([Receiver<Task>; QUEUE_CLASSES], Arc<Load>) {
-        (self.receivers.clone(), Arc::clone(&self.load))
+    pub(super) fn other_end(&self) -> ([Lane<Task>; QUEUE_CLASSES], Arc<Load>) {
+        (self.lanes.clone(), Arc::clone(&self.load))
     }
 
     /// What one verification costs at present.
@@ -172,16 +178,19 @@ impl Queue {
         if task.room.is_some() {
             self.load.in_room[kind_of(&task.candidate)].fetch_add(1, Ordering::Relaxed);
         }
-        let sender = &self.senders[task.candidate.class()];
-        // Never disconnected: this holds a receiver too. If it were, the dropped task would answer.
-        let _answered = sender.send(task);
+        // Threads are there as long as this is.
+        self.entries[task.candidate.class()].send(task);
+    }
+
+    /// Nothing more comes. The threads finish what is there, but of strangers no more than they get to within `span`.
+    pub(super) fn end_within(&self, span: Duration) {
+        let _only_once = self.load.ends.set(Instant::now() + span.min(self.load.drain));
     }
 }
 
 impl Drop for Queue {
-    /// The threads finish what is in it.
     fn drop(&mut self) {
-        let _only_once = self.load.ends.set(Instant::now() + self.load.drain);
+        self.end_within(self.load.drain);
     }
 }
 

@@ -8,6 +8,7 @@ use crate::mailbox::Mailbox;
 
 use super::{
     Prover, Queue,
+    lane::Lane,
     queue::{Load, Task},
 };
 
@@ -15,7 +16,7 @@ use super::{
 pub(super) struct Worker {
     /// Among those of its algorithm, from zero.
     number: u32,
-    tasks: [Receiver<Task>; QUEUE_CLASSES],
+    tasks: [Lane<Task>; QUEUE_CLASSES],
     load: Arc<Load>,
     prover: Arc<Prover>,
     blocks: Sender<BlockTask>,
@@ -57,7 +58,7 @@ impl Worker {
         format!("verify-{}", self.load.algorithm)
     }
 
-    /// Until the server is gone and the queues are empty.
+    /// Until the server is gone and the queues are empty, or what is left in them is of strangers and comes too late.
     pub(super) fn run(&self) {
         while let Some(mut tasks) = self.next() {
             tasks.iter_mut().for_each(|task| self.load.leave(task));
@@ -66,8 +67,12 @@ impl Worker {
             tasks.iter().for_each(|task| metrics.waited(began.saturating_duration_since(task.queued)));
             let proofs = self.prover.prove_all(tasks.iter().map(|task| task.candidate.as_ref()));
             self.load.served(&tasks, began.elapsed());
-            metrics.queue_depth.set(depth(self.tasks.iter().map(Receiver::len).sum()));
+            metrics.queue_depth.set(depth(self.tasks.iter().map(Lane::len).sum()));
             self.answer_all(tasks, proofs);
+        }
+        let left: usize = self.tasks.iter().map(Lane::len).sum();
+        if left > 0 {
+            tracing::warn!(algorithm = %self.load.algorithm, left, "shares of strangers, which may be blocks, came too late to be hashed");
         }
     }
 
@@ -104,7 +109,7 @@ impl Worker {
             }
             // Ready is what has ended, too.
             if let Some(queue) = self.ready(classes, strangers_at)
-                && let Ok(task) = queue.try_recv()
+                && let Some(task) = queue.take()
             {
                 return Some(self.batch(task, queue));
             }
@@ -113,14 +118,14 @@ impl Worker {
 
     fn first_of(&self, classes: &[usize]) -> Option<Vec<Task>> {
         let queues = classes.iter().map(|class| &self.tasks[*class]);
-        queues.into_iter().find_map(|queue| Some(self.batch(queue.try_recv().ok()?, queue)))
+        queues.into_iter().find_map(|queue| Some(self.batch(queue.take()?, queue)))
     }
 
     /// Waits until one of these has something, or has ended; nothing if none does in time.
-    fn ready(&self, classes: &[usize], until: Option<Instant>) -> Option<&Receiver<Task>> {
+    fn ready(&self, classes: &[usize], until: Option<Instant>) -> Option<&Lane<Task>> {
         let mut any = Select::new();
         for class in classes {
-            any.recv(&self.tasks[*class]);
+            self.tasks[*class].watch(&mut any);
         }
         let index = match until {
             Some(until) => any.ready_deadline(until).ok()?,
@@ -130,13 +135,13 @@ impl Worker {
     }
 
     /// `first` and what can be evaluated along with it: others that wait in the same queue, but only this thread's share of them.
-    fn batch(&self, first: Task, queue: &Receiver<Task>) -> Vec<Task> {
+    fn batch(&self, first: Task, queue: &Lane<Task>) -> Vec<Task> {
         let more = match self.load.algorithm {
             Algorithm::Sha256d => (queue.len() / self.load.threads).min(SHA256D_BATCH_MAX - 1),
             Algorithm::RandomX => (queue.len() / self.load.threads).min(RANDOMX_BATCH_MAX - 1),
             Algorithm::Ethash => ETHASH_BATCH_MAX - 1,
         };
-        std::iter::once(first).chain(queue.try_iter().take(more)).collect()
+        std::iter::once(first).chain(std::iter::from_fn(|| queue.take()).take(more)).collect()
     }
 }
 
