@@ -18,6 +18,8 @@ pub struct Refusals {
     by_age: BTreeSet<(Sequence, Source)>,
     /// What each peer brought in that is still here.
     by_peer: BTreeMap<Option<Peer>, BTreeSet<(Sequence, Source)>>,
+    /// How many that are: whoever brought most makes room, so that many with little push out nobody who brought less.
+    by_crowd: BTreeSet<(usize, Option<Peer>)>,
     sequence: Sequence,
 }
 
@@ -119,7 +121,14 @@ impl Refusals {
     /// Nothing was refused.
     #[must_use]
     pub const fn new(policy: RefusalsPolicy) -> Self {
-        Self { policy, by_source: BTreeMap::new(), by_age: BTreeSet::new(), by_peer: BTreeMap::new(), sequence: 0 }
+        Self {
+            policy,
+            by_source: BTreeMap::new(),
+            by_age: BTreeSet::new(),
+            by_peer: BTreeMap::new(),
+            by_crowd: BTreeSet::new(),
+            sequence: 0,
+        }
     }
 
     /// Something was refused, in the words that the miner was told.
@@ -140,10 +149,12 @@ impl Refusals {
         let entries = self.by_source.entry(source.clone()).or_insert(Entries { sequence, refusals: Vec::new() });
         let before = mem::replace(&mut entries.sequence, sequence);
         let of_peer = self.by_peer.entry(peer).or_default();
+        self.by_crowd.remove(&(of_peer.len(), peer));
         self.by_age.remove(&(before, source.clone()));
         of_peer.remove(&(before, source.clone()));
         self.by_age.insert((sequence, source.clone()));
         of_peer.insert((sequence, source));
+        self.by_crowd.insert((of_peer.len(), peer));
         entries.note(now, (what, algorithm, worker), reason, self.policy.refusals_max);
     }
 
@@ -153,7 +164,8 @@ impl Refusals {
             // Nobody is who the trusted are: they are many, and bounded by the whole alone.
             is_full || peer.is_some() && of_peer.len() >= self.policy.addresses_per_peer_max
         });
-        let oldest = of_peer.and_then(BTreeSet::first).or_else(|| self.by_age.first().filter(|_| is_full));
+        let of_most = || self.by_crowd.last().and_then(|(_, peer)| self.by_peer.get(peer)).filter(|_| is_full);
+        let oldest = of_peer.or_else(of_most).and_then(BTreeSet::first);
         if let Some((_, source)) = oldest.cloned() {
             self.forget(&source);
         }
@@ -173,19 +185,26 @@ impl Refusals {
         self.by_age.remove(&key);
         let (_, peer) = source;
         if let Some(of_peer) = self.by_peer.get_mut(peer) {
+            self.by_crowd.remove(&(of_peer.len(), *peer));
             of_peer.remove(&key);
             if of_peer.is_empty() {
                 self.by_peer.remove(peer);
+            } else {
+                self.by_crowd.insert((of_peer.len(), *peer));
             }
         }
     }
 
-    /// What was refused lately, the newest first; what is the same is told once, wherever it came from. Where that is too much, what is newest from
-    /// each peer goes before what is second from any.
+    /// What was refused lately, the newest first; what is the same is told once, wherever it came from. Where that is too much, what came from
+    /// where `asker` asks goes before all else, and what is newest from each peer before what is second from any.
     #[must_use]
-    pub fn of(&self, now: UnixMs, who: &Who) -> Vec<RefusalInfo> {
+    pub fn of(&self, now: UnixMs, who: &Who, asker: Option<Peer>) -> Vec<RefusalInfo> {
         let from_all = self.by_source.range((who.clone(), None)..).take_while(|((other, _), _)| other == who);
-        let ranked = from_all.flat_map(|(_, entries)| entries.refusals.iter().rev().enumerate());
+        let ranked = from_all.flat_map(|((_, peer), entries)| {
+            let is_askers = asker.is_some() && *peer == asker;
+            let rank = move |age: usize| if is_askers { 0 } else { age.saturating_add(1) };
+            entries.refusals.iter().rev().enumerate().map(move |(age, refusal)| (rank(age), refusal))
+        });
         let mut recent: Vec<_> =
             ranked.filter(|(_, refusal)| now.ms_since(refusal.last) < self.policy.kept_ms).collect();
         recent.sort_by_key(|(rank, refusal)| (*rank, Reverse(refusal.last)));
@@ -278,7 +297,7 @@ mod tests {
     }
 
     fn count(refusals: &Refusals, who: &Who) -> Vec<u64> {
-        refusals.of(UnixMs(0), who).iter().map(|refusal| refusal.count).collect()
+        refusals.of(UnixMs(0), who, None).iter().map(|refusal| refusal.count).collect()
     }
 
     #[test]
@@ -289,13 +308,13 @@ mod tests {
         refusals.note(UnixMs(1_000), (peer(1), key(1)), of_rig, "Stale");
         refusals.note(UnixMs(2_000), (peer(1), key(1)), SHARE, "Stale");
         refusals.note(UnixMs(3_500), (peer(2), key(1)), of_rig, "Stale");
-        let told = refusals.of(UnixMs(4_000), &key(1));
+        let told = refusals.of(UnixMs(4_000), &key(1), None);
         assert_eq!((told[0].count, told[0].first, told[0].last, told[0].worker.as_deref()), (2, 1, 3, Some("rig")));
         assert_eq!((told[1].count, told.len()), (1, 2));
         refusals.note(UnixMs(4_000), (peer(1), key(1)), SHARE, "Duplicate");
         assert_eq!(count(&refusals, &key(1)), [1, 1, 1], "the oldest of one address from one peer goes");
-        assert_eq!(refusals.of(UnixMs(3_603_499), &key(1)).len(), 2);
-        assert_eq!(refusals.of(UnixMs(3_603_500), &key(1)).len(), 1, "an hour");
+        assert_eq!(refusals.of(UnixMs(3_603_499), &key(1), None).len(), 2);
+        assert_eq!(refusals.of(UnixMs(3_603_500), &key(1), None).len(), 1, "an hour");
         refusals.note(UnixMs(3_700_000), (peer(1), key(2)), SHARE, "Stale");
         assert_eq!(refusals.by_source.len(), 1);
     }
@@ -312,11 +331,12 @@ mod tests {
         assert_eq!([1, 2, 3, 198, 199, 200].map(|n| count(&refusals, &key(n)).len()), [1; 6]);
         refusals.note(UnixMs(0), (peer(3), key(4)), SHARE, "Stale");
         assert_eq!((refusals.by_source.len(), refusals.by_age.len()), (6, 6));
-        assert_eq!(count(&refusals, &key(1)).len(), 0, "the one without news for longest");
+        assert_eq!(count(&refusals, &key(198)).len(), 0, "the oldest of one of those that brought most");
         refusals.note(UnixMs(0), (peer(3), key(5)), SHARE, "Stale");
-        assert_eq!([2, 4, 5].map(|n| count(&refusals, &key(n)).len()), [1, 0, 1], "its own, where all is full");
+        assert_eq!([1, 4, 5].map(|n| count(&refusals, &key(n)).len()), [1, 0, 1], "its own, where all is full");
         let of_peers: usize = refusals.by_peer.values().map(BTreeSet::len).sum();
-        assert_eq!(of_peers, 6);
+        let of_crowds: usize = refusals.by_crowd.iter().map(|(count, _)| count).sum();
+        assert_eq!((of_peers, of_crowds, refusals.by_crowd.len()), (6, 6, refusals.by_peer.len()));
     }
 
     /// Whoever logs in to a victim's address, before or after him and in whatever words, hides nothing that the victim has to read.
@@ -338,13 +358,30 @@ mod tests {
         for n in 3..=5 {
             note(&mut refusals, 3, n, (1, n));
         }
-        let told = refusals.of(UnixMs(4), &key(1));
+        let told = refusals.of(UnixMs(4), &key(1), None);
         let of_victim: Vec<_> = told.iter().filter(|refusal| refusal.worker.as_deref() == Some("rig0")).collect();
         assert!(of_victim.len() == 1 && of_victim[0].count == 1, "{told:?}");
         assert!(told.is_sorted_by_key(|refusal| Reverse(refusal.last)));
         refusals.policy.told_max = 5;
-        let told = refusals.of(UnixMs(4), &key(1));
+        let told = refusals.of(UnixMs(4), &key(1), None);
         assert!(told.len() == 5 && told.iter().any(|refusal| refusal.worker.as_deref() == Some("rig0")), "{told:?}");
+    }
+
+    /// As many as like may fail at a victim's address, or anywhere, with as much as each may bring.
+    #[test]
+    fn many_others_hide_nothing_from_who_asks_from_where_it_happened() {
+        let policy = RefusalsPolicy { told_max: 4, addresses_max: 40, addresses_per_peer_max: 4, ..refusals().policy };
+        let mut refusals = Refusals::new(policy);
+        refusals.note(UnixMs(0), (peer(1), key(1)), SHARE, "the victim's");
+        for n in 2..=30 {
+            for other in 100..110 {
+                refusals.note(UnixMs(1), (peer(n), key(other)), SHARE, "Stale");
+            }
+            refusals.note(UnixMs(1), (peer(n), key(1)), SHARE, &format!("of {n}"));
+        }
+        let told = refusals.of(UnixMs(2), &key(1), peer(1));
+        assert!(told.len() == 4 && told.iter().any(|refusal| refusal.reason == "the victim's"), "{told:?}");
+        assert_eq!(refusals.by_source.len(), 40);
     }
 
     #[test]
@@ -373,6 +410,6 @@ mod tests {
     fn a_long_reason_is_cut_at_a_character() {
         let mut refusals = refusals();
         refusals.note(UnixMs(0), (None, key(1)), SHARE, &"\u{e4}".repeat(150));
-        assert_eq!(refusals.of(UnixMs(0), &key(1))[0].reason, "\u{e4}".repeat(100));
+        assert_eq!(refusals.of(UnixMs(0), &key(1), None)[0].reason, "\u{e4}".repeat(100));
     }
 }

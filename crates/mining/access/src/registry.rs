@@ -148,7 +148,8 @@ impl Registry {
         let known = self.tokens.get_mut(&token.id).filter(|record| record.digest.equals(&digest));
         let record = known.ok_or(LoginRefusal::UnknownToken)?;
         let address = record.address.to_string();
-        if username != address && record.username.as_ref().is_none_or(|name| name.as_str() != username) {
+        let is_address = Address::parse(username, self.network).is_ok_and(|named| named == record.address);
+        if !is_address && record.username.as_ref().is_none_or(|name| name.as_str() != username) {
             return Err(LoginRefusal::OtherAccount);
         }
         if let Some(only) = record.worker.as_ref().filter(|only| *only != worker) {

@@ -26,6 +26,9 @@ pub enum LoginError {
     /// The worker's name could hurt a log or a page.
     #[error("worker name is 1 to 64 of A-Z a-z 0-9 . _ -")]
     Worker,
+    /// A name that would be shown to everybody has a worker token in it.
+    #[error("a worker token is no name: it stands in the password, or behind a comma where there is none")]
+    Token,
     /// A fixed difficulty was asked for, in words that are none.
     #[error("d= in the password, or + in the login, is a difficulty such as 20, 0.5 or 2e3")]
     Difficulty,
@@ -53,9 +56,24 @@ impl Login {
         }
         let worker = match worker {
             None | Some("") => None,
+            Some(worker) if worker.contains(TOKEN_PREFIX) => return Err(LoginError::Token),
             Some(worker) => Some(WorkerName::new(worker).map_err(|_| LoginError::Worker)?),
         };
         Ok(Self { address: address.to_owned(), worker, difficulty })
+    }
+
+    /// The machine: as the login names it, else as the dialect does beside it, else the one that nobody named.
+    ///
+    /// # Errors
+    /// [`LoginError::Token`].
+    pub fn machine(&self, beside: Option<&str>) -> Result<WorkerName, LoginError> {
+        if let Some(worker) = &self.worker {
+            return Ok(worker.clone());
+        }
+        match beside {
+            Some(name) if name.contains(TOKEN_PREFIX) => Err(LoginError::Token),
+            name => Ok(name.and_then(|name| WorkerName::new(name).ok()).unwrap_or_default()),
+        }
     }
 
     /// The fixed difficulty that password or login ask for, in the port's own unit (SPEC 11.7).
@@ -133,6 +151,13 @@ mod tests {
         for text in ["bq1.<script>", "bq1.a b", &format!("bq1.{}", "w".repeat(65))] {
             assert_eq!(Login::parse(text), Err(LoginError::Worker), "{text:?}");
         }
+        for text in ["bq1.bqt_1", "bq1/bqt_0123456789abcdef+5", "bq1.rig.bqt_"] {
+            assert_eq!(Login::parse(text), Err(LoginError::Token), "{text:?}: everybody would see it");
+        }
+        let beside = |login: &str, name| Login::parse(login).unwrap().machine(Some(name)).map(|name| name.to_string());
+        assert_eq!(beside("bq1", "left"), Ok("left".to_owned()));
+        assert_eq!((beside("bq1", "a b"), beside("bq1", "bqt_1")), (Ok("default".to_owned()), Err(LoginError::Token)));
+        assert_eq!(beside("bq1.right", "bqt_1"), Ok("right".to_owned()));
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub trait AccessApi: Send + Sync + 'static {
     /// Bans a peer, which its connections feel as well.
     ///
     /// # Errors
-    /// [`AccessError::Peer`], [`AccessError::Disk`].
+    /// [`AccessError::Peer`], [`AccessError::BanSpan`], [`AccessError::Disk`].
     fn ban(&self, peer: &str, secs: u64) -> Result<BanInfo, AccessError>;
 
     /// Ends a ban and forgets what led to it; false if there was none.
@@ -200,6 +200,9 @@ pub enum AccessError {
     /// Neither an address nor an IPv6 prefix.
     #[error("{0:?} is no network address")]
     Peer(String),
+    /// A ban that ends at once, or lasts for longer than a program is run.
+    #[error("a ban lasts for 1 second to ten years")]
+    BanSpan,
     /// Not an address of this network.
     #[error("address: {0}")]
     Address(String),

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use crate::{Ban, BanReason, Peer, UnixMs};
+use crate::{Ban, BanReason, Peer, UnixMs, standing::Standing};
 
 /// What a peer did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub enum ClaimTurn {
 pub struct Bans {
     policy: BanPolicy,
     peers: BTreeMap<Peer, Record>,
-    /// A ban began or was lifted since [`Bans::changes`] was asked.
+    /// A peer did something since [`Bans::changes`] was asked.
     changed: bool,
 }
 
@@ -114,11 +114,13 @@ impl Bans {
     pub fn accept(&mut self, now: UnixMs, peer: Peer) {
         let record = self.record(now, peer);
         record.accepted = record.accepted.saturating_add(1);
+        self.changed = true;
     }
 
     /// Counts a strike; true if a ban begins with it.
     pub fn strike(&mut self, now: UnixMs, peer: Peer, strike: Strike) -> bool {
         let policy = self.policy;
+        self.changed = true;
         let record = self.record(now, peer);
         record.struck = now;
         record.points = record.points.saturating_add(strike.points());
@@ -129,7 +131,6 @@ impl Bans {
         }
         let span_ms = policy.span_ms.saturating_mul(1 << record.bans.min(16)).min(policy.span_ms_max);
         record.begin_ban(now, span_ms, strike.reason());
-        self.changed = true;
         true
     }
 
@@ -179,17 +180,25 @@ impl Bans {
         self.peers.iter().filter_map(move |(peer, record)| record.ban(now, *peer))
     }
 
-    /// One line for each ban; nothing if none began or was lifted since the last time.
+    /// One line for each peer that is banned, or did something lately; nothing if nobody did since the last time.
     pub fn changes(&mut self, now: UnixMs) -> Option<String> {
-        std::mem::take(&mut self.changed).then(|| self.list(now).map(|ban| format!("{ban}\n")).collect())
+        let line = |(peer, record): (&Peer, &Record)| match record.ban(now, *peer) {
+            Some(ban) => Some(format!("{ban}\n")),
+            None => Some(format!("{}\n", record.standing(*peer)?)),
+        };
+        std::mem::take(&mut self.changed).then(|| self.peers.iter().filter_map(line).collect())
     }
 
     /// Takes in what [`Bans::changes`] wrote. Returns how many lines could not be read.
     pub fn restore(&mut self, text: &str) -> usize {
         let mut unread: usize = 0;
         for line in text.lines().take(self.policy.peers_max) {
-            match line.parse::<Ban>() {
-                Ok(ban) => drop(self.peers.insert(ban.peer, Record::of_ban(&ban))),
+            let record = match line.parse::<Ban>() {
+                Ok(ban) => Ok((ban.peer, Record::of_ban(&ban))),
+                Err(_) => line.parse::<Standing>().map(|standing| (standing.peer, Record::of_standing(&standing))),
+            };
+            match record {
+                Ok((peer, record)) => drop(self.peers.insert(peer, record)),
                 Err(_) => unread = unread.saturating_add(1),
             }
         }
@@ -219,8 +228,8 @@ impl Bans {
         self.peers.values().filter(|record| now < record.banned_until).count()
     }
 
-    /// Forgets what has lapsed, and if that is not enough, the peer not seen for longest, of those without points if there are
-    /// any.
+    /// Forgets what has lapsed, and if that is not enough, one that tells least: whom points alone are known of, then who mines, then who is
+    /// banned, and last whom the operator banned; of several the one not seen for longest.
     fn make_room(&mut self, now: UnixMs) {
         if self.peers.len() < self.policy.peers_max.max(1) {
             return;
@@ -230,13 +239,7 @@ impl Bans {
             record.undecided > 0 || now < record.banned_until || now.ms_since(record.last) < span_ms
         });
         if self.peers.len() >= self.policy.peers_max.max(1)
-            && let Some(oldest) = self
-                .peers
-                .iter()
-                .min_by_key(|(_, record)| {
-                    (record.undecided > 0, record.points > 0 || now < record.banned_until, record.last)
-                })
-                .map(|(peer, _)| *peer)
+            && let Some(oldest) = self.peers.iter().min_by_key(|(_, record)| record.worth(now)).map(|(peer, _)| *peer)
         {
             self.peers.remove(&oldest);
         }
@@ -254,6 +257,24 @@ impl Record {
     fn undecided_max(&self, policy: &BanPolicy) -> u32 {
         let forged_left = self.points_max(policy).saturating_sub(self.points).div_ceil(Strike::ForgedShare.points());
         forged_left.max(1).saturating_add(self.accepted)
+    }
+
+    /// What is worth more is forgotten later. Others can make as many records of points as they have addresses, for nothing.
+    fn worth(&self, now: UnixMs) -> (bool, bool, bool, bool, bool, UnixMs) {
+        let is_banned = now < self.banned_until;
+        let is_operators = is_banned && self.reason == Some(BanReason::Operator);
+        (is_operators, self.undecided > 0, is_banned, self.accepted > 0, self.points > 0, self.last)
+    }
+
+    /// What is kept of a peer that is not banned; nothing if there is nothing.
+    fn standing(&self, peer: Peer) -> Option<Standing> {
+        let Self { points, accepted, last, struck, .. } = *self;
+        (points > 0 || accepted > 0).then_some(Standing { peer, accepted, points, last, struck })
+    }
+
+    fn of_standing(standing: &Standing) -> Self {
+        let Standing { peer: _, accepted, points, last, struck } = *standing;
+        Self { accepted, points, last, struck, lapsed: last, ..Self::default() }
     }
 
     fn begin_ban(&mut self, now: UnixMs, span_ms: u64, reason: BanReason) {
@@ -396,6 +417,50 @@ mod tests {
         assert_eq!(begun(&mut bans, farm), 54, "one of it that forges keeps few waiting");
     }
 
+    /// A farm's good record holds over a restart, as does what was forged before it.
+    #[test]
+    fn what_a_peer_did_is_kept_as_its_bans_are() {
+        let restarted = |bans: &mut Bans| {
+            let mut after = Bans::new(BanPolicy::default());
+            assert_eq!(after.restore(&bans.changes(UnixMs(1_000)).unwrap()), 0);
+            after
+        };
+        let (farm, forger) = (peer("203.0.113.7"), peer("203.0.113.8"));
+        let mut bans = Bans::new(BanPolicy::default());
+        (0..200).for_each(|n| bans.accept(UnixMs(n), farm));
+        (0..2).for_each(|n| assert!(!bans.strike(UnixMs(n), forger, Strike::ForgedShare)));
+        let mut after = restarted(&mut bans);
+        assert_eq!(after.changes(UnixMs(1_000)), None);
+        assert!((0..3).all(|n| !after.strike(UnixMs(1_000 + n), farm, Strike::ForgedShare)), "exempt as before");
+        assert!(after.strike(UnixMs(1_000), forger, Strike::ForgedShare), "the third");
+        assert!(restarted(&mut after).is_banned(UnixMs(1_000), forger));
+        assert!(!after.strike(UnixMs(700_000), farm, Strike::ForgedShare));
+        let halved = (0..60).position(|n| after.strike(UnixMs(700_001 + n), farm, Strike::ForgedShare));
+        assert_eq!(halved, Some(24), "and lapses as before");
+    }
+
+    /// Addresses are cheap to who has a prefix of IPv6: what each of many did once displaces nothing that counts.
+    #[test]
+    fn points_of_many_displace_no_ban_and_no_miner() {
+        let mut bans = Bans::new(BanPolicy { peers_max: 8, ..BanPolicy::default() });
+        let [forger, unwanted, farm] = ["203.0.113.7", "203.0.113.8", "203.0.113.9"].map(peer);
+        let _banned = [0; 3].map(|at| bans.strike(UnixMs(at), forger, Strike::ForgedShare));
+        bans.ban(UnixMs(0), unwanted, 1_000_000);
+        (0..20).for_each(|_| bans.accept(UnixMs(0), farm));
+        let stranger = |n: u32| Peer::of(std::net::IpAddr::from([198, 51, 100, u8::try_from(n % 250).unwrap()]));
+        for n in 0..500 {
+            bans.strike(UnixMs(n.into()), stranger(n), Strike::Misbehaved);
+        }
+        assert!(bans.is_banned(UnixMs(500), forger) && bans.is_banned(UnixMs(500), unwanted));
+        assert!(!bans.strike(UnixMs(500), farm, Strike::ForgedShare) && bans.peers[&farm].accepted == 20);
+        // Bans of many, which cost each of them more, displace the miner and then the oldest ban, but never the operator's.
+        for n in 0..20 {
+            let _banned = [1_000; 3].map(|at| bans.strike(UnixMs(at), stranger(n), Strike::ForgedShare));
+        }
+        assert!(!bans.is_banned(UnixMs(1_000), forger) && bans.is_banned(UnixMs(1_000), unwanted));
+        assert_eq!(bans.peers.len(), 8);
+    }
+
     #[test]
     fn bans_are_listed_lifted_and_kept() {
         let mut bans = Bans::new(BanPolicy::default());
@@ -416,6 +481,7 @@ mod tests {
 
         let mut after = Bans::new(BanPolicy::default());
         assert_eq!(after.restore(&format!("{text}nonsense\n")), 1);
+        assert_eq!(after.changes(UnixMs(3)), None, "nothing new");
         let list = |bans: &Bans, at| bans.list(UnixMs(at)).collect::<Vec<_>>();
         assert_eq!(list(&after, 3), list(&bans, 3));
         assert_eq!(list(&after, 600_001).len(), 1, "the operator's is longer");

@@ -29,6 +29,7 @@ mod peer;
 mod proof;
 mod queueing;
 mod refusal;
+mod standing;
 mod stranger_time;
 mod submit;
 mod subnet;

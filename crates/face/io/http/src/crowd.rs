@@ -4,7 +4,7 @@ use std::{
     sync::Arc,
 };
 
-/// Who is here, by where from: whoever brought most makes room first.
+/// Who is here, by where from: whoever brought most makes room first, and where nobody brought more than others the one that is here longest.
 #[derive(Debug)]
 pub(crate) struct Crowd<T> {
     homes: BTreeMap<Home, BTreeMap<u64, Arc<T>>>,
@@ -52,16 +52,21 @@ impl<T> Crowd<T> {
         }
     }
 
-    /// Takes out who makes room for one more of `home`: the oldest of the largest crowd, if that is larger than the other would be then.
+    /// Takes out who makes room for one more of `home`: the oldest of the largest crowd, if that is larger than the other would be then, or the
+    /// oldest of all for one of a home that has nobody here. Homes are cheap to who has a prefix of version 6.
     pub(crate) fn make_room(&mut self, home: Home) -> Option<Arc<T>> {
         let own = self.homes.get(&home).map_or(0, BTreeMap::len);
         let (largest, members) = self.homes.iter().max_by_key(|(_, members)| members.len())?;
-        if members.len() <= own + 1 {
-            return None;
-        }
-        let (number, member) = members.first_key_value().map(|(number, member)| (*number, Arc::clone(member)))?;
-        self.leave(Entry { home: *largest, number });
+        let from = if members.len() > own + 1 { *largest } else { self.oldest_home().filter(|_| own == 0)? };
+        let (number, member) = self.homes.get(&from)?.first_key_value()?;
+        let (number, member) = (*number, Arc::clone(member));
+        self.leave(Entry { home: from, number });
         Some(member)
+    }
+
+    fn oldest_home(&self) -> Option<Home> {
+        let first = |members: &BTreeMap<u64, Arc<T>>| members.first_key_value().map(|(number, _)| *number);
+        self.homes.iter().min_by_key(|(_, members)| first(members)).map(|(home, _)| *home)
     }
 }
 
@@ -83,6 +88,17 @@ mod tests {
         assert_eq!(crowd.make_room(home("10.0.0.1")), None, "two and one: it would only change who has two");
         many.into_iter().chain([few]).for_each(|entry| crowd.leave(entry));
         assert!(crowd.homes.is_empty() && crowd.make_room(home("::1")).is_none());
+    }
+
+    #[test]
+    fn where_each_home_has_one_the_oldest_makes_room_for_a_newcomer() {
+        let mut crowd = Crowd::default();
+        let homes = ["10.0.0.1", "10.0.0.2", "10.0.0.3"];
+        let _entries = homes.map(|text| crowd.enter(home(text), Arc::new(text)));
+        assert_eq!(crowd.make_room(home("10.0.0.3")), None, "he is here");
+        assert_eq!(crowd.make_room(home("10.0.0.4")).as_deref(), Some(&"10.0.0.1"));
+        crowd.enter(home("10.0.0.4"), Arc::new("10.0.0.4"));
+        assert_eq!(crowd.make_room(home("10.0.0.1")).as_deref(), Some(&"10.0.0.2"), "everybody has his turn");
     }
 
     #[test]

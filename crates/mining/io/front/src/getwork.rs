@@ -90,6 +90,8 @@ enum PollError {
     NoLogin,
     #[error("the body is not a JSON request of at most {0} bytes")]
     Unreadable(usize),
+    #[error("pages of a browser mine nothing here")]
+    Browser,
     #[error("only eth_getWork, eth_submitWork and eth_submitHashrate are answered here")]
     UnknownMethod,
     #[error("no session for you now: {0}")]
@@ -102,6 +104,8 @@ enum PollError {
     Late,
 }
 
+/// One of them, at least, is in whatever a page has a browser send by POST, and none in what miners send.
+const BROWSER_HEADERS: [&str; 4] = ["origin", "referer", "sec-fetch-site", "sec-fetch-mode"];
 const METHODS: [&str; 3] = ["eth_getWork", "eth_submitWork", "eth_submitHashrate"];
 
 impl Getwork {
@@ -173,8 +177,13 @@ impl Poll {
         let login = request.uri().path().trim_matches('/').replace("%2C", ",").replace("%2c", ",");
         let body_bytes_max = self.shared.config.getwork.body_bytes_max;
         let is_post = request.method() == Method::POST;
+        // A page behind a miner's address could poll under a name of its own, and have the address banned for what it hands in.
+        let is_browsers = BROWSER_HEADERS.iter().any(|name| request.headers().contains_key(*name));
         let body = Limited::new(request.into_body(), body_bytes_max).collect().await;
         let request = body.ok().and_then(|body| serde_json::from_slice::<Value>(&body.to_bytes()).ok());
+        if is_browsers {
+            return Err((Value::from(0), PollError::Browser));
+        }
         let Some(request) = request.filter(|request| is_post && request.is_object()) else {
             return Err((Value::from(0), PollError::Unreadable(body_bytes_max)));
         };

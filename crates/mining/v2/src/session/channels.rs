@@ -116,7 +116,7 @@ impl Session {
             invalid
         })?;
         let token = password_token(options);
-        let worker = login.worker.unwrap_or_default();
+        let worker = login.worker.clone().unwrap_or_default();
         let ticket = self.next_ticket();
         let (request_id, kind) = (wanted.request_id, wanted.kind);
         let address = login.address.clone();

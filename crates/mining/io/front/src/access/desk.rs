@@ -12,6 +12,9 @@ use bq_share::{Ban, Peer};
 use super::{Access, Login};
 use crate::kept_files;
 
+/// Ten years.
+const BAN_SECS_MAX: u64 = 315_360_000;
+
 impl AccessApi for Access {
     fn bans(&self) -> Vec<BanInfo> {
         self.bans.lock().list(self.now()).map(|ban| ban_info(&ban)).collect()
@@ -19,6 +22,9 @@ impl AccessApi for Access {
 
     fn ban(&self, peer: &str, secs: u64) -> Result<BanInfo, AccessError> {
         let peer = read_peer(peer)?;
+        if !(1..=BAN_SECS_MAX).contains(&secs) {
+            return Err(AccessError::BanSpan);
+        }
         self.bans.lock().ban(self.now(), peer, secs.saturating_mul(1000));
         self.save_bans()?;
         self.end_peer(peer);
@@ -63,8 +69,9 @@ impl AccessApi for Access {
     fn why(&self, address: &str, asker: Option<IpAddr>) -> WhyInfo {
         let who = Who::of_login(address, self.network);
         let locked = matches!(&who, Some(Who::Key(key)) if self.registry.lock().is_locked(*key));
-        let refusals = who.map(|who| self.refusals.lock().of(self.now(), &who)).unwrap_or_default();
-        let your_ban = self.ban_of(asker.map(Peer::of)).as_ref().map(ban_info);
+        let peer = asker.map(Peer::of);
+        let refusals = who.map(|who| self.refusals.lock().of(self.now(), &who, peer)).unwrap_or_default();
+        let your_ban = self.ban_of(peer).as_ref().map(ban_info);
         WhyInfo { address: address.to_owned(), locked, refusals, your_ban }
     }
 

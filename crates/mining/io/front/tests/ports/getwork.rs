@@ -19,11 +19,15 @@ use crate::{
 
 /// What ethminer sends (libpoolprotocols/getwork/EthGetworkClient.cpp, 0.19).
 async fn post(bench: &Bench, path: &str, body: &str) -> String {
+    post_with(bench, path, body, "").await
+}
+
+async fn post_with(bench: &Bench, path: &str, body: &str, headers: &str) -> String {
     let mut stream = TcpStream::connect(bench.server.address(Algorithm::Ethash).unwrap()).await.unwrap();
     let length = body.len();
     let head = format!(
         "POST {path} HTTP/1.0\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
-         Connection: close\r\n\r\n"
+         Connection: close\r\n{headers}\r\n"
     );
     stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
     let mut answer = String::new();
@@ -36,6 +40,21 @@ async fn ask(bench: &Bench, path: &str, request: &Value) -> Value {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.0 200"), "{head}");
     serde_json::from_str(body).unwrap()
+}
+
+/// What a page sends to a name of its own that it lets point here.
+#[tokio::test]
+async fn a_browser_has_nobody_banned() {
+    let bench = Bench::start(2, 1 << 40, |_| ()).await;
+    let request = r#"{"id": 1, "method": "eth_getWork", "params": []}"#;
+    for header in
+        ["Origin: http://example.com\r\n", "Sec-Fetch-Site: same-origin\r\n", "Referer: http://example.com/\r\n"]
+    {
+        let answer = post_with(&bench, "/addr1.rig1", request, header).await;
+        assert!(answer.starts_with("HTTP/1.0 200") && answer.contains("pages of a browser"), "{answer}");
+    }
+    assert_eq!(bench.server.access().sessions(None, 10), []);
+    assert!(post(&bench, "/addr1.rig1", request).await.contains("0x"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

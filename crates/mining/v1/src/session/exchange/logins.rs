@@ -37,8 +37,7 @@ impl Exchange {
     ) -> Result<(), String> {
         let login = Login::parse(text).map_err(|error| error.to_string())?;
         let difficulty = login.wanted(password, read).map_err(|error| error.to_string())?;
-        let named = || worker.and_then(|name| WorkerName::new(name).ok());
-        let worker = login.worker.or_else(named).unwrap_or_default();
+        let worker = login.machine(worker).map_err(|error| error.to_string())?;
         let address = login.address;
         let is_known = self.miners.iter().any(|miner| miner.address == address && miner.worker == worker);
         let most = self.policy.logins_per_connection_max.max(1);
