@@ -17,6 +17,7 @@ mod takeover;
 use std::{
     io::IsTerminal as _,
     path::Path,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -30,7 +31,7 @@ use self::{
     service::{Program, held_ports, tell_ready, tell_stopping},
     status::{ConnectLine, StatusSources},
     system::{System, ports},
-    takeover::{Fate, Heir, Taken, await_successor},
+    takeover::{Fate, Heir, RunningPool, Taken, await_successor},
 };
 use crate::{
     cli::RunArgs,
@@ -107,7 +108,8 @@ async fn serve(config: &Config, taken: Taken) -> anyhow::Result<Option<Heir>> {
     let (trigger, shutdown) = Shutdown::new();
     on_signals(trigger.clone())?;
     let program = Program::of_this_process().context("SIGUSR2")?;
-    let mut successors = await_successor(&config.data_dir, trigger.clone());
+    let running = RunningPool::default();
+    let mut successors = await_successor(&config.data_dir, trigger.clone(), Arc::clone(&running));
     // Before the start, which may take minutes.
     let hangups = Hangups::listen()?;
     let metrics = bq_http::install_metrics()?;
@@ -118,6 +120,8 @@ async fn serve(config: &Config, taken: Taken) -> anyhow::Result<Option<Heir>> {
             return Ok(successors.try_recv().ok().map(|link| Heir::new(link, Taken::default())));
         }
     };
+    // Never set before.
+    let _set = running.set(Arc::downgrade(&system.pool));
     let read_certificate_again = system.stratum.certificate_reloader();
     hangups.on_each(move || read_certificate_again());
     let served = tokio::select! {

@@ -72,7 +72,7 @@ impl System {
     ) -> anyhow::Result<Self> {
         let (tls, access, v2) = (certificates::tls(config)?, access::access(config)?, authority::v2(config)?);
         let (rpc_access, cookie) = cookie::access(config)?;
-        let pow = Arc::new(PowVerifier::new(pow_config(config)));
+        let pow = taken.pow.unwrap_or_else(|| Arc::new(PowVerifier::new(pow_config(config))));
         let (node, pool, miner_address) = {
             let (config, pow) = (config.clone(), Arc::clone(&pow));
             tokio::task::spawn_blocking(move || open_books(&config, pow)).await??
@@ -175,7 +175,7 @@ impl System {
         let stopped = tokio::task::spawn_blocking(move || miner.stop()).await;
         let taken = if hands_over {
             let [http, rpc] = self.ports;
-            Taken { http: Some(http), rpc: Some(rpc), stratum: self.stratum.hand_over().await, predecessor: None }
+            Taken { http: Some(http), rpc: Some(rpc), stratum: self.stratum.hand_over().await, ..Taken::default() }
         } else {
             drop(self.ports);
             self.stratum.shutdown().await;
@@ -276,7 +276,7 @@ fn store_settings(config: &Config) -> StoreSettings {
     }
 }
 
-fn pow_config(config: &Config) -> PowConfig {
+pub(super) fn pow_config(config: &Config) -> PowConfig {
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let randomx_mode = match config.randomx.mode {
         bq_runtime::RandomXMode::Light => RandomXMode::Light,

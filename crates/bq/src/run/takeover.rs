@@ -5,24 +5,34 @@ use std::{
     net::TcpListener,
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     path::Path,
+    sync::{Arc, OnceLock, Weak},
 };
 
 use anyhow::{Context as _, bail};
 use bq_front::{HANDOVER_VERSION as VERSION, HandedConnection, Handover, Port};
+use bq_mining_message::PoolApi as _;
+use bq_pool::Pool;
+use bq_pow::PowVerifier;
+use bq_primitives::{Algorithm, PowKey};
 use bq_runtime::{Config, Shutdown, ShutdownTrigger, SuccessorLink, SuccessorPort, on_signals};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use super::{service::tell_successor, system::rehearse};
+use super::{
+    service::tell_successor,
+    system::{pow_config, rehearse},
+};
 
 /// What is handed over.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Taken {
     pub(crate) http: Option<TcpListener>,
     pub(crate) rpc: Option<TcpListener>,
     pub(crate) stratum: Handover,
     /// Goes on with all of it unless it is told that this process does.
     pub(crate) predecessor: Option<Predecessor>,
+    /// With the tables of the work that it is on.
+    pub(crate) pow: Option<Arc<PowVerifier>>,
 }
 
 /// A frame between the two. Its shape may only change together with [`VERSION`].
@@ -36,8 +46,12 @@ enum Message {
     Refused {
         version: u32,
     },
-    /// The older one stops now.
-    Granted,
+    /// It may; its work needs tables for these keys.
+    Granted {
+        keys: Vec<PowKey>,
+    },
+    /// The newer one has them: the older one stops now.
+    Prepared,
     /// With a socket.
     Http,
     /// With a socket.
@@ -58,14 +72,12 @@ enum Message {
 pub(crate) struct Predecessor(SuccessorLink);
 
 /// The process that takes over, and what was left to it.
-#[derive(Debug)]
 pub(crate) struct Heir {
     link: SuccessorLink,
     left: Taken,
 }
 
 /// What became of an heir.
-#[derive(Debug)]
 pub(crate) enum Fate {
     /// It serves, or nobody shall.
     Settled,
@@ -92,6 +104,10 @@ impl Taken {
         taken.predecessor = loop {
             match hear(&mut link)? {
                 Some((Message::Free, _)) => break Some(Predecessor(link)),
+                Some((Message::Granted { keys }, _)) => {
+                    taken.pow = Some(prepared(config, &keys));
+                    tell(&mut link, &Message::Prepared, None)?;
+                }
                 Some((message, file)) => taken.take(message, file)?,
                 None => break None,
             }
@@ -106,6 +122,7 @@ impl Taken {
         self.http = self.http.or(other.http);
         self.rpc = self.rpc.or(other.rpc);
         self.predecessor = self.predecessor.or(other.predecessor);
+        self.pow = self.pow.or(other.pow);
         self.stratum.listeners.extend(other.stratum.listeners);
         self
     }
@@ -122,7 +139,6 @@ impl Taken {
                 self.stratum.connections.push(HandedConnection { socket, state });
             }
             (Message::Work(work), _) => self.stratum.work.push(work),
-            (Message::Granted, _) => {}
             (message, _) => bail!("the process that runs there says {message:?} without a socket"),
         }
         Ok(())
@@ -130,7 +146,7 @@ impl Taken {
 
     /// To the process at the other end; the sockets are open here too until this is dropped. Blocks.
     fn send(&self, link: &mut SuccessorLink) -> anyhow::Result<()> {
-        let Self { http, rpc, stratum: Handover { listeners, work, connections }, predecessor: _ } = self;
+        let Self { http, rpc, stratum: Handover { listeners, work, connections }, .. } = self;
         for (message, listener) in [(Message::Http, http), (Message::Rpc, rpc)] {
             if let Some(listener) = listener {
                 tell(link, &message, Some(listener.as_fd()))?;
@@ -198,13 +214,37 @@ fn await_served(mut link: SuccessorLink) -> anyhow::Result<bool> {
     Ok(matches!(hear(&mut link)?, Some((Message::Serves, _))))
 }
 
-/// Waits for a process that wants to take over, and stops this one then. The link to it is closed last of all.
-pub(crate) fn await_successor(data_dir: &Path, trigger: ShutdownTrigger) -> oneshot::Receiver<SuccessorLink> {
+/// A verifier with tables for these keys: the first shares would wait for them, and ethminer does not wait for two seconds.
+fn prepared(config: &Config, keys: &[PowKey]) -> Arc<PowVerifier> {
+    let pow = Arc::new(PowVerifier::new(pow_config(config)));
+    for key in keys {
+        if let Err(error) = pow.prepare(key) {
+            tracing::warn!(%error, "a table is built with the first share that needs it");
+        }
+    }
+    pow
+}
+
+/// The pool whose work a successor gets ready for, once it runs.
+pub(crate) type RunningPool = Arc<OnceLock<Weak<Pool>>>;
+
+fn keys_of(pool: &RunningPool) -> Vec<PowKey> {
+    let template = pool.get().and_then(Weak::upgrade).and_then(|pool| pool.template());
+    let key = |algorithm| template.as_ref()?.work(algorithm).map(|work| work.key);
+    Algorithm::ALL.into_iter().filter_map(key).collect()
+}
+
+/// Waits for a process that wants to take over and is ready to, and stops this one then. The link to it is closed last of all.
+pub(crate) fn await_successor(
+    data_dir: &Path,
+    trigger: ShutdownTrigger,
+    pool: RunningPool,
+) -> oneshot::Receiver<SuccessorLink> {
     let (found, successor) = oneshot::channel();
     match SuccessorPort::listen(data_dir) {
         Ok(port) => {
             tokio::spawn(async move {
-                if let Some(link) = find(&port).await {
+                if let Some(link) = find(&port, &pool).await {
                     // Sent first: whoever stops looks whether somebody is there.
                     let _stops_already = found.send(link);
                     trigger.request();
@@ -216,7 +256,7 @@ pub(crate) fn await_successor(data_dir: &Path, trigger: ShutdownTrigger) -> ones
     successor
 }
 
-async fn find(port: &SuccessorPort) -> Option<SuccessorLink> {
+async fn find(port: &SuccessorPort, pool: &RunningPool) -> Option<SuccessorLink> {
     loop {
         let link = match port.next().await {
             Ok(link) => link,
@@ -225,21 +265,23 @@ async fn find(port: &SuccessorPort) -> Option<SuccessorLink> {
                 return None;
             }
         };
-        match tokio::task::spawn_blocking(move || greet(link)).await {
+        let keys = keys_of(pool);
+        match tokio::task::spawn_blocking(move || greet(link, keys)).await {
             Ok(Ok(Some(link))) => return Some(link),
             Ok(Ok(None)) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "a process wanted to take over and did not say so"),
+            Ok(Err(error)) => tracing::warn!(%error, "a process wanted to take over and did not get ready"),
             Err(_) => return None,
         }
     }
 }
 
 /// The link, if the process at its other end may take over.
-fn greet(mut link: SuccessorLink) -> anyhow::Result<Option<SuccessorLink>> {
+fn greet(mut link: SuccessorLink, keys: Vec<PowKey>) -> anyhow::Result<Option<SuccessorLink>> {
     match hear(&mut link)? {
         Some((Message::Wish { version: VERSION }, _)) => {
-            tell(&mut link, &Message::Granted, None)?;
-            Ok(Some(link))
+            tell(&mut link, &Message::Granted { keys }, None)?;
+            let answer = hear(&mut link)?;
+            Ok(matches!(answer, Some((Message::Prepared, _))).then_some(link))
         }
         Some((Message::Wish { version }, _)) => {
             tracing::warn!(version, own = VERSION, "a process of another version wanted to take over");
