@@ -265,8 +265,9 @@ fn resume_all(shared: &Arc<Shared>, handed: Vec<HandedConnection>, work: &[Vec<u
         Templates::new()
     });
     let count = handed.len();
-    let resumed = handed.into_iter().map(|one| resume_one(shared, one, &work, alive)).filter(|went| *went);
-    tracing::info!(resumed = resumed.count(), of = count, "connections of the other process go on");
+    // Counted whether or not anybody logs it: what a log line names is only looked at where the line is wanted.
+    let resumed = handed.into_iter().map(|one| resume_one(shared, one, &work, alive)).filter(|went| *went).count();
+    tracing::info!(resumed, of = count, "connections of the other process go on");
 }
 
 fn resume_one(shared: &Arc<Shared>, handed: HandedConnection, work: &Templates, alive: &mpsc::Sender<()>) -> bool {
