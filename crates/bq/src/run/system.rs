@@ -70,6 +70,7 @@ impl System {
         adjust: impl FnOnce(&mut StratumConfig),
     ) -> anyhow::Result<Self> {
         let (tls, access, v2) = (certificates::tls(config)?, access::access(config)?, authority::v2(config)?);
+        let tickets = access::tickets(config)?;
         let (rpc_access, cookie) = cookie::access(config)?;
         let pow = Arc::new(PowVerifier::new(pow_config(config)));
         let (node, pool, miner_address) = {
@@ -80,7 +81,7 @@ impl System {
         // First of all that listen, because its key may be damaged.
         let net = Net::start(net_config(config)?, Arc::clone(&node) as Arc<dyn SyncApi>).await.map_err(of_setting)?;
         let files = open_files(config)?;
-        let mut stratum_config = stratum_config(config, &files, tls, access, v2)?;
+        let mut stratum_config = stratum_config(config, &files, tls, (access, tickets), v2)?;
         adjust(&mut stratum_config);
         let evaluator = Arc::<PowVerifier>::clone(&pow);
         let stratum = StratumServer::resume(stratum_config, Arc::clone(&pool) as _, evaluator, taken.stratum).await?;

@@ -242,6 +242,8 @@ impl Reader<'_> {
             stranger_cpu_ms: self.number("stratum.stranger_cpu_ms")?,
             stranger_cpu_ms_per_second: self.number("stratum.stranger_cpu_ms_per_second")?,
             workers_remembered_max: self.number("stratum.workers_remembered_max")?,
+            session_ticket_secs: self.number("stratum.session_ticket_secs")?,
+            session_tickets_max: self.number("stratum.session_tickets_max")?,
             workers_saved_secs: self.number("stratum.workers_saved_secs")?,
             panic_shown_secs: self.number("stratum.panic_shown_secs")?,
             handover_ms: self.number("stratum.handover_ms")?,

@@ -155,6 +155,8 @@ pub struct RawStratum {
     pub stranger_cpu_ms: Option<i64>,
     pub stranger_cpu_ms_per_second: Option<i64>,
     pub workers_remembered_max: Option<i64>,
+    pub session_ticket_secs: Option<i64>,
+    pub session_tickets_max: Option<i64>,
     pub workers_saved_secs: Option<i64>,
     pub panic_shown_secs: Option<i64>,
     pub handover_ms: Option<i64>,

@@ -223,6 +223,8 @@ pub struct StratumLimits {
     pub stranger_cpu_ms: u64,
     pub stranger_cpu_ms_per_second: u64,
     pub workers_remembered_max: usize,
+    pub session_ticket_secs: u64,
+    pub session_tickets_max: usize,
     /// Seconds between two writes of the file `workers`.
     pub workers_saved_secs: u64,
     pub panic_shown_secs: u64,

@@ -379,9 +379,12 @@ impl Place {
         self.rise(|standing| if standing == Standing::Stranger { Standing::LoggedIn } else { standing });
     }
 
-    /// A share was accepted from here.
-    pub(crate) fn is_proven(&self) -> bool {
-        matches!(self.seat.state.lock().standing, Standing::Proven(_))
+    /// When a share was accepted from here lately; nothing if none was.
+    pub(crate) fn proved(&self) -> Option<UnixMs> {
+        match self.seat.state.lock().standing {
+            Standing::Proven(at) => Some(at),
+            Standing::Stranger | Standing::LoggedIn => None,
+        }
     }
 
     /// A share was accepted from here. True if it is the first.

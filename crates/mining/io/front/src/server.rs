@@ -243,7 +243,7 @@ impl StratumHandle {
         let _nobody = self.stop.send(true);
         while self.tasks.recv().await.is_some() {}
         let shared = Arc::clone(&self.shared);
-        let _panicked = tokio::task::spawn_blocking(move || shared.save()).await;
+        let _panicked = tokio::task::spawn_blocking(move || shared.save_last()).await;
         // The last owner of the queues: their threads finish what is in them and end.
         drop(self.shared);
         let threads = self.threads;

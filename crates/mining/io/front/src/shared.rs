@@ -6,13 +6,14 @@ use std::{
     },
 };
 
-use bq_access::{What, Who};
+use bq_access::{Departed, Departure, What, Who};
 use bq_mining_message::{AuthorizeError, PoolApi, ShareReject};
 use bq_primitives::{Algorithm, KeyHash, WorkerName, tagged_hash};
 use bq_share::{
-    ExtranonceAllocator, ExtranoncePrefix, Peer, Reject, ShareTicket, Strike, Subnet, Templates, UnixMs, Verdict,
+    ExtranonceAllocator, ExtranoncePrefix, Peer, Reject, SessionTicket, SessionTicketId, ShareTicket, Strike, Subnet,
+    Templates, UnixMs, Verdict,
 };
-use bq_stratum_v1::{LoginOutcome, SessionPolicy, SessionSeed, SessionState};
+use bq_stratum_v1::{LoginOutcome, Parting, SessionPolicy, SessionSeed, SessionState};
 use bq_stratum_v2::{ChannelOutcome, SessionPolicyV2};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -65,6 +66,8 @@ pub(crate) struct Shared {
     accepts: Mutex<Accepts>,
     extranonces: Mutex<ExtranonceAllocator>,
     remembered: Mutex<Remembered>,
+    /// Connections that ended and may be come back to.
+    departed: Mutex<Departed>,
     sessions: AtomicU64,
     /// Set once when another process takes over: there connections leave what they have.
     leaving: OnceLock<Arc<Mutex<Leaving>>>,
@@ -150,6 +153,7 @@ impl Shared {
             // the last run gave out does not come back within the life of a tip.
             extranonces: Mutex::new(ExtranonceAllocator::new(config.server_id, first)),
             remembered: Mutex::new(remembered_of(&config)),
+            departed: Mutex::new(departed_of(&config, clock.now())),
             sessions: AtomicU64::new(0),
             leaving: OnceLock::new(),
             config,
@@ -219,7 +223,7 @@ impl Shared {
         let place = self.take_place(peer)?;
         let prefix = self.extranonces.lock().allocate().ok_or("no_extranonce")?;
         let number = self.sessions.fetch_add(1, Ordering::Relaxed);
-        let seed = session_seed(&self.config.seed, number, prefix);
+        let seed = session_seed(&self.config, number, prefix);
         Ok(Admission { shared: Arc::clone(self), place, seed, peer, address, number, channels: Vec::new() })
     }
 
@@ -314,6 +318,16 @@ impl Shared {
         }
         self.access.save();
     }
+
+    /// [`Shared::save`] when every connection is gone. Who may come back is written then alone: what a process that is killed leaves was read
+    /// once already, and is empty.
+    pub(crate) fn save_last(&self) {
+        self.save();
+        let departed = self.departed.lock();
+        if let Some(kept) = self.config.kept.as_ref().filter(|_| !departed.is_empty()) {
+            let _told = kept_files::save(&kept.tickets, &departed.to_text());
+        }
+    }
 }
 
 impl Admission {
@@ -352,7 +366,40 @@ impl Admission {
         }
         self.place.log_in();
         let remembered = self.shared.remembered.lock().get(algorithm, payee, worker);
-        LoginOutcome::Granted { payee, remembered }
+        LoginOutcome::Granted { payee, remembered, trust: None }
+    }
+
+    /// Gives a miner whose login was granted what it left where it comes back from (SPEC 11.14): its place is proved as that one was.
+    pub(crate) fn come_back(
+        &self,
+        outcome: LoginOutcome,
+        worker: &WorkerName,
+        ticket: Option<SessionTicket>,
+    ) -> LoginOutcome {
+        let (LoginOutcome::Granted { payee, remembered, .. }, Some(ticket)) = (&outcome, ticket) else {
+            return outcome;
+        };
+        let left = self.left_by(ticket, *payee, worker);
+        self.shared.metrics.came_back(left.is_some());
+        let Some(left) = left else { return outcome };
+        self.place.prove(left.proved);
+        LoginOutcome::Granted { payee: *payee, remembered: left.difficulty.or(*remembered), trust: Some(left.trust) }
+    }
+
+    fn left_by(&self, ticket: SessionTicket, payee: KeyHash, worker: &WorkerName) -> Option<Departure> {
+        let shared = &self.shared;
+        shared.config.tickets.key.made(&ticket).then_some(())?;
+        shared.departed.lock().come_back(shared.clock.now(), ticket.id, payee, worker)
+    }
+
+    /// Leaves what its miner may come back to, if its place is proved and nobody wanted it.
+    pub(crate) fn depart(&self, parting: Parting) {
+        let Some(proved) = self.place.proved().filter(|_| self.place.is_wanted().is_none()) else { return };
+        let now = self.shared.clock.now();
+        let Parting { payee, worker, trust, difficulty } = parting;
+        let (ticket, peer) = (self.seed.ticket.id, self.peer);
+        let left = Departure { ticket, payee, worker, peer, ended: now, proved, trust, difficulty };
+        self.shared.departed.lock().depart(now, left);
     }
 
     /// Counts a refused share, here, in the pool, and for whoever asks why.
@@ -369,7 +416,7 @@ impl Admission {
     /// What another process must know of it.
     pub(crate) fn state(&self, algorithm: Algorithm, session: SessionState, unread: Vec<u8>) -> ConnectionState {
         let logins = self.shared.access.logins(self.number);
-        let is_proven = self.place.is_proven();
+        let is_proven = self.place.proved().is_some();
         ConnectionState { algorithm, address: self.address, seed: self.seed, logins, is_proven, session, unread }
     }
 
@@ -387,7 +434,7 @@ impl Admission {
         }
         let Some(prefix) = self.shared.extranonces.lock().allocate() else { return ChannelOutcome::Full };
         let outcome = match self.authorize(algorithm, login, worker, token, Some(prefix)) {
-            LoginOutcome::Granted { payee, remembered } => {
+            LoginOutcome::Granted { payee, remembered, .. } => {
                 let now = self.shared.clock.now();
                 let place = (!self.channels.is_empty()).then(|| self.place.of_channel(now)).transpose();
                 if let Ok(place) = place {
@@ -476,9 +523,10 @@ const fn api_reason(reason: Reject) -> ShareReject {
     }
 }
 
-fn session_seed(seed: &[u8; 32], number: ConnectionNumber, prefix: ExtranoncePrefix) -> SessionSeed {
-    let [session_id, first_job_id, ..] = words(seed, number);
-    SessionSeed { session_id, first_job_id, prefix }
+fn session_seed(config: &StratumConfig, number: ConnectionNumber, prefix: ExtranoncePrefix) -> SessionSeed {
+    let [session_id, first_job_id, high, low, ..] = words(&config.seed, number);
+    let ticket = config.tickets.key.ticket(SessionTicketId((u64::from(high) << 32) | u64::from(low)));
+    SessionSeed { session_id, first_job_id, prefix, ticket }
 }
 
 /// Eight words that cannot be guessed without the seed.
@@ -495,4 +543,13 @@ fn remembered_of(config: &StratumConfig) -> Remembered {
         kept_files::load(&kept.workers, config.workers_remembered_max, |text| remembered.restore(text));
     }
     remembered
+}
+
+fn departed_of(config: &StratumConfig, now: UnixMs) -> Departed {
+    let policy = config.tickets.departed;
+    let mut departed = Departed::new(policy);
+    if let Some(kept) = &config.kept {
+        kept_files::load_once(&kept.tickets, policy.departures_max, |text| departed.restore(now, text));
+    }
+    departed
 }

@@ -102,6 +102,8 @@ pub(super) fn default_value(name: &str, network: Network) -> Option<Value> {
         "stratum.stranger_cpu_ms" => 2_000.into(),
         "stratum.stranger_cpu_ms_per_second" => 25.into(),
         "stratum.workers_remembered_max" => 16_384.into(),
+        "stratum.session_ticket_secs" => 600.into(),
+        "stratum.session_tickets_max" => 16_384.into(),
         "stratum.workers_saved_secs" => 300.into(),
         "auth.mode" => "address".into(),
         "auth.signed_requests" => true.into(),

@@ -30,7 +30,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 176] = [
+pub static FIELDS: [Field; 178] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -637,6 +637,19 @@ pub static FIELDS: [Field; 176] = [
         Kind::Integer(10..=86_400),
         "Seconds between two writes of where workers' difficulties stand and who is banned (files workers and bans), if that changed; once more at the end.",
         "Too long: after a crash more workers start over. Too short: needless writes."
+    ),
+    field!(
+        "stratum.session_ticket_secs",
+        Kind::Integer(0..=86_400),
+        "Seconds after its end for which a SHA-256d miner may come back to a connection whose place was proved, with the ticket that it was told: once, \
+         with its difficulty and its trust, over a restart too; 0: never.",
+        "Too long: a ticket that somebody reads on the line is of use for longer. Too short: miners that come back are strangers until their next share."
+    ),
+    field!(
+        "stratum.session_tickets_max",
+        Kind::Integer(0..=1_000_000),
+        "Connections that ended and may be come back to, at a time; of more, the oldest of the network address that has most goes.",
+        "Too low: after a restart some miners are strangers. Memory, some 300 bytes each."
     ),
     field!(
         "stratum.panic_shown_secs",

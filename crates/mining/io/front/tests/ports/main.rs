@@ -8,6 +8,7 @@ mod getwork;
 mod miner;
 mod pool;
 mod takeover;
+mod tickets;
 mod transport;
 mod v2;
 
@@ -45,7 +46,12 @@ fn randomx_submit(session: &str, job: &str, nonce: &str, result: &str) -> String
 const KEY: BlockId = BlockId([7; 32]);
 
 fn kept(folder: &std::path::Path) -> KeptFiles {
-    KeptFiles { workers: folder.join("workers"), bans: folder.join("bans"), period_ms: 3_600_000 }
+    KeptFiles {
+        workers: folder.join("workers"),
+        bans: folder.join("bans"),
+        tickets: folder.join("tickets"),
+        period_ms: 3_600_000,
+    }
 }
 
 impl Bench {
