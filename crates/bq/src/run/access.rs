@@ -4,7 +4,8 @@ use std::{fs, io, path::Path};
 
 use anyhow::Context as _;
 use bq_front::{
-    AccessConfig, AuthMode, DepartedPolicy, RefusalsPolicy, Registry, RegistryPolicy, TicketConfig, TicketKey, TokenKey,
+    AccessConfig, AuthMode, DepartedPolicy, Networks, RefusalsPolicy, Registry, RegistryPolicy, TicketConfig,
+    TicketKey, TokenKey,
 };
 use bq_runtime::Config;
 
@@ -51,6 +52,10 @@ pub(super) fn access(config: &Config) -> anyhow::Result<AccessConfig> {
         registry_file: Some(file),
         refusals,
         requests_per_second: auth.requests_per_second,
+        networks: Networks {
+            denied: config.stratum_limits.deny_networks.clone(),
+            allowed: config.stratum_limits.allow_networks.clone(),
+        },
     })
 }
 

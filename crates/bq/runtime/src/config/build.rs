@@ -194,6 +194,8 @@ impl Reader<'_> {
             accepts_per_second: self.number("stratum.accepts_per_second")?,
             trust_loopback: self.required("stratum.trust_loopback")?,
             proxy_networks: self.networks("stratum.proxy_networks")?,
+            deny_networks: self.networks("stratum.deny_networks")?,
+            allow_networks: self.networks("stratum.allow_networks")?,
             proxy_header_secs: self.number("stratum.proxy_header_secs")?,
             tls: self.required("stratum.tls")?,
             plaintext: self.required("stratum.plaintext")?,

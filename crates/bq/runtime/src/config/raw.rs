@@ -106,6 +106,8 @@ pub struct RawStratum {
     pub accepts_per_subnet_second: Option<i64>,
     pub trust_loopback: Option<bool>,
     pub proxy_networks: Option<Vec<String>>,
+    pub deny_networks: Option<Vec<String>>,
+    pub allow_networks: Option<Vec<String>>,
     pub proxy_header_secs: Option<i64>,
     pub tls: Option<bool>,
     pub plaintext: Option<bool>,

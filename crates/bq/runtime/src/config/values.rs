@@ -171,6 +171,8 @@ pub struct StratumLimits {
     pub accepts_per_subnet_second: u32,
     pub trust_loopback: bool,
     pub proxy_networks: Vec<IpNet>,
+    pub deny_networks: Vec<IpNet>,
+    pub allow_networks: Vec<IpNet>,
     pub proxy_header_secs: u64,
     pub tls: bool,
     pub plaintext: bool,

@@ -41,7 +41,9 @@ mod wire;
 
 pub use access::AccessConfig;
 pub use authority::{Authority, AuthorityError};
-pub use bq_access::{AuthMode, DepartedPolicy, RefusalsPolicy, Registry, RegistryPolicy, TicketKey, TokenKey};
+pub use bq_access::{
+    AuthMode, DepartedPolicy, Networks, RefusalsPolicy, Registry, RegistryPolicy, TicketKey, TokenKey,
+};
 pub use bq_share::{AllowancePolicy, BanPolicy, CpuTime, JudgePolicy};
 pub use bq_stratum_v1::{SessionPolicy, VardiffPolicy};
 pub use certificates::{CertificateError, CertificateFiles, Certificates};

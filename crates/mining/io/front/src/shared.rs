@@ -6,7 +6,7 @@ use std::{
     },
 };
 
-use bq_access::{Departed, Departure, What, Who};
+use bq_access::{Admittance, Departed, Departure, What, Who};
 use bq_mining_message::{AuthorizeError, PoolApi, ShareReject};
 use bq_primitives::{Algorithm, KeyHash, WorkerName, tagged_hash};
 use bq_share::{
@@ -107,6 +107,15 @@ pub(crate) struct Admission {
     channels: Vec<ChannelPlace>,
 }
 
+/// Who opens a connection.
+#[derive(Clone, Copy, Debug)]
+struct Visitor {
+    /// Whom strikes, prices and limits count for; nobody where the operator trusts the address.
+    peer: Option<Peer>,
+    /// Whose places it takes, if its network is allowed: no limit but that of all places holds.
+    allowed: Option<Peer>,
+}
+
 /// How a socket comes in.
 pub(crate) enum Entry {
     /// With a place.
@@ -179,11 +188,11 @@ impl Shared {
     /// Lets a socket in, or names why not. Whether it polls is not known yet: if it may, it takes no place beside its session's.
     pub(crate) fn enter(self: &Arc<Self>, address: IpAddr, port: Port) -> Result<Entry, &'static str> {
         let polls = self.polls_on(port);
-        let peer = self.screen(address)?;
+        let visitor = self.screen(address)?;
         if polls && let Some(guest) = self.getwork.guest(address) {
             return Ok(Entry::Guest(guest));
         }
-        match self.admit_screened(peer, address) {
+        match self.admit_screened(visitor, address) {
             Ok(admission) => Ok(Entry::Admitted(admission)),
             Err(reason) if polls && turned_away::words(reason).is_some() => {
                 let permit = Arc::clone(&self.turned_away).try_acquire_owned().map_err(|_| reason)?;
@@ -200,49 +209,56 @@ impl Shared {
 
     /// Lets a connection in, or names why not.
     pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Admission, &'static str> {
-        let peer = self.screen(address)?;
-        self.admit_screened(peer, address)
+        let visitor = self.screen(address)?;
+        self.admit_screened(visitor, address)
     }
 
     /// Whose socket it is, if he may open one now.
-    fn screen(&self, address: IpAddr) -> Result<Option<Peer>, &'static str> {
-        let peer = self.peer_of(address);
-        if self.is_banned(peer) {
-            return Err("banned");
-        }
+    fn screen(&self, address: IpAddr) -> Result<Visitor, &'static str> {
+        let visitor = self.visitor(address)?;
+        let peer = visitor.peer;
         if peer.is_some_and(|peer| self.strangers.is_in_debt(peer)) {
             return Err("in_debt");
         }
         if peer.is_some_and(|peer| !self.accepts.lock().allow(self.clock.now(), peer)) {
             return Err("too_fast");
         }
-        Ok(peer)
+        Ok(visitor)
     }
 
-    fn admit_screened(self: &Arc<Self>, peer: Option<Peer>, address: IpAddr) -> Result<Admission, &'static str> {
-        let place = self.take_place(peer)?;
+    fn admit_screened(self: &Arc<Self>, visitor: Visitor, address: IpAddr) -> Result<Admission, &'static str> {
+        let (place, peer) = (self.place_for(visitor)?, visitor.peer);
         let prefix = self.extranonces.lock().allocate().ok_or("no_extranonce")?;
         let number = self.sessions.fetch_add(1, Ordering::Relaxed);
         let seed = session_seed(&self.config, number, prefix);
         Ok(Admission { shared: Arc::clone(self), place, seed, peer, address, number, channels: Vec::new() })
     }
 
-    /// Whom strikes and limits count for; nobody if the address is trusted.
-    fn peer_of(&self, address: IpAddr) -> Option<Peer> {
-        let trusted = self.config.trust_loopback && address.to_canonical().is_loopback();
-        (!trusted).then(|| Peer::of(address))
+    /// Who comes from an address; nobody if its network is denied (SPEC 11.11, 8) or it is banned.
+    fn visitor(&self, address: IpAddr) -> Result<Visitor, &'static str> {
+        let is_trusted = self.config.trust_loopback && address.to_canonical().is_loopback();
+        let peer = Peer::of(address);
+        match self.access.admittance(address) {
+            Admittance::Denied => Err("denied"),
+            Admittance::Allowed | Admittance::Ordinary if is_trusted => Ok(Visitor { peer: None, allowed: None }),
+            Admittance::Allowed => Ok(Visitor { peer: None, allowed: Some(peer) }),
+            Admittance::Ordinary if self.is_banned(Some(peer)) => Err("banned"),
+            Admittance::Ordinary => Ok(Visitor { peer: Some(peer), allowed: None }),
+        }
+    }
+
+    /// Whether nobody may connect from `address`.
+    pub(crate) fn is_denied(&self, address: IpAddr) -> bool {
+        self.access.admittance(address) == Admittance::Denied
     }
 
     /// Lets in again who was let in by the process that this one replaces, or names why not (SPEC 11.13).
     pub(crate) fn admit_again(self: &Arc<Self>, state: &ConnectionState) -> Result<Admission, &'static str> {
-        let peer = self.peer_of(state.address);
-        if self.is_banned(peer) {
-            return Err("banned");
-        }
+        let visitor = self.visitor(state.address)?;
         if !state.logins.iter().all(|login| self.access.still_admits(login)) {
             return Err(Leave::Revoked.name());
         }
-        let place = self.take_place(peer)?;
+        let (place, peer) = (self.place_for(visitor)?, visitor.peer);
         if !self.extranonces.lock().claim(state.seed.prefix) {
             return Err("no_extranonce");
         }
@@ -271,8 +287,14 @@ impl Shared {
 
     /// A place alone, or why there is none.
     pub(crate) fn take_place(&self, peer: Option<Peer>) -> Result<Place, &'static str> {
+        self.place_for(Visitor { peer, allowed: None })
+    }
+
+    fn place_for(&self, Visitor { peer, allowed }: Visitor) -> Result<Place, &'static str> {
         let now = self.clock.now();
-        self.places.take(now, peer).map_err(|full| {
+        let taken =
+            if allowed.is_some() { self.places.take_allowed(now, allowed) } else { self.places.take(now, peer) };
+        taken.map_err(|full| {
             if full == Full::Server {
                 self.conditions.server_full(now, self.config.places.total, self.config.server_full_shown_ms);
             }

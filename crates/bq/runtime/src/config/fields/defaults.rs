@@ -57,7 +57,7 @@ pub(super) fn default_value(name: &str, network: Network) -> Option<Value> {
         "stratum.accepts_per_subnet_second" => 500.into(),
         "stratum.accepts_per_second" => 250.into(),
         "stratum.trust_loopback" => true.into(),
-        "stratum.proxy_networks" => Value::Array(Vec::new()),
+        "stratum.proxy_networks" | "stratum.deny_networks" | "stratum.allow_networks" => Value::Array(Vec::new()),
         "stratum.proxy_header_secs" => 3.into(),
         "stratum.tls" | "stratum.plaintext" | "stratum.v2_enabled" => true.into(),
         "stratum.tls_handshake_secs" => 5.into(),

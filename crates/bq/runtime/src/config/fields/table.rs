@@ -30,7 +30,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 178] = [
+pub static FIELDS: [Field; 180] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -335,6 +335,20 @@ pub static FIELDS: [Field; 178] = [
         "Proxies in front of the Stratum ports that speak the PROXY protocol (versions 1 and 2). From there its header is mandatory and the \
          address it names is what limits and bans count; from anywhere else the header is refused.",
         "Whoever connects from these networks can claim any address. A proxy that sends no header is not served."
+    ),
+    field!(
+        "stratum.deny_networks",
+        Kind::Networks,
+        "Networks from which nobody connects to the Stratum ports, also behind a proxy; above all else. Read at start: a change needs a restart, or \
+         bq run --takeover, which ends their connections and keeps the others.",
+        "This machine's own networks among them: the built-in miner is refused too."
+    ),
+    field!(
+        "stratum.allow_networks",
+        Kind::Networks,
+        "Networks whose connections are counted by no limit per address or subnet, are never banned and pay nothing for what is verified in vain; only \
+         connections_max holds. Read at start, as deny_networks.",
+        "Whoever connects from there may forge and reconnect without end: a quarter of the verifier (strangers_percent) is all that bounds it. For farms that you know."
     ),
     field!(
         "stratum.proxy_header_secs",

@@ -6,6 +6,7 @@ mod access;
 mod counted;
 mod getwork;
 mod miner;
+mod networks;
 mod pool;
 mod takeover;
 mod tickets;
