@@ -25,6 +25,14 @@ pub struct Config {
     pub rpc_login_file: Option<PathBuf>,
     /// Most open connections of it.
     pub rpc_connections_max: u32,
+    /// How many of them may wait in long polls, in percent.
+    pub rpc_long_polls_percent: u32,
+    /// How many of one address may.
+    pub rpc_long_polls_per_address_max: usize,
+    /// How long the head of a JSON-RPC request is waited for.
+    pub rpc_head_secs: u64,
+    /// How long its body is.
+    pub rpc_body_secs: u64,
     /// Most open connections of the HTTP server.
     pub http_connections_max: usize,
     /// Most clients of its live feed.

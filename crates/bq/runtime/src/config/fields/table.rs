@@ -30,7 +30,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 180] = [
+pub static FIELDS: [Field; 184] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -64,8 +64,32 @@ pub static FIELDS: [Field; 180] = [
     field!(
         "rpc_connections_max",
         Kind::Integer(2..=10_000),
-        "Most open connections of the JSON-RPC server; more are answered 429.",
+        "Most requests that the JSON-RPC server answers at a time; more are answered 429. An eighth more sockets may be open.",
         "Each may hold an answer of 84 MB."
+    ),
+    field!(
+        "rpc_long_polls_percent",
+        Kind::Integer(1..=90),
+        "How many of those, in percent, may be long polls (getblocktemplate with longpollid) that wait for a block; one at least.",
+        "Too high: who polls keeps short requests out. Too low: programs that wait for blocks are refused (-34)."
+    ),
+    field!(
+        "rpc_long_polls_per_address_max",
+        Kind::Integer(1..=10_000),
+        "How many long polls of one address may wait.",
+        "Too high: one address takes all of them. Too low: several programs behind one address are refused."
+    ),
+    field!(
+        "rpc_head_secs",
+        Kind::Integer(1..=3_600),
+        "Seconds within which the head of a JSON-RPC request must be there, from the beginning of its connection or the answer before it.",
+        "Too long: connections that ask nothing hold sockets. Too short: clients that ask now and then connect each time."
+    ),
+    field!(
+        "rpc_body_secs",
+        Kind::Integer(1..=3_600),
+        "Seconds within which its body must follow.",
+        "Too long: half a body holds a place among the requests. Too short: a full block over a slow line is cut off."
     ),
     field!(
         "http_connections_max",
