@@ -3,7 +3,7 @@ use std::sync::Arc;
 use bq_primitives::{
     Algorithm, BlockId, CompactTarget, Header, Height, KeyHash, MerkleRoot, PowKey, ShareDifficulty, Timestamp,
 };
-use bq_share::{Claim, ExtranoncePrefix, UnixMs, Verdict};
+use bq_share::{Claim, ExtranoncePrefix, SessionTicket, SessionTicketId, UnixMs, Verdict};
 use bq_stratum_v1::{
     JobTemplate, LINE_BYTES_MAX, LoginOutcome, Output, Session, SessionPolicy, SessionSeed, VardiffPolicy,
 };
@@ -23,7 +23,9 @@ pub fn fuzz_session(algorithm: Algorithm, data: &[u8]) {
         line_burst: 100_000,
         ..SessionPolicy::default()
     };
-    let seed = SessionSeed { session_id: 7, first_job_id: 1, prefix: ExtranoncePrefix { server_id: 1, connection: 7 } };
+    let ticket = SessionTicket { id: SessionTicketId(7), tag: [7; 16] };
+    let prefix = ExtranoncePrefix { server_id: 1, connection: 7 };
+    let seed = SessionSeed { session_id: 7, first_job_id: 1, prefix, ticket };
     let mut session = Session::new(now, algorithm, Arc::new(policy), seed);
     session.handle_template(now, template(algorithm, 1));
     let mut refuse = false;
@@ -55,7 +57,7 @@ fn carry_out(session: &mut Session, now: UnixMs, refuse: bool) {
                 assert!(std::str::from_utf8(&frame.bytes).is_ok());
             }
             Some(Output::Authorize { ticket, .. }) => {
-                let granted = LoginOutcome::Granted { payee: KeyHash([1; 32]), remembered: None };
+                let granted = LoginOutcome::Granted { payee: KeyHash([1; 32]), remembered: None, trust: None };
                 let outcome = if refuse { LoginOutcome::Refused("no".to_owned()) } else { granted };
                 session.handle_login(now, ticket, outcome);
             }

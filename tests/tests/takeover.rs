@@ -217,3 +217,44 @@ fn sessions(bq: &BqProcess, folder: &Path) -> Result<Value> {
     let told = bq_tests::run_bq(["pool", "sessions", "--json", "--rpc", &rpc, "--data-dir", &data])?;
     serde_json::from_str(&told.stdout).with_context(|| format!("{told:?}"))
 }
+
+/// What `/metrics` counted.
+fn counted(bq: &BqProcess, name: &str) -> Result<f64> {
+    Ok(bq.get("/metrics")?.metric(name).unwrap_or(0.0))
+}
+
+/// SPEC 11.14: a stop and a start cost a miner that shows its ticket no trust. Its first share after it is one of the trusted; without a ticket
+/// it is a stranger's.
+#[test]
+fn a_miner_comes_back_trusted_over_a_restart() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let config = "[stratum]\ntrusted_after = 2\n\
+                  [pool.sha256d]\nshare_difficulty_floor = 4096\nshare_difficulty_start = 4096\n";
+    let options =
+        BqOptions { config: Eras::unhurried().then(1, &["sha256d"]).config(4, config), ..BqOptions::default() };
+    let login = format!("{}.rig", new_address(folder.path(), "sha")?);
+    let verdicts = |trust| format!("bq_stratum_verdict_seconds_count{{algorithm=\"sha256d\",trust=\"{trust}\"}}");
+    let resumed = "bq_session_tickets_total{result=\"resumed\"}";
+    let mut miner = sha256d::miner(&login, "x");
+    let mut seen = Vec::new();
+    for shares in [3, 1, 1] {
+        let bq = BqProcess::start(folder.path(), &options)?;
+        if seen.len() == 2 {
+            miner = sha256d::miner(&login, "x");
+        }
+        let mut client = LineClient::connect(bq.stratum("sha256d")?)?;
+        miner.log_in(&mut client)?;
+        while !miner.has_job() {
+            miner.notified(&client.expect(LIMIT)?)?;
+        }
+        for _ in 0..shares {
+            let share = find(&mut miner)?;
+            let accepted = answer(&mut client, &mut miner, &share)?;
+            ensure!(accepted["result"] == true, "{accepted}");
+        }
+        seen.push((counted(&bq, &verdicts("stranger"))?, counted(&bq, &verdicts("trusted"))?, counted(&bq, resumed)?));
+        bq.stop()?;
+    }
+    assert_eq!(seen, [(2.0, 1.0, 0.0), (0.0, 1.0, 1.0), (1.0, 0.0, 0.0)]);
+    Ok(())
+}

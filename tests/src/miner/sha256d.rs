@@ -22,6 +22,8 @@ pub struct Sha256dMiner {
     extranonce2_len: usize,
     difficulty: f64,
     job: Option<Job>,
+    /// What the pool called the last session: shown when the next one begins, as cpuminer does.
+    session: Option<String>,
     /// The extranonce2 counter goes on over jobs and connections, as no share may repeat.
     rolls: u64,
 }
@@ -51,6 +53,7 @@ pub fn miner(login: &str, password: &str) -> Sha256dMiner {
         extranonce2_len: 0,
         difficulty: 1.0,
         job: None,
+        session: None,
         rolls: 0,
     }
 }
@@ -59,10 +62,12 @@ impl Dialect for Sha256dMiner {
     fn log_in(&mut self, client: &mut LineClient) -> Result<()> {
         self.job = None;
         self.difficulty = 1.0;
-        client.send(&json!({ "id": 1, "method": "mining.subscribe", "params": ["bq-tests/1"] }))?;
+        let params: Vec<&str> = ["bq-tests/1"].into_iter().chain(self.session.as_deref()).collect();
+        client.send(&json!({ "id": 1, "method": "mining.subscribe", "params": params }))?;
         // Stock miners take the first line for the reply, whatever it is.
         let reply = client.expect(LIMIT)?;
         ensure!(reply["id"] == 1 && reply["error"].is_null(), "subscribe: {reply}");
+        self.session = Some(reply["result"][0][1][1].as_str().context("session")?.to_owned());
         self.extranonce1 = hex::decode(reply["result"][1].as_str().context("extranonce1")?)?;
         self.extranonce2_len = usize::try_from(reply["result"][2].as_u64().context("extranonce2 size")?)?;
         ensure!(self.extranonce1.len() == 4 && self.extranonce2_len == 8, "extranonce sizes: {reply}");

@@ -130,6 +130,8 @@ fn bad_values_are_refused_with_their_field() {
         ("rpc", "http = \"0.0.0.0:9000\"\nrpc = \"127.0.0.1:9000\""),
         ("stratum.proxy_networks", "[stratum]\nproxy_networks = [\"10.0.0.0/40\"]"),
         ("stratum.proxy_networks", "[stratum]\nproxy_networks = \"10.0.0.0/8\""),
+        ("stratum.deny_networks", "[stratum]\ndeny_networks = [\"10.0.0.0/33\"]"),
+        ("stratum.allow_networks", "[stratum]\nallow_networks = [\"farm.example\"]"),
         ("stratum.tls_key_file", "[stratum]\ntls_certificate_file = \"chain.pem\""),
         ("stratum.tls_certificate_file", "[stratum]\ntls_key_file = \"key.pem\""),
         ("stratum.plaintext", "[stratum]\nplaintext = false\ntls = false"),
@@ -300,12 +302,14 @@ fn the_file_that_init_writes_holds_every_field_at_its_default() {
 #[test]
 fn the_raw_struct_and_the_table_agree() {
     let json = |name: &str| match name {
-        "connect" | "miner.algorithms" | "regtest.eras" | "stratum.proxy_networks" | "stratum.agent_floors" => "[]",
+        "connect" | "miner.algorithms" | "regtest.eras" => "[]",
+        "stratum.proxy_networks" | "stratum.deny_networks" | "stratum.allow_networks" | "stratum.agent_floors" => "[]",
         "miner.enabled" | "miner.gpu" | "pool.new_key" => "true",
         "stratum.trust_loopback" | "stratum.tls" | "stratum.plaintext" | "stratum.v2_enabled" => "true",
         "auth.mode" => "\"x\"",
         "auth.signed_requests" => "true",
         "http_connections_max" | "http_events_max" | "http_probes_max" | "rpc_connections_max" => "1",
+        "rpc_long_polls_percent" | "rpc_long_polls_per_address_max" | "rpc_head_secs" | "rpc_body_secs" => "1",
         name if name.ends_with("_file") => "\"x\"",
         name if ["chain.", "stratum.", "pool.", "auth."].iter().any(|section| name.starts_with(section)) => "1",
         name if name.starts_with("miner.")

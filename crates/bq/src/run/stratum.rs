@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use bq_front::{
     AccessConfig, AgentFloor, AllowancePolicy, BanPolicy, CpuTime, GetworkConfig, JudgePolicy, KeptFiles, PlaceLimits,
-    SessionPolicy, SocketBuffers, StratumConfig, TlsConfig, V2Config, VardiffPolicy, VerifyConfig,
+    SessionPolicy, SocketBuffers, StratumConfig, TicketConfig, TlsConfig, V2Config, VardiffPolicy, VerifyConfig,
 };
 use bq_primitives::Algorithm;
 use bq_runtime::{Config, OpenFiles, StratumLimits, open_files_max};
@@ -13,7 +13,7 @@ pub(super) fn stratum_config(
     config: &Config,
     files: &OpenFiles,
     tls: Option<TlsConfig>,
-    access: AccessConfig,
+    (access, tickets): (AccessConfig, TicketConfig),
     v2: Option<V2Config>,
 ) -> anyhow::Result<StratumConfig> {
     let mut seed = [0; 32];
@@ -66,9 +66,11 @@ pub(super) fn stratum_config(
         write_stall_ms: limits.write_stall_secs.saturating_mul(1000),
         workers_remembered_max: limits.workers_remembered_max,
         access,
+        tickets,
         kept: Some(KeptFiles {
             workers: config.data_dir.join("workers"),
             bans: config.data_dir.join("bans"),
+            tickets: config.data_dir.join("tickets"),
             period_ms: limits.workers_saved_secs.saturating_mul(1_000),
         }),
         getwork: GetworkConfig {

@@ -21,7 +21,7 @@ use bq_node::{MachineClock, Node, NodeConfig, StoreSettings};
 use bq_pool::{Pool, PoolConfig, PoolOperator};
 use bq_pow::{PowConfig, PowError, PowVerifier, RandomXMode};
 use bq_primitives::{Algorithm, BlockId, PowKey};
-use bq_rpc::{RpcHandle, RpcOptions, RpcServer, RpcServices};
+use bq_rpc::{LongPollLimits, RpcAccess, RpcHandle, RpcOptions, RpcServer, RpcServices};
 use bq_runtime::{Config, OpenFiles, open_files_max};
 use bq_views::PoolViews;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -71,6 +71,7 @@ impl System {
         adjust: impl FnOnce(&mut StratumConfig),
     ) -> anyhow::Result<Self> {
         let (tls, access, v2) = (certificates::tls(config)?, access::access(config)?, authority::v2(config)?);
+        let tickets = access::tickets(config)?;
         let (rpc_access, cookie) = cookie::access(config)?;
         let pow = taken.pow.unwrap_or_else(|| Arc::new(PowVerifier::new(pow_config(config))));
         let (node, pool, miner_address) = {
@@ -81,7 +82,7 @@ impl System {
         // First of all that listen, because its key may be damaged.
         let net = Net::start(net_config(config)?, Arc::clone(&node) as Arc<dyn SyncApi>).await.map_err(of_setting)?;
         let files = open_files(config)?;
-        let mut stratum_config = stratum_config(config, &files, tls, access, v2)?;
+        let mut stratum_config = stratum_config(config, &files, tls, (access, tickets), v2)?;
         adjust(&mut stratum_config);
         let (http_port, http_again) =
             port(taken.http, config.http).with_context(|| format!("http address {}", config.http))?;
@@ -129,10 +130,7 @@ impl System {
             conditions: conditions.clone(),
             peers: Some(net.peer_network()),
         };
-        let options = RpcOptions {
-            connections_max: u32::try_from(files.rpc).unwrap_or(u32::MAX),
-            ..RpcOptions::new(config.rpc, rpc_access)
-        };
+        let options = rpc_options(config, files.rpc, rpc_access);
         let rpc = RpcServer::serve(rpc_port, options, services).with_context(at_rpc)?;
         let ports = [http_again, rpc_again];
         Ok(Self { pow, node, pool, stratum, http, rpc, net, miner, conditions, miner_address, ports, _cookie: cookie })
@@ -230,7 +228,7 @@ fn of_setting(error: NetError) -> anyhow::Error {
 
 /// What the system lets each part open. Told when that is less than the settings say.
 fn open_files(config: &Config) -> anyhow::Result<OpenFiles> {
-    let rpc = usize::try_from(config.rpc_connections_max).unwrap_or(usize::MAX);
+    let rpc = rpc_sockets(config.rpc_connections_max);
     let http = config.http_connections_max.saturating_add(config.http_probes_max);
     let wanted = OpenFiles { stratum: config.stratum_limits.connections_max, http, rpc };
     let (limit, reserved) = (open_files_max(), config.stratum_limits.files_reserved);
@@ -238,6 +236,32 @@ fn open_files(config: &Config) -> anyhow::Result<OpenFiles> {
         UsageError(format!("stratum.files_reserved: the system allows {limit} open files, {reserved} are kept back"))
             .into()
     })
+}
+
+/// The sockets of the JSON-RPC server: one for each request that it answers at a time, and some for those that it tells that it will not.
+fn rpc_sockets(requests: u32) -> usize {
+    usize::try_from(requests.saturating_add(requests.div_ceil(RPC_SPARE_SOCKETS))).unwrap_or(usize::MAX)
+}
+
+/// One in so many.
+const RPC_SPARE_SOCKETS: u32 = 8;
+
+/// How the JSON-RPC server listens with so many sockets.
+fn rpc_options(config: &Config, sockets_max: usize, access: RpcAccess) -> RpcOptions {
+    let fits = |requests: &u32| rpc_sockets(*requests) <= sockets_max;
+    let connections_max = (1..=config.rpc_connections_max).rev().find(fits).unwrap_or(1);
+    let long_polls = u64::from(connections_max).saturating_mul(u64::from(config.rpc_long_polls_percent)) / 100;
+    RpcOptions {
+        connections_max,
+        sockets_max,
+        long_polls: LongPollLimits {
+            total: usize::try_from(long_polls).unwrap_or(usize::MAX).max(1),
+            per_address: config.rpc_long_polls_per_address_max,
+        },
+        head_patience: Duration::from_secs(config.rpc_head_secs),
+        body_patience: Duration::from_secs(config.rpc_body_secs),
+        ..RpcOptions::new(config.rpc, access)
+    }
 }
 
 /// The Stratum ports that are open.

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use bq_primitives::{Algorithm, BlockId, KeyHash, ShareDifficulty};
 use bq_share::{
     ExtranoncePrefix, Job, JobId, JobOwner, JobWork, Judge, JudgeState, Judged, Reject, ShareCandidate, ShareTicket,
-    Submit, Templates, UnixMs, Verdict, WorkTemplate,
+    Submit, Templates, Trust, UnixMs, Verdict, WorkTemplate,
 };
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +58,8 @@ pub struct Stake {
     pub pinned: Option<ShareDifficulty>,
     /// Where this worker's difficulty stood when it was last here.
     pub remembered: Option<ShareDifficulty>,
+    /// What it showed on a connection that ended, if it came back to that.
+    pub trust: Option<Trust>,
 }
 
 /// What a [`Channel`] leaves to the one that goes on with it in another process (SPEC 11.13).
@@ -174,6 +176,9 @@ impl Channel {
     /// Somebody logged in: jobs are for him from now on.
     pub fn grant(&mut self, now: UnixMs, stake: Stake) {
         self.payee = Some(stake.payee);
+        if let Some(trust) = stake.trust {
+            self.judge.resume_trust(trust);
+        }
         match (stake.pinned, stake.remembered) {
             (Some(difficulty), _) => self.vardiff.pin(difficulty),
             (None, Some(difficulty)) => self.vardiff.remember(now, difficulty),

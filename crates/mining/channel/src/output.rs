@@ -1,6 +1,6 @@
 use bq_mining_message::AuthorizeError;
 use bq_primitives::{KeyHash, ShareDifficulty, WorkerName};
-use bq_share::{Reject, ShareCandidate};
+use bq_share::{Reject, SessionTicket, ShareCandidate, Trust};
 
 use crate::LoginTicket;
 
@@ -19,6 +19,8 @@ pub enum Output {
         worker: WorkerName,
         /// The worker token in the password, as written.
         token: Option<String>,
+        /// What the miner showed of a connection that it comes back to; whether it is good is not known. Nothing once somebody is logged in.
+        comes_back: Option<SessionTicket>,
     },
     /// A login was refused, for whoever wants to know why. The miner has its answer.
     LoginRefused {
@@ -84,6 +86,8 @@ pub enum LoginOutcome {
         payee: KeyHash,
         /// Where this worker's difficulty stood when it was last here.
         remembered: Option<ShareDifficulty>,
+        /// What it showed on the connection that it came back to.
+        trust: Option<Trust>,
     },
     /// Not an address of this network; the text says why.
     Refused(String),

@@ -4,7 +4,7 @@ use bq_primitives::{BlockId, KeyHash, ShareDifficulty, WorkerName};
 
 use crate::{
     Claimed, Job, JobId, JobOwner, JobWork, JudgeState, Reject, ShareCandidate, ShareKey, ShareTicket, Strike, Submit,
-    Templates, Verdict, WorkTemplate, handed_over::JobState, job::OpenJob,
+    Templates, Trust, Verdict, WorkTemplate, handed_over::JobState, job::OpenJob,
 };
 
 /// How much a connection may have open at a time.
@@ -134,6 +134,19 @@ impl Judge {
             judge.enter(open);
         }
         judge
+    }
+
+    /// What was shown so far.
+    #[must_use]
+    pub fn trust(&self) -> Trust {
+        let proven = u64::try_from(self.proven).unwrap_or(u64::MAX);
+        Trust { verified: self.verified, forged: self.forged, proven }
+    }
+
+    /// Its miner showed this on a connection that ended, and nothing here yet (SPEC 11.14).
+    pub fn resume_trust(&mut self, Trust { verified, forged, proven }: Trust) {
+        (self.verified, self.forged) = (verified, forged);
+        self.proven = usize::try_from(proven).unwrap_or(usize::MAX);
     }
 
     /// The work of every job that is known.

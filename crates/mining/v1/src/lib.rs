@@ -12,11 +12,13 @@
 //! use std::sync::Arc;
 //!
 //! use bq_primitives::Algorithm;
-//! use bq_share::{ExtranoncePrefix, UnixMs};
+//! use bq_share::{ExtranoncePrefix, SessionTicket, SessionTicketId, UnixMs};
 //! use bq_stratum_v1::{Output, Session, SessionPolicy, SessionSeed};
 //!
 //! let now = UnixMs(1_800_000_000_000);
-//! let seed = SessionSeed { session_id: 1, first_job_id: 1, prefix: ExtranoncePrefix { server_id: 1, connection: 7 } };
+//! let ticket = SessionTicket { id: SessionTicketId(1), tag: [0; 16] };
+//! let prefix = ExtranoncePrefix { server_id: 1, connection: 7 };
+//! let seed = SessionSeed { session_id: 1, first_job_id: 1, prefix, ticket };
 //! let mut session = Session::new(now, Algorithm::Sha256d, Arc::new(SessionPolicy::default()), seed);
 //!
 //! session.handle_line(now, br#"{"id":1,"method":"mining.subscribe","params":["cpuminer"]}"#);
@@ -49,4 +51,4 @@ pub use bq_channel::{
 };
 pub use job::JobTemplate;
 pub use line::{LINE_BYTES_MAX, LineBuffer, LineTooLong};
-pub use session::{Session, SessionSeed, SessionState};
+pub use session::{Parting, Session, SessionSeed, SessionState};

@@ -27,6 +27,14 @@ pub struct Config {
     pub rpc_login_file: Option<PathBuf>,
     /// Most open connections of it.
     pub rpc_connections_max: u32,
+    /// How many of them may wait in long polls, in percent.
+    pub rpc_long_polls_percent: u32,
+    /// How many of one address may.
+    pub rpc_long_polls_per_address_max: usize,
+    /// How long the head of a JSON-RPC request is waited for.
+    pub rpc_head_secs: u64,
+    /// How long its body is.
+    pub rpc_body_secs: u64,
     /// Most open connections of the HTTP server.
     pub http_connections_max: usize,
     /// Most clients of its live feed.
@@ -173,6 +181,8 @@ pub struct StratumLimits {
     pub accepts_per_subnet_second: u32,
     pub trust_loopback: bool,
     pub proxy_networks: Vec<IpNet>,
+    pub deny_networks: Vec<IpNet>,
+    pub allow_networks: Vec<IpNet>,
     pub proxy_header_secs: u64,
     pub agent_floors: Vec<AgentFloor>,
     pub tls: bool,
@@ -226,6 +236,8 @@ pub struct StratumLimits {
     pub stranger_cpu_ms: u64,
     pub stranger_cpu_ms_per_second: u64,
     pub workers_remembered_max: usize,
+    pub session_ticket_secs: u64,
+    pub session_tickets_max: usize,
     /// Seconds between two writes of the file `workers`.
     pub workers_saved_secs: u64,
     pub panic_shown_secs: u64,

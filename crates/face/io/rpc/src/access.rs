@@ -15,8 +15,6 @@ use tower::{Layer, Service};
 
 use crate::timed_body::TimedBody;
 
-/// A request's body must be there within this, as its head must: the largest block takes a second over a slow line.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The user whose password is the cookie, as Bitcoin calls it.
 const COOKIE_USER: &str = "__cookie__";
 
@@ -92,15 +90,17 @@ pub(crate) struct LoggedIn;
 pub(crate) struct LoginLayer {
     /// Headers that are taken; nothing if everybody may change something.
     headers: Option<Arc<[String]>>,
+    /// A request's body must be there within this.
+    body_patience: Duration,
 }
 
 impl LoginLayer {
-    pub(crate) fn new(access: &RpcAccess) -> Self {
+    pub(crate) fn new(access: &RpcAccess, body_patience: Duration) -> Self {
         let headers = match access {
             RpcAccess::Everybody => None,
             RpcAccess::Logins(logins) => Some(logins.iter().map(RpcLogin::header).collect()),
         };
-        Self { headers }
+        Self { headers, body_patience }
     }
 
     fn judge<B>(&self, request: &HttpRequest<B>) -> Verdict {
@@ -154,7 +154,7 @@ where
                 request.extensions_mut().insert(LoggedIn);
             }
         }
-        let answer = self.inner.call(request.map(|body| TimedBody::new(body, BODY_TIMEOUT)));
+        let answer = self.inner.call(request.map(|body| TimedBody::new(body, self.layer.body_patience)));
         Box::pin(async move { answer.await.map_err(Into::into) })
     }
 }

@@ -27,6 +27,8 @@ pub enum Code {
     AlreadyKnown,
     /// The node is shutting down.
     Closing,
+    /// As many wait as may.
+    TooMany,
     /// The parameters have the wrong shape.
     InvalidParams,
 }
@@ -46,6 +48,7 @@ impl Code {
             Self::Rejected => -26,
             Self::AlreadyKnown => -27,
             Self::Closing => -28,
+            Self::TooMany => -34,
             Self::InvalidParams => -32602,
         }
     }
@@ -63,6 +66,7 @@ impl Code {
             Self::Rejected => "rejected",
             Self::AlreadyKnown => "already_known",
             Self::Closing => "closing",
+            Self::TooMany => "too_many",
             Self::InvalidParams => "invalid_params",
         }
     }

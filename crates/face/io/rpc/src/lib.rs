@@ -4,10 +4,12 @@
 //! reversed; amounts are decimal strings. This crate holds no rule: it turns text into calls of the node's traits and
 //! answers into text. The node's calls run on threads for blocking work. Read [`RpcServer::start`] and `methods/` first.
 
+mod accept;
 mod access;
 mod args;
 mod client;
 mod fault;
+mod long_polls;
 mod methods;
 mod metrics;
 mod pool_shapes;
@@ -20,6 +22,7 @@ pub use crate::{
     access::{RpcAccess, RpcLogin, RpcLoginError},
     client::{RpcClient, RpcClientError},
     fault::Code,
+    long_polls::LongPollLimits,
     methods::method_names,
     pool_shapes::{MinersShape, OpenPayoutShape, PoolStatusShape},
     server::{BATCH_MAX, BODY_BYTES_MAX, RpcHandle, RpcOptions, RpcServer},

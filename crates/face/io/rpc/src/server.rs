@@ -1,16 +1,25 @@
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use jsonrpsee::server::{BatchRequestConfig, Server, ServerConfig, ServerHandle, middleware::http::HostFilterLayer};
-use tokio::sync::watch;
+use hyper::{Request, body::Incoming, service::service_fn};
+use jsonrpsee::server::{
+    BatchRequestConfig, Server, ServerConfig, ServerHandle, middleware::http::HostFilterLayer, stop_channel,
+};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tower::Service as _;
 
-use crate::{RpcAccess, RpcServices, access::LoginLayer, methods, services::Context};
+use crate::{
+    LongPollLimits, RpcAccess, RpcServices,
+    accept::{Caller, Door, accept},
+    access::LoginLayer,
+    long_polls::LongPolls,
+    methods,
+    services::Context,
+};
 
 /// The longest request and the longest answer: a block of 42,000,000 bytes in hex, and some room. No setting: the chain's rules decide it.
 pub const BODY_BYTES_MAX: u32 = 84_100_000;
 /// The most calls in one batch; who wants more sends another. Every call takes a thread at worst.
 pub const BATCH_MAX: u32 = 32;
-/// A connection must send its first request within this. Its own tools send it at once; what an operator sets is how many there may be.
-const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Starts the JSON-RPC server.
 #[derive(Clone, Copy, Debug)]
@@ -23,15 +32,31 @@ pub struct RpcOptions {
     pub address: SocketAddr,
     /// Who may change something.
     pub access: RpcAccess,
-    /// Connections at a time; more are answered 429. Default 64.
+    /// Requests that are answered at a time; more are answered 429. Default 64.
     pub connections_max: u32,
+    /// Open sockets; more wait to be accepted. Those beyond `connections_max` are for being told 429. Default 72.
+    pub sockets_max: usize,
+    /// How many of those requests may wait in long polls. Default 32, and 8 of one address.
+    pub long_polls: LongPollLimits,
+    /// The head of a request must be there within this, also of one that follows another. Default 10 s.
+    pub head_patience: Duration,
+    /// Its body must be there within this after it: the largest block takes a second over a slow line. Default 10 s.
+    pub body_patience: Duration,
 }
 
 impl RpcOptions {
-    /// On this address, with 64 connections.
+    /// On this address, with all defaults.
     #[must_use]
     pub const fn new(address: SocketAddr, access: RpcAccess) -> Self {
-        Self { address, access, connections_max: 64 }
+        Self {
+            address,
+            access,
+            connections_max: 64,
+            sockets_max: 72,
+            long_polls: LongPollLimits { total: 32, per_address: 8 },
+            head_patience: Duration::from_secs(10),
+            body_patience: Duration::from_secs(10),
+        }
     }
 }
 
@@ -39,8 +64,10 @@ impl RpcOptions {
 #[derive(Debug)]
 pub struct RpcHandle {
     address: SocketAddr,
-    server: ServerHandle,
+    accepting: JoinHandle<()>,
     closing: watch::Sender<bool>,
+    /// Dropped, it would tell what answers the requests that the server is over.
+    _answering: ServerHandle,
 }
 
 impl RpcServer {
@@ -68,13 +95,13 @@ impl RpcServer {
         options: RpcOptions,
         mut services: RpcServices,
     ) -> io::Result<RpcHandle> {
-        let RpcOptions { address, access, connections_max } = options;
+        let RpcOptions { address, access, connections_max, sockets_max, long_polls, head_patience, body_patience } =
+            options;
         let config = ServerConfig::builder()
             .max_request_body_size(BODY_BYTES_MAX)
             .max_response_body_size(BODY_BYTES_MAX)
             .max_connections(connections_max)
             .set_batch_request_config(BatchRequestConfig::Limit(BATCH_MAX))
-            .set_first_request_timeout(Some(FIRST_REQUEST_TIMEOUT))
             .http_only()
             .build();
         let hosts = if address.ip().is_loopback() {
@@ -86,15 +113,29 @@ impl RpcServer {
             HostFilterLayer::disable()
         };
         listener.set_nonblocking(true)?;
-        let server = Server::builder()
+        let listener = TcpListener::from_std(listener)?;
+        let address = listener.local_addr()?;
+        let login = LoginLayer::new(&access, body_patience);
+        let builder = Server::builder()
             .set_config(config)
-            .set_http_middleware(tower::ServiceBuilder::new().layer(hosts).layer(LoginLayer::new(&access)))
-            .build_from_tcp(listener)?;
-        let address = server.local_addr()?;
+            .set_http_middleware(tower::ServiceBuilder::new().layer(hosts).layer(login))
+            .to_service_builder();
         let (closing, closing_in) = watch::channel(false);
-        let module = methods::module(Context { services, closing: closing_in }).map_err(io::Error::other)?;
+        let long_polls = Arc::new(LongPolls::new(long_polls));
+        let context = Context { services, long_polls, closing: closing_in.clone() };
+        let module = methods::module(context).map_err(io::Error::other)?;
+        let (stop_handle, answering) = stop_channel();
+        let serve = move |caller: Caller| {
+            let service = builder.clone().build(module.clone(), stop_handle.clone());
+            service_fn(move |mut request: Request<Incoming>| {
+                request.extensions_mut().insert(caller);
+                let mut service = service.clone();
+                async move { service.call(request).await }
+            })
+        };
+        let accepting = tokio::spawn(accept(listener, Door { sockets_max, head_patience }, serve, closing_in));
         tracing::info!(%address, "JSON-RPC is up");
-        Ok(RpcHandle { address, server: server.start(module), closing })
+        Ok(RpcHandle { address, accepting, closing, _answering: answering })
     }
 }
 
@@ -108,8 +149,8 @@ impl RpcHandle {
     /// Takes no more requests, ends long polls, and waits for what is under way.
     pub async fn shutdown(self) {
         self.closing.send_replace(true);
-        // An error means that it stopped before.
-        let _ = self.server.stop();
-        self.server.stopped().await;
+        if let Err(error) = self.accepting.await {
+            tracing::error!(%error, "JSON-RPC ended abnormally");
+        }
     }
 }

@@ -6,6 +6,8 @@ use bq_mining_message::{AccessApi, MiningControl};
 use bq_pool_machine::PoolOperator;
 use tokio::sync::watch;
 
+use crate::long_polls::LongPolls;
+
 /// Who answers the methods. What is missing makes its methods answer that this process does not have it.
 #[derive(Clone)]
 pub struct RpcServices {
@@ -40,6 +42,8 @@ impl RpcServices {
 /// What every method sees.
 pub(crate) struct Context {
     pub(crate) services: RpcServices,
+    /// Those that wait.
+    pub(crate) long_polls: Arc<LongPolls>,
     /// Becomes true when the server stops: whoever waits must come to an end.
     pub(crate) closing: watch::Receiver<bool>,
 }

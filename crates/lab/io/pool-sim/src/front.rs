@@ -7,8 +7,8 @@ use bq_chain_api::Template;
 use bq_mining_message::AuthorizeError;
 use bq_primitives::{Algorithm, KeyHash, ShareDifficulty, WorkerName, tagged_hash};
 use bq_share::{
-    BanPolicy, Bans, ExtranonceAllocator, ExtranoncePrefix, JudgePolicy, Peer, Reject, ShareCandidate, Strike, UnixMs,
-    Verdict, WithoutRoom,
+    BanPolicy, Bans, ExtranonceAllocator, ExtranoncePrefix, JudgePolicy, Peer, Reject, SessionTicket, SessionTicketId,
+    ShareCandidate, Strike, UnixMs, Verdict, WithoutRoom,
 };
 use bq_stratum_v1::{
     JobTemplate, LineBuffer, LineTooLong, LoginOutcome, Output, Session, SessionPolicy, SessionSeed, VardiffPolicy,
@@ -139,12 +139,14 @@ impl Front {
     }
 
     fn session_seed(&self, prefix: ExtranoncePrefix) -> SessionSeed {
+        // Nobody comes back with it here.
+        let ticket = SessionTicket { id: SessionTicketId(0), tag: [0; 16] };
         if self.is_forgetful {
             let prefix = ExtranoncePrefix { connection: 1, ..prefix };
-            return SessionSeed { session_id: 1, first_job_id: 1, prefix };
+            return SessionSeed { session_id: 1, first_job_id: 1, prefix, ticket };
         }
         let [session_id, first_job_id, ..] = words(&self.seed, self.opened);
-        SessionSeed { session_id, first_job_id, prefix }
+        SessionSeed { session_id, first_job_id, prefix, ticket }
     }
 
     /// The newest template reaches every connection.
@@ -202,7 +204,7 @@ impl Front {
                     let outcome = match authorize(&address) {
                         Ok(payee) => {
                             let remembered = self.remembered.get(&(connection.algorithm, payee, worker)).copied();
-                            LoginOutcome::Granted { payee, remembered }
+                            LoginOutcome::Granted { payee, remembered, trust: None }
                         }
                         Err(error) => LoginOutcome::from(&error),
                     };

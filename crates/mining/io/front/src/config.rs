@@ -1,5 +1,6 @@
 use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc};
 
+use bq_access::{DepartedPolicy, TicketKey};
 use bq_primitives::{Algorithm, ShareDifficulty};
 use bq_share::{AllowancePolicy, BanPolicy, JudgePolicy};
 use bq_stratum_v1::{SessionPolicy, VardiffPolicy};
@@ -51,7 +52,9 @@ pub struct StratumConfig {
     pub write_stall_ms: u64,
     /// Workers whose difficulty is remembered between visits.
     pub workers_remembered_max: usize,
-    /// Where that and bans are kept over a restart; nothing: they are not.
+    /// Who may come back to a connection that ended.
+    pub tickets: TicketConfig,
+    /// Where these and bans are kept over a restart; nothing: they are not.
     pub kept: Option<KeptFiles>,
     /// Who may mine.
     pub access: AccessConfig,
@@ -67,6 +70,15 @@ pub struct StratumConfig {
     pub server_full_shown_ms: u64,
     /// Verification threads and queues.
     pub verify: VerifyConfig,
+}
+
+/// How miners come back to connections that ended (SPEC 11.14).
+#[derive(Clone, Copy, Debug)]
+pub struct TicketConfig {
+    /// Makes their tickets. The same after a restart, or nobody comes back over it.
+    pub key: TicketKey,
+    /// For how long, and how many.
+    pub departed: DepartedPolicy,
 }
 
 /// How miners are served that speak TLS.
@@ -164,7 +176,7 @@ impl Default for VerifyConfig {
 }
 
 impl Default for StratumConfig {
-    /// No listener, and a seed of zeroes: set both.
+    /// No listener, and a seed and a key of tickets of zeroes: set them all.
     fn default() -> Self {
         Self {
             listen: [None; Algorithm::COUNT],
@@ -187,6 +199,7 @@ impl Default for StratumConfig {
             outbox_bytes_max: 64 * 1024,
             write_stall_ms: 30_000,
             workers_remembered_max: 16_384,
+            tickets: TicketConfig { key: TicketKey([0; 32]), departed: DepartedPolicy::default() },
             kept: None,
             access: AccessConfig::default(),
             getwork: GetworkConfig::default(),

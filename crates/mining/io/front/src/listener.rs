@@ -43,6 +43,9 @@ pub(crate) async fn listen(shared: Arc<Shared>, port: Port, listener: TcpListene
 }
 
 fn open(shared: &Arc<Shared>, port: Port, stream: TcpStream, address: SocketAddr, ends: &Ends) {
+    if shared.is_denied(address.ip()) {
+        return shared.metrics.refused("denied");
+    }
     let entry = if shared.is_proxy(address.ip()) {
         None
     } else {

@@ -20,7 +20,11 @@ const NOTIFY: &str = "bq_notify_seconds";
 const JOBS: &str = "bq_jobs_sent_total";
 const BANS: &str = "bq_bans_total";
 const PANICS: &str = "bq_verify_panics_total";
+const CAME_BACK: &str = "bq_session_tickets_total";
 const BLOCK_CANDIDATES: &str = "bq_block_candidates_total";
+
+/// What becomes of a ticket: nothing, or what its connection left.
+const TICKET_RESULTS: [&str; 2] = ["unknown", "resumed"];
 
 /// What the Stratum server counts. Labels are algorithm, result, reason and trust only: never anything a miner chose.
 pub(crate) struct StratumMetrics {
@@ -67,10 +71,17 @@ impl StratumMetrics {
         describe_histogram!(NOTIFY, "Seconds from a new template to its job being written, by algorithm");
         describe_counter!(JOBS, "Jobs sent, by algorithm");
         describe_counter!(BANS, "Bans begun");
+        describe_counter!(
+            CAME_BACK,
+            "Logins with the ticket of a connection that ended, by result: resumed, or unknown where it was open, used, too old, another's or none of ours"
+        );
         describe_counter!(BLOCK_CANDIDATES, "Shares that met the network target, by algorithm");
         describe_counter!(PANICS, "Times that a verification thread panicked and was restarted");
         counter!(BANS).absolute(0);
         counter!(PANICS).absolute(0);
+        for result in TICKET_RESULTS {
+            counter!(CAME_BACK, "result" => result).absolute(0);
+        }
         Self { by_algorithm: Algorithm::ALL.map(AlgorithmMetrics::register) }
     }
 
@@ -92,6 +103,11 @@ impl StratumMetrics {
 
     pub(crate) fn panicked(&self) {
         counter!(PANICS).increment(1);
+    }
+
+    /// Somebody logged in with a ticket.
+    pub(crate) fn came_back(&self, has_resumed: bool) {
+        counter!(CAME_BACK, "result" => TICKET_RESULTS[usize::from(has_resumed)]).increment(1);
     }
 
     pub(crate) fn banned(&self) {

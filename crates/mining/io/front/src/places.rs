@@ -68,6 +68,7 @@ enum Turn {
 #[derive(Debug)]
 pub(crate) struct Seat {
     peer: Option<Peer>,
+    limits: Limits,
     opened: u64,
     /// The connection's own, if this is a channel's.
     own: Option<Arc<Self>>,
@@ -78,6 +79,14 @@ pub(crate) struct Seat {
     has_news: AtomicBool,
     /// Of the connection; rung when somebody has to leave, too: one thing to wait for.
     mailbox: Arc<Mailbox>,
+}
+
+/// Which limits a newcomer meets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Limits {
+    All,
+    /// That of all places alone: its network is allowed. Places are counted and cleared as everybody's.
+    Whole,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -152,16 +161,27 @@ impl Places {
     /// Takes a place for a connection of `peer`; a trusted one has no peer to be counted for. Where a limit is reached, a place that may be
     /// is cleared: of the same peer or subnet if that is what is full, else of the subnet that has most of those.
     pub(crate) fn take(self: &Arc<Self>, now: UnixMs, peer: Option<Peer>) -> Result<Place, Full> {
-        self.seat(now, peer, None)
+        self.seat(now, (peer, Limits::All), None)
     }
 
-    fn seat(self: &Arc<Self>, now: UnixMs, peer: Option<Peer>, own: Option<&Arc<Seat>>) -> Result<Place, Full> {
+    /// The same where only the limit of all places holds (SPEC 11.11, 8).
+    pub(crate) fn take_allowed(self: &Arc<Self>, now: UnixMs, peer: Option<Peer>) -> Result<Place, Full> {
+        self.seat(now, (peer, Limits::Whole), None)
+    }
+
+    fn seat(
+        self: &Arc<Self>,
+        now: UnixMs,
+        (peer, limits): (Option<Peer>, Limits),
+        own: Option<&Arc<Seat>>,
+    ) -> Result<Place, Full> {
         let mut inner = self.inner.lock();
-        self.make_room(&mut inner, now, peer, own)?;
+        self.make_room(&mut inner, now, (peer, limits), own)?;
         inner.opened += 1;
         let standing = if own.is_some() { Standing::LoggedIn } else { Standing::Stranger };
         let seat = Arc::new(Seat {
             peer,
+            limits,
             opened: inner.opened,
             own: own.cloned(),
             state: Mutex::new(State { standing, channels: 0 }),
@@ -178,7 +198,7 @@ impl Places {
         &self,
         inner: &mut Inner,
         now: UnixMs,
-        peer: Option<Peer>,
+        (peer, limits): (Option<Peer>, Limits),
         own: Option<&Arc<Seat>>,
     ) -> Result<(), Full> {
         let may_go = |turn: &Turn, seat: &Arc<Seat>| {
@@ -188,7 +208,7 @@ impl Places {
             };
             has_lapsed && own.is_none_or(|own| !seat.is_of(own))
         };
-        if let Some(peer) = peer {
+        if let Some(peer) = peer.filter(|_| limits == Limits::All) {
             let subnet = peer.subnet();
             let is_full = |group: Option<&Group>, max| group.is_some_and(|group| group.count >= max);
             if is_full(inner.by_peer.get(&peer), self.limits.per_peer) {
@@ -379,9 +399,12 @@ impl Place {
         self.rise(|standing| if standing == Standing::Stranger { Standing::LoggedIn } else { standing });
     }
 
-    /// A share was accepted from here.
-    pub(crate) fn is_proven(&self) -> bool {
-        matches!(self.seat.state.lock().standing, Standing::Proven(_))
+    /// When a share was accepted from here lately; nothing if none was.
+    pub(crate) fn proved(&self) -> Option<UnixMs> {
+        match self.seat.state.lock().standing {
+            Standing::Proven(at) => Some(at),
+            Standing::Stranger | Standing::LoggedIn => None,
+        }
     }
 
     /// A share was accepted from here. True if it is the first.
@@ -415,7 +438,7 @@ impl Place {
 
     /// Takes a place for one more channel of the connection whose own place this is.
     pub(crate) fn of_channel(&self, now: UnixMs) -> Result<Self, Full> {
-        self.places.seat(now, self.seat.peer, Some(&self.seat))
+        self.places.seat(now, (self.seat.peer, self.seat.limits), Some(&self.seat))
     }
 
     /// Returns once the connection has to leave.

@@ -248,7 +248,7 @@ impl StratumHandle {
         let _nobody = self.stop.send(true);
         while self.tasks.recv().await.is_some() {}
         let shared = Arc::clone(&self.shared);
-        let _panicked = tokio::task::spawn_blocking(move || shared.save()).await;
+        let _panicked = tokio::task::spawn_blocking(move || shared.save_last()).await;
         self.shared.verify.end_within(drain);
         // The last owner of the queues: their threads finish what is in them and end.
         drop(self.shared);
@@ -271,8 +271,9 @@ fn resume_all(shared: &Arc<Shared>, handed: Vec<HandedConnection>, work: &[Vec<u
         Templates::new()
     });
     let count = handed.len();
-    let resumed = handed.into_iter().map(|one| resume_one(shared, one, &work, alive)).filter(|went| *went);
-    tracing::info!(resumed = resumed.count(), of = count, "connections of the other process go on");
+    // Counted whether or not anybody logs it: what a log line names is only looked at where the line is wanted.
+    let resumed = handed.into_iter().map(|one| resume_one(shared, one, &work, alive)).filter(|went| *went).count();
+    tracing::info!(resumed, of = count, "connections of the other process go on");
 }
 
 fn resume_one(shared: &Arc<Shared>, handed: HandedConnection, work: &Templates, alive: &mpsc::Sender<()>) -> bool {

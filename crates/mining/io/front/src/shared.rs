@@ -6,13 +6,14 @@ use std::{
     },
 };
 
-use bq_access::{What, Who};
+use bq_access::{Admittance, Departed, Departure, What, Who};
 use bq_mining_message::{AuthorizeError, PoolApi, ShareReject};
 use bq_primitives::{Algorithm, KeyHash, WorkerName, tagged_hash};
 use bq_share::{
-    ExtranonceAllocator, ExtranoncePrefix, Peer, Reject, ShareTicket, Strike, Subnet, Templates, UnixMs, Verdict,
+    ExtranonceAllocator, ExtranoncePrefix, Peer, Reject, SessionTicket, SessionTicketId, ShareTicket, Strike, Subnet,
+    Templates, UnixMs, Verdict,
 };
-use bq_stratum_v1::{LoginOutcome, SessionPolicy, SessionSeed, SessionState};
+use bq_stratum_v1::{LoginOutcome, Parting, SessionPolicy, SessionSeed, SessionState};
 use bq_stratum_v2::{ChannelOutcome, SessionPolicyV2};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -65,6 +66,8 @@ pub(crate) struct Shared {
     accepts: Mutex<Accepts>,
     extranonces: Mutex<ExtranonceAllocator>,
     remembered: Mutex<Remembered>,
+    /// Connections that ended and may be come back to.
+    departed: Mutex<Departed>,
     sessions: AtomicU64,
     /// Set once when another process takes over: there connections leave what they have.
     leaving: OnceLock<Arc<Mutex<Leaving>>>,
@@ -102,6 +105,15 @@ pub(crate) struct Admission {
     number: ConnectionNumber,
     /// Of V2.
     channels: Vec<ChannelPlace>,
+}
+
+/// Who opens a connection.
+#[derive(Clone, Copy, Debug)]
+struct Visitor {
+    /// Whom strikes, prices and limits count for; nobody where the operator trusts the address.
+    peer: Option<Peer>,
+    /// Whose places it takes, if its network is allowed: no limit but that of all places holds.
+    allowed: Option<Peer>,
 }
 
 /// How a socket comes in.
@@ -150,6 +162,7 @@ impl Shared {
             // the last run gave out does not come back within the life of a tip.
             extranonces: Mutex::new(ExtranonceAllocator::new(config.server_id, first)),
             remembered: Mutex::new(remembered_of(&config)),
+            departed: Mutex::new(departed_of(&config, clock.now())),
             sessions: AtomicU64::new(0),
             leaving: OnceLock::new(),
             config,
@@ -175,11 +188,11 @@ impl Shared {
     /// Lets a socket in, or names why not. Whether it polls is not known yet: if it may, it takes no place beside its session's.
     pub(crate) fn enter(self: &Arc<Self>, address: IpAddr, port: Port) -> Result<Entry, &'static str> {
         let polls = self.polls_on(port);
-        let peer = self.screen(address)?;
+        let visitor = self.screen(address)?;
         if polls && let Some(guest) = self.getwork.guest(address) {
             return Ok(Entry::Guest(guest));
         }
-        match self.admit_screened(peer, address) {
+        match self.admit_screened(visitor, address) {
             Ok(admission) => Ok(Entry::Admitted(admission)),
             Err(reason) if polls && turned_away::words(reason).is_some() => {
                 let permit = Arc::clone(&self.turned_away).try_acquire_owned().map_err(|_| reason)?;
@@ -196,49 +209,56 @@ impl Shared {
 
     /// Lets a connection in, or names why not.
     pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Admission, &'static str> {
-        let peer = self.screen(address)?;
-        self.admit_screened(peer, address)
+        let visitor = self.screen(address)?;
+        self.admit_screened(visitor, address)
     }
 
     /// Whose socket it is, if he may open one now.
-    fn screen(&self, address: IpAddr) -> Result<Option<Peer>, &'static str> {
-        let peer = self.peer_of(address);
-        if self.is_banned(peer) {
-            return Err("banned");
-        }
+    fn screen(&self, address: IpAddr) -> Result<Visitor, &'static str> {
+        let visitor = self.visitor(address)?;
+        let peer = visitor.peer;
         if peer.is_some_and(|peer| self.strangers.is_in_debt(peer)) {
             return Err("in_debt");
         }
         if peer.is_some_and(|peer| !self.accepts.lock().allow(self.clock.now(), peer)) {
             return Err("too_fast");
         }
-        Ok(peer)
+        Ok(visitor)
     }
 
-    fn admit_screened(self: &Arc<Self>, peer: Option<Peer>, address: IpAddr) -> Result<Admission, &'static str> {
-        let place = self.take_place(peer)?;
+    fn admit_screened(self: &Arc<Self>, visitor: Visitor, address: IpAddr) -> Result<Admission, &'static str> {
+        let (place, peer) = (self.place_for(visitor)?, visitor.peer);
         let prefix = self.extranonces.lock().allocate().ok_or("no_extranonce")?;
         let number = self.sessions.fetch_add(1, Ordering::Relaxed);
-        let seed = session_seed(&self.config.seed, number, prefix);
+        let seed = session_seed(&self.config, number, prefix);
         Ok(Admission { shared: Arc::clone(self), place, seed, peer, address, number, channels: Vec::new() })
     }
 
-    /// Whom strikes and limits count for; nobody if the address is trusted.
-    fn peer_of(&self, address: IpAddr) -> Option<Peer> {
-        let trusted = self.config.trust_loopback && address.to_canonical().is_loopback();
-        (!trusted).then(|| Peer::of(address))
+    /// Who comes from an address; nobody if its network is denied (SPEC 11.11, 8) or it is banned.
+    fn visitor(&self, address: IpAddr) -> Result<Visitor, &'static str> {
+        let is_trusted = self.config.trust_loopback && address.to_canonical().is_loopback();
+        let peer = Peer::of(address);
+        match self.access.admittance(address) {
+            Admittance::Denied => Err("denied"),
+            Admittance::Allowed | Admittance::Ordinary if is_trusted => Ok(Visitor { peer: None, allowed: None }),
+            Admittance::Allowed => Ok(Visitor { peer: None, allowed: Some(peer) }),
+            Admittance::Ordinary if self.is_banned(Some(peer)) => Err("banned"),
+            Admittance::Ordinary => Ok(Visitor { peer: Some(peer), allowed: None }),
+        }
+    }
+
+    /// Whether nobody may connect from `address`.
+    pub(crate) fn is_denied(&self, address: IpAddr) -> bool {
+        self.access.admittance(address) == Admittance::Denied
     }
 
     /// Lets in again who was let in by the process that this one replaces, or names why not (SPEC 11.13).
     pub(crate) fn admit_again(self: &Arc<Self>, state: &ConnectionState) -> Result<Admission, &'static str> {
-        let peer = self.peer_of(state.address);
-        if self.is_banned(peer) {
-            return Err("banned");
-        }
+        let visitor = self.visitor(state.address)?;
         if !state.logins.iter().all(|login| self.access.still_admits(login)) {
             return Err(Leave::Revoked.name());
         }
-        let place = self.take_place(peer)?;
+        let (place, peer) = (self.place_for(visitor)?, visitor.peer);
         if !self.extranonces.lock().claim(state.seed.prefix) {
             return Err("no_extranonce");
         }
@@ -267,8 +287,14 @@ impl Shared {
 
     /// A place alone, or why there is none.
     pub(crate) fn take_place(&self, peer: Option<Peer>) -> Result<Place, &'static str> {
+        self.place_for(Visitor { peer, allowed: None })
+    }
+
+    fn place_for(&self, Visitor { peer, allowed }: Visitor) -> Result<Place, &'static str> {
         let now = self.clock.now();
-        self.places.take(now, peer).map_err(|full| {
+        let taken =
+            if allowed.is_some() { self.places.take_allowed(now, allowed) } else { self.places.take(now, peer) };
+        taken.map_err(|full| {
             if full == Full::Server {
                 self.conditions.server_full(now, self.config.places.total, self.config.server_full_shown_ms);
             }
@@ -314,6 +340,16 @@ impl Shared {
         }
         self.access.save();
     }
+
+    /// [`Shared::save`] when every connection is gone. Who may come back is written then alone: what a process that is killed leaves was read
+    /// once already, and is empty.
+    pub(crate) fn save_last(&self) {
+        self.save();
+        let departed = self.departed.lock();
+        if let Some(kept) = self.config.kept.as_ref().filter(|_| !departed.is_empty()) {
+            let _told = kept_files::save(&kept.tickets, &departed.to_text());
+        }
+    }
 }
 
 impl Admission {
@@ -352,7 +388,40 @@ impl Admission {
         }
         self.place.log_in();
         let remembered = self.shared.remembered.lock().get(algorithm, payee, worker);
-        LoginOutcome::Granted { payee, remembered }
+        LoginOutcome::Granted { payee, remembered, trust: None }
+    }
+
+    /// Gives a miner whose login was granted what it left where it comes back from (SPEC 11.14): its place is proved as that one was.
+    pub(crate) fn come_back(
+        &self,
+        outcome: LoginOutcome,
+        worker: &WorkerName,
+        ticket: Option<SessionTicket>,
+    ) -> LoginOutcome {
+        let (LoginOutcome::Granted { payee, remembered, .. }, Some(ticket)) = (&outcome, ticket) else {
+            return outcome;
+        };
+        let left = self.left_by(ticket, *payee, worker);
+        self.shared.metrics.came_back(left.is_some());
+        let Some(left) = left else { return outcome };
+        self.place.prove(left.proved);
+        LoginOutcome::Granted { payee: *payee, remembered: left.difficulty.or(*remembered), trust: Some(left.trust) }
+    }
+
+    fn left_by(&self, ticket: SessionTicket, payee: KeyHash, worker: &WorkerName) -> Option<Departure> {
+        let shared = &self.shared;
+        shared.config.tickets.key.made(&ticket).then_some(())?;
+        shared.departed.lock().come_back(shared.clock.now(), ticket.id, payee, worker)
+    }
+
+    /// Leaves what its miner may come back to, if its place is proved and nobody wanted it.
+    pub(crate) fn depart(&self, parting: Parting) {
+        let Some(proved) = self.place.proved().filter(|_| self.place.is_wanted().is_none()) else { return };
+        let now = self.shared.clock.now();
+        let Parting { payee, worker, trust, difficulty } = parting;
+        let (ticket, peer) = (self.seed.ticket.id, self.peer);
+        let left = Departure { ticket, payee, worker, peer, ended: now, proved, trust, difficulty };
+        self.shared.departed.lock().depart(now, left);
     }
 
     /// Counts a refused share, here, in the pool, and for whoever asks why.
@@ -369,7 +438,7 @@ impl Admission {
     /// What another process must know of it.
     pub(crate) fn state(&self, algorithm: Algorithm, session: SessionState, unread: Vec<u8>) -> ConnectionState {
         let logins = self.shared.access.logins(self.number);
-        let is_proven = self.place.is_proven();
+        let is_proven = self.place.proved().is_some();
         ConnectionState { algorithm, address: self.address, seed: self.seed, logins, is_proven, session, unread }
     }
 
@@ -387,7 +456,7 @@ impl Admission {
         }
         let Some(prefix) = self.shared.extranonces.lock().allocate() else { return ChannelOutcome::Full };
         let outcome = match self.authorize(algorithm, login, worker, token, Some(prefix)) {
-            LoginOutcome::Granted { payee, remembered } => {
+            LoginOutcome::Granted { payee, remembered, .. } => {
                 let now = self.shared.clock.now();
                 let place = (!self.channels.is_empty()).then(|| self.place.of_channel(now)).transpose();
                 if let Ok(place) = place {
@@ -476,9 +545,10 @@ const fn api_reason(reason: Reject) -> ShareReject {
     }
 }
 
-fn session_seed(seed: &[u8; 32], number: ConnectionNumber, prefix: ExtranoncePrefix) -> SessionSeed {
-    let [session_id, first_job_id, ..] = words(seed, number);
-    SessionSeed { session_id, first_job_id, prefix }
+fn session_seed(config: &StratumConfig, number: ConnectionNumber, prefix: ExtranoncePrefix) -> SessionSeed {
+    let [session_id, first_job_id, high, low, ..] = words(&config.seed, number);
+    let ticket = config.tickets.key.ticket(SessionTicketId((u64::from(high) << 32) | u64::from(low)));
+    SessionSeed { session_id, first_job_id, prefix, ticket }
 }
 
 /// Eight words that cannot be guessed without the seed.
@@ -495,4 +565,13 @@ fn remembered_of(config: &StratumConfig) -> Remembered {
         kept_files::load(&kept.workers, config.workers_remembered_max, |text| remembered.restore(text));
     }
     remembered
+}
+
+fn departed_of(config: &StratumConfig, now: UnixMs) -> Departed {
+    let policy = config.tickets.departed;
+    let mut departed = Departed::new(policy);
+    if let Some(kept) = &config.kept {
+        kept_files::load_once(&kept.tickets, policy.departures_max, |text| departed.restore(now, text));
+    }
+    departed
 }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use bq_primitives::{Algorithm, KeyHash, ShareDifficulty, WorkerName};
 use bq_share::{ExtranoncePrefix, ShareTicket, UnixMs, Verdict, WorkTemplate};
-use bq_stratum_v1::{JobTemplate, LineBuffer, LineTooLong, LoginOutcome, LoginTicket, SessionPolicy, SessionState};
+use bq_stratum_v1::{
+    JobTemplate, LineBuffer, LineTooLong, LoginOutcome, LoginTicket, Parting, SessionPolicy, SessionState,
+};
 use bq_stratum_v2::{ChannelOutcome, FrameBuffer, FrameTooLong, Output, SessionPolicyV2};
 
 /// A session with the buffer that cuts its messages out of a stream.
@@ -50,6 +52,11 @@ pub(crate) trait Talk: Send {
     /// The work of every job that is known.
     fn templates(&self) -> Vec<Arc<WorkTemplate>> {
         Vec::new()
+    }
+
+    /// What its miner may come back to if the connection ends now; nothing where it was told no ticket for that.
+    fn parting(&self) -> Option<Parting> {
+        None
     }
 
     /// A machine has to log in again before its next share. False, and nothing happens, if no other is logged in.
@@ -163,6 +170,10 @@ impl Talk for Lines {
 
     fn templates(&self) -> Vec<Arc<WorkTemplate>> {
         self.session.templates().cloned().collect()
+    }
+
+    fn parting(&self) -> Option<Parting> {
+        self.session.parting()
     }
 
     fn end_login(&mut self, payee: KeyHash, worker: &WorkerName) -> bool {

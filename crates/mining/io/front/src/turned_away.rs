@@ -48,7 +48,7 @@ mod tests {
     #[test]
     fn only_who_finds_all_full_is_told() {
         assert!(["server_full", "peer_full", "subnet_full"].iter().all(|refused| words(refused).is_some()));
-        assert_eq!(["banned", "too_fast", "in_debt", "no_extranonce"].map(words), [None; 4]);
+        assert_eq!(["denied", "banned", "too_fast", "in_debt", "no_extranonce"].map(words), [None; 5]);
         for algorithm in Algorithm::ALL {
             let line = line(algorithm, "full");
             assert!(line.ends_with(b"\n") && line.len() < UNREAD_BYTES);

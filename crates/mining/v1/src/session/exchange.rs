@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use bq_channel::{Channel, ChannelSeed, ChannelState, Presence};
 use bq_primitives::{Algorithm, ShareDifficulty, WorkerName};
-use bq_share::{ShareTicket, Templates, UnixMs, Verdict};
+use bq_share::{SessionTicket, ShareTicket, Templates, UnixMs, Verdict};
 
 use super::{DialectState, SessionSeed};
 use crate::{
@@ -31,6 +31,11 @@ pub(super) trait Dialect: Send {
 
     /// Answers a login that was refused.
     fn login_refused(&mut self, exchange: &mut Exchange, login: &PendingLogin, text: &str);
+
+    /// Whether the miner was told a ticket to come back with.
+    fn told_ticket(&self) -> bool {
+        false
+    }
 
     /// What is left to whoever goes on with it; nothing while something waits.
     fn state(&self) -> Option<DialectState>;
@@ -92,6 +97,8 @@ pub(super) struct Exchange {
     miners: Vec<Arc<Miner>>,
     /// Machines whose login was taken back.
     gone: Vec<Arc<Miner>>,
+    /// The ticket that the miner showed, until somebody is logged in.
+    offered: Option<SessionTicket>,
     logins: Vec<PendingLogin>,
     unanswered: Vec<Unanswered>,
     replies: ReplyQueue,
@@ -122,6 +129,7 @@ impl Exchange {
             farewell,
             miners: Vec::new(),
             gone: Vec::new(),
+            offered: None,
             logins: Vec::new(),
             unanswered: Vec::new(),
             replies: ReplyQueue::default(),

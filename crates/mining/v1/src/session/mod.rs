@@ -8,7 +8,7 @@ mod tests;
 use std::sync::Arc;
 
 use bq_primitives::{Algorithm, KeyHash, ShareDifficulty, WorkerName};
-use bq_share::{ExtranoncePrefix, ShareTicket, Templates, UnixMs, Verdict, WorkTemplate};
+use bq_share::{ExtranoncePrefix, SessionTicket, ShareTicket, Templates, Trust, UnixMs, Verdict, WorkTemplate};
 
 use self::exchange::{Dialect, Exchange, ExchangeState, Known};
 use crate::{
@@ -25,6 +25,21 @@ pub struct SessionSeed {
     pub first_job_id: u32,
     /// Owned by this connection until it ends.
     pub prefix: ExtranoncePrefix,
+    /// What its miner may show to come back to it, where its dialect has a field for that.
+    pub ticket: SessionTicket,
+}
+
+/// What a miner may come back to when its connection ended (SPEC 11.14).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parting {
+    /// Who was credited.
+    pub payee: KeyHash,
+    /// Which machine logged in first.
+    pub worker: WorkerName,
+    /// What was shown.
+    pub trust: Trust,
+    /// Where its difficulty settled, if it did.
+    pub difficulty: Option<ShareDifficulty>,
 }
 
 /// What a [`Session`] leaves to the one that goes on with it in another process (SPEC 11.13).
@@ -214,6 +229,14 @@ impl Session {
     #[must_use]
     pub fn settled_difficulty(&self) -> Option<ShareDifficulty> {
         self.exchange.channel.settled_difficulty()
+    }
+
+    /// What there is to come back to if the connection ends now; nothing unless its miner logged in and was told the ticket for it.
+    #[must_use]
+    pub fn parting(&self) -> Option<Parting> {
+        let (payee, worker) = self.miner().filter(|_| self.dialect.told_ticket())?;
+        let trust = self.exchange.channel.judge().trust();
+        Some(Parting { payee, worker: worker.clone(), trust, difficulty: self.settled_difficulty() })
     }
 
     fn push_wanted_job(&mut self, now: UnixMs) {

@@ -39,6 +39,7 @@ impl Dialect for Sha256d {
             }
             "mining.subscribe" => {
                 exchange.note_agent(request.text(0));
+                exchange.offer(request.text(1).and_then(|text| text.parse().ok()));
                 exchange.reply(result(id, &subscription(exchange)));
                 self.subscribed = true;
             }
@@ -96,6 +97,10 @@ impl Dialect for Sha256d {
 
     fn login_refused(&mut self, exchange: &mut Exchange, login: &PendingLogin, text: &str) {
         exchange.resolve(login.ticket, refusal(&login.id, text));
+    }
+
+    fn told_ticket(&self) -> bool {
+        self.subscribed
     }
 
     fn state(&self) -> Option<DialectState> {
@@ -189,12 +194,12 @@ fn authorize(exchange: &mut Exchange, request: &Request) {
     }
 }
 
+/// Where miners expect the id of their session stands the ticket that they may come back with (SPEC 11.14): cpuminer, cpuminer-opt and BFGMiner
+/// send it as second parameter of their next `mining.subscribe`.
 fn subscription(exchange: &Exchange) -> String {
     let prefix = hex::encode(exchange.seed.prefix.extranonce1());
-    let session = exchange.seed.session_id;
-    format!(
-        "[[[\"mining.set_difficulty\",\"1\"],[\"mining.notify\",\"{session:08x}\"]],\"{prefix}\",{EXTRANONCE2_BYTES}]"
-    )
+    let ticket = exchange.seed.ticket;
+    format!("[[[\"mining.set_difficulty\",\"1\"],[\"mining.notify\",\"{ticket}\"]],\"{prefix}\",{EXTRANONCE2_BYTES}]")
 }
 
 /// The four bytes of X before extranonce1 are the end of `coinb1` (SPEC 11.2).

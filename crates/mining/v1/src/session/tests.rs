@@ -1,3 +1,4 @@
+mod comes_back;
 mod conversations;
 mod credit;
 mod firmware;
@@ -12,7 +13,9 @@ use bq_primitives::{
     Algorithm, BlockId, CompactTarget, Header, Height, KeyHash, MerkleRoot, PowKey, ShareDifficulty, Target, Timestamp,
     U256,
 };
-use bq_share::{ExtranoncePrefix, JudgePolicy, Reject, ShareCandidate, UnixMs, Verdict};
+use bq_share::{
+    ExtranoncePrefix, JudgePolicy, Reject, SessionTicket, SessionTicketId, ShareCandidate, UnixMs, Verdict,
+};
 
 use super::{Session, SessionSeed};
 use crate::{CloseReason, FrameKind, JobTemplate, LoginOutcome, Output, SessionPolicy, VardiffPolicy};
@@ -23,6 +26,7 @@ pub(super) const SEED: SessionSeed = SessionSeed {
     session_id: 0xc0ff_ee01,
     first_job_id: 0x1f,
     prefix: ExtranoncePrefix { server_id: 1, connection: 7 },
+    ticket: SessionTicket { id: SessionTicketId(0x7e57), tag: [0xa5; 16] },
 };
 
 /// A template whose parent is `tip` repeated and whose body is told by `body`.
@@ -74,6 +78,8 @@ pub(super) struct Rig {
     pub(super) closed: Option<CloseReason>,
     pub(super) login: LoginOutcome,
     pub(super) logins: Vec<(String, String)>,
+    /// The tickets that they came with.
+    pub(super) came_back: Vec<Option<SessionTicket>>,
 }
 
 impl Rig {
@@ -91,8 +97,9 @@ impl Rig {
             rejected: Vec::new(),
             refused: Vec::new(),
             closed: None,
-            login: LoginOutcome::Granted { payee: PAYEE, remembered: None },
+            login: LoginOutcome::Granted { payee: PAYEE, remembered: None, trust: None },
             logins: Vec::new(),
+            came_back: Vec::new(),
         }
     }
 
@@ -106,7 +113,8 @@ impl Rig {
                     assert!(json.is_object());
                     self.sent.push((frame.kind, text.trim_end().to_owned()));
                 }
-                Output::Authorize { ticket, address, worker, .. } => {
+                Output::Authorize { ticket, address, worker, comes_back, .. } => {
+                    self.came_back.push(comes_back);
                     self.logins.push((address, worker.as_str().to_owned()));
                     self.session.handle_login(self.now, ticket, self.login.clone());
                 }

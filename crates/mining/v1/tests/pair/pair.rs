@@ -7,7 +7,7 @@ use bq_primitives::{
     Algorithm, BlockId, CompactTarget, Header, Height, KeyHash, MerkleRoot, NetworkDifficulty, PowHash, PowKey,
     PowValue, Seal, ShareDifficulty, Target, Timestamp, U256, double_sha256,
 };
-use bq_share::{ExtranoncePrefix, ShareCandidate, UnixMs, Verdict};
+use bq_share::{ExtranoncePrefix, SessionTicket, SessionTicketId, ShareCandidate, UnixMs, Verdict};
 use bq_stratum_client::{
     Dialect, DialectError, EthashDialect, Event, FIRST_SUBMIT_ID, Found, FoundShare, Job, Login, Proof, Work,
     dialect_of,
@@ -69,7 +69,8 @@ impl Pair {
         let vardiff = VardiffPolicy { start: ShareDifficulty::from_hashes(start), ..VardiffPolicy::default() };
         let policy = SessionPolicy { vardiff, ..SessionPolicy::default() };
         let prefix = ExtranoncePrefix { server_id: 3, connection: 0xabcd };
-        let seed = SessionSeed { session_id: 0xc0ff_ee01, first_job_id: 0x1f, prefix };
+        let ticket = SessionTicket { id: SessionTicketId(1), tag: [0; 16] };
+        let seed = SessionSeed { session_id: 0xc0ff_ee01, first_job_id: 0x1f, prefix, ticket };
         let login = Login { user: "wallet.rig1".to_owned(), password: "x".to_owned(), first_nonce: 0 };
         let mut client = dialect_of(algorithm, login, ethash);
         let hello = client.hello();
@@ -120,7 +121,7 @@ impl Pair {
             Output::Send(frame) => self.client_hears(&frame.bytes),
             Output::Authorize { ticket, address, worker, .. } => {
                 assert_eq!((address.as_str(), worker.as_str()), ("wallet", "rig1"));
-                let granted = LoginOutcome::Granted { payee: KeyHash([7; 32]), remembered: None };
+                let granted = LoginOutcome::Granted { payee: KeyHash([7; 32]), remembered: None, trust: None };
                 self.session.handle_login(self.now, ticket, granted);
             }
             Output::Share(candidate) => self.candidates.push(*candidate),

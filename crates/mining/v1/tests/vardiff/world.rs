@@ -14,7 +14,7 @@ use bq_primitives::{
     Algorithm, BlockId, CompactTarget, Header, Height, KeyHash, MerkleRoot, PowKey, ShareDifficulty, Target, Timestamp,
     U256,
 };
-use bq_share::{ExtranoncePrefix, UnixMs, Verdict};
+use bq_share::{ExtranoncePrefix, SessionTicket, SessionTicketId, UnixMs, Verdict};
 use bq_stratum_v1::{FrameKind, JobTemplate, LoginOutcome, Output, Session, SessionPolicy, SessionSeed, VardiffPolicy};
 
 /// A miner and its line.
@@ -182,7 +182,8 @@ impl World {
                 Output::Send(frame) if frame.kind == FrameKind::Job => self.hear(&frame.bytes),
                 Output::Send(_) => {}
                 Output::Authorize { ticket, .. } => {
-                    let outcome = LoginOutcome::Granted { payee: KeyHash([7; 32]), remembered: self.remembered };
+                    let outcome =
+                        LoginOutcome::Granted { payee: KeyHash([7; 32]), remembered: self.remembered, trust: None };
                     self.session.handle_login(self.at(), ticket, outcome);
                 }
                 Output::Share(share) => {
@@ -259,7 +260,8 @@ impl Outcome {
 
 fn session(policy: &Arc<SessionPolicy>, connection: u32, now: f64) -> Session {
     let prefix = ExtranoncePrefix { server_id: 1, connection };
-    let seed = SessionSeed { session_id: connection, first_job_id: connection << 16, prefix };
+    let ticket = SessionTicket { id: SessionTicketId(1), tag: [0; 16] };
+    let seed = SessionSeed { session_id: connection, first_job_id: connection << 16, prefix, ticket };
     Session::new(UnixMs(BEGAN + now as u64), Algorithm::Sha256d, Arc::clone(policy), seed)
 }
 

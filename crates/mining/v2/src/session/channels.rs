@@ -131,7 +131,8 @@ impl Session {
         let opening = self.opening.swap_remove(index);
         let refusal = match outcome {
             ChannelOutcome::Granted { prefix, payee, remembered } => {
-                let stake = Stake { payee, pinned: opening.pinned, remembered };
+                // No message of V2 has a field that would bring a ticket back (SPEC 11.14, 7).
+                let stake = Stake { payee, pinned: opening.pinned, remembered, trust: None };
                 let own = ChannelSeed { prefix, first_job_id: self.seed.first_job_id };
                 return self.granted(now, opening, own, stake);
             }

@@ -15,6 +15,9 @@ pub(super) fn default_value(name: &str, network: Network) -> Option<Value> {
         "rpc" => "127.0.0.1:8332".into(),
         "rpc_auth" => "cookie".into(),
         "rpc_connections_max" => 64.into(),
+        "rpc_long_polls_percent" => 50.into(),
+        "rpc_long_polls_per_address_max" => 8.into(),
+        "rpc_head_secs" | "rpc_body_secs" => 10.into(),
         "http_connections_max" => 1_024.into(),
         "http_events_max" => 512.into(),
         "http_probes_max" => 32.into(),
@@ -57,7 +60,7 @@ pub(super) fn default_value(name: &str, network: Network) -> Option<Value> {
         "stratum.accepts_per_subnet_second" => 500.into(),
         "stratum.accepts_per_second" => 250.into(),
         "stratum.trust_loopback" => true.into(),
-        "stratum.proxy_networks" => Value::Array(Vec::new()),
+        "stratum.proxy_networks" | "stratum.deny_networks" | "stratum.allow_networks" => Value::Array(Vec::new()),
         "stratum.proxy_header_secs" => 3.into(),
         // As another pool has them, in hashes: 500,000 and 1,000,000 units of 2^32.
         "stratum.agent_floors" => {
@@ -106,6 +109,8 @@ pub(super) fn default_value(name: &str, network: Network) -> Option<Value> {
         "stratum.stranger_cpu_ms" => 2_000.into(),
         "stratum.stranger_cpu_ms_per_second" => 25.into(),
         "stratum.workers_remembered_max" => 16_384.into(),
+        "stratum.session_ticket_secs" => 600.into(),
+        "stratum.session_tickets_max" => 16_384.into(),
         "stratum.workers_saved_secs" => 300.into(),
         "auth.mode" => "address".into(),
         "auth.signed_requests" => true.into(),

@@ -30,7 +30,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 177] = [
+pub static FIELDS: [Field; 185] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -64,8 +64,32 @@ pub static FIELDS: [Field; 177] = [
     field!(
         "rpc_connections_max",
         Kind::Integer(2..=10_000),
-        "Most open connections of the JSON-RPC server; more are answered 429.",
+        "Most requests that the JSON-RPC server answers at a time; more are answered 429. An eighth more sockets may be open.",
         "Each may hold an answer of 84 MB."
+    ),
+    field!(
+        "rpc_long_polls_percent",
+        Kind::Integer(1..=90),
+        "How many of those, in percent, may be long polls (getblocktemplate with longpollid) that wait for a block; one at least.",
+        "Too high: who polls keeps short requests out. Too low: programs that wait for blocks are refused (-34)."
+    ),
+    field!(
+        "rpc_long_polls_per_address_max",
+        Kind::Integer(1..=10_000),
+        "How many long polls of one address may wait.",
+        "Too high: one address takes all of them. Too low: several programs behind one address are refused."
+    ),
+    field!(
+        "rpc_head_secs",
+        Kind::Integer(1..=3_600),
+        "Seconds within which the head of a JSON-RPC request must be there, from the beginning of its connection or the answer before it.",
+        "Too long: connections that ask nothing hold sockets. Too short: clients that ask now and then connect each time."
+    ),
+    field!(
+        "rpc_body_secs",
+        Kind::Integer(1..=3_600),
+        "Seconds within which its body must follow.",
+        "Too long: half a body holds a place among the requests. Too short: a full block over a slow line is cut off."
     ),
     field!(
         "http_connections_max",
@@ -342,6 +366,20 @@ pub static FIELDS: [Field; 177] = [
         "Clients whose name for themselves begins so get no job of that algorithm below so many hashes, unless they ask for a difficulty or the \
          network allows no more: services that rent out miners refuse a pool whose difficulty falls below their own bound.",
         "A miner that is slower than its floor suits has its shares, and their pay, far apart."
+    ),
+    field!(
+        "stratum.deny_networks",
+        Kind::Networks,
+        "Networks from which nobody connects to the Stratum ports, also behind a proxy; above all else. Read at start: a change needs a restart, or \
+         bq run --takeover, which ends their connections and keeps the others.",
+        "This machine's own networks among them: the built-in miner is refused too."
+    ),
+    field!(
+        "stratum.allow_networks",
+        Kind::Networks,
+        "Networks whose connections are counted by no limit per address or subnet, are never banned and pay nothing for what is verified in vain; only \
+         connections_max holds. Read at start, as deny_networks.",
+        "Whoever connects from there may forge and reconnect without end: a quarter of the verifier (strangers_percent) is all that bounds it. For farms that you know."
     ),
     field!(
         "stratum.proxy_header_secs",
@@ -644,6 +682,19 @@ pub static FIELDS: [Field; 177] = [
         Kind::Integer(10..=86_400),
         "Seconds between two writes of where workers' difficulties stand and who is banned (files workers and bans), if that changed; once more at the end.",
         "Too long: after a crash more workers start over. Too short: needless writes."
+    ),
+    field!(
+        "stratum.session_ticket_secs",
+        Kind::Integer(0..=86_400),
+        "Seconds after its end for which a SHA-256d miner may come back to a connection whose place was proved, with the ticket that it was told: once, \
+         with its difficulty and its trust, over a restart too; 0: never.",
+        "Too long: a ticket that somebody reads on the line is of use for longer. Too short: miners that come back are strangers until their next share."
+    ),
+    field!(
+        "stratum.session_tickets_max",
+        Kind::Integer(0..=1_000_000),
+        "Connections that ended and may be come back to, at a time; of more, the oldest of the network address that has most goes.",
+        "Too low: after a restart some miners are strangers. Memory, some 300 bytes each."
     ),
     field!(
         "stratum.panic_shown_secs",

@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use crate::{
     RpcServices,
+    accept::Caller,
     access::LoggedIn,
     args::Args,
     fault::{Code, Fault},
@@ -102,9 +103,10 @@ pub(crate) fn module(context: Context) -> Result<RpcModule<Context>, RegisterMet
             })
         })?;
     }
-    module.register_async_method(template::NAME, |params, context, _| async move {
+    module.register_async_method(template::NAME, |params, context, extensions| async move {
         let start = Instant::now();
-        let answer = template::get_block_template(&context, params).await;
+        let caller = extensions.get::<Caller>().copied();
+        let answer = template::get_block_template(&context, caller, params).await;
         report(template::NAME, start, &answer);
         answer.map_err(ErrorObjectOwned::from)
     })?;

@@ -1,4 +1,7 @@
-use std::time::Duration;
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
 
 use bq_chain_api::{Template, TemplateRequest};
 use bq_primitives::{Address, BlockId, COINBASE_DATA_BYTES_MAX};
@@ -9,6 +12,7 @@ use tokio_stream::StreamExt as _;
 use super::{Answer, json};
 use crate::{
     TemplateShape, TemplateTransactionShape, TemplateWorkShape,
+    accept::Caller,
     args::{Args, hex_bytes, parse},
     fault::{Code, Fault},
     services::Context,
@@ -33,14 +37,14 @@ struct Request {
     longpollid: Option<String>,
 }
 
-pub(super) async fn get_block_template(context: &Context, params: Params<'static>) -> Answer {
+pub(super) async fn get_block_template(context: &Context, caller: Option<Caller>, params: Params<'static>) -> Answer {
     let services = &context.services;
     let request: Request = Args::new(&["request"], &params)?.value("request")?;
     let address = Address::parse(&request.address, services.node.network());
     let address = address.map_err(|error| Fault::not_found(format!("address: {error}")))?;
     let coinbase_data = hex_bytes("coinbasedata", &request.coinbasedata, COINBASE_DATA_BYTES_MAX)?;
     if let Some(known) = &request.longpollid {
-        wait_for_other_tip(context, parse("longpollid", known)?).await;
+        wait_for_other_tip(context, caller, parse("longpollid", known)?).await?;
     }
     let node = std::sync::Arc::clone(&services.node);
     let template = tokio::task::spawn_blocking(move || {
@@ -50,12 +54,15 @@ pub(super) async fn get_block_template(context: &Context, params: Params<'static
     json(shape(&template))
 }
 
-async fn wait_for_other_tip(context: &Context, known: BlockId) {
+async fn wait_for_other_tip(context: &Context, caller: Option<Caller>, known: BlockId) -> Result<(), Fault> {
     let node = &context.services.node;
     let (tips, mut closing) = (node.tip_changes(), context.closing.clone());
     if node.tip().id != known {
-        return;
+        return Ok(());
     }
+    // Every request has one; were it not so, all of them would count as one.
+    let address = caller.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Caller(address)| address);
+    let _place = context.long_polls.enter(address).map_err(|full| Fault::new(Code::TooMany, full.text()))?;
     let mut others = tips.filter(|tip| tip.id != known);
     // Time is up, or node or server are going: all of them are answered by asking for a template now.
     tokio::select! {
@@ -63,6 +70,7 @@ async fn wait_for_other_tip(context: &Context, known: BlockId) {
         _ = closing.wait_for(|is_closing| *is_closing) => {}
         () = tokio::time::sleep(LONG_POLL) => {}
     }
+    Ok(())
 }
 
 fn shape(template: &Template) -> TemplateShape {

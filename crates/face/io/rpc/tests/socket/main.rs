@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a broken harness should say where")]
 mod client;
 mod fake;
+mod limits;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -31,6 +32,10 @@ impl Rig {
     }
 
     pub(crate) async fn start_for(access: RpcAccess) -> Self {
+        Self::start_with(RpcOptions { access, ..open_to_all("127.0.0.1:0") }).await
+    }
+
+    pub(crate) async fn start_with(options: RpcOptions) -> Self {
         let node = FakeNode::new();
         let services = RpcServices {
             conditions: bq_condition::ConditionList::default().with("pool", Arc::new(paused)),
@@ -41,7 +46,6 @@ impl Rig {
             access: None,
             peers: Some(Arc::new(FakePeers)),
         };
-        let options = RpcOptions { access, ..open_to_all("127.0.0.1:0") };
         let server = RpcServer::start(options, services).await.unwrap();
         Self { node, server }
     }

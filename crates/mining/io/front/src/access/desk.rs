@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use bq_access::{Done, Record, TokenId, Username, Who};
+use bq_access::{Admittance, Done, Record, TokenId, Username, Who};
 use bq_mining_message::{
     AccessApi, AccessError, BanInfo, NewToken, RequestDone, SessionInfo, SignedRequest, TokenInfo, TokenWish, WhyInfo,
 };
@@ -71,7 +71,8 @@ impl AccessApi for Access {
         let locked = matches!(&who, Some(Who::Key(key)) if self.registry.lock().is_locked(*key));
         let peer = asker.map(Peer::of);
         let refusals = who.map(|who| self.refusals.lock().of(self.now(), &who, peer)).unwrap_or_default();
-        let your_ban = self.ban_of(peer).as_ref().map(ban_info);
+        let held_off = asker.filter(|asker| self.admittance(*asker) != Admittance::Allowed);
+        let your_ban = self.ban_of(held_off.map(Peer::of)).as_ref().map(ban_info);
         WhyInfo { address: address.to_owned(), locked, refusals, your_ban }
     }
 

@@ -4,6 +4,7 @@ mod desk;
 mod sessions;
 
 use std::{
+    net::IpAddr,
     path::PathBuf,
     sync::{
         Arc,
@@ -11,7 +12,9 @@ use std::{
     },
 };
 
-use bq_access::{AuthMode, Refusals, RefusalsPolicy, Registry, RegistryPolicy, TokenKey, What, Who};
+use bq_access::{
+    Admittance, AuthMode, Networks, Refusals, RefusalsPolicy, Registry, RegistryPolicy, TokenKey, What, Who,
+};
 use bq_primitives::{Algorithm, BlockId, Network, WorkerName, tagged_hash};
 use bq_share::{Ban, Bans, ClaimTurn, Peer, Strike, UnixMs};
 use parking_lot::Mutex;
@@ -39,6 +42,8 @@ pub struct AccessConfig {
     pub refusals: RefusalsPolicy,
     /// Signed requests per second from one peer, sustained; ten seconds' worth may come at once.
     pub requests_per_second: u32,
+    /// Who may not connect at all, and who is not counted by address.
+    pub networks: Networks,
 }
 
 impl Default for AccessConfig {
@@ -58,6 +63,7 @@ impl Default for AccessConfig {
             registry_file: None,
             refusals: RefusalsPolicy::default(),
             requests_per_second: 1,
+            networks: Networks::default(),
         }
     }
 }
@@ -74,6 +80,7 @@ pub(crate) struct Access {
     refusals: Mutex<Refusals>,
     sessions: Mutex<Sessions>,
     requests: Mutex<AcceptRate<Peer>>,
+    networks: Networks,
     kept: Option<KeptFiles>,
     seed: [u8; 32],
     tokens_made: AtomicU64,
@@ -95,10 +102,16 @@ impl Access {
             refusals: Mutex::new(Refusals::new(config.access.refusals)),
             sessions: Mutex::default(),
             requests: Mutex::new(AcceptRate::new(config.access.requests_per_second)),
+            networks: config.access.networks.clone(),
             kept: config.kept.clone(),
             seed: config.seed,
             tokens_made: AtomicU64::new(0),
         }
+    }
+
+    /// What the operator decided about an address.
+    pub(crate) fn admittance(&self, address: IpAddr) -> Admittance {
+        self.networks.of(address)
     }
 
     /// The ban that holds a peer off.

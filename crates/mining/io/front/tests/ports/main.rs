@@ -6,14 +6,18 @@ mod access;
 mod counted;
 mod getwork;
 mod miner;
+mod networks;
 mod pool;
+mod takeover;
+mod tickets;
 mod transport;
 mod v2;
 
 use std::{sync::Arc, time::Duration};
 
 use bq_front::{
-    CpuTime, JudgePolicy, KeptFiles, SessionPolicy, StratumConfig, StratumHandle, StratumServer, VardiffPolicy,
+    CpuTime, Handover, JudgePolicy, KeptFiles, SessionPolicy, StratumConfig, StratumHandle, StratumServer,
+    VardiffPolicy,
 };
 use bq_mining_message::ShareReject;
 use bq_pow::PowVerifier;
@@ -31,6 +35,7 @@ struct Bench {
     verifier: Arc<PowVerifier>,
     hashes: Arc<Counted>,
     server: StratumHandle,
+    config: StratumConfig,
 }
 
 fn randomx_submit(session: &str, job: &str, nonce: &str, result: &str) -> String {
@@ -42,7 +47,12 @@ fn randomx_submit(session: &str, job: &str, nonce: &str, result: &str) -> String
 const KEY: BlockId = BlockId([7; 32]);
 
 fn kept(folder: &std::path::Path) -> KeptFiles {
-    KeptFiles { workers: folder.join("workers"), bans: folder.join("bans"), period_ms: 3_600_000 }
+    KeptFiles {
+        workers: folder.join("workers"),
+        bans: folder.join("bans"),
+        tickets: folder.join("tickets"),
+        period_ms: 3_600_000,
+    }
 }
 
 impl Bench {
@@ -62,8 +72,23 @@ impl Bench {
         change(&mut config);
         let verifier = Arc::new(PowVerifier::default());
         let hashes = Arc::new(Counted::new(Arc::clone(&verifier)));
-        let server = StratumServer::start(config, pool.clone(), hashes.clone()).await.unwrap();
-        Self { pool, verifier, hashes, server }
+        let server = StratumServer::start(config.clone(), pool.clone(), hashes.clone()).await.unwrap();
+        Self { pool, verifier, hashes, server, config }
+    }
+
+    /// Another server in place of this one, which leaves it what it can if it takes over.
+    async fn replaced(self, takes_over: bool) -> Self {
+        let Self { pool, verifier, hashes, server, mut config } = self;
+        // As every start has.
+        config.seed[0] += 1;
+        let handed = if takes_over {
+            server.hand_over().await
+        } else {
+            server.shutdown().await;
+            Handover::default()
+        };
+        let server = StratumServer::resume(config.clone(), pool.clone(), hashes.clone(), (handed, || ())).await.unwrap();
+        Self { pool, verifier, hashes, server, config }
     }
 
     async fn connect(&self, algorithm: Algorithm) -> Client {

@@ -13,6 +13,8 @@ use tokio::{
 pub(crate) struct Client {
     stream: BufReader<Box<dyn Socket>>,
     user: String,
+    /// What a SHA-256d miner is told to come back with.
+    ticket: String,
 }
 
 /// TCP, or TLS over it.
@@ -39,7 +41,7 @@ impl Client {
     }
 
     pub(crate) fn over(socket: impl Socket + 'static) -> Self {
-        Self { stream: BufReader::new(Box::new(socket)), user: String::new() }
+        Self { stream: BufReader::new(Box::new(socket)), user: String::new(), ticket: String::new() }
     }
 
     pub(crate) async fn send_raw(&mut self, bytes: &[u8]) {
@@ -88,10 +90,29 @@ impl Client {
         !matches!(self.stream.read_line(&mut line).await, Ok(count) if count > 0)
     }
 
+    /// Whether a request is answered still, whatever else comes before.
+    pub(crate) async fn answers(&mut self) -> bool {
+        self.send_raw(b"{\"id\":77,\"method\":\"mining.ping\",\"params\":[]}\n").await;
+        let mut line = String::new();
+        while matches!(self.stream.read_line(&mut line).await, Ok(count) if count > 0) {
+            if serde_json::from_str::<Value>(&line).unwrap()["id"] == 77 {
+                return true;
+            }
+            line.clear();
+        }
+        false
+    }
+
+    /// Of the session that [`Client::log_in_sha256d`] began.
+    pub(crate) fn ticket(&self) -> &str {
+        &self.ticket
+    }
+
     pub(crate) async fn log_in_sha256d(&mut self, user: &str) -> Sha256dJob {
         self.user = user.to_owned();
         let subscribed = self.request(r#"{"id":1,"method":"mining.subscribe","params":["test"]}"#).await;
         let extranonce1 = subscribed["result"][1].as_str().unwrap().to_owned();
+        subscribed["result"][0][1][1].as_str().unwrap().clone_into(&mut self.ticket);
         let authorized =
             self.request(&format!(r#"{{"id":2,"method":"mining.authorize","params":["{user}","x"]}}"#)).await;
         assert_eq!(authorized["result"], true);

@@ -18,7 +18,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use crate::{Bench, miner::Client};
 
 /// A certificate for `localhost`, written where [`CertificateFiles`] says.
-fn write_certificate(dir: &Path) -> CertificateFiles {
+pub(crate) fn write_certificate(dir: &Path) -> CertificateFiles {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let files = CertificateFiles { certificate: dir.join("certificate.pem"), key: dir.join("key.pem") };
     std::fs::write(&files.certificate, made.cert.pem()).unwrap();
@@ -26,14 +26,17 @@ fn write_certificate(dir: &Path) -> CertificateFiles {
     files
 }
 
-fn with_tls(config: &mut StratumConfig, files: &CertificateFiles) -> Arc<Certificates> {
+pub(crate) fn with_tls(config: &mut StratumConfig, files: &CertificateFiles) -> Arc<Certificates> {
     let certificates = Arc::new(Certificates::read(files.clone()).unwrap());
     config.tls = Some(TlsConfig { certificates: Arc::clone(&certificates), handshake_ms: 60_000, handshakes_max: 32 });
     certificates
 }
 
 /// A client that trusts nothing but the certificate in this file.
-fn client_config(files: &CertificateFiles, version: &'static rustls::SupportedProtocolVersion) -> ClientConfig {
+pub(crate) fn client_config(
+    files: &CertificateFiles,
+    version: &'static rustls::SupportedProtocolVersion,
+) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(&files.certificate).unwrap()).unwrap();
     ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
@@ -43,7 +46,7 @@ fn client_config(files: &CertificateFiles, version: &'static rustls::SupportedPr
         .with_no_client_auth()
 }
 
-async fn tls(bench: &Bench, config: ClientConfig) -> std::io::Result<TlsStream<TcpStream>> {
+pub(crate) async fn tls(bench: &Bench, config: ClientConfig) -> std::io::Result<TlsStream<TcpStream>> {
     let socket = TcpStream::connect(bench.server.address(Algorithm::Sha256d).unwrap()).await.unwrap();
     TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), socket).await
 }

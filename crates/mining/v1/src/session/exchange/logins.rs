@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bq_channel::{Login, ReadDifficulty, Stake, password_token};
 use bq_primitives::{KeyHash, WorkerName};
-use bq_share::UnixMs;
+use bq_share::{SessionTicket, UnixMs};
 
 use super::{Exchange, PendingLogin};
 use crate::{CloseReason, LoginOutcome, LoginTicket, Output, job::Miner, request::RequestId};
@@ -52,9 +52,15 @@ impl Exchange {
             address: pending.address.clone(),
             worker: pending.worker.clone(),
             token: password_token(password),
+            comes_back: self.offered.filter(|_| self.miners.is_empty()),
         });
         self.logins.push(pending);
         Ok(())
+    }
+
+    /// What the miner showed when it subscribed: the ticket of a connection that it comes back to, or nothing.
+    pub(in crate::session) fn offer(&mut self, ticket: Option<SessionTicket>) {
+        self.offered = ticket;
     }
 
     /// A login waits for its answer.
@@ -77,13 +83,14 @@ impl Exchange {
                 None
             }
             LoginOutcome::Refused(text) => Some(self.refused(login, text)),
-            LoginOutcome::Granted { payee, remembered } => {
+            LoginOutcome::Granted { payee, remembered, trust } => {
                 if self.miners.first().is_some_and(|first| first.payee != payee) {
                     return Some(self.refused(login, "one account per connection".to_owned()));
                 }
                 self.presence.note_login(now);
                 if self.miners.is_empty() {
-                    self.channel.grant(now, Stake { payee, pinned: login.difficulty, remembered });
+                    self.channel.grant(now, Stake { payee, pinned: login.difficulty, remembered, trust });
+                    self.offered = None;
                 }
                 let miner = Miner { payee, address: login.address.clone(), worker: login.worker.clone() };
                 self.gone.retain(|gone| **gone != miner);

@@ -37,7 +37,7 @@ fn sha256d_handshake_in_the_order_of_bitaxe() {
     );
     rig.check(
         r#"{"id":2,"method":"mining.subscribe","params":["bitaxe"]}"#,
-        &[r#"{"id":2,"result":[[["mining.set_difficulty","1"],["mining.notify","c0ffee01"]],"00000007",8],"error":null}"#],
+        &[r#"{"id":2,"result":[[["mining.set_difficulty","1"],["mining.notify","0000000000007e57a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5"]],"00000007",8],"error":null}"#],
     );
     rig.line(r#"{"id":"auth","method":"mining.authorize","params":["wallet.rig1","d=0.5"]}"#);
     let lines = rig.take();
@@ -574,7 +574,7 @@ fn eth_proxy_work_asked_for_right_behind_the_login_comes_after_it() {
         rig.drive();
         rig.take()
     };
-    let granted = pipelined(LoginOutcome::Granted { payee: PAYEE, remembered: None });
+    let granted = pipelined(LoginOutcome::Granted { payee: PAYEE, remembered: None, trust: None });
     assert_eq!(granted[0], r#"{"id":1,"jsonrpc":"2.0","result":true}"#);
     assert_eq!((granted.len(), params(&granted[1]).len()), (2, 3), "{granted:?}");
     assert!(granted[1].starts_with(r#"{"id":2,"#));
@@ -801,7 +801,7 @@ fn one_account_per_connection() {
         r#"{"id":5,"method":"mining.authorize","params":["wallet.rig2","x"]}"#,
         &[r#"{"id":5,"result":true,"error":null}"#],
     );
-    rig.login = LoginOutcome::Granted { payee: KeyHash([8; 32]), remembered: None };
+    rig.login = LoginOutcome::Granted { payee: KeyHash([8; 32]), remembered: None, trust: None };
     rig.check(
         r#"{"id":6,"method":"mining.authorize","params":["other.rig2","x"]}"#,
         &[r#"{"id":6,"result":false,"error":[24,"one account per connection",null]}"#],

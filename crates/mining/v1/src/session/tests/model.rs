@@ -88,7 +88,7 @@ impl Client {
 
     const fn seed(number: u32) -> SessionSeed {
         let prefix = ExtranoncePrefix { server_id: 1, connection: number };
-        SessionSeed { session_id: number, first_job_id: number.wrapping_mul(0x9e37_79b9), prefix }
+        SessionSeed { session_id: number, first_job_id: number.wrapping_mul(0x9e37_79b9), prefix, ticket: SEED.ticket }
     }
 
     /// Another process goes on with the session.
@@ -115,7 +115,7 @@ impl Client {
             match output {
                 Output::Send(frame) => self.hear(&serde_json::from_slice(&frame.bytes).unwrap(), &frame.bytes),
                 Output::Authorize { ticket, .. } => {
-                    let granted = LoginOutcome::Granted { payee: PAYEE, remembered: None };
+                    let granted = LoginOutcome::Granted { payee: PAYEE, remembered: None, trust: None };
                     self.session.handle_login(now, ticket, granted);
                 }
                 Output::Share(candidate) => {

@@ -27,7 +27,7 @@ fn sha256d_bytes_from_notify_to_hash() {
     assert_eq!(
         rig.take(),
         [
-            r#"{"id":2,"result":[[["mining.set_difficulty","1"],["mining.notify","c0ffee01"]],"00000007",8],"error":null}"#,
+            r#"{"id":2,"result":[[["mining.set_difficulty","1"],["mining.notify","0000000000007e57a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5"]],"00000007",8],"error":null}"#,
             r#"{"id":3,"result":true,"error":null}"#,
             r#"{"id":null,"method":"mining.set_difficulty","params":[0.000000003725290298461914]}"#,
             concat!(

@@ -1,0 +1,169 @@
+//! What one caller, and all together, may take of the server.
+
+use std::{net::SocketAddr, time::Duration};
+
+use bq_rpc::{LongPollLimits, RpcOptions};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpSocket, TcpStream},
+    task::JoinHandle,
+};
+
+use crate::{
+    Rig, address,
+    fake::{child, summary},
+    open_to_all,
+};
+
+/// A connection from an address of loopback's own network.
+async fn from(source: &str, server: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(format!("{source}:0").parse().unwrap()).unwrap();
+    socket.connect(server).await.unwrap()
+}
+
+fn head(length: usize) -> String {
+    format!("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n")
+}
+
+async fn send(stream: &mut TcpStream, method: &str, params: Value) {
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
+    stream.write_all(format!("{}{body}", head(body.len())).as_bytes()).await.unwrap();
+}
+
+/// The answer to one request of a connection that stays open.
+async fn answer(stream: &mut TcpStream) -> Value {
+    let mut read = String::new();
+    loop {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).await.unwrap();
+        read.push(char::from(byte[0]));
+        if let Some((head, body)) = read.split_once("\r\n\r\n") {
+            let length =
+                head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+            if body.len() == length.unwrap_or(0) {
+                return serde_json::from_str(body).unwrap();
+            }
+        }
+    }
+}
+
+/// A long poll that begins: answered once there is another tip, or at once with an error.
+async fn poll(rig: &Rig, source: &str) -> JoinHandle<Value> {
+    let mut stream = from(source, rig.server.address()).await;
+    send(&mut stream, "getblocktemplate", json!([{ "address": address(), "longpollid": rig.node.tip_id() }])).await;
+    tokio::spawn(async move { answer(&mut stream).await })
+}
+
+async fn waiting(rig: &Rig, polls: usize) {
+    while rig.node.tips.receiver_count() != polls {
+        tokio::task::yield_now().await;
+    }
+}
+
+fn limited(total: usize, per_address: usize) -> RpcOptions {
+    let long_polls = LongPollLimits { total, per_address };
+    RpcOptions { connections_max: 4, long_polls, ..open_to_all("127.0.0.1:0") }
+}
+
+/// Of four requests at a time three may be long polls, two of one address: whatever polls, a short request is answered.
+#[tokio::test]
+async fn long_polls_leave_room_for_others_and_for_short_requests() {
+    let rig = Rig::start_with(limited(3, 2)).await;
+    let mut polls = Vec::new();
+    for (count, source) in [(1, "127.0.0.1"), (2, "127.0.0.1")] {
+        polls.push(poll(&rig, source).await);
+        waiting(&rig, count).await;
+    }
+    let refused = poll(&rig, "127.0.0.1").await.await.unwrap();
+    assert_eq!(refused["error"]["code"], -34, "{refused}");
+    assert!(refused["error"]["message"].as_str().unwrap().contains("2 long polls of this address"), "{refused}");
+    polls.push(poll(&rig, "127.0.0.2").await);
+    waiting(&rig, 3).await;
+    let refused = poll(&rig, "127.0.0.3").await.await.unwrap();
+    assert!(refused["error"]["message"].as_str().unwrap().contains("3 long polls wait"), "{refused}");
+    for source in ["127.0.0.1", "127.0.0.2", "127.0.0.4"] {
+        let mut stream = from(source, rig.server.address()).await;
+        for (method, wanted) in
+            [("getblockcount", json!(2)), ("getconditions", rig.result("getconditions", json!([])).await)]
+        {
+            send(&mut stream, method, json!([])).await;
+            let answered = tokio::time::timeout(Duration::from_secs(1), answer(&mut stream)).await;
+            assert_eq!(answered.expect("within a second")["result"], wanted, "{method} from {source}");
+        }
+    }
+    rig.node.tips.send_replace(summary(&child(rig.node.blocks[2].id(), 3)));
+    for poll in polls {
+        assert_eq!(poll.await.unwrap()["result"]["height"], 4);
+    }
+    rig.server.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_long_poll_that_hangs_up_gives_its_place_back() {
+    let rig = Rig::start_with(limited(1, 1)).await;
+    let params = json!([{ "address": address(), "longpollid": rig.node.tip_id() }]);
+    let mut gone = from("127.0.0.1", rig.server.address()).await;
+    send(&mut gone, "getblocktemplate", params).await;
+    waiting(&rig, 1).await;
+    assert_eq!(poll(&rig, "127.0.0.2").await.await.unwrap()["error"]["code"], -34);
+    drop(gone);
+    waiting(&rig, 0).await;
+    let next = poll(&rig, "127.0.0.2").await;
+    waiting(&rig, 1).await;
+    rig.node.tips.send_replace(summary(&child(rig.node.blocks[2].id(), 3)));
+    assert_eq!(next.await.unwrap()["result"]["height"], 4);
+    rig.server.shutdown().await;
+}
+
+/// Half a head, half a body, and nothing after an answer: each connection ends by itself.
+#[tokio::test]
+async fn who_does_not_go_on_is_closed_in_time() {
+    let patience = Duration::from_millis(50);
+    for (head_patience, body_patience, half) in [
+        (patience, Duration::from_secs(3_600), head(100)[..40].to_owned()),
+        (patience, Duration::from_secs(3_600), String::new()),
+        (Duration::from_secs(3_600), patience, format!("{}{{", head(100))),
+    ] {
+        let rig = Rig::start_with(RpcOptions { head_patience, body_patience, ..open_to_all("127.0.0.1:0") }).await;
+        let mut stream = from("127.0.0.1", rig.server.address()).await;
+        send(&mut stream, "getblockcount", json!([])).await;
+        assert_eq!(answer(&mut stream).await["result"], 2);
+        stream.write_all(half.as_bytes()).await.unwrap();
+        let mut rest = Vec::new();
+        // An end, or a reset because something was left unread.
+        let _reset = stream.read_to_end(&mut rest).await;
+        let rest = String::from_utf8(rest).unwrap();
+        assert!(!rest.contains("200 OK"), "{half:?}: {rest}");
+        rig.server.shutdown().await;
+    }
+}
+
+/// Requests are bounded, and so are sockets that ask nothing: the next is accepted once one has gone.
+#[tokio::test]
+async fn sockets_are_bounded() {
+    let rig = Rig::start_with(RpcOptions { sockets_max: 1, ..open_to_all("127.0.0.1:0") }).await;
+    let mut first = from("127.0.0.1", rig.server.address()).await;
+    send(&mut first, "getblockcount", json!([])).await;
+    assert_eq!(answer(&mut first).await["result"], 2);
+    let mut second = from("127.0.0.1", rig.server.address()).await;
+    send(&mut second, "getblockcount", json!([])).await;
+    let many = async {
+        for _ in 0..50 {
+            send(&mut first, "getblockcount", json!([])).await;
+            answer(&mut first).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        early = answer(&mut second) => panic!("answered beside the first: {early}"),
+        () = many => {}
+    }
+    drop(first);
+    let mut third = from("127.0.0.1", rig.server.address()).await;
+    drop(second);
+    send(&mut third, "getblockcount", json!([])).await;
+    assert_eq!(answer(&mut third).await["result"], 2);
+    rig.server.shutdown().await;
+}
