@@ -44,7 +44,7 @@ pub fn fuzz_session(algorithm: Algorithm, data: &[u8]) {
             _ => {}
         }
         carry_out(&mut session, now, refuse);
-        let _ = (session.next_timeout(), session.miner().is_some(), session.settled_difficulty());
+        let _ = (session.next_timeout(), session.parting(), session.settled_difficulty());
     }
 }
 
@@ -66,7 +66,7 @@ fn carry_out(session: &mut Session, now: UnixMs, refuse: bool) {
                 assert!(matches!(share.claim, Claim::None | Claim::RandomX(_) | Claim::EthashMix(_)));
                 session.handle_verdict(now, share.ticket, Verdict::Accepted { block: refuse });
             }
-            Some(Output::Rejected { .. } | Output::Close(_)) => {}
+            Some(Output::LoginRefused { .. } | Output::Rejected { .. } | Output::Close(_)) => {}
         }
     }
     panic!("a session must not talk for ever");
