@@ -11,6 +11,7 @@ mod accept_rate;
 mod access;
 mod arrival;
 mod authority;
+mod certificate_life;
 mod certificates;
 mod clock;
 mod conditions;

@@ -20,6 +20,7 @@ const NOTIFY: &str = "bq_notify_seconds";
 const JOBS: &str = "bq_jobs_sent_total";
 const BANS: &str = "bq_bans_total";
 const PANICS: &str = "bq_verify_panics_total";
+const CERTIFICATE_LEFT: &str = "bq_tls_certificate_expiry_seconds";
 const BLOCK_CANDIDATES: &str = "bq_block_candidates_total";
 
 /// What the Stratum server counts. Labels are algorithm, result, reason and trust only: never anything a miner chose.
@@ -69,6 +70,10 @@ impl StratumMetrics {
         describe_counter!(BANS, "Bans begun");
         describe_counter!(BLOCK_CANDIDATES, "Shares that met the network target, by algorithm");
         describe_counter!(PANICS, "Times that a verification thread panicked and was restarted");
+        describe_gauge!(
+            CERTIFICATE_LEFT,
+            "Seconds until the TLS certificate that miners are shown expires; below 0: since. Not there while TLS is off"
+        );
         counter!(BANS).absolute(0);
         counter!(PANICS).absolute(0);
         Self { by_algorithm: Algorithm::ALL.map(AlgorithmMetrics::register) }
@@ -92,6 +97,12 @@ impl StratumMetrics {
 
     pub(crate) fn panicked(&self) {
         counter!(PANICS).increment(1);
+    }
+
+    pub(crate) fn certificate_expires_in(seconds: i64) {
+        // How far beyond 68 years it lies does not matter.
+        let shown = seconds.clamp(i64::from(i32::MIN), i64::from(i32::MAX));
+        gauge!(CERTIFICATE_LEFT).set(f64::from(i32::try_from(shown).unwrap_or(i32::MAX)));
     }
 
     pub(crate) fn banned(&self) {
