@@ -35,6 +35,7 @@ mod shared;
 mod strangers;
 mod talk;
 mod tls;
+mod tls_session;
 mod turned_away;
 mod turns;
 mod verify;
