@@ -32,7 +32,7 @@ bench: deps
 	cargo build --release --locked -p bq
 	BQ_BENCH_BUILD="$$(rustc --version), commit $$(git describe --always --dirty)" ./target/release/bq bench all $(BENCH_FLAGS)
 
-# Crowds and floods against one server, with a verdict for each figure: a quarter of an hour, on an otherwise idle machine.
+# Crowds and floods against one server, with a verdict for each figure: some twenty minutes, on an otherwise idle machine.
 chaos: deps
 	cargo build --release --locked -p bq
 	scripts/chaos.py ./target/release/bq $(CHAOS_FLAGS)

@@ -108,6 +108,33 @@ fn forged_results_cost_three_hashes_each_and_no_share_of_others() -> Result<()> 
     Ok(())
 }
 
+/// Twenty miners send a thousand shares a second; `bq audit` replays the log each time, and finds the balances that are in the books.
+#[test]
+fn a_server_killed_under_load_loses_no_share_that_it_acknowledged() -> Result<()> {
+    let figures = swarm(&["--miners", "sha256d=5", "--tips", "0", "--storms", "0", "--kills", "2"])?;
+    let acknowledged = figure(&figures, "kills: shares acknowledged")?;
+    assert!(acknowledged > 0.0 && figure(&figures, "kills: shares in the log")? >= acknowledged, "{figures:?}");
+    for none in [
+        "kills: shares acknowledged and not in the log, most",
+        "kills: shares in the log that were never sent, most",
+        "kills: audits that found a difference",
+        "after the kills: lost",
+    ] {
+        assert_eq!(figure(&figures, none)?, 0.0, "{none}: {figures:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn names_and_addresses_that_come_and_go_leave_little_behind() -> Result<()> {
+    let figures = swarm(&["--miners", "sha256d=5", "--proxy-headers", "--tips", "0", "--storms", "0", "--soak", "4"])?;
+    assert!(figure(&figures, "soak: names that came and had a share accepted")? >= 32.0, "{figures:?}");
+    assert_eq!(figure(&figures, "soak: names that did not")?, 0.0, "{figures:?}");
+    // How little is for `make chaos`: seconds are too few to tell memory that is used from memory that was fetched.
+    figure(&figures, "soak: the same, for each name that came")?;
+    Ok(())
+}
+
 #[test]
 fn a_load_is_not_sent_elsewhere() -> Result<()> {
     let finished = run_bq(["swarm", "--url", "sha256d=192.0.2.1:3333", "--user", "anybody"])?;

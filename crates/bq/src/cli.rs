@@ -675,7 +675,7 @@ pub(crate) struct SimArgs {
     pub(crate) list: bool,
 }
 
-/// Acts come in this order: the crowd, its rest, tips, shares, floods, storms, takeovers. Without --url a server is started for the run, from this
+/// Acts come in this order: the crowd, its rest, tips, changes of keys, shares, floods, storms, takeovers, kills, the soak. Without --url a server is started for the run, from this
 /// program, on a regtest network of its own.
 #[derive(Debug, Args)]
 pub(crate) struct SwarmArgs {
@@ -743,6 +743,17 @@ pub(crate) struct SwarmArgs {
     /// How often another process takes over from the server that was started for the run, while twenty miners send shares and newcomers come.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1_000), conflicts_with = "urls")]
     pub(crate) takeovers: u32,
+    /// An algorithm whose key (randomx) or epoch (ethash) changes while six miners mine it; may be repeated. The chain of the server that was started
+    /// for the run is made 2,112 or 4,032 blocks long for it.
+    #[arg(long = "key-change", value_name = "ALGORITHM", conflicts_with = "urls")]
+    pub(crate) key_changes: Vec<Algorithm>,
+    /// How often the server that was started for the run is killed while twenty miners send a thousand shares a second, audited and started again.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=10_000), conflicts_with = "urls")]
+    pub(crate) kills: u32,
+    /// Seconds for which miners come, up to 128 a second, have a share accepted under a name of their own and leave; with --proxy-headers each
+    /// has an address of its own too. Every hash must be a share, as it is on a server started for the run.
+    #[arg(long, value_name = "SECS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=604_800))]
+    pub(crate) soak: u64,
     /// Write the figures into this file too, as JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,

@@ -45,6 +45,9 @@ fn plan(args: &SwarmArgs) -> anyhow::Result<Plan> {
         flood: Duration::from_secs(args.flood_secs),
         storms: args.storms,
         takeovers: args.takeovers,
+        key_changes: args.key_changes.clone(),
+        kills: args.kills,
+        soak: Duration::from_secs(args.soak),
     })
 }
 

@@ -27,25 +27,36 @@ pub(super) fn tls(config: &Config) -> anyhow::Result<Option<TlsConfig>> {
     tracing::info!(fingerprint = hex::encode(certificates.fingerprint()), files = %certificates.files(), "TLS certificate");
     Ok(Some(TlsConfig {
         certificates: Arc::new(certificates),
+        warning_days: limits.tls_warning_days,
         handshake_ms: limits.tls_handshake_secs.saturating_mul(1000),
         handshakes_max: limits.tls_handshakes_max,
     }))
 }
 
-/// The pair in the data directory, made if there is none.
+/// The pair in the data directory, made if there is none. It is never renewed unasked: miners insist on its fingerprint, which a new
+/// certificate changes even with the old key, and a clock that is wrong would be enough.
 fn self_signed(data_dir: &Path) -> anyhow::Result<CertificateFiles> {
     let files = CertificateFiles {
         certificate: data_dir.join("stratum-certificate.pem"),
         key: data_dir.join("stratum-certificate-key.pem"),
     };
-    // The certificate is written last: a start that ended in between leaves a key without one, and makes both anew.
+    // The certificate is written last: whoever wants another one removes it, and the key stays for who compares keys.
     if !files.certificate.exists() {
-        let key = KeyPair::generate().context("a key for TLS")?;
+        let key = key_pair(&files.key)?;
         let certificate = params().self_signed(&key).context("a certificate for TLS")?;
-        write(&files.key, &key.serialize_pem())?;
         write(&files.certificate, &certificate.pem())?;
     }
     Ok(files)
+}
+
+fn key_pair(path: &Path) -> anyhow::Result<KeyPair> {
+    if path.exists() {
+        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        return Ok(KeyPair::from_pem(&text).map_err(|error| UsageError(format!("{}: {error}", path.display())))?);
+    }
+    let key = KeyPair::generate().context("a key for TLS")?;
+    write(path, &key.serialize_pem())?;
+    Ok(key)
 }
 
 /// Nobody checks the names and dates of what its server signed itself; miners that care compare its fingerprint.
@@ -70,7 +81,21 @@ mod tests {
         let fingerprint = || Certificates::read(self_signed(dir.path()).unwrap()).unwrap().fingerprint();
         let first = fingerprint();
         assert_eq!(fingerprint(), first);
-        std::fs::remove_file(dir.path().join("stratum-certificate.pem")).unwrap();
-        assert_ne!(fingerprint(), first, "a half pair is made anew");
+    }
+
+    #[test]
+    fn whoever_removes_the_certificate_gets_another_for_the_same_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = self_signed(dir.path()).unwrap();
+        let key = std::fs::read(&files.key).unwrap();
+        let first = Certificates::read(files.clone()).unwrap().fingerprint();
+        std::fs::remove_file(&files.certificate).unwrap();
+        // It would not be read if it were not of this key.
+        assert_ne!(Certificates::read(self_signed(dir.path()).unwrap()).unwrap().fingerprint(), first);
+        assert_eq!(std::fs::read(&files.key).unwrap(), key);
+        std::fs::remove_file(&files.certificate).unwrap();
+        std::fs::write(&files.key, "no key").unwrap();
+        let error = self_signed(dir.path()).unwrap_err();
+        assert!(error.is::<UsageError>() && error.to_string().contains("stratum-certificate-key.pem"), "{error}");
     }
 }

@@ -74,7 +74,7 @@ pub(crate) struct Vardiff {
     proven: bool,
     /// There is no work since then.
     paused: Option<UnixMs>,
-    /// Where it would settle by what it knows, while it still seeks: for a connection that ends early.
+    /// Where it would settle by what it knows, for a connection that ends: while it still seeks, or before what is held is corrected.
     rough: Option<ShareDifficulty>,
 }
 
@@ -242,7 +242,7 @@ impl Vardiff {
     pub(crate) fn settled(&self) -> Option<ShareDifficulty> {
         match (self.pinned, self.phase) {
             (Some(_), _) => None,
-            (None, Phase::Hold) => Some(self.difficulty),
+            (None, Phase::Hold) => Some(self.rough.unwrap_or(self.difficulty)),
             (None, Phase::Idle | Phase::Seek { .. }) => self.rough,
         }
     }
@@ -286,6 +286,10 @@ impl Vardiff {
         self.recent.add(difficulty);
         if self.estimate.shares > ESTIMATE_SHARES_MAX {
             self.estimate.halve(now);
+        }
+        if self.phase == Phase::Hold {
+            // With a share only: the silence of a rig that was switched off is no speed to come back to.
+            self.estimate_roughly(now);
         }
         self.decide(now)
     }
@@ -388,9 +392,7 @@ impl Vardiff {
         if shares < SHARES_MIN {
             return may_step && self.step_down(now, interval_ms);
         }
-        if shares >= REMEMBERED_SHARES {
-            self.rough = Some(coarse_of(self.estimate.work_per(now, self.policy.share_interval_ms)));
-        }
+        self.estimate_roughly(now);
         let ideal = self.estimate.work_per(now, interval_ms);
         let current = u128::from(self.difficulty.hashes());
         let leaps = ideal >= current.saturating_mul(LEAP);
@@ -402,6 +404,13 @@ impl Vardiff {
             return self.change(now, ideal);
         }
         false
+    }
+
+    /// A rig that comes back every few minutes never stays for as many shares as a correction takes: what they told goes on with it.
+    fn estimate_roughly(&mut self, now: UnixMs) {
+        if self.evidence() >= REMEMBERED_SHARES {
+            self.rough = Some(coarse_of(self.estimate.work_per(now, self.policy.share_interval_ms)));
+        }
     }
 
     /// Too few shares for a speed: they come a quarter as often as they should, or not at all.
@@ -504,6 +513,7 @@ impl Vardiff {
     }
 
     fn seek(&mut self, now: UnixMs) {
+        self.rough = None;
         let interval_ms = self.policy.seek_interval_ms.clamp(1, self.policy.share_interval_ms.max(1));
         self.phase = Phase::Seek { since: now, interval_ms, silent_steps: 0 };
         self.estimate = Tally::starting(now);

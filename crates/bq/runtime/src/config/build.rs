@@ -206,6 +206,7 @@ impl Reader<'_> {
             tls: self.required("stratum.tls")?,
             plaintext: self.required("stratum.plaintext")?,
             tls_files: self.tls_files()?,
+            tls_warning_days: self.number("stratum.tls_warning_days")?,
             tls_handshake_secs: self.number("stratum.tls_handshake_secs")?,
             tls_handshakes_max: self.number("stratum.tls_handshakes_max")?,
             v2_enabled: self.required("stratum.v2_enabled")?,

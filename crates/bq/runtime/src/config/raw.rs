@@ -118,6 +118,7 @@ pub struct RawStratum {
     pub plaintext: Option<bool>,
     pub tls_certificate_file: Option<PathBuf>,
     pub tls_key_file: Option<PathBuf>,
+    pub tls_warning_days: Option<i64>,
     pub tls_handshake_secs: Option<i64>,
     pub tls_handshakes_max: Option<i64>,
     pub v2_enabled: Option<bool>,

@@ -189,6 +189,7 @@ pub struct StratumLimits {
     pub plaintext: bool,
     /// The certificate and its key; nothing lets bq sign one itself.
     pub tls_files: Option<[PathBuf; 2]>,
+    pub tls_warning_days: u32,
     pub tls_handshake_secs: u64,
     pub tls_handshakes_max: usize,
     pub v2_enabled: bool,

@@ -1,3 +1,7 @@
+mod keys;
+mod kills;
+mod soak;
+
 use std::{
     collections::BTreeMap,
     num::NonZeroUsize,
@@ -100,6 +104,9 @@ impl<'a> Run<'a> {
         sleep(CALM + self.plan.rest).await;
         self.note_memory(&before);
         self.hear_of_tips().await?;
+        for algorithm in &self.plan.key_changes {
+            self.change_key(*algorithm).await?;
+        }
         for algorithm in Algorithm::ALL {
             if let Some(shares) = self.plan.shares[algorithm.index()] {
                 self.send_shares(algorithm, &shares).await?;
@@ -115,6 +122,12 @@ impl<'a> Run<'a> {
         }
         for number in 1..=self.plan.takeovers {
             self.be_taken_over(number).await?;
+        }
+        if self.plan.kills > 0 {
+            self.be_killed().await?;
+        }
+        if self.plan.soak > Duration::ZERO {
+            self.soak().await?;
         }
         self.end().await
     }

@@ -62,6 +62,14 @@ impl Figures {
         self.add(what, float(count), "");
     }
 
+    /// One more of those.
+    pub(crate) fn tally(&mut self, what: String) {
+        match self.0.iter_mut().find(|figure| figure.what == what) {
+            Some(figure) => figure.value += 1.0,
+            None => self.add(what, 1.0, ""),
+        }
+    }
+
     /// Median, 99th percentile and the last of some durations.
     pub(crate) fn percentiles(&mut self, what: &str, mut samples: Vec<Duration>) {
         samples.sort_unstable();

@@ -62,6 +62,8 @@ impl Finder {
 
 /// Nonces of one extranonce.
 const NONCES: u32 = 1 << 22;
+/// Nonces that are tried at first; then ever more, since all that are blocks come back at once.
+const NONCES_FIRST: u32 = 1 << 6;
 /// Extranonces that are tried before the target counts as out of reach: a block of the lab takes 2^20 hashes.
 const EXTRANONCES: u64 = 64;
 
@@ -70,8 +72,12 @@ fn search(template: &Sha256dTemplate) -> anyhow::Result<Found> {
     for number in 0..EXTRANONCES {
         let extranonce2 = template.extranonce2(number).context("no room for an extranonce")?;
         let work = Sha256dWork::new(&template.header(&extranonce2), target);
-        if let Some((nonce, value)) = work.search(0, NONCES).into_iter().next() {
-            return Ok(Found { proof: Proof::Sha256d { extranonce2, nonce }, value });
+        let (mut from, mut count) = (0, NONCES_FIRST);
+        while from < NONCES {
+            if let Some((nonce, value)) = work.search(from, count).into_iter().next() {
+                return Ok(Found { proof: Proof::Sha256d { extranonce2, nonce }, value });
+            }
+            (from, count) = (from + count, from + count);
         }
     }
     bail!("no block in {} hashes: the network is too hard", EXTRANONCES * u64::from(NONCES))

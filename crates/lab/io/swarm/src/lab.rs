@@ -12,7 +12,7 @@ use bq_primitives::{Address, Algorithm, KeyHash, Network};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::{Plan, ServerPlan, metrics::Metrics, server_process::ServerProcess};
+use crate::{Plan, ServerPlan, booked::booked_shares, metrics::Metrics, server_process::ServerProcess};
 
 /// The server under test, and its throw-away folder if it was started for the run.
 pub(crate) struct Lab {
@@ -29,6 +29,18 @@ pub(crate) struct Own {
     program: PathBuf,
     child: Child,
     folder: PathBuf,
+    /// Where it listens, as it told when it was ready for the first time.
+    addresses: Value,
+}
+
+/// What became of a server that was killed.
+pub(crate) struct Killed {
+    /// Shares in its log.
+    pub(crate) booked: u64,
+    /// `bq audit` found its books to be what the log says.
+    pub(crate) is_audited: bool,
+    /// From its second start until it was ready.
+    pub(crate) ready_after: Duration,
 }
 
 /// Where shares are forged, a few make a miner trusted: twenty would take each run a while.
@@ -59,13 +71,14 @@ impl Lab {
         let folder = std::env::temp_dir().join(format!("bq-swarm-{}", std::process::id()));
         std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
         std::fs::write(folder.join("lab.toml"), config_text(plan))?;
-        let child = spawn(program, &folder, &[])?;
-        let mut own = Own { program: program.to_owned(), child, folder };
-        let ready = own.ready()?;
-        let address = |name: &str| ready[name].as_str().and_then(|text| text.parse().ok());
+        let child = spawn(program, &folder, &Value::Null, &[])?;
+        let mut own = Own { program: program.to_owned(), child, folder, addresses: Value::Null };
+        own.addresses = own.ready()?;
+        let address = |name: &str| own.addresses[name].as_str().and_then(|text| text.parse().ok());
         let user = Address { network: Network::Regtest, key_hash: KeyHash([7; 32]) }.to_string();
         let ports = Algorithm::ALL.map(|algorithm| address(&format!("stratum_{algorithm}")));
-        Ok(Self { ports, user, process: None, http: address("http"), own: Some(Arc::new(Mutex::new(own))) })
+        let http = address("http");
+        Ok(Self { ports, user, process: None, http, own: Some(Arc::new(Mutex::new(own))) })
     }
 
     pub(crate) fn port(&self, algorithm: Algorithm) -> anyhow::Result<SocketAddr> {
@@ -105,7 +118,7 @@ fn lock(own: &Mutex<Own>) -> MutexGuard<'_, Own> {
 pub(crate) fn replace(own: &Mutex<Own>) -> anyhow::Result<()> {
     let mut own = lock(own);
     std::fs::remove_file(own.folder.join("ready.json"))?;
-    let newer = spawn(&own.program, &own.folder, &["--takeover"])?;
+    let newer = spawn(&own.program, &own.folder, &own.addresses, &["--takeover"])?;
     let mut older = std::mem::replace(&mut own.child, newer);
     let ready = own.ready();
     let status = older.wait()?;
@@ -113,7 +126,29 @@ pub(crate) fn replace(own: &Mutex<Own>) -> anyhow::Result<()> {
     ready.map(|_| ())
 }
 
+/// Kills the server (SIGKILL), looks at what it left, and starts it again where it listened. Blocks.
+///
+/// # Errors
+/// Its log cannot be read, or it does not start.
+pub(crate) fn kill(own: &Mutex<Own>) -> anyhow::Result<Killed> {
+    let mut own = lock(own);
+    own.child.kill()?;
+    own.child.wait()?;
+    let booked = booked_shares(&own.folder.join("data"))?;
+    let is_audited = own.audit()?;
+    std::fs::remove_file(own.folder.join("ready.json"))?;
+    let begun = Instant::now();
+    own.child = spawn(&own.program, &own.folder, &own.addresses, &[])?;
+    own.ready()?;
+    Ok(Killed { booked, is_audited, ready_after: begun.elapsed() })
+}
+
 impl Own {
+    fn audit(&self) -> anyhow::Result<bool> {
+        let mut command = of_lab(&self.program, "audit", &self.folder);
+        Ok(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status()?.success())
+    }
+
     fn ready(&mut self) -> anyhow::Result<Value> {
         let begun = Instant::now();
         while begun.elapsed() < READY_MAX {
@@ -159,18 +194,27 @@ impl Drop for Own {
     }
 }
 
-fn spawn(program: &Path, folder: &Path, more: &[&str]) -> anyhow::Result<Child> {
-    let log = File::options().create(true).append(true).open(folder.join("log"))?;
+/// One of the program's commands, about the lab's data.
+fn of_lab(program: &Path, what: &str, folder: &Path) -> Command {
     let mut command = Command::new(program);
-    command.args(["run", "--network", "regtest", "--data-dir"]).arg(folder.join("data"));
-    for port in ["http", "rpc", "p2p", "stratum-sha256d", "stratum-randomx", "stratum-ethash", "stratum-v2"] {
-        command.arg(format!("--{port}")).arg("127.0.0.1:0");
-    }
-    command.arg("--config").arg(folder.join("lab.toml")).arg("--ready-file").arg(folder.join("ready.json")).args(more);
+    command.args([what, "--network", "regtest", "--data-dir"]).arg(folder.join("data"));
+    command.arg("--config").arg(folder.join("lab.toml"));
     // Settings of whoever runs this are not the lab's.
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("BQ_")) {
         command.env_remove(name);
     }
+    command
+}
+
+/// `addresses` says where it listens; a port that it does not name is any.
+fn spawn(program: &Path, folder: &Path, addresses: &Value, more: &[&str]) -> anyhow::Result<Child> {
+    let log = File::options().create(true).append(true).open(folder.join("log"))?;
+    let mut command = of_lab(program, "run", folder);
+    for port in ["http", "rpc", "p2p", "stratum-sha256d", "stratum-randomx", "stratum-ethash", "stratum-v2"] {
+        let address = addresses[port.replace('-', "_")].as_str().unwrap_or("127.0.0.1:0");
+        command.arg(format!("--{port}")).arg(address);
+    }
+    command.arg("--ready-file").arg(folder.join("ready.json")).args(more);
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     command.spawn().with_context(|| program.display().to_string())
 }
@@ -190,6 +234,8 @@ fn config_text(plan: &Plan) -> String {
     // A share that is no hash at all would be a good one where every hash is: those who forge get hard ones, and no block is found. A harder
     // network would not let anybody have easy ones (SPEC 8.1: at least D / 2^40).
     let (start, divisor, bits) = if has_forgers { (1 << 24, 10, "1c0fffff") } else { (1, 1_000_000, "1e0fffff") };
+    // A key of RandomX lasts for 2,048 blocks: these are found in no time, and by SHA-256d alone.
+    let quick = if plan.key_changes.is_empty() { bits } else { "207fffff" };
     let lane = format!("share_difficulty_floor = 1\nshare_difficulty_start = {start}\n");
     format!(
         "[miner]\nenabled = false\n[pool]\nshare_difficulty_cap_divisor = {divisor}\n\
@@ -197,6 +243,6 @@ fn config_text(plan: &Plan) -> String {
          [stratum]\nconnections_max = {places}\nconnections_per_peer_max = {places}\nconnections_per_subnet_max = {places}\n\
          accepts_per_second = 100000\naccepts_per_subnet_second = 100000\nproxy_networks = {proxies}\n{trust}{lifted}\
          [[regtest.eras]]\nstart = 1\nalgorithms = [\"sha256d\", \"randomx\", \"ethash\"]\n\
-         bits = {{ sha256d = \"{bits}\", randomx = \"{bits}\", ethash = \"{bits}\" }}\n"
+         bits = {{ sha256d = \"{quick}\", randomx = \"{bits}\", ethash = \"{bits}\" }}\n"
     )
 }

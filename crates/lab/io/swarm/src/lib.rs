@@ -8,6 +8,7 @@
 
 mod acts;
 mod board;
+mod booked;
 mod crowd;
 mod figures;
 mod finder;

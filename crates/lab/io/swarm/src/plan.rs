@@ -24,6 +24,12 @@ pub struct Plan {
     /// How often another process takes over from the server, while miners send shares and newcomers come. Only of a server that was started for
     /// the run.
     pub takeovers: u32,
+    /// Algorithms whose key or epoch changes while miners mine. Only of a server that was started for the run.
+    pub key_changes: Vec<Algorithm>,
+    /// How often the server is killed while shares flow, and started again. Only of a server that was started for the run.
+    pub kills: u32,
+    /// How long miners come, each with a name and an address of its own, and leave.
+    pub soak: Duration,
 }
 
 /// The server under test.
@@ -113,6 +119,8 @@ pub enum PlanError {
     TooMany(usize),
     /// Forged shares, where they show nothing.
     Forged(&'static str),
+    /// SHA-256d has no key that could change.
+    NoKey,
 }
 
 /// Most miners of a run: 16 source addresses have so many ports.
@@ -125,6 +133,7 @@ impl std::fmt::Display for PlanError {
                 write!(f, "{address} is not this machine: a load is for servers of one's own (--allow-remote)")
             }
             Self::Forged(reason) => write!(f, "forged shares {reason}"),
+            Self::NoKey => write!(f, "sha256d has no key that could change"),
             Self::TooMany(count) => write!(f, "{count} connections are more than {MINERS_MAX}"),
         }
     }
@@ -156,6 +165,9 @@ impl Plan {
                     "make blocks and shares hard to find: without tips (--tips 0) and --shares",
                 ));
             }
+        }
+        if self.key_changes.contains(&Algorithm::Sha256d) {
+            return Err(PlanError::NoKey);
         }
         let count = self.connections();
         if count > MINERS_MAX { Err(PlanError::TooMany(count)) } else { Ok(()) }
@@ -239,6 +251,9 @@ mod tests {
             flood: Duration::ZERO,
             storms: 0,
             takeovers: 0,
+            key_changes: Vec::new(),
+            kills: 0,
+            soak: Duration::ZERO,
         }
     }
 
@@ -249,6 +264,8 @@ mod tests {
         let elsewhere = "192.0.2.1:3333".parse().unwrap();
         assert_eq!(plan("192.0.2.1:3333", 1, false).check(), Err(PlanError::NotLoopback(elsewhere)));
         assert_eq!(plan("192.0.2.1:3333", 1, true).check(), Ok(()));
+        let keyless = Plan { key_changes: vec![Algorithm::Sha256d], ..plan("127.0.0.1:3333", 1, false) };
+        assert_eq!(keyless.check(), Err(PlanError::NoKey));
         assert!(matches!(plan("127.0.0.1:3333", 1_000_000, false).check(), Err(PlanError::TooMany(_))));
     }
 

@@ -18,6 +18,8 @@ use crate::{
 
 /// A difficulty that was asked for is kept for shares that come no more often than every half second (SPEC 11.8, 5).
 const PROOF_INTERVAL: Duration = Duration::from_millis(600);
+/// A server that is to be killed is gone by then.
+const CUT_PATIENCE: Duration = Duration::from_secs(60);
 /// Of a miner that shows that it mines: the server may be busy building a table.
 const REFUSALS_MAX: usize = 20;
 
@@ -102,6 +104,26 @@ pub(crate) async fn send_paced(archers: Vec<Archer>, interval: Duration, time: D
     Ok(fate)
 }
 
+/// All send one share per interval until the server is gone: how many were accepted, and how many never answered.
+pub(crate) async fn send_until_cut(archers: Vec<Archer>, interval: Duration) -> (usize, usize) {
+    let begun = Instant::now();
+    let mut sending = JoinSet::new();
+    for mut archer in archers {
+        sending.spawn(async move {
+            // An error is the end that is waited for.
+            let _cut = archer.pace_on(begun, interval, begun + CUT_PATIENCE).await;
+            (archer.fate.accepted, archer.sent.len())
+        });
+    }
+    let (mut accepted, mut unanswered) = (0, 0);
+    while let Some(joined) = sending.join_next().await {
+        let (of_one, without) = joined.unwrap_or_default();
+        accepted += of_one;
+        unanswered += without;
+    }
+    (accepted, unanswered)
+}
+
 /// All have so many shares accepted, one at a time, and then make so many more for what comes.
 pub(crate) async fn prove_all(archers: Vec<Archer>, count: usize, more: usize) -> anyhow::Result<Vec<Archer>> {
     let mut proving = JoinSet::new();
@@ -165,7 +187,15 @@ impl Archer {
     }
 
     /// A share that could not be sent when it was due, because the one before was still out, has waited since then all the same.
-    async fn pace(mut self, mut due: Instant, interval: Duration, until: Instant) -> anyhow::Result<Fate> {
+    async fn pace(mut self, due: Instant, interval: Duration, until: Instant) -> anyhow::Result<Fate> {
+        self.pace_on(due, interval, until).await?;
+        while !self.sent.is_empty() {
+            self.hear().await?;
+        }
+        Ok(self.fate)
+    }
+
+    async fn pace_on(&mut self, mut due: Instant, interval: Duration, until: Instant) -> anyhow::Result<()> {
         while due < until {
             tokio::select! {
                 () = tokio::time::sleep_until(due.into()) => {
@@ -182,10 +212,7 @@ impl Archer {
                 heard = self.hear() => heard?,
             }
         }
-        while !self.sent.is_empty() {
-            self.hear().await?;
-        }
-        Ok(self.fate)
+        Ok(())
     }
 
     /// Sends so many shares in one write.

@@ -4,6 +4,8 @@ use std::{
     sync::Arc,
 };
 
+use bq_condition::Condition;
+use bq_share::UnixMs;
 use parking_lot::RwLock;
 use rustls::{
     crypto::{CryptoProvider, aws_lc_rs},
@@ -13,11 +15,20 @@ use rustls::{
 };
 use sha2::{Digest as _, Sha256};
 
+use crate::{certificate_life::CertificateLife, clock};
+
 /// The certificate that the ports show to miners that speak TLS. It can be read again while the server runs.
 #[derive(Debug)]
 pub struct Certificates {
     files: CertificateFiles,
-    current: RwLock<Arc<CertifiedKey>>,
+    current: RwLock<Shown>,
+}
+
+#[derive(Debug)]
+struct Shown {
+    key: Arc<CertifiedKey>,
+    life: CertificateLife,
+    since: UnixMs,
 }
 
 /// Where a certificate and its key lie, both as PEM.
@@ -64,7 +75,7 @@ impl Certificates {
     /// # Errors
     /// See [`CertificateError`].
     pub fn read(files: CertificateFiles) -> Result<Self, CertificateError> {
-        let current = RwLock::new(Arc::new(files.certified_key()?));
+        let current = RwLock::new(files.shown()?);
         Ok(Self { files, current })
     }
 
@@ -73,15 +84,26 @@ impl Certificates {
     /// # Errors
     /// See [`CertificateError`]: the old certificate is shown on.
     pub fn reload(&self) -> Result<(), CertificateError> {
-        let key = self.files.certified_key()?;
-        *self.current.write() = Arc::new(key);
+        let shown = self.files.shown()?;
+        *self.current.write() = shown;
         Ok(())
     }
 
     /// SHA-256 of the certificate that is shown: what a miner may be told to insist on.
     #[must_use]
     pub fn fingerprint(&self) -> [u8; 32] {
-        self.current.read().cert.first().map_or([0; 32], |certificate| Sha256::digest(certificate).into())
+        self.current.read().key.cert.first().map_or([0; 32], |certificate| Sha256::digest(certificate).into())
+    }
+
+    /// Seconds until the first certificate of the chain ends; below 0: since.
+    pub(crate) fn seconds_left(&self, now: UnixMs) -> i64 {
+        self.current.read().life.seconds_left(now)
+    }
+
+    /// What is wrong with its dates at `now`, `warning_days` before its end already.
+    pub(crate) fn condition(&self, now: UnixMs, warning_days: u32) -> Option<Condition> {
+        let shown = self.current.read();
+        shown.life.condition(now, shown.since, warning_days)
     }
 
     /// Which files these are.
@@ -93,12 +115,12 @@ impl Certificates {
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.current.read()))
+        Some(Arc::clone(&self.current.read().key))
     }
 }
 
 impl CertificateFiles {
-    fn certified_key(&self) -> Result<CertifiedKey, CertificateError> {
+    fn shown(&self) -> Result<Shown, CertificateError> {
         let pem = |path: &Path, error: &pem::Error| match error {
             pem::Error::Io(source) => CertificateError::Read {
                 path: path.to_owned(),
@@ -109,13 +131,12 @@ impl CertificateFiles {
         let chain: Vec<_> = CertificateDer::pem_file_iter(&self.certificate)
             .and_then(Iterator::collect)
             .map_err(|error| pem(&self.certificate, &error))?;
-        if chain.is_empty() {
-            let reason = "holds no certificate".to_owned();
-            return Err(CertificateError::Pem { path: self.certificate.clone(), reason });
-        }
+        let life = CertificateLife::of_chain(&chain)
+            .map_err(|reason| CertificateError::Pem { path: self.certificate.clone(), reason })?;
         let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|error| pem(&self.key, &error))?;
-        CertifiedKey::from_der(chain, key, &provider())
-            .map_err(|error| CertificateError::Unfit { files: self.clone(), reason: error.to_string() })
+        let key = CertifiedKey::from_der(chain, key, &provider())
+            .map_err(|error| CertificateError::Unfit { files: self.clone(), reason: error.to_string() })?;
+        Ok(Shown { key: Arc::new(key), life, since: clock::wall() })
     }
 }
 

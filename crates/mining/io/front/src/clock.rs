@@ -11,8 +11,7 @@ pub(crate) struct SteadyClock {
 
 impl SteadyClock {
     pub(crate) fn start() -> Self {
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { started: Instant::now(), unix_ms: millis(unix) }
+        Self { started: Instant::now(), unix_ms: wall().0 }
     }
 
     pub(crate) fn now(&self) -> UnixMs {
@@ -23,6 +22,11 @@ impl SteadyClock {
     pub(crate) fn instant(&self, time: UnixMs) -> Instant {
         self.started + Duration::from_millis(time.0.saturating_sub(self.unix_ms))
     }
+}
+
+/// What the system's clock says now. It may jump, as when it is set: for what others date by theirs.
+pub(crate) fn wall() -> UnixMs {
+    UnixMs(millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()))
 }
 
 fn millis(span: Duration) -> u64 {

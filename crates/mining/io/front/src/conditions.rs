@@ -1,8 +1,10 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use bq_condition::Condition;
 use bq_share::UnixMs;
 use parking_lot::Mutex;
+
+use crate::{Certificates, TlsConfig, clock, metrics::StratumMetrics};
 
 /// What is not as it should be now.
 #[derive(Debug)]
@@ -11,6 +13,8 @@ pub(crate) struct Conditions {
     panic_shown_ms: u64,
     /// As long as the server runs.
     few_files: Option<Condition>,
+    /// Whose dates are looked at, and how many days before their end.
+    certificate: Option<(Arc<Certificates>, u32)>,
     active: Mutex<BTreeMap<&'static str, Active>>,
 }
 
@@ -32,12 +36,15 @@ const SERVER_FULL: &str = "server_full";
 const FEW_FILES: &str = "few_open_files";
 
 impl Conditions {
-    pub(crate) fn new(now: UnixMs, panic_shown_ms: u64, few_files: Option<String>) -> Self {
+    pub(crate) fn new(now: UnixMs, panic_shown_ms: u64, few_files: Option<String>, tls: Option<&TlsConfig>) -> Self {
         let few_files = few_files.map(|reason| {
             tracing::warn!(reason, "few open files");
             Condition { name: FEW_FILES, reason, since_ms: now.0, blocks_readiness: false }
         });
-        Self { panic_shown_ms, few_files, active: Mutex::default() }
+        let certificate = tls.map(|tls| (Arc::clone(&tls.certificates), tls.warning_days));
+        let new = Self { panic_shown_ms, few_files, certificate, active: Mutex::default() };
+        new.tell_certificate();
+        new
     }
 
     /// A share could not be booked.
@@ -73,9 +80,25 @@ impl Conditions {
     /// They can.
     pub(crate) fn certificate_read(&self) {
         self.active.lock().remove(CERTIFICATE_UNREADABLE);
+        self.tell_certificate();
     }
 
-    /// What is so at `now`.
+    fn tell_certificate(&self) {
+        if let Some(Condition { name, reason, .. }) = self.certificate() {
+            tracing::warn!(name, reason, "TLS certificate");
+        }
+    }
+
+    /// What its dates say of the certificate that is shown now. They are other people's, so the system's clock counts, which may
+    /// have been set right since the start.
+    fn certificate(&self) -> Option<Condition> {
+        let (certificates, warning_days) = self.certificate.as_ref()?;
+        let now = clock::wall();
+        StratumMetrics::certificate_expires_in(certificates.seconds_left(now));
+        certificates.condition(now, *warning_days)
+    }
+
+    /// What is so at `now`, and the gauge that follows from it.
     pub(crate) fn active(&self, now: UnixMs) -> Vec<Condition> {
         let mut active = self.active.lock();
         active.retain(|_, condition| now < condition.until);
@@ -86,7 +109,7 @@ impl Conditions {
             // A restarted thread goes on; shares that cannot be booked earn nobody anything.
             blocks_readiness: name == SHARES_NOT_BOOKED,
         });
-        self.few_files.iter().cloned().chain(told).collect()
+        self.few_files.iter().cloned().chain(self.certificate()).chain(told).collect()
     }
 
     fn set(&self, now: UnixMs, name: &'static str, reason: String, until: UnixMs) {
@@ -102,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_condition_keeps_its_beginning_and_ends() {
-        let conditions = Conditions::new(UnixMs(0), 600_000, None);
+        let conditions = Conditions::new(UnixMs(0), 600_000, None, None);
         conditions.not_booked(UnixMs(5), "disk full".to_owned());
         conditions.not_booked(UnixMs(9), "still full".to_owned());
         conditions.panicked(UnixMs(9), "verify-randomx", "index out of range");

@@ -86,6 +86,8 @@ pub struct TicketConfig {
 pub struct TlsConfig {
     /// What they are shown.
     pub certificates: Arc<Certificates>,
+    /// That they end is a condition this many days before. 0: once they have.
+    pub warning_days: u32,
     /// A handshake must be done within this many milliseconds.
     pub handshake_ms: u64,
     /// Handshakes that are computed before everybody else gets a turn.

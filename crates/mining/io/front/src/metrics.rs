@@ -21,6 +21,7 @@ const JOBS: &str = "bq_jobs_sent_total";
 const BANS: &str = "bq_bans_total";
 const PANICS: &str = "bq_verify_panics_total";
 const CAME_BACK: &str = "bq_session_tickets_total";
+const CERTIFICATE_LEFT: &str = "bq_tls_certificate_expiry_seconds";
 const BLOCK_CANDIDATES: &str = "bq_block_candidates_total";
 
 /// What becomes of a ticket: nothing, or what its connection left.
@@ -77,6 +78,10 @@ impl StratumMetrics {
         );
         describe_counter!(BLOCK_CANDIDATES, "Shares that met the network target, by algorithm");
         describe_counter!(PANICS, "Times that a verification thread panicked and was restarted");
+        describe_gauge!(
+            CERTIFICATE_LEFT,
+            "Seconds until the TLS certificate that miners are shown expires; below 0: since. Not there while TLS is off"
+        );
         counter!(BANS).absolute(0);
         counter!(PANICS).absolute(0);
         for result in TICKET_RESULTS {
@@ -108,6 +113,12 @@ impl StratumMetrics {
     /// Somebody logged in with a ticket.
     pub(crate) fn came_back(&self, has_resumed: bool) {
         counter!(CAME_BACK, "result" => TICKET_RESULTS[usize::from(has_resumed)]).increment(1);
+    }
+
+    pub(crate) fn certificate_expires_in(seconds: i64) {
+        // How far beyond 68 years it lies does not matter.
+        let shown = seconds.clamp(i64::from(i32::MIN), i64::from(i32::MAX));
+        gauge!(CERTIFICATE_LEFT).set(f64::from(i32::try_from(shown).unwrap_or(i32::MAX)));
     }
 
     pub(crate) fn banned(&self) {

@@ -97,7 +97,9 @@ impl StratumServer {
         let tls = config.tls.as_ref().map(Tls::new).transpose().map_err(StartError::Tls)?;
         let listeners = bind(&config, listeners)?;
         let (clock, metrics) = (SteadyClock::start(), Arc::new(StratumMetrics::register()));
-        let conditions = Arc::new(Conditions::new(clock.now(), config.panic_shown_ms, config.few_files.clone()));
+        let few_files = config.few_files.clone();
+        let conditions = Conditions::new(clock.now(), config.panic_shown_ms, few_files, config.tls.as_ref());
+        let conditions = Arc::new(conditions);
         let prover = Prover::new(Arc::clone(&pool), verifier, clock, Arc::clone(&metrics), Arc::clone(&conditions));
         let (verify, threads) = VerifyPool::start(&config.verify, &Arc::new(prover)).map_err(StartError::Thread)?;
         let [(first, of_first), (second, of_second), (third, of_third)] = Algorithm::ALL.map(|_| work_channels());
@@ -185,7 +187,8 @@ impl StratumHandle {
         Arc::clone(&self.shared.access) as _
     }
 
-    /// What is not as it should be: a verification thread that panicked in the last ten minutes, shares that cannot be booked.
+    /// What is not as it should be: a verification thread that panicked in the last ten minutes, shares that cannot be booked, a certificate
+    /// that ends.
     #[must_use]
     pub fn conditions(&self) -> Vec<Condition> {
         self.conditions.active(self.shared.clock.now())

@@ -1,7 +1,7 @@
 use std::{io, sync::Arc, time::Duration};
 
 use rustls::{
-    ServerConfig, ServerConnection,
+    ServerConfig,
     server::NoServerSessionStorage,
     version::{TLS12, TLS13},
 };
@@ -10,8 +10,9 @@ use tokio::{net::TcpStream, time::timeout};
 use crate::{
     certificates::{Certificates, provider},
     config::TlsConfig,
+    tls_session::TlsSession,
     turns::Turns,
-    wire::{Socket, Wire},
+    wire::{TlsWire, Wire},
 };
 
 /// Turns a socket whose first byte announced TLS into a [`Wire`].
@@ -48,33 +49,39 @@ impl Tls {
     }
 
     async fn shake_hands(&self, stream: TcpStream) -> Result<Wire, HandshakeError> {
-        let mut session = ServerConnection::new(Arc::clone(&self.config))?;
-        while session.is_handshaking() || session.wants_write() {
-            if session.wants_write() {
-                stream.writable().await?;
-                would_block(session.write_tls(&mut Socket(&stream)))?;
+        let mut wire = TlsWire::new(stream, TlsSession::new(Arc::clone(&self.config))?);
+        while wire.session.is_handshaking() || wire.has_unsent() {
+            if wire.has_unsent() {
+                wire.stream.writable().await?;
+                wire.flush()?;
             } else {
-                stream.readable().await?;
-                match would_block(session.read_tls(&mut Socket(&stream)))? {
-                    Some(0) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
-                    Some(_) => self.compute(&mut session, &stream).await?,
-                    None => {}
-                }
+                wire.stream.readable().await?;
+                self.hear(&mut wire).await?;
             }
         }
-        Ok(Wire::tls(stream, session)?)
+        Ok(Wire::Tls(Box::new(wire)))
     }
 
-    async fn compute(&self, session: &mut ServerConnection, stream: &TcpStream) -> Result<(), HandshakeError> {
+    async fn hear(&self, wire: &mut TlsWire) -> Result<(), HandshakeError> {
+        // Not in the task, which would have room for it for ever.
+        let mut came = vec![0; READ_BYTES];
+        match would_block(wire.stream.try_read(&mut came))? {
+            None => return Ok(()),
+            Some(0) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+            Some(count) => came.truncate(count),
+        }
         // A signature, mostly.
-        if let Err(error) = self.turns.take(|| session.process_new_packets()).await {
+        if let Err(error) = self.turns.take(|| wire.session.receive(&came)).await {
             // The alert that says why.
-            let _gone = session.write_tls(&mut Socket(stream));
+            let _gone = wire.flush();
             return Err(error.into());
         }
         Ok(())
     }
 }
+
+/// Read from the socket at once.
+const READ_BYTES: usize = 4_096;
 
 /// TLS 1.2 and 1.3. Nothing is kept for resumption: miners stay connected for days, and ten thousand tickets cost memory.
 fn server_config(certificates: Arc<Certificates>) -> Result<ServerConfig, rustls::Error> {

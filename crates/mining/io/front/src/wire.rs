@@ -1,12 +1,11 @@
-use std::io::{self, Read as _, Write as _};
+use std::io;
 
-use rustls::ServerConnection;
 use tokio::{
     io::{Interest, Ready},
     net::{TcpStream, UnixStream},
 };
 
-use crate::noise::NoiseWire;
+use crate::{noise::NoiseWire, tls_session::TlsSession};
 
 /// What a miner's messages travel over. Nothing here waits but [`Wire::ready`].
 pub(crate) enum Wire {
@@ -19,27 +18,18 @@ pub(crate) enum Wire {
 
 /// A TLS session after its handshake.
 pub(crate) struct TlsWire {
-    stream: TcpStream,
-    session: ServerConnection,
-    /// Bytes that came out of the last record and were not asked for yet.
-    readable: usize,
+    pub(crate) stream: TcpStream,
+    pub(crate) session: TlsSession,
 }
 
-/// Most encrypted bytes that wait for the socket: a job or reply is not taken before the last is nearly out.
-const UNSENT_BYTES_MAX: usize = 16 * 1024;
+/// Read from the socket at once.
+const READ_BYTES: usize = 4_096;
 
 impl Wire {
-    pub(crate) fn tls(stream: TcpStream, mut session: ServerConnection) -> io::Result<Self> {
-        session.set_buffer_limit(Some(UNSENT_BYTES_MAX));
-        // The first lines may have come with the end of the handshake.
-        let readable = session.process_new_packets().map_err(invalid)?.plaintext_bytes_to_read();
-        Ok(Self::Tls(Box::new(TlsWire { stream, session, readable })))
-    }
-
     /// Returns once one of `interest` may go on.
     pub(crate) async fn ready(&self, interest: Interest) -> io::Result<Ready> {
         match self {
-            Self::Tls(wire) if wire.readable > 0 && interest.is_readable() => Ok(Ready::READABLE),
+            Self::Tls(wire) if wire.session.is_readable() && interest.is_readable() => Ok(Ready::READABLE),
             Self::Noise(wire) if wire.is_readable() && interest.is_readable() => Ok(Ready::READABLE),
             Self::Tls(wire) => wire.stream.ready(interest).await,
             Self::Noise(wire) => wire.stream.ready(interest).await,
@@ -72,7 +62,7 @@ impl Wire {
     pub(crate) fn has_unsent(&self) -> bool {
         match self {
             Self::Clear(_) | Self::Local(_) => false,
-            Self::Tls(wire) => wire.session.wants_write(),
+            Self::Tls(wire) => wire.has_unsent(),
             Self::Noise(wire) => wire.has_unsent(),
         }
     }
@@ -98,74 +88,58 @@ impl Wire {
     /// Tells a TLS client that this is the end and not a cut. What does not fit is not waited for.
     pub(crate) fn say_goodbye(&mut self) {
         if let Self::Tls(wire) = self {
-            wire.session.send_close_notify();
+            wire.session.say_goodbye();
             let _gone = wire.flush();
         }
     }
 }
 
 impl TlsWire {
+    pub(crate) const fn new(stream: TcpStream, session: TlsSession) -> Self {
+        Self { stream, session }
+    }
+
+    pub(crate) fn has_unsent(&self) -> bool {
+        !self.session.unsent().is_empty()
+    }
+
     fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.readable == 0 {
-            let count = self.session.read_tls(&mut Socket(&self.stream))?;
+        while !self.session.is_readable() {
+            let mut came = [0; READ_BYTES];
+            let count = self.stream.try_read(&mut came)?;
             if count == 0 {
                 return Ok(0);
             }
-            match self.session.process_new_packets() {
-                Ok(state) if state.peer_has_closed() && state.plaintext_bytes_to_read() == 0 => return Ok(0),
-                Ok(state) => self.readable = state.plaintext_bytes_to_read(),
-                Err(error) => {
-                    // The alert that says why.
-                    let _gone = self.flush();
-                    return Err(invalid(error));
-                }
+            if let Err(error) = self.session.receive(&came[..count]) {
+                // The alert that says why.
+                let _gone = self.flush();
+                return Err(invalid(error));
             }
         }
-        // Without a whole record this is an error of the kind that means "not yet".
-        let count = self.session.reader().read(buffer)?;
-        self.readable = self.readable.saturating_sub(count);
-        Ok(count)
+        Ok(self.session.read(buffer))
     }
 
+    /// Takes one record's worth. [`io::ErrorKind::WouldBlock`] while the last is not out.
     fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.flush()?;
-        if self.session.wants_write() {
+        if self.has_unsent() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let count = self.session.writer().write(bytes)?;
+        let count = self.session.write(bytes).map_err(invalid)?;
         self.flush()?;
         Ok(count)
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        while self.session.wants_write() {
-            match self.session.write_tls(&mut Socket(&self.stream)) {
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        while self.has_unsent() {
+            match self.stream.try_write(self.session.unsent()) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(_) => {}
+                Ok(count) => self.session.sent(count),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
-    }
-}
-
-/// The socket as rustls reads and writes it: never waiting.
-pub(crate) struct Socket<'a>(pub(crate) &'a TcpStream);
-
-impl io::Read for Socket<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.try_read(buffer)
-    }
-}
-
-impl io::Write for Socket<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
-//! One SHA-256d miner that hashes at a steady speed behind a link, and the real session at the other end: the slow and obvious
-//! account of what vardiff does to it. Hashing is a lottery without memory, so a share is a waiting time and nothing is computed.
+//! One miner that hashes at a steady speed behind a link, the real session at the other end, and a verifier that takes its time: the slow
+//! and obvious account of what vardiff does to it. Hashing is a lottery without memory, so a share is a waiting time and nothing is
+//! computed.
 
 #![expect(
     clippy::cast_possible_truncation,
@@ -14,7 +15,9 @@ use bq_primitives::{
     Algorithm, BlockId, CompactTarget, Header, Height, KeyHash, MerkleRoot, PowKey, ShareDifficulty, Target, Timestamp,
     U256,
 };
-use bq_share::{ExtranoncePrefix, SessionTicket, SessionTicketId, UnixMs, Verdict};
+use bq_share::{
+    ExtranoncePrefix, JudgePolicy, Reject, SessionTicket, SessionTicketId, ShareTicket, UnixMs, Verdict, randomx_bound,
+};
 use bq_stratum_v1::{FrameKind, JobTemplate, LoginOutcome, Output, Session, SessionPolicy, SessionSeed, VardiffPolicy};
 
 /// A miner and its line.
@@ -32,6 +35,54 @@ pub(crate) struct Miner {
     pub(crate) stall_ms: f64,
     /// It comes back on a new connection so often; 0: never.
     pub(crate) reconnect_ms: f64,
+}
+
+/// What is mined, by which rules, and what that costs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Port {
+    /// SHA-256d or RandomX.
+    pub(crate) algorithm: Algorithm,
+    /// How difficulty moves.
+    pub(crate) vardiff: VardiffPolicy,
+    /// What the miner asks for by `d=` with it; 0: nothing.
+    pub(crate) pinned: u64,
+    /// The miner builds its dataset for so long before it mines for the first time.
+    pub(crate) dataset_ms: f64,
+    /// Milliseconds in which one thread verifies a share; 0: at once.
+    pub(crate) verify_ms: f64,
+    /// Threads that verify.
+    pub(crate) threads: usize,
+    /// A share that would wait for longer is refused as busy.
+    pub(crate) queue_ms: f64,
+}
+
+impl Port {
+    /// As a server on its own is.
+    pub(crate) fn sha256d() -> Self {
+        let vardiff =
+            VardiffPolicy { start: ShareDifficulty::from_hashes(START), cap_divisor: 1, ..VardiffPolicy::default() };
+        let algorithm = Algorithm::Sha256d;
+        Self { algorithm, vardiff, pinned: 0, dataset_ms: 0.0, verify_ms: 0.0, threads: 1, queue_ms: f64::INFINITY }
+    }
+
+    /// That of a large network on a machine of two cores, and miners that build their dataset for a minute.
+    pub(crate) fn randomx() -> Self {
+        let vardiff = VardiffPolicy {
+            start: ShareDifficulty::from_hashes(10_000),
+            floor: ShareDifficulty::from_hashes(1_000),
+            cap_divisor: 10,
+            share_interval_ms: 15_000,
+            seek_interval_ms: 700,
+            first_share_ms: 300_000,
+        };
+        let algorithm = Algorithm::RandomX;
+        Self { algorithm, vardiff, pinned: 0, dataset_ms: 60_000.0, verify_ms: 20.0, threads: 2, queue_ms: 1_000.0 }
+    }
+
+    /// The right difficulty for a speed.
+    pub(crate) fn ideal(&self, speed: f64) -> f64 {
+        speed * self.vardiff.share_interval_ms as f64 / 1000.0
+    }
 }
 
 /// What became of it.
@@ -59,12 +110,16 @@ const MINUTE_MS: f64 = 60_000.0;
 
 struct Job {
     id: String,
+    /// Of SHA-256d.
     ntime: String,
+    /// Of RandomX: the session that it is for.
+    session: String,
     difficulty: f64,
 }
 
 struct World {
     miner: Miner,
+    port: Port,
     session: Session,
     policy: Arc<SessionPolicy>,
     template: Arc<JobTemplate>,
@@ -73,6 +128,11 @@ struct World {
     job: Option<Job>,
     jobs: VecDeque<(f64, Job)>,
     lines: VecDeque<(f64, String)>,
+    /// When each thread of the verifier has nothing to do any more.
+    threads: Vec<f64>,
+    /// What it has, in the order in which it will be done.
+    verifying: VecDeque<(f64, ShareTicket, ShareDifficulty)>,
+    session_id: String,
     next_share: f64,
     nonce: u32,
     connections: u32,
@@ -82,15 +142,18 @@ struct World {
 
 /// Lets it mine for `span_ms`.
 #[must_use]
-pub(crate) fn mine(miner: Miner, seed: u64, span_ms: f64) -> Outcome {
-    let vardiff =
-        VardiffPolicy { start: ShareDifficulty::from_hashes(START), cap_divisor: 1, ..VardiffPolicy::default() };
-    let policy = Arc::new(SessionPolicy { vardiff, ..SessionPolicy::default() });
+pub(crate) fn mine_on(port: Port, miner: Miner, seed: u64, span_ms: f64) -> Outcome {
+    let policy =
+        Arc::new(SessionPolicy { vardiff: port.vardiff, judge: judge(port.algorithm), ..SessionPolicy::default() });
     let mut world = World {
         miner,
-        session: session(&policy, 0, 0.0),
+        session: session(port.algorithm, &policy, 0, 0.0),
         policy,
-        template: Arc::new(template(miner.speed)),
+        template: Arc::new(template(port.algorithm, miner.speed)),
+        threads: vec![0.0; port.threads],
+        verifying: VecDeque::new(),
+        session_id: String::new(),
+        port,
         // Neighbouring seeds, and the same of two speeds, have nothing in common.
         dice: (seed ^ miner.speed.to_bits()).wrapping_mul(0xd134_2543_de82_ef95),
         now: 0.0,
@@ -120,15 +183,26 @@ impl World {
     fn connect(&mut self) {
         self.remembered = self.session.settled_difficulty().or(self.remembered);
         self.connections += 1;
-        self.session = session(&self.policy, self.connections, self.now);
+        self.session = session(self.port.algorithm, &self.policy, self.connections, self.now);
         (self.job, self.next_share) = (None, f64::INFINITY);
         self.jobs.clear();
         self.lines.clear();
+        // What is in verification is booked whoever waits for the answer.
+        while let Some((_, _, difficulty)) = self.verifying.pop_front() {
+            self.accept(difficulty);
+        }
         self.session.handle_template(self.at(), Some(Arc::clone(&self.template)));
-        for line in [
-            r#"{"id":1,"method":"mining.subscribe","params":[]}"#,
-            r#"{"id":2,"method":"mining.authorize","params":["wallet.rig1","x"]}"#,
-        ] {
+        let password = if self.port.pinned > 0 { format!("d={}", self.port.pinned) } else { "x".to_owned() };
+        let hello = match self.port.algorithm {
+            Algorithm::RandomX => vec![format!(
+                r#"{{"id":1,"method":"login","params":{{"login":"wallet.rig1","pass":"{password}","agent":"rig"}}}}"#
+            )],
+            Algorithm::Sha256d | Algorithm::Ethash => vec![
+                r#"{"id":1,"method":"mining.subscribe","params":[]}"#.to_owned(),
+                format!(r#"{{"id":2,"method":"mining.authorize","params":["wallet.rig1","{password}"]}}"#),
+            ],
+        };
+        for line in hello {
             self.session.handle_line(self.at(), line.as_bytes());
             self.drive();
         }
@@ -139,14 +213,19 @@ impl World {
         let reads = self.session.reads_at().map_or(f64::INFINITY, |at| (at.0 - BEGAN) as f64);
         let line = self.lines.front().map_or(f64::INFINITY, |(at, _)| at.max(reads));
         let job = self.jobs.front().map_or(f64::INFINITY, |(at, _)| *at);
+        let verdict = self.verifying.front().map_or(f64::INFINITY, |(at, ..)| *at);
         let timeout = ((self.session.next_timeout().0 - BEGAN) as f64).max(self.now + 1.0);
-        self.now = line.min(job).min(timeout).min(self.next_share).max(self.now);
-        if self.now >= line {
+        self.now = line.min(job).min(timeout).min(self.next_share).min(verdict).max(self.now);
+        if self.now >= verdict {
+            let (_, ticket, difficulty) = self.verifying.pop_front().expect("it is what happens");
+            self.accept(difficulty);
+            self.session.handle_verdict(self.at(), ticket, Verdict::Accepted { block: false });
+        } else if self.now >= line {
             let (_, line) = self.lines.pop_front().expect("it is what happens");
             self.session.handle_line(self.at(), line.as_bytes());
         } else if self.now >= job {
             self.job = self.jobs.pop_front().map(|(_, job)| job);
-            self.next_share = self.now + self.wait_ms();
+            self.next_share = self.now.max(self.port.dataset_ms) + self.wait_ms();
         } else if self.now >= self.next_share {
             self.find();
         } else {
@@ -159,10 +238,7 @@ impl World {
     fn find(&mut self) {
         let Some(job) = &self.job else { return };
         self.nonce = self.nonce.wrapping_add(1);
-        let (id, ntime, nonce) = (&job.id, &job.ntime, self.nonce);
-        let line = format!(
-            r#"{{"id":4,"method":"mining.submit","params":["wallet.rig1","{id}","0000000000000000","{ntime}","{nonce:08x}"]}}"#
-        );
+        let line = submit(self.port.algorithm, job, self.nonce);
         let jitter = self.unit() * self.miner.jitter_ms;
         let arrives = self.unstalled(self.now + self.miner.delay_ms + jitter);
         let behind = self.lines.back().map_or(0.0, |(at, _)| *at);
@@ -179,19 +255,16 @@ impl World {
     fn drive(&mut self) {
         while let Some(output) = self.session.poll_output() {
             match output {
-                Output::Send(frame) if frame.kind == FrameKind::Job => self.hear(&frame.bytes),
+                Output::Send(frame) if frame.kind == FrameKind::Job || self.port.algorithm == Algorithm::RandomX => {
+                    self.hear(&frame.bytes);
+                }
                 Output::Send(_) => {}
                 Output::Authorize { ticket, .. } => {
                     let outcome =
                         LoginOutcome::Granted { payee: KeyHash([7; 32]), remembered: self.remembered, trust: None };
                     self.session.handle_login(self.at(), ticket, outcome);
                 }
-                Output::Share(share) => {
-                    self.outcome.accepted += 1;
-                    self.outcome.accepted_in_minute += u32::from(self.now < MINUTE_MS);
-                    self.outcome.credit[usize::from(self.now >= MINUTE_MS)] += share.difficulty.hashes() as f64;
-                    self.session.handle_verdict(self.at(), share.ticket, Verdict::Accepted { block: false });
-                }
+                Output::Share(share) => self.verify(share.ticket, share.difficulty),
                 Output::LoginRefused { .. } => {}
                 Output::Rejected { .. } => self.outcome.refused += 1,
                 Output::Close(_) => self.outcome.closed = true,
@@ -199,15 +272,51 @@ impl World {
         }
     }
 
+    /// Has it hashed, in turn with what came before.
+    fn verify(&mut self, ticket: ShareTicket, difficulty: ShareDifficulty) {
+        if self.port.verify_ms <= 0.0 {
+            self.accept(difficulty);
+            return self.session.handle_verdict(self.at(), ticket, Verdict::Accepted { block: false });
+        }
+        let free = self.threads.iter_mut().min_by(|one, other| one.total_cmp(other)).expect("a thread");
+        let begins = free.max(self.now);
+        if begins - self.now > self.port.queue_ms {
+            self.outcome.refused += 1;
+            return self.session.handle_verdict(self.at(), ticket, Verdict::Rejected(Reject::Busy));
+        }
+        *free = begins + self.port.verify_ms;
+        self.verifying.push_back((*free, ticket, difficulty));
+    }
+
+    fn accept(&mut self, difficulty: ShareDifficulty) {
+        let is_later = self.now >= self.port.dataset_ms + MINUTE_MS;
+        self.outcome.accepted += 1;
+        self.outcome.accepted_in_minute += u32::from(!is_later);
+        self.outcome.credit[usize::from(is_later)] += difficulty.hashes() as f64;
+    }
+
     fn hear(&mut self, bytes: &[u8]) {
         let line: serde_json::Value = serde_json::from_slice(bytes).expect("the server speaks JSON");
-        let text = |index: usize| line["params"][index].as_str().unwrap_or_default().to_owned();
+        let text = |index: usize| match self.port.algorithm {
+            Algorithm::RandomX => {
+                let job = if line["method"] == "job" { &line["params"] } else { &line["result"]["job"] };
+                job["job_id"].as_str().unwrap_or_default().to_owned()
+            }
+            Algorithm::Sha256d | Algorithm::Ethash => line["params"][index].as_str().unwrap_or_default().to_owned(),
+        };
+        if text(0).is_empty() {
+            return;
+        }
+        if let Some(id) = line["result"]["id"].as_str() {
+            id.clone_into(&mut self.session_id);
+        }
         let difficulty = self.session.newest_difficulty().map_or(1.0, |value| value.hashes() as f64);
         if self.outcome.issued.last().is_none_or(|(_, before)| *before != difficulty) {
             self.outcome.issued.push((self.now, difficulty));
         }
         let arrives = self.unstalled(self.now + self.miner.delay_ms);
-        self.jobs.push_back((arrives, Job { id: text(0), ntime: text(7), difficulty }));
+        let job = Job { id: text(0), ntime: text(7), session: self.session_id.clone(), difficulty };
+        self.jobs.push_back((arrives, job));
     }
 
     fn wait_ms(&mut self) -> f64 {
@@ -258,15 +367,42 @@ impl Outcome {
     }
 }
 
-fn session(policy: &Arc<SessionPolicy>, connection: u32, now: f64) -> Session {
+fn submit(algorithm: Algorithm, job: &Job, nonce: u32) -> String {
+    let id = &job.id;
+    if algorithm == Algorithm::RandomX {
+        // The hardest to reach that is a share still: never a block.
+        let bound = randomx_bound(ShareDifficulty::from_hashes(job.difficulty as u64)).saturating_sub(1);
+        let result = format!("{}{:016x}", "ff".repeat(24), bound.swap_bytes());
+        let session = &job.session;
+        return format!(
+            r#"{{"id":4,"method":"submit","params":{{"id":"{session}","job_id":"{id}","nonce":"{nonce:08x}","result":"{result}"}}}}"#
+        );
+    }
+    let ntime = &job.ntime;
+    format!(
+        r#"{{"id":4,"method":"mining.submit","params":["wallet.rig1","{id}","0000000000000000","{ntime}","{nonce:08x}"]}}"#
+    )
+}
+
+/// As the ports are set up.
+fn judge(algorithm: Algorithm) -> JudgePolicy {
+    match algorithm {
+        Algorithm::RandomX => {
+            JudgePolicy { unproven_in_flight_max: 4, shares_in_flight_max: 32, ..JudgePolicy::default() }
+        }
+        Algorithm::Sha256d | Algorithm::Ethash => JudgePolicy::default(),
+    }
+}
+
+fn session(algorithm: Algorithm, policy: &Arc<SessionPolicy>, connection: u32, now: f64) -> Session {
     let prefix = ExtranoncePrefix { server_id: 1, connection };
     let ticket = SessionTicket { id: SessionTicketId(1), tag: [0; 16] };
     let seed = SessionSeed { session_id: connection, first_job_id: connection << 16, prefix, ticket };
-    Session::new(UnixMs(BEGAN + now as u64), Algorithm::Sha256d, Arc::clone(policy), seed)
+    Session::new(UnixMs(BEGAN + now as u64), algorithm, Arc::clone(policy), seed)
 }
 
 /// A chain whose blocks take a thousand seconds of this speed: neither its cap nor its floor matters.
-fn template(speed: f64) -> JobTemplate {
+fn template(algorithm: Algorithm, speed: f64) -> JobTemplate {
     let bits = (speed * 1000.0).log2().ceil() as usize;
     let header = Header {
         version: 1,
@@ -276,8 +412,8 @@ fn template(speed: f64) -> JobTemplate {
         time: Timestamp(1_800_000_000),
         height: Height(70_000),
         bits: CompactTarget(0x1d00_ffff),
-        algorithm: Algorithm::Sha256d,
+        algorithm,
     };
-    JobTemplate::new(header, Target(U256::MAX.wrapping_shr(bits)), PowKey::Sha256d, Arc::default())
-        .expect("a SHA-256d template")
+    let key = if algorithm == Algorithm::RandomX { PowKey::RandomX(BlockId([2; 32])) } else { PowKey::Sha256d };
+    JobTemplate::new(header, Target(U256::MAX.wrapping_shr(bits)), key, Arc::default()).expect("a template")
 }

@@ -67,6 +67,7 @@ pub(super) fn default_value(name: &str, network: Network) -> Option<Value> {
             vec!["NiceHash sha256d 2147483648000000", "MiningRigRentals sha256d 4294967296000000"].into()
         }
         "stratum.tls" | "stratum.plaintext" | "stratum.v2_enabled" => true.into(),
+        "stratum.tls_warning_days" => 14.into(),
         "stratum.tls_handshake_secs" => 5.into(),
         "stratum.tls_handshakes_max" => 32.into(),
         "stratum.v2_certificate_secs" => 3_600.into(),

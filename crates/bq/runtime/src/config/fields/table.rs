@@ -30,7 +30,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 185] = [
+pub static FIELDS: [Field; 186] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -411,6 +411,12 @@ pub static FIELDS: [Field; 185] = [
         Kind::Path,
         "PEM file with the private key of that certificate.",
         "Readable to its owner only: whoever has it can be the pool to your miners."
+    ),
+    field!(
+        "stratum.tls_warning_days",
+        Kind::Integer(0..=365),
+        "Days before the end of the TLS certificate from which the condition certificate_expires_soon tells of it; 0: not before it ended.",
+        "Too few: nobody has time to renew it, and miners that check it stay away. More than it is good for: told always."
     ),
     field!(
         "stratum.tls_handshake_secs",

@@ -87,7 +87,8 @@ impl Bench {
             server.shutdown().await;
             Handover::default()
         };
-        let server = StratumServer::resume(config.clone(), pool.clone(), hashes.clone(), (handed, || ())).await.unwrap();
+        let server =
+            StratumServer::resume(config.clone(), pool.clone(), hashes.clone(), (handed, || ())).await.unwrap();
         Self { pool, verifier, hashes, server, config }
     }
 

@@ -1,9 +1,14 @@
 //! What lies between a socket and its session: TLS, the PROXY protocol, kernel buffers, and bytes that are none of these.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use bq_front::{CertificateFiles, Certificates, StratumConfig, TlsConfig};
 use bq_primitives::Algorithm;
+use rcgen::{CertificateParams, KeyPair};
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, ServerName, pem::PemObject as _},
@@ -19,16 +24,35 @@ use crate::{Bench, miner::Client};
 
 /// A certificate for `localhost`, written where [`CertificateFiles`] says.
 pub(crate) fn write_certificate(dir: &Path) -> CertificateFiles {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    write_dated(dir, &CertificateParams::new(["localhost".to_owned()]).unwrap())
+}
+
+fn write_dated(dir: &Path, params: &CertificateParams) -> CertificateFiles {
+    let key = KeyPair::generate().unwrap();
     let files = CertificateFiles { certificate: dir.join("certificate.pem"), key: dir.join("key.pem") };
-    std::fs::write(&files.certificate, made.cert.pem()).unwrap();
-    std::fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
+    std::fs::write(&files.certificate, params.self_signed(&key).unwrap().pem()).unwrap();
+    std::fs::write(&files.key, key.serialize_pem()).unwrap();
     files
+}
+
+/// One that is good from so many days before or after now to so many.
+fn of_days(begins: i64, ends: i64) -> CertificateParams {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let at =
+        |days: i64| rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(now.saturating_add_signed(days * 86_400));
+    let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    (params.not_before, params.not_after) = (at(begins), at(ends));
+    params
 }
 
 pub(crate) fn with_tls(config: &mut StratumConfig, files: &CertificateFiles) -> Arc<Certificates> {
     let certificates = Arc::new(Certificates::read(files.clone()).unwrap());
-    config.tls = Some(TlsConfig { certificates: Arc::clone(&certificates), handshake_ms: 60_000, handshakes_max: 32 });
+    config.tls = Some(TlsConfig {
+        certificates: Arc::clone(&certificates),
+        warning_days: 14,
+        handshake_ms: 60_000,
+        handshakes_max: 32,
+    });
     certificates
 }
 
@@ -93,6 +117,38 @@ async fn a_certificate_can_be_replaced_while_miners_stay() {
     assert!(tls(&bench, old).await.is_err(), "the old one is not shown any more");
     assert!(tls(&bench, client_config(&files, &TLS13)).await.is_ok());
     assert_eq!(miner.submit(&job.find(16, 1 << 40)).await, "true", "who was there stays");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_that_ends_is_told_of_until_it_is_renewed() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = write_dated(dir.path(), &of_days(-30, -1));
+    let bench = Bench::start(16, 1 << 40, |config| drop(with_tls(config, &files))).await;
+    let (read_again, told) = (bench.server.certificate_reloader(), bench.server.condition_reader());
+    let names = || told().into_iter().map(|condition| condition.name).collect::<Vec<_>>();
+    assert_eq!(names(), ["certificate_expired"]);
+    assert!(told().iter().all(|condition| !condition.blocks_readiness && condition.reason.contains("SIGHUP")));
+    for (begins, ends, name) in
+        [(-30, 13, Some("certificate_expires_soon")), (1, 30, Some("certificate_not_yet_valid")), (-30, 15, None)]
+    {
+        write_dated(dir.path(), &of_days(begins, ends));
+        read_again();
+        assert_eq!(names(), Vec::from_iter(name), "from {begins} to {ends}");
+    }
+    // What cannot be read leaves the good one where it was.
+    std::fs::write(&files.certificate, "nothing").unwrap();
+    read_again();
+    assert_eq!(names(), ["certificate_unreadable"]);
+    // TLS is served whatever the dates are: who compares fingerprints does not look at them.
+    write_dated(dir.path(), &of_days(-30, -1));
+    read_again();
+    assert_eq!(names(), ["certificate_expired"]);
+    let socket = TcpStream::connect(bench.server.address(Algorithm::Sha256d).unwrap()).await.unwrap();
+    let refused = TlsConnector::from(Arc::new(client_config(&files, &TLS13)))
+        .connect(ServerName::try_from("localhost").unwrap(), socket)
+        .await
+        .unwrap_err();
+    assert!(refused.to_string().contains("expired"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
