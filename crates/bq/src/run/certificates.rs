@@ -1,9 +1,10 @@
 //! What miners are shown that speak TLS: the operator's certificate, or one that is signed here at the first start.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use anyhow::Context as _;
 use bq_front::{CertificateFiles, Certificates, TlsConfig};
+use bq_primitives::Algorithm;
 use bq_runtime::Config;
 use rcgen::{CertificateParams, DnType, KeyPair, date_time_ymd};
 
@@ -20,7 +21,7 @@ pub(super) fn tls(config: &Config) -> anyhow::Result<Option<TlsConfig>> {
     }
     let files = match &limits.tls_files {
         Some([certificate, key]) => CertificateFiles { certificate: certificate.clone(), key: key.clone() },
-        None => self_signed(&config.data_dir)?,
+        None => self_signed(&config.data_dir, &names(config))?,
     };
     let certificates = Certificates::read(files)
         .map_err(|error| UsageError(format!("stratum.tls_certificate_file, stratum.tls_key_file: {error}")))?;
@@ -35,7 +36,7 @@ pub(super) fn tls(config: &Config) -> anyhow::Result<Option<TlsConfig>> {
 
 /// The pair in the data directory, made if there is none. It is never renewed unasked: miners insist on its fingerprint, which a new
 /// certificate changes even with the old key, and a clock that is wrong would be enough.
-fn self_signed(data_dir: &Path) -> anyhow::Result<CertificateFiles> {
+fn self_signed(data_dir: &Path, names: &[String]) -> anyhow::Result<CertificateFiles> {
     let files = CertificateFiles {
         certificate: data_dir.join("stratum-certificate.pem"),
         key: data_dir.join("stratum-certificate-key.pem"),
@@ -43,7 +44,7 @@ fn self_signed(data_dir: &Path) -> anyhow::Result<CertificateFiles> {
     // The certificate is written last: whoever wants another one removes it, and the key stays for who compares keys.
     if !files.certificate.exists() {
         let key = key_pair(&files.key)?;
-        let certificate = params().self_signed(&key).context("a certificate for TLS")?;
+        let certificate = params(names)?.self_signed(&key).context("a certificate for TLS")?;
         write(&files.certificate, &certificate.pem())?;
     }
     Ok(files)
@@ -59,12 +60,20 @@ fn key_pair(path: &Path) -> anyhow::Result<KeyPair> {
     Ok(key)
 }
 
-/// Nobody checks the names and dates of what its server signed itself; miners that care compare its fingerprint.
-fn params() -> CertificateParams {
-    let mut params = CertificateParams::default();
+/// How miners of this machine and of its network reach it: who is given the certificate as one to trust (`minerd --cert`) checks the name too.
+fn names(config: &Config) -> Vec<String> {
+    let listens = Algorithm::ALL.map(|algorithm| config.stratum(algorithm).ip());
+    let own = listens.into_iter().filter(|ip| !ip.is_unspecified()).map(|ip| ip.to_string());
+    let names: BTreeSet<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into_iter().chain(own).collect();
+    names.into_iter().collect()
+}
+
+/// Nobody checks the dates of what its server signed itself; miners that care compare its fingerprint.
+fn params(names: &[String]) -> anyhow::Result<CertificateParams> {
+    let mut params = CertificateParams::new(names).context("names of a certificate")?;
     params.distinguished_name.push(DnType::CommonName, "bq stratum");
     (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2120, 1, 1));
-    params
+    Ok(params)
 }
 
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {
@@ -78,7 +87,11 @@ mod tests {
     #[test]
     fn the_same_pair_is_shown_after_a_restart() {
         let dir = tempfile::tempdir().unwrap();
-        let fingerprint = || Certificates::read(self_signed(dir.path()).unwrap()).unwrap().fingerprint();
+        let fingerprint = || {
+            Certificates::read(self_signed(dir.path(), &["localhost".to_owned(), "192.0.2.1".to_owned()]).unwrap())
+                .unwrap()
+                .fingerprint()
+        };
         let first = fingerprint();
         assert_eq!(fingerprint(), first);
     }
@@ -86,16 +99,21 @@ mod tests {
     #[test]
     fn whoever_removes_the_certificate_gets_another_for_the_same_key() {
         let dir = tempfile::tempdir().unwrap();
-        let files = self_signed(dir.path()).unwrap();
+        let files = self_signed(dir.path(), &["localhost".to_owned(), "192.0.2.1".to_owned()]).unwrap();
         let key = std::fs::read(&files.key).unwrap();
         let first = Certificates::read(files.clone()).unwrap().fingerprint();
         std::fs::remove_file(&files.certificate).unwrap();
         // It would not be read if it were not of this key.
-        assert_ne!(Certificates::read(self_signed(dir.path()).unwrap()).unwrap().fingerprint(), first);
+        assert_ne!(
+            Certificates::read(self_signed(dir.path(), &["localhost".to_owned(), "192.0.2.1".to_owned()]).unwrap())
+                .unwrap()
+                .fingerprint(),
+            first
+        );
         assert_eq!(std::fs::read(&files.key).unwrap(), key);
         std::fs::remove_file(&files.certificate).unwrap();
         std::fs::write(&files.key, "no key").unwrap();
-        let error = self_signed(dir.path()).unwrap_err();
+        let error = self_signed(dir.path(), &["localhost".to_owned(), "192.0.2.1".to_owned()]).unwrap_err();
         assert!(error.is::<UsageError>() && error.to_string().contains("stratum-certificate-key.pem"), "{error}");
     }
 }
