@@ -39,10 +39,12 @@ async fn a_denied_network_is_refused_on_every_port_and_behind_a_proxy() {
             assert_eq!(!client.answers().await, is_denied, "{source} on {algorithm}");
         }
     }
-    for (named, is_denied) in [("192.0.2.7", true), ("198.51.100.7", false)] {
-        let mut behind = from(&bench, "127.0.0.9", Algorithm::Sha256d).await;
+    for (proxy, named, is_denied) in
+        [("127.0.0.9", "192.0.2.7", true), ("127.0.0.9", "198.51.100.7", false), ("127.0.0.2", "198.51.100.7", true)]
+    {
+        let mut behind = from(&bench, proxy, Algorithm::Sha256d).await;
         behind.send_raw(format!("PROXY TCP4 {named} 203.0.113.1 5000 3333\r\n").as_bytes()).await;
-        assert_eq!(!behind.answers().await, is_denied, "{named}");
+        assert_eq!(!behind.answers().await, is_denied, "{named} behind {proxy}");
     }
     bench.server.shutdown().await;
 }

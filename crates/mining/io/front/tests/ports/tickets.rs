@@ -120,6 +120,13 @@ async fn no_ticket_but_ones_own_brings_anything_back() {
     nobody_is_left(&bench).await;
     bench.server.access().lift_ban("127.0.0.1").unwrap();
     assert!(!is_proven(&bench, "addr1.rig1", &of_open).await, "who was banned has nothing to come back to");
+    let (mut rude, job) = bench.sha256d("addr1.rig1").await;
+    let of_rude = rude.ticket().to_owned();
+    assert_eq!(rude.submit(&job.find(16, 1 << 40)).await, "true");
+    rude.send_raw(&b"{\n".repeat(20)).await;
+    assert!(rude.is_closed().await);
+    nobody_is_left(&bench).await;
+    assert!(!is_proven(&bench, "addr1.rig1", &of_rude).await, "nor who was closed against the protocol");
     let (idle, _) = bench.sha256d("addr1.rig1").await;
     let of_idle = idle.ticket().to_owned();
     drop(idle);
