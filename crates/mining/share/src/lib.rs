@@ -50,7 +50,7 @@ pub use job::{Job, JobId, JobWork};
 pub use judge::{Judge, JudgePolicy, Judged};
 pub use peer::Peer;
 pub use proof::{Evaluation, Proven, prove};
-pub use queueing::{QUEUE_CLASSES, QUEUE_TURNS, TRUSTED_CLASSES, WithoutRoom, strangers_room};
+pub use queueing::{QUEUE_CLASSES, QueueTurns, TRUSTED_CLASSES, WithoutRoom, is_newest_first, strangers_room};
 pub use refusal::{Reject, Verdict};
 pub use session_ticket::{ParseSessionTicketError, SessionTicket, SessionTicketId};
 pub use stranger_time::{StrangerTime, StrangerTimePolicy};

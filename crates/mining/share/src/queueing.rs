@@ -14,9 +14,30 @@ pub enum WithoutRoom {
 /// How many kinds of candidate there are: see [`ShareCandidate::class`].
 pub const QUEUE_CLASSES: usize = 4;
 
+const TURNS: [[usize; QUEUE_CLASSES]; 2] = [[0, 1, 2, 3], [0, 1, 3, 2]];
+
 /// In which order classes are looked at, in turns (SPEC 11.6, 5): the trusted always come first, and a stranger's claim of a block never keeps
 /// other strangers waiting for longer than one batch.
-pub const QUEUE_TURNS: [[usize; QUEUE_CLASSES]; 2] = [[0, 1, 2, 3], [0, 1, 3, 2]];
+#[derive(Clone, Copy, Debug, Default)]
+pub struct QueueTurns {
+    claims_were_served: bool,
+}
+
+impl QueueTurns {
+    /// Which class comes first, second and so on.
+    #[must_use]
+    pub const fn order(self) -> [usize; QUEUE_CLASSES] {
+        let [claims_first, claims_last] = TURNS;
+        if self.claims_were_served { claims_last } else { claims_first }
+    }
+
+    /// A batch of this class was taken. It is strangers' turns that count: trusted batches in between, however many, give neither kind of
+    /// strangers' shares an advantage.
+    #[must_use]
+    pub const fn after(self, class: usize) -> Self {
+        if class < TRUSTED_CLASSES { self } else { Self { claims_were_served: class == TRUSTED_CLASSES } }
+    }
+}
 
 /// How many of the classes in each turn, the first, are of the trusted.
 pub const TRUSTED_CLASSES: usize = 2;
@@ -44,6 +65,13 @@ impl ShareCandidate {
     }
 }
 
+/// Of this class the newest is hashed first (SPEC 11.6, 5). Nobody can tell a stranger's claim of a block from a forged one without hashing it, and of forged ones as many can
+/// come as there are addresses: behind all that came before it a true block would be worth nothing by the time it is hashed.
+#[must_use]
+pub const fn is_newest_first(class: usize) -> bool {
+    class == TRUSTED_CLASSES
+}
+
 /// How many places in a queue strangers have, beside those of the trusted (SPEC 11.6, 5).
 #[must_use]
 pub const fn strangers_room(queue_max: usize) -> usize {
@@ -56,12 +84,24 @@ mod tests {
 
     #[test]
     fn every_turn_looks_at_every_class_and_begins_with_the_trusted() {
-        for turn in QUEUE_TURNS {
+        for turn in TURNS {
             let mut classes = turn;
             classes.sort_unstable();
             assert_eq!(classes, [0, 1, 2, 3]);
             assert_eq!(turn[..TRUSTED_CLASSES], [0, 1]);
         }
-        assert_eq!(QUEUE_TURNS.map(|turn| turn[2]), [2, 3], "strangers' claims and their other shares take turns");
+    }
+
+    #[test]
+    fn strangers_claims_and_their_other_shares_take_turns_whatever_the_trusted_send() {
+        for trusted in 0..5 {
+            let (mut turns, mut served) = (QueueTurns::default(), Vec::new());
+            for batch in 0..6 * (trusted + 1) {
+                let class = if batch % (trusted + 1) == trusted { turns.order()[TRUSTED_CLASSES] } else { batch % 2 };
+                turns = turns.after(class);
+                served.extend((class >= TRUSTED_CLASSES).then_some(class));
+            }
+            assert_eq!(served, [2, 3, 2, 3, 2, 3], "{trusted} batches of the trusted in between");
+        }
     }
 }

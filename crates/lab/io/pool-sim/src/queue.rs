@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 
-use bq_share::{QUEUE_CLASSES, QUEUE_TURNS, ShareCandidate, WithoutRoom, strangers_room};
+use bq_share::{QUEUE_CLASSES, QueueTurns, ShareCandidate, WithoutRoom, is_newest_first, strangers_room};
 
 use crate::front::ConnectionId;
 
@@ -8,7 +8,7 @@ use crate::front::ConnectionId;
 #[derive(Default)]
 pub(crate) struct Queue {
     classes: [VecDeque<Waiting>; QUEUE_CLASSES],
-    turn: usize,
+    turns: QueueTurns,
 }
 
 /// A proof and whose it is.
@@ -45,10 +45,9 @@ impl Queue {
     }
 
     pub(crate) fn next(&mut self) -> Option<Waiting> {
-        let turn = QUEUE_TURNS[self.turn % QUEUE_TURNS.len()];
-        let class = turn.into_iter().find(|class| !self.classes[*class].is_empty())?;
-        self.turn += 1;
-        self.classes[class].pop_front()
+        let class = self.turns.order().into_iter().find(|class| !self.classes[*class].is_empty())?;
+        self.turns = self.turns.after(class);
+        if is_newest_first(class) { self.classes[class].pop_back() } else { self.classes[class].pop_front() }
     }
 
     pub(crate) fn len(&self) -> usize {

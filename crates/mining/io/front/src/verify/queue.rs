@@ -10,7 +10,7 @@ use std::{
 use bq_primitives::Algorithm;
 use bq_share::{
     CpuTime, QUEUE_CLASSES, Reject, ShareCandidate, StrangerTime, StrangerTimePolicy, Verdict, WithoutRoom,
-    strangers_room,
+    is_newest_first, strangers_room,
 };
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -54,10 +54,6 @@ pub(super) struct Queue {
     load: Arc<Load>,
 }
 
-/// In the order of [`ShareCandidate::class`]. Nobody can tell a stranger's claim of a block from a forged one without hashing it, and of forged ones as many can come as there are
-/// addresses: behind all that came before it a true block would be worth nothing by the time it is hashed.
-const CLASS_ORDERS: [Order; QUEUE_CLASSES] =
-    [Order::OldestFirst, Order::OldestFirst, Order::NewestFirst, Order::OldestFirst];
 /// What one verification takes on a slow machine (of RandomX and Ethash in light mode): what bounds by time start from, before the first
 /// measurement.
 const SERVICE_US: [u64; Algorithm::COUNT] = [10, 34_000, 3_000];
@@ -118,7 +114,8 @@ impl Drop for Task {
 impl Queue {
     pub(super) fn new(algorithm: Algorithm, config: &VerifyConfig, clock: SteadyClock) -> Self {
         let queue_max = config.queue_max[algorithm.index()].max(1);
-        let lanes = CLASS_ORDERS.map(lane);
+        let order = |class| if is_newest_first(class) { Order::NewestFirst } else { Order::OldestFirst };
+        let lanes: [_; QUEUE_CLASSES] = std::array::from_fn(|class| lane(order(class)));
         Self {
             lanes: lanes.each_ref().map(|(_, lane)| lane.clone()),
             entries: lanes.map(|(entry, _)| entry),

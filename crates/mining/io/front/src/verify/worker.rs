@@ -1,7 +1,7 @@
 use std::{cell::Cell, sync::Arc, time::Instant};
 
 use bq_primitives::Algorithm;
-use bq_share::{Proven, QUEUE_CLASSES, QUEUE_TURNS, Reject, TRUSTED_CLASSES, Verdict};
+use bq_share::{Proven, QUEUE_CLASSES, QueueTurns, Reject, TRUSTED_CLASSES, Verdict};
 use crossbeam_channel::{Receiver, Select, Sender};
 
 use crate::mailbox::Mailbox;
@@ -20,7 +20,7 @@ pub(super) struct Worker {
     load: Arc<Load>,
     prover: Arc<Prover>,
     blocks: Sender<BlockTask>,
-    turn: Cell<usize>,
+    turns: Cell<QueueTurns>,
 }
 
 /// A block that was found, on its way to the books and the node.
@@ -51,7 +51,7 @@ const ETHASH_BATCH_MAX: usize = 32;
 impl Worker {
     pub(super) fn new(number: u32, queue: &Queue, prover: Arc<Prover>, blocks: Sender<BlockTask>) -> Self {
         let (tasks, load) = queue.other_end();
-        Self { number, tasks, load, prover, blocks, turn: Cell::new(0) }
+        Self { number, tasks, load, prover, blocks, turns: Cell::default() }
     }
 
     pub(super) fn thread_name(&self) -> String {
@@ -97,8 +97,7 @@ impl Worker {
     /// The next tasks, of one class; nothing once the server is gone and the queues are empty, or what is left in them comes too late.
     fn next(&self) -> Option<Vec<Task>> {
         loop {
-            let turn = QUEUE_TURNS[self.turn.get() % QUEUE_TURNS.len()];
-            self.turn.set(self.turn.get().wrapping_add(1));
+            let turn = self.turns.get().order();
             if let Some(hashes_strangers) = self.load.ends() {
                 return self.first_of(if hashes_strangers { &turn[..] } else { &turn[..TRUSTED_CLASSES] });
             }
@@ -136,6 +135,7 @@ impl Worker {
 
     /// `first` and what can be evaluated along with it: others that wait in the same queue, but only this thread's share of them.
     fn batch(&self, first: Task, queue: &Lane<Task>) -> Vec<Task> {
+        self.turns.set(self.turns.get().after(first.candidate.class()));
         let more = match self.load.algorithm {
             Algorithm::Sha256d => (queue.len() / self.load.threads).min(SHA256D_BATCH_MAX - 1),
             Algorithm::RandomX => (queue.len() / self.load.threads).min(RANDOMX_BATCH_MAX - 1),
