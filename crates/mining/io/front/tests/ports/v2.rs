@@ -403,12 +403,7 @@ async fn a_lock_closes_the_channels_of_its_address_alone() {
         ensure!(revoked.sessions(None, 10).len() == 3);
         for (token, expected) in [(&first, one), (&second, two)] {
             ensure!(revoked.revoke_token(&token.info.id) == Ok(1));
-            let closed = loop {
-                if let Said::Closed { channel, reason } = proxy.hear()? {
-                    break (channel, reason);
-                }
-            };
-            ensure!(closed == (expected, "revoked".to_owned()), "{closed:?}");
+            ensure!(closed(&mut proxy)? == (expected, "revoked".to_owned()));
         }
         let again = proxy.ask_standard(&format!("{}.rig,{}", address(1), first.token), 0.0, [0xff; 32])?;
         ensure!(proxy.opened(again)? == Err("invalid-worker-token".to_owned()));
@@ -416,6 +411,8 @@ async fn a_lock_closes_the_channels_of_its_address_alone() {
         ensure!(revoked.sessions(None, 10).len() == 1);
         // The last login is gone: the connection may open another.
         ensure!(revoked.revoke_token(&others.info.id) == Ok(1));
+        // A connection that ends first is told nothing more.
+        ensure!(closed(&mut proxy)? == (other, "revoked".to_owned()));
         proxy.open_standard("addr3")
     })
     .await;
@@ -423,6 +420,15 @@ async fn a_lock_closes_the_channels_of_its_address_alone() {
     let ended: Vec<_> = why(1).into_iter().filter(|refusal| refusal.what == "connection").collect();
     assert!(ended.len() == 1 && ended[0].count == 2 && why(3).is_empty(), "{ended:?}");
     assert_eq!(why(2).len(), 1, "of its own token alone");
+}
+
+/// The next channel that is closed, and why.
+fn closed(device: &mut Device) -> Result<(u32, String)> {
+    loop {
+        if let Said::Closed { channel, reason } = device.hear()? {
+            return Ok((channel, reason));
+        }
+    }
 }
 
 /// SPEC 11.6.3: a browser behind a miner's address can be made to say such things to any port.
