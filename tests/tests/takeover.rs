@@ -2,8 +2,9 @@
 
 use std::{
     io::{Read as _, Write as _},
-    os::unix::net::UnixStream,
+    os::unix::{net::UnixStream, process::ExitStatusExt as _},
     path::Path,
+    process::{Child, Command},
     time::Duration,
 };
 
@@ -82,24 +83,30 @@ fn answer(client: &mut LineClient, miner: &mut impl bq_tests::Dialect, share: &V
     }
 }
 
-/// What was credited before is a duplicate after; a share of a job from before counts; who may not come in any more does not stay.
-#[test]
-fn a_share_counts_once_whoever_hears_of_it() -> Result<()> {
-    let folder = tempfile::tempdir()?;
+/// A server, and a miner of SHA-256d that has work.
+fn with_one_miner(folder: &Path) -> Result<(BqOptions, BqProcess, LineClient, impl bq_tests::Dialect)> {
     let options = BqOptions {
         config: Eras::unhurried()
             .then(1, &["sha256d"])
-            .config(4, "[pool.sha256d]\nshare_difficulty_floor = 4096\nshare_difficulty_start = 4096\n"),
+            .config(4, "[stratum]\ntakeover_secs = 20\n[pool.sha256d]\nshare_difficulty_floor = 4096\nshare_difficulty_start = 4096\n"),
         ..BqOptions::default()
     };
-    let login = format!("{}.rig", new_address(folder.path(), "sha")?);
-    let bq = BqProcess::start(folder.path(), &options)?;
+    let login = format!("{}.rig", new_address(folder, "sha")?);
+    let bq = BqProcess::start(folder, &options)?;
     let mut client = LineClient::connect(bq.stratum("sha256d")?)?;
     let mut miner = sha256d::miner(&login, "x");
     miner.log_in(&mut client)?;
     while !miner.has_job() {
         miner.notified(&client.expect(LIMIT)?)?;
     }
+    Ok((options, bq, client, miner))
+}
+
+/// What was credited before is a duplicate after; a share of a job from before counts; who may not come in any more does not stay.
+#[test]
+fn a_share_counts_once_whoever_hears_of_it() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (options, bq, mut client, mut miner) = with_one_miner(folder.path())?;
     let shares = [find(&mut miner)?, find(&mut miner)?];
     let first = answer(&mut client, &mut miner, &shares[0])?;
     ensure!(first["result"] == true, "{first}");
@@ -147,25 +154,26 @@ fn false_heir(data: &Path, version: u8, frames: usize) -> Result<Vec<u8>> {
     Ok(first)
 }
 
+/// An heir of a process of its own that gets ready, reads all and then does nothing.
+fn silent_heir(data: &Path, version: u8) -> Result<Child> {
+    let script = format!(
+        "import socket\n\
+         link = socket.socket(socket.AF_UNIX)\n\
+         link.connect({:?})\n\
+         link.sendall(bytes([0, 0, 0, 0, 2, 0, {version}]) + bytes([0, 0, 0, 0, 1, 3]))\n\
+         while link.recv(4096): pass\n\
+         socket.socketpair()[0].recv(1)\n",
+        data.join("successor")
+    );
+    Ok(Command::new("python3").arg("-c").arg(script).spawn()?)
+}
+
 /// Whoever takes over and fails, early or late, leaves the older process with its miners: none of them notices.
 #[test]
 fn an_heir_that_fails_leaves_everything_to_the_older_process() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let (data, ready) = (folder.path().join("data"), folder.path().join("ready.json"));
-    let options = BqOptions {
-        config: Eras::unhurried()
-            .then(1, &["sha256d"])
-            .config(4, "[pool.sha256d]\nshare_difficulty_floor = 4096\nshare_difficulty_start = 4096\n"),
-        ..BqOptions::default()
-    };
-    let login = format!("{}.rig", new_address(folder.path(), "sha")?);
-    let bq = BqProcess::start(folder.path(), &options)?;
-    let mut client = LineClient::connect(bq.stratum("sha256d")?)?;
-    let mut miner = sha256d::miner(&login, "x");
-    miner.log_in(&mut client)?;
-    while !miner.has_job() {
-        miner.notified(&client.expect(LIMIT)?)?;
-    }
+    let (options, bq, mut client, mut miner) = with_one_miner(folder.path())?;
     let first = find(&mut miner)?;
     ensure!(answer(&mut client, &mut miner, &first)?["result"] == true);
 
@@ -202,6 +210,15 @@ fn an_heir_that_fails_leaves_everything_to_the_older_process() -> Result<()> {
     }
     let sessions = sessions(&bq, folder.path())?;
     ensure!(sessions.as_array().is_some_and(|all| all.len() == 1), "{sessions}");
+
+    // One that neither fails nor serves is killed.
+    std::fs::remove_file(&ready)?;
+    let mut silent = silent_heir(&data, version)?;
+    let ended = wait_for("the end of the silent heir", LIMIT, || Ok(silent.try_wait()?))?;
+    ensure!(ended.signal() == Some(9), "{ended}");
+    wait_for("the older process to serve again", LIMIT, || Ok(ready.exists().then_some(())))?;
+    let share = find(&mut miner)?;
+    ensure!(answer(&mut client, &mut miner, &share)?["result"] == true);
     // And one that does not fail is heir still.
     bq.taken_over(&options)?.stop()?;
     Ok(())

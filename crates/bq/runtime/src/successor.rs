@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::{
     cmsg_space,
     net::{
@@ -31,6 +32,8 @@ pub struct SuccessorPort {
 #[derive(Debug)]
 pub struct SuccessorLink {
     stream: UnixStream,
+    /// The process at the other end, where it is the newer one.
+    newer: Option<Pid>,
 }
 
 /// A frame may not be larger: a block's body fits many times.
@@ -39,6 +42,20 @@ const FRAME_BYTES_MAX: usize = 512 << 20;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// And after that much time in which it reads nothing: miners wait meanwhile.
 const READING_PATIENCE: Duration = Duration::from_secs(2);
+/// The process that wants to take over.
+#[derive(Clone, Copy, Debug)]
+pub struct NewerProcess(Pid);
+
+impl NewerProcess {
+    /// Ends it, whatever it does.
+    ///
+    /// # Errors
+    /// The system says no: most likely it has ended.
+    pub fn kill(self) -> io::Result<()> {
+        Ok(kill_process(self.0, Signal::KILL)?)
+    }
+}
+
 const HEAD_BYTES: usize = 5;
 const WITH_FILE: u8 = 1;
 
@@ -65,12 +82,12 @@ impl SuccessorPort {
     pub async fn next(&self) -> io::Result<SuccessorLink> {
         loop {
             let (stream, _) = self.listener.accept().await?;
-            let user = stream.peer_cred()?.uid();
+            let (user, newer) = (stream.peer_cred()?.uid(), stream.peer_cred()?.pid());
             let own = rustix::process::geteuid();
             if user == own.as_raw() || user == 0 {
                 let stream = stream.into_std()?;
                 stream.set_nonblocking(false)?;
-                return SuccessorLink::new(stream);
+                return SuccessorLink::new(stream, newer.and_then(Pid::from_raw));
             }
             tracing::warn!(user, "another user wanted to take over");
         }
@@ -95,7 +112,7 @@ impl SuccessorLink {
             folder => folder?,
         };
         match UnixStream::connect(short_path(&folder)) {
-            Ok(stream) => Self::new(stream).map(Some),
+            Ok(stream) => Self::new(stream, None).map(Some),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
                 Ok(None)
             }
@@ -103,10 +120,19 @@ impl SuccessorLink {
         }
     }
 
-    fn new(stream: UnixStream) -> io::Result<Self> {
+    fn new(stream: UnixStream, newer: Option<Pid>) -> io::Result<Self> {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(READING_PATIENCE))?;
-        Ok(Self { stream })
+        Ok(Self { stream, newer })
+    }
+
+    /// The newer process, for as long as the link is open.
+    #[must_use]
+    pub const fn newer(&self) -> Option<NewerProcess> {
+        match self.newer {
+            Some(pid) => Some(NewerProcess(pid)),
+            None => None,
+        }
     }
 
     /// From now on the other end may be silent for as long as it lives.

@@ -62,18 +62,23 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
     }
     let mut taken = if args.takeover { Taken::from_predecessor(&config)?.or(held) } else { held };
     let mut data_dir = DataDir::lock(&config.data_dir)?;
+    let patience = Duration::from_secs(config.stratum_limits.takeover_secs);
+    // Signals are heard from here to the end of the process: one that comes between two lives as a server counts for the next.
+    let signals = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let (trigger, stop) = Shutdown::new();
+    signals.block_on(async { on_signals(trigger) })?;
     loop {
-        let Some(heir) = live(&config, taken, data_dir)? else { return Ok(()) };
-        let Fate::Gone(left) = heir.fate()? else { return Ok(()) };
+        let Some(heir) = live(&config, taken, data_dir, &stop)? else { return Ok(()) };
+        let Fate::Gone(left) = heir.fate(patience, &stop)? else { return Ok(()) };
         tracing::error!("the process that was to take over ended before it served: this one goes on");
         (taken, data_dir) = (left, lock_soon(&config.data_dir)?);
     }
 }
 
 /// From the opening of the books to their end. Whoever takes over then, if somebody does.
-fn live(config: &Config, taken: Taken, data_dir: DataDir) -> anyhow::Result<Option<Heir>> {
+fn live(config: &Config, taken: Taken, data_dir: DataDir, stop: &Shutdown) -> anyhow::Result<Option<Heir>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let result = runtime.block_on(serve(config, taken));
+    let result = runtime.block_on(serve(config, taken, stop));
     // Blocking calls that hang must not keep the process alive; the books are closed already.
     runtime.shutdown_timeout(Duration::from_secs(5));
     drop(data_dir);
@@ -104,9 +109,13 @@ fn log_config(loaded: &Loaded) -> LogConfig {
 }
 
 /// Until the process is to stop, or another one takes over: the heir.
-async fn serve(config: &Config, taken: Taken) -> anyhow::Result<Option<Heir>> {
+async fn serve(config: &Config, taken: Taken, stop: &Shutdown) -> anyhow::Result<Option<Heir>> {
     let (trigger, shutdown) = Shutdown::new();
-    on_signals(trigger.clone())?;
+    let (asked, asks) = (stop.clone(), trigger.clone());
+    tokio::spawn(async move {
+        asked.requested().await;
+        asks.request();
+    });
     let program = Program::of_this_process().context("SIGUSR2")?;
     let running = RunningPool::default();
     let mut successors = await_successor(&config.data_dir, trigger.clone(), Arc::clone(&running));

@@ -1,6 +1,6 @@
 //! What a service manager (systemd) hears, and the ports that it may hold for us.
 
-use std::{ffi::OsString, net::SocketAddr, path::PathBuf, process::Command};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, process::Command, sync::OnceLock};
 
 use bq_front::{Port, is_wanted};
 use bq_primitives::Algorithm;
@@ -28,7 +28,7 @@ impl Program {
         let takeover = OsString::from("--takeover");
         let arguments = std::env::args_os().skip(1).filter(|argument| *argument != takeover);
         let arguments = arguments.chain([takeover.clone()]).collect();
-        Ok(Self { path: std::env::current_exe()?, arguments, replacements: signal(SignalKind::user_defined2())? })
+        Ok(Self { path: own_path()?, arguments, replacements: signal(SignalKind::user_defined2())? })
     }
 
     /// Starts a successor at every SIGUSR2. One that fails says why in its own log, and this process goes on.
@@ -42,6 +42,17 @@ impl Program {
             }
         });
     }
+}
+
+/// Where the program lies, as it was when this was asked first: once the file is replaced the system tells no path any more, and this process may
+/// begin to serve again after a successor failed.
+fn own_path() -> std::io::Result<PathBuf> {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    let path = match PATH.get() {
+        Some(path) => path.clone(),
+        None => std::env::current_exe()?,
+    };
+    Ok(PATH.get_or_init(|| path).clone())
 }
 
 fn start(mut successor: Command) {

@@ -6,15 +6,16 @@ use std::{
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     path::Path,
     sync::{Arc, OnceLock, Weak},
+    time::Duration,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use bq_front::{HANDOVER_VERSION as VERSION, HandedConnection, Handover, Port};
 use bq_mining_message::PoolApi as _;
 use bq_pool::Pool;
 use bq_pow::PowVerifier;
 use bq_primitives::{Algorithm, PowKey};
-use bq_runtime::{Config, Shutdown, ShutdownTrigger, SuccessorLink, SuccessorPort, on_signals};
+use bq_runtime::{Config, NewerProcess, Shutdown, ShutdownTrigger, SuccessorLink, SuccessorPort};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
@@ -184,22 +185,33 @@ impl Heir {
         Self { link, left }
     }
 
-    /// Call once the data directory is free: tells the heir so, and waits until it serves, for as long as its start takes, or until this process is
-    /// to stop. Blocks.
+    /// Call once the data directory is free: tells the heir so, and waits until it serves, or until this process is to stop. One that does not serve
+    /// within `patience` is killed: it may hold the books, and nobody serves meanwhile. Blocks.
     ///
     /// # Errors
     /// The system says no.
-    pub(crate) fn fate(self) -> anyhow::Result<Fate> {
+    pub(crate) fn fate(self, patience: Duration, stop: &Shutdown) -> anyhow::Result<Fate> {
         let Self { link, left } = self;
+        let heir = link.newer();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let serves = runtime.block_on(async {
-            let (trigger, stop) = Shutdown::new();
-            on_signals(trigger)?;
-            let answer = tokio::task::spawn_blocking(move || await_served(link));
-            anyhow::Ok(tokio::select! {
-                answer = answer => answer?.unwrap_or(false),
-                () = stop.requested() => true,
-            })
+            let mut answer = tokio::task::spawn_blocking(move || await_served(link));
+            tokio::select! {
+                answer = &mut answer => return anyhow::Ok(answer?.unwrap_or(false)),
+                () = stop.requested() => return Ok(true),
+                () = tokio::time::sleep(patience) => {}
+            }
+            tracing::error!(
+                secs = patience.as_secs(),
+                "the process that was to take over does not serve: it is killed"
+            );
+            if let Some(Err(error)) = heir.map(NewerProcess::kill) {
+                tracing::warn!(%error, "it cannot be killed");
+            }
+            // One that came to serve in that moment may have judged shares: what is left here is out of date then.
+            let has_served = answer.await?.unwrap_or(false);
+            ensure!(!has_served, "the process that took over was killed as it began to serve");
+            Ok(false)
         });
         // A thread that still listens ends with the process.
         runtime.shutdown_background();

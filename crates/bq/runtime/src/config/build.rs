@@ -256,6 +256,7 @@ impl Reader<'_> {
             workers_saved_secs: self.number("stratum.workers_saved_secs")?,
             panic_shown_secs: self.number("stratum.panic_shown_secs")?,
             handover_ms: self.number("stratum.handover_ms")?,
+            takeover_secs: self.number("stratum.takeover_secs")?,
             server_full_shown_secs: self.number("stratum.server_full_shown_secs")?,
             randomx_queue_ms: self.number("stratum.randomx_queue_ms")?,
             ethash_queue_ms: self.number("stratum.ethash_queue_ms")?,

@@ -126,9 +126,15 @@ impl Field {
     }
 }
 
-/// A network, or an address as a network of its own.
+/// A network, or an address as a network of its own. One of version 4 in the words of version 6 is one of version 4: addresses are looked at as such.
 pub(super) fn read_network(text: &str) -> Option<IpNet> {
-    text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+    const MAPPED_BITS: u8 = 96;
+    let network = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))?;
+    let bits = network.prefix_len().checked_sub(MAPPED_BITS);
+    match (network.addr().to_canonical(), bits) {
+        (address @ IpAddr::V4(_), Some(bits)) if network.addr().is_ipv6() => IpNet::new(address, bits).ok(),
+        _ => Some(network),
+    }
 }
 
 fn is_peer(text: &str) -> bool {
@@ -162,4 +168,27 @@ pub fn default_file(network: Network) -> String {
         };
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read_network;
+
+    #[test]
+    fn a_network_of_version_4_is_one_in_whatever_words() {
+        let read = |text: &str| read_network(text).map(|network| network.to_string());
+        let networks = [
+            "10.0.0.0/8",
+            "192.0.2.7",
+            "::ffff:127.77.0.0/112",
+            "::ffff:192.0.2.7",
+            "::ffff:0:0/96",
+            "2001:db8::/32",
+            "::/0",
+        ];
+        let expected =
+            ["10.0.0.0/8", "192.0.2.7/32", "127.77.0.0/16", "192.0.2.7/32", "0.0.0.0/0", "2001:db8::/32", "::/0"];
+        assert_eq!(networks.map(read), expected.map(|text| Some(text.to_owned())));
+        assert_eq!(["", "10.0.0.0/33", "::ffff:10.0.0.0/129", "host"].map(read), [const { None }; 4]);
+    }
 }

@@ -168,6 +168,7 @@ pub struct RawStratum {
     pub workers_saved_secs: Option<i64>,
     pub panic_shown_secs: Option<i64>,
     pub handover_ms: Option<i64>,
+    pub takeover_secs: Option<i64>,
     pub server_full_shown_secs: Option<i64>,
     pub randomx_queue_ms: Option<i64>,
     pub ethash_queue_ms: Option<i64>,

@@ -244,6 +244,7 @@ pub struct StratumLimits {
     pub panic_shown_secs: u64,
     /// How long a process that is replaced waits for what is under way.
     pub handover_ms: u64,
+    pub takeover_secs: u64,
     pub server_full_shown_secs: u64,
     pub randomx_queue_ms: u64,
     pub ethash_queue_ms: u64,

@@ -126,6 +126,7 @@ pub(super) fn default_value(name: &str, network: Network) -> Option<Value> {
         "auth.refusal_addresses_per_peer_max" => 64.into(),
         "stratum.panic_shown_secs" => 600.into(),
         "stratum.handover_ms" => 1_000.into(),
+        "stratum.takeover_secs" => 120.into(),
         "stratum.server_full_shown_secs" => 60.into(),
         "stratum.randomx_queue_ms" => 1_000.into(),
         "stratum.ethash_queue_ms" => 1_000.into(),

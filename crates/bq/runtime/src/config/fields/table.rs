@@ -30,7 +30,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 186] = [
+pub static FIELDS: [Field; 187] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -713,6 +713,12 @@ pub static FIELDS: [Field; 186] = [
         Kind::Integer(50..=60_000),
         "Longest time in milliseconds that a process which is replaced (bq run --takeover) waits for shares in verification and lines that miners do not read.",
         "Too long: one miner that does not read holds all others up. Too short: busy miners have to connect again."
+    ),
+    field!(
+        "stratum.takeover_secs",
+        Kind::Integer(1..=86_400),
+        "Seconds that a process which takes over has until it serves, once the older one has let go of everything; then it is killed, and the older one goes on.",
+        "Too short: a start that reads many shares again is cut off. Too long: all miners wait for a process that hangs."
     ),
     field!(
         "stratum.server_full_shown_secs",
