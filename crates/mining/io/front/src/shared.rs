@@ -411,7 +411,9 @@ impl Admission {
     fn left_by(&self, ticket: SessionTicket, payee: KeyHash, worker: &WorkerName) -> Option<Departure> {
         let shared = &self.shared;
         shared.config.tickets.key.made(&ticket).then_some(())?;
-        shared.departed.lock().come_back(shared.clock.now(), ticket.id, payee, worker)
+        let left = shared.departed.lock().come_back(shared.clock.now(), ticket.id, payee, worker)?;
+        // Banned since: what it earned there is not to be had elsewhere.
+        (!shared.is_banned(left.peer)).then_some(left)
     }
 
     /// Leaves what its miner may come back to, if its place is proved and nobody wanted it.

@@ -20,7 +20,7 @@ async fn socket(source: &str, server: SocketAddr) -> TcpStream {
     socket.connect(server).await.unwrap()
 }
 
-async fn from(bench: &Bench, source: &str, algorithm: Algorithm) -> Client {
+pub(crate) async fn from(bench: &Bench, source: &str, algorithm: Algorithm) -> Client {
     Client::over(socket(source, bench.server.address(algorithm).unwrap()).await)
 }
 

@@ -6,6 +6,7 @@ use bq_primitives::Algorithm;
 use crate::{
     Bench, kept,
     miner::Client,
+    networks::from,
     transport::{client_config, tls, with_tls, write_certificate},
 };
 
@@ -132,6 +133,25 @@ async fn no_ticket_but_ones_own_brings_anything_back() {
     drop(idle);
     nobody_is_left(&bench).await;
     assert!(!is_proven(&bench, "addr1.rig1", &of_idle).await);
+    bench.server.shutdown().await;
+}
+
+/// What was earned at an address that is banned now is not to be had from another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ban_takes_along_what_its_address_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = start(folder.path()).await;
+    let mut tickets = Vec::new();
+    for address in ["127.0.0.3", "127.0.0.4"] {
+        let mut client = from(&bench, address, Algorithm::Sha256d).await;
+        let job = client.log_in_sha256d("addr1.rig1").await;
+        tickets.push(client.ticket().to_owned());
+        assert_eq!(client.submit(&job.find(16, 1 << 40)).await, "true");
+    }
+    nobody_is_left(&bench).await;
+    bench.server.access().ban("127.0.0.3", 600).unwrap();
+    assert!(!is_proven(&bench, "addr1.rig1", &tickets[0]).await);
+    assert!(is_proven(&bench, "addr1.rig1", &tickets[1]).await);
     bench.server.shutdown().await;
 }
 
