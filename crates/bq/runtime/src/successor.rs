@@ -13,6 +13,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::{
     cmsg_space,
+    io::retry_on_intr,
     net::{
         RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
         recvmsg, sendmsg,
@@ -157,7 +158,8 @@ impl SuccessorLink {
         if !files.is_empty() && !control.push(SendAncillaryMessage::ScmRights(&files)) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let sent = sendmsg(&self.stream, &[IoSlice::new(&head)], &mut control, SendFlags::NOSIGNAL)?;
+        // A system call with a time limit is not begun again by itself after a signal.
+        let sent = retry_on_intr(|| sendmsg(&self.stream, &[IoSlice::new(&head)], &mut control, SendFlags::NOSIGNAL))?;
         self.stream.write_all(head.get(sent..).unwrap_or_default())?;
         self.stream.write_all(bytes)
     }
@@ -171,7 +173,7 @@ impl SuccessorLink {
         let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let into = &mut [IoSliceMut::new(&mut head)];
-        let came = recvmsg(&self.stream, into, &mut control, RecvFlags::CMSG_CLOEXEC)?.bytes;
+        let came = retry_on_intr(|| recvmsg(&self.stream, into, &mut control, RecvFlags::CMSG_CLOEXEC))?.bytes;
         if came == 0 {
             return Ok(None);
         }
