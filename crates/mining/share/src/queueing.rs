@@ -39,6 +39,9 @@ impl QueueTurns {
     }
 }
 
+/// Claimed blocks of strangers, which wait in a [`crate::ClaimPile`]; all others are hashed in their order.
+pub const STRANGERS_CLAIMS: usize = 2;
+
 /// How many of the classes in each turn, the first, are of the trusted.
 pub const TRUSTED_CLASSES: usize = 2;
 
@@ -63,13 +66,6 @@ impl ShareCandidate {
             (false, false) => 3,
         }
     }
-}
-
-/// Of this class the newest is hashed first (SPEC 11.6, 5). Nobody can tell a stranger's claim of a block from a forged one without hashing it, and of forged ones as many can
-/// come as there are addresses: behind all that came before it a true block would be worth nothing by the time it is hashed.
-#[must_use]
-pub const fn is_newest_first(class: usize) -> bool {
-    class == TRUSTED_CLASSES
 }
 
 /// How many places in a queue strangers have, beside those of the trusted (SPEC 11.6, 5).

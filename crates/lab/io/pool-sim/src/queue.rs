@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 
-use bq_share::{QUEUE_CLASSES, QueueTurns, ShareCandidate, WithoutRoom, is_newest_first, strangers_room};
+use bq_share::{QUEUE_CLASSES, QueueTurns, STRANGERS_CLAIMS, ShareCandidate, WithoutRoom, strangers_room};
 
 use crate::front::ConnectionId;
 
@@ -47,7 +47,8 @@ impl Queue {
     pub(crate) fn next(&mut self) -> Option<Waiting> {
         let class = self.turns.order().into_iter().find(|class| !self.classes[*class].is_empty())?;
         self.turns = self.turns.after(class);
-        if is_newest_first(class) { self.classes[class].pop_back() } else { self.classes[class].pop_front() }
+        // All come from one subnet here.
+        if class == STRANGERS_CLAIMS { self.classes[class].pop_back() } else { self.classes[class].pop_front() }
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bq_primitives::Algorithm;
-use bq_share::{AllowancePolicy, Allowances, ClaimTurn, CpuTime, Peer, ShareCandidate, Strike, WithoutRoom};
+use bq_share::{AllowancePolicy, Allowances, ClaimTurn, CpuTime, Peer, ShareCandidate, Strike, Subnet, WithoutRoom};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
@@ -119,6 +119,11 @@ impl Strangers {
 }
 
 impl Deposit {
+    /// Where its sender is.
+    pub(crate) fn subnet(&self) -> Subnet {
+        self.peer.subnet()
+    }
+
     /// Pays for the hashing (SPEC 11.6, 7); false if the address cannot, and the share says itself that it is no block.
     pub(crate) fn pay(&mut self, candidate: &ShareCandidate, cost: CpuTime) -> bool {
         if !self.is_strangers {

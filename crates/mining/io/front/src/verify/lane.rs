@@ -1,47 +1,51 @@
 use std::sync::Arc;
 
+use bq_share::{ClaimPile, Subnet};
 use crossbeam_channel::{Receiver, Select, Sender, unbounded};
 use parking_lot::Mutex;
 
 /// Where what waits for the threads of an algorithm comes in, of one class.
 pub(super) struct LaneEntry<T> {
-    /// Nothing is sent where the task lies in `newest`.
+    /// Nothing is sent where the task lies in `pile`.
     queue: Sender<Option<T>>,
-    newest: Option<Arc<Mutex<Vec<T>>>>,
+    pile: Option<SharedPile<T>>,
 }
 
 /// Where it goes out; each thread has one.
 pub(super) struct Lane<T> {
     queue: Receiver<Option<T>>,
-    newest: Option<Arc<Mutex<Vec<T>>>>,
+    pile: Option<SharedPile<T>>,
 }
+
+type SharedPile<T> = Arc<Mutex<ClaimPile<T>>>;
 
 /// In which order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
-    OldestFirst,
-    NewestFirst,
+    AsTheyCome,
+    /// As a [`ClaimPile`] has it.
+    BySubnets,
 }
 
 /// Both ends, with nothing in between.
 pub(super) fn lane<T>(order: Order) -> (LaneEntry<T>, Lane<T>) {
     let (sender, receiver) = unbounded();
-    let newest = (order == Order::NewestFirst).then(Arc::default);
-    (LaneEntry { queue: sender, newest: newest.clone() }, Lane { queue: receiver, newest })
+    let pile = (order == Order::BySubnets).then(SharedPile::default);
+    (LaneEntry { queue: sender, pile: pile.clone() }, Lane { queue: receiver, pile })
 }
 
 impl<T> Clone for Lane<T> {
     fn clone(&self) -> Self {
-        Self { queue: self.queue.clone(), newest: self.newest.clone() }
+        Self { queue: self.queue.clone(), pile: self.pile.clone() }
     }
 }
 
 impl<T> LaneEntry<T> {
     /// If no thread is left, the task is dropped.
-    pub(super) fn send(&self, task: T) {
-        let task = match &self.newest {
-            Some(newest) => {
-                newest.lock().push(task);
+    pub(super) fn send(&self, subnet: Option<Subnet>, task: T) {
+        let task = match &self.pile {
+            Some(pile) => {
+                pile.lock().put(subnet, task);
                 None
             }
             None => Some(task),
@@ -55,7 +59,7 @@ impl<T> Lane<T> {
     pub(super) fn take(&self) -> Option<T> {
         let task = self.queue.try_recv().ok()?;
         // For each that was sent one lies there.
-        task.or_else(|| self.newest.as_ref()?.lock().pop())
+        task.or_else(|| self.pile.as_ref()?.lock().take())
     }
 
     pub(super) fn len(&self) -> usize {
@@ -74,9 +78,9 @@ mod tests {
 
     #[test]
     fn each_lane_has_its_order() {
-        for (order, expected) in [(Order::OldestFirst, [1, 2, 3]), (Order::NewestFirst, [3, 2, 1])] {
+        for (order, expected) in [(Order::AsTheyCome, [1, 2, 3]), (Order::BySubnets, [3, 2, 1])] {
             let (entry, lane) = lane(order);
-            (1..=3).for_each(|task| entry.send(task));
+            (1..=3).for_each(|task| entry.send(None, task));
             assert_eq!(lane.len(), 3);
             let other = lane.clone();
             assert_eq!(std::iter::from_fn(|| other.take()).collect::<Vec<_>>(), expected);
@@ -86,7 +90,7 @@ mod tests {
 
     #[test]
     fn whoever_waits_hears_of_a_task_and_of_the_end() {
-        for order in [Order::OldestFirst, Order::NewestFirst] {
+        for order in [Order::AsTheyCome, Order::BySubnets] {
             let (entry, lane) = lane(order);
             let waits = std::thread::spawn(move || {
                 let next = || {
@@ -97,7 +101,7 @@ mod tests {
                 };
                 [next(), next()]
             });
-            entry.send(7);
+            entry.send(None, 7);
             drop(entry);
             assert_eq!(waits.join().unwrap(), [Some(7), None]);
         }

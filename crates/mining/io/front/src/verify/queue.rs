@@ -9,8 +9,8 @@ use std::{
 
 use bq_primitives::Algorithm;
 use bq_share::{
-    CpuTime, QUEUE_CLASSES, Reject, ShareCandidate, StrangerTime, StrangerTimePolicy, Verdict, WithoutRoom,
-    is_newest_first, strangers_room,
+    CpuTime, QUEUE_CLASSES, Reject, STRANGERS_CLAIMS, ShareCandidate, StrangerTime, StrangerTimePolicy, Verdict,
+    WithoutRoom, strangers_room,
 };
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -114,7 +114,7 @@ impl Drop for Task {
 impl Queue {
     pub(super) fn new(algorithm: Algorithm, config: &VerifyConfig, clock: SteadyClock) -> Self {
         let queue_max = config.queue_max[algorithm.index()].max(1);
-        let order = |class| if is_newest_first(class) { Order::NewestFirst } else { Order::OldestFirst };
+        let order = |class| if class == STRANGERS_CLAIMS { Order::BySubnets } else { Order::AsTheyCome };
         let lanes: [_; QUEUE_CLASSES] = std::array::from_fn(|class| lane(order(class)));
         Self {
             lanes: lanes.each_ref().map(|(_, lane)| lane.clone()),
@@ -176,7 +176,8 @@ impl Queue {
             self.load.in_room[kind_of(&task.candidate)].fetch_add(1, Ordering::Relaxed);
         }
         // Threads are there as long as this is.
-        self.entries[task.candidate.class()].send(task);
+        let subnet = task.deposit.as_ref().map(Deposit::subnet);
+        self.entries[task.candidate.class()].send(subnet, task);
     }
 
     /// Nothing more comes. The threads finish what is there, but of strangers no more than they get to within `span`.
