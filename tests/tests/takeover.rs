@@ -180,13 +180,16 @@ fn an_heir_that_fails_leaves_everything_to_the_older_process() -> Result<()> {
     // What can be seen beforehand is: the older one does not even stop.
     let told = std::fs::read(&ready)?;
     let arguments = vec!["--takeover".to_owned()];
-    let damaged = data.join("node-key");
-    let whole = std::fs::read(&damaged)?;
-    std::fs::write(&damaged, "no key")?;
-    let refused = BqProcess::start_expecting_exit(folder.path(), &BqOptions { arguments, ..options.clone() })?;
-    ensure!(refused.code == Some(2) && refused.stderr.contains("node-key"), "{refused:?}");
-    ensure!(!ready.exists() && !refused.stderr.contains("stopping"), "the older one went on: {refused:?}");
-    std::fs::write(&damaged, whole)?;
+    let heir = BqOptions { arguments, ..options.clone() };
+    for key in ["node-key", "token-key", "ticket-key", "stratum-certificate-key.pem"] {
+        let damaged = data.join(key);
+        let whole = std::fs::read(&damaged)?;
+        std::fs::write(&damaged, "no key")?;
+        let refused = BqProcess::start_expecting_exit(folder.path(), &heir)?;
+        ensure!(refused.code == Some(2) && refused.stderr.contains(key), "{refused:?}");
+        ensure!(!ready.exists() && !refused.stderr.contains("stopping"), "the older one went on: {refused:?}");
+        std::fs::write(&damaged, whole)?;
+    }
     std::fs::write(&ready, told)?;
 
     // The rest is not: the older one begins anew, and says so with its ready file.

@@ -201,6 +201,7 @@ impl System {
 pub(crate) fn rehearse(config: &Config) -> anyhow::Result<()> {
     certificates::tls(config)?;
     access::access(config)?;
+    access::tickets(config)?;
     authority::v2(config)?;
     keys::pool_wallet(config)?;
     keys::miner_address(config)?;
