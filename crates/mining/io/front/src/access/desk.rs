@@ -112,10 +112,13 @@ impl Access {
         Ok(done)
     }
 
-    fn save_bans(&self) -> Result<(), AccessError> {
-        let Some(kept) = &self.kept else { return Ok(()) };
+    /// Writes bans and records if they changed. Held from the look to the end: two who write at once would spoil each other's draft, or leave what is
+    /// older.
+    pub(super) fn save_bans(&self) -> Result<(), AccessError> {
+        let file = self.bans_file.lock();
+        let Some(path) = file.as_ref() else { return Ok(()) };
         let text = self.bans.lock().changes(self.now());
-        let saved = text.map(|text| kept_files::save(&kept.bans, &text)).transpose();
+        let saved = text.map(|text| kept_files::save(path, &text)).transpose();
         saved.map(drop).map_err(|error| AccessError::Disk(error.to_string()))
     }
 

@@ -25,7 +25,7 @@ use crate::{
     StratumConfig,
     accept_rate::AcceptRate,
     clock::SteadyClock,
-    kept_files::{self, KeptFiles},
+    kept_files,
     places::{Leave, Places},
 };
 
@@ -81,7 +81,8 @@ pub(crate) struct Access {
     sessions: Mutex<Sessions>,
     requests: Mutex<AcceptRate<Peer>>,
     networks: Networks,
-    kept: Option<KeptFiles>,
+    /// One at a time writes what became of bans.
+    bans_file: Mutex<Option<PathBuf>>,
     seed: [u8; 32],
     tokens_made: AtomicU64,
 }
@@ -103,7 +104,7 @@ impl Access {
             sessions: Mutex::default(),
             requests: Mutex::new(AcceptRate::new(config.access.requests_per_second)),
             networks: config.access.networks.clone(),
-            kept: config.kept.clone(),
+            bans_file: Mutex::new(config.kept.as_ref().map(|kept| kept.bans.clone())),
             seed: config.seed,
             tokens_made: AtomicU64::new(0),
         }
@@ -231,11 +232,7 @@ impl Access {
 
     /// Writes what may be lost to a crash, if it changed. Blocks on the disk.
     pub(crate) fn save(&self) {
-        let Some(kept) = &self.kept else { return };
-        let bans = self.bans.lock().changes(self.clock.now());
-        if let Some(text) = bans {
-            let _told = kept_files::save(&kept.bans, &text);
-        }
+        let _told = self.save_bans();
         let file = self.registry_file.lock();
         let uses = self.registry.lock().uses();
         if let (Some(path), Some(text)) = (file.as_ref(), uses) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bq_access::{AuthMode, Registry, RegistryPolicy, TokenKey};
-use bq_front::AccessConfig;
+use bq_front::{AccessConfig, KeptFiles};
 use bq_mining_message::{AccessError, TokenWish};
 use bq_primitives::{Address, Algorithm, BlockId, KeyHash, Network};
 use serde_json::Value;
@@ -67,6 +67,29 @@ async fn with_tokens_nobody_else_mines_and_a_revoked_one_ends_its_sessions() {
     while !access.sessions(None, 10).is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// Each of those who ban at once, and the server that writes now and then what peers did, leaves the file whole and the newest.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bans_that_come_together_are_all_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = || {
+        Bench::start(1, 1 << 40, |config| {
+            config.kept = Some(KeptFiles { period_ms: 1, ..kept(folder.path()) });
+        })
+    };
+    let bench = start().await;
+    let access = bench.server.access();
+    std::thread::scope(|scope| {
+        for subnet in 0..8 {
+            let access = &access;
+            scope.spawn(move || (0..25).for_each(|n| drop(access.ban(&format!("203.0.{subnet}.{n}"), 600).unwrap())));
+        }
+    });
+    bench.server.shutdown().await;
+    let bench = start().await;
+    assert_eq!(bench.server.access().bans().len(), 200);
+    bench.server.shutdown().await;
 }
 
 /// SPEC 11.11.5: a ban is typed and lasts over a restart; it is lifted by whoever runs the pool, and what led to it is forgotten.
