@@ -83,12 +83,13 @@ impl SuccessorPort {
     pub async fn next(&self) -> io::Result<SuccessorLink> {
         loop {
             let (stream, _) = self.listener.accept().await?;
-            let (user, newer) = (stream.peer_cred()?.uid(), stream.peer_cred()?.pid());
+            let newer = stream.peer_cred()?;
+            let user = newer.uid();
             let own = rustix::process::geteuid();
             if user == own.as_raw() || user == 0 {
                 let stream = stream.into_std()?;
                 stream.set_nonblocking(false)?;
-                return SuccessorLink::new(stream, newer.and_then(Pid::from_raw));
+                return SuccessorLink::new(stream, newer.pid().and_then(Pid::from_raw));
             }
             tracing::warn!(user, "another user wanted to take over");
         }
@@ -129,11 +130,8 @@ impl SuccessorLink {
 
     /// The newer process, for as long as the link is open.
     #[must_use]
-    pub const fn newer(&self) -> Option<NewerProcess> {
-        match self.newer {
-            Some(pid) => Some(NewerProcess(pid)),
-            None => None,
-        }
+    pub fn newer(&self) -> Option<NewerProcess> {
+        self.newer.map(NewerProcess)
     }
 
     /// From now on the other end may be silent for as long as it lives.

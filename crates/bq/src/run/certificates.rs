@@ -84,36 +84,34 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
 mod tests {
     use super::*;
 
+    fn made(data_dir: &Path) -> anyhow::Result<CertificateFiles> {
+        self_signed(data_dir, &["localhost", "192.0.2.1"].map(str::to_owned))
+    }
+
+    fn fingerprint(data_dir: &Path) -> [u8; 32] {
+        Certificates::read(made(data_dir).unwrap()).unwrap().fingerprint()
+    }
+
     #[test]
     fn the_same_pair_is_shown_after_a_restart() {
         let dir = tempfile::tempdir().unwrap();
-        let fingerprint = || {
-            Certificates::read(self_signed(dir.path(), &["localhost".to_owned(), "192.0.2.1".to_owned()]).unwrap())
-                .unwrap()
-                .fingerprint()
-        };
-        let first = fingerprint();
-        assert_eq!(fingerprint(), first);
+        let first = fingerprint(dir.path());
+        assert_eq!(fingerprint(dir.path()), first);
     }
 
     #[test]
     fn whoever_removes_the_certificate_gets_another_for_the_same_key() {
         let dir = tempfile::tempdir().unwrap();
-        let files = self_signed(dir.path(), &["localhost".to_owned(), "192.0.2.1".to_owned()]).unwrap();
+        let files = made(dir.path()).unwrap();
         let key = std::fs::read(&files.key).unwrap();
         let first = Certificates::read(files.clone()).unwrap().fingerprint();
         std::fs::remove_file(&files.certificate).unwrap();
         // It would not be read if it were not of this key.
-        assert_ne!(
-            Certificates::read(self_signed(dir.path(), &["localhost".to_owned(), "192.0.2.1".to_owned()]).unwrap())
-                .unwrap()
-                .fingerprint(),
-            first
-        );
+        assert_ne!(fingerprint(dir.path()), first);
         assert_eq!(std::fs::read(&files.key).unwrap(), key);
         std::fs::remove_file(&files.certificate).unwrap();
         std::fs::write(&files.key, "no key").unwrap();
-        let error = self_signed(dir.path(), &["localhost".to_owned(), "192.0.2.1".to_owned()]).unwrap_err();
+        let error = made(dir.path()).unwrap_err();
         assert!(error.is::<UsageError>() && error.to_string().contains("stratum-certificate-key.pem"), "{error}");
     }
 }

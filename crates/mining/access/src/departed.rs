@@ -7,6 +7,8 @@ use std::{
 use bq_primitives::{KeyHash, ShareDifficulty, WorkerName};
 use bq_share::{Peer, SessionTicketId, Trust, UnixMs};
 
+use crate::crowds::Crowds;
+
 /// What a connection that ended left to its miner (SPEC 11.14).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Departure {
@@ -35,9 +37,7 @@ pub struct Departed {
     policy: DepartedPolicy,
     by_ticket: BTreeMap<SessionTicketId, Departure>,
     by_age: BTreeSet<Age>,
-    by_peer: BTreeMap<Option<Peer>, BTreeSet<Age>>,
-    /// Peers by how many they have, those with most last.
-    crowds: BTreeSet<(usize, Option<Peer>)>,
+    crowds: Crowds<Age>,
 }
 
 /// What the operator decides.
@@ -71,13 +71,7 @@ impl Departed {
     /// Nobody has gone.
     #[must_use]
     pub const fn new(policy: DepartedPolicy) -> Self {
-        Self {
-            policy,
-            by_ticket: BTreeMap::new(),
-            by_age: BTreeSet::new(),
-            by_peer: BTreeMap::new(),
-            crowds: BTreeSet::new(),
-        }
+        Self { policy, by_ticket: BTreeMap::new(), by_age: BTreeSet::new(), crowds: Crowds::new() }
     }
 
     /// A connection ended.
@@ -89,8 +83,7 @@ impl Departed {
         self.remove(departure.ticket);
         self.insert(departure);
         while self.by_ticket.len() > self.policy.departures_max {
-            let crowd = self.crowds.last().and_then(|(_, peer)| self.by_peer.get(peer));
-            let Some((_, oldest)) = crowd.and_then(|ages| ages.first()).copied() else { return };
+            let Some((_, oldest)) = self.crowds.oldest_of_most().copied() else { return };
             self.remove(oldest);
         }
     }
@@ -156,7 +149,7 @@ impl Departed {
     fn insert(&mut self, departure: Departure) {
         let (age, peer) = ((departure.ended, departure.ticket), departure.peer);
         self.by_age.insert(age);
-        self.change_crowd(peer, |ages| ages.insert(age));
+        self.crowds.insert(peer, age);
         self.by_ticket.insert(departure.ticket, departure);
     }
 
@@ -164,19 +157,8 @@ impl Departed {
         let departure = self.by_ticket.remove(&ticket)?;
         let age = (departure.ended, ticket);
         self.by_age.remove(&age);
-        self.change_crowd(departure.peer, |ages| ages.remove(&age));
+        self.crowds.remove(departure.peer, &age);
         Some(departure)
-    }
-
-    fn change_crowd(&mut self, peer: Option<Peer>, change: impl FnOnce(&mut BTreeSet<Age>) -> bool) {
-        let ages = self.by_peer.entry(peer).or_default();
-        self.crowds.remove(&(ages.len(), peer));
-        change(ages);
-        if ages.is_empty() {
-            self.by_peer.remove(&peer);
-        } else {
-            self.crowds.insert((ages.len(), peer));
-        }
     }
 }
 

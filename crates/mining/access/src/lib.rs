@@ -15,6 +15,7 @@
     )
 )]
 
+mod crowds;
 mod departed;
 mod networks;
 mod record;

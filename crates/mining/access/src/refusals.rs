@@ -8,6 +8,8 @@ use bq_mining_message::RefusalInfo;
 use bq_primitives::{Address, Algorithm, KeyHash, Network, WorkerName};
 use bq_share::{Peer, UnixMs};
 
+use crate::crowds::Crowds;
+
 /// Why logins and shares failed, by address, for a while: so that whoever mines to it can find out without asking anyone
 /// (SPEC 11.11.6). What comes from one peer is kept apart from what others bring in, of the same address too, and pushes out nothing else.
 #[derive(Debug)]
@@ -17,9 +19,7 @@ pub struct Refusals {
     /// The one with the oldest news first.
     by_age: BTreeSet<(Sequence, Source)>,
     /// What each peer brought in that is still here.
-    by_peer: BTreeMap<Option<Peer>, BTreeSet<(Sequence, Source)>>,
-    /// How many that are: whoever brought most makes room, so that many with little push out nobody who brought less.
-    by_crowd: BTreeSet<(usize, Option<Peer>)>,
+    crowds: Crowds<(Sequence, Source)>,
     sequence: Sequence,
 }
 
@@ -121,14 +121,7 @@ impl Refusals {
     /// Nothing was refused.
     #[must_use]
     pub const fn new(policy: RefusalsPolicy) -> Self {
-        Self {
-            policy,
-            by_source: BTreeMap::new(),
-            by_age: BTreeSet::new(),
-            by_peer: BTreeMap::new(),
-            by_crowd: BTreeSet::new(),
-            sequence: 0,
-        }
+        Self { policy, by_source: BTreeMap::new(), by_age: BTreeSet::new(), crowds: Crowds::new(), sequence: 0 }
     }
 
     /// Something was refused, in the words that the miner was told.
@@ -148,24 +141,20 @@ impl Refusals {
         let sequence = self.sequence;
         let entries = self.by_source.entry(source.clone()).or_insert(Entries { sequence, refusals: Vec::new() });
         let before = mem::replace(&mut entries.sequence, sequence);
-        let of_peer = self.by_peer.entry(peer).or_default();
-        self.by_crowd.remove(&(of_peer.len(), peer));
-        self.by_age.remove(&(before, source.clone()));
-        of_peer.remove(&(before, source.clone()));
-        self.by_age.insert((sequence, source.clone()));
-        of_peer.insert((sequence, source));
-        self.by_crowd.insert((of_peer.len(), peer));
+        let (before, news) = ((before, source.clone()), (sequence, source));
+        self.by_age.remove(&before);
+        self.crowds.remove(peer, &before);
+        self.by_age.insert(news.clone());
+        self.crowds.insert(peer, news);
         entries.note(now, (what, algorithm, worker), reason, self.policy.refusals_max);
     }
 
     fn make_room(&mut self, peer: Option<Peer>) {
         let is_full = self.by_source.len() >= self.policy.addresses_max;
-        let of_peer = self.by_peer.get(&peer).filter(|of_peer| {
-            // Nobody is who the trusted are: they are many, and bounded by the whole alone.
-            is_full || peer.is_some() && of_peer.len() >= self.policy.addresses_per_peer_max
-        });
-        let of_most = || self.by_crowd.last().and_then(|(_, peer)| self.by_peer.get(peer)).filter(|_| is_full);
-        let oldest = of_peer.or_else(of_most).and_then(BTreeSet::first);
+        // Nobody is who the trusted are: they are many, and bounded by the whole alone.
+        let has_most = peer.is_some() && self.crowds.len_of(peer) >= self.policy.addresses_per_peer_max;
+        let own = self.crowds.oldest_of(peer).filter(|_| is_full || has_most);
+        let oldest = own.or_else(|| self.crowds.oldest_of_most().filter(|_| is_full));
         if let Some((_, source)) = oldest.cloned() {
             self.forget(&source);
         }
@@ -184,15 +173,7 @@ impl Refusals {
         let key = (entries.sequence, source.clone());
         self.by_age.remove(&key);
         let (_, peer) = source;
-        if let Some(of_peer) = self.by_peer.get_mut(peer) {
-            self.by_crowd.remove(&(of_peer.len(), *peer));
-            of_peer.remove(&key);
-            if of_peer.is_empty() {
-                self.by_peer.remove(peer);
-            } else {
-                self.by_crowd.insert((of_peer.len(), *peer));
-            }
-        }
+        self.crowds.remove(*peer, &key);
     }
 
     /// What was refused lately, the newest first; what is the same is told once, wherever it came from. Where that is too much, what came from
@@ -334,9 +315,8 @@ mod tests {
         assert_eq!(count(&refusals, &key(198)).len(), 0, "the oldest of one of those that brought most");
         refusals.note(UnixMs(0), (peer(3), key(5)), SHARE, "Stale");
         assert_eq!([1, 4, 5].map(|n| count(&refusals, &key(n)).len()), [1, 0, 1], "its own, where all is full");
-        let of_peers: usize = refusals.by_peer.values().map(BTreeSet::len).sum();
-        let of_crowds: usize = refusals.by_crowd.iter().map(|(count, _)| count).sum();
-        assert_eq!((of_peers, of_crowds, refusals.by_crowd.len()), (6, 6, refusals.by_peer.len()));
+        let [brought, peers] = refusals.crowds.counts();
+        assert_eq!((brought, peers.0), ((6, 6), peers.1));
     }
 
     /// Whoever logs in to a victim's address, before or after him and in whatever words, hides nothing that the victim has to read.

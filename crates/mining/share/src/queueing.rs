@@ -35,7 +35,7 @@ impl QueueTurns {
     /// strangers' shares an advantage.
     #[must_use]
     pub const fn after(self, class: usize) -> Self {
-        if class < TRUSTED_CLASSES { self } else { Self { claims_were_served: class == TRUSTED_CLASSES } }
+        if class < TRUSTED_CLASSES { self } else { Self { claims_were_served: class == STRANGERS_CLAIMS } }
     }
 }
 
@@ -62,7 +62,7 @@ impl ShareCandidate {
         match (self.is_trusted, self.claimed == Claimed::Block) {
             (true, true) => 0,
             (true, false) => 1,
-            (false, true) => 2,
+            (false, true) => STRANGERS_CLAIMS,
             (false, false) => 3,
         }
     }

@@ -100,8 +100,9 @@ proptest! {
                 }
             }
             prop_assert!(departed.len() <= MOST && departed.by_age.len() == departed.len());
-            prop_assert_eq!(departed.crowds.iter().map(|(count, _)| count).sum::<usize>(), departed.len());
-            prop_assert_eq!(departed.by_peer.len(), departed.crowds.len());
+            let [brought, peers] = departed.crowds.counts();
+            prop_assert_eq!(brought, (departed.len(), departed.len()));
+            prop_assert_eq!(peers.0, peers.1);
         }
     }
 

@@ -12,7 +12,7 @@ use crate::{
     config::TlsConfig,
     tls_session::TlsSession,
     turns::Turns,
-    wire::{TlsWire, Wire},
+    wire::{READ_BYTES, TlsWire, Wire},
 };
 
 /// Turns a socket whose first byte announced TLS into a [`Wire`].
@@ -79,9 +79,6 @@ impl Tls {
         Ok(())
     }
 }
-
-/// Read from the socket at once.
-const READ_BYTES: usize = 4_096;
 
 /// TLS 1.2 and 1.3. Nothing is kept for resumption: miners stay connected for days, and ten thousand tickets cost memory.
 fn server_config(certificates: Arc<Certificates>) -> Result<ServerConfig, rustls::Error> {

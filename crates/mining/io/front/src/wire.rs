@@ -23,7 +23,7 @@ pub(crate) struct TlsWire {
 }
 
 /// Read from the socket at once.
-const READ_BYTES: usize = 4_096;
+pub(crate) const READ_BYTES: usize = 4_096;
 
 impl Wire {
     /// Returns once one of `interest` may go on.
