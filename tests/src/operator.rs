@@ -1,7 +1,11 @@
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
-use crate::{BqProcess, Finished, atoms, run_bq};
+use crate::{BqProcess, Finished, atoms, run_bq, wait_for};
+
+const IN_STEP_LIMIT: Duration = Duration::from_secs(30);
 
 /// What an operator does and looks at.
 impl BqProcess {
@@ -16,12 +20,24 @@ impl BqProcess {
         run_bq([&["pool"], arguments, place.as_slice()].concat())
     }
 
+    /// What became of a decision, made once the books are where the node is: between a block and its booking the program says to wait.
+    ///
+    /// # Errors
+    /// It cannot be started, or the books stay behind.
+    pub fn decision(&self, arguments: &[&str]) -> Result<Finished> {
+        let arguments = [arguments, &["--reason", "a test"]].concat();
+        wait_for("books in step with the node", IN_STEP_LIMIT, || {
+            let done = self.pool(&arguments)?;
+            Ok((!done.stderr.contains("wait until node_out_of_step is over")).then_some(done))
+        })
+    }
+
     /// A decision that is carried out: what the command said.
     ///
     /// # Errors
     /// It was refused.
     pub fn decide(&self, arguments: &[&str]) -> Result<String> {
-        let done = self.pool(&[arguments, &["--reason", "a test"]].concat())?;
+        let done = self.decision(arguments)?;
         ensure!(done.code == Some(0), "{arguments:?}: {done:?}");
         Ok(done.stdout)
     }

@@ -18,7 +18,7 @@ fn options() -> BqOptions {
 }
 
 fn refused(bq: &BqProcess, arguments: &[&str], code: i32, said: &str) -> Result<()> {
-    let done = bq.pool(&[arguments, &["--reason", "a test"]].concat())?;
+    let done = bq.decision(arguments)?;
     ensure!(done.code == Some(code) && done.stderr.contains(said), "{arguments:?}: {done:?}");
     Ok(())
 }
