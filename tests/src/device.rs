@@ -418,6 +418,18 @@ impl Device {
         work.search(channel, start, wants_block)
     }
 
+    /// Does what the share's channel and job make of its bytes meet the job's target, whoever found it?
+    ///
+    /// # Errors
+    /// Its channel or its job is not there.
+    pub fn meets(&self, share: &DeviceShare) -> Result<bool> {
+        let work = self.channels.get(&share.channel).context("no such channel")?;
+        let job = work.jobs.iter().find(|job| job.id == share.job).context("no such job")?;
+        let (parent, _, nbits) = work.prev_hash.context("nothing to work on")?;
+        let root = work.root(job, &share.extranonce);
+        Ok(is_at_most(&hash(&header(share.version, &parent, &root, share.ntime, nbits, share.nonce)), &job.target))
+    }
+
     /// Hands a share in; returns the number under which it will be answered.
     ///
     /// # Errors

@@ -186,8 +186,22 @@ async fn a_wrong_share_is_refused_with_the_reason_in_the_protocols_words() {
         device.wait_for_work(extended)?;
         stranger.wait_for_work(strange)?;
         let (of_standard, of_extended) = (device.search(standard, 0, false)?, device.search(extended, 0, false)?);
-        let strangers = stranger.search(strange, 0, false)?;
         let job_ntime = of_extended.ntime;
+        // Each is sure to miss: other bytes meet the target of 64 hashes by chance once in 64 times.
+        let mut too_low = of_extended.clone();
+        while device.meets(&too_low)? {
+            too_low.extranonce[0] = too_low.extranonce[0].wrapping_add(1);
+        }
+        // What another connection found is another's work, whatever it is called.
+        let (extended_job, mut start) = (of_extended.job, 0);
+        let stolen = loop {
+            let mut stolen = stranger.search(strange, start, false)?;
+            start = stolen.nonce + 1;
+            (stolen.channel, stolen.job) = (extended, extended_job);
+            if !device.meets(&stolen)? {
+                break stolen;
+            }
+        };
         let mut wrong = Vec::new();
         let mut case =
             |share: &bq_tests::DeviceShare, code: &'static str, change: fn(&mut bq_tests::DeviceShare, u32)| {
@@ -203,10 +217,7 @@ async fn a_wrong_share_is_refused_with_the_reason_in_the_protocols_words() {
         case(&of_extended, "invalid-share", |share, ntime| share.ntime = ntime + 7_201);
         case(&of_extended, "invalid-share", |share, _| share.extranonce.clear());
         case(&of_standard, "invalid-share", |share, _| share.extranonce = vec![0; 8]);
-        case(&of_extended, "difficulty-too-low", |share, _| share.extranonce = vec![1; 8]);
-        // What another connection found is another's work, whatever it is called.
-        let mut stolen = strangers;
-        (stolen.channel, stolen.job) = (extended, of_extended.job);
+        wrong.push((too_low, "difficulty-too-low"));
         wrong.push((stolen, "difficulty-too-low"));
         for (share, code) in wrong {
             let sequence = device.submit(&share)?;
