@@ -20,6 +20,7 @@ mod address;
 mod algorithm;
 mod amount;
 mod block;
+mod body;
 mod codec;
 mod hash;
 mod header;
@@ -42,6 +43,7 @@ pub use address::{Address, AddressError};
 pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use amount::{Amount, AmountError};
 pub use block::{Block, block_weight, tx_root, witness_root};
+pub use body::{CoinbasePaths, UnsealedBody};
 pub use codec::{DecodeError, Decoder, put_compact_size};
 pub use hash::{
     BlockId, KeyHash, MerkleRoot, ParseHashError, PowHash, SealHash, SigHash, TaggedHasher, TxId, WtxId,
@@ -49,7 +51,7 @@ pub use hash::{
 };
 pub use header::{HEADER_BYTES, Header};
 pub use height::Height;
-pub use merkle::merkle_root;
+pub use merkle::{FirstLeafPath, merkle_root};
 pub use network::{Network, UnknownNetwork};
 pub use pow_key::PowKey;
 pub use pow_value::PowValue;

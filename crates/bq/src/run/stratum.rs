@@ -10,7 +10,7 @@ use bq_primitives::Algorithm;
 use bq_runtime::{Config, OpenFiles, StratumLimits, open_files_max};
 
 pub(super) fn stratum_config(
-    config: &Config,
+    (config, pays_directly): (&Config, bool),
     files: &OpenFiles,
     tls: Option<TlsConfig>,
     (access, tickets): (AccessConfig, TicketConfig),
@@ -28,6 +28,7 @@ pub(super) fn stratum_config(
             start: difficulty.start,
             floor: difficulty.floor,
             cap_divisor: u64::from(config.pool.share_difficulty_cap_divisor),
+            fine_divisors: if pays_directly { VardiffPolicy::DIRECT_DIVISORS } else { [0, 0] },
             share_interval_ms: interval_ms,
             first_share_ms: match algorithm {
                 Algorithm::Sha256d => 0,

@@ -82,7 +82,7 @@ impl System {
         // First of all that listen, because its key may be damaged.
         let net = Net::start(net_config(config)?, Arc::clone(&node) as Arc<dyn SyncApi>).await.map_err(of_setting)?;
         let files = open_files(config)?;
-        let mut stratum_config = stratum_config(config, &files, tls, (access, tickets), v2)?;
+        let mut stratum_config = stratum_config((config, pool.pays_directly()), &files, tls, (access, tickets), v2)?;
         adjust(&mut stratum_config);
         let (http_port, http_again) =
             port(taken.http, config.http).with_context(|| format!("http address {}", config.http))?;
@@ -357,6 +357,12 @@ fn pool_config(config: &Config) -> PoolConfig {
     let pool = &config.pool;
     PoolConfig {
         fee_bp: pool.fee_bp,
+        payout_mode: pool.payout_mode.map(|mode| match mode {
+            bq_runtime::PayoutMode::Direct => bq_pool::PayoutMode::Direct,
+            bq_runtime::PayoutMode::Ledger => bq_pool::PayoutMode::Ledger,
+        }),
+        direct_min: pool.direct_min,
+        direct_payees_max: pool.direct_payees_max,
         payout_min: pool.payout_min,
         pplns_window_units: pool.pplns_window_units,
         final_depth: pool.payout_final_depth,

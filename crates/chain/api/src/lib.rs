@@ -10,6 +10,7 @@ mod node;
 mod peers;
 mod refusal;
 mod sync;
+mod template;
 mod text;
 
 pub use atoms::AtomsView;
@@ -18,9 +19,10 @@ pub use bq_tree::{ChainSteps, Route};
 pub use difficulty::{AlgorithmDifficultyView, DifficultyForecastView, DifficultyView};
 pub use futures_core::stream::BoxStream;
 pub use node::{
-    BlockSummary, Coin, MiningInfo, NodeApi, NodeError, SubmitBlockError, SubmitTransactionError, Template,
-    TemplateRequest, TemplateWork, TipSummary, TransactionStatus,
+    BlockSummary, Coin, MiningInfo, NodeApi, NodeError, SubmitBlockError, SubmitTransactionError, TipSummary,
+    TransactionStatus,
 };
 pub use peers::{AddNodeError, PeerInfo, PeerKind, PeerNetwork};
 pub use refusal::{BlockRefusal, TransactionRefusal};
 pub use sync::{AddHeadersError, Announcement, HeaderSource, HeaderTip, HeadersAdded, SyncApi};
+pub use template::{CoinbaseError, Template, TemplateRequest, TemplateWork};

@@ -1,13 +1,11 @@
-use std::sync::Arc;
-
 use bq_condition::Condition;
 use bq_primitives::{
-    Algorithm, Amount, Block, BlockId, CompactTarget, Header, Height, KeyHash, Network, OutPoint, PowKey, Seal, Target,
-    Timestamp, Transaction, TxId, TxOut, Work,
+    Algorithm, Block, BlockId, CompactTarget, Header, Height, KeyHash, Network, OutPoint, Seal, Timestamp, Transaction,
+    TxId, TxOut, Work,
 };
 use futures_core::stream::BoxStream;
 
-use crate::{BlockRefusal, DifficultyView, Route, TransactionRefusal};
+use crate::{BlockRefusal, DifficultyView, Route, Template, TemplateRequest, TransactionRefusal};
 
 /// All that the pool, the RPC server, the HTTP API and the wallet may ask of a node. In process, or over RPC when they
 /// run apart. Calls may block on disk or on proof-of-work verification: never call them on an async worker thread
@@ -133,58 +131,6 @@ pub struct TipSummary {
     pub chain_work: Work,
     /// The algorithms that may seal the next block, with the bits each needs.
     pub next_bits: Vec<(Algorithm, CompactTarget)>,
-}
-
-/// What the miner chooses about a template.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TemplateRequest {
-    /// The key that the coinbase pays.
-    pub payout: KeyHash,
-    /// Free data for the coinbase, at most 96 bytes.
-    pub coinbase_data: Vec<u8>,
-}
-
-/// An unsealed block: one body, and one candidate header for each algorithm that may seal it.
-#[derive(Clone, Debug)]
-pub struct Template {
-    /// The tip it builds on.
-    pub parent_id: BlockId,
-    /// Height of the block to be.
-    pub height: Height,
-    /// Subsidy and fees together: the sum of the coinbase's outputs.
-    pub reward: Amount,
-    /// Fees alone.
-    pub fees: Amount,
-    /// The coinbase first.
-    pub transactions: Arc<Vec<Transaction>>,
-    /// One per active algorithm, in increasing id.
-    pub works: Vec<TemplateWork>,
-}
-
-/// A template's header for one algorithm.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TemplateWork {
-    /// The header to be sealed.
-    pub header: Header,
-    /// What its bits decode to.
-    pub target: Target,
-    /// Which table the algorithm uses at this height.
-    pub key: PowKey,
-}
-
-impl Template {
-    /// The candidate header of `algorithm`, if it is active at this height.
-    #[must_use]
-    pub fn work(&self, algorithm: Algorithm) -> Option<&TemplateWork> {
-        self.works.iter().find(|work| work.header.algorithm == algorithm)
-    }
-
-    /// The block that a seal completes; nothing if the seal's algorithm is not active.
-    #[must_use]
-    pub fn seal(&self, seal: Seal) -> Option<Block> {
-        let header = self.work(seal.algorithm())?.header;
-        Some(Block { header, seal, transactions: self.transactions.as_ref().clone() })
-    }
 }
 
 /// Where a block stands relative to the best chain.

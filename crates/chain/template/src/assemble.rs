@@ -3,8 +3,8 @@ use std::sync::Arc;
 use bq_consensus::HEADER_VERSION;
 use bq_mempool::PooledTransaction;
 use bq_primitives::{
-    Amount, BlockWeight, COINBASE_DATA_BYTES_MAX, HEADER_BYTES, Header, KeyHash, MerkleRoot, Seal, Timestamp,
-    Transaction, TxOut, merkle_root,
+    Amount, BlockWeight, COINBASE_DATA_BYTES_MAX, CoinbasePaths, HEADER_BYTES, Header, KeyHash, MerkleRoot, Seal,
+    Timestamp, Transaction, TxOut,
 };
 
 use crate::{AlgorithmFacts, BlockTemplate, CandidateHeader, ParentFacts, TemplateError};
@@ -16,6 +16,8 @@ pub struct TemplateRequest {
     pub payout: KeyHash,
     /// Free data for the coinbase, at most [`COINBASE_DATA_BYTES_MAX`] bytes.
     pub coinbase_data: Vec<u8>,
+    /// Outputs that the coinbase may be given later, at least 1: their weight is kept free.
+    pub outputs_max: u32,
 }
 
 /// A block on the parent that `facts` describe, with these transactions in this order. Its time is the local clock,
@@ -34,8 +36,11 @@ pub fn assemble(
     let fees = Amount::sum(selected.iter().map(|pooled| pooled.fee))?;
     let reward = facts.subsidy.checked_add(fees)?;
     let coinbase = coinbase(facts, request, reward);
-    let weight = block_weight(facts, &coinbase, selected)?;
-    let roots = roots(&coinbase, selected);
+    let coinbase_weight_max = coinbase_weight_max(facts, request)?;
+    let weight = block_weight(facts, coinbase_weight_max, selected)?;
+    // The mempool knows each id already, so none is hashed.
+    let paths = CoinbasePaths::of(selected.iter().map(|pooled| (pooled.txid, pooled.wtxid)));
+    let roots = paths.roots(&coinbase);
     let candidates = facts.algorithms.iter().map(|algorithm| candidate(facts, algorithm, roots, time)).collect();
     let bodies = selected.iter().map(|pooled| pooled.transaction.as_ref().clone());
     Ok(BlockTemplate {
@@ -44,6 +49,8 @@ pub fn assemble(
         reward,
         fees,
         weight,
+        coinbase_weight_max,
+        paths,
         transactions: Arc::new(std::iter::once(coinbase).chain(bodies).collect()),
         candidates,
     })
@@ -55,7 +62,7 @@ pub fn assemble(
 /// [`TemplateError::CoinbaseDataTooLong`], [`TemplateError::NoAlgorithm`].
 pub fn room_for_transactions(facts: &ParentFacts, request: &TemplateRequest) -> Result<BlockWeight, TemplateError> {
     check_data(request)?;
-    let frame = block_weight(facts, &coinbase(facts, request, Amount::ZERO), &[])?;
+    let frame = block_weight(facts, coinbase_weight_max(facts, request)?, &[])?;
     Ok(BlockWeight::from_units(BlockWeight::MAX.units().saturating_sub(frame.units())))
 }
 
@@ -75,10 +82,24 @@ fn coinbase(facts: &ParentFacts, request: &TemplateRequest, reward: Amount) -> T
     Transaction::coinbase(facts.height, vec![output], request.coinbase_data.clone())
 }
 
+/// The weight of a coinbase with as many outputs as it may be given. Amounts do not change it.
+fn coinbase_weight_max(facts: &ParentFacts, request: &TemplateRequest) -> Result<BlockWeight, TemplateError> {
+    let mut coinbase = coinbase(facts, request, Amount::ZERO);
+    let outputs = usize::try_from(request.outputs_max.max(1)).unwrap_or(usize::MAX);
+    // No block holds more outputs than it has weight units: bounds the memory of a request that asks for all there is.
+    let max = BlockWeight::MAX.units();
+    if u64::from(request.outputs_max) > max {
+        return Err(TemplateError::TooHeavy { got: u64::MAX, max });
+    }
+    let output = TxOut { amount: Amount::ZERO, key_hash: request.payout };
+    coinbase.outputs.resize(outputs, output);
+    coinbase.weight().map_err(|_| TemplateError::TooHeavy { got: u64::MAX, max })
+}
+
 /// The weight with the longest seal: the same body must fit whichever algorithm seals it.
 fn block_weight(
     facts: &ParentFacts,
-    coinbase: &Transaction,
+    coinbase: BlockWeight,
     selected: &[PooledTransaction],
 ) -> Result<BlockWeight, TemplateError> {
     let max = BlockWeight::MAX.units();
@@ -86,21 +107,10 @@ fn block_weight(
     let seals = facts.algorithms.iter().map(|facts| Seal::encoded_len(facts.algorithm));
     let seal_len = seals.max().ok_or(TemplateError::NoAlgorithm)?;
     let frame = BlockWeight::of(HEADER_BYTES.saturating_add(seal_len), 0).map_err(overflow)?;
-    let frame = frame.checked_add(coinbase.weight().map_err(overflow)?).map_err(overflow)?;
+    let frame = frame.checked_add(coinbase).map_err(overflow)?;
     let mut weights = selected.iter().map(|pooled| pooled.weight);
     let weight = weights.try_fold(frame, BlockWeight::checked_add).map_err(overflow)?;
     if weight > BlockWeight::MAX { Err(TemplateError::TooHeavy { got: weight.units(), max }) } else { Ok(weight) }
-}
-
-/// Root of the ids and root of the witness ids. The pool knows each id already, so only the coinbase's is hashed; the
-/// rule is [`bq_primitives::Block::tx_root`]'s.
-fn roots(coinbase: &Transaction, selected: &[PooledTransaction]) -> (MerkleRoot, MerkleRoot) {
-    let txids = selected.iter().map(|pooled| pooled.txid.0);
-    let wtxids = selected.iter().map(|pooled| pooled.wtxid.0);
-    (
-        merkle_root(std::iter::once(coinbase.txid().0).chain(txids)),
-        merkle_root(std::iter::once(coinbase.wtxid().0).chain(wtxids)),
-    )
 }
 
 fn candidate(

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use bq_primitives::{
-    Algorithm, Amount, Block, BlockId, BlockWeight, Header, Height, PowKey, Seal, Target, Transaction,
+    Algorithm, Amount, Block, BlockId, BlockWeight, CoinbasePaths, Header, Height, PowKey, Seal, Target, Transaction,
 };
 
 /// An unsealed block: one body, one header for each algorithm that may seal it.
@@ -17,6 +17,10 @@ pub struct BlockTemplate {
     pub fees: Amount,
     /// Weight of the block with the longest seal among its algorithms.
     pub weight: BlockWeight,
+    /// Of that, what is kept free for the coinbase.
+    pub coinbase_weight_max: BlockWeight,
+    /// What the roots of a header need beside the coinbase.
+    pub paths: CoinbasePaths,
     /// The coinbase first, then parents before children.
     pub transactions: Arc<Vec<Transaction>>,
     /// One per active algorithm, in increasing id.

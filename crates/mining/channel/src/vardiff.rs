@@ -11,6 +11,9 @@ pub struct VardiffPolicy {
     /// Never above network difficulty divided by this: a share must stay a small part of a block (10), unless the chain is
     /// so easy that this would be below one hash. Test networks may use 1. 0 counts as 1.
     pub cap_divisor: u64,
+    /// Larger divisors that are taken in its place, the first that leaves the cap above the floor; 0 is none. For a pool that pays
+    /// in the coinbase ([`VardiffPolicy::DIRECT_DIVISORS`]).
+    pub fine_divisors: [u64; 2],
     /// What a settled worker's shares are apart, in milliseconds.
     pub share_interval_ms: u64,
     /// What a new worker's shares are apart while its speed is being measured: shorter, because a speed is known to 10 %
@@ -27,6 +30,7 @@ impl Default for VardiffPolicy {
             start: ShareDifficulty::from_hashes(1 << 32),
             floor: ShareDifficulty::MIN,
             cap_divisor: 10,
+            fine_divisors: [0, 0],
             share_interval_ms: 10_000,
             seek_interval_ms: 350,
             first_share_ms: 0,
@@ -35,12 +39,17 @@ impl Default for VardiffPolicy {
 }
 
 impl VardiffPolicy {
+    /// SPEC 8.8.7: a share is left out of the block that it finds, so a large one pays less than small ones.
+    pub const DIRECT_DIVISORS: [u64; 2] = [1000, 100];
+
     /// Moves a difficulty into what is allowed on a chain of this network difficulty. The cap wins over the floor, and the
     /// floor is never so low that a share's weight loses precision (network difficulty / 2^40).
     #[must_use]
     pub fn clamp(&self, difficulty: ShareDifficulty, network: NetworkDifficulty) -> ShareDifficulty {
         let hashes = |value: u128| u64::try_from(value).unwrap_or(u64::MAX).max(1);
-        let cap = hashes(network.hashes().checked_div(u128::from(self.cap_divisor)).unwrap_or(network.hashes()));
+        let part = |divisor: u64| network.hashes().checked_div(u128::from(divisor));
+        let fine = self.fine_divisors.into_iter().filter_map(part).find(|cap| *cap >= u128::from(self.floor.hashes()));
+        let cap = hashes(fine.or_else(|| part(self.cap_divisor)).unwrap_or(network.hashes()));
         let floor = self.floor.hashes().max(hashes(network.hashes().div_ceil(1 << 40))).min(cap);
         ShareDifficulty::from_hashes(difficulty.hashes().clamp(floor, cap))
     }

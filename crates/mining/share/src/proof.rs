@@ -54,7 +54,7 @@ impl Proven {
         let block = self.is_block.then(|| Block {
             header: template.header,
             seal: self.seal,
-            transactions: template.transactions.as_ref().clone(),
+            transactions: template.body.to_transactions(),
         });
         let share = Share {
             algorithm: template.algorithm(),

@@ -1,6 +1,4 @@
-use std::sync::Arc;
-
-use bq_primitives::{Algorithm, BlockId, Header, NetworkDifficulty, PowKey, SealHash, Target, Transaction};
+use bq_primitives::{Algorithm, BlockId, Header, NetworkDifficulty, PowKey, SealHash, Target, UnsealedBody};
 
 /// One unsealed block of one algorithm: made once and shared by every job on it.
 #[derive(Clone, Debug)]
@@ -16,14 +14,14 @@ pub struct WorkTemplate {
     /// Which table the algorithm uses.
     pub key: PowKey,
     /// The body, for the block that a share may turn out to be. Opaque here.
-    pub transactions: Arc<Vec<Transaction>>,
+    pub body: UnsealedBody,
 }
 
 impl WorkTemplate {
     /// A template whose seal hash is the header's.
     #[must_use]
-    pub fn new(header: Header, target: Target, key: PowKey, transactions: Arc<Vec<Transaction>>) -> Self {
-        Self::with_seal_hash(header, header.seal_hash(), target, key, transactions)
+    pub fn new(header: Header, target: Target, key: PowKey, body: UnsealedBody) -> Self {
+        Self::with_seal_hash(header, header.seal_hash(), target, key, body)
     }
 
     /// As [`WorkTemplate::new`]; published examples name a seal hash that no header has.
@@ -33,10 +31,10 @@ impl WorkTemplate {
         seal_hash: SealHash,
         target: Target,
         key: PowKey,
-        transactions: Arc<Vec<Transaction>>,
+        body: UnsealedBody,
     ) -> Self {
         let network_difficulty = NetworkDifficulty::of_target(target);
-        Self { header, seal_hash, target, network_difficulty, key, transactions }
+        Self { header, seal_hash, target, network_difficulty, key, body }
     }
 
     /// The algorithm that seals it.

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use bq_chain_api::Template;
 use bq_pow::{ETHASH_EPOCH_MAX, coinbase_parts, ethash_seed};
-use bq_primitives::{Algorithm, BlockId, Header, KeyHash, PowKey, Target, Transaction, WorkerName};
+use bq_primitives::{Algorithm, BlockId, Header, KeyHash, PowKey, Target, UnsealedBody, WorkerName};
 use bq_share::{Job, WorkTemplate};
 
 /// One unsealed block of one algorithm, ready to become jobs: formatted once and shared by every session.
@@ -24,15 +24,15 @@ pub(crate) enum WireParts {
 impl JobTemplate {
     /// A template; nothing if `key` is not a key of the header's algorithm, or an epoch that has no seed.
     #[must_use]
-    pub fn new(header: Header, target: Target, key: PowKey, transactions: Arc<Vec<Transaction>>) -> Option<Self> {
-        Self::of(WorkTemplate::new(header, target, key, transactions))
+    pub fn new(header: Header, target: Target, key: PowKey, body: UnsealedBody) -> Option<Self> {
+        Self::of(WorkTemplate::new(header, target, key, body))
     }
 
     /// The part of a block template that one algorithm seals; nothing while it may not.
     #[must_use]
     pub fn of_block(template: &Template, algorithm: Algorithm) -> Option<Self> {
         let work = template.work(algorithm)?;
-        Self::new(work.header, work.target, work.key, Arc::clone(&template.transactions))
+        Self::new(work.header, work.target, work.key, work.body.clone())
     }
 
     pub(crate) fn of(work: WorkTemplate) -> Option<Self> {

@@ -67,18 +67,53 @@ impl BlockCredit<'_> {
     }
 }
 
-/// T11 from the block's own T10 lines: what it earned each miner becomes payable, its residue joins the lane's, its coin
-/// may be spent.
+/// T15: what the coinbase of a block pays is taken off what the payee is owed: the sources that `owed` names, in their order. What
+/// exceeds all of them is the pool's loss.
+///
+/// # Errors
+/// None in practice: the parts never exceed the payment.
+pub fn pay_in_coinbase(
+    (block, generation): (BlockId, u32),
+    lane: Algorithm,
+    paid: &BTreeMap<AccountId, Amount>,
+    owed: impl Fn(AccountId) -> Result<Vec<(LedgerAccount, Amount)>, LedgerError>,
+) -> Result<Vec<Transfer>, LedgerError> {
+    let cause = Cause::BlockPaid { block, generation };
+    let credit = LedgerAccount::ChainImmature(lane);
+    let mut lines = Vec::with_capacity(paid.len());
+    for (account, amount) in paid {
+        let mut left = *amount;
+        for (debit, able) in owed(*account)?.into_iter().chain([(LedgerAccount::WriteOff, Amount::MAX)]) {
+            let amount = left.min(able);
+            left = left.checked_sub(amount)?;
+            if amount > Amount::ZERO {
+                lines.push(Transfer { cause, debit, credit, amount });
+            }
+        }
+    }
+    Ok(lines)
+}
+
+/// T11 from the block's own T10 and T15 lines: what it still owes each miner goes to the account that `due` names, its residue joins
+/// the lane's, its coin may be spent.
 ///
 /// # Errors
 /// [`LedgerError::Overflow`] when sums leave the range of amounts, which lines written by T10 cannot cause.
-pub fn mature(block: BlockId, generation: u32, credit_lines: &[Transfer]) -> Result<Vec<Transfer>, LedgerError> {
+pub fn mature(
+    block: BlockId,
+    generation: u32,
+    credit_lines: &[Transfer],
+    due: fn(AccountId) -> LedgerAccount,
+) -> Result<Vec<Transfer>, LedgerError> {
     let cause = Cause::BlockMatured { block, generation };
     let mut miners: BTreeMap<AccountId, Amount> = BTreeMap::new();
     let mut rewards: BTreeMap<Algorithm, Amount> = BTreeMap::new();
     let mut residue = Amount::ZERO;
     let mut lane = None;
-    for line in credit_lines {
+    // Every T15 line takes off what a T10 line of the same batch brought.
+    let is_paid = |line: &&Transfer| matches!(line.credit, LedgerAccount::ChainImmature(_));
+    let (paid, credited): (Vec<&Transfer>, Vec<&Transfer>) = credit_lines.iter().partition(is_paid);
+    for line in credited {
         if let LedgerAccount::ChainImmature(algorithm) = line.debit {
             add(rewards.entry(algorithm).or_default(), line.amount)?;
         }
@@ -91,9 +126,16 @@ pub fn mature(block: BlockId, generation: u32, credit_lines: &[Transfer]) -> Res
             _ => {}
         }
     }
-    let miners = miners
-        .into_iter()
-        .map(|(account, amount)| (LedgerAccount::MinerImmature(account), LedgerAccount::MinerPayable(account), amount));
+    for line in paid {
+        if let LedgerAccount::ChainImmature(algorithm) = line.credit {
+            take(rewards.entry(algorithm).or_default(), line.amount)?;
+        }
+        if let LedgerAccount::MinerImmature(account) = line.debit {
+            take(miners.entry(account).or_default(), line.amount)?;
+        }
+    }
+    let miners =
+        miners.into_iter().map(|(account, amount)| (LedgerAccount::MinerImmature(account), due(account), amount));
     let carry = lane.map(|algorithm| (LedgerAccount::CarryPending(block), LedgerAccount::Carry(algorithm), residue));
     let coins = rewards
         .into_iter()
@@ -106,7 +148,7 @@ pub fn mature(block: BlockId, generation: u32, credit_lines: &[Transfer]) -> Res
         .collect())
 }
 
-/// T12: every T10 line backwards, also the residue that the block had taken in.
+/// T12: every T10 and T15 line backwards, also the residue that the block had taken in.
 #[must_use]
 pub fn reverse_credit(block: BlockId, generation: u32, credit_lines: &[Transfer]) -> Vec<Transfer> {
     let cause = Cause::BlockOrphaned { block, generation };
@@ -115,5 +157,10 @@ pub fn reverse_credit(block: BlockId, generation: u32, credit_lines: &[Transfer]
 
 fn add(sum: &mut Amount, amount: Amount) -> Result<(), LedgerError> {
     *sum = sum.checked_add(amount)?;
+    Ok(())
+}
+
+fn take(sum: &mut Amount, amount: Amount) -> Result<(), LedgerError> {
+    *sum = sum.checked_sub(amount)?;
     Ok(())
 }

@@ -1,5 +1,7 @@
 use std::collections::BTreeMap;
 
+use bq_primitives::AccountId;
+
 use crate::{LedgerAccount, LedgerError, Side, Transfer};
 
 /// The balance of every account: what a journal folds to. Balances never go below zero.
@@ -30,6 +32,12 @@ impl Books {
     /// Every account that holds something.
     pub fn balances(&self) -> impl Iterator<Item = (LedgerAccount, u64)> + '_ {
         self.balances.iter().map(|(account, balance)| (*account, *balance))
+    }
+
+    /// What each miner holds in one kind of account, those who hold anything; in rising number.
+    pub fn of_miners(&self, kind: fn(AccountId) -> LedgerAccount) -> impl Iterator<Item = (AccountId, u64)> + '_ {
+        let numbers = self.balances.range(kind(AccountId(0))..=kind(AccountId(u32::MAX)));
+        numbers.filter_map(|(account, balance)| Some((account.miner()?, *balance)))
     }
 
     /// Applies a batch as one: only its sum per account counts, and either all of it is applied or nothing.

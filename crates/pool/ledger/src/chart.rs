@@ -43,6 +43,8 @@ pub enum LedgerAccount {
     Missing,
     /// Expense: missing coins that a person gave up.
     WriteOff,
+    /// Liability: matured, and paid by a coinbase to come (SPEC 8.8).
+    MinerCarried(AccountId),
 }
 
 /// The side on which an account grows.
@@ -82,7 +84,20 @@ impl LedgerAccount {
             | Self::PpsReserve
             | Self::Suspense
             | Self::WithdrawalInFlight
-            | Self::GiftIncome => Side::Credit,
+            | Self::GiftIncome
+            | Self::MinerCarried(_) => Side::Credit,
+        }
+    }
+
+    /// Whose account it is, if it is a miner's.
+    #[must_use]
+    pub const fn miner(&self) -> Option<AccountId> {
+        match self {
+            Self::MinerImmature(miner)
+            | Self::MinerPayable(miner)
+            | Self::MinerInFlight(miner)
+            | Self::MinerCarried(miner) => Some(*miner),
+            _ => None,
         }
     }
 
@@ -107,6 +122,7 @@ impl LedgerAccount {
             Self::GiftIncome => "gift_income",
             Self::Missing => "missing",
             Self::WriteOff => "write_off",
+            Self::MinerCarried(_) => "miner_carried",
         }
     }
 }
@@ -119,9 +135,10 @@ impl fmt::Display for LedgerAccount {
             Self::ChainImmature(lane) | Self::FeeIncome(lane) | Self::Carry(lane) | Self::Seed(lane) => {
                 write!(f, "{kind}:{lane}")
             }
-            Self::MinerImmature(account) | Self::MinerPayable(account) | Self::MinerInFlight(account) => {
-                write!(f, "{kind}:{account}")
-            }
+            Self::MinerImmature(account)
+            | Self::MinerPayable(account)
+            | Self::MinerInFlight(account)
+            | Self::MinerCarried(account) => write!(f, "{kind}:{account}"),
             Self::CarryPending(block) => write!(f, "{kind}:{block}"),
             Self::ChainSpendable
             | Self::ChainInFlight
@@ -168,6 +185,7 @@ impl FromStr for LedgerAccount {
             "miner_immature" => Self::MinerImmature(miner()?),
             "miner_payable" => Self::MinerPayable(miner()?),
             "miner_in_flight" => Self::MinerInFlight(miner()?),
+            "miner_carried" => Self::MinerCarried(miner()?),
             "fee_income" => Self::FeeIncome(lane()?),
             "carry_pending" => Self::CarryPending(key.parse().map_err(|_| unknown())?),
             "carry" => Self::Carry(lane()?),

@@ -16,6 +16,7 @@
     )
 )]
 
+mod sliding;
 mod weight;
 mod window;
 
@@ -36,13 +37,14 @@ mod error;
 mod tests;
 
 pub use audit::{AuditError, AuditReport, Auditor};
-pub use block_transfers::{BlockCredit, mature, reverse_credit};
+pub use block_transfers::{BlockCredit, mature, pay_in_coinbase, reverse_credit};
 pub use books::Books;
 pub use chart::{LedgerAccount, ParseAccountError, Side};
 pub use distribution::{Distribution, FeeBasisPoints, FeeError, distribute};
 pub use error::LedgerError;
 pub use loss::lost_block;
 pub use payout::{Payee, PayoutPlan};
+pub use sliding::SlidingWindow;
 pub use transfer::{Cause, ChainedTransfer, JournalHash, Transfer, TransferCode, TransferKey};
 pub use weight::ShareWeight;
 pub use window::{Head, Window, WindowFold, WindowUnits, WindowUnitsError};

@@ -56,6 +56,18 @@ pub enum Cause {
         /// As in the loss it undoes.
         generation: u32,
     },
+    /// T15: the coinbase of a block that joined pays miners (SPEC 8.8).
+    BlockPaid {
+        /// The block.
+        block: BlockId,
+        /// As in its credit.
+        generation: u32,
+    },
+    /// T16: balances are paid by coinbases from now on, or by payouts again.
+    BalanceMoved {
+        /// The event of the pool's log that moved them.
+        event: u64,
+    },
     /// T30: a payout is planned; its amounts are set aside.
     PayoutReserved {
         /// Number of the payout.
@@ -197,6 +209,8 @@ impl Cause {
             Self::BlockOrphaned { .. } => 12,
             Self::BlockLost { .. } => 13,
             Self::BlockRegained { .. } => 14,
+            Self::BlockPaid { .. } => 15,
+            Self::BalanceMoved { .. } => 16,
             Self::PayoutReserved { .. } => 30,
             Self::PayoutFinal { .. } => 31,
             Self::PayoutVoid { .. } => 32,
@@ -221,6 +235,8 @@ impl Cause {
             12 => Self::BlockOrphaned { block: block()?, generation },
             13 => Self::BlockLost { block: block()?, generation },
             14 => Self::BlockRegained { block: block()?, generation },
+            15 => Self::BlockPaid { block: block()?, generation },
+            16 => Self::BalanceMoved { event: number()? },
             30 => Self::PayoutReserved { payout: number()? },
             31 => Self::PayoutFinal { payout: number()? },
             32 => Self::PayoutVoid { payout: number()? },
@@ -243,7 +259,8 @@ impl Cause {
             | Self::BlockMatured { block, .. }
             | Self::BlockOrphaned { block, .. }
             | Self::BlockLost { block, .. }
-            | Self::BlockRegained { block, .. } => block.to_string(),
+            | Self::BlockRegained { block, .. }
+            | Self::BlockPaid { block, .. } => block.to_string(),
             Self::PayoutReserved { payout }
             | Self::PayoutFinal { payout }
             | Self::PayoutVoid { payout }
@@ -252,6 +269,7 @@ impl Cause {
             Self::GiftBooked { event }
             | Self::SpentOutside { event }
             | Self::OutsideUndone { event }
+            | Self::BalanceMoved { event }
             | Self::Operator { event } => event.to_string(),
         }
     }
@@ -265,6 +283,7 @@ impl Cause {
             | Self::BlockOrphaned { generation, .. }
             | Self::BlockLost { generation, .. }
             | Self::BlockRegained { generation, .. }
+            | Self::BlockPaid { generation, .. }
             | Self::PayoutReturned { generation, .. } => *generation,
             Self::PayoutReserved { .. }
             | Self::PayoutFinal { .. }
@@ -273,6 +292,7 @@ impl Cause {
             | Self::GiftBooked { .. }
             | Self::SpentOutside { .. }
             | Self::OutsideUndone { .. }
+            | Self::BalanceMoved { .. }
             | Self::Operator { .. } => 0,
         }
     }

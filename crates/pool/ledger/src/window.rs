@@ -108,6 +108,12 @@ impl Window {
         }
     }
 
+    /// From sums that are known to fill it together with the seed's.
+    pub(crate) fn of_sums(units: WindowUnits, mut weights: BTreeMap<AccountId, u128>, seed: u128) -> Self {
+        weights.retain(|_, weight| *weight > 0);
+        Self { units, weights, seed }
+    }
+
     /// Length of the window.
     #[must_use]
     pub const fn units(&self) -> WindowUnits {

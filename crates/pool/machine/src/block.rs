@@ -3,6 +3,8 @@ use bq_mining_message::SharePosition;
 use bq_primitives::{Algorithm, Amount, AmountError, BlockId, Height, OutPoint, TxId};
 use serde::{Deserialize, Serialize};
 
+use crate::DirectBlock;
+
 /// A block that pays the pool, as it is told to the log: when one of the pool's shares turned out to be it, or when it was
 /// found on the chain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +26,7 @@ pub struct Candidate {
 }
 
 /// Where the window of a block begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Winning {
     /// With its own share, which counts half.
     Share(SharePosition),
@@ -34,6 +36,8 @@ pub enum Winning {
     NoShares,
     /// The shares of its time are not in this log: what it brings is held in suspense until a person decides.
     Lost,
+    /// Before its own share: its coinbase pays the window.
+    Coinbase(DirectBlock),
 }
 
 /// A pool block and where it stands.
@@ -45,7 +49,8 @@ pub struct PoolBlock {
     pub state: BlockState,
     /// Counts how often its credit was reversed or its loss undone.
     pub generation: u32,
-    /// The lines of its credit while it is immature (T10), or of its loss while it is lost (T13).
+    /// While it is immature, the lines of its credit and of what its coinbase paid (T10, T15); of the latter, once it matured, those that
+    /// took off what the books owed before; while it is lost, those of its loss (T13).
     pub lines: Vec<Line>,
 }
 
@@ -82,8 +87,35 @@ impl Candidate {
     ///
     /// # Errors
     /// The sum leaves the range of amounts.
-    pub fn reward(&self) -> Result<Amount, AmountError> {
+    pub fn own(&self) -> Result<Amount, AmountError> {
         Amount::sum(self.outputs.iter().map(|(_, amount)| *amount))
+    }
+
+    /// What it pays the pool and its miners.
+    ///
+    /// # Errors
+    /// The sum leaves the range of amounts.
+    pub fn reward(&self) -> Result<Amount, AmountError> {
+        self.own()?.checked_add(self.direct().map_or(Amount::ZERO, |direct| direct.total))
+    }
+
+    /// What its coinbase pays miners, if it is a block that does.
+    #[must_use]
+    pub const fn direct(&self) -> Option<&DirectBlock> {
+        match &self.winning {
+            Winning::Coinbase(direct) => Some(direct),
+            Winning::Share(_) | Winning::After(_) | Winning::NoShares | Winning::Lost => None,
+        }
+    }
+
+    /// Its own share, if that is known.
+    #[must_use]
+    pub const fn own_share(&self) -> Option<SharePosition> {
+        match &self.winning {
+            Winning::Share(share) => Some(*share),
+            Winning::Coinbase(direct) => direct.share,
+            Winning::After(_) | Winning::NoShares | Winning::Lost => None,
+        }
     }
 
     /// The pool's coins that it makes.

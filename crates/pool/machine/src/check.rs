@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use bq_ledger::LedgerAccount;
 use bq_primitives::{Algorithm, OutPoint};
 
-use crate::{BlockState, Fault, Origin, Payout, PayoutKind, State};
+use crate::{BlockState, Fault, Line, Origin, Payout, PayoutKind, State};
 
 impl State {
     /// What must hold after every event (SPEC 8.4): books that balance, and that say of every coin what the chain says (I1 to
@@ -99,11 +99,16 @@ impl State {
             }
         }
         for block in self.blocks.values().filter(|block| block.state == BlockState::Immature) {
-            let onto_chain = block.lines.iter().filter(|line| matches!(line.debit, LedgerAccount::ChainImmature(_)));
-            let sum = onto_chain.fold(0_u64, |sum, line| sum.saturating_add(line.amount.atoms()));
-            let reward = block.candidate.reward()?.atoms();
-            if sum != reward {
-                return self.violated(format!("I4: block {} nets to {sum} atoms, pays {reward}", block.candidate.id));
+            let sum_of = |is_it: fn(&&Line) -> bool| {
+                let lines = block.lines.iter().filter(is_it);
+                lines.fold(0_u64, |sum, line| sum.saturating_add(line.amount.atoms()))
+            };
+            let onto = sum_of(|line| matches!(line.debit, LedgerAccount::ChainImmature(_)));
+            let off = sum_of(|line| matches!(line.credit, LedgerAccount::ChainImmature(_)));
+            let own = block.candidate.own()?.atoms();
+            if onto.checked_sub(off) != Some(own) {
+                let id = block.candidate.id;
+                return self.violated(format!("I4: block {id} nets to {onto} less {off} atoms, pays {own}"));
             }
         }
         Ok(())

@@ -1,6 +1,6 @@
 use bq_ledger::{LedgerAccount, LedgerError};
 use bq_mining_message::{FrontEndId, ShareSequence};
-use bq_primitives::{AccountId, AmountError, BlockId, Height, KeyHash, OutPoint};
+use bq_primitives::{AccountId, Amount, AmountError, BlockId, Height, KeyHash, OutPoint};
 
 use crate::{EventError, LogNumber, PayoutId, SharesError, StateDigest};
 
@@ -42,6 +42,8 @@ pub enum Fault {
     UnknownBlock(BlockId),
     #[error("block {0} pays the pool nothing")]
     BlockPaysNothing(BlockId),
+    #[error("block {block} pays miners {got}, it says {total}")]
+    DirectSum { block: BlockId, got: Amount, total: Amount },
     #[error("block {block} names share {sequence} of front end {front_end}, which is in no frame")]
     WinningShare { block: BlockId, front_end: FrontEndId, sequence: ShareSequence },
     #[error("block {block} at height {height} cannot join: {reason}")]

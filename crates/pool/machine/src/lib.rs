@@ -23,6 +23,7 @@ mod state;
 mod accounts;
 mod block;
 mod coin;
+mod direct;
 mod payout;
 mod terms;
 
@@ -49,13 +50,14 @@ pub use block::{BlockState, Candidate, Line, PoolBlock, Winning};
 pub use coin::{Origin, PoolCoin, Spent};
 pub use commitment::{COMMITMENT_BYTES, Commitment, CommitmentCheck};
 pub use condition::{Condition, ConditionName, conditions};
+pub use direct::{CoinbaseBasis, CoinbasePlan, DirectBlock, DirectOutput, DirectTerms};
 pub use event::{
     Act, ChainBase, ChainEvent, ChainWay, Event, EventError, Import, NewAccount, Opened, Operator, PayoutEvent,
     Received, Tip,
 };
 pub use fault::Fault;
 pub use log::{LogHash, LogHead, LogNumber};
-pub use next::{Command, Outside, next};
+pub use next::{Command, Outside, next, pays_balances};
 pub use operator::{Decision, DecisionError, OpenPayout, PoolOperator, PoolStatus, Reason};
 pub use payout::{Payout, PayoutId, PayoutInput, PayoutKind, PayoutState, PlannedPayout, VoidProof};
 pub use plan::{plan_fence, plan_payout, plan_withdrawal, recognise, unknown_payees};

@@ -68,13 +68,21 @@ fn plan(state: &State, outside: &Outside) -> Result<Option<crate::PlannedPayout>
     if fence.is_some() || state.recovery().is_some_and(|recovery| recovery.open) {
         return Ok(fence);
     }
-    let is_stopped = state.paused().is_some()
-        || outside.commitment != CommitmentCheck::Fine
-        || state.books().balance(LedgerAccount::Missing) > 0;
-    if is_stopped || !round_has_room(state, outside.now_ms) {
+    if !pays_balances(state, outside) || !round_has_room(state, outside.now_ms) {
         return Ok(None);
     }
     plan_payout(state, outside.now_ms)
+}
+
+/// Whether what the books hold for miners may be paid, by a payout or by a coinbase (SPEC 8.5.10, 8.8.3), but for the place of the
+/// chain where they stand.
+#[must_use]
+pub fn pays_balances(state: &State, outside: &Outside) -> bool {
+    outside.coins_match
+        && outside.commitment == CommitmentCheck::Fine
+        && state.paused().is_none()
+        && state.recovery().is_none_or(|recovery| !recovery.open)
+        && state.books().balance(LedgerAccount::Missing) == 0
 }
 
 /// A round began less than the interval ago and has transactions left, or the next one may begin.

@@ -145,6 +145,8 @@ pub struct PoolStatus {
     pub miners_payable: u64,
     /// What all miners will be owed once it matures, in atoms.
     pub miners_immature: u64,
+    /// What coinbases to come pay them, in atoms.
+    pub miners_carried: u64,
     /// What is being sent to miners, in atoms.
     pub miners_in_flight: u64,
     /// Accounts that have reached the minimum.
@@ -179,6 +181,7 @@ impl PoolStatus {
             balances: Vec::new(),
             miners_payable: 0,
             miners_immature: 0,
+            miners_carried: 0,
             miners_in_flight: 0,
             due: state.due().count(),
             open_payouts: open_payouts(state),
@@ -187,6 +190,7 @@ impl PoolStatus {
             let sum = match account {
                 LedgerAccount::MinerPayable(_) => &mut status.miners_payable,
                 LedgerAccount::MinerImmature(_) => &mut status.miners_immature,
+                LedgerAccount::MinerCarried(_) => &mut status.miners_carried,
                 LedgerAccount::MinerInFlight(_) => &mut status.miners_in_flight,
                 other => {
                     if balance > 0 {

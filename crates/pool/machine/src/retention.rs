@@ -31,8 +31,9 @@ impl Terms {
     /// The length of a lane's window.
     #[must_use]
     pub const fn window(&self, lane: Algorithm) -> WindowUnits {
-        let Scheme::Pplns { window } = self.lane(lane).scheme;
-        window
+        match self.lane(lane).scheme {
+            Scheme::Pplns { window } | Scheme::Direct { window, .. } => window,
+        }
     }
 }
 
@@ -94,8 +95,9 @@ const fn may_be_credited(block: &PoolBlock) -> bool {
 }
 
 const fn first_share(block: &PoolBlock) -> Option<SharePosition> {
-    match block.candidate.winning {
-        Winning::Share(share) | Winning::After(share) => Some(share),
+    match &block.candidate.winning {
+        Winning::Share(share) | Winning::After(share) => Some(*share),
+        Winning::Coinbase(direct) => direct.newest,
         Winning::NoShares | Winning::Lost => None,
     }
 }

@@ -248,10 +248,12 @@ impl State {
     #[must_use]
     pub fn seed_surplus(&self, lane: Algorithm) -> u64 {
         let account = LedgerAccount::Seed(lane);
-        let of_lane = self.blocks.values().filter(|block| block.candidate.algorithm == lane);
+        // Of a block whose shares are lost the books know the pool's own part only.
+        let of_lane = self.blocks.values().filter(|block| block.candidate.winning != crate::Winning::Lost);
+        let of_lane = of_lane.filter(|block| block.candidate.algorithm == lane);
         let newest = of_lane.max_by_key(|block| block.candidate.height).and_then(|block| block.candidate.reward().ok());
         let units = match self.terms().map(|terms| terms.lane(lane).scheme) {
-            Some(crate::Scheme::Pplns { window }) => u64::from(window.units()),
+            Some(crate::Scheme::Pplns { window } | crate::Scheme::Direct { window, .. }) => u64::from(window.units()),
             None => 0,
         };
         // Without a block to measure by, nothing is a surplus.

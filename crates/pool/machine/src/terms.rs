@@ -3,7 +3,7 @@ use bq_mining_message::{FrontEndId, SharePosition, ShareSequence};
 use bq_primitives::{Algorithm, Amount};
 use serde::{Deserialize, Serialize};
 
-use crate::LogNumber;
+use crate::{DirectTerms, LogNumber};
 
 /// What a pool promises. A change holds for shares after it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +31,13 @@ pub enum Scheme {
     Pplns {
         /// Length of the window.
         window: WindowUnits,
+    },
+    /// The same, and the coinbase pays it (SPEC 8.8).
+    Direct {
+        /// Length of the window.
+        window: WindowUnits,
+        /// Whom the coinbase pays.
+        terms: DirectTerms,
     },
 }
 
@@ -79,16 +86,28 @@ impl Terms {
         }
     }
 
+    /// Some lane's coinbase pays its miners.
+    #[must_use]
+    pub fn is_direct(&self) -> bool {
+        self.lanes.iter().any(|lane| matches!(lane.scheme, Scheme::Direct { .. }))
+    }
+
     /// The field that no pool may run with, and why.
     #[must_use]
     pub fn fault(&self) -> Option<(&'static str, &'static str)> {
         let payouts = &self.payouts;
+        let is_direct = |wrong: fn(&DirectTerms) -> bool| {
+            let mut schemes = self.lanes.iter().map(|lane| lane.scheme);
+            schemes.any(|scheme| matches!(scheme, Scheme::Direct { terms, .. } if wrong(&terms)))
+        };
         [
             (payouts.payout_min == Amount::ZERO, "payout_min", "must be at least one atom"),
             (payouts.payees_max == 0, "payees_max", "must be at least 1"),
             (payouts.inputs_max == 0, "inputs_max", "must be at least 1"),
             (payouts.round_payouts_max == 0, "round_payouts_max", "must be at least 1"),
             (payouts.final_depth == 0, "final_depth", "must be at least 1"),
+            (is_direct(|direct| direct.min == Amount::ZERO), "direct_min", "must be at least one atom"),
+            (is_direct(|direct| direct.payees_max == 0), "direct_payees_max", "must be at least 1"),
         ]
         .into_iter()
         .find_map(|(wrong, field, reason)| wrong.then_some((field, reason)))

@@ -14,8 +14,8 @@ use super::{
     layers::{Source, Values},
     raw::RawEra,
     values::{
-        AuthConfig, ChainConfig, Config, LogConfig, LogFormat, MinerConfig, MinerPatience, PoolConfig, RandomXConfig,
-        RandomXMode, RegtestConfig, RegtestEra, ShareDifficultyConfig, StratumLimits, VerifyLimits,
+        AuthConfig, ChainConfig, Config, LogConfig, LogFormat, MinerConfig, MinerPatience, PayoutMode, PoolConfig,
+        RandomXConfig, RandomXMode, RegtestConfig, RegtestEra, ShareDifficultyConfig, StratumLimits, VerifyLimits,
     },
 };
 
@@ -144,6 +144,13 @@ impl Reader<'_> {
         }
         Ok(PoolConfig {
             fee_bp: self.number("pool.fee_bp")?,
+            payout_mode: match self.required::<String>("pool.payout_mode")?.as_str() {
+                "direct" => Some(PayoutMode::Direct),
+                "ledger" => Some(PayoutMode::Ledger),
+                _ => None,
+            },
+            direct_min: self.amount("pool.direct_min")?,
+            direct_payees_max: self.number("pool.direct_payees_max")?,
             payout_min: self.amount("pool.payout_min")?,
             payout_final_depth: self.number("pool.payout_final_depth")?,
             payout_interval_secs: self.number("pool.payout_interval_secs")?,

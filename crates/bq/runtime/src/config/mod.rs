@@ -17,6 +17,6 @@ pub use raw::{
     RawVerify,
 };
 pub use values::{
-    AuthConfig, ChainConfig, Config, LogConfig, LogFormat, MinerConfig, MinerPatience, PoolConfig, RandomXConfig,
-    RandomXMode, RegtestConfig, RegtestEra, ShareDifficultyConfig, StratumLimits, VerifyLimits,
+    AuthConfig, ChainConfig, Config, LogConfig, LogFormat, MinerConfig, MinerPatience, PayoutMode, PoolConfig,
+    RandomXConfig, RandomXMode, RegtestConfig, RegtestEra, ShareDifficultyConfig, StratumLimits, VerifyLimits,
 };

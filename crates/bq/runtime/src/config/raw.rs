@@ -56,6 +56,9 @@ pub struct RawChain {
 #[expect(missing_docs, reason = "FIELDS documents every field")]
 pub struct RawPool {
     pub fee_bp: Option<i64>,
+    pub payout_mode: Option<String>,
+    pub direct_min: Option<i64>,
+    pub direct_payees_max: Option<i64>,
     pub payout_min: Option<i64>,
     pub payout_final_depth: Option<i64>,
     pub payout_interval_secs: Option<i64>,

@@ -98,11 +98,26 @@ pub struct ChainConfig {
     pub retry_secs_max: u64,
 }
 
+/// Who pays miners.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PayoutMode {
+    /// The coinbase of each block.
+    Direct,
+    /// Payouts.
+    Ledger,
+}
+
 /// `[pool]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolConfig {
     /// Fee in hundredths of a percent.
     pub fee_bp: u16,
+    /// Who pays miners; nothing: as the books are.
+    pub payout_mode: Option<PayoutMode>,
+    /// The least that a coinbase pays a miner.
+    pub direct_min: Amount,
+    /// Most miners that one coinbase pays.
+    pub direct_payees_max: u32,
     /// Smallest payout.
     pub payout_min: Amount,
     /// Confirmations after which a payout is final.

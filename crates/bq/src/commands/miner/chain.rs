@@ -23,7 +23,7 @@ pub(super) fn follow(address: &str, user: &str) -> anyhow::Result<BlockSource> {
     let payee = user.split('.').next().unwrap_or_default();
     let payout = Address::parse(payee, client.network())
         .map_err(|error| UsageError(format!("--user: with --node it begins with an address: {payee:?}: {error}")))?;
-    let request = TemplateRequest { payout: payout.key_hash, coinbase_data: Vec::new() };
+    let request = TemplateRequest::new(payout.key_hash, Vec::new());
     let known = Arc::new(RwLock::new(next_blocks(&client.template(&request)?)));
     let watched = Arc::downgrade(&known);
     thread::Builder::new().name("node".to_owned()).spawn(move || {

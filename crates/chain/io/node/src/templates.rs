@@ -3,7 +3,7 @@ use std::sync::Arc;
 use bq_chain_api::{NodeError, Template, TemplateRequest, TemplateWork};
 use bq_consensus::{BlockError, ProvenHeader, SealedHeader, check_body, check_header, check_spends};
 use bq_mempool::PooledTransaction;
-use bq_primitives::Seal;
+use bq_primitives::{Seal, UnsealedBody};
 use bq_template::{BlockTemplate, ParentFacts, TemplateError, assemble, room_for_transactions};
 use bq_tree::BlockTree;
 
@@ -32,8 +32,8 @@ impl Node {
     /// A template on the tip that passed every rule but the proof. Should the mempool ever hold something that the rules
     /// refuse, miners get a block without it instead of one that nobody accepts.
     pub(crate) fn make_template(&self, request: &TemplateRequest) -> Result<Template, NodeError> {
-        let request =
-            bq_template::TemplateRequest { payout: request.payout, coinbase_data: request.coinbase_data.clone() };
+        let TemplateRequest { payout, coinbase_data, outputs_max } = request.clone();
+        let request = bq_template::TemplateRequest { payout, coinbase_data, outputs_max };
         // Readers of tree and store see one state while this is held.
         let tree = self.tree.read();
         let facts = ParentFacts::of(&self.params, &tree.tip_branch());
@@ -48,7 +48,7 @@ impl Node {
             other => other,
         };
         match checked {
-            Ok(template) => Ok(into_api(template)),
+            Ok(template) => into_api(template).ok_or_else(|| broken("a template without a coinbase")),
             Err(TemplateFailure::Rule(error)) => Err(broken(error)),
             Err(TemplateFailure::Node(error)) => Err(error),
         }
@@ -86,12 +86,16 @@ impl Node {
     }
 }
 
-fn into_api(template: BlockTemplate) -> Template {
-    let BlockTemplate { parent_id, height, reward, fees, transactions, candidates, .. } = template;
+fn into_api(template: BlockTemplate) -> Option<Template> {
+    let BlockTemplate { parent_id, height, reward, fees, coinbase_weight_max, paths, transactions, candidates, .. } =
+        template;
+    let body = UnsealedBody::of_transactions(Arc::unwrap_or_clone(transactions))?;
     let work = |candidate: bq_template::CandidateHeader| TemplateWork {
         header: candidate.header,
         target: candidate.target,
         key: candidate.key,
+        body: body.clone(),
     };
-    Template { parent_id, height, reward, fees, transactions, works: candidates.into_iter().map(work).collect() }
+    let works = candidates.into_iter().map(work).collect();
+    Some(Template { parent_id, height, reward, fees, coinbase_weight_max, paths, works })
 }

@@ -128,7 +128,7 @@ impl Node {
     fn mine(&mut self, pick: &prop::sample::Index, data_len: usize, weight_max: Option<u64>) -> ValidBlock {
         self.now.0 += 30;
         let facts = ParentFacts::of(&self.params, &self.branch).unwrap();
-        let request = TemplateRequest { payout: owner(), coinbase_data: vec![1; data_len] };
+        let request = TemplateRequest { payout: owner(), coinbase_data: vec![1; data_len], outputs_max: 1 };
         let room = room_for_transactions(&facts, &request).unwrap();
         let room = weight_max.map_or(room, BlockWeight::from_units);
         let selection = self.pool.select(room, self.next());

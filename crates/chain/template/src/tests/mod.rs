@@ -35,7 +35,7 @@ fn facts(algorithms: &[Algorithm]) -> ParentFacts {
 }
 
 fn request(data_len: usize) -> TemplateRequest {
-    TemplateRequest { payout: KeyHash([3; 32]), coinbase_data: vec![0xaa; data_len] }
+    TemplateRequest { payout: KeyHash([3; 32]), coinbase_data: vec![0xaa; data_len], outputs_max: 1 }
 }
 
 /// Transactions with these (inputs, outputs, fee), through a real pool.

@@ -36,6 +36,8 @@ pub struct PoolStatusShape {
 pub struct MinersShape {
     /// Rewards that are not mature.
     pub immature: AmountShape,
+    /// Matured, and paid by a coinbase to come.
+    pub carried: AmountShape,
     /// May be paid.
     pub payable: AmountShape,
     /// In payouts that are not final.
@@ -66,6 +68,7 @@ impl From<PoolStatus> for PoolStatusShape {
             recovering: status.recovery.is_some_and(|recovery| recovery.open),
             miners: MinersShape {
                 immature: shape(status.miners_immature),
+                carried: shape(status.miners_carried),
                 payable: shape(status.miners_payable),
                 inflight: shape(status.miners_in_flight),
             },

@@ -284,7 +284,7 @@ pub struct TemplateShape {
     pub coinbasevalue: AmountShape,
     /// Fees alone.
     pub fees: AmountShape,
-    /// The coinbase first.
+    /// The coinbase of the first of the works, then the transactions that the blocks of all have.
     pub transactions: Vec<TemplateTransactionShape>,
     /// One candidate header per active algorithm.
     pub works: Vec<TemplateWorkShape>,
@@ -316,6 +316,8 @@ pub struct TemplateWorkShape {
     pub target: String,
     /// Which table the algorithm uses.
     pub key: KeyShape,
+    /// The coinbase that the header commits to: first of the block's transactions, in place of the template's.
+    pub coinbase: TemplateTransactionShape,
 }
 
 /// Which table an algorithm uses.

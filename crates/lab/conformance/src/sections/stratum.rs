@@ -242,7 +242,7 @@ impl TemplateFields {
             Algorithm::RandomX => PowKey::RandomX(BlockId::ZERO),
             Algorithm::Ethash => PowKey::Ethash(0),
         };
-        WorkTemplate::new(header, Target(self.target.0), key, Arc::default())
+        WorkTemplate::new(header, Target(self.target.0), key, bq_primitives::UnsealedBody::default())
     }
 }
 

@@ -24,5 +24,5 @@ pub(super) fn prepare_tables(node: &dyn NodeApi, pow: &PowVerifier) -> anyhow::R
 }
 
 fn template(node: &dyn NodeApi) -> anyhow::Result<Template> {
-    Ok(node.template(&TemplateRequest { payout: KeyHash::ZERO, coinbase_data: Vec::new() })?)
+    Ok(node.template(&TemplateRequest::new(KeyHash::ZERO, Vec::new()))?)
 }

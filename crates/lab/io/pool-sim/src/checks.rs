@@ -205,6 +205,7 @@ impl World {
                 let model = earned.get(&key).copied().unwrap_or(0);
                 let got = received.get(&key).copied().unwrap_or(0);
                 let due = state.books().balance(LedgerAccount::MinerPayable(account));
+                let carried = state.books().balance(LedgerAccount::MinerCarried(account));
                 let fees = state.payouts().filter(|payout| payout.state == PayoutState::Final).map(|payout| {
                     match &payout.planned.kind {
                         PayoutKind::Miners(plan) => plan
@@ -216,7 +217,7 @@ impl World {
                         _ => 0,
                     }
                 });
-                let credited = due + got + fees.sum::<u64>();
+                let credited = due + carried + got + fees.sum::<u64>();
                 if state.paid(account) != got {
                     return Err(format!("{key} got {got} on the chain, the books say {}", state.paid(account)));
                 }
@@ -258,11 +259,16 @@ impl World {
         let model = Model { shares: &shares };
         let mut earned: BTreeMap<KeyHash, u64> = BTreeMap::new();
         for candidate in candidates {
-            let start = match (own.get(&candidate.id), candidate.winning) {
+            let start = match (own.get(&candidate.id), &candidate.winning) {
                 (Some(at), Winning::Share(_)) => Start::Own(*at),
                 (_, Winning::After(share)) => match index.get(&share.sequence) {
                     Some(at) => Start::Before(*at),
                     None => return Err(format!("block {} pays a share that is not there", candidate.id)),
+                },
+                (_, Winning::Coinbase(direct)) => match direct.newest.map(|share| index.get(&share.sequence)) {
+                    Some(Some(at)) => Start::Before(*at),
+                    Some(None) => return Err(format!("block {} pays a share that is not there", candidate.id)),
+                    None => Start::Nothing,
                 },
                 (_, Winning::NoShares) => Start::Nothing,
                 (_, Winning::Lost) => continue,
@@ -270,19 +276,36 @@ impl World {
                     return Err(format!("block {} pays a share that is not its own", candidate.id));
                 }
             };
-            let reward = candidate.outputs.iter().map(|(_, amount)| amount.atoms()).sum();
+            let reward = candidate.reward().map_err(|error| error.to_string())?.atoms();
+            let gone = self.gone_with(candidate);
             for (key, credit) in model.credits(reward, candidate.algorithm, start) {
-                *earned.entry(key).or_default() += credit;
+                *earned.entry(key).or_default() += credit.saturating_sub(gone.get(&key).copied().unwrap_or(0));
             }
         }
         Ok(earned)
     }
 
-    /// What every key has on the best chain by other than coinbases.
+    /// What a coinbase paid miners that has left the chain: no books can keep that for them.
+    fn gone_with(&self, candidate: &Candidate) -> BTreeMap<KeyHash, u64> {
+        let mut gone: BTreeMap<KeyHash, u64> = BTreeMap::new();
+        let is_gone = self.net.lock().ours.height_on_best(&candidate.id).is_none();
+        if let (true, Some(pool), Some(direct)) = (is_gone, &self.pool, candidate.direct()) {
+            pool.look(|state| {
+                for output in &direct.paid {
+                    if let Some(key) = state.accounts().key(output.account) {
+                        *gone.entry(key).or_default() += output.amount.atoms();
+                    }
+                }
+            });
+        }
+        gone
+    }
+
+    /// What every key has on the best chain.
     fn received(&self) -> BTreeMap<KeyHash, u64> {
         let net = self.net.lock();
         let mut received: BTreeMap<KeyHash, u64> = BTreeMap::new();
-        for transaction in net.ours.transactions().filter(|transaction| !transaction.is_coinbase()) {
+        for transaction in net.ours.transactions() {
             for output in &transaction.outputs {
                 *received.entry(output.key_hash).or_default() += output.amount.atoms();
             }

@@ -8,8 +8,8 @@ use bq_chain_api::{
 };
 use bq_pool::Clock as _;
 use bq_primitives::{
-    Algorithm, Amount, Block, BlockId, CompactTarget, ExtraNonce, Header, Height, KeyHash, MerkleRoot, Network,
-    OutPoint, PowKey, Seal, Target, Timestamp, Transaction, TxId, TxOut, U256, Work,
+    Algorithm, Amount, Block, BlockId, BlockWeight, CoinbasePaths, CompactTarget, ExtraNonce, Header, Height, KeyHash,
+    MerkleRoot, Network, OutPoint, PowKey, Seal, Target, Timestamp, Transaction, TxId, TxOut, U256, UnsealedBody, Work,
 };
 use parking_lot::Mutex;
 
@@ -173,19 +173,22 @@ impl NodeApi for SimNode {
             let (parent_id, height) = (net.ours.tip().id(), net.ours.tip().header.height.0 + 1);
             let reward = output(SUBSIDY, request.payout);
             let coinbase = Transaction::coinbase(Height(height), vec![reward], request.coinbase_data.clone());
-            let mut transactions = vec![coinbase];
-            transactions.extend(net.ours.mempool.iter().cloned());
+            let others: Vec<_> = net.ours.mempool.iter().cloned().collect();
+            let paths = CoinbasePaths::of(others.iter().map(|other| (other.txid(), other.wtxid())));
+            let body = UnsealedBody { coinbase: Arc::new(coinbase), others: Arc::new(others) };
             let works = Algorithm::ALL.map(|algorithm| TemplateWork {
                 header: header(parent_id, height, algorithm),
                 target: block_target(),
                 key: key(algorithm),
+                body: body.clone(),
             });
             Ok(Template {
                 parent_id,
                 height: Height(height),
                 reward: reward.amount,
                 fees: Amount::ZERO,
-                transactions: Arc::new(transactions),
+                coinbase_weight_max: BlockWeight::MAX,
+                paths,
                 works: works.to_vec(),
             })
         })?

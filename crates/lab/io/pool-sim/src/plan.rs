@@ -1,3 +1,5 @@
+use bq_pool::PayoutMode;
+
 /// What can happen in a simulation, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolPlan {
@@ -9,6 +11,8 @@ pub struct PoolPlan {
     pub steps: u32,
     /// Old copies of the books are put in the place of new ones.
     pub restores: bool,
+    /// Who pays miners.
+    pub mode: PayoutMode,
     /// A wrong part, to see that it is found.
     pub planted: Option<Planted>,
 }
@@ -53,11 +57,11 @@ impl PoolPlan {
         about: "a day of a pool: miners, payouts, crashes, reorganisations, a thief, an operator who errs",
         steps: 300,
         restores: false,
+        mode: PayoutMode::Ledger,
         planted: None,
     };
     /// A week.
-    pub const WEEK: Self =
-        Self { name: "pool-week", about: "a week of the same", steps: 2_100, restores: false, planted: None };
+    pub const WEEK: Self = Self { name: "pool-week", about: "a week of the same", steps: 2_100, ..Self::DAY };
 
     /// A day on which the operator restores old books too.
     pub const RESTORE: Self = Self {
@@ -67,8 +71,16 @@ impl PoolPlan {
         ..Self::DAY
     };
 
+    /// A day of a pool that pays in the coinbase.
+    pub const DIRECT: Self = Self {
+        name: "pool-direct",
+        about: "a day of a pool whose coinbases pay its miners",
+        mode: PayoutMode::Direct,
+        ..Self::DAY
+    };
+
     /// Every plan.
-    pub const ALL: [Self; 3] = [Self::DAY, Self::WEEK, Self::RESTORE];
+    pub const ALL: [Self; 4] = [Self::DAY, Self::WEEK, Self::RESTORE, Self::DIRECT];
 
     /// The plan of a name.
     #[must_use]

@@ -35,6 +35,7 @@ use crate::{
 pub(crate) const FINAL_DEPTH: u32 = 6;
 /// A miner is paid from this on.
 pub(crate) const PAYOUT_MIN: u64 = 100_000_000;
+const DIRECT_MIN: u64 = 300_000_000;
 /// How many miners there are; their keys repeat their numbers.
 pub(crate) const MINERS: u8 = 8;
 
@@ -216,6 +217,9 @@ impl World {
             payout_payees_max: 3,
             payout_inputs_max: 5,
             checkpoint_events: 200,
+            payout_mode: Some(self.plan.mode),
+            direct_min: atoms(DIRECT_MIN),
+            direct_payees_max: 3,
             ..PoolConfig::new(self.folder.path().to_owned(), NETWORK)
         }
     }

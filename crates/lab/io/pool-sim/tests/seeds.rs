@@ -37,6 +37,20 @@ fn a_few_dozen_days_leave_everybody_paid_and_the_books_right() {
     }
 }
 
+#[test]
+fn coinbases_pay_everybody_what_the_slow_model_says() {
+    let mut blocks = 0;
+    for seed in 1..=24 {
+        match run(PoolPlan::DIRECT, seed) {
+            Ok(story) => {
+                blocks += story.figures.iter().find(|(name, _)| *name == "blocks_matured").map_or(0, |(_, n)| *n)
+            }
+            Err(broken) => panic!("{broken}\n{}", broken.story.lines.join("\n")),
+        }
+    }
+    assert!(blocks > 100, "{blocks} blocks");
+}
+
 /// Seeds of days on which old books were put back, and that once paid somebody twice or stopped.
 const RESTORES: [u64; 12] = [10, 11, 40, 41, 65, 94, 103, 197, 315, 466, 474, 657];
 

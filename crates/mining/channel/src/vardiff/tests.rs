@@ -209,6 +209,17 @@ fn bounds_follow_the_network() {
     check(1, 1 << 60, 10, 1, 1 << 20);
     check(1, 1 << 30, 10, 5_000, 5_000);
     check(7, 700, 0, 1, 7);
+    // Paid in the coinbase: a thousandth, a hundredth, or as elsewhere, whichever is the first that the floor allows.
+    let direct = |network, floor, expected| {
+        let floor = ShareDifficulty::from_hashes(floor);
+        let policy = VardiffPolicy { floor, fine_divisors: VardiffPolicy::DIRECT_DIVISORS, ..policy(1) };
+        let clamped = policy.clamp(ShareDifficulty::from_hashes(u64::MAX), NetworkDifficulty::from_hashes(network));
+        assert_eq!(clamped.hashes(), expected);
+    };
+    direct(1_000_000, 1_000, 1_000);
+    direct(1_000_000, 1_001, 10_000);
+    direct(1_000_000, 10_001, 100_000);
+    direct(1_000_000, 1 << 40, 100_000);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use bq_primitives::{Algorithm, Decoder, Header, PowKey, SealHash, Target, Transaction, U256};
+use bq_primitives::{Algorithm, Decoder, Header, PowKey, SealHash, Target, Transaction, U256, UnsealedBody};
 use bq_share::{Templates, WorkTemplate};
 use bq_stratum_v1::{SessionSeed, SessionState};
 use serde::{Deserialize, Serialize};
@@ -94,7 +94,7 @@ pub(crate) fn write_work(work: &WorkTemplate) -> Result<Vec<u8>, HandoverError> 
         seal_hash: work.seal_hash,
         target: work.target.0.to_be_bytes(),
         key: work.key,
-        transactions: work.transactions.iter().map(Transaction::to_bytes).collect(),
+        transactions: work.body.iter().map(Transaction::to_bytes).collect(),
     };
     Ok(postcard::to_stdvec(&state)?)
 }
@@ -113,8 +113,9 @@ fn read_one(bytes: &[u8]) -> Result<WorkTemplate, HandoverError> {
     let header = Header::decode(&mut Decoder::new(&header)).map_err(|_| HandoverError::Work)?;
     let transaction = |bytes: &Vec<u8>| Transaction::decode(&mut Decoder::new(bytes)).map_err(|_| HandoverError::Work);
     let transactions = transactions.iter().map(transaction).collect::<Result<Vec<_>, _>>()?;
+    let body = UnsealedBody::of_transactions(transactions).ok_or(HandoverError::Work)?;
     let target = Target(U256::from_be_bytes(target));
-    Ok(WorkTemplate::with_seal_hash(header, seal_hash, target, key, Arc::new(transactions)))
+    Ok(WorkTemplate::with_seal_hash(header, seal_hash, target, key, body))
 }
 
 #[cfg(test)]
@@ -148,7 +149,8 @@ mod tests {
         let ticket = SessionTicket { id: SessionTicketId(5), tag: [6; 16] };
         let seed = SessionSeed { session_id: 1, first_job_id: 2, prefix, ticket };
         let mut session = Session::new(now, Algorithm::Sha256d, Arc::default(), seed);
-        let template = JobTemplate::new(header(Algorithm::Sha256d), Target::MAX, PowKey::Sha256d, Arc::default());
+        let template =
+            JobTemplate::new(header(Algorithm::Sha256d), Target::MAX, PowKey::Sha256d, UnsealedBody::default());
         session.handle_template(now, template.map(Arc::new));
         session.handle_line(now, br#"{"id":1,"method":"mining.subscribe","params":[]}"#);
         session.handle_line(now, br#"{"id":2,"method":"mining.authorize","params":["wallet.rig1","x"]}"#);
@@ -184,11 +186,16 @@ mod tests {
         let paid = TxOut { amount: bq_primitives::Amount::from_atoms(5).unwrap(), key_hash: KeyHash([4; 32]) };
         let coinbase = Transaction::coinbase(Height(7), vec![paid], vec![1, 2, 3]);
         let key = PowKey::RandomX(BlockId([9; 32]));
-        let work = WorkTemplate::new(header, Target(U256::MAX >> 9), key, Arc::new(vec![coinbase]));
+        let work = WorkTemplate::new(
+            header,
+            Target(U256::MAX >> 9),
+            key,
+            UnsealedBody::of_transactions(vec![coinbase]).unwrap(),
+        );
         let read = read_work(&[write_work(&work).unwrap()]).unwrap();
         let read = &read[&work.seal_hash];
         assert_eq!((read.header, read.target, read.key), (work.header, work.target, work.key));
-        assert_eq!((read.network_difficulty, &read.transactions), (work.network_difficulty, &work.transactions));
+        assert_eq!((read.network_difficulty, &read.body), (work.network_difficulty, &work.body));
         for damaged in [&[][..], &[0; 40], &write_work(&work).unwrap()[..60]] {
             assert!(read_work(&[damaged.to_vec()]).is_err());
         }

@@ -129,7 +129,8 @@ mod tests {
             bits: CompactTarget(0x207f_ffff),
             algorithm: Algorithm::Sha256d,
         };
-        let template = JobTemplate::new(header, Target::MAX, PowKey::Sha256d, Arc::default()).map(Arc::new);
+        let template = JobTemplate::new(header, Target::MAX, PowKey::Sha256d, bq_primitives::UnsealedBody::default())
+            .map(Arc::new);
         Work { template, since: Instant::now(), ends: false }
     }
 

@@ -30,7 +30,12 @@ fn template(algorithm: Algorithm, tip: u8, body: u8, network: u64) -> Arc<WorkTe
         bits: CompactTarget(0x1d00_ffff),
         algorithm,
     };
-    Arc::new(WorkTemplate::new(header, Target(U256::MAX / U256::from(network)), key, Arc::default()))
+    Arc::new(WorkTemplate::new(
+        header,
+        Target(U256::MAX / U256::from(network)),
+        key,
+        bq_primitives::UnsealedBody::default(),
+    ))
 }
 
 fn job(template: &Arc<WorkTemplate>, number: u32, difficulty: u64) -> Job {

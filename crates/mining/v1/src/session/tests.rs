@@ -46,7 +46,7 @@ pub(super) fn template(algorithm: Algorithm, tip: u8, body: u8) -> JobTemplate {
         bits: CompactTarget(0x1d00_ffff),
         algorithm,
     };
-    JobTemplate::new(header, Target(U256::MAX >> 40), key, Arc::default()).unwrap()
+    JobTemplate::new(header, Target(U256::MAX >> 40), key, bq_primitives::UnsealedBody::default()).unwrap()
 }
 
 pub(super) fn policy(start: u64) -> SessionPolicy {

@@ -58,7 +58,9 @@ pub(crate) fn template(algorithm: Algorithm, tip: u8, network: u128) -> Arc<JobT
         bits: CompactTarget(0x1d00_ffff),
         algorithm,
     };
-    let mut template = JobTemplate::new(header, Target(U256::MAX / U256::from(network)), key, Arc::default()).unwrap();
+    let mut template =
+        JobTemplate::new(header, Target(U256::MAX / U256::from(network)), key, bq_primitives::UnsealedBody::default())
+            .unwrap();
     Arc::make_mut(&mut template.work).network_difficulty = NetworkDifficulty::from_hashes(network);
     Arc::new(template)
 }

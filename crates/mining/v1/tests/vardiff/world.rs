@@ -71,6 +71,7 @@ impl Port {
             start: ShareDifficulty::from_hashes(10_000),
             floor: ShareDifficulty::from_hashes(1_000),
             cap_divisor: 10,
+            fine_divisors: [0, 0],
             share_interval_ms: 15_000,
             seek_interval_ms: 700,
             first_share_ms: 300_000,
@@ -415,5 +416,6 @@ fn template(algorithm: Algorithm, speed: f64) -> JobTemplate {
         algorithm,
     };
     let key = if algorithm == Algorithm::RandomX { PowKey::RandomX(BlockId([2; 32])) } else { PowKey::Sha256d };
-    JobTemplate::new(header, Target(U256::MAX.wrapping_shr(bits)), key, Arc::default()).expect("a template")
+    JobTemplate::new(header, Target(U256::MAX.wrapping_shr(bits)), key, bq_primitives::UnsealedBody::default())
+        .expect("a template")
 }

@@ -33,7 +33,12 @@ pub(super) fn template(tip: u8, body: u8, bits: usize) -> Arc<WorkTemplate> {
         bits: CompactTarget(0x1d00_ffff),
         algorithm: Algorithm::Sha256d,
     };
-    Arc::new(WorkTemplate::new(header, Target(U256::MAX >> bits), PowKey::Sha256d, Arc::default()))
+    Arc::new(WorkTemplate::new(
+        header,
+        Target(U256::MAX >> bits),
+        PowKey::Sha256d,
+        bq_primitives::UnsealedBody::default(),
+    ))
 }
 
 pub(super) fn policy(start: u64) -> SessionPolicyV2 {

@@ -12,7 +12,7 @@ use std::{path::PathBuf, sync::Arc, time::Instant};
 use bq_books::{BookStore as _, SqliteBooks};
 use bq_chain_api::{NodeApi as _, TemplateRequest};
 use bq_mining_message::{PoolApi as _, Share};
-use bq_pool::{PayoutSigner, Pool, PoolConfig, SignerError};
+use bq_pool::{PayoutMode, PayoutSigner, Pool, PoolConfig, SignerError};
 use bq_pool_machine::{Accounts, Event, LogNumber, Shares, SharesError, State};
 use bq_primitives::{
     AccountId, Algorithm, Amount, BlockId, Height, KeyHash, Network, NetworkDifficulty, ShareDifficulty, Transaction,
@@ -82,7 +82,7 @@ fn main() {
     let shares: u64 = arguments.next().map_or(10_000_000, |text| text.parse().unwrap());
     std::fs::create_dir(&folder).unwrap();
     let node = FakeNode::new();
-    let config = PoolConfig::new(folder.clone(), NETWORK);
+    let config = PoolConfig { payout_mode: Some(PayoutMode::Ledger), ..PoolConfig::new(folder.clone(), NETWORK) };
     let open = || Pool::open(config.clone(), node.clone(), Arc::new(Signer)).unwrap();
 
     let pool = open();
@@ -99,7 +99,7 @@ fn main() {
     let pool = open();
     println!("started     with {shares} shares in {:.2} s", started.elapsed().as_secs_f64());
 
-    let request = TemplateRequest { payout: POOL, coinbase_data: b"/bq/".to_vec() };
+    let request = TemplateRequest::new(POOL, b"/bq/".to_vec());
     let template = node.template(&request).unwrap();
     let block = node.seal(&template, Algorithm::Sha256d);
     let id = block.id();

@@ -2,7 +2,7 @@ use std::{path::PathBuf, time::Duration};
 
 use bq_ledger::{FeeBasisPoints, WindowUnits};
 use bq_mining_message::FrontEndId;
-use bq_pool_machine::{COMMITMENT_BYTES, LaneTerms, PayoutTerms, Scheme, Terms};
+use bq_pool_machine::{COMMITMENT_BYTES, DirectTerms, LaneTerms, PayoutTerms, Scheme, Terms};
 use bq_primitives::{Amount, COINBASE_DATA_BYTES_MAX, Network};
 use bq_segments::LogOptions;
 
@@ -21,6 +21,12 @@ pub struct PoolConfig {
     pub fee_bp: u16,
     /// Length of the PPLNS window in expected blocks, 1 to 64. A change holds for shares after it.
     pub pplns_window_units: u32,
+    /// Who pays miners: the coinbase of each block, or payouts. Nothing: as the log says, and the coinbase for a log that begins.
+    pub payout_mode: Option<PayoutMode>,
+    /// The coinbase pays whom it would pay at least this; the others are paid by a later block.
+    pub direct_min: Amount,
+    /// Miners that one coinbase pays at most.
+    pub direct_payees_max: u32,
     /// A miner is paid when its payable balance reaches this.
     pub payout_min: Amount,
     /// Confirmations after which a payout is final.
@@ -72,6 +78,15 @@ pub struct PoolConfig {
     pub accept_new_key: bool,
 }
 
+/// Who pays miners.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PayoutMode {
+    /// The coinbase of each block (SPEC 8.8).
+    Direct,
+    /// Transactions out of the pool's coins (SPEC 8.5).
+    Ledger,
+}
+
 impl PoolConfig {
     /// The longest [`PoolConfig::pool_tag`]: what a coinbase may carry less the commitment.
     pub const TAG_BYTES_MAX: usize = COINBASE_DATA_BYTES_MAX - COMMITMENT_BYTES;
@@ -87,6 +102,9 @@ impl PoolConfig {
             front_end: FrontEndId(0),
             fee_bp: 100,
             pplns_window_units: u32::from(WindowUnits::DEFAULT.units()),
+            payout_mode: None,
+            direct_min: Amount::from_atoms(1_000_000).unwrap_or(Amount::MAX),
+            direct_payees_max: 1000,
             payout_min: Amount::from_atoms(Amount::ATOMS_PER_COIN).unwrap_or(Amount::MAX),
             final_depth: if is_small { 6 } else { 60 },
             payout_interval: Duration::from_secs(if is_small { 10 } else { 3600 }),
@@ -114,8 +132,8 @@ impl PoolConfig {
         }
     }
 
-    /// Checks every field and returns the terms that miners are promised.
-    pub(crate) fn terms(&self) -> Result<Terms, PoolError> {
+    /// Checks every field and returns the terms that miners are promised; `before` are those of the log, if it has any.
+    pub(crate) fn terms(&self, before: Option<&Terms>) -> Result<Terms, PoolError> {
         let field = |field, reason: String| PoolError::Config { field, reason };
         let fee = FeeBasisPoints::new(self.fee_bp).map_err(|error| field("fee_bp", error.to_string()))?;
         let units = u8::try_from(self.pplns_window_units).ok().and_then(WindowUnits::new);
@@ -124,6 +142,7 @@ impl PoolConfig {
         let ranges = [
             ("payout_inputs_max", self.payout_inputs_max, 600),
             ("payout_payees_max", self.payout_payees_max, 5_000),
+            ("direct_payees_max", self.direct_payees_max, 5_000),
             ("payout_round_max", self.payout_round_max, 1_000),
             ("segment_shares", self.segment_shares, 1_500_000),
         ];
@@ -146,7 +165,15 @@ impl PoolConfig {
             final_depth: self.final_depth,
             gift_min: self.gift_min,
         };
-        let terms = Terms { lanes: [LaneTerms { scheme: Scheme::Pplns { window }, fee }; 3], payouts };
+        let of_log = before.map_or(true, Terms::is_direct);
+        let scheme = match self.payout_mode.map_or(of_log, |mode| mode == PayoutMode::Direct) {
+            true => {
+                let terms = DirectTerms { min: self.direct_min, payees_max: self.direct_payees_max };
+                Scheme::Direct { window, terms }
+            }
+            false => Scheme::Pplns { window },
+        };
+        let terms = Terms { lanes: [LaneTerms { scheme, fee }; 3], payouts };
         match terms.fault() {
             Some((name, reason)) => Err(field(name, reason.to_owned())),
             None => Ok(terms),

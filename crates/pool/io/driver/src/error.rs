@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use bq_books::StoreError;
-use bq_chain_api::NodeError;
+use bq_chain_api::{CoinbaseError, NodeError};
 use bq_pool_machine::{Fault, LogNumber};
 use bq_primitives::{KeyHash, Network};
 use bq_segments::{AppendError, OpenError, PruneError, ReadError, UnprovenFrame};
@@ -77,6 +77,9 @@ pub enum PoolError {
     /// The node.
     #[error("node: {0}")]
     Node(#[from] NodeError),
+    /// A template does not take the coinbase that was planned for it.
+    #[error("coinbase: {0}")]
+    Coinbase(#[from] CoinbaseError),
     /// A payout was not signed.
     #[error("signer: {0}")]
     Signer(SignerError),
@@ -103,7 +106,7 @@ impl PoolError {
         match self {
             Self::Store(error) => error.is_transient(),
             Self::AppendShare(error) => error.is_transient(),
-            Self::Node(_) | Self::Signer(_) | Self::Io(_) | Self::PruneShares(_) => true,
+            Self::Node(_) | Self::Coinbase(_) | Self::Signer(_) | Self::Io(_) | Self::PruneShares(_) => true,
             Self::Config { .. }
             | Self::WrongNetwork { .. }
             | Self::WrongKey { .. }

@@ -1,7 +1,7 @@
 //! Accepted shares become frames of the log: synced first, so that the books never name a share that a power cut took.
 
 use bq_mining_message::ShareSequence;
-use bq_pool_machine::{Event, NewAccount};
+use bq_pool_machine::{Event, NewAccount, Winning};
 
 use crate::{PoolError, keeper::Keeper, rows::bytes_row};
 
@@ -60,8 +60,15 @@ impl Keeper {
                 tracing::warn!(block = %id, %height, "a block waited so long to be told that the chain is far past it");
             }
             if !is_too_old && self.state.read().block(&id).is_none() {
+                let mut candidate = found.candidate;
+                if let (Some(named), Some(coinbase)) = (found.named, &found.coinbase) {
+                    let (of, share) = ((candidate.algorithm, named.number), candidate.own_share());
+                    if let Some(direct) = self.direct_block(of, coinbase, share)? {
+                        candidate.winning = Winning::Coinbase(direct);
+                    }
+                }
                 let rows = vec![bytes_row(&id.to_string(), found.bytes)];
-                self.tell(&Event::Candidate(found.candidate), rows)?;
+                self.tell(&Event::Candidate(candidate), rows)?;
                 self.show_block(&id);
             }
             self.intake.lock().told(&id);

@@ -2,8 +2,8 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use bq_chain_api::SubmitBlockError;
 use bq_mining_message::{AuthorizeError, RecordShareError, Share, SharePosition, ShareSequence};
-use bq_pool_machine::{Candidate, Winning};
-use bq_primitives::{Address, Amount, Block, BlockId, KeyHash};
+use bq_pool_machine::{Candidate, Commitment, LogHead, Winning};
+use bq_primitives::{Address, Amount, Block, BlockId, KeyHash, Transaction};
 use bq_segments::AppendError;
 
 use crate::{keeper::Keeper, submitter::Submission};
@@ -27,8 +27,12 @@ const TOLD_BLOCKS_KEPT: usize = 1024;
 /// A found block on its way into the books.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
-    /// As it will be told, but for its own share.
+    /// As it will be told, but for its own share and what its coinbase pays miners.
     pub(crate) candidate: Candidate,
+    /// The event that its coinbase names.
+    pub(crate) named: Option<LogHead>,
+    /// That coinbase.
+    pub(crate) coinbase: Option<Transaction>,
     /// To be submitted again after a crash.
     pub(crate) bytes: Vec<u8>,
     /// Its own share while that could not be written, for want of room.
@@ -170,7 +174,9 @@ impl Keeper {
         let id = block.id();
         let candidate = Self::candidate(&block, Winning::NoShares, self.key_hash());
         let bytes = block.to_bytes();
-        let found = Found { candidate, bytes, unwritten: Some(share.clone()), sequence: None };
+        let named = self.commitment_of(&block).map(|Commitment(head)| head);
+        let coinbase = block.transactions.first().cloned();
+        let found = Found { candidate, named, coinbase, bytes, unwritten: Some(share.clone()), sequence: None };
         self.intake.lock().found.entry(id).or_insert(found);
         self.submitter.submit(block)
     }
@@ -189,7 +195,7 @@ impl Keeper {
             id: block.id(),
             height: block.header.height,
             algorithm: block.header.algorithm,
-            coinbase: block.transactions.first().map(bq_primitives::Transaction::txid).unwrap_or_default(),
+            coinbase: block.transactions.first().map(Transaction::txid).unwrap_or_default(),
             outputs: ours
                 .map(|(index, output)| (index, output.amount))
                 .filter(|(_, amount)| *amount > Amount::ZERO)

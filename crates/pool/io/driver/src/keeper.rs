@@ -12,6 +12,7 @@ use tokio::sync::{Notify, broadcast, watch};
 
 use crate::{
     Clock, PayoutSigner, PoolConfig, PoolError, Rules,
+    direct::{Coinbases, Windows},
     intake::Intake,
     metrics::PoolMetrics,
     open::{Replay, replay, start_state},
@@ -50,6 +51,11 @@ pub(crate) struct Keeper {
     pub(crate) metrics: PoolMetrics,
     pub(crate) live: broadcast::Sender<LiveEvent>,
     pub(crate) template: watch::Sender<Option<Arc<Template>>>,
+    /// What its coinbases pay.
+    pub(crate) coinbases: RwLock<Coinbases>,
+    pub(crate) windows: Mutex<Windows>,
+    /// Asks the thread that makes templates for a new one.
+    pub(crate) template_now: Notify,
     /// Asks the thread that keeps the books to look now.
     pub(crate) look_now: Notify,
 }
@@ -164,6 +170,9 @@ impl Keeper {
             metrics: PoolMetrics::register(),
             live: broadcast::Sender::new(LIVE_EVENTS_KEPT),
             template: watch::Sender::new(None),
+            coinbases: RwLock::default(),
+            windows: Mutex::default(),
+            template_now: Notify::new(),
             look_now: Notify::new(),
         }
     }
@@ -190,6 +199,13 @@ impl Keeper {
     /// The newest event that is on disk.
     pub(crate) fn written(&self) -> LogHead {
         self.writing.lock().written
+    }
+
+    /// The newest event that is on disk, and the state, which may be ahead of it.
+    pub(crate) fn at_written<R>(&self, look: impl FnOnce(LogHead, &State) -> R) -> R {
+        // In this order, as whoever appends.
+        let writing = self.writing.lock();
+        look(writing.written, &self.state.read())
     }
 
     /// Appends one event, and rows that belong to it.

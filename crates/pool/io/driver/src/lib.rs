@@ -9,6 +9,7 @@
 
 mod clock;
 mod config;
+mod direct;
 mod driven;
 mod error;
 mod operator;
@@ -50,7 +51,7 @@ mod tests;
 pub use audit::Findings;
 pub use bq_pool_machine::{Decision, DecisionError, PoolOperator, Reason};
 pub use clock::{Clock, SystemClock};
-pub use config::PoolConfig;
+pub use config::{PayoutMode, PoolConfig};
 pub use driven::{DrivenPool, Surroundings};
 pub use error::{BackupError, PoolError, Refusal, StoppedError};
 pub use pool::Pool;

@@ -1,9 +1,11 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use bq_ledger::LedgerAccount;
 use bq_pool_machine::{BlockState, State};
 use bq_primitives::Algorithm;
 use metrics::{counter, describe_counter, describe_gauge, gauge};
+
+use crate::direct::Coinbases;
 
 /// What the pool counts. Base units, no rates; labels are algorithms and states only, never a name a miner chose.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +26,9 @@ const IMBALANCE: &str = "bq_ledger_imbalance_atoms";
 const CHAIN_DELTA: &str = "bq_ledger_chain_delta_atoms";
 const MISSING: &str = "bq_pool_missing_atoms";
 const DUE: &str = "bq_pool_accounts_due";
+const CARRIED: &str = "bq_pool_carried_atoms";
+const COINBASE_OUTPUTS: &str = "bq_pool_coinbase_outputs";
+const COINBASE_SECONDS: &str = "bq_pool_coinbase_seconds";
 const EVENTS: &str = "bq_pool_log_events";
 const TEMPLATE_AGE: &str = "bq_template_age_seconds";
 const TEMPLATE_ERRORS: &str = "bq_template_errors_total";
@@ -54,6 +59,9 @@ impl PoolMetrics {
             "Coins that were spent outside the books and nobody explained, in atoms: 0 or payouts stop"
         );
         describe_gauge!(DUE, "Accounts that have reached the minimum and wait for a payout");
+        describe_gauge!(CARRIED, "Matured balances that coinbases to come pay, in atoms");
+        describe_gauge!(COINBASE_OUTPUTS, "Miners that the coinbase of the newest template pays, by algorithm");
+        describe_gauge!(COINBASE_SECONDS, "How long it took to make the coinbases of the newest template");
         describe_gauge!(EVENTS, "Number of the newest event in the pool's log");
         describe_gauge!(TEMPLATE_AGE, "Seconds since the block template was made");
         describe_counter!(TEMPLATE_ERRORS, "Times that the node gave no template");
@@ -96,12 +104,13 @@ impl PoolMetrics {
     }
 
     pub(crate) fn books(self, state: &State) {
-        let (mut immature, mut payable, mut in_flight) = (0_u64, 0_u64, 0_u64);
+        let (mut immature, mut payable, mut in_flight, mut carried) = (0_u64, 0_u64, 0_u64, 0_u64);
         for (account, balance) in state.books().balances() {
             let sum = match account {
                 LedgerAccount::MinerImmature(_) => &mut immature,
                 LedgerAccount::MinerPayable(_) => &mut payable,
                 LedgerAccount::MinerInFlight(_) => &mut in_flight,
+                LedgerAccount::MinerCarried(_) => &mut carried,
                 _ => continue,
             };
             *sum = sum.saturating_add(balance);
@@ -109,6 +118,7 @@ impl PoolMetrics {
         let figures = [
             (IMMATURE, immature),
             (PAYABLE, payable),
+            (CARRIED, carried),
             (IN_FLIGHT, in_flight),
             (PAID, state.paid_in_all()),
             (SPENDABLE, state.books().balance(LedgerAccount::ChainSpendable)),
@@ -121,6 +131,15 @@ impl PoolMetrics {
             gauge!(name).set(approximate(value.into()));
         }
         gauge!(IMBALANCE).set(approximate(state.books().imbalance()));
+    }
+
+    pub(crate) fn coinbases(self, coinbases: &Coinbases, took: Duration) {
+        for (algorithm, plan) in Algorithm::ALL.into_iter().zip(&coinbases.lanes) {
+            let outputs = plan.as_ref().map_or(0, |plan| plan.outputs.len());
+            let outputs = approximate(i128::try_from(outputs).unwrap_or(i128::MAX));
+            gauge!(COINBASE_OUTPUTS, "algorithm" => algorithm.name()).set(outputs);
+        }
+        gauge!(COINBASE_SECONDS).set(took.as_secs_f64());
     }
 
     /// 0 or payouts stop.

@@ -32,7 +32,7 @@ impl Keeper {
         node: Arc<dyn NodeApi>,
         signer: Arc<dyn PayoutSigner>,
     ) -> Result<Self, PoolError> {
-        config.terms()?;
+        config.terms(None)?;
         if node.network() != config.network {
             return Err(PoolError::WrongNetwork { got: node.network(), expected: config.network });
         }
@@ -55,7 +55,6 @@ impl Keeper {
         submitter: Submitter,
     ) -> Result<Self, PoolError> {
         let Surroundings { node, signer, store, disk, clock, rules } = surroundings;
-        let terms = config.terms()?;
         let opened = opened(&config, node.as_ref(), signer.as_ref());
         let place = Place { data_dir: &config.data_dir, genesis: opened.genesis, front_end: config.front_end };
         let ReadBooks { log, state, checkpoint, retention } = read_books(&config, store.as_ref(), disk, &place, rules)?;
@@ -78,7 +77,9 @@ impl Keeper {
         keeper.begin(&opened)?;
         keeper.take_in_tail()?;
         keeper.change_key(&opened)?;
-        if keeper.state.read().terms() != Some(&terms) {
+        let before = keeper.state.read().terms().cloned();
+        let terms = keeper.config.terms(before.as_ref())?;
+        if before.as_ref() != Some(&terms) {
             keeper.check_window(&terms)?;
             keeper.tell(&Event::Terms(terms), Vec::new())?;
         }

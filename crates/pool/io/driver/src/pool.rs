@@ -68,6 +68,12 @@ impl Pool {
         self.keeper.live.clone()
     }
 
+    /// Coinbases pay its miners, by the terms in force.
+    #[must_use]
+    pub fn pays_directly(&self) -> bool {
+        self.keeper.state.read().terms().is_some_and(bq_pool_machine::Terms::is_direct)
+    }
+
     /// Tells how many Stratum connections are open, which only the server knows.
     pub fn set_connections(&self, connections: u64) {
         self.connections.store(connections, Ordering::Relaxed);
@@ -166,6 +172,7 @@ async fn keep_template_fresh(keeper: Arc<Keeper>, mut stopped: watch::Receiver<b
         tokio::select! {
             () = async { drop(timeout(pause, wait).await) } => {}
             changed = tips.next() => if changed.is_none() { return },
+            () = keeper.template_now.notified() => {}
             _ = stopped.changed() => {}
         }
     }

@@ -56,6 +56,9 @@ impl Rounds {
             note(keeper, Trouble::Node, keeper.compare_coins())?;
         }
         // What may only be done in step is looked for as soon as that is so.
+        if progress == Progress::InStep && keeper.owes_a_template() {
+            keeper.template_now.notify_one();
+        }
         let was_in_step = std::mem::replace(&mut self.was_in_step, progress == Progress::InStep);
         let is_new_step = self.was_in_step && !was_in_step;
         if moved || is_new_step || is_over(keeper, self.carried_out, CARRY_OUT_INTERVAL) {

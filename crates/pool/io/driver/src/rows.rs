@@ -2,7 +2,7 @@
 
 use bq_books::{Row, RowKind};
 use bq_ledger::LedgerAccount;
-use bq_pool_machine::{Applied, BlockState, Payout, PayoutKind, PayoutState, PoolBlock, State, Winning};
+use bq_pool_machine::{Applied, BlockState, Payout, PayoutKind, PayoutState, PoolBlock, State};
 use bq_primitives::{AccountId, Amount};
 use serde::{Deserialize, Serialize};
 
@@ -71,10 +71,6 @@ pub(crate) fn balance_row(state: &State, account: LedgerAccount) -> Row {
 
 pub(crate) fn block_row(block: &PoolBlock) -> Row {
     let candidate = &block.candidate;
-    let share = match candidate.winning {
-        Winning::Share(share) => Some(share.sequence.0),
-        Winning::After(_) | Winning::NoShares | Winning::Lost => None,
-    };
     let row = BlockRow {
         id: candidate.id.to_string(),
         height: candidate.height.0,
@@ -82,7 +78,7 @@ pub(crate) fn block_row(block: &PoolBlock) -> Row {
         time: candidate.time,
         reward: candidate.reward().map_or(0, Amount::atoms),
         state: block.state.name().to_owned(),
-        share,
+        share: candidate.own_share().map(|share| share.sequence.0),
     };
     Row {
         kind: RowKind::Block,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bq_mining_message::{SharePosition, ShareSequence};
 use bq_pool_machine::{Commitment, CommitmentCheck, LogHead, LogNumber, Received, Spent, State, Winning};
-use bq_primitives::{Block, BlockId, Height, OutPoint, Transaction};
+use bq_primitives::{Amount, Block, BlockId, Height, OutPoint};
 
 use crate::{PoolError, keeper::Keeper};
 
@@ -73,19 +73,28 @@ impl Keeper {
     /// is looked for; a block without one pays the newest window. One so old that the log may have forgotten it pays nobody.
     pub(crate) fn adopt_block(&self, block: &Block) -> Result<bool, PoolError> {
         let Some(coinbase) = block.transactions.first() else { return Ok(false) };
-        let key = self.books_key();
-        if !coinbase.outputs.iter().any(|output| output.key_hash == key) {
+        let (key, commitment) = (self.books_key(), self.commitment_of(block));
+        // The coinbase that pays miners may leave the pool nothing; then what it says of the log tells whose it is.
+        let pays_pool = coinbase.outputs.iter().any(|output| output.key_hash == key);
+        if !pays_pool && commitment.is_none() {
             return Ok(false);
         }
         let id = block.id();
         if block.header.height < self.state.read().kept_from() {
             return Ok(false);
         }
-        let commitment = self.commitment_of(block, coinbase);
         let share = self.find_share(&id)?;
         let told = self.state.read().front_end(self.config.front_end).map_or(ShareSequence::FIRST, |head| head.next);
         let at = |sequence| SharePosition { front_end: self.config.front_end, sequence };
-        let winning = match (share.filter(|share| *share < told), commitment) {
+        let share = share.filter(|share| *share < told);
+        let direct = match commitment {
+            Some(Commitment(seen)) if self.has_event(&seen)? => {
+                self.direct_block((block.header.algorithm, seen.number), coinbase, share.map(at))?
+            }
+            _ => None,
+        };
+        let winning = match (share, commitment) {
+            _ if direct.is_some() => direct.map_or(Winning::Lost, Winning::Coinbase),
             (Some(sequence), _) => Winning::Share(at(sequence)),
             // The log was longer when that block was made, or another one: whose work it was is not known here.
             (None, Some(Commitment(seen))) if !self.has_event(&seen)? => Winning::Lost,
@@ -96,13 +105,19 @@ impl Keeper {
             (None, None) => return Ok(false),
         };
         let candidate = Self::candidate(block, winning, key);
+        if candidate.reward().map_err(bq_pool_machine::Fault::from)? == Amount::ZERO {
+            return Ok(false);
+        }
+        let winning = &candidate.winning;
         tracing::warn!(block = %id, height = candidate.height.0, ?winning, "adopted a block of the pool that was not in the log");
         self.tell(&bq_pool_machine::Event::Candidate(candidate), Vec::new())?;
         Ok(true)
     }
 
-    fn commitment_of(&self, block: &Block, coinbase: &Transaction) -> Option<Commitment> {
-        let Block { header, .. } = block;
+    /// What the coinbase of a block says of the log, if that is sealed with the pool's key.
+    pub(crate) fn commitment_of(&self, block: &Block) -> Option<Commitment> {
+        let Block { header, transactions, .. } = block;
+        let coinbase = transactions.first()?;
         Commitment::read(&coinbase.coinbase_data, &self.config.pool_tag, &self.commitment_key, &header.parent_id)
     }
 
@@ -138,9 +153,7 @@ impl Keeper {
 
     /// Compares what a block of the pool says of the log with the log. True if it names an event of it.
     pub(crate) fn check_commitment(&self, block: &Block) -> Result<bool, PoolError> {
-        let Some(coinbase) = block.transactions.first() else { return Ok(false) };
-        let commitment = self.commitment_of(block, coinbase);
-        let Some(commitment) = commitment else { return Ok(false) };
+        let Some(commitment) = self.commitment_of(block) else { return Ok(false) };
         let recovery = self.state.read().recovery().copied();
         let stored = self.store.hash_at(commitment.0.number)?;
         let check = commitment.check(block.header.height, recovery.as_ref(), |_| stored);
@@ -151,7 +164,7 @@ impl Keeper {
         Ok(stored == Some(commitment.0.hash))
     }
 
-    pub(crate) fn is_worth_keeping(&self, outpoint: &OutPoint, amount: bq_primitives::Amount) -> bool {
+    pub(crate) fn is_worth_keeping(&self, outpoint: &OutPoint, amount: Amount) -> bool {
         // Change of a payout, and the gift that one spends, are kept whatever they are worth; the machine tells them apart.
         let is_needed = |payout: &bq_pool_machine::Payout| {
             payout.planned.change == amount || payout.planned.inputs.iter().any(|input| input.outpoint == *outpoint)

@@ -144,7 +144,7 @@ mod tests {
     fn an_answer_waits_for_the_node_unless_that_is_stuck() {
         let node = FakeNode::new();
         let submitter = Submitter::start(Arc::clone(&node) as Arc<dyn NodeApi>).expect("a thread");
-        let request = TemplateRequest { payout: KeyHash([1; 32]), coinbase_data: Vec::new() };
+        let request = TemplateRequest::new(KeyHash([1; 32]), Vec::new());
         let template = node.template(&request).expect("a template");
         let blocks = [(); 3].map(|()| node.seal(&template, Algorithm::Sha256d));
 

@@ -1,36 +1,59 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use bq_chain_api::{Template, TemplateRequest};
 use bq_pool_machine::Commitment;
+use bq_primitives::TxOut;
 
-use crate::{PoolError, keeper::Keeper, trouble::Trouble};
-
-/// The tip may move between the question for it and the template; that it does so again and again means that the next refresh is due anyway.
-const TRIES: usize = 4;
+use crate::{
+    PoolError,
+    direct::{Bases, Coinbases},
+    keeper::Keeper,
+    trouble::Trouble,
+};
 
 impl Keeper {
     /// Fetches a template and hands it to every session. The old one stays until there is a new one.
     pub(crate) fn refresh_template(&self) -> Result<(), PoolError> {
-        let template = self.committed_template()?;
+        let bases = self.bases()?;
+        let request = TemplateRequest {
+            payout: self.key_hash(),
+            coinbase_data: self.coinbase_data(&bases, &self.node.tip().id),
+            outputs_max: bases.outputs_max(),
+        };
+        let mut template = self.node.template(&request)?;
+        let made = Instant::now();
+        let coinbases = self.set_coinbases(&mut template, &bases)?;
+        self.metrics.coinbases(&coinbases, made.elapsed());
+        *self.coinbases.write() = coinbases;
         self.trouble(Trouble::Template, None);
         self.template.send_replace(Some(Arc::new(template)));
         Ok(())
     }
 
-    /// A template whose coinbase says how far the log has come, so that a lost or rewritten past is noticed. That is sealed for the parent;
-    /// on another one it says nothing, and the block is known by its share alone.
-    fn committed_template(&self) -> Result<Template, PoolError> {
-        let mut tries = 0;
-        loop {
-            let parent = self.node.tip().id;
-            let mut coinbase_data = self.config.pool_tag.clone();
-            // Only what is on disk counts.
-            coinbase_data.extend(Commitment(self.written()).to_bytes(&self.commitment_key, &parent));
-            let template = self.node.template(&TemplateRequest { payout: self.key_hash(), coinbase_data })?;
-            tries += 1;
-            if template.parent_id == parent || tries == TRIES {
-                return Ok(template);
+    /// Gives each algorithm's block its coinbase: whom it pays, and how far the log has come, so that a lost or rewritten past is
+    /// noticed. That is sealed for the parent: on another one it says nothing.
+    fn set_coinbases(&self, template: &mut Template, bases: &Bases) -> Result<Coinbases, PoolError> {
+        let parent = template.parent_id;
+        let data = self.coinbase_data(bases, &parent);
+        let mut coinbases = Coinbases { is_blind: bases.is_blind(&parent), ..Coinbases::default() };
+        let lanes: Vec<_> = template.works.iter().map(|work| work.header.algorithm).collect();
+        for lane in lanes {
+            let plan = bases.plan(lane, &parent, template.reward)?;
+            let outputs = match &plan {
+                Some(plan) => self.outputs_of(plan)?,
+                None => vec![TxOut { amount: template.reward, key_hash: self.key_hash() }],
+            };
+            template.set_coinbase(lane, outputs, data.clone())?;
+            if let Some(place) = coinbases.lanes.get_mut(lane.index()) {
+                *place = plan.map(Arc::new);
             }
         }
+        Ok(coinbases)
+    }
+
+    fn coinbase_data(&self, bases: &Bases, parent: &bq_primitives::BlockId) -> Vec<u8> {
+        let mut data = self.config.pool_tag.clone();
+        data.extend(Commitment(bases.head).to_bytes(&self.commitment_key, parent));
+        data
     }
 }

@@ -6,7 +6,7 @@ use bq_books::RowKind;
 use bq_chain_api::{AtomsView, MiningInfo};
 use bq_ledger::{LedgerAccount, ShareWeight};
 use bq_mining_message::ShareSequence;
-use bq_pool_machine::{Applied, BlockState, Payout, PayoutKind, State, Winning};
+use bq_pool_machine::{Applied, BlockState, Payout, PayoutKind, State};
 use bq_primitives::{AccountId, Address, Algorithm, Amount, BlockId, Target, Work};
 use bq_views::{
     AlgorithmView, BlockStateView, BlockView, BlocksView, Event, MinerView, PayoutView, PoolView, ShareCountsView,
@@ -211,10 +211,7 @@ impl Keeper {
         }
         let newest = |algorithm| {
             let of_lane = state.blocks().filter(move |block| block.candidate.algorithm == algorithm);
-            of_lane.filter_map(|block| match block.candidate.winning {
-                Winning::Share(share) => Some(share.sequence),
-                _ => None,
-            })
+            of_lane.filter_map(|block| block.candidate.own_share()).map(|share| share.sequence)
         };
         let since = Algorithm::ALL.map(|algorithm| newest(algorithm).max().unwrap_or_default());
         for piece in self.log.backwards(self.log.next(), |_| ()).take(stats.rounds_read_max()) {

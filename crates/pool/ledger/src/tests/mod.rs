@@ -4,6 +4,7 @@ mod examples;
 mod journal;
 mod model;
 mod properties;
+mod sliding;
 
 use bq_primitives::{AccountId, Algorithm, Amount, BlockId, NetworkDifficulty, ShareDifficulty};
 

@@ -174,7 +174,8 @@ impl Pair {
         let block = self.model.blocks[index].clone();
         match block.standing {
             Standing::Immature => {
-                let lines = mature(id(index), block.generation, &self.credit_lines(index)).expect("in range");
+                let lines = mature(id(index), block.generation, &self.credit_lines(index), LedgerAccount::MinerPayable)
+                    .expect("in range");
                 self.journal.post(&lines).expect("what was credited can mature");
                 self.model.blocks[index].standing = Standing::Matured;
             }

@@ -1,13 +1,15 @@
 //! What happens to money when a block joins, matures or leaves (SPEC 8.3, 8.4).
 
+use std::collections::BTreeMap;
+
 use bq_ledger::{
-    BlockCredit, Cause, Head, LedgerAccount, Transfer, Window, WindowFold, distribute, lost_block, mature,
-    reverse_credit,
+    BlockCredit, Cause, Head, LedgerAccount, LedgerError, Transfer, Window, WindowFold, distribute, lost_block, mature,
+    pay_in_coinbase, reverse_credit,
 };
-use bq_primitives::{Algorithm, Amount, BlockId, Height, OutPoint};
+use bq_primitives::{AccountId, Algorithm, Amount, BlockId, Height, OutPoint};
 
 use super::Step;
-use crate::{BlockState, Candidate, Fault, LaneTerms, Line, Origin, PoolBlock, PoolCoin, Scheme, State, Winning};
+use crate::{BlockState, Candidate, DirectBlock, Fault, LaneTerms, Line, Origin, PoolBlock, PoolCoin, State, Winning};
 
 impl State {
     /// A block is on the best chain: T10, or T14 when it had matured before it was lost.
@@ -27,19 +29,40 @@ impl State {
 
     /// T10.
     fn credit(&mut self, step: &mut Step<'_>, mut block: PoolBlock) -> Result<(), Fault> {
-        let lines = match self.window_of(step, &block.candidate)? {
+        let mut lines = match self.window_of(step, &block.candidate)? {
             Some((window, terms)) => self.split(&block, &window, &terms)?,
             None => vec![Transfer {
                 cause: credited(&block),
                 debit: LedgerAccount::ChainImmature(block.candidate.algorithm),
                 credit: LedgerAccount::Suspense,
-                amount: block.candidate.reward()?,
+                amount: block.candidate.own()?,
             }],
         };
+        lines.extend(self.pay_directly(&block, &lines)?);
         block.lines = lines.iter().map(Line::from).collect();
         block.state = BlockState::Immature;
         self.put_on_chain(block);
         step.book(self, lines)
+    }
+
+    /// T15 (SPEC 8.8.4): the coinbase paid what the credit of its block, or what earlier ones left over.
+    fn pay_directly(&self, block: &PoolBlock, credited: &[Transfer]) -> Result<Vec<Transfer>, Fault> {
+        let Candidate { id, algorithm, .. } = block.candidate;
+        let Some(direct) = block.candidate.direct() else { return Ok(Vec::new()) };
+        let mut credits: BTreeMap<LedgerAccount, Amount> = BTreeMap::new();
+        for line in credited {
+            let sum = credits.entry(line.credit).or_default();
+            *sum = sum.checked_add(line.amount)?;
+        }
+        let owed = |account| {
+            let immature = LedgerAccount::MinerImmature(account);
+            let credit = (immature, credits.get(&immature).copied().unwrap_or_default());
+            let others = [LedgerAccount::MinerCarried(account), LedgerAccount::MinerPayable(account)];
+            let balance = |other| Ok::<_, LedgerError>((other, Amount::from_atoms(self.books.balance(other))?));
+            let others = others.into_iter().map(balance).collect::<Result<Vec<_>, _>>()?;
+            Ok([credit].into_iter().chain(others).collect())
+        };
+        Ok(pay_in_coinbase((id, block.generation), algorithm, &direct.by_account()?, owed)?)
     }
 
     fn split(&self, block: &PoolBlock, window: &Window, terms: &LaneTerms) -> Result<Vec<Transfer>, Fault> {
@@ -54,16 +77,17 @@ impl State {
 
     /// The shares that a block pays, and the terms that held for its own; nothing when its shares are lost.
     fn window_of(&self, step: &Step<'_>, candidate: &Candidate) -> Result<Option<(Window, LaneTerms)>, Fault> {
-        let (from, head) = match candidate.winning {
-            Winning::Share(share) => (Some(share), Head::Half),
-            Winning::After(share) => (Some(share), Head::Whole),
+        let (from, head) = match &candidate.winning {
+            Winning::Share(share) => (Some(*share), Head::Half),
+            Winning::After(share) => (Some(*share), Head::Whole),
             Winning::NoShares => (None, Head::Whole),
+            Winning::Coinbase(direct) => (direct.newest, Head::Whole),
             Winning::Lost => return Ok(None),
         };
         let terms = from.map_or_else(|| self.terms(), |share| self.terms_of(share));
         let no_terms = Fault::Terms { field: "terms", reason: "none are in force" };
-        let terms = *terms.ok_or(no_terms)?.lane(candidate.algorithm);
-        let Scheme::Pplns { window } = terms.scheme;
+        let all = terms.ok_or(no_terms)?;
+        let (window, terms) = (all.window(candidate.algorithm), *all.lane(candidate.algorithm));
         let mut fold = WindowFold::new(window, head);
         if let Some(from) = from {
             let mut each = |account, weight| fold.add(account, weight);
@@ -75,13 +99,15 @@ impl State {
     /// T14: every T13 line backwards.
     fn regain(&mut self, step: &mut Step<'_>, mut block: PoolBlock) -> Result<(), Fault> {
         let cause = Cause::BlockRegained { block: block.candidate.id, generation: block.generation };
-        let lost = std::mem::take(&mut block.lines);
+        let (owed, lost) = std::mem::take(&mut block.lines).into_iter().partition::<Vec<Line>, _>(is_owed_again);
+        let mut lines = self.paid_again(&block, &owed)?;
+        block.lines = taken_off(block.candidate.algorithm, &owed);
         block.state = BlockState::Matured;
         block.generation = block.generation.saturating_add(1);
         let coins: Vec<(OutPoint, Amount)> = block.candidate.coins().collect();
+        self.note_sent(block.candidate.direct().map(DirectBlock::by_account).transpose()?, u64::saturating_add);
         self.put_on_chain(block);
         // The coin may meanwhile be the input of another payout, or of none: its account is looked up, not remembered.
-        let mut lines = Vec::new();
         let mut bearers = lost.into_iter().map(|line| (line.debit, line.amount));
         let mut bearer = bearers.next();
         for (outpoint, amount) in coins {
@@ -109,10 +135,11 @@ impl State {
                 block.lines.clear();
                 block.state = BlockState::Orphaned;
                 block.generation = generation.saturating_add(1);
-                reverse_credit(*id, generation, &credited)
+                self.not_more_than_written_off(reverse_credit(*id, generation, &credited))?
             }
             BlockState::Matured => {
                 let lines = self.loss(&block)?;
+                self.note_sent(block.candidate.direct().map(DirectBlock::by_account).transpose()?, u64::saturating_sub);
                 block.lines = lines.iter().map(Line::from).collect();
                 block.state = BlockState::Lost;
                 lines
@@ -127,6 +154,43 @@ impl State {
         step.book(self, lines)
     }
 
+    /// What coinbases paid beyond what was owed is a loss, until a person made good for it: then it is a gift when such a block leaves.
+    fn not_more_than_written_off(&self, lines: Vec<Transfer>) -> Result<Vec<Transfer>, Fault> {
+        let mut left = Amount::from_atoms(self.books.balance(LedgerAccount::WriteOff))?;
+        let mut kept = Vec::with_capacity(lines.len());
+        for line in lines {
+            if line.credit != LedgerAccount::WriteOff {
+                kept.push(line);
+                continue;
+            }
+            let part = line.amount.min(left);
+            left = left.checked_sub(part)?;
+            let gift = Transfer { credit: LedgerAccount::GiftIncome, amount: line.amount.checked_sub(part)?, ..line };
+            kept.extend(
+                [Transfer { amount: part, ..line }, gift].into_iter().filter(|line| line.amount > Amount::ZERO),
+            );
+        }
+        merged(kept)
+    }
+
+    /// T14 for what a lost coinbase had paid and was owed again meanwhile; what was paid otherwise since is the pool's loss.
+    fn paid_again(&self, block: &PoolBlock, owed: &[Line]) -> Result<Vec<Transfer>, Fault> {
+        let cause = Cause::BlockRegained { block: block.candidate.id, generation: block.generation };
+        let mut left: BTreeMap<LedgerAccount, Amount> = BTreeMap::new();
+        let mut lines = Vec::with_capacity(owed.len());
+        for line in owed {
+            let balance = Amount::from_atoms(self.books.balance(line.credit))?;
+            let able = left.entry(line.credit).or_insert(balance);
+            let part = line.amount.min(*able);
+            *able = able.checked_sub(part)?;
+            let rest = line.amount.checked_sub(part)?;
+            let parts = [(line.credit, part), (LedgerAccount::WriteOff, rest)];
+            let parts = parts.into_iter().filter(|(debit, amount)| *amount > Amount::ZERO && *debit != line.debit);
+            lines.extend(parts.map(|(debit, amount)| Transfer { cause, debit, credit: line.debit, amount }));
+        }
+        Ok(lines)
+    }
+
     /// T13: the reserve bears it, then what the pool earned, then it is shown as a loss. A coin that was spent so long ago that the books
     /// know it no more paid somebody whom they know no more either: what is owed to him again is in suspense.
     fn loss(&self, block: &PoolBlock) -> Result<Vec<Transfer>, Fault> {
@@ -136,9 +200,14 @@ impl State {
         let reserve = (LedgerAccount::PpsReserve, self.books.balance(LedgerAccount::PpsReserve));
         let mut bearers: Vec<(LedgerAccount, u64)> = [reserve].into_iter().chain(fees).collect();
         let mut lines = Vec::new();
+        let mut gone = Vec::new();
         for (outpoint, amount) in block.candidate.coins() {
             let is_known = self.coins.contains_key(&outpoint);
-            let coin = if is_known { self.account_of(&outpoint)? } else { LedgerAccount::Suspense };
+            gone.push((if is_known { self.account_of(&outpoint)? } else { LedgerAccount::Suspense }, amount));
+        }
+        // What its coinbase paid of older balances is owed again.
+        gone.extend(block.lines.iter().map(|line| (line.debit, line.amount)));
+        for (coin, amount) in gone {
             let able = bearers.iter().map(|(account, able)| Ok((*account, Amount::from_atoms(*able)?)));
             let able = able.collect::<Result<Vec<_>, Fault>>()?;
             let part = lost_block(block.candidate.id, block.generation, amount, &able, coin)?;
@@ -187,8 +256,14 @@ impl State {
         let Some(block) = self.blocks.get_mut(&id) else { return Ok(()) };
         let credited = block.transfers(credited(block));
         block.state = BlockState::Matured;
-        block.lines.clear();
-        let mut lines = mature(id, block.generation, &credited)?;
+        block.lines.retain(is_of_balance);
+        let (generation, mut due) = (block.generation, LedgerAccount::MinerPayable as fn(AccountId) -> LedgerAccount);
+        let sent = block.candidate.direct().map(DirectBlock::by_account).transpose()?;
+        if sent.is_some() {
+            due = LedgerAccount::MinerCarried;
+        }
+        self.note_sent(sent, u64::saturating_add);
+        let mut lines = mature(id, generation, &credited, due)?;
         self.split_in_flight(&id, &mut lines)?;
         for line in lines.iter_mut().filter(|line| line.debit == LedgerAccount::ChainSpendable) {
             line.debit = free;
@@ -216,6 +291,14 @@ impl State {
         Ok(())
     }
 
+    /// What a coinbase sent counts as paid while its block is matured.
+    fn note_sent(&mut self, sent: Option<BTreeMap<AccountId, Amount>>, change: fn(u64, u64) -> u64) {
+        for (account, amount) in sent.into_iter().flatten() {
+            let paid = self.paid.entry(account).or_default();
+            *paid = change(*paid, amount.atoms());
+        }
+    }
+
     fn put_on_chain(&mut self, block: PoolBlock) {
         let id = block.candidate.id;
         let coins: Vec<(OutPoint, Amount)> = block.candidate.coins().collect();
@@ -236,6 +319,23 @@ impl State {
         let coin = self.coins.get(outpoint).ok_or(Fault::Coin(*outpoint))?;
         self.books_as(coin).ok_or(Fault::Coin(*outpoint))
     }
+}
+
+/// A T15 line that took off what the books owed before the block.
+const fn is_of_balance(line: &Line) -> bool {
+    matches!(line.debit, LedgerAccount::MinerCarried(_) | LedgerAccount::MinerPayable(_))
+        && matches!(line.credit, LedgerAccount::ChainImmature(_))
+}
+
+/// A T13 line for what a lost coinbase had paid of older balances.
+const fn is_owed_again(line: &Line) -> bool {
+    matches!(line.credit, LedgerAccount::MinerCarried(_) | LedgerAccount::MinerPayable(_))
+}
+
+/// The T15 lines that those of T13 undid.
+fn taken_off(lane: Algorithm, owed: &[Line]) -> Vec<Line> {
+    let credit = LedgerAccount::ChainImmature(lane);
+    owed.iter().map(|line| Line { debit: line.credit, credit, amount: line.amount }).collect()
 }
 
 const fn credited(block: &PoolBlock) -> Cause {

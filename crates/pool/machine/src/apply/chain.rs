@@ -3,12 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bq_ledger::LedgerAccount;
-use bq_primitives::{BlockId, Height, OutPoint, TxId};
+use bq_ledger::{Cause, LedgerAccount, Transfer};
+use bq_primitives::{AccountId, Amount, BlockId, Height, OutPoint, TxId};
 
 use super::Step;
 use crate::{
-    BlockState, ChainBase, ChainEvent, ChainWay, Fault, Origin, PayoutState, PoolCoin, Received, Spent, State, Tip,
+    BlockState, ChainBase, ChainEvent, ChainWay, Fault, Origin, PayoutState, PoolBlock, PoolCoin, Received, Spent,
+    State, Tip,
 };
 
 impl State {
@@ -44,6 +45,7 @@ impl State {
                 self.join(step, &id)?;
             }
             self.bury(step, height)?;
+            self.move_balances(step)?;
         }
         self.tip = Some(way.tip);
         Ok(())
@@ -125,7 +127,7 @@ impl State {
             .collect();
         rising.sort_unstable();
         for (_, id) in rising {
-            if !self.blocks.get(&id).is_some_and(crate::PoolBlock::is_on_chain) {
+            if !self.blocks.get(&id).is_some_and(PoolBlock::is_on_chain) {
                 self.join(step, &id)?;
             }
             self.find_coins(&id, &unspent, &spent);
@@ -141,6 +143,7 @@ impl State {
             }
         }
         self.bury(step, base.tip.height)?;
+        self.move_balances(step)?;
         self.tip = Some(base.tip);
         Ok(())
     }
@@ -264,6 +267,32 @@ impl State {
 
     fn coins_where(&self, wanted: impl Fn(&PoolCoin) -> bool) -> Vec<OutPoint> {
         self.coins.iter().filter(|(_, coin)| wanted(coin)).map(|(outpoint, _)| *outpoint).collect()
+    }
+
+    /// T16 (SPEC 8.8.6): a balance is paid by payouts or by coinbases, never by both.
+    fn move_balances(&mut self, step: &mut Step<'_>) -> Result<(), Fault> {
+        let Some(terms) = self.terms() else { return Ok(()) };
+        let (payout_min, is_direct) = (terms.payouts.payout_min.atoms(), terms.is_direct());
+        let is_open = |block: &PoolBlock| block.state == BlockState::Immature && block.candidate.direct().is_some();
+        if !is_direct && self.blocks.values().any(is_open) {
+            return Ok(());
+        }
+        let (from, to): (fn(AccountId) -> LedgerAccount, fn(AccountId) -> LedgerAccount) = match is_direct {
+            true => (LedgerAccount::MinerPayable, LedgerAccount::MinerCarried),
+            false => (LedgerAccount::MinerCarried, LedgerAccount::MinerPayable),
+        };
+        let moved = self.books.of_miners(from).filter(|(_, balance)| !is_direct || *balance < payout_min);
+        let cause = Cause::BalanceMoved { event: step.number.0 };
+        let line = |(miner, balance)| {
+            Ok::<_, Fault>(Transfer {
+                cause,
+                debit: from(miner),
+                credit: to(miner),
+                amount: Amount::from_atoms(balance)?,
+            })
+        };
+        let lines = moved.map(line).collect::<Result<Vec<_>, _>>()?;
+        step.book(self, lines)
     }
 
     /// Found blocks that the chain has moved past by more than maturity: nothing was booked, and they are not submitted again. One

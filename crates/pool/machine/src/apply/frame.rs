@@ -38,15 +38,30 @@ impl State {
         if candidate.reward()? == Amount::ZERO {
             return Err(Fault::BlockPaysNothing(block));
         }
-        if let Winning::Share(share) | Winning::After(share) = candidate.winning
-            && !self.has_share(share)
-        {
+        let named = match &candidate.winning {
+            Winning::Share(share) | Winning::After(share) => [Some(*share), None],
+            Winning::Coinbase(direct) => [direct.share, direct.newest],
+            Winning::NoShares | Winning::Lost => [None, None],
+        };
+        if let Some(share) = named.into_iter().flatten().find(|share| !self.has_share(*share)) {
             let SharePosition { front_end, sequence } = share;
             return Err(Fault::WinningShare { block, front_end, sequence });
         }
+        self.check_direct(candidate)?;
         self.blocks.insert(block, PoolBlock::new(candidate.clone()));
         step.applied.blocks.insert(block);
         Ok(())
+    }
+
+    /// What a coinbase pays is what it says, to accounts that there are.
+    fn check_direct(&self, candidate: &Candidate) -> Result<(), Fault> {
+        let Some(direct) = candidate.direct() else { return Ok(()) };
+        let sum = Amount::sum(direct.paid.iter().map(|output| output.amount))?;
+        if sum != direct.total {
+            return Err(Fault::DirectSum { block: candidate.id, got: sum, total: direct.total });
+        }
+        let unknown = direct.paid.iter().find(|output| self.accounts.key(output.account).is_none());
+        unknown.map_or(Ok(()), |output| Err(Fault::UnknownAccount(output.account)))
     }
 
     fn has_share(&self, share: SharePosition) -> bool {

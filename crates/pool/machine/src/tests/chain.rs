@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bq_primitives::{Amount, BlockId, Height, KeyHash, OutPoint, Transaction, TxId, TxOut, tagged_hash};
+use bq_primitives::{BlockId, Height, KeyHash, OutPoint, Transaction, TxId, TxOut, tagged_hash};
 
 use crate::{ChainBase, ChainWay, Received, Spent, Tip};
 
@@ -69,13 +69,13 @@ impl ToyChain {
     }
 
     /// The next block on `parent`, with whatever of the mempool is valid there if `takes` says so.
-    pub(super) fn mine_on(&mut self, parent: BlockId, payout: (KeyHash, Amount), takes: bool) -> BlockId {
+    pub(super) fn mine_on(&mut self, parent: BlockId, outputs: Vec<TxOut>, takes: bool) -> BlockId {
         let height = Height(self.blocks[&parent].height.0 + 1);
         self.made += 1;
         let coinbase = Transaction {
             version: 1,
             inputs: vec![OutPoint { txid: TxId::ZERO, index: height.0 }],
-            outputs: vec![TxOut { amount: payout.1, key_hash: payout.0 }],
+            outputs,
             lock_height: Height(0),
             coinbase_data: self.made.to_le_bytes().to_vec(),
             witnesses: Vec::new(),

@@ -1,6 +1,7 @@
 mod audit;
 mod bad_input;
 mod chain;
+mod direct;
 mod events;
 mod import;
 mod lost_key;

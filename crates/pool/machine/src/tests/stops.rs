@@ -117,7 +117,8 @@ fn gifts_are_income_once_buried_and_never_a_fault() {
     world.gift(70_000);
     world.mine(false);
     let parent = world.chain.tip;
-    world.chain.tip = world.chain.mine_on(parent, (POOL, atoms(REWARD)), true);
+    world.chain.tip =
+        world.chain.mine_on(parent, vec![bq_primitives::TxOut { amount: atoms(REWARD), key_hash: POOL }], true);
     for _ in 0..8 {
         world.mine(false);
     }

@@ -61,7 +61,19 @@ pub(super) fn happen(world: &mut World, draw: &mut Draw) {
 }
 
 pub(super) fn storm(seed: u64, steps: usize) -> World {
+    storm_over(World::new(), seed, steps)
+}
+
+/// Every other one over a pool that pays in the coinbase.
+fn either_storm(seed: u64, steps: usize) -> World {
     let mut world = World::new();
+    if seed % 2 == 1 {
+        world.set_scheme(super::direct::direct());
+    }
+    storm_over(world, seed, steps)
+}
+
+fn storm_over(mut world: World, seed: u64, steps: usize) -> World {
     let mut draw = Draw::new(seed);
     for _ in 0..steps {
         happen(&mut world, &mut draw);
@@ -105,7 +117,7 @@ fn books_say_what_the_chain_says_and_everybody_is_paid_in_the_end() {
 #[test]
 fn the_same_log_gives_the_same_state_and_the_state_survives_its_encoding() {
     for seed in 100..=110 {
-        let world = storm(seed, 200);
+        let world = either_storm(seed, 200);
         let mut replayed = crate::State::default();
         for event in &world.log {
             let bytes = event.to_bytes().expect("encodes");
@@ -145,7 +157,7 @@ fn cut(world: &World, way: &ChainWay) -> Vec<ChainWay> {
 #[test]
 fn a_way_comes_to_the_same_however_it_is_cut() {
     for seed in 200..=230 {
-        let mut world = storm(seed, 120);
+        let mut world = either_storm(seed, 120);
         world.settle();
         world.frame();
         let mut draw = Draw::new(seed);
@@ -176,7 +188,7 @@ fn a_way_comes_to_the_same_however_it_is_cut() {
 #[test]
 fn a_base_comes_to_the_same_as_the_way() {
     for seed in 300..=330 {
-        let mut world = storm(seed, 150);
+        let mut world = either_storm(seed, 150);
         world.settle();
         for _ in 0..FINAL_DEPTH {
             world.mine(seed % 2 == 0);

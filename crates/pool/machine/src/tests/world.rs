@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ops::ControlFlow};
 
-use bq_ledger::{FeeBasisPoints, LedgerAccount, ShareWeight, WindowUnits};
+use bq_ledger::{FeeBasisPoints, Head, LedgerAccount, ShareWeight, WindowFold, WindowUnits};
 use bq_mining_message::{BootEpoch, FrameDigest, FrameHeader, FrontEndId, Share, SharePosition, ShareSequence};
 use bq_primitives::{
     AccountId, Algorithm, Amount, BlockId, Height, KeyHash, Network, NetworkDifficulty, OutPoint, ShareDifficulty,
@@ -11,9 +11,9 @@ use bq_primitives::{
 
 use super::chain::ToyChain;
 use crate::{
-    Accounts, Act, Applied, BlockState, Candidate, ChainBase, ChainEvent, Command, CommitmentCheck, Event, Fault,
-    LaneTerms, NewAccount, Opened, Operator, Outside, PayoutEvent, PayoutId, PayoutTerms, Scheme, Shares, SharesError,
-    State, Terms, Winning, next,
+    Accounts, Act, Applied, BlockState, Candidate, ChainBase, ChainEvent, CoinbasePlan, Command, CommitmentCheck,
+    DirectBlock, DirectOutput, Event, Fault, LaneTerms, NewAccount, Opened, Operator, Outside, PayoutEvent, PayoutId,
+    PayoutTerms, Scheme, Shares, SharesError, State, Terms, Winning, next,
 };
 
 pub(super) const POOL: KeyHash = KeyHash([0xee; 32]);
@@ -178,23 +178,69 @@ impl World {
     /// The newest share is a block of the pool on `parent`.
     pub(super) fn find_block(&mut self, parent: BlockId, takes: bool) -> BlockId {
         self.frame();
-        let id = self.chain.mine_on(parent, (self.key, atoms(REWARD)), takes);
-        let winning = match self.framed {
-            0 => Winning::NoShares,
-            newest => Winning::Share(SharePosition { front_end: FRONT_END, sequence: ShareSequence(newest) }),
+        let newest =
+            (self.framed > 0).then_some(SharePosition { front_end: FRONT_END, sequence: ShareSequence(self.framed) });
+        let plan = self.coinbase(parent, newest);
+        let own = plan.as_ref().map_or(atoms(REWARD), |plan| plan.own);
+        let paid = plan.iter().flat_map(|plan| &plan.outputs);
+        let paid: Vec<DirectOutput> = (0..)
+            .zip(paid)
+            .map(|(index, (account, amount))| DirectOutput { index, account: *account, amount: *amount })
+            .collect();
+        let key = |account| self.state.accounts().key(account).expect("an account");
+        let mut outputs: Vec<TxOut> =
+            paid.iter().map(|output| TxOut { amount: output.amount, key_hash: key(output.account) }).collect();
+        let mut ours = Vec::new();
+        if own > Amount::ZERO {
+            ours.push((u32::try_from(outputs.len()).expect("few"), own));
+            outputs.push(TxOut { amount: own, key_hash: self.key });
+        }
+        let id = self.chain.mine_on(parent, outputs, takes);
+        let winning = match (plan, newest) {
+            (Some(_), newest) => {
+                let total = Amount::sum(paid.iter().map(|output| output.amount)).expect("a reward");
+                Winning::Coinbase(DirectBlock { share: None, newest, total, paid })
+            }
+            (None, Some(newest)) => Winning::Share(newest),
+            (None, None) => Winning::NoShares,
         };
         let candidate = Candidate {
             id,
             height: self.chain.blocks[&id].height,
             algorithm: LANE,
             coinbase: self.chain.blocks[&id].transactions[0].txid(),
-            outputs: vec![(0, atoms(REWARD))],
+            outputs: ours,
             winning,
             time: 0,
         };
         self.append(Event::Candidate(candidate.clone()));
         self.candidates.insert(id, candidate);
         id
+    }
+
+    /// What the coinbase of a block on `parent` pays, if it pays miners.
+    pub(super) fn coinbase(&self, parent: BlockId, newest: Option<SharePosition>) -> Option<CoinbasePlan> {
+        let terms = self.state.direct_terms(LANE, newest)?;
+        let Scheme::Direct { window, .. } = terms.1.scheme else { return None };
+        let mut fold = WindowFold::new(window, Head::Whole);
+        if let Some(newest) = newest {
+            let mut each = |account, weight| fold.add(account, weight);
+            self.shares.walk_back(LANE, newest, self.state.accounts(), &mut each).expect("shares");
+        }
+        let pays_carried = self.state.tip().is_some_and(|tip| tip.id == parent);
+        let basis = self.state.coinbase_basis(LANE, terms, fold.finish(), pays_carried).expect("in range");
+        let plan = basis.plan(atoms(REWARD)).expect("in range");
+        assert!(plan.outputs.len() < usize::try_from(basis.outputs_max()).expect("few"));
+        Some(plan)
+    }
+
+    /// New terms from the next share on.
+    pub(super) fn set_scheme(&mut self, scheme: Scheme) {
+        let mut terms = terms();
+        for lane in &mut terms.lanes {
+            lane.scheme = scheme;
+        }
+        self.append(Event::Terms(terms));
     }
 
     /// One block on the tip, ours or not.
@@ -205,7 +251,7 @@ impl World {
     }
 
     pub(super) fn foreign_block(&mut self, parent: BlockId, takes: bool) -> BlockId {
-        self.chain.mine_on(parent, (STRANGER, atoms(REWARD)), takes)
+        self.chain.mine_on(parent, vec![TxOut { amount: atoms(REWARD), key_hash: STRANGER }], takes)
     }
 
     fn prune_mempool(&mut self) {

@@ -30,7 +30,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 187] = [
+pub static FIELDS: [Field; 190] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -141,6 +141,24 @@ pub static FIELDS: [Field; 187] = [
         Kind::Integer(0..=5_000),
         "Pool fee in hundredths of a percent.",
         "A change counts for blocks found after it."
+    ),
+    field!(
+        "pool.payout_mode",
+        Kind::Choice(&["auto", "direct", "ledger"]),
+        "Who pays miners: the coinbase of each block (direct) or payouts (ledger). auto: as the pool's books are, and direct for new ones.",
+        "A change counts for blocks after the next share. ledger: the pool's key holds what miners earned until it is paid out."
+    ),
+    field!(
+        "pool.direct_min",
+        Kind::Integer(10_000..=AMOUNT_MAX),
+        "A coinbase pays whom it would pay at least this many atoms; a later one pays the others.",
+        "Too low: outputs that cost more to spend than they are worth. Too high: small miners wait."
+    ),
+    field!(
+        "pool.direct_payees_max",
+        Kind::Integer(1..=5_000),
+        "Most miners that one coinbase pays.",
+        "Each output weighs 160 units of a block's 4,000,000: with many, a full block has room for fewer transactions and their fees."
     ),
     field!(
         "pool.payout_min",

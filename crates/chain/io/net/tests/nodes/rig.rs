@@ -73,7 +73,7 @@ impl Rig {
         let mine = move || {
             for turn in 0..count {
                 clock.0.fetch_add(600, Ordering::Relaxed);
-                let template = node.template(&TemplateRequest { payout, coinbase_data: vec![] }).unwrap();
+                let template = node.template(&TemplateRequest::new(payout, vec![])).unwrap();
                 let works = &template.works;
                 let algorithm = works[turn % works.len()].header.algorithm;
                 node.submit_block(seal(&template, algorithm)).unwrap();

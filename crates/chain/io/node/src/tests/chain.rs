@@ -78,7 +78,7 @@ fn difficulty_is_explained_for_the_tip_and_worked_out_once() {
 #[test]
 fn a_template_request_that_cannot_succeed_is_refused() {
     let rig = Rig::new(sha256d_params());
-    let request = TemplateRequest { payout: key(1).key_hash(), coinbase_data: vec![0; 97] };
+    let request = TemplateRequest::new(key(1).key_hash(), vec![0; 97]);
     assert!(rig.node.template(&request).is_err());
 }
 

@@ -68,7 +68,7 @@ impl Rig {
     }
 
     pub(super) fn template(&self, payout: &KeyPair) -> Template {
-        let request = TemplateRequest { payout: payout.key_hash(), coinbase_data: vec![] };
+        let request = TemplateRequest::new(payout.key_hash(), vec![]);
         self.node.template(&request).unwrap()
     }
 
@@ -139,7 +139,7 @@ pub(super) fn seal(template: &Template, algorithm: Algorithm) -> Block {
     seal_with(&POW, template, algorithm)
 }
 
-fn seal_with(pow: &PowVerifier, template: &Template, algorithm: Algorithm) -> Block {
+pub(super) fn seal_with(pow: &PowVerifier, template: &Template, algorithm: Algorithm) -> Block {
     let work = template.work(algorithm).unwrap();
     template.seal(first_seal(pow, &work.header, &work.key, &work.target).unwrap()).unwrap()
 }

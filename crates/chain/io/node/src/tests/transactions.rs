@@ -1,7 +1,9 @@
-use bq_chain_api::{Announcement, NodeApi, SubmitTransactionError, SyncApi, TransactionStatus};
-use bq_primitives::{Algorithm, Amount, Height, TxId};
+use bq_chain_api::{
+    Announcement, CoinbaseError, NodeApi, SubmitTransactionError, SyncApi, TemplateRequest, TransactionStatus,
+};
+use bq_primitives::{Algorithm, Amount, Height, TxId, TxOut};
 
-use super::rig::{Rig, first_coin, key, next_now, output_of, sha256d_params, spend};
+use super::rig::{Rig, first_coin, key, next_now, output_of, seal_with, sha256d_params, spend};
 
 const COIN: u64 = Amount::ATOMS_PER_COIN;
 const FEE: u64 = 10_000;
@@ -38,7 +40,7 @@ fn a_payment_goes_from_mempool_to_chain() {
 
     let template = rig.template(&miner);
     assert_eq!(template.fees, Amount::from_atoms(2 * FEE).unwrap());
-    assert_eq!(template.transactions[1..], [payment.clone(), child.clone()]);
+    assert_eq!(*template.works[0].body.others, [payment.clone(), child.clone()]);
     let block = rig.grow(Algorithm::Sha256d, &miner);
     let confirmed = TransactionStatus::Confirmed { block_id: block.id(), height: Height(3), confirmations: 1 };
     assert_eq!(rig.node.transaction_status(&child.txid()).unwrap(), confirmed);
@@ -49,6 +51,42 @@ fn a_payment_goes_from_mempool_to_chain() {
     assert_eq!(rig.balance(&miner), Amount::from_atoms(earned).unwrap());
     let again = rig.node.submit_transaction(payment).unwrap_err();
     assert!(matches!(again, SubmitTransactionError::Duplicate));
+}
+
+/// A coinbase that is given to a template later, on top of transactions: the block is as valid as it was.
+#[test]
+fn a_coinbase_pays_whom_it_is_told_to_and_exactly_the_reward() {
+    let rig = rig();
+    let coin = first_coin(&rig.node, &key(1));
+    rig.node.submit_transaction(spend(&rig.node, &key(1), coin, &key(2), 20 * COIN, FEE)).unwrap();
+    rig.clock.advance(600);
+    let request = TemplateRequest { outputs_max: 300, ..TemplateRequest::new(key(9).key_hash(), vec![0; 4]) };
+    let mut template = rig.node.template(&request).unwrap();
+    let algorithm = template.works[0].header.algorithm;
+    let many = |count: u64| -> Vec<TxOut> {
+        let part = template.reward.atoms() / count;
+        let first = template.reward.atoms() - part * (count - 1);
+        let amounts = std::iter::once(first).chain(std::iter::repeat_n(part, usize::try_from(count - 1).unwrap()));
+        let payees = (0..).map(|number| key(4 + number % 3).key_hash());
+        amounts
+            .zip(payees)
+            .map(|(amount, key_hash)| TxOut { amount: Amount::from_atoms(amount).unwrap(), key_hash })
+            .collect()
+    };
+    let (fits, too_many) = (many(300), many(301));
+    let too_little = fits[1..].to_vec();
+    let unchanged = template.works[0].header;
+    assert!(matches!(template.set_coinbase(algorithm, too_many, vec![1; 4]), Err(CoinbaseError::TooHeavy { .. })));
+    assert!(matches!(template.set_coinbase(algorithm, too_little, vec![1; 4]), Err(CoinbaseError::Sum { .. })));
+    assert_eq!(template.works[0].header, unchanged);
+    template.set_coinbase(algorithm, fits.clone(), vec![1; 4]).unwrap();
+    assert_ne!(template.works[0].header.tx_root, unchanged.tx_root);
+
+    let block = seal_with(&rig.node.pow, &template, algorithm);
+    assert_eq!(rig.node.submit_block(block.clone()).unwrap(), block.id());
+    assert_eq!((block.transactions.len(), &block.transactions[0].outputs), (2, &fits));
+    let paid: Vec<Amount> = (4..7).map(|number| rig.balance(&key(number))).collect();
+    assert_eq!(Amount::sum(paid).unwrap(), template.reward);
 }
 
 #[test]
@@ -83,7 +121,7 @@ fn an_immature_or_unsigned_or_foreign_spend_is_refused() {
     let mut unknown = coin;
     unknown.0.index = 7;
     assert!(refused(spend(&rig.node, &key(1), unknown, &key(2), COIN, FEE)).contains("does not exist"));
-    assert!(refused(rig.template(&key(1)).transactions[0].clone()).contains("coinbase"));
+    assert!(refused(rig.template(&key(1)).works[0].body.coinbase.as_ref().clone()).contains("coinbase"));
     assert_eq!(rig.node.mempool_txids(10), []);
 }
 

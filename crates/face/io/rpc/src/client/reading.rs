@@ -1,11 +1,11 @@
 //! From the shapes of answers back to the types of `bq-primitives`. The errors are texts: whoever sees one is told which
 //! method answered what.
-use std::str::FromStr;
+use std::{str::FromStr, sync::Arc};
 
 use bq_chain_api::{BlockSummary, Coin, MiningInfo, Template, TemplateWork, TipSummary, TransactionStatus};
 use bq_primitives::{
-    Algorithm, Amount, BlockId, Decoder, Header, Height, OutPoint, PowKey, Seal, Timestamp, Transaction, TxId, TxOut,
-    U256, Work,
+    Algorithm, Amount, BlockId, CoinbasePaths, Decoder, Header, Height, OutPoint, PowKey, Seal, Timestamp, Transaction,
+    TxId, TxOut, U256, UnsealedBody, Work,
 };
 
 use crate::{
@@ -75,17 +75,20 @@ pub(super) fn transaction(hex: &str) -> Read<Transaction> {
 
 pub(super) fn template(shape: &TemplateShape) -> Read<Template> {
     let transactions = shape.transactions.iter().map(|entry| transaction(&entry.data)).collect::<Read<Vec<_>>>()?;
+    let body = UnsealedBody::of_transactions(transactions).ok_or("a template without a coinbase")?;
+    let ids = body.others.iter().map(|transaction| (transaction.txid(), transaction.wtxid()));
     Ok(Template {
         parent_id: text(&shape.previousblockhash)?,
         height: Height(shape.height),
         reward: amount(&shape.coinbasevalue)?,
         fees: amount(&shape.fees)?,
-        transactions: transactions.into(),
-        works: shape.works.iter().map(template_work).collect::<Read<_>>()?,
+        coinbase_weight_max: body.coinbase.weight().map_err(|error| error.to_string())?,
+        paths: CoinbasePaths::of(ids),
+        works: shape.works.iter().map(|work| template_work(work, &body)).collect::<Read<_>>()?,
     })
 }
 
-fn template_work(shape: &TemplateWorkShape) -> Read<TemplateWork> {
+fn template_work(shape: &TemplateWorkShape, body: &UnsealedBody) -> Read<TemplateWork> {
     let header = bytes(&shape.header)?;
     let header = Header::decode(&mut Decoder::new(&header)).map_err(|error| error.to_string())?;
     let target = header.bits.decode().map_err(|error| error.to_string())?;
@@ -94,7 +97,8 @@ fn template_work(shape: &TemplateWorkShape) -> Read<TemplateWork> {
         KeyShape::KeyBlock(id) => PowKey::RandomX(text(id)?),
         KeyShape::Epoch(epoch) => PowKey::Ethash(*epoch),
     };
-    Ok(TemplateWork { header, target, key })
+    let coinbase = Arc::new(transaction(&shape.coinbase.data)?);
+    Ok(TemplateWork { header, target, key, body: UnsealedBody { coinbase, others: Arc::clone(&body.others) } })
 }
 
 pub(super) fn coins(shape: &CoinsShape, key_hash: bq_primitives::KeyHash) -> Read<Vec<Coin>> {

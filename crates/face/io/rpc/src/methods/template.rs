@@ -4,7 +4,7 @@ use std::{
 };
 
 use bq_chain_api::{Template, TemplateRequest};
-use bq_primitives::{Address, BlockId, COINBASE_DATA_BYTES_MAX};
+use bq_primitives::{Address, BlockId, COINBASE_DATA_BYTES_MAX, Transaction};
 use jsonrpsee::types::Params;
 use serde::Deserialize;
 use tokio_stream::StreamExt as _;
@@ -47,9 +47,8 @@ pub(super) async fn get_block_template(context: &Context, caller: Option<Caller>
         wait_for_other_tip(context, caller, parse("longpollid", known)?).await?;
     }
     let node = std::sync::Arc::clone(&services.node);
-    let template = tokio::task::spawn_blocking(move || {
-        node.template(&TemplateRequest { payout: address.key_hash, coinbase_data })
-    });
+    let template =
+        tokio::task::spawn_blocking(move || node.template(&TemplateRequest::new(address.key_hash, coinbase_data)));
     let template = template.await.map_err(|error| Fault::new(Code::Closing, error.to_string()))??;
     json(shape(&template))
 }
@@ -74,11 +73,8 @@ async fn wait_for_other_tip(context: &Context, caller: Option<Caller>, known: Bl
 }
 
 fn shape(template: &Template) -> TemplateShape {
-    let transactions = template.transactions.iter().map(|transaction| TemplateTransactionShape {
-        data: hex::encode(transaction.to_bytes()),
-        txid: transaction.txid().to_string(),
-        weight: transaction.weight().map_or(u64::MAX, |weight| weight.units()),
-    });
+    let body = template.works.first().map(|work| &work.body);
+    let transactions = body.into_iter().flat_map(|body| body.iter()).map(transaction_shape);
     let works = template.works.iter().map(|work| TemplateWorkShape {
         algorithm: work.header.algorithm.name().to_owned(),
         header: hex::encode(work.header.to_bytes()),
@@ -86,6 +82,7 @@ fn shape(template: &Template) -> TemplateShape {
         bits: work.header.bits.to_string(),
         target: work.target.to_string(),
         key: work.key.into(),
+        coinbase: transaction_shape(&work.body.coinbase),
     });
     TemplateShape {
         previousblockhash: template.parent_id.to_string(),
@@ -95,5 +92,13 @@ fn shape(template: &Template) -> TemplateShape {
         fees: template.fees.into(),
         transactions: transactions.collect(),
         works: works.collect(),
+    }
+}
+
+fn transaction_shape(transaction: &Transaction) -> TemplateTransactionShape {
+    TemplateTransactionShape {
+        data: hex::encode(transaction.to_bytes()),
+        txid: transaction.txid().to_string(),
+        weight: transaction.weight().map_or(u64::MAX, |weight| weight.units()),
     }
 }

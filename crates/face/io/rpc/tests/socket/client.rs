@@ -64,7 +64,7 @@ async fn reading_through_the_client_is_reading_the_node() {
 #[tokio::test]
 async fn a_template_through_the_client_makes_the_same_block() {
     with_client(Rig::start().await, |node, client| {
-        let request = TemplateRequest { payout: KeyHash([4; 32]), coinbase_data: b"hello".to_vec() };
+        let request = TemplateRequest::new(KeyHash([4; 32]), b"hello".to_vec());
         let (ours, theirs) = (client.template(&request).unwrap(), node.template(&request).unwrap());
         assert_eq!(ours.works, theirs.works);
         assert_eq!(

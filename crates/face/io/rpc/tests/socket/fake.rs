@@ -13,9 +13,9 @@ use bq_chain_api::{
 use bq_mining_message::{AlgorithmMining, MiningChange, MiningControl, MiningControlError, MiningStatus};
 use bq_pool_machine::{Decision, DecisionError, LogHead, LogNumber, PoolOperator, PoolStatus, Reason, State};
 use bq_primitives::{
-    Address, Algorithm, Amount, Block, BlockId, CompactTarget, ExtraNonce, Header, Height, KeyHash, MerkleRoot,
-    Network, OutPoint, PUBLIC_KEY_BYTES, PowKey, SIGNATURE_BYTES, Seal, SealedHeader, Target, Timestamp, Transaction,
-    TxId, TxOut, U256, Witness, Work,
+    Address, Algorithm, Amount, Block, BlockId, CoinbasePaths, CompactTarget, ExtraNonce, Header, Height, KeyHash,
+    MerkleRoot, Network, OutPoint, PUBLIC_KEY_BYTES, PowKey, SIGNATURE_BYTES, Seal, SealedHeader, Target, Timestamp,
+    Transaction, TxId, TxOut, U256, UnsealedBody, Witness, Work,
 };
 use tokio::sync::{broadcast, watch};
 use tokio_stream::{
@@ -143,18 +143,21 @@ impl NodeApi for FakeNode {
         let height = tip.height.next().unwrap();
         let outputs = vec![TxOut { amount: reward, key_hash: request.payout }];
         let coinbase = Transaction::coinbase(height, outputs, request.coinbase_data.clone());
+        let body = UnsealedBody::of_transactions(vec![coinbase, spend()]).unwrap();
         let keys = [PowKey::Sha256d, PowKey::RandomX(self.genesis_id()), PowKey::Ethash(3)];
         let work = |(algorithm, key)| TemplateWork {
             header: header(tip.id, height.0, algorithm),
             target: BITS.decode().unwrap(),
             key,
+            body: body.clone(),
         };
         Ok(Template {
             parent_id: tip.id,
             height,
             reward,
             fees: amount(10),
-            transactions: Arc::new(vec![coinbase, spend()]),
+            coinbase_weight_max: body.coinbase.weight().unwrap(),
+            paths: CoinbasePaths::of([spend()].iter().map(|spend| (spend.txid(), spend.wtxid()))),
             works: Algorithm::ALL.into_iter().zip(keys).map(work).collect(),
         })
     }

@@ -6,8 +6,8 @@ use std::sync::{
 use bq_chain_api::{BoxStream, Template, TemplateWork};
 use bq_mining_message::{AuthorizeError, PoolApi, RecordShareError, Share, ShareReject};
 use bq_primitives::{
-    Address, Algorithm, Amount, Block, BlockId, CompactTarget, Header, Height, KeyHash, MerkleRoot, Network, PowKey,
-    Target, Timestamp, Transaction, WorkerName,
+    Address, Algorithm, Amount, Block, BlockId, BlockWeight, CoinbasePaths, CompactTarget, Header, Height, KeyHash,
+    MerkleRoot, Network, PowKey, Target, Timestamp, Transaction, UnsealedBody, WorkerName,
 };
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -47,6 +47,7 @@ impl FakePool {
             coinbase_data: vec![],
             witnesses: vec![],
         };
+        let unsealed = UnsealedBody { coinbase: Arc::new(coinbase), others: Arc::default() };
         let work = |algorithm| TemplateWork {
             header: Header {
                 version: 1,
@@ -64,13 +65,15 @@ impl FakePool {
                 Algorithm::RandomX => PowKey::RandomX(self.key),
                 Algorithm::Ethash => PowKey::Ethash(0),
             },
+            body: unsealed.clone(),
         };
         self.templates.send_replace(Some(Arc::new(Template {
             parent_id: BlockId([tip; 32]),
             height: Height(u32::from(tip) + 1),
             reward: Amount::default(),
             fees: Amount::default(),
-            transactions: Arc::new(vec![coinbase]),
+            coinbase_weight_max: BlockWeight::MAX,
+            paths: CoinbasePaths::default(),
             works: Algorithm::ALL.map(work).to_vec(),
         })));
     }

@@ -16,7 +16,13 @@ fn sha256d_bytes_from_notify_to_hash() {
     header.parent_id = BlockId(counted(0x40));
     let seal_hash = SealHash(counted(0xa0));
     let target = header.bits.decode().unwrap();
-    let example = WorkTemplate::with_seal_hash(header, seal_hash, target, PowKey::Sha256d, Arc::default());
+    let example = WorkTemplate::with_seal_hash(
+        header,
+        seal_hash,
+        target,
+        PowKey::Sha256d,
+        bq_primitives::UnsealedBody::default(),
+    );
     let example = JobTemplate::of(example).unwrap();
 
     let seed = SessionSeed { first_job_id: 0x1_0000, ..SEED };
@@ -65,7 +71,7 @@ fn randomx_job_blobs_are_those_of_the_seals() {
         let header_bytes = hex::decode(text("header_bytes")).unwrap();
         let header = Header::decode(&mut bq_primitives::Decoder::new(&header_bytes)).unwrap();
         let key = PowKey::RandomX(text("randomx_key").parse().unwrap());
-        let job = JobTemplate::new(header, Target::MAX, key, Arc::default()).unwrap();
+        let job = JobTemplate::new(header, Target::MAX, key, bq_primitives::UnsealedBody::default()).unwrap();
         let extranonce: [u8; 16] = hex::decode(text("extranonce")).unwrap().try_into().unwrap();
         let extranonce = bq_primitives::ExtraNonce(extranonce);
         let mut blob = hex::decode(text("blob")).unwrap();

@@ -291,7 +291,8 @@ fn a_connection_that_used_up_its_numbers_ends() {
         let [a, b, c, _] = body.to_le_bytes();
         let mut header = template(1, 0, 40).header;
         header.tx_root = MerkleRoot([[a, b, c].as_slice(), &[0; 29]].concat().try_into().unwrap());
-        let work = WorkTemplate::new(header, Target(U256::MAX >> 40), PowKey::Sha256d, Arc::default());
+        let work =
+            WorkTemplate::new(header, Target(U256::MAX >> 40), PowKey::Sha256d, bq_primitives::UnsealedBody::default());
         rig.template(&Arc::new(work));
         rig.take();
         if rig.closed.is_some() {

@@ -139,7 +139,7 @@ impl Builder<'_> {
         }
         let coins = self.coins(&kept, &kept_payouts)?;
         let balances = balances::on_coins(&audited.books, &kept, &kept_payouts, &coins)?;
-        let mut terms = self.config.terms().map_err(|error| Reason(error.to_string()))?;
+        let mut terms = self.config.terms(None).map_err(|error| Reason(error.to_string()))?;
         if let Some((fee, window)) = content.scheme {
             terms.lanes = [LaneTerms { scheme: Scheme::Pplns { window }, fee }; 3];
         }

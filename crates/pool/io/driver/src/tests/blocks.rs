@@ -69,7 +69,7 @@ fn a_block_whose_candidate_was_lost_is_found_with_its_own_share() {
     outcome.expect("booked");
     world.restart();
     world.settle();
-    let winning = world.keeper().state.read().block(&id).map(|block| block.candidate.winning);
+    let winning = world.keeper().state.read().block(&id).map(|block| block.candidate.winning.clone());
     assert!(matches!(winning, Some(Winning::Share(share)) if share.sequence.0 == 2), "{winning:?}");
     world.check_books(&[1, 2]);
 }

@@ -5,6 +5,7 @@ use bq_chain_api::NodeApi as _;
 use bq_pool_machine::Winning;
 
 use super::world::{Death, World, key, share_to};
+use crate::PayoutMode;
 
 /// Shares, a block, its burial, a payout, its burial, another block.
 fn live(world: &mut World, death: &Death) -> u64 {
@@ -15,6 +16,7 @@ fn live(world: &mut World, death: &Death) -> u64 {
             acknowledged += u64::from(world.keeper().record(&share, None).is_ok());
             revive(world, death);
         }
+        settle(world, death);
         let (_, outcome) = world.try_block(share_to(key(2), 400));
         acknowledged += u64::from(outcome.is_ok());
         revive(world, death);
@@ -44,15 +46,16 @@ fn revive(world: &mut World, death: &Death) {
 }
 
 /// What a life without death comes to.
-fn undisturbed() -> (Vec<u64>, u32) {
+fn undisturbed(mode: PayoutMode) -> (Vec<u64>, u32) {
     let mut effects = 0;
     loop {
         let death = Death::at(effects, false);
-        let mut world = World::dying(|_| {}, &death);
+        let mut world = World::dying(|config| config.payout_mode = Some(mode), &death);
         live(&mut world, &death);
         if !death.is_dead() {
             world.settle();
-            return ((1..=3).map(|miner| world.node.received(key(miner))).collect(), effects);
+            let got = |miner| world.node.received(key(miner)) + world.node.mined_to(key(miner));
+            return ((1..=3).map(got).collect(), effects);
         }
         effects += 1;
     }
@@ -60,13 +63,22 @@ fn undisturbed() -> (Vec<u64>, u32) {
 
 #[test]
 fn whatever_the_moment_nothing_is_lost_or_doubled() {
-    let (expected, effects) = undisturbed();
+    dies_at_every_effect(PayoutMode::Ledger);
+}
+
+#[test]
+fn nor_where_coinbases_pay() {
+    dies_at_every_effect(PayoutMode::Direct);
+}
+
+fn dies_at_every_effect(mode: PayoutMode) {
+    let (expected, effects) = undisturbed(mode);
     assert!(expected.iter().all(|received| *received > 0), "{expected:?}");
     assert!(effects > 30, "{effects}");
     for effect in 0..effects {
         for after in [false, true] {
             let death = Death::at(effect, after);
-            let mut world = World::dying(|_| {}, &death);
+            let mut world = World::dying(|config| config.payout_mode = Some(mode), &death);
             let acknowledged = live(&mut world, &death);
             assert!(death.is_dead(), "effect {effect}");
             for _ in 0..20 {
@@ -79,7 +91,8 @@ fn whatever_the_moment_nothing_is_lost_or_doubled() {
                 logged >= acknowledged && logged <= acknowledged + 1,
                 "effect {effect} {after}: {logged} of {acknowledged}"
             );
-            let received: u64 = (1..=3).map(|miner| world.node.received(key(miner)) + world.payable(miner)).sum();
+            let got = |miner| world.node.received(key(miner)) + world.node.mined_to(key(miner));
+            let received: u64 = (1..=3).map(|miner| got(miner) + world.payable(miner)).sum();
             assert!(received > 0, "effect {effect}");
             assert!(world.names().is_empty(), "effect {effect} {after}: {:?}", world.names());
         }
@@ -122,7 +135,7 @@ fn a_full_disk_stops_shares_and_nothing_else_and_goes_by_itself() {
     assert!(world.try_settle().is_err());
     death.set_full(false);
     world.settle();
-    let winning = world.keeper().state.read().block(&block).map(|block| block.candidate.winning);
+    let winning = world.keeper().state.read().block(&block).map(|block| block.candidate.winning.clone());
     assert!(matches!(winning, Some(Winning::Share(share)) if share.sequence.0 == 2), "its own share: {winning:?}");
     world.node.mine_many(8);
     world.settle();

@@ -10,8 +10,8 @@ use bq_chain_api::{
     SubmitTransactionError, Template, TemplateRequest, TemplateWork, TipSummary, TransactionStatus,
 };
 use bq_primitives::{
-    Algorithm, Amount, Block, BlockId, CompactTarget, ExtraNonce, Header, Height, KeyHash, MerkleRoot, Network,
-    OutPoint, PowKey, Seal, Target, Timestamp, Transaction, TxId, TxOut, U256, Work,
+    Algorithm, Amount, Block, BlockId, BlockWeight, CoinbasePaths, CompactTarget, ExtraNonce, Header, Height, KeyHash,
+    MerkleRoot, Network, OutPoint, PowKey, Seal, Target, Timestamp, Transaction, TxId, TxOut, U256, UnsealedBody, Work,
 };
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -154,6 +154,14 @@ impl FakeNode {
         };
         let found = chain.on_best().map(|(_, transaction)| transaction).find(pays).map(Transaction::txid);
         found.expect("there is one")
+    }
+
+    /// What coinbases of the best chain pay a key.
+    pub(crate) fn mined_to(&self, key_hash: KeyHash) -> u64 {
+        let chain = self.chain.lock();
+        let coinbases = chain.best.iter().filter_map(|id| chain.blocks[id].transactions.first());
+        let outputs = coinbases.flat_map(|coinbase| &coinbase.outputs).filter(|output| output.key_hash == key_hash);
+        outputs.map(|output| output.amount.atoms()).sum()
     }
 
     /// Everything ever paid to a key by other than coinbases, on the best chain.
@@ -308,19 +316,23 @@ impl NodeApi for FakeNode {
         let tip = chain.tip();
         let height = tip.height.0 + 1;
         let output = TxOut { amount: atoms(SUBSIDY), key_hash: request.payout };
-        let mut transactions = vec![Transaction::coinbase(Height(height), vec![output], request.coinbase_data.clone())];
-        transactions.extend(chain.mempool.iter().cloned());
+        let coinbase = Transaction::coinbase(Height(height), vec![output], request.coinbase_data.clone());
+        let others: Vec<_> = chain.mempool.iter().cloned().collect();
+        let paths = CoinbasePaths::of(others.iter().map(|other| (other.txid(), other.wtxid())));
+        let body = UnsealedBody { coinbase: Arc::new(coinbase), others: Arc::new(others) };
         let works = Algorithm::ALL.map(|algorithm| TemplateWork {
             header: header(tip.id, height, algorithm),
             target: Target::MAX,
             key: PowKey::Sha256d,
+            body: body.clone(),
         });
         Ok(Template {
             parent_id: tip.id,
             height: Height(height),
             reward: atoms(SUBSIDY),
             fees: Amount::ZERO,
-            transactions: Arc::new(transactions),
+            coinbase_weight_max: BlockWeight::MAX,
+            paths,
             works: works.to_vec(),
         })
     }

@@ -162,7 +162,7 @@ fn a_new_log_that_began_as_the_lost_one_takes_nothing_of_it_for_its_own() {
     world.settle();
     let state = world.keeper().state.read();
     for id in early {
-        assert_eq!(state.block(&id).map(|block| block.candidate.winning), Some(Winning::Lost));
+        assert_eq!(state.block(&id).map(|block| block.candidate.winning.clone()), Some(Winning::Lost));
     }
     drop(state);
     assert_eq!(world.balance(LedgerAccount::FeeIncome(Algorithm::Sha256d)), 0);

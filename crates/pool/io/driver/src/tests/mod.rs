@@ -1,6 +1,7 @@
 mod blocks;
 mod crash;
 mod decisions;
+mod direct;
 mod dying;
 pub(crate) mod fake_node;
 mod forfeit;

@@ -32,7 +32,7 @@ impl World {
         let mut coinbase_data = self.config.pool_tag.clone();
         let parent = self.node.tip().id;
         coinbase_data.extend(Commitment(self.keeper().written()).to_bytes(&COMMITMENT_KEY, &parent));
-        let template = self.node.template(&TemplateRequest { payout: self.key, coinbase_data }).expect("a template");
+        let template = self.node.template(&TemplateRequest::new(self.key, coinbase_data)).expect("a template");
         let block = self.node.seal(&template, Algorithm::Sha256d);
         self.node.submit_block(block).expect("on the tip")
     }

@@ -9,10 +9,10 @@ use std::{
 };
 
 use bq_books::{BookStore, SqliteBooks};
-use bq_chain_api::{NodeApi, TemplateRequest};
+use bq_chain_api::NodeApi;
 use bq_ledger::LedgerAccount;
 use bq_mining_message::{FrontEndId, RecordShareError, Share, ShareSequence};
-use bq_pool_machine::{Commitment, PayoutState};
+use bq_pool_machine::{BlockState, PayoutState};
 use bq_primitives::{
     Address, Algorithm, Block, BlockId, KeyHash, NetworkDifficulty, ShareDifficulty, Transaction, TxOut, Witness,
     WorkerName,
@@ -26,7 +26,7 @@ use super::{
     fake_node::FakeNode,
 };
 use crate::{
-    Clock, PayoutSigner, PoolConfig, PoolError, Rules, SignerError, StoppedPool, Surroundings, SystemClock,
+    Clock, PayoutMode, PayoutSigner, PoolConfig, PoolError, Rules, SignerError, StoppedPool, Surroundings, SystemClock,
     follow::Progress, keeper::Keeper, submitter::Submitter,
 };
 
@@ -195,6 +195,7 @@ impl World {
             payout_interval: Duration::ZERO,
             payout_min: atoms(1_000_000),
             out_of_step_grace: Duration::ZERO,
+            payout_mode: Some(PayoutMode::Ledger),
             ..PoolConfig::new(folder.path().to_owned(), NETWORK)
         };
         change(&mut config);
@@ -283,10 +284,8 @@ impl World {
 
     /// A block on the tip, and the share that found it.
     pub(crate) fn sealed(&self, share: Share) -> (Block, Share) {
-        let mut coinbase_data = self.config.pool_tag.clone();
-        let parent = self.node.tip().id;
-        coinbase_data.extend(Commitment(self.keeper().written()).to_bytes(&COMMITMENT_KEY, &parent));
-        let template = self.node.template(&TemplateRequest { payout: self.key, coinbase_data }).expect("a template");
+        self.keeper().refresh_template().expect("a template");
+        let template = self.keeper().template.borrow().clone().expect("a template");
         let block = self.node.seal(&template, share.algorithm);
         let share = Share { block_id: Some(block.id()), ..share };
         (block, share)
@@ -338,6 +337,19 @@ impl World {
         state.accounts().find(&key(miner)).map_or(0, |account| state.paid(account))
     }
 
+    pub(crate) fn carried(&self, miner: u8) -> u64 {
+        self.of(miner, LedgerAccount::MinerCarried)
+    }
+
+    /// What coinbases pay that are on the chain and not matured.
+    fn in_immature_coinbases(&self, miner: u8) -> u64 {
+        let state = self.keeper().state.read();
+        let immature = state.blocks().filter(|block| block.state == BlockState::Immature);
+        let paid = immature.filter_map(|block| block.candidate.direct()).flat_map(|direct| &direct.paid);
+        let ours = paid.filter(|output| state.accounts().key(output.account) == Some(key(miner)));
+        ours.map(|output| output.amount.atoms()).sum()
+    }
+
     pub(crate) fn names(&self) -> Vec<&'static str> {
         self.keeper().conditions().into_iter().map(|condition| condition.name).collect()
     }
@@ -351,7 +363,8 @@ impl World {
         let open = state.payouts().any(|payout| payout.state != PayoutState::Void && payout.is_open());
         drop(state);
         for miner in miners {
-            let (got, paid) = (self.node.received(key(*miner)), self.paid(*miner));
+            let (sent, paid) = (self.node.received(key(*miner)), self.paid(*miner));
+            let got = sent + self.node.mined_to(key(*miner)) - self.in_immature_coinbases(*miner);
             assert!(
                 if open { got >= paid } else { got == paid },
                 "miner {miner}: {got} on the chain, {paid} in the books"
