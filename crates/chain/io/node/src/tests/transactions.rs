@@ -67,7 +67,7 @@ fn a_coinbase_pays_whom_it_is_told_to_and_exactly_the_reward() {
         let part = template.reward.atoms() / count;
         let first = template.reward.atoms() - part * (count - 1);
         let amounts = std::iter::once(first).chain(std::iter::repeat_n(part, usize::try_from(count - 1).unwrap()));
-        let payees = (0..).map(|number| key(4 + number % 3).key_hash());
+        let payees = (4..7).cycle().map(|number| key(number).key_hash());
         amounts
             .zip(payees)
             .map(|(amount, key_hash)| TxOut { amount: Amount::from_atoms(amount).unwrap(), key_hash })
