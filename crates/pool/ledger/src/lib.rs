@@ -19,7 +19,9 @@
 mod weight;
 mod window;
 
+mod accrual;
 mod distribution;
+mod share_value;
 
 mod chart;
 mod transfer;
@@ -35,6 +37,7 @@ mod error;
 #[cfg(test)]
 mod tests;
 
+pub use accrual::Accrual;
 pub use audit::{AuditError, AuditReport, Auditor};
 pub use block_transfers::{BlockCredit, mature, reverse_credit};
 pub use books::Books;
@@ -43,6 +46,7 @@ pub use distribution::{Distribution, FeeBasisPoints, FeeError, distribute};
 pub use error::LedgerError;
 pub use loss::lost_block;
 pub use payout::{Payee, PayoutPlan};
+pub use share_value::ShareValue;
 pub use transfer::{Cause, ChainedTransfer, JournalHash, Transfer, TransferCode, TransferKey};
 pub use weight::ShareWeight;
 pub use window::{Head, Window, WindowFold, WindowUnits, WindowUnitsError};

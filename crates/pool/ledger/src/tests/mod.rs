@@ -3,6 +3,7 @@
 mod examples;
 mod journal;
 mod model;
+mod per_share;
 mod properties;
 
 use bq_primitives::{AccountId, Algorithm, Amount, BlockId, NetworkDifficulty, ShareDifficulty};
@@ -13,6 +14,7 @@ pub(crate) const ONE: u128 = 1 << 60;
 pub(crate) const A: AccountId = AccountId(1);
 pub(crate) const B: AccountId = AccountId(2);
 pub(crate) const C: AccountId = AccountId(3);
+pub(crate) const D: AccountId = AccountId(4);
 pub(crate) const LANE: Algorithm = Algorithm::Sha256d;
 
 pub(crate) fn atoms(atoms: u64) -> Amount {
