@@ -21,6 +21,8 @@ mod window;
 
 mod accrual;
 mod distribution;
+mod fee_average;
+mod per_share;
 mod share_value;
 
 mod chart;
@@ -44,8 +46,10 @@ pub use books::Books;
 pub use chart::{LedgerAccount, ParseAccountError, Side};
 pub use distribution::{Distribution, FeeBasisPoints, FeeError, distribute};
 pub use error::LedgerError;
+pub use fee_average::FeeAverage;
 pub use loss::lost_block;
 pub use payout::{Payee, PayoutPlan};
+pub use per_share::PerShare;
 pub use share_value::ShareValue;
 pub use transfer::{Cause, ChainedTransfer, JournalHash, Transfer, TransferCode, TransferKey};
 pub use weight::ShareWeight;

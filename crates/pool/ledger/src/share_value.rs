@@ -8,7 +8,7 @@ pub struct ShareValue(u128);
 
 impl ShareValue {
     /// `w * (V - floor(V * bp / 10000))` for a block that counts for `block_value`: its subsidy with PPS, with FPPS the
-    /// average of fees too.
+    /// average of fees too ([`crate::PerShare::block_value`]).
     ///
     /// # Errors
     /// None in practice: a weight of at most 2^60 times an amount below 2^53 stays below 2^113.

@@ -1,9 +1,12 @@
 //! The worked examples of the ledger's specification, bit for bit.
 
 use super::*;
-use crate::{Accrual, BlockCredit, Books, LedgerAccount, PayoutPlan, ShareValue, distribute, reverse_credit};
+use crate::{
+    Accrual, BlockCredit, Books, FeeAverage, LedgerAccount, PayoutPlan, PerShare, ShareValue, distribute,
+    reverse_credit,
+};
 
-const REWARD: u64 = 5_000_000_000;
+pub(super) const REWARD: u64 = 5_000_000_000;
 
 fn e1_window() -> Window {
     let weights = [(A, 1_152_921_504_606_846_976), (B, 691_752_902_764_108_185), (C, 461_168_601_842_738_791)];
@@ -119,6 +122,25 @@ fn e7_tiny_share() {
     let value = ShareValue::of(weight, atoms(REWARD), bp(400)).expect("in range");
     assert_eq!(paid_per_share(value, 1000, 64), (4, 421_478_781_572_612_096));
     assert_eq!(value.parts() >> 60, 0, "a floor for each share would never pay");
+}
+
+#[test]
+fn e8_fpps_average_of_fees() {
+    let mut fees = FeeAverage::default();
+    for (height, total) in (10..).map(Height).zip([1_200_345, 0, 990_001, 45, 7_777_777, 13]) {
+        fees.note(height, atoms(total), atoms(REWARD));
+    }
+    let average = fees.before(Height(16));
+    assert_eq!(average, atoms(1_661_363));
+    let block = PerShare::Fpps.block_value(atoms(REWARD), average).expect("in range");
+    assert_eq!(block, atoms(5_001_661_363));
+    assert_eq!(bp(250).of(block), Ok(atoms(125_041_534)));
+
+    let weight = weight(50_000, 80_000_000);
+    assert_eq!(weight.parts(), 720_575_940_379_279);
+    let value = ShareValue::of(weight, block, bp(250)).expect("in range");
+    assert_eq!(value.parts(), 720_575_940_379_279 * 4_876_619_829);
+    assert_eq!(paid_per_share(value, 1, 1), (3_047_887, 453_242_264_742_983_579));
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod model;
 mod per_share;
 mod properties;
 
-use bq_primitives::{AccountId, Algorithm, Amount, BlockId, NetworkDifficulty, ShareDifficulty};
+use bq_primitives::{AccountId, Algorithm, Amount, BlockId, Height, NetworkDifficulty, ShareDifficulty};
 
 use crate::{FeeBasisPoints, ShareWeight, Window, WindowUnits};
 

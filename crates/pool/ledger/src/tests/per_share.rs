@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::*;
-use crate::{Accrual, LedgerError, ShareValue};
+use super::{examples::REWARD, *};
+use crate::{Accrual, FeeAverage, LedgerError, PerShare, ShareValue};
 
 fn share_weights() -> impl Strategy<Value = ShareWeight> {
     (0..=ShareWeight::ONE.parts()).prop_map(|parts| ShareWeight::from_parts(parts).expect("in range"))
@@ -119,6 +119,65 @@ proptest! {
         prop_assert_eq!(u128::from(credit.atoms() + later.atoms()), parts >> 60);
         prop_assert_eq!(end.parts(), parts % ONE);
     }
+}
+
+/// The average as a list of all templates that were ever made, newest last.
+fn average_of(templates: &[(u32, u64, u64)], height: u32) -> u64 {
+    let mut terms = Vec::new();
+    for below in (0..height).rev().take(144) {
+        if let Some((_, fees, subsidy)) = templates.iter().rfind(|(at, ..)| *at == below) {
+            terms.push((*fees).min(subsidy / 10));
+        }
+    }
+    let count = u64::try_from(terms.len()).expect("few");
+    terms.iter().sum::<u64>().checked_div(count).unwrap_or(0)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn fees_average_over_the_last_template_of_each_height(
+        templates in prop::collection::vec((0_u32..300, 0..1_u64 << 53, 0..1_u64 << 53), 0..400),
+        above in 0_u32..200,
+    ) {
+        let mut fees = FeeAverage::default();
+        for (height, total, subsidy) in &templates {
+            fees.note(Height(*height), atoms(*total), atoms(*subsidy));
+        }
+        let highest = templates.iter().map(|(height, ..)| *height).max().unwrap_or(0);
+        let job = highest + above;
+        prop_assert_eq!(fees.before(Height(job)).atoms(), average_of(&templates, job));
+    }
+
+    #[test]
+    fn no_template_is_worth_more_than_a_tenth_of_its_subsidy(fees in 0..1_u64 << 53, subsidy in 0..1_u64 << 52) {
+        let mut average = FeeAverage::default();
+        average.note(Height(7), atoms(fees), atoms(subsidy));
+        let value = PerShare::Fpps.block_value(atoms(subsidy), average.before(Height(8))).expect("in range");
+        let most = PerShare::Fpps.reserve_income_max(atoms(subsidy)).expect("in range");
+        prop_assert!(value <= most && most.atoms() == subsidy + subsidy / 10);
+        let pps = PerShare::Pps;
+        prop_assert_eq!(pps.block_value(atoms(subsidy), average.before(Height(8))), Ok(atoms(subsidy)));
+        prop_assert_eq!(pps.reserve_income_max(atoms(subsidy)), Ok(atoms(subsidy)));
+    }
+}
+
+#[test]
+fn only_heights_below_the_job_and_not_far_below_enter() {
+    let mut fees = FeeAverage::default();
+    assert_eq!(fees.before(Height(0)), Amount::ZERO, "nothing is known");
+    fees.note(Height(0), atoms(100), atoms(REWARD));
+    assert_eq!(fees.before(Height(0)), Amount::ZERO);
+    assert_eq!(fees.before(Height(144)), atoms(100));
+    assert_eq!(fees.before(Height(145)), Amount::ZERO);
+    fees.note(Height(144), atoms(50), atoms(REWARD));
+    assert_eq!((fees.before(Height(144)), fees.before(Height(145))), (atoms(100), atoms(50)));
+    // The chain went back: the job's own height and those above do not enter.
+    fees.note(Height(143), atoms(10), atoms(REWARD));
+    assert_eq!(fees.before(Height(144)), atoms(55));
+    fees.note(Height(u32::MAX), atoms(7), atoms(REWARD));
+    assert_eq!((fees.before(Height(145)), fees.before(Height(u32::MAX))), (Amount::ZERO, Amount::ZERO));
 }
 
 #[test]
