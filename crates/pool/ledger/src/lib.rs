@@ -24,6 +24,7 @@ mod distribution;
 mod fee_average;
 mod per_share;
 mod share_value;
+mod solo;
 
 mod chart;
 mod transfer;
@@ -51,6 +52,7 @@ pub use loss::lost_block;
 pub use payout::{Payee, PayoutPlan};
 pub use per_share::PerShare;
 pub use share_value::ShareValue;
+pub use solo::solo;
 pub use transfer::{Cause, ChainedTransfer, JournalHash, Transfer, TransferCode, TransferKey};
 pub use weight::ShareWeight;
 pub use window::{Head, Window, WindowFold, WindowUnits, WindowUnitsError};

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     Accrual, BlockCredit, Books, FeeAverage, LedgerAccount, PayoutPlan, PerShare, ShareValue, distribute,
-    reverse_credit,
+    reverse_credit, solo,
 };
 
 pub(super) const REWARD: u64 = 5_000_000_000;
@@ -141,6 +141,14 @@ fn e8_fpps_average_of_fees() {
     let value = ShareValue::of(weight, block, bp(250)).expect("in range");
     assert_eq!(value.parts(), 720_575_940_379_279 * 4_876_619_829);
     assert_eq!(paid_per_share(value, 1, 1), (3_047_887, 453_242_264_742_983_579));
+}
+
+#[test]
+fn e9_solo() {
+    let split = solo(atoms(5_000_123_457), bp(75), B).expect("in range");
+    assert_eq!(split.fee, atoms(37_500_925));
+    assert_eq!(split.credits, [(B, atoms(4_962_622_532))]);
+    assert_eq!((split.seed, split.carry), (Amount::ZERO, Amount::ZERO));
 }
 
 #[test]
