@@ -16,6 +16,8 @@
     )
 )]
 
+mod fill;
+mod tides;
 mod weight;
 mod window;
 
@@ -53,6 +55,7 @@ pub use payout::{Payee, PayoutPlan};
 pub use per_share::PerShare;
 pub use share_value::ShareValue;
 pub use solo::solo;
+pub use tides::TidesFold;
 pub use transfer::{Cause, ChainedTransfer, JournalHash, Transfer, TransferCode, TransferKey};
 pub use weight::ShareWeight;
 pub use window::{Head, Window, WindowFold, WindowUnits, WindowUnitsError};

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::{
-    Accrual, BlockCredit, Books, FeeAverage, LedgerAccount, PayoutPlan, PerShare, ShareValue, distribute,
-    reverse_credit, solo,
+    Accrual, BlockCredit, Books, FeeAverage, Head, LedgerAccount, PayoutPlan, PerShare, ShareValue, TidesFold,
+    distribute, reverse_credit, solo,
 };
 
 pub(super) const REWARD: u64 = 5_000_000_000;
@@ -149,6 +149,24 @@ fn e9_solo() {
     assert_eq!(split.fee, atoms(37_500_925));
     assert_eq!(split.credits, [(B, atoms(4_962_622_532))]);
     assert_eq!((split.seed, split.carry), (Amount::ZERO, Amount::ZERO));
+}
+
+#[test]
+fn e10_tides() {
+    let mut fold = TidesFold::new(units(8), NetworkDifficulty::from_hashes(1000), Head::Half);
+    for (account, hashes) in [(C, 1000), (B, 1500), (C, 1000), (A, 3000), (B, 1000)] {
+        assert!(fold.add(account, ShareDifficulty::from_hashes(hashes)).is_continue());
+    }
+    let window = fold.finish();
+    let parts: Vec<_> = window.weights().collect();
+    assert_eq!((window.whole(), window.seed()), (8000, 1000));
+    assert_eq!(parts, [(A, 3000), (B, 2500), (C, 1500)]);
+
+    let split = distribute(atoms(REWARD), bp(200), Amount::ZERO, &window).expect("in range");
+    assert_eq!(split.fee, atoms(100_000_000));
+    let credits = [(A, atoms(1_837_500_000)), (B, atoms(1_531_250_000)), (C, atoms(918_750_000))];
+    assert_eq!(split.credits, credits);
+    assert_eq!((split.seed, split.carry), (atoms(612_500_000), Amount::ZERO));
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod journal;
 mod model;
 mod per_share;
 mod properties;
+mod tides;
 
 use bq_primitives::{AccountId, Algorithm, Amount, BlockId, Height, NetworkDifficulty, ShareDifficulty};
 
