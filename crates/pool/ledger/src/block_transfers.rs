@@ -75,13 +75,9 @@ impl BlockCredit<'_> {
 pub fn mature(block: BlockId, generation: u32, credit_lines: &[Transfer]) -> Result<Vec<Transfer>, LedgerError> {
     let cause = Cause::BlockMatured { block, generation };
     let mut miners: BTreeMap<AccountId, Amount> = BTreeMap::new();
-    let mut rewards: BTreeMap<Algorithm, Amount> = BTreeMap::new();
     let mut residue = Amount::ZERO;
     let mut lane = None;
     for line in credit_lines {
-        if let LedgerAccount::ChainImmature(algorithm) = line.debit {
-            add(rewards.entry(algorithm).or_default(), line.amount)?;
-        }
         if let LedgerAccount::ChainImmature(algorithm) | LedgerAccount::Carry(algorithm) = line.debit {
             lane = Some(algorithm);
         }
@@ -95,18 +91,30 @@ pub fn mature(block: BlockId, generation: u32, credit_lines: &[Transfer]) -> Res
         .into_iter()
         .map(|(account, amount)| (LedgerAccount::MinerImmature(account), LedgerAccount::MinerPayable(account), amount));
     let carry = lane.map(|algorithm| (LedgerAccount::CarryPending(block), LedgerAccount::Carry(algorithm), residue));
-    let coins = rewards
-        .into_iter()
-        .map(|(algorithm, amount)| (LedgerAccount::ChainSpendable, LedgerAccount::ChainImmature(algorithm), amount));
     Ok(miners
         .chain(carry)
-        .chain(coins)
+        .chain(coins(credit_lines)?)
         .filter(|(_, _, amount)| *amount > Amount::ZERO)
         .map(|(debit, credit, amount)| Transfer { cause, debit, credit, amount })
         .collect())
 }
 
-/// T12: every T10 line backwards, also the residue that the block had taken in.
+/// What maturity does to a block's coin, from its own T10 or T21 lines: debit, credit and amount.
+pub(crate) fn coins(
+    lines: &[Transfer],
+) -> Result<impl Iterator<Item = (LedgerAccount, LedgerAccount, Amount)>, LedgerError> {
+    let mut rewards: BTreeMap<Algorithm, Amount> = BTreeMap::new();
+    for line in lines {
+        if let LedgerAccount::ChainImmature(algorithm) = line.debit {
+            add(rewards.entry(algorithm).or_default(), line.amount)?;
+        }
+    }
+    Ok(rewards
+        .into_iter()
+        .map(|(algorithm, amount)| (LedgerAccount::ChainSpendable, LedgerAccount::ChainImmature(algorithm), amount)))
+}
+
+/// T12: every T10 line backwards, also the residue that the block had taken in; or every T21 line.
 #[must_use]
 pub fn reverse_credit(block: BlockId, generation: u32, credit_lines: &[Transfer]) -> Vec<Transfer> {
     let cause = Cause::BlockOrphaned { block, generation };

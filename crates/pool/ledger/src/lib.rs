@@ -34,6 +34,7 @@ mod transfer;
 mod block_transfers;
 mod loss;
 mod payout;
+mod pps_transfers;
 
 mod audit;
 mod books;
@@ -53,6 +54,7 @@ pub use fee_average::FeeAverage;
 pub use loss::lost_block;
 pub use payout::{Payee, PayoutPlan};
 pub use per_share::PerShare;
+pub use pps_transfers::{PpsIncome, mature_income, pps_credit};
 pub use share_value::ShareValue;
 pub use solo::solo;
 pub use tides::TidesFold;

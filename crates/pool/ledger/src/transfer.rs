@@ -1,6 +1,6 @@
 use std::fmt;
 
-use bq_primitives::{Amount, BlockId, tagged_hash};
+use bq_primitives::{Algorithm, Amount, BlockId, tagged_hash};
 
 use crate::{LedgerAccount, LedgerError};
 
@@ -56,6 +56,20 @@ pub enum Cause {
         /// As in the loss it undoes.
         generation: u32,
     },
+    /// T20: shares of a lane that pays per share are credited.
+    PpsCredited {
+        /// The lane.
+        algorithm: Algorithm,
+        /// Which run of its shares.
+        segment: u64,
+    },
+    /// T21: a block whose shares are paid for already is on the best chain; or its reward may be spent.
+    PpsIncome {
+        /// The block.
+        block: BlockId,
+        /// 0 at first, one more after each time it was orphaned.
+        generation: u32,
+    },
     /// T30: a payout is planned; its amounts are set aside.
     PayoutReserved {
         /// Number of the payout.
@@ -105,7 +119,7 @@ pub enum Cause {
     },
 }
 
-/// The number of a [`Cause`] in the journal. 20 and 21 (PPS) are taken.
+/// The number of a [`Cause`] in the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TransferCode(pub u8);
 
@@ -197,6 +211,8 @@ impl Cause {
             Self::BlockOrphaned { .. } => 12,
             Self::BlockLost { .. } => 13,
             Self::BlockRegained { .. } => 14,
+            Self::PpsCredited { .. } => 20,
+            Self::PpsIncome { .. } => 21,
             Self::PayoutReserved { .. } => 30,
             Self::PayoutFinal { .. } => 31,
             Self::PayoutVoid { .. } => 32,
@@ -221,6 +237,11 @@ impl Cause {
             12 => Self::BlockOrphaned { block: block()?, generation },
             13 => Self::BlockLost { block: block()?, generation },
             14 => Self::BlockRegained { block: block()?, generation },
+            20 if generation == 0 => {
+                let (lane, segment) = subject.split_once(':')?;
+                Self::PpsCredited { algorithm: lane.parse().ok()?, segment: segment.parse().ok()? }
+            }
+            21 => Self::PpsIncome { block: block()?, generation },
             30 => Self::PayoutReserved { payout: number()? },
             31 => Self::PayoutFinal { payout: number()? },
             32 => Self::PayoutVoid { payout: number()? },
@@ -235,7 +256,7 @@ impl Cause {
         if cause.subject() == subject { Some(cause) } else { None }
     }
 
-    /// What the event is about: a block id, a payout number or the number of an event.
+    /// What the event is about: a block id, lane and segment, a payout number or the number of an event.
     #[must_use]
     pub fn subject(&self) -> String {
         match self {
@@ -243,7 +264,9 @@ impl Cause {
             | Self::BlockMatured { block, .. }
             | Self::BlockOrphaned { block, .. }
             | Self::BlockLost { block, .. }
-            | Self::BlockRegained { block, .. } => block.to_string(),
+            | Self::BlockRegained { block, .. }
+            | Self::PpsIncome { block, .. } => block.to_string(),
+            Self::PpsCredited { algorithm, segment } => format!("{algorithm}:{segment}"),
             Self::PayoutReserved { payout }
             | Self::PayoutFinal { payout }
             | Self::PayoutVoid { payout }
@@ -256,7 +279,7 @@ impl Cause {
         }
     }
 
-    /// How often the subject came back; 0 for payouts.
+    /// How often the subject came back; 0 for what cannot.
     #[must_use]
     pub const fn generation(&self) -> u32 {
         match self {
@@ -265,8 +288,10 @@ impl Cause {
             | Self::BlockOrphaned { generation, .. }
             | Self::BlockLost { generation, .. }
             | Self::BlockRegained { generation, .. }
+            | Self::PpsIncome { generation, .. }
             | Self::PayoutReturned { generation, .. } => *generation,
-            Self::PayoutReserved { .. }
+            Self::PpsCredited { .. }
+            | Self::PayoutReserved { .. }
             | Self::PayoutFinal { .. }
             | Self::PayoutVoid { .. }
             | Self::PayoutAdopted { .. }

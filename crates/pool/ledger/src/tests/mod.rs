@@ -4,6 +4,7 @@ mod examples;
 mod journal;
 mod model;
 mod per_share;
+mod pps_transfers;
 mod properties;
 mod tides;
 
