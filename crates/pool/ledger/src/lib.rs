@@ -16,6 +16,7 @@
     )
 )]
 
+mod exponential;
 mod fill;
 mod tides;
 mod weight;
@@ -25,6 +26,7 @@ mod accrual;
 mod distribution;
 mod fee_average;
 mod per_share;
+mod reserve;
 mod share_value;
 mod solo;
 
@@ -55,6 +57,7 @@ pub use loss::lost_block;
 pub use payout::{Payee, PayoutPlan};
 pub use per_share::PerShare;
 pub use pps_transfers::{PpsIncome, mature_income, pps_credit};
+pub use reserve::{EffectiveFee, LossRate, LossRateError, ReserveNeed, RuinBound};
 pub use share_value::ShareValue;
 pub use solo::solo;
 pub use tides::TidesFold;

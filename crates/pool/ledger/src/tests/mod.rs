@@ -6,6 +6,7 @@ mod model;
 mod per_share;
 mod pps_transfers;
 mod properties;
+mod reserve;
 mod tides;
 
 use bq_primitives::{AccountId, Algorithm, Amount, BlockId, Height, NetworkDifficulty, ShareDifficulty};

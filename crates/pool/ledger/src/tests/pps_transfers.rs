@@ -85,7 +85,7 @@ fn nobody_is_credited_more_than_the_reserve_holds() {
     assert_eq!(books.balance(LedgerAccount::PpsReserve), 0);
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Step {
     Share(AccountId, u64),
     Credit,
