@@ -16,7 +16,6 @@
     )
 )]
 
-mod exponential;
 mod fill;
 mod tides;
 mod weight;
@@ -24,12 +23,14 @@ mod window;
 
 mod accrual;
 mod distribution;
+mod exponential;
 mod fee_average;
 mod per_share;
 mod reserve;
 mod share_value;
 mod solo;
 
+mod cause;
 mod chart;
 mod transfer;
 
@@ -49,6 +50,7 @@ pub use accrual::Accrual;
 pub use audit::{AuditError, AuditReport, Auditor};
 pub use block_transfers::{BlockCredit, mature, reverse_credit};
 pub use books::Books;
+pub use cause::{Cause, TransferCode};
 pub use chart::{LedgerAccount, ParseAccountError, Side};
 pub use distribution::{Distribution, FeeBasisPoints, FeeError, distribute};
 pub use error::LedgerError;
@@ -61,6 +63,6 @@ pub use reserve::{EffectiveFee, LossRate, LossRateError, ReserveNeed, RuinBound}
 pub use share_value::ShareValue;
 pub use solo::solo;
 pub use tides::TidesFold;
-pub use transfer::{Cause, ChainedTransfer, JournalHash, Transfer, TransferCode, TransferKey};
+pub use transfer::{ChainedTransfer, JournalHash, Transfer, TransferKey};
 pub use weight::ShareWeight;
 pub use window::{Head, Window, WindowFold, WindowUnits, WindowUnitsError};

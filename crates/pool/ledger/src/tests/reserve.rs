@@ -208,3 +208,54 @@ proptest! {
         prop_assert!(!is_certain || base == u64::MAX);
     }
 }
+
+/// Of 4,000 pools that start with this reserve, how many run out of it: expected work between blocks is exponential, `paid`
+/// is what one block of work costs, and each block brings what `block` makes of a number between 0 and 1. A pool that
+/// doubles its reserve is taken to last: its ruin is as likely as that bound squared.
+fn ruined(reserve: f64, paid: f64, block: impl Fn(f64) -> f64) -> u32 {
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut uniform = || {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        f64::from(u32::try_from(seed >> 32).expect("32 bits")).mul_add(2_f64.powi(-32), 2_f64.powi(-33))
+    };
+    let mut runs_out = || {
+        let mut held = reserve;
+        while held < 2.0 * reserve {
+            held += paid * uniform().ln();
+            if held < 0.0 {
+                return true;
+            }
+            held += block(uniform());
+        }
+        false
+    };
+    (0..4000).map(|_| u32::from(runs_out())).sum()
+}
+
+/// In blocks of [`REWARD`].
+fn blocks_needed(need: ReserveNeed, ruin: RuinBound) -> f64 {
+    let atoms = need.needed(ruin).expect("finite").atoms();
+    f64::from(u32::try_from(atoms / 1_000_000).expect("small"))
+        / f64::from(u32::try_from(REWARD / 1_000_000).expect("small"))
+}
+
+#[test]
+fn pools_with_the_needed_reserve_are_ruined_as_often_as_promised() {
+    // 40 of 4,000 expected, with a standard deviation of 6.3.
+    let pps = ruined(blocks_needed(need(400, 0, 0), RuinBound::OneInHundred), 0.96, |_| 1.0);
+    assert!((15..=65).contains(&pps), "{pps}");
+    // One block in ten is lost, which the fee is raised for.
+    let lossy = blocks_needed(need(1400, 1000, 0), RuinBound::OneInHundred);
+    let lossy = ruined(lossy, 0.86, |luck| if luck < 0.1 { 0.0 } else { 1.0 });
+    assert!((15..=65).contains(&lossy), "{lossy}");
+    // Fees of 0 or a tenth, half and half, paid for at their average: fewer than promised, for J is above the average.
+    let fpps = ReserveNeed { block_reward: atoms(REWARD + REWARD / 10), ..need(400, 0, 0) };
+    let fpps =
+        ruined(blocks_needed(fpps, RuinBound::OneInHundred), 0.96 * 1.05, |luck| if luck < 0.5 { 1.0 } else { 1.1 });
+    assert!((1..=65).contains(&fpps), "{fpps}");
+    // With half of it the ruin is its root: one in ten.
+    let half = ruined(blocks_needed(need(400, 0, 0), RuinBound::OneInHundred) / 2.0, 0.96, |_| 1.0);
+    assert!(half > 300, "the control: {half}");
+}
