@@ -93,9 +93,20 @@ def reserve(prover):
         And(term >= 0, 10 * term <= subsidy),
         fees >= 0, subsidy >= 0, floored(clip, subsidy, 10), Implies(fees <= clip, term == fees), Implies(fees > clip, term == clip),
     )  # fmt: skip
+    block, points, value, taken = Ints("block points value taken")
+    prover.holds(
+        "reserve: two atoms a block cover the rounding of the fee",
+        (value - taken) * 10_000 <= value * (10_000 - points) + 10_000,
+        1 <= value, 0 <= points, points <= 10_000, floored(taken, value * points, 10_000),
+    )  # fmt: skip
+    prover.holds(
+        "reserve: ... for an atom of a value is no more than two of a block, when the value is half of it or more",
+        block * 10_000 <= value * 20_000,
+        1 <= value, block <= 2 * value,
+    )  # fmt: skip
     paid, received, x, product = Ints("paid received x product")
     prover.holds(
         "reserve: all of it fits 256 bits: what is paid at x in units of 2^-96, and the logarithm of a millionth times an amount",
         And(paid * x + received < 2**256, product * AMOUNT < 2**256),
-        0 <= paid, paid < received, received <= 10**8, 0 <= x, x <= 10_000 * 2**96, 0 <= product, product < 14 * 2**96,
+        0 <= paid, paid < received, received <= 10**8 * AMOUNT, 0 <= x, x <= 10_000 * 2**96, 0 <= product, product < 14 * 2**96,
     )  # fmt: skip

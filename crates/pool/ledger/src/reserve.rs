@@ -5,6 +5,12 @@ use crate::{
     exponential::{LN_10, ONE, ceiling, exp_of_minus},
 };
 
+/// 100 % in hundredths of a percent.
+const WHOLE: u16 = 10_000;
+
+/// An atom in what products of two rates count.
+const PARTS: u128 = 100_000_000;
+
 /// A part of the pool's blocks that brings nothing, in hundredths of a percent, 0 to 10,000.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "u16", into = "u16")]
@@ -38,7 +44,7 @@ impl LossRate {
     /// # Errors
     /// [`LossRateError`] above 10,000.
     pub const fn new(basis_points: u16) -> Result<Self, LossRateError> {
-        if basis_points > 10_000 { Err(LossRateError(basis_points)) } else { Ok(Self(basis_points)) }
+        if basis_points > WHOLE { Err(LossRateError(basis_points)) } else { Ok(Self(basis_points)) }
     }
 }
 
@@ -85,61 +91,62 @@ pub struct ReserveNeed {
 }
 
 impl ReserveNeed {
-    /// The reserve with which the pool is ruined with no more than this probability: never less, and while the fee is below
-    /// 100 % at most one part in 2^30 and two atoms more. Nothing when no amount is enough: lost blocks eat up the fee and ruin
-    /// is certain, or the need is above every amount.
+    /// The reserve with which the pool is ruined with no more than this probability: never less, and while at least 10^-8 of
+    /// a reward is left of the fee at most one part in 2^30 and two atoms more. Nothing when no amount is enough: lost blocks
+    /// eat up the fee and ruin is certain, or the need is above every amount.
     ///
     /// Takes some 60 exponentials: to be computed when the terms change, not for each share.
     #[must_use]
     pub fn needed(&self, ruin: RuinBound) -> Option<Amount> {
-        let (paid, received) = self.flow();
+        if self.is_nothing_paid() {
+            return Some(Amount::ZERO);
+        }
+        let (paid, received) = (self.paid()?, self.received()?);
         if paid >= received {
             return None;
-        }
-        if paid == 0 {
-            // Nothing is paid for shares, so nothing can run out.
-            return Some(Amount::ZERO);
         }
         let exponent = exponent_below(U256::from(paid), U256::from(received))?;
         let product = ruin.logarithm()?.checked_mul(U256::from(self.block_reward.atoms()))?;
         let against_luck = u64::try_from(ceiling(product, exponent)?).ok()?;
-        Amount::from_atoms(against_luck.checked_add(self.paid_while_maturing()?)?).ok()
+        let while_maturing = paid.checked_mul(u128::from(self.maturing_blocks))?.div_ceil(PARTS);
+        Amount::from_atoms(against_luck.checked_add(u64::try_from(while_maturing).ok()?)?).ok()
     }
 
     /// `f_eff`: nothing when lost blocks eat up the fee.
     #[must_use]
     pub fn effective_fee(&self) -> Option<EffectiveFee> {
-        let (paid, received) = self.flow();
-        let left = received.checked_sub(paid).filter(|left| *left > 0)?;
+        let received = self.received()?;
+        let left = received.checked_sub(self.paid()?).filter(|left| *left > 0)?;
         let millionths = left.checked_mul(1_000_000)?.checked_div(received)?;
         u32::try_from(millionths).ok().map(EffectiveFee)
     }
 
-    /// What is paid per block of work, and what comes of it, in parts of a block: 10000 * (10000 - f) and
-    /// (10000 - h) * (10000 - o).
-    fn flow(&self) -> (u64, u64) {
-        let rest = |basis_points: u16| 10_000_u64.saturating_sub(u64::from(basis_points));
-        let paid = rest(self.fee.get()).saturating_mul(10_000);
-        let received = rest(self.withheld.into()).saturating_mul(rest(self.orphan.into()));
-        (paid, received)
+    /// Shares are worth nothing, so nothing can run out.
+    const fn is_nothing_paid(&self) -> bool {
+        self.fee.get() == WHOLE || self.block_reward.atoms() == 0
     }
 
-    /// `(1 - f) * J * m`, rounded up.
-    fn paid_while_maturing(&self) -> Option<u64> {
-        let (paid, _) = self.flow();
-        // Below 10^8 * 2^53 * 2^32 < 2^112.
-        let product = u128::from(paid).checked_mul(u128::from(self.block_reward.atoms()))?;
-        let product = product.checked_mul(u128::from(self.maturing_blocks))?;
-        u64::try_from(product.div_ceil(100_000_000)).ok()
+    /// `(1 - f) * J` in 10^-8 atoms, below 2^81: the most that is paid per block of work. Two atoms stand for the rounding of
+    /// the fee.
+    fn paid(&self) -> Option<u128> {
+        let rest = u128::from(WHOLE.checked_sub(self.fee.get())?).checked_mul(u128::from(WHOLE))?;
+        rest.checked_mul(u128::from(self.block_reward.atoms()))?.checked_add(PARTS.checked_mul(2)?)
+    }
+
+    /// `(1 - h) * (1 - o) * J` in 10^-8 atoms, below 2^80: what comes in per block of work.
+    fn received(&self) -> Option<u128> {
+        let found = u128::from(WHOLE.checked_sub(self.withheld.0)?);
+        let stay = u128::from(WHOLE.checked_sub(self.orphan.0)?);
+        found.checked_mul(stay)?.checked_mul(u128::from(self.block_reward.atoms()))
     }
 }
 
-/// The x > 0 with `paid / received * x = 1 - e^-x`, in units of 2^-96, never above it; `0 < paid < received <= 10^8`.
+/// The x > 0 with `paid / received * x = 1 - e^-x`, in units of 2^-96, never above it; `0 < paid < received < 2^80`.
 ///
 /// `1 - e^-x - c * x` is positive below that x and negative above, so a number at which it is not negative, however much is
 /// rounded against it, is not above. Bisection finds the largest such up to one part in 2^40.
 fn exponent_below(paid: U256, received: U256) -> Option<U256> {
-    // c * x is below 1 there, and c at least 10^-4.
+    // c is at least 10^-4, for the fee is below 100 %, and c * x below 1.
     let mut low = U256::ZERO;
     let mut high = ONE.checked_mul(U256::from(10_000))?;
     loop {
