@@ -68,12 +68,12 @@ pub struct Distribution {
     pub payees: u32,
 }
 
-/// Splits `reward` and the lane's matured residue `carry_in` over a window (SPEC 8.3, 8.9): one floor per
-/// account.
+/// Splits `reward` and the lane's matured residue `carry_in` over a window (SPEC 8.3, 8.9): one floor
+/// per account.
 ///
 /// ```
 /// use bq_ledger::{FeeBasisPoints, Window, WindowUnits, distribute};
-/// use bq_primitives::{AccountId, Amount, U256};
+/// use bq_primitives::{AccountId, Amount};
 ///
 /// // Three miners fill a window of two units, each unit a weight of 2^60.
 /// let weights = [1_152_921_504_606_846_976, 691_752_902_764_108_185, 461_168_601_842_738_791];

@@ -17,12 +17,7 @@ const HALVINGS: usize = 6;
 /// e^-x, never below and at most 2^-46 above it, for x up to 32 at most 2^-84; what it is at 32 stands for all beyond.
 pub(crate) fn exp_of_minus(x: U256) -> Option<U256> {
     let most = ONE.checked_mul(U256::from(32))?;
-    div_up(ONE, exp_below(x.min(most))?)
-}
-
-/// a / b, never below it.
-pub(crate) fn div_up(a: U256, b: U256) -> Option<U256> {
-    ceiling(a.checked_mul(ONE)?, b)
+    ceiling(ONE.checked_mul(ONE)?, exp_below(x.min(most))?)
 }
 
 /// The least whole number not below n / d.
