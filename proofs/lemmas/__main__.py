@@ -9,6 +9,7 @@ import compact
 import control
 import exponential
 import schedule
+import shares
 import work
 from prover import Prover
 
@@ -16,7 +17,7 @@ from prover import Prover
 def main():
     start = time.monotonic()
     prover = Prover()
-    for chapter in (exponential, schedule, bound, burst, compact, work, control):
+    for chapter in (exponential, schedule, bound, burst, compact, work, shares, control):
         chapter.prove(prover)
     failed = prover.failures
     print(

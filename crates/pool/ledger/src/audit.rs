@@ -171,6 +171,8 @@ impl Auditor {
                 facts.on_chain = false;
                 raise(&mut self.carry_bounds, facts.lane, facts.carry_bound_taken);
             }
+            // At maturity it still is.
+            Cause::PpsIncome { .. } => facts.on_chain = true,
             Cause::BlockMatured { .. } => raise(&mut self.carry_bounds, facts.lane, facts.payees),
             Cause::BlockLost { .. } => facts.on_chain = false,
             Cause::BlockRegained { .. } => facts.on_chain = true,
@@ -215,7 +217,8 @@ const fn block_of(cause: Cause) -> Option<BlockId> {
         | Cause::BlockMatured { block, .. }
         | Cause::BlockOrphaned { block, .. }
         | Cause::BlockLost { block, .. }
-        | Cause::BlockRegained { block, .. } => Some(block),
+        | Cause::BlockRegained { block, .. }
+        | Cause::PpsIncome { block, .. } => Some(block),
         _ => None,
     }
 }

@@ -107,16 +107,12 @@ pub fn mature(
 ) -> Result<Vec<Transfer>, LedgerError> {
     let cause = Cause::BlockMatured { block, generation };
     let mut miners: BTreeMap<AccountId, Amount> = BTreeMap::new();
-    let mut rewards: BTreeMap<Algorithm, Amount> = BTreeMap::new();
     let mut residue = Amount::ZERO;
     let mut lane = None;
     // Every T15 line takes off what a T10 line of the same batch brought.
     let is_paid = |line: &&Transfer| matches!(line.credit, LedgerAccount::ChainImmature(_));
     let (paid, credited): (Vec<&Transfer>, Vec<&Transfer>) = credit_lines.iter().partition(is_paid);
     for line in credited {
-        if let LedgerAccount::ChainImmature(algorithm) = line.debit {
-            add(rewards.entry(algorithm).or_default(), line.amount)?;
-        }
         if let LedgerAccount::ChainImmature(algorithm) | LedgerAccount::Carry(algorithm) = line.debit {
             lane = Some(algorithm);
         }
@@ -127,9 +123,6 @@ pub fn mature(
         }
     }
     for line in paid {
-        if let LedgerAccount::ChainImmature(algorithm) = line.credit {
-            take(rewards.entry(algorithm).or_default(), line.amount)?;
-        }
         if let LedgerAccount::MinerImmature(account) = line.debit {
             take(miners.entry(account).or_default(), line.amount)?;
         }
@@ -137,18 +130,35 @@ pub fn mature(
     let miners =
         miners.into_iter().map(|(account, amount)| (LedgerAccount::MinerImmature(account), due(account), amount));
     let carry = lane.map(|algorithm| (LedgerAccount::CarryPending(block), LedgerAccount::Carry(algorithm), residue));
-    let coins = rewards
-        .into_iter()
-        .map(|(algorithm, amount)| (LedgerAccount::ChainSpendable, LedgerAccount::ChainImmature(algorithm), amount));
     Ok(miners
         .chain(carry)
-        .chain(coins)
+        .chain(coins(credit_lines)?)
         .filter(|(_, _, amount)| *amount > Amount::ZERO)
         .map(|(debit, credit, amount)| Transfer { cause, debit, credit, amount })
         .collect())
 }
 
-/// T12: every T10 and T15 line backwards, also the residue that the block had taken in.
+/// What maturity does to a block's coin, from its own T10, T15 or T21 lines: debit, credit and amount.
+pub(crate) fn coins(
+    lines: &[Transfer],
+) -> Result<impl Iterator<Item = (LedgerAccount, LedgerAccount, Amount)>, LedgerError> {
+    let mut rewards: BTreeMap<Algorithm, Amount> = BTreeMap::new();
+    for line in lines {
+        if let LedgerAccount::ChainImmature(algorithm) = line.debit {
+            add(rewards.entry(algorithm).or_default(), line.amount)?;
+        }
+    }
+    for line in lines {
+        if let LedgerAccount::ChainImmature(algorithm) = line.credit {
+            take(rewards.entry(algorithm).or_default(), line.amount)?;
+        }
+    }
+    Ok(rewards
+        .into_iter()
+        .map(|(algorithm, amount)| (LedgerAccount::ChainSpendable, LedgerAccount::ChainImmature(algorithm), amount)))
+}
+
+/// T12: every T10 and T15 line backwards, also the residue that the block had taken in; or every T21 line.
 #[must_use]
 pub fn reverse_credit(block: BlockId, generation: u32, credit_lines: &[Transfer]) -> Vec<Transfer> {
     let cause = Cause::BlockOrphaned { block, generation };

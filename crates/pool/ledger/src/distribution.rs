@@ -1,4 +1,4 @@
-use bq_primitives::{AccountId, Amount};
+use bq_primitives::{AccountId, Amount, U256};
 
 use crate::{LedgerError, Window};
 
@@ -53,7 +53,7 @@ impl FeeBasisPoints {
     }
 }
 
-/// How one block's reward is split (SPEC 8.3). `fee + sum of credits + seed + carry = reward + carry taken in`, always.
+/// How one block's reward is split (SPEC 8.3, 8.9). `fee + sum of credits + seed + carry = reward + carry taken in`, always.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Distribution {
     /// What the pool keeps.
@@ -68,7 +68,8 @@ pub struct Distribution {
     pub payees: u32,
 }
 
-/// Splits `reward` and the lane's matured residue `carry_in` over a window (SPEC 8.3): one floor per account.
+/// Splits `reward` and the lane's matured residue `carry_in` over a window (SPEC 8.3, 8.9): one floor
+/// per account.
 ///
 /// ```
 /// use bq_ledger::{FeeBasisPoints, Window, WindowUnits, distribute};
@@ -97,7 +98,7 @@ pub fn distribute(
 ) -> Result<Distribution, LedgerError> {
     let fee = fee.of(reward)?;
     let net = reward.checked_sub(fee)?.checked_add(carry_in)?;
-    let whole = window.units().parts();
+    let whole = window.whole();
     let mut left = net;
     let mut take = |weight: u128| -> Result<Amount, LedgerError> {
         let part = part_of(net, weight, whole)?;
@@ -115,10 +116,20 @@ pub fn distribute(
     Ok(Distribution { fee, credits, seed, carry: left, payees: window.payees() })
 }
 
-/// `floor(net * weight / whole)`: below 2^53 * 2^66 = 2^119, so nothing wraps.
-fn part_of(net: Amount, weight: u128, whole: u128) -> Result<Amount, LedgerError> {
-    let product = u128::from(net.atoms()).checked_mul(weight).ok_or(LedgerError::Overflow)?;
-    amount(product.checked_div(whole).ok_or(LedgerError::Overflow)?)
+/// `floor(net * part / whole)`, exact whatever their width. With PPLNS the product stays below 2^53 * 2^66 = 2^119, with TIDES
+/// below 2^53 * 2^102 = 2^155, which 256 bits hold.
+fn part_of(net: Amount, part: u128, whole: u128) -> Result<Amount, LedgerError> {
+    let quotient = match u128::from(net.atoms()).checked_mul(part) {
+        Some(product) => product.checked_div(whole),
+        None => wide_part(net, part, whole),
+    };
+    amount(quotient.ok_or(LedgerError::Overflow)?)
+}
+
+/// As [`part_of`], where the product has more than 128 bits.
+fn wide_part(net: Amount, part: u128, whole: u128) -> Option<u128> {
+    let product = U256::from(net.atoms()).checked_mul(U256::from(part))?;
+    u128::try_from(product.checked_div(U256::from(whole))?).ok()
 }
 
 fn amount(atoms: u128) -> Result<Amount, LedgerError> {

@@ -70,7 +70,7 @@ impl SlidingWindow {
         {
             *sum = sum.saturating_sub(self.total.saturating_sub(whole));
         }
-        Window::of_sums(self.units, weights, whole.saturating_sub(self.total))
+        Window::filled(whole, weights.into_iter(), whole.saturating_sub(self.total))
     }
 
     fn count(&mut self, account: AccountId, parts: u64) {

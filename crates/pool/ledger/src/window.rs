@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, ops::ControlFlow};
 
 use bq_primitives::AccountId;
 
-use crate::{LedgerError, ShareWeight};
+use crate::{LedgerError, ShareWeight, fill::Fill};
 
 /// Length of a PPLNS window in units: expected work of that many blocks, 1 to 64 (SPEC 8.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -54,10 +54,11 @@ impl WindowUnits {
 }
 
 /// Which part of a block each account earned: the shares that lead up to it, and the seed account for the part of the
-/// window that no share fills (SPEC 8.2). The parts always sum to the whole window.
+/// window that no share fills (SPEC 8.2). The parts always sum to the whole window: in units of 2^-60 blocks with PPLNS, in
+/// hashes with TIDES (SPEC 8.9).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Window {
-    units: WindowUnits,
+    whole: u128,
     weights: BTreeMap<AccountId, u128>,
     seed: u128,
 }
@@ -102,25 +103,24 @@ impl Window {
         summed.retain(|_, weight| *weight > 0);
         let expected = units.parts();
         if total == expected {
-            Ok(Self { units, weights: summed, seed })
+            Ok(Self { whole: expected, weights: summed, seed })
         } else {
             Err(LedgerError::WindowSum { got: total, expected })
         }
     }
 
-    /// From sums that are known to fill it together with the seed's.
-    pub(crate) fn of_sums(units: WindowUnits, mut weights: BTreeMap<AccountId, u128>, seed: u128) -> Self {
-        weights.retain(|_, weight| *weight > 0);
-        Self { units, weights, seed }
+    /// Of shares that were added up; the parts sum to the whole.
+    pub(crate) fn filled(whole: u128, parts: impl Iterator<Item = (AccountId, u128)>, seed: u128) -> Self {
+        Self { whole, weights: parts.filter(|(_, part)| *part > 0).collect(), seed }
     }
 
-    /// Length of the window.
+    /// What all parts sum to, at least 1.
     #[must_use]
-    pub const fn units(&self) -> WindowUnits {
-        self.units
+    pub const fn whole(&self) -> u128 {
+        self.whole
     }
 
-    /// Weight per account in increasing id; none is zero.
+    /// The part of each account in increasing id; none is zero.
     pub fn weights(&self) -> impl Iterator<Item = (AccountId, u128)> + '_ {
         self.weights.iter().map(|(account, weight)| (*account, *weight))
     }
@@ -149,45 +149,29 @@ pub enum Head {
     Whole,
 }
 
-/// A window being filled, newest share first, for readers that do not return an iterator. Accounts are small numbers, so
-/// the sums lie in a table: a window of millions of shares costs one addition each.
+/// A window being filled, newest share first, for readers that do not return an iterator.
 #[derive(Clone, Debug)]
-pub struct WindowFold {
-    units: WindowUnits,
-    need: u128,
-    head: Head,
-    sums: Vec<u128>,
-}
+pub struct WindowFold(Fill);
 
 impl WindowFold {
     /// An empty window.
     #[must_use]
     pub fn new(units: WindowUnits, head: Head) -> Self {
-        Self { units, need: units.parts(), head, sums: Vec::new() }
+        Self(Fill::new(units.parts(), head))
     }
 
     /// The next older share. Breaks when the window is full.
     pub fn add(&mut self, account: AccountId, weight: ShareWeight) -> ControlFlow<()> {
-        let counted = match std::mem::replace(&mut self.head, Head::Whole) {
+        let counted = match self.0.next_head() {
             Head::Half => weight.half(),
             Head::Whole => weight,
         };
-        let taken = self.need.min(u128::from(counted.parts()));
-        self.need = self.need.saturating_sub(taken);
-        let index = usize::try_from(account.0).unwrap_or(usize::MAX);
-        if index >= self.sums.len() {
-            self.sums.resize(index.saturating_add(1), 0);
-        }
-        if let Some(sum) = self.sums.get_mut(index) {
-            *sum = sum.saturating_add(taken);
-        }
-        if self.need == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        self.0.add(account, counted.parts())
     }
 
     /// The window; what was not filled belongs to the seed account.
     #[must_use]
     pub fn finish(self) -> Window {
-        let numbered = (0_u32..).map(AccountId).zip(self.sums);
-        Window { units: self.units, weights: numbered.filter(|(_, sum)| *sum > 0).collect(), seed: self.need }
+        self.0.finish()
     }
 }

@@ -1,9 +1,12 @@
 //! The worked examples of the ledger's specification, bit for bit.
 
 use super::*;
-use crate::{BlockCredit, Books, LedgerAccount, PayoutPlan, distribute, reverse_credit};
+use crate::{
+    Accrual, BlockCredit, Books, FeeAverage, Head, LedgerAccount, PayoutPlan, PerShare, ShareValue, TidesFold,
+    distribute, reverse_credit, solo,
+};
 
-const REWARD: u64 = 5_000_000_000;
+pub(super) const REWARD: u64 = 5_000_000_000;
 
 fn e1_window() -> Window {
     let weights = [(A, 1_152_921_504_606_846_976), (B, 691_752_902_764_108_185), (C, 461_168_601_842_738_791)];
@@ -85,6 +88,87 @@ fn e5_difficulty_moves_inside_the_window() {
     assert_eq!(split.carry, Amount::ZERO);
 }
 
+/// Adds the shares, credits after every `every` of them and at the end.
+fn paid_per_share(value: ShareValue, shares: u32, every: u32) -> (u64, u128) {
+    let mut accrual = Accrual::ZERO;
+    let mut credited = 0;
+    for share in 1..=shares {
+        accrual = accrual.added(value).expect("in range");
+        if share % every == 0 || share == shares {
+            let (credit, rest) = accrual.flush();
+            credited += credit.atoms();
+            accrual = rest;
+        }
+    }
+    (credited, accrual.parts())
+}
+
+#[test]
+fn e6_pps_accrual() {
+    let weight = weight(3, 7_000_003);
+    assert_eq!(weight.parts(), 494_109_004_499);
+    let value = ShareValue::of(weight, atoms(REWARD), bp(400)).expect("in range");
+    assert_eq!(value.parts(), 494_109_004_499 * 4_800_000_000);
+    let (credited, rest) = paid_per_share(value, 1000, 64);
+    assert_eq!((credited, rest), (2_057_141, 1_124_686_766_204_944_384));
+    assert_eq!(u128::from(credited) * ONE + rest, 1000 * 494_109_004_499 * 4_800_000_000);
+    assert_eq!(1000 * (value.parts() >> 60), 2_057_000, "what a floor for each share would pay");
+}
+
+#[test]
+fn e7_tiny_share() {
+    let weight = weight(1, 1 << 40);
+    assert_eq!(weight.parts(), 1_048_576);
+    let value = ShareValue::of(weight, atoms(REWARD), bp(400)).expect("in range");
+    assert_eq!(paid_per_share(value, 1000, 64), (4, 421_478_781_572_612_096));
+    assert_eq!(value.parts() >> 60, 0, "a floor for each share would never pay");
+}
+
+#[test]
+fn e8_fpps_average_of_fees() {
+    let mut fees = FeeAverage::default();
+    for (height, total) in (10..).map(Height).zip([1_200_345, 0, 990_001, 45, 7_777_777, 13]) {
+        fees.note(height, atoms(total), atoms(REWARD));
+    }
+    let average = fees.before(Height(16));
+    assert_eq!(average, atoms(1_661_363));
+    let block = PerShare::Fpps.block_value(atoms(REWARD), average).expect("in range");
+    assert_eq!(block, atoms(5_001_661_363));
+    assert_eq!(bp(250).of(block), Ok(atoms(125_041_534)));
+
+    let weight = weight(50_000, 80_000_000);
+    assert_eq!(weight.parts(), 720_575_940_379_279);
+    let value = ShareValue::of(weight, block, bp(250)).expect("in range");
+    assert_eq!(value.parts(), 720_575_940_379_279 * 4_876_619_829);
+    assert_eq!(paid_per_share(value, 1, 1), (3_047_887, 453_242_264_742_983_579));
+}
+
+#[test]
+fn e9_solo() {
+    let split = solo(atoms(5_000_123_457), bp(75), B).expect("in range");
+    assert_eq!(split.fee, atoms(37_500_925));
+    assert_eq!(split.credits, [(B, atoms(4_962_622_532))]);
+    assert_eq!((split.seed, split.carry), (Amount::ZERO, Amount::ZERO));
+}
+
+#[test]
+fn e10_tides() {
+    let mut fold = TidesFold::new(units(8), NetworkDifficulty::from_hashes(1000), Head::Half);
+    for (account, hashes) in [(C, 1000), (B, 1500), (C, 1000), (A, 3000), (B, 1000)] {
+        assert!(fold.add(account, ShareDifficulty::from_hashes(hashes)).is_continue());
+    }
+    let window = fold.finish();
+    let parts: Vec<_> = window.weights().collect();
+    assert_eq!((window.whole(), window.seed()), (8000, 1000));
+    assert_eq!(parts, [(A, 3000), (B, 2500), (C, 1500)]);
+
+    let split = distribute(atoms(REWARD), bp(200), Amount::ZERO, &window).expect("in range");
+    assert_eq!(split.fee, atoms(100_000_000));
+    let credits = [(A, atoms(1_837_500_000)), (B, atoms(1_531_250_000)), (C, atoms(918_750_000))];
+    assert_eq!(split.credits, credits);
+    assert_eq!((split.seed, split.carry), (atoms(612_500_000), Amount::ZERO));
+}
+
 #[test]
 fn e11_payout_batch() {
     let due = vec![(C, atoms(1_000_000)), (A, atoms(123_456_789))];
@@ -95,6 +179,17 @@ fn e11_payout_batch() {
     assert_eq!(nets, [atoms(123_456_287), atoms(999_499)]);
     assert_eq!(plan.total(), Ok(atoms(124_456_789)));
     assert_eq!(123_456_287 + 999_499 + 1003, 124_456_789);
+
+    // Who is below the threshold keeps what he has.
+    let payable = |account, balance| (LedgerAccount::MinerPayable(account), balance);
+    let small = [payable(B, 50_000), payable(D, 99_999)];
+    let large = [payable(A, 123_456_789), payable(C, 1_000_000)];
+    let coins = (LedgerAccount::ChainSpendable, 124_606_788);
+    let mut books = Books::from_balances([coins].into_iter().chain(large).chain(small)).expect("balanced");
+    books.apply(&plan.reserve(1).expect("in range")).expect("payable and spendable");
+    books.apply(&plan.finalize(1)).expect("what was reserved can be settled");
+    let left: Vec<_> = books.balances().collect();
+    assert_eq!(left, [(LedgerAccount::ChainSpendable, 149_999), payable(B, 50_000), payable(D, 99_999)]);
 }
 
 #[test]
@@ -102,12 +197,18 @@ fn e12_equal_probability_is_equal_weight_in_every_lane() {
     assert_eq!(weight(1 << 32, 10_000 << 32).parts(), 115_292_150_460_684);
     let others = [weight(120_000, 2_400_000_000), weight(4_000_000_000, 80_000_000_000_000)];
     assert_eq!(others.map(ShareWeight::parts), [57_646_075_230_342; 2]);
+    let whole_atoms = |weight| ShareValue::of(weight, atoms(REWARD), bp(0)).expect("in range").parts() >> 60;
+    assert_eq!(whole_atoms(weight(1 << 32, 10_000 << 32)), 499_999);
+    assert_eq!(others.map(whole_atoms), [249_999; 2]);
 }
 
 #[test]
 fn e13_bounds() {
     let window = Window::from_parts(WindowUnits::MAX, [(A, 64 * ONE)], 0).expect("one party has it all");
-    assert_eq!(u128::from(Amount::MAX.atoms()) * 64 * ONE, 664_613_997_892_457_862_664_927_235_301_965_824);
+    let product = u128::from(Amount::MAX.atoms()) * 64 * ONE;
+    assert_eq!(product, 664_613_997_892_457_862_664_927_235_301_965_824);
+    assert_eq!(product.ilog2() + 1, 119);
+    assert_eq!((u128::from(Amount::MAX.atoms()) * 10_000).ilog2() + 1, 67);
     let split = distribute(Amount::MAX, bp(0), Amount::ZERO, &window).expect("in range");
     assert_eq!(split.credits, [(A, Amount::MAX)]);
     assert!(distribute(Amount::MAX, bp(0), atoms(1), &window).is_err(), "above the range of amounts");

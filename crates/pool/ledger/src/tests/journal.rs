@@ -92,6 +92,8 @@ fn causes_round_trip() {
         Cause::BlockOrphaned { block, generation: 2 },
         Cause::BlockLost { block, generation: 3 },
         Cause::BlockRegained { block, generation: 3 },
+        Cause::PpsCredited { algorithm: Algorithm::Ethash, segment: u64::MAX },
+        Cause::PpsIncome { block, generation: 4 },
         Cause::PayoutReserved { payout: 1 },
         Cause::PayoutFinal { payout: u64::MAX },
         Cause::PayoutVoid { payout: 2 },
@@ -107,6 +109,10 @@ fn causes_round_trip() {
     }
     assert_eq!(Cause::from_parts(crate::TransferCode(90), "1", 1), None);
     assert_eq!(Cause::from_parts(crate::TransferCode(30), "01", 0), None);
+    assert_eq!(Cause::from_parts(crate::TransferCode(20), "ethash:1", 1), None);
+    for subject in ["ethash", "ethash:", "ethash:01", "ethash:1:2", ":1", "scrypt:1"] {
+        assert_eq!(Cause::from_parts(crate::TransferCode(20), subject, 0), None, "{subject}");
+    }
 }
 
 #[test]

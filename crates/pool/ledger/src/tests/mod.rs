@@ -3,10 +3,14 @@
 mod examples;
 mod journal;
 mod model;
+mod per_share;
+mod pps_transfers;
 mod properties;
+mod reserve;
 mod sliding;
+mod tides;
 
-use bq_primitives::{AccountId, Algorithm, Amount, BlockId, NetworkDifficulty, ShareDifficulty};
+use bq_primitives::{AccountId, Algorithm, Amount, BlockId, Height, NetworkDifficulty, ShareDifficulty};
 
 use crate::{FeeBasisPoints, ShareWeight, Window, WindowUnits};
 
@@ -14,6 +18,7 @@ pub(crate) const ONE: u128 = 1 << 60;
 pub(crate) const A: AccountId = AccountId(1);
 pub(crate) const B: AccountId = AccountId(2);
 pub(crate) const C: AccountId = AccountId(3);
+pub(crate) const D: AccountId = AccountId(4);
 pub(crate) const LANE: Algorithm = Algorithm::Sha256d;
 
 pub(crate) fn atoms(atoms: u64) -> Amount {

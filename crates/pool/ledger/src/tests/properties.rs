@@ -5,7 +5,7 @@ use super::{
     *,
 };
 use crate::{
-    Auditor, BlockCredit, Distribution, LedgerAccount, PayoutPlan, distribute, lost_block, mature, reverse_credit,
+    Auditor, BlockCredit, Distribution, LedgerAccount, PayoutPlan, distribute, lost_block, mature, reverse_credit, solo,
 };
 
 fn accounts() -> impl Strategy<Value = AccountId> {
@@ -60,8 +60,9 @@ proptest! {
     #[test]
     fn a_window_sums_to_its_length(window in windows()) {
         let sum: u128 = window.weights().map(|(_, parts)| parts).sum();
-        prop_assert_eq!(sum + window.seed(), window.units().parts());
-        let again = Window::from_parts(window.units(), window.weights(), window.seed());
+        prop_assert_eq!(sum + window.seed(), window.whole());
+        let length = u8::try_from(window.whole() >> 60).expect("short");
+        let again = Window::from_parts(units(length), window.weights(), window.seed());
         prop_assert_eq!(again, Ok(window));
     }
 
@@ -95,6 +96,24 @@ proptest! {
             split.credits.iter().map(|(_, amount)| amount.atoms()).sum()
         };
         prop_assert!(paid(&parts) <= paid(&whole) && paid(&whole) - paid(&parts) < 2);
+    }
+
+    #[test]
+    fn solo_pays_the_finder_all_but_the_fee(reward in 0..1_u64 << 53, more in 0..1_u64 << 53, fee in 0_u16..=10_000) {
+        let split = solo(atoms(reward), bp(fee), A).expect("in range");
+        let paid: u64 = split.credits.iter().map(|(_, amount)| amount.atoms()).sum();
+        prop_assert_eq!((paid + split.fee.atoms(), split.seed, split.carry), (reward, Amount::ZERO, Amount::ZERO));
+        prop_assert!(split.credits.iter().all(|(account, amount)| *account == A && *amount > Amount::ZERO));
+        // Whoever finds it, and the more the better.
+        let other = solo(atoms(reward), bp(fee), B).expect("in range");
+        prop_assert_eq!(other.credits, split.credits.iter().map(|(_, amount)| (B, *amount)).collect::<Vec<_>>());
+        let larger = solo(atoms(reward.max(more)), bp(fee), A).expect("in range");
+        prop_assert!(larger.credits.iter().map(|(_, amount)| amount.atoms()).sum::<u64>() >= paid);
+        // It is booked like any other split, and leaves the lane's residue alone.
+        let (block, reward, carry_in) = (block(1), atoms(reward), Amount::ZERO);
+        let credit = BlockCredit { block, generation: 0, algorithm: LANE, reward, carry_in, distribution: &split };
+        let lines = credit.transfers().expect("the split is whole");
+        prop_assert_eq!(lines.iter().map(|line| line.amount.atoms()).sum::<u64>(), reward.atoms());
     }
 
     #[test]
