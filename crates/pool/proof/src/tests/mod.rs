@@ -1,0 +1,8 @@
+mod bytes;
+mod coinbase;
+mod export;
+mod follow;
+mod log;
+mod receipt;
+mod share;
+mod world;
