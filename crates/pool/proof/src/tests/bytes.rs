@@ -1,5 +1,5 @@
 use super::world::{Dice, Pool, miner};
-use crate::{AccountExport, Document, DocumentError, Receipt};
+use crate::{AccountExport, Document, DocumentError, LiabilityProof, Receipt};
 
 fn varint(mut value: u64) -> Vec<u8> {
     let mut out = Vec::new();
@@ -66,6 +66,7 @@ fn any_bytes_are_read_as_they_are_or_refused() {
         bytes.truncate(bytes.len() - dice.below(2) * dice.below(bytes.len()));
         read += u32::from(read_and_write::<AccountExport>(&bytes));
         read_and_write::<Receipt>(&bytes);
+        read_and_write::<LiabilityProof>(&bytes);
     }
     assert!((500..2500).contains(&read), "{read}");
 }
