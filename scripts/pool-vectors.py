@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Writes vectors/pool_log.json from the written rules of docs/spec/8-shares-and-rewards.md, and from nothing else.
+"""Writes vectors/pool_log.json and pool_proofs.json from the written rules of docs/spec/8-shares-and-rewards.md, and from nothing else.
 
 Logs of events as bytes, with the hash and every balance after each event, and frames of shares with their digests. Window,
-distribution, transfers, network fee, postcard and hash chain are computed here a second time.
+distribution, transfers, network fee, postcard and hash chain are computed here a second time. Proofs (8.10): of shares, of
+liabilities, statements, and exports of accounts, good ones and bad ones with the place that is wrong.
 """
 
 import hashlib
@@ -241,6 +242,217 @@ def life():
     return log.case()
 
 
+def path_of(level, index, node):
+    """What stands beside the way from a leaf to the top, and the top."""
+    path = []
+    while len(level) > 1:
+        if index ^ 1 < len(level):
+            path.append(level[index ^ 1])
+        pairs = [level[i:i + 2] for i in range(0, len(level), 2)]
+        level, index = [node(*pair) if len(pair) == 2 else pair[0] for pair in pairs], index // 2
+    return path, level[0]
+
+
+def share_proof(shares, index):
+    leaves = [tagged("BQIP0002/share", share_bytes(share)) for share in shares]
+    path, _ = path_of(leaves, index, lambda left, right: tagged("BQIP0002/frame-node", left, right))
+    return share_bytes(shares[index]), index, len(shares), path
+
+
+def share_proofs():
+    for count in (1, 2, 3, 5, 6, 13, 255, 256):
+        shares = [(number % 7 + 1, 1 + number * 1_000_003, 10**6 + number, number) for number in range(count)]
+        digest = frame_digest(shares).hex()
+        for index in sorted({0, count // 3, count // 2, count - 1}):
+            share, _, _, path = share_proof(shares, index)
+            yield {"share": share.hex(), "index": index, "count": count, "path": [one.hex() for one in path], "digest": digest}
+
+
+def sum_leaf(name, balance, salt):
+    return hashlib.sha256(b"\0" + name + balance.to_bytes(8, "big") + salt).digest(), balance
+
+
+def sum_node(left, right):
+    text = b"\1" + b"".join(digest + total.to_bytes(8, "big") for digest, total in (left, right))
+    return hashlib.sha256(text).digest(), left[1] + right[1]
+
+
+def padded(leaves):
+    size = 1
+    while size < len(leaves):
+        size *= 2
+    return leaves + [(bytes(32), 0)] * (size - len(leaves))
+
+
+def sum_tree(secret, epoch, balances):
+    """8.10.6."""
+    derive = lambda name, key: tagged("BQIP0002/liability-" + name, secret, epoch.to_bytes(8, "little"), key)
+    accounts = sorted(balances, key=lambda key: derive("order", key))
+    salts = {key: derive("salt", key)[:16] for key in accounts}
+    name = lambda key: tagged("BQIP0002/liability-name", salts[key], epoch.to_bytes(8, "little"), key)
+    leaves = padded([sum_leaf(name(key), balances[key], salts[key]) for key in accounts])
+    proofs = []
+    for index, account in enumerate(accounts):
+        path, root = path_of(leaves, index, sum_node)
+        path = [{"hash": digest.hex(), "sum": total} for digest, total in path]
+        proofs.append({"account": account.hex(), "balance": balances[account], "salt": salts[account].hex(), "index": index,
+                       "path": path})
+    root = path_of(leaves, 0, sum_node)[1]
+    case = {"secret": secret.hex(), "epoch": epoch, "root": root[0].hex(), "sum": root[1], "depth": len(leaves).bit_length() - 1,
+            "proofs": proofs}
+    genesis, number, head = bytes([0x99]) * 32, 40 + epoch, bytes([epoch % 251]) * 32
+    case["statement"] = {"genesis": genesis.hex(), "pool": POOL.hex(), "number": number, "hash": head.hex(), "signed": tagged(
+        "BQIP0002/pool-statement", genesis, POOL, epoch.to_bytes(8, "little"), bytes([case["depth"]]), root[0],
+        root[1].to_bytes(8, "little"), number.to_bytes(8, "little"), head).hex()}
+    return case
+
+
+def sum_trees():
+    leaves = [sum_leaf(name, balance, bytes(16)) for name, balance in
+              ((b"A", 2_475_000_000), (b"B", 1_484_999_999), (b"C", 990_000_000))]
+    example = "f02dab6d93aafd009f33af8e9d05d8ac8455d563336b380bff83b356abbee187", 4_949_999_999
+    root = path_of(padded(leaves), 0, sum_node)[1]
+    assert (root[0].hex(), root[1]) == example
+    for epoch, count in ((0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (2**40, 33)):
+        yield sum_tree(b"\x42" * 32, epoch, {key(miner): miner * 1_000_003 % 5_000_000_000 for miner in range(1, count + 1)})
+
+
+def block(height, number, digest, others, to=POOL, tag=b"/bq/"):
+    """Header and seal, coinbase, and the path from one to the other."""
+    data = tag + number.to_bytes(8, "little") + digest + b"\x5e" * 16
+    base = lambda inputs, outputs: ((1).to_bytes(4, "little") + b"\x01" + inputs + b"\x01" + outputs[0].to_bytes(8, "little")
+                                    + outputs[1] + bytes(4))
+    coinbase = base(bytes(32) + height.to_bytes(4, "little"), (5_000_000_000, to)) + bytes([len(data)]) + data
+    rest = [base(b"\x07" * 32 + index.to_bytes(4, "little"), (1, key(9))) for index in range(others)]
+    leaves = [tagged("BQIP0002/leaf", tagged("BQIP0002/tx", one)) for one in [coinbase] + rest]
+    path, root = path_of(leaves, 0, lambda left, right: tagged("BQIP0002/node", left, right))
+    header = ((1).to_bytes(4, "little") + bytes([height]) * 32 + root + bytes(32) + (1_700_000_000 + height).to_bytes(8, "little")
+              + height.to_bytes(4, "little") + (0x207FFFFF).to_bytes(4, "little") + bytes([height % 3]) + bytes(3))
+    seal = bytes([height]) * (28, 20, 56)[height % 3]
+    return {"sealed": header + seal, "coinbase": coinbase, "path": path, "id": tagged("BQIP0002/block", header, seal)}
+
+
+def export_bytes(export):
+    """8.10.8."""
+    text = lambda data: varint(len(data)) + data
+    share = lambda proof: text(proof[0]) + varint(proof[1]) + varint(proof[2]) + many(proof[3])
+    frame = lambda one: varint(one["event"]) + many([share(proof) for proof in one["shares"]])
+    run = lambda one: (varint(one["first"]) + one["before"] + many([text(event) for event in one["events"]])
+                       + text(one["block"]["sealed"]) + text(one["block"]["coinbase"]) + many(one["block"]["path"])
+                       + many([frame(frame_) for frame_ in one["frames"]]))
+    terms = b"\0" if export["terms"] is None else b"\1" + export["terms"]
+    return (b"\x01\x03" + export["genesis"] + export["key"] + text(export["tag"]) + export["account"] + terms
+            + many([run(one) for one in export["runs"]]))
+
+
+class Told:
+    """A log with the blocks that name its heads, from which exports are cut."""
+
+    def __init__(self):
+        self.log, self.frames, self.blocks = Log("", 2, 100), {}, []
+
+    def frame(self, *miners):
+        for place, miner in enumerate(miners):
+            self.log.share(miner, 100 + 7 * place + len(self.log.shares), 10_000)
+        self.log.frame()
+        self.frames[self.log.number] = self.log.shares[-len(miners):]
+
+    def block(self, others):
+        self.blocks.append((self.log.number, block(len(self.blocks) + 1, self.log.number, self.log.hash, others)))
+
+    def export(self, miner, terms=None):
+        runs, since = [], 0
+        for last, found in self.blocks:
+            mine = [event for event, shares in self.frames.items()
+                    if since < event <= last and any(share[0] == miner for share in shares)]
+            since = last
+            if mine:
+                runs.append(self.run(miner, 1 if terms and not runs else mine[0], last, found, mine))
+        return {"genesis": bytes(32), "key": POOL, "tag": b"/bq/", "account": key(miner), "terms": terms, "runs": runs}
+
+    def run(self, miner, first, last, found, mine):
+        events = [bytes.fromhex(event["event"]) for event in self.log.events[first - 1:last]]
+        before = bytes.fromhex(self.log.events[first - 2]["hash"]) if first > 1 else bytes(32)
+        proofs = lambda shares: [share_proof(shares, place) for place, share in enumerate(shares) if share[0] == miner]
+        frames = [{"event": event, "shares": proofs(self.frames[event])} for event in mine]
+        return {"first": first, "before": before, "events": events, "block": found, "frames": frames}
+
+    def case(self, name, export, **expected):
+        chain = [bytes(32).hex()] + [found["id"].hex() for _, found in self.blocks]
+        return {"name": name, "export": export_bytes(export).hex(), "chain": chain, **expected}
+
+    def good(self, name, miner, terms=None):
+        shares = [share for frame in self.frames.values() for share in frame if share[0] == miner]
+        weight = sum(min(ONE, difficulty * ONE // network) for _, difficulty, network, _ in shares)
+        export = self.export(miner, terms)
+        return self.case(name, export, shares=len(shares), weight=str(weight), runs=len(export["runs"]))
+
+
+def account_exports():
+    told = Told()
+    told.frame(1, 2, 1, 3)
+    told.frame(1)
+    told.block(0)
+    told.frame(2, 2)
+    told.frame(3, 1, 1, 2, 1)
+    told.frame(1)
+    told.frame(1, 1)
+    told.block(5)
+    told.frame(*[1 + place % 2 for place in range(21)])
+    told.block(2)
+    terms = bytes.fromhex(told.log.events[1]["event"])[2:]
+    yield told.good("an account in every frame but one", 1)
+    yield told.good("from the first event on, with the terms", 2, terms)
+    yield told.good("somebody with few shares", 3)
+    yield from (told.case(name, export, fault=fault) for name, fault, export in wrong_exports(told, terms))
+
+
+def wrong_exports(told, terms):
+    """Each with the place that is wrong, as a reader is told it."""
+
+    def changed(change):
+        export = told.export(1)
+        change(export, export["runs"][1])
+        return export
+
+    def swap_runs(export, _):
+        export["runs"][1:] = export["runs"][:0:-1]
+
+    def shorten(_, run):
+        run["events"].pop()
+        run["frames"].pop()
+
+    good = told.export(1)["runs"][1]
+    first, head, frame = good["first"], good["first"] + len(good["events"]) - 1, good["frames"][0]["event"]
+    digest, proof = bytes.fromhex(told.log.events[head - 1]["hash"]), good["frames"][0]["shares"][0]
+    of_block = f"the coinbase after events {first} to {head}: "
+
+    def other_block(others=5, **wrong):
+        return changed(lambda _, run: run.update(block=block(2, head, digest, others, **wrong)))
+
+    def other_share(share):
+        return changed(lambda _, run: run["frames"][0]["shares"].__setitem__(0, share))
+
+    yield "an event is missing", f"event {first + 1}: ", changed(lambda _, run: run["events"].pop(1))
+    yield "the last event is missing", f"events {first} to {head - 1} do not lead", changed(shorten)
+    yield "two runs change places", f"run 2 begins with event {first}, ", changed(swap_runs)
+    yield "a share with another difficulty", f"frame {frame}: share 1: ", other_share(harder(proof))
+    yield "a share in another place", f"frame {frame}: share 0: ", other_share((proof[0], 0, *proof[2:]))
+    yield "somebody else's share", f"frame {frame}: share 0 is of key {key(3).hex()}", other_share(
+        share_proof(told.frames[frame], 0))
+    yield "a block of another pool", of_block + "it pays nothing", other_block(to=key(0xDD))
+    yield "a block with another tag", of_block + "its data", other_block(tag=b"/qb/")
+    yield "a block off the chain", "block ", other_block(6)
+    yield "another chain", "an export of a chain that begins with", changed(lambda export, _: export.update(genesis=b"\x01" * 32))
+    yield "terms that no event tells", "the terms are not", changed(lambda export, _: export.update(terms=terms))
+
+
+def harder(proof):
+    """The same proof for a share with a flipped bit in its difficulty."""
+    share, index, count, path = proof
+    return share[:34] + bytes([share[34] ^ 1]) + share[35:], index, count, path
+
+
 def main():
     miners = {"A": 1, "B": 2, "C": 3}
     named = lambda *shares: [(miners[name], *rest) for name, *rest in shares]
@@ -259,8 +471,16 @@ def main():
         shares = [(number % 7 + 1, 1 + number * 1_000_003, 10**6 + number, number) for number in range(count)]
         frames.append({"shares": [share_bytes(share).hex() for share in shares], "digest": frame_digest(shares).hex()})
     about = "Logs and frames of a pool: made by scripts/pool-vectors.py from docs/spec/8-shares-and-rewards.md"
-    with open(sys.argv[1] if len(sys.argv) > 1 else "vectors/pool_log.json", "w") as file:
-        json.dump({"about": about, "pool_frames": frames, "pool_logs": logs}, file, separators=(",", ":"))
+    folder = sys.argv[1] if len(sys.argv) > 1 else "vectors"
+    write(f"{folder}/pool_log.json", {"about": about, "pool_frames": frames, "pool_logs": logs})
+    about = "Proofs of a pool: made by scripts/pool-vectors.py from docs/spec/8-shares-and-rewards.md 8.10"
+    proofs = {"share_proofs": list(share_proofs()), "sum_trees": list(sum_trees()), "account_exports": list(account_exports())}
+    write(f"{folder}/pool_proofs.json", {"about": about, **proofs})
+
+
+def write(path, content):
+    with open(path, "w") as file:
+        json.dump(content, file, separators=(",", ":"))
         file.write("\n")
 
 

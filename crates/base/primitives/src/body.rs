@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use crate::{FirstLeafPath, Height, MerkleRoot, Transaction, TxId, WtxId};
+use crate::{Height, MerkleRoot, Transaction, TxId, WtxId, merkle_path_of_first, merkle_root_of_first};
 
 /// The transactions of a block to be: a coinbase, and what follows it. The blocks of several algorithms share the latter, while
 /// each may have a coinbase of its own.
@@ -43,24 +43,27 @@ impl Default for UnsealedBody {
     }
 }
 
-/// What the two roots of a header need beside the coinbase (SPEC 6.4).
+/// What the two roots of a header need beside the coinbase (SPEC 6.4): another coinbase under the same transactions costs one hash for
+/// each level of the trees, not for each transaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CoinbasePaths {
-    txids: FirstLeafPath,
-    wtxids: FirstLeafPath,
+    txids: Vec<[u8; 32]>,
+    wtxids: Vec<[u8; 32]>,
 }
 
 impl CoinbasePaths {
     /// By the ids of the transactions behind the coinbase.
     #[must_use]
     pub fn of(ids: impl Iterator<Item = (TxId, WtxId)> + Clone) -> Self {
-        let txids = FirstLeafPath::of(ids.clone().map(|(txid, _)| txid.0));
-        Self { txids, wtxids: FirstLeafPath::of(ids.map(|(_, wtxid)| wtxid.0)) }
+        let behind = |ids: Vec<[u8; 32]>| merkle_path_of_first(std::iter::once([0; 32]).chain(ids));
+        let txids = behind(ids.clone().map(|(txid, _)| txid.0).collect());
+        Self { txids, wtxids: behind(ids.map(|(_, wtxid)| wtxid.0).collect()) }
     }
 
     /// Root of the ids and root of the witness ids, as [`crate::tx_root`] and [`crate::witness_root`] have them.
     #[must_use]
     pub fn roots(&self, coinbase: &Transaction) -> (MerkleRoot, MerkleRoot) {
-        (self.txids.root(coinbase.txid().0), self.wtxids.root(coinbase.wtxid().0))
+        let root = |id: [u8; 32], path: &[[u8; 32]]| merkle_root_of_first(&id, path);
+        (root(coinbase.txid().0, &self.txids), root(coinbase.wtxid().0, &self.wtxids))
     }
 }

@@ -51,7 +51,7 @@ pub use hash::{
 };
 pub use header::{HEADER_BYTES, Header};
 pub use height::Height;
-pub use merkle::{FirstLeafPath, merkle_root};
+pub use merkle::{merkle_path_of_first, merkle_root, merkle_root_of_first};
 pub use network::{Network, UnknownNetwork};
 pub use pow_key::PowKey;
 pub use pow_value::PowValue;

@@ -4,60 +4,48 @@ use crate::{MerkleRoot, hash::tagged_hash};
 /// another; an odd node is promoted unchanged. The root of no leaves is zero.
 #[must_use]
 pub fn merkle_root(leaves: impl IntoIterator<Item = [u8; 32]>) -> MerkleRoot {
-    let mut level: Vec<[u8; 32]> = leaves.into_iter().map(|each| leaf(&each)).collect();
+    let mut level = leaf_level(leaves);
     while level.len() > 1 {
-        level = level.chunks(2).map(joined).collect();
+        level = level_above(&level);
     }
     MerkleRoot(level.first().copied().unwrap_or_default())
 }
 
-/// All that a Merkle root needs beside its first leaf: another coinbase under the same transactions costs one hash for each
-/// level of the tree, not for each transaction.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FirstLeafPath(Vec<[u8; 32]>);
-
-impl FirstLeafPath {
-    /// The path of a tree by the leaves that follow its first.
-    #[must_use]
-    pub fn of(others: impl IntoIterator<Item = [u8; 32]>) -> Self {
-        let mut level: Vec<[u8; 32]> = others.into_iter().map(|each| leaf(&each)).collect();
-        let mut path = Vec::new();
-        while let Some((sibling, rest)) = level.split_first() {
-            path.push(*sibling);
-            level = rest.chunks(2).map(joined).collect();
-        }
-        Self(path)
+/// What stands beside the way from the first leaf up to the root, from the bottom (SPEC 8.10): with it
+/// [`merkle_root_of_first`] makes the root from that leaf. One hash per level; none for a single leaf.
+#[must_use]
+pub fn merkle_path_of_first(leaves: impl IntoIterator<Item = [u8; 32]>) -> Vec<[u8; 32]> {
+    let mut level = leaf_level(leaves);
+    let mut path = Vec::new();
+    // The first of a level with two or more always has a right neighbour.
+    while let Some(right) = level.get(1) {
+        path.push(*right);
+        level = level_above(&level);
     }
-
-    /// The root over `first` and the others.
-    #[must_use]
-    pub fn root(&self, first: [u8; 32]) -> MerkleRoot {
-        MerkleRoot(self.0.iter().fold(leaf(&first), |left, right| joined(&[left, *right])))
-    }
+    path
 }
 
-fn leaf(each: &[u8; 32]) -> [u8; 32] {
-    tagged_hash("BQIP0002/leaf", &[each])
+/// The root of a tree whose first leaf this is, from what [`merkle_path_of_first`] gives for it (SPEC 8.10).
+#[must_use]
+pub fn merkle_root_of_first(leaf: &[u8; 32], path: &[[u8; 32]]) -> MerkleRoot {
+    let leaf = tagged_hash("BQIP0002/leaf", &[leaf]);
+    MerkleRoot(path.iter().fold(leaf, |left, right| node(&left, right)))
 }
 
-fn joined(pair: &[[u8; 32]]) -> [u8; 32] {
-    match pair {
-        [left, right] => tagged_hash("BQIP0002/node", &[left, right]),
-        odd => odd.first().copied().unwrap_or_default(),
-    }
+fn leaf_level(leaves: impl IntoIterator<Item = [u8; 32]>) -> Vec<[u8; 32]> {
+    leaves.into_iter().map(|leaf| tagged_hash("BQIP0002/leaf", &[&leaf])).collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::{FirstLeafPath, merkle_root};
+fn level_above(level: &[[u8; 32]]) -> Vec<[u8; 32]> {
+    level
+        .chunks(2)
+        .map(|pair| match pair {
+            [left, right] => node(left, right),
+            odd => odd.first().copied().unwrap_or_default(),
+        })
+        .collect()
+}
 
-    #[test]
-    fn the_path_of_the_first_leaf_leads_to_the_root_of_all() {
-        for count in 1..70_u8 {
-            let leaves: Vec<[u8; 32]> = (0..count).map(|each| [each; 32]).collect();
-            let path = FirstLeafPath::of(leaves[1..].iter().copied());
-            assert_eq!(path.root(leaves[0]), merkle_root(leaves.iter().copied()), "{count} leaves");
-            assert_ne!(path.root([0xff; 32]), merkle_root(leaves.iter().copied()));
-        }
-    }
+fn node(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
+    tagged_hash("BQIP0002/node", &[left, right])
 }

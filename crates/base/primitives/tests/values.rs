@@ -2,8 +2,8 @@
 
 use bq_primitives::{
     Address, AddressError, Algorithm, Amount, AmountError, BlockId, CompactTarget, Height, KeyHash, MerkleRoot,
-    Network, NetworkDifficulty, PowHash, PowValue, ShareDifficulty, Target, U256, Work, WorkerName, merkle_root,
-    tagged_hash,
+    Network, NetworkDifficulty, PowHash, PowValue, ShareDifficulty, Target, U256, Work, WorkerName,
+    merkle_path_of_first, merkle_root, merkle_root_of_first, tagged_hash,
 };
 use proptest::prelude::*;
 
@@ -76,6 +76,22 @@ proptest! {
     #[test]
     fn merkle_root_is_the_models(leaves in prop::collection::vec(any::<[u8; 32]>(), 1..40)) {
         prop_assert_eq!(merkle_root(leaves.iter().copied()), MerkleRoot(slow_root(&leaves)));
+    }
+
+    #[test]
+    fn the_first_leaf_is_proved_by_its_path(leaves in prop::collection::vec(any::<[u8; 32]>(), 1..40), bit in any::<u8>()) {
+        let path = merkle_path_of_first(leaves.iter().copied());
+        let root = MerkleRoot(slow_root(&leaves));
+        prop_assert_eq!(merkle_root_of_first(&leaves[0], &path), root);
+        // 2^levels is the first power of two that holds all leaves.
+        prop_assert_eq!(1 << path.len(), leaves.len().next_power_of_two());
+        for at in 0..path.len() {
+            let mut other = path.clone();
+            other[at][usize::from(bit) / 8] ^= 1 << (bit % 8);
+            prop_assert_ne!(merkle_root_of_first(&leaves[0], &other), root);
+            let shorter = [&path[..at], &path[at + 1..]].concat();
+            prop_assert_ne!(merkle_root_of_first(&leaves[0], &shorter), root);
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod compact;
 mod ethash;
 mod model;
 mod pool;
+mod proofs;
 mod randomx;
 mod seals;
 mod stratum;
@@ -64,6 +65,9 @@ fn run_one(run: &mut Run, fields: &Fields, name: &str, value: &Value) -> Result<
         "share_conversations" => run.list::<stratum::Conversation>(name, value),
         "pool_frames" => run.list::<pool::Frame>(name, value),
         "pool_logs" => run.list::<pool::Log>(name, value),
+        "share_proofs" => run.list::<proofs::OfShare>(name, value),
+        "sum_trees" => run.list::<proofs::SumTree>(name, value),
+        "account_exports" => run.list::<proofs::Export>(name, value),
         "hash" => run.list::<randomx::Hash>(name, value),
         "seed_height" => randomx::seed_heights(run, name, value),
         "commitment" => skip(run, name, value, "commitments belong to RandomX v2"),

@@ -61,6 +61,11 @@ fn logs_of_a_pool() {
 }
 
 #[test]
+fn proofs_of_a_pool() {
+    check("pool_proofs.json", &[("share_proofs", 26), ("sum_trees", 6), ("account_exports", 14)]);
+}
+
+#[test]
 fn compact_bits() {
     check("compact_bits.json", &[("decode", 59), ("encode", 82), ("work", 9)]);
 }

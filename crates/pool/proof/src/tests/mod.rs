@@ -1,0 +1,10 @@
+mod bytes;
+mod coinbase;
+mod export;
+mod follow;
+mod liability;
+mod log;
+mod receipt;
+mod share;
+mod statement;
+mod world;
