@@ -8,6 +8,9 @@ use crate::{
 /// Version of the encoding, its first byte.
 const VERSION: u8 = 1;
 
+/// The least that a slot takes: distance, flags, a count.
+const SLOT_BYTES_MIN: usize = 3;
+
 /// The newest slots of one span. Slots in which nothing came in take no room.
 ///
 /// A ring only moves forward: what is older than its newest slot by more than the ring's length leaves it for good.
@@ -59,6 +62,8 @@ impl Ring {
     pub(crate) fn count(&mut self, at: Timestamp, add: impl Fn(&mut Slot)) {
         let number = self.span.slot_at(at);
         if self.newest().is_none_or(|newest| newest < number) {
+            // Most rings in memory hold one or two slots, and there are three for every worker.
+            self.slots.reserve_exact(1);
             self.slots.push((number, Slot::default()));
             self.forget_old();
         }
@@ -143,6 +148,9 @@ impl Ring {
             return Err(HistoryError::Field("number of slots"));
         }
         let mut ring = Self::new(span);
+        // No more than the bytes can hold.
+        let promised = usize::try_from(count).unwrap_or(usize::MAX);
+        ring.slots.reserve_exact(promised.min(reader.0.len().checked_div(SLOT_BYTES_MIN).unwrap_or(0)));
         let mut before = 0_u32;
         for place in 0..count {
             let distance: u32 = if place == 0 { reader.number("slot")? } else { reader.positive("slot")? };

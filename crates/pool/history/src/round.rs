@@ -45,6 +45,11 @@ impl Round {
         Some((block, ended))
     }
 
+    /// As [`Series::log_ends_before`](crate::Series::log_ends_before).
+    pub fn log_ends_before(&mut self, next: ShareSequence) {
+        self.counted_to = self.counted_to.min(ShareSequence(next.0.saturating_sub(1)));
+    }
+
     /// The canonical encoding.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {

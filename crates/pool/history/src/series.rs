@@ -9,9 +9,9 @@ use crate::{
 
 /// Version of the encoding, its first byte.
 const VERSION: u8 = 1;
-/// Slots of one span that are closed and not stored, from which on they are due to be: storing rewrites a whole ring, so it is done for an
-/// hour's slots at once.
-const CLOSED_DUE: usize = 12;
+/// Slots of one span that are closed and not stored, from which on they are due to be: storing rewrites a whole ring, so it is done for half
+/// an hour's slots at once.
+const CLOSED_DUE: usize = 6;
 /// Slots of one span that wait to be stored at most, four hours of the shortest. The oldest are lost when nothing can be stored for longer:
 /// a full disk must not fill the memory too.
 const RECENT_MAX: usize = 48;
@@ -56,10 +56,10 @@ impl Default for Series {
 
 impl Series {
     /// An accepted share. One that is counted already, by its place in the share log, changes nothing: shares are counted in the order
-    /// of the log, so a log that is read again from somewhere before the end comes to the same.
-    pub fn accept(&mut self, at: Timestamp, sequence: ShareSequence, difficulty: ShareDifficulty) {
+    /// of the log, so a log that is read again from somewhere before the end comes to the same. Returns whether it was counted.
+    pub fn accept(&mut self, at: Timestamp, sequence: ShareSequence, difficulty: ShareDifficulty) -> bool {
         if sequence <= self.counted_to {
-            return;
+            return false;
         }
         self.counted_to = sequence;
         let at = self.moment(at);
@@ -71,6 +71,12 @@ impl Series {
         }
         self.last_share = Some(at);
         self.count(at, |slot| slot.accept(difficulty));
+        true
+    }
+
+    /// The share log ends before `next`: after older books were restored its places are given out again, and those shares count too.
+    pub fn log_ends_before(&mut self, next: ShareSequence) {
+        self.counted_to = self.counted_to.min(ShareSequence(next.0.saturating_sub(1)));
     }
 
     /// A refused share.
@@ -137,8 +143,7 @@ impl Series {
         all
     }
 
-    /// Hashes per second over a window, or over its own time while that is shorter. `fives` is [`Series::slots`] of five minutes; for an
-    /// hour it may lack what was stored.
+    /// Hashes per second over a window, or over its own time while that is shorter. `fives` is [`Series::slots`] of five minutes.
     ///
     /// The window is measured from the beginning of its oldest slot to `now`, so an hour is 55 to 60 minutes. A worker's own time begins
     /// with its first share after a pause that was longer than the window; that share itself does not count, for it was worked for before.
@@ -152,8 +157,8 @@ impl Series {
         run.rate(fives, now.max(self.newest), window)
     }
 
-    /// The slots that wait to be stored, all but the present ones, if there are enough to be worth it or `now` is set. They are put into
-    /// the stored rings by [`Ring::put_all`]; [`Series::stored`] is told once that is safe on disk.
+    /// The slots that wait to be stored, with the present one of each span that has some, if there are enough to be worth it or `now` is
+    /// set. They are put into the stored rings by [`Ring::put_all`]; [`Series::stored`] is told once that is safe on disk.
     #[must_use]
     pub fn due(&self, now: bool) -> Option<[Ring; 3]> {
         let closed = |ring: &Ring| ring.len().saturating_sub(1);
@@ -161,7 +166,8 @@ impl Series {
         if most == 0 || (most < CLOSED_DUE && !now) {
             return None;
         }
-        Some(self.recent.clone())
+        let due = |ring: &Ring| if closed(ring) > 0 { ring.clone() } else { Ring::new(ring.span()) };
+        Some(self.recent.each_ref().map(due))
     }
 
     /// Forgets the slots that are stored and will not change any more.

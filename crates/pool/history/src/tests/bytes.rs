@@ -17,7 +17,9 @@ fn series() -> impl Strategy<Value = Series> {
             at += after;
             match reason {
                 Some(reason) => series.refuse(Timestamp(at), reason),
-                None => series.accept(Timestamp(at), ShareSequence(place), ShareDifficulty::from_hashes(difficulty)),
+                None => {
+                    series.accept(Timestamp(at), ShareSequence(place), ShareDifficulty::from_hashes(difficulty));
+                }
             }
         }
         if let Some((hashes, at)) = best {

@@ -175,7 +175,8 @@ impl HistoryStore {
     /// # Errors
     /// See [`HistoryStore`].
     pub fn earnings(&self, account: KeyHash, before: u32, max: usize) -> Result<Vec<DayEarnings>, HistoryStoreError> {
-        let sql = "SELECT day, atoms FROM earnings WHERE account = ?1 AND day < ?2 ORDER BY day DESC LIMIT ?3";
+        let sql =
+            "SELECT day, atoms FROM earnings WHERE account = ?1 AND day < ?2 AND atoms > 0 ORDER BY day DESC LIMIT ?3";
         let max = i64::try_from(max).unwrap_or(i64::MAX);
         self.look(|connection| {
             let read = |row: &rusqlite::Row<'_>| {

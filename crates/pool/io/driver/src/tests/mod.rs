@@ -10,6 +10,7 @@ mod migrate;
 mod restart;
 mod restore;
 mod retention;
+mod statistics;
 mod stopped;
 mod world;
 
