@@ -1,6 +1,7 @@
 //! What outlives the process of the statistics: read at start, written every few seconds, off the way of shares.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -8,7 +9,7 @@ use std::{
     },
 };
 
-use bq_history::{BlockChange, BlockNote, FILE_NAME, HistoryStore, HistoryStoreError};
+use bq_history::{Batch, BlockChange, BlockNote, FILE_NAME, HistoryStore, HistoryStoreError};
 use bq_ledger::LedgerAccount;
 use bq_mining_message::ShareSequence;
 use bq_pool_history::{BlockEarnings, EarningLine, Span};
@@ -18,8 +19,10 @@ use parking_lot::RwLock;
 
 use crate::{keeper::Keeper, stats::RECENT_MAX};
 
-/// Series that are written in one step: shares wait while so many are copied.
-const SERIES_TOGETHER: usize = 512;
+/// Series that are copied at once: shares wait meanwhile.
+const SERIES_TOGETHER: usize = 32;
+/// Series that are written in one step: some 30 MiB of memory. With fewer the same pages of the file are written more often.
+const SERIES_WRITTEN: usize = 65_536;
 
 /// The file of statistics, if there can be one: a pool works without.
 pub(crate) struct History {
@@ -127,10 +130,8 @@ impl Keeper {
             let _intake = self.intake.lock();
             self.log.next()
         };
-        let mut is_last = false;
-        while !is_last {
-            let Some(mut batch) = self.stats.lock().take_changes(SERIES_TOGETHER) else { break };
-            is_last = batch.series.len() < SERIES_TOGETHER;
+        loop {
+            let (mut batch, is_last) = self.gather();
             if is_last {
                 batch.counted_before = Some(counted_before.0);
                 let today = Span::Day.slot_at(self.moment().unix).0;
@@ -138,24 +139,50 @@ impl Keeper {
                     batch.days_from = today.checked_sub(Span::Day.slots());
                 }
             }
-            match store.write(&batch) {
-                Ok(()) => self.stats.lock().written(&batch),
-                Err(error) => {
-                    let mut stats = self.stats.lock();
-                    stats.not_written(batch);
-                    if let HistoryStoreError::Unusable { reason, .. } = &error {
-                        stats.mark_all();
-                        drop(stats);
-                        self.history.begin_anew(reason);
-                        let state = self.state.read();
-                        self.note_earnings(&state, state.blocks().map(|block| &block.candidate.id));
-                    } else {
-                        tracing::warn!(%error, "statistics are written later");
-                    }
-                    return;
-                }
+            if let Err(error) = store.write(&batch) {
+                return self.not_written(batch, &error);
+            }
+            for series in batch.series.chunks(SERIES_TOGETHER) {
+                self.stats.lock().written(series);
+            }
+            if is_last {
+                return;
             }
         }
+    }
+
+    /// What changed, up to what one step writes, and whether that is all. Shares wait for a part of it at a time.
+    fn gather(&self) -> (Batch, bool) {
+        let (mut all, mut series, mut is_last) = (Batch::default(), BTreeMap::new(), false);
+        while series.len() < SERIES_WRITTEN && !is_last {
+            let Some(more) = self.stats.lock().take_changes(SERIES_TOGETHER) else {
+                is_last = true;
+                break;
+            };
+            is_last = more.series.len() < SERIES_TOGETHER;
+            // What was dropped since it was taken must not come back.
+            for key in &more.dropped {
+                series.remove(&key.to_bytes());
+            }
+            all.dropped.extend(more.dropped);
+            all.rounds.extend(more.rounds);
+            all.blocks.extend(more.blocks);
+            series.extend(more.series.into_iter().map(|row| (row.key.to_bytes(), row)));
+        }
+        all.series = series.into_values().collect();
+        (all, is_last)
+    }
+
+    fn not_written(&self, batch: Batch, error: &HistoryStoreError) {
+        self.stats.lock().not_written(batch);
+        let HistoryStoreError::Unusable { reason, .. } = error else {
+            tracing::warn!(%error, "statistics are written later");
+            return;
+        };
+        self.stats.lock().mark_all();
+        self.history.begin_anew(reason);
+        let state = self.state.read();
+        self.note_earnings(&state, state.blocks().map(|block| &block.candidate.id));
     }
 
     /// What blocks credit now, for the days of their accounts.

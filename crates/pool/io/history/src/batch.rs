@@ -4,7 +4,7 @@ use bq_primitives::{Algorithm, BlockId};
 /// What is written together. Writing the same batch twice comes to the same as writing it once.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    /// Series that changed.
+    /// Series that changed, each once. In the order of their keys, pages of the file are written once.
     pub series: Vec<SeriesRow>,
     /// Series that are forgotten.
     pub dropped: Vec<SeriesKey>,
@@ -23,8 +23,6 @@ pub struct Batch {
 pub struct SeriesRow {
     /// Its name.
     pub key: SeriesKey,
-    /// When anything came in last, seconds since 1970: the order in which series are read back.
-    pub seen: u64,
     /// `Series::to_bytes`.
     pub value: Vec<u8>,
     /// Slots to be put into its stored rings.

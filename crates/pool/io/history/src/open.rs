@@ -22,6 +22,8 @@ const SCHEMA: &str = include_str!("schema.sql");
 const BUSY: Duration = Duration::from_secs(5);
 /// The write-ahead log is cut to this once it is written back: bytes.
 const WAL_BYTES_KEPT: i64 = 16 << 20;
+/// Pages that a batch may change before they are written: KiB of memory. With less, large batches write pages more than once.
+const CACHE_KIB: i64 = 16 << 10;
 /// Files that were moved aside at most: more would only fill the disk, and the newest says no more than these.
 const MOVED_MAX: u32 = 16;
 
@@ -55,6 +57,7 @@ fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     let _limit: i64 =
         connection.pragma_update_and_check(None, "journal_size_limit", WAL_BYTES_KEPT, |row| row.get(0))?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.pragma_update(None, "trusted_schema", false)
 }
 

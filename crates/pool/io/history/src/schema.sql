@@ -8,16 +8,16 @@ CREATE TABLE file (
 
 -- One row for a worker, an account or a lane: sums and the newest slots.
 CREATE TABLE series (
-    id INTEGER PRIMARY KEY,
-    key BLOB NOT NULL UNIQUE,
-    seen INTEGER NOT NULL,
+    key BLOB PRIMARY KEY,
     value BLOB NOT NULL
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
--- Their older slots: place = 3 * series.id + span.
+-- Their older slots, by the length of one in seconds.
 CREATE TABLE rings (
-    place INTEGER PRIMARY KEY,
-    value BLOB NOT NULL
+    key BLOB NOT NULL,
+    span INTEGER NOT NULL,
+    value BLOB NOT NULL,
+    PRIMARY KEY (key, span)
 ) STRICT;
 
 -- The present round of each lane.

@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use bq_pool_history::{BlockEarnings, EndedRound, HistoryError, Ring, Round, Series, SeriesKey, Span};
+use bq_pool_history::{BlockEarnings, EndedRound, Ring, Round, Series, SeriesKey, Span};
 use bq_primitives::{Algorithm, BlockId, KeyHash, Network};
 use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
@@ -101,14 +101,14 @@ impl HistoryStore {
         run().map_err(|error| self.failed(&error))
     }
 
-    /// Every series, those first in which nothing came in for longest. Rows that no writer made are left out; how many those are.
+    /// Every series. Rows that no writer made are left out; how many those are.
     ///
     /// # Errors
     /// See [`HistoryStore`].
     pub fn series(&self, mut each: impl FnMut(SeriesKey, Series)) -> Result<u64, HistoryStoreError> {
         self.look(|connection| {
             let mut unreadable = 0;
-            let mut statement = connection.prepare("SELECT key, value FROM series ORDER BY seen, id")?;
+            let mut statement = connection.prepare("SELECT key, value FROM series")?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
                 let (key, value) = (row.get_ref(0)?.as_blob()?, row.get_ref(1)?.as_blob()?);
@@ -126,10 +126,7 @@ impl HistoryStore {
     /// # Errors
     /// See [`HistoryStore`].
     pub fn ring(&self, key: &SeriesKey, span: Span) -> Result<Option<Ring>, HistoryStoreError> {
-        self.look(|connection| match id_of(connection, key)? {
-            Some(id) => ring(connection, id, span),
-            None => Ok(None),
-        })
+        self.look(|connection| ring(connection, &key.to_bytes(), span))
     }
 
     /// The present round of each lane that one is known of.
@@ -218,44 +215,36 @@ fn write(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn id_of(connection: &Connection, key: &SeriesKey) -> rusqlite::Result<Option<i64>> {
-    let sql = "SELECT id FROM series WHERE key = ?1";
-    connection.prepare_cached(sql)?.query_row([key.to_bytes()], |row| row.get(0)).optional()
+/// How a ring is named beside its series.
+fn name(span: Span) -> i64 {
+    i64::try_from(span.secs()).unwrap_or(i64::MAX)
 }
 
-fn place(series: i64, span: Span) -> i64 {
-    let spans = i64::try_from(Span::ALL.len()).unwrap_or(0);
-    series.saturating_mul(spans).saturating_add(i64::try_from(span.index()).unwrap_or(0))
-}
-
-fn ring(connection: &Connection, series: i64, span: Span) -> rusqlite::Result<Option<Ring>> {
-    let sql = "SELECT value FROM rings WHERE place = ?1";
-    let value: Option<Vec<u8>> =
-        connection.prepare_cached(sql)?.query_row([place(series, span)], |row| row.get(0)).optional()?;
-    let read = |value: Vec<u8>| -> Result<Ring, HistoryError> { Ring::from_bytes(span, &value) };
-    Ok(value.and_then(|value| read(value).ok()))
+fn ring(connection: &Connection, key: &[u8], span: Span) -> rusqlite::Result<Option<Ring>> {
+    let sql = "SELECT value FROM rings WHERE key = ?1 AND span = ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    let value: Option<Vec<u8>> = statement.query_row((key, name(span)), |row| row.get(0)).optional()?;
+    Ok(value.and_then(|value| Ring::from_bytes(span, &value).ok()))
 }
 
 fn put_series(transaction: &Transaction<'_>, row: &SeriesRow) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO series (key, seen, value) VALUES (?1, ?2, ?3)
-        ON CONFLICT (key) DO UPDATE SET seen = excluded.seen, value = excluded.value RETURNING id";
-    let seen = i64::try_from(row.seen).unwrap_or(i64::MAX);
-    let mut statement = transaction.prepare_cached(sql)?;
-    let id: i64 = statement.query_row((row.key.to_bytes(), seen, &row.value), |row| row.get(0))?;
+    let key = row.key.to_bytes();
+    let sql = "INSERT OR REPLACE INTO series (key, value) VALUES (?1, ?2)";
+    transaction.prepare_cached(sql)?.execute((&key, &row.value))?;
     for due in row.due.iter().flat_map(|due| due.iter()).filter(|due| !due.is_empty()) {
-        let mut all = ring(transaction, id, due.span())?.unwrap_or_else(|| Ring::new(due.span()));
+        let mut all = ring(transaction, &key, due.span())?.unwrap_or_else(|| Ring::new(due.span()));
         all.put_all(due);
-        let sql = "INSERT OR REPLACE INTO rings (place, value) VALUES (?1, ?2)";
-        transaction.prepare_cached(sql)?.execute((place(id, due.span()), all.to_bytes()))?;
+        let sql = "INSERT INTO rings (key, span, value) VALUES (?1, ?2, ?3)
+            ON CONFLICT (key, span) DO UPDATE SET value = excluded.value";
+        transaction.prepare_cached(sql)?.execute((&key, name(due.span()), all.to_bytes()))?;
     }
     Ok(())
 }
 
 fn drop_series(transaction: &Transaction<'_>, key: &SeriesKey) -> rusqlite::Result<()> {
-    let Some(id) = id_of(transaction, key)? else { return Ok(()) };
-    let [first, .., last] = Span::ALL.map(|span| place(id, span));
-    transaction.prepare_cached("DELETE FROM rings WHERE place BETWEEN ?1 AND ?2")?.execute((first, last))?;
-    transaction.prepare_cached("DELETE FROM series WHERE id = ?1")?.execute([id])?;
+    let key = key.to_bytes();
+    transaction.prepare_cached("DELETE FROM rings WHERE key = ?1")?.execute([&key])?;
+    transaction.prepare_cached("DELETE FROM series WHERE key = ?1")?.execute([&key])?;
     Ok(())
 }
 

@@ -28,25 +28,14 @@ impl Changes {
 }
 
 impl Stats {
-    /// A series as the file has it: those that were seen last come last, and push out the others if there are too many.
+    /// A series as the file has it. Nothing may be counted before [`Stats::loaded`].
     pub(crate) fn load(&mut self, key: SeriesKey, series: Series) {
         match key.subject {
             Subject::Pool => self.lanes[key.lane.index()].series = series,
             Subject::Account(account) => *self.accounts.entry(account).or_default().lane(key.lane) = series,
             Subject::Worker(account, name) => {
                 let class = if series.last_share().is_some() { Class::Proven } else { Class::Refused };
-                let (per_account_max, all_max) = self.limits.of(class);
-                let of_account = self.accounts.get(&account).map(|account| account.lists[class.index()]);
-                let is_full = of_account.filter(|list| list.len() > per_account_max).and_then(|list| list.oldest());
-                if let Some(oldest) = is_full {
-                    self.forget(oldest);
-                }
-                if self.lists[class.index()].len() >= all_max
-                    && let Some(oldest) = self.lists[class.index()].oldest()
-                {
-                    self.forget(oldest);
-                }
-                self.insert((account, key.lane, name), class, series);
+                self.place((account, key.lane, name), class, series);
             }
         }
     }
@@ -56,8 +45,16 @@ impl Stats {
         self.lanes[lane.index()].round = round;
     }
 
-    /// Everything is loaded. Accounts without workers go, and so does what was counted of shares that a restored share log does not have.
+    /// Everything is loaded. Of too many workers those stay that were seen last; accounts without workers go, and so does what was counted of
+    /// shares that a restored share log does not have.
     pub(crate) fn loaded(&mut self, log_end: ShareSequence) {
+        let mut by_age: Vec<(Timestamp, usize)> =
+            self.by_key.values().map(|index| (self.workers[*index].seen(), *index)).collect();
+        by_age.sort_unstable();
+        for (_, index) in by_age {
+            self.link(index);
+            self.make_room_loaded(index);
+        }
         let empty: Vec<KeyHash> =
             self.accounts.iter().filter(|(_, account)| account.names.is_empty()).map(|(key, _)| *key).collect();
         empty.into_iter().for_each(|account| self.forget_account(account));
@@ -136,9 +133,9 @@ impl Stats {
         (!is_empty).then_some(batch)
     }
 
-    /// What was taken is on disk.
-    pub(crate) fn written(&mut self, batch: &Batch) {
-        for SeriesRow { key, due, .. } in &batch.series {
+    /// What was taken of these is on disk.
+    pub(crate) fn written(&mut self, series: &[SeriesRow]) {
+        for SeriesRow { key, due, .. } in series {
             if let Some(due) = due {
                 self.series_mut(key).into_iter().for_each(|series| series.stored(due));
             }
@@ -196,7 +193,5 @@ impl Stats {
 }
 
 fn row(key: SeriesKey, series: &Series) -> SeriesRow {
-    // As workers are kept and forgotten by.
-    let seen = series.last_share().unwrap_or_else(|| series.newest()).0;
-    SeriesRow { key, seen, value: series.to_bytes(), due: series.due(false).map(Box::new) }
+    SeriesRow { key, value: series.to_bytes(), due: series.due(false).map(Box::new) }
 }

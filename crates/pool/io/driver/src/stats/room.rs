@@ -18,7 +18,7 @@ impl Stats {
                 return Some(index);
             }
             Some(_) => {}
-            None if self.make_room(now, key.0, class) => return Some(self.insert(key, class, Series::default())),
+            None if self.make_room(now, key.0, class) => return Some(self.insert(key, class)),
             None => {}
         }
         key.2 = WorkerName::new(OTHERS).unwrap_or_default();
@@ -29,7 +29,7 @@ impl Stats {
             return Some(index);
         }
         let has_room = self.lists[Class::Proven.index()].len() < self.limits.all_max.saturating_mul(2);
-        (class == Class::Proven && has_room).then(|| self.insert(key, class, Series::default()))
+        (class == Class::Proven && has_room).then(|| self.insert(key, class))
     }
 
     fn make_room(&mut self, now: Timestamp, account: KeyHash, class: Class) -> bool {
@@ -59,7 +59,29 @@ impl Stats {
         is_idle
     }
 
-    pub(super) fn insert(&mut self, key: WorkerKey, class: Class, series: Series) -> usize {
+    /// A worker that was just linked makes one too many: whoever was seen before all others goes.
+    pub(super) fn make_room_loaded(&mut self, newest: usize) {
+        let Worker { key, class, .. } = &self.workers[newest];
+        let (class, account) = (*class, self.accounts.get(&key.0));
+        let (per_account_max, all_max) = self.limits.of(class);
+        let of_account = account.map(|account| account.lists[class.index()]).unwrap_or_default();
+        // Beside the others there is the name that these are counted under.
+        if of_account.len() > per_account_max.saturating_add(1) {
+            of_account.oldest().into_iter().for_each(|oldest| self.forget(oldest));
+        }
+        if self.lists[class.index()].len() > all_max {
+            self.lists[class.index()].oldest().into_iter().for_each(|oldest| self.forget(oldest));
+        }
+    }
+
+    fn insert(&mut self, key: WorkerKey, class: Class) -> usize {
+        let index = self.place(key, class, Series::default());
+        self.link(index);
+        index
+    }
+
+    /// Puts a worker where there is a place, in no list yet.
+    pub(super) fn place(&mut self, key: WorkerKey, class: Class, series: Series) -> usize {
         let worker =
             Worker { key: key.clone(), class, series, work: 0, minute: 0, run: Run::default(), is_changed: false };
         let index = match self.free.pop() {
@@ -74,10 +96,17 @@ impl Stats {
         };
         let account = self.accounts.entry(key.0).or_default();
         account.names.insert((key.2.clone(), key.1), index);
-        self.in_account.push(&mut account.lists[class.index()], index);
-        self.in_all.push(&mut self.lists[class.index()], index);
         self.by_key.insert(key, index);
         index
+    }
+
+    /// Puts a worker behind all others.
+    pub(super) fn link(&mut self, index: usize) {
+        let Worker { class, key, .. } = &self.workers[index];
+        self.in_all.push(&mut self.lists[class.index()], index);
+        if let Some(account) = self.accounts.get_mut(&key.0) {
+            self.in_account.push(&mut account.lists[class.index()], index);
+        }
     }
 
     /// Something happened at a worker.

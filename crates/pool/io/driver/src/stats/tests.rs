@@ -204,7 +204,7 @@ fn a_stranger_takes_the_place_of_who_was_idle_for_longest_and_of_nobody_else() {
 /// What a file would hold.
 #[derive(Default)]
 struct File {
-    series: BTreeMap<Vec<u8>, (u64, Vec<u8>)>,
+    series: BTreeMap<Vec<u8>, Vec<u8>>,
     counted_before: u64,
 }
 
@@ -214,15 +214,13 @@ impl File {
             self.series.remove(&key.to_bytes());
         }
         for row in &batch.series {
-            self.series.insert(row.key.to_bytes(), (row.seen, row.value.clone()));
+            self.series.insert(row.key.to_bytes(), row.value.clone());
         }
     }
 
     fn load(&self, limits: WorkerLimits, log_end: ShareSequence) -> Stats {
-        let mut rows: Vec<_> = self.series.iter().collect();
-        rows.sort_by_key(|(_, (seen, _))| *seen);
         let mut stats = Stats::new(limits);
-        for (key, (_, value)) in rows {
+        for (key, value) in &self.series {
             let (key, series) = (SeriesKey::from_bytes(key), Series::from_bytes(value));
             stats.load(key.expect("ours"), series.expect("ours"));
         }
@@ -237,7 +235,7 @@ fn flush(stats: &mut Stats, file: &mut File, fails: bool) {
             return stats.not_written(batch);
         }
         file.write(&batch);
-        stats.written(&batch);
+        stats.written(&batch.series);
     }
 }
 
