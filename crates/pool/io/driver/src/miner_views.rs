@@ -53,9 +53,7 @@ impl Keeper {
             let key = SeriesKey { subject: subject.clone(), lane: *lane };
             (by_name(*lane), self.rates(&key, series, *short))
         });
-        let balance = |of: fn(AccountId) -> LedgerAccount| {
-            atoms(miner.account.map_or(0, |account| self.state.read().books().balance(of(account))))
-        };
+        let [immature, payable, in_flight, paid] = self.balances(miner).map(atoms);
         Ok(Some(MinerView {
             address: Address { network: self.config.network, key_hash: miner.key }.to_string(),
             hashrate: lanes.iter().map(|(lane, short, _)| (by_name(*lane), short.0)).collect(),
@@ -65,14 +63,27 @@ impl Keeper {
                 .filter_map(|(lane, _, series)| Some((by_name(*lane), best_view(series)?)))
                 .collect(),
             shares: lanes.iter().map(|(lane, _, series)| (by_name(*lane), counts_view(series.totals()))).collect(),
-            immature: balance(LedgerAccount::MinerImmature),
-            payable: balance(LedgerAccount::MinerPayable),
-            in_flight: balance(LedgerAccount::MinerInFlight),
-            paid: atoms(miner.account.map_or(0, |account| self.state.read().paid(account))),
+            immature,
+            payable,
+            in_flight,
+            paid,
             workers: self.workers_view(miner, &Page::first(WORKERS_SHOWN)).workers,
             payouts: self.payouts_view(miner, &Page::first(PAYOUTS_SHOWN))?.payouts,
             earnings: self.earnings_view(miner, &Page::first(DAYS_SHOWN)).earnings,
         }))
+    }
+
+    /// Immature, payable, in flight and paid, of one moment.
+    fn balances(&self, miner: Miner) -> [u64; 4] {
+        let Some(account) = miner.account else { return [0; 4] };
+        let state = self.state.read();
+        let balance = |account| state.books().balance(account);
+        [
+            balance(LedgerAccount::MinerImmature(account)),
+            balance(LedgerAccount::MinerPayable(account)),
+            balance(LedgerAccount::MinerInFlight(account)),
+            state.paid(account),
+        ]
     }
 
     pub(crate) fn workers_view(&self, miner: Miner, page: &Page<WorkerCursor>) -> WorkersView {

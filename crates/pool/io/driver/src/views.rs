@@ -24,6 +24,10 @@ impl Keeper {
         let info = self.node.mining_info()?;
         let now = self.uptime_secs();
         let counts = self.block_counts();
+        let of =
+            |algorithm: Algorithm| (algorithm.name().to_owned(), self.algorithm_view(algorithm, &info, &counts, now));
+        // Before the state is held: rates are read from disk, too.
+        let algorithms = Algorithm::ALL.into_iter().map(of).collect();
         let state = self.state.read();
         let total = |which: fn(&LedgerAccount) -> bool| total(&state, which);
         Ok(PoolView {
@@ -34,10 +38,7 @@ impl Keeper {
             fee_bp: self.config.fee_bp,
             payout_min: self.config.payout_min.into(),
             coinbase_maturity: self.node.coinbase_maturity(),
-            algorithms: Algorithm::ALL
-                .into_iter()
-                .map(|algorithm| (algorithm.name().to_owned(), self.algorithm_view(algorithm, &info, &counts, now)))
-                .collect(),
+            algorithms,
             connections,
             miners_active: self.stats.lock().miners(self.moment().unix).0,
             blocks_found: counts.values().sum(),
