@@ -80,10 +80,12 @@ impl History {
 impl Keeper {
     /// Reads what earlier processes left, and counts the accepted shares that they could not write any more.
     pub(crate) fn load_history(&self) {
+        let mut is_anew = false;
         let read_to = match self.history.store().map(|store| self.load_from(&store)) {
             Some(Ok(read_to)) => read_to,
             Some(Err(HistoryStoreError::Unusable { reason, .. })) => {
                 self.history.begin_anew(&reason);
+                is_anew = true;
                 None
             }
             Some(Err(error)) => {
@@ -98,6 +100,10 @@ impl Keeper {
         let from = ShareSequence(read_to.map_or(newest, |read_to| read_to.max(newest)));
         let mut stats = self.stats.lock();
         stats.loaded(end);
+        if is_anew {
+            // What could still be read is written to the new file.
+            stats.mark_all();
+        }
         for share in self.log.read(from..end) {
             match share {
                 Ok((sequence, share)) => stats.recount(sequence, &share),
