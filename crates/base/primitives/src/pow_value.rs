@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::{Algorithm, PowHash, Target, U256};
+use crate::{Algorithm, NetworkDifficulty, PowHash, Target, U256};
 
 /// What a proof of work comes to, as a number: the smaller, the more work. Made from the hash here and nowhere else, so that
 /// which end of a hash is the most significant is known in one place (SPEC 5.3).
@@ -15,6 +15,12 @@ impl PowValue {
             Algorithm::Sha256d | Algorithm::RandomX => U256::from_le_bytes(hash.0),
             Algorithm::Ethash => U256::from_be_bytes(hash.0),
         })
+    }
+
+    /// Expected hashes for a value as low as this.
+    #[must_use]
+    pub fn difficulty(self) -> NetworkDifficulty {
+        NetworkDifficulty::of_target(Target(self.0))
     }
 
     /// It is as low as `target` asks for.

@@ -308,7 +308,7 @@ fn the_raw_struct_and_the_table_agree() {
         "stratum.trust_loopback" | "stratum.tls" | "stratum.plaintext" | "stratum.v2_enabled" => "true",
         "auth.mode" | "pool.payout_mode" => "\"x\"",
         "auth.signed_requests" => "true",
-        "http_connections_max" | "http_events_max" | "http_probes_max" | "rpc_connections_max" => "1",
+        "http_connections_max" | "http_events_max" | "http_page_max" | "http_probes_max" | "rpc_connections_max" => "1",
         "rpc_long_polls_percent" | "rpc_long_polls_per_address_max" | "rpc_head_secs" | "rpc_body_secs" => "1",
         name if name.ends_with("_file") => "\"x\"",
         name if ["chain.", "stratum.", "pool.", "auth."].iter().any(|section| name.starts_with(section)) => "1",

@@ -12,7 +12,7 @@ use bq_chain_api::AtomsView;
 use bq_chain_api::NodeApi;
 use bq_condition::ConditionList;
 use bq_primitives::{Algorithm, Amount, Height};
-use bq_views::{BlockStateView, BlockView, ConditionView, Event, HealthView, PoolView, PoolViews, hashrate_text};
+use bq_views::{BlockStateView, BlockView, ConditionView, Event, HealthView, Page, PoolView, PoolViews, hashrate_text};
 use tokio::sync::broadcast;
 
 /// Everything the view reads; it changes nothing.
@@ -95,7 +95,7 @@ fn header_lines(sources: &StatusSources) -> Vec<String> {
 }
 
 fn frame(node: &dyn NodeApi, pool: &dyn PoolViews, up: Duration) -> Vec<String> {
-    let (view, blocks) = match (pool.pool(), pool.blocks(5)) {
+    let (view, blocks) = match (pool.pool(), pool.blocks(&Page::first(5))) {
         (Ok(view), Ok(blocks)) => (view, blocks.blocks),
         (Err(error), _) | (_, Err(error)) => return vec![format!("status is not available: {error}")],
     };

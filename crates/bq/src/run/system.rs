@@ -114,6 +114,7 @@ impl System {
             limits: HttpLimits {
                 connections_max: files.http.saturating_sub(config.http_probes_max).max(1),
                 event_streams_max: config.http_events_max,
+                page_max: config.http_page_max,
                 probes_max: config.http_probes_max,
             },
         };
@@ -377,6 +378,9 @@ fn pool_config(config: &Config) -> PoolConfig {
         template_interval: Duration::from_secs(pool.template_interval_secs),
         workers_per_account_max: pool.workers_per_account_max,
         workers_max: pool.workers_max,
+        refused_workers_per_account_max: pool.refused_workers_per_account_max,
+        refused_workers_max: pool.refused_workers_max,
+        statistics_interval: Duration::from_secs(pool.statistics_interval_secs),
         panic_shown: Duration::from_secs(config.stratum_limits.panic_shown_secs),
         compare_interval: Duration::from_secs(pool.compare_interval_secs),
         checkpoint_events: pool.checkpoint_events,

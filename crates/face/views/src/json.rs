@@ -3,6 +3,8 @@ use std::collections::BTreeMap;
 use bq_chain_api::AtomsView;
 use serde::{Deserialize, Serialize};
 
+use crate::{BestShareView, EarningView, RatesView};
+
 /// `GET /api/v1/pool`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PoolView {
@@ -55,10 +57,16 @@ pub struct AlgorithmView {
     pub pool_hashrate: f64,
     /// Hashes per second of the whole network, over the last hour of chain time.
     pub network_hashrate: f64,
-    /// Shares since start.
+    /// Hashes per second of all miners here, over four windows.
+    pub hashrates: RatesView,
+    /// Shares since the first day, as far as the statistics go back.
     pub shares: ShareCountsView,
     /// Work since the pool's last block of this algorithm, as a fraction of the expected work for one.
     pub effort: f64,
+    /// The same in units of 2^-60, exact, as a decimal string.
+    pub effort_parts: String,
+    /// The best share since the first day.
+    pub best_share: Option<BestShareView>,
     /// Blocks found since the first day.
     pub blocks: u64,
 }
@@ -77,6 +85,8 @@ pub struct ShareCountsView {
 pub struct BlocksView {
     /// Newest first.
     pub blocks: Vec<BlockView>,
+    /// `after` of the next page; nothing on the last one.
+    pub next: Option<String>,
 }
 
 /// One block found by the pool.
@@ -98,6 +108,21 @@ pub struct BlockView {
     pub confirmations: u32,
     /// Address of the miner whose share it was.
     pub finder: String,
+    /// What it took; nothing if the statistics do not know.
+    pub round: Option<RoundView>,
+}
+
+/// The work between one block of an algorithm and the next.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RoundView {
+    /// Work as a fraction of the expected work for one block, the block's own share counted: 1 on average.
+    pub effort: f64,
+    /// The same in units of 2^-60, exact, as a decimal string.
+    pub effort_parts: String,
+    /// One over effort: above 1 the pool was lucky.
+    pub luck: f64,
+    /// Accepted shares.
+    pub shares: u64,
 }
 
 /// Where a pool block stands.
@@ -121,7 +146,11 @@ pub struct MinerView {
     pub address: String,
     /// Hashes per second by algorithm name, over the last 10 minutes.
     pub hashrate: BTreeMap<String, f64>,
-    /// Shares since start by algorithm name.
+    /// The same over four windows.
+    pub hashrates: BTreeMap<String, RatesView>,
+    /// The best share since the first day by algorithm name.
+    pub best_shares: BTreeMap<String, BestShareView>,
+    /// Shares since the first day by algorithm name, as far as the statistics go back.
     pub shares: BTreeMap<String, ShareCountsView>,
     /// Credited, not matured.
     pub immature: AtomsView,
@@ -131,10 +160,12 @@ pub struct MinerView {
     pub in_flight: AtomsView,
     /// Paid for good.
     pub paid: AtomsView,
-    /// Machines seen since start.
+    /// Its first machines by name, 1,000 at most; all of them are under `/workers`.
     pub workers: Vec<WorkerView>,
-    /// Newest first.
+    /// Newest first, 100 at most; all of them are under `/payouts`.
     pub payouts: Vec<PayoutView>,
+    /// The newest 30 days that earned something; all of them are under `/earnings`.
+    pub earnings: Vec<EarningView>,
 }
 
 /// One machine of a miner.
@@ -148,10 +179,16 @@ pub struct WorkerView {
     pub hashrate: f64,
     /// Hashes per second over the last minute.
     pub hashrate_minute: f64,
-    /// Shares since start.
+    /// The same over four windows.
+    pub hashrates: RatesView,
+    /// The best share since the first day.
+    pub best_share: Option<BestShareView>,
+    /// Shares since the first day, as far as the statistics go back.
     pub shares: ShareCountsView,
-    /// When its last share was accepted, seconds since 1970.
+    /// When its last share was accepted, seconds since 1970; 0 if all were refused.
     pub last_share: u64,
+    /// When its last share came, whatever became of it, seconds since 1970.
+    pub last_seen: u64,
 }
 
 /// One payment to a miner.

@@ -5,13 +5,20 @@
 mod events;
 mod hashrate;
 mod health;
+mod history;
 mod json;
+mod page;
 mod pool;
 
 pub use events::Event;
 pub use hashrate::hashrate_text;
 pub use health::{ComponentView, ConditionView, HealthView};
-pub use json::{
-    AlgorithmView, BlockStateView, BlockView, BlocksView, MinerView, PayoutView, PoolView, ShareCountsView, WorkerView,
+pub use history::{
+    BestShareView, EarningView, EarningsView, HistoryView, PayoutsView, RatesView, StepView, WorkersView,
 };
+pub use json::{
+    AlgorithmView, BlockStateView, BlockView, BlocksView, MinerView, PayoutView, PoolView, RoundView, ShareCountsView,
+    WorkerView,
+};
+pub use page::{BlockCursor, CursorError, Page, WorkerCursor};
 pub use pool::{PoolViews, ViewError};

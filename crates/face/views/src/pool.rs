@@ -1,4 +1,9 @@
-use crate::{BlocksView, MinerView, PoolView};
+use bq_primitives::WorkerName;
+
+use crate::{
+    BlockCursor, BlocksView, EarningsView, HistoryView, MinerView, Page, PayoutsView, PoolView, WorkerCursor,
+    WorkersView,
+};
 
 /// What the HTTP API and the status line need of the pool. Every call reads memory or the database's read side.
 pub trait PoolViews: Send + Sync + 'static {
@@ -8,17 +13,52 @@ pub trait PoolViews: Send + Sync + 'static {
     /// The ledger cannot be read.
     fn pool(&self) -> Result<PoolView, ViewError>;
 
-    /// The newest pool blocks, newest first.
+    /// Pool blocks, newest first.
     ///
     /// # Errors
     /// The ledger cannot be read.
-    fn blocks(&self, limit: usize) -> Result<BlocksView, ViewError>;
+    fn blocks(&self, page: &Page<BlockCursor>) -> Result<BlocksView, ViewError>;
+
+    /// What came in of everybody's shares, in steps of `5m`, `1h` or `1d`; nothing for another step.
+    ///
+    /// # Errors
+    /// The statistics cannot be read.
+    fn history(&self, step: &str) -> Result<Option<HistoryView>, ViewError>;
 
     /// One miner by payout address; nothing when it never mined here.
     ///
     /// # Errors
     /// The ledger cannot be read.
     fn miner(&self, address: &str) -> Result<Option<MinerView>, ViewError>;
+
+    /// Workers of one miner; nothing when it never mined here.
+    ///
+    /// # Errors
+    /// The statistics cannot be read.
+    fn workers(&self, address: &str, page: &Page<WorkerCursor>) -> Result<Option<WorkersView>, ViewError>;
+
+    /// Payouts of one miner, by their number, newest first; nothing when it never mined here.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    fn payouts(&self, address: &str, page: &Page<u64>) -> Result<Option<PayoutsView>, ViewError>;
+
+    /// What one miner earned, by the day since 1970, newest first; nothing when it never mined here.
+    ///
+    /// # Errors
+    /// The statistics cannot be read.
+    fn earnings(&self, address: &str, page: &Page<u32>) -> Result<Option<EarningsView>, ViewError>;
+
+    /// As [`PoolViews::history`] for one miner, or one worker of it; nothing when it never mined here.
+    ///
+    /// # Errors
+    /// The statistics cannot be read.
+    fn miner_history(
+        &self,
+        address: &str,
+        worker: Option<&WorkerName>,
+        step: &str,
+    ) -> Result<Option<HistoryView>, ViewError>;
 
     /// Sum of debits less sum of credits over the whole ledger, in atoms: 0 or the books are wrong.
     ///

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use bq_chain_api::{BoxStream, Template};
-use bq_primitives::{Algorithm, Block, KeyHash, WorkerName};
+use bq_primitives::{Algorithm, Block, KeyHash, NetworkDifficulty, WorkerName};
 
 use crate::Share;
 
@@ -31,6 +31,11 @@ pub trait PoolApi: Send + Sync + 'static {
     /// As [`PoolApi::record_share`] for many that are no blocks, with one write for as many as the log takes at once; what became of each, in order.
     fn record_shares(&self, shares: Vec<Share>) -> Vec<Result<(), RecordShareError>> {
         shares.into_iter().map(|share| self.record_share(share, None)).collect()
+    }
+
+    /// Notes what the hash of a share that was just booked came to, in expected hashes: for people, worth nothing. Cheap. A pool may forget it.
+    fn note_achieved(&self, payee: KeyHash, worker: &WorkerName, algorithm: Algorithm, achieved: NetworkDifficulty) {
+        let _ = (payee, worker, algorithm, achieved);
     }
 
     /// Counts a share that was refused. Cheap.

@@ -1,5 +1,5 @@
 use bq_mining_message::Share;
-use bq_primitives::{Block, PowHash, PowValue, Seal};
+use bq_primitives::{Block, NetworkDifficulty, PowHash, PowValue, Seal};
 
 use crate::{Claim, Reject, ShareCandidate, UnixMs};
 
@@ -19,6 +19,8 @@ pub struct Proven {
     pub seal: Seal,
     /// It is a block.
     pub is_block: bool,
+    /// What the hash came to, in expected hashes. For people only: worth is what was assigned (SPEC 8.1).
+    pub achieved: NetworkDifficulty,
 }
 
 /// What an evaluated candidate has proved (SPEC 11.4, steps 9 to 11).
@@ -41,7 +43,7 @@ pub fn prove(candidate: &ShareCandidate, evaluation: &Evaluation) -> Result<Prov
     }
     match candidate.unless_block {
         Some(reason) if !is_block => Err(reason),
-        _ => Ok(Proven { seal: completed(candidate.seal, evaluation), is_block }),
+        _ => Ok(Proven { seal: completed(candidate.seal, evaluation), is_block, achieved: value.difficulty() }),
     }
 }
 

@@ -39,6 +39,8 @@ pub struct Config {
     pub http_connections_max: usize,
     /// Most clients of its live feed.
     pub http_events_max: usize,
+    /// Most rows of one page of a list.
+    pub http_page_max: usize,
     /// Connections beyond those, for health and metrics.
     pub http_probes_max: usize,
     /// Peers.
@@ -144,6 +146,12 @@ pub struct PoolConfig {
     pub workers_per_account_max: usize,
     /// Most workers of all accounts that are.
     pub workers_max: usize,
+    /// Most workers of one account that are although every share of theirs was refused.
+    pub refused_workers_per_account_max: usize,
+    /// The same of all accounts.
+    pub refused_workers_max: usize,
+    /// Seconds between two writes of the statistics.
+    pub statistics_interval_secs: u64,
     /// Seconds between two comparisons of the books' coins with the node's.
     pub compare_interval_secs: u64,
     /// Events between two written states.

@@ -1,26 +1,64 @@
 //! `/api/v1`: what the pool shows of itself.
 
-use std::sync::Arc;
+use std::{str::FromStr, sync::Arc};
 
 use axum::{
     Json,
     extract::{Path, Query, State, rejection::QueryRejection},
     response::{IntoResponse as _, Response},
 };
-use bq_primitives::Address;
-use serde::Deserialize;
+use bq_primitives::{Address, WorkerName};
+use bq_views::Page;
+use serde::{Deserialize, Serialize};
 
 use crate::{connect::connect_view, error::ApiError, router::App};
 
-/// Part of the API (docs/http.md), as the next one.
-const BLOCKS_DEFAULT: usize = 50;
-const BLOCKS_MAX: usize = 500;
+/// Rows of a page when nobody says how many. Part of the API (docs/http.md).
+const ROWS_DEFAULT: usize = 50;
 
-/// Query of `/api/v1/blocks`.
+/// Query of every list.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct BlocksQuery {
+pub(crate) struct PageQuery {
+    after: Option<String>,
     limit: Option<usize>,
+}
+
+type PageResult = Result<Query<PageQuery>, QueryRejection>;
+
+impl App {
+    /// Which part of a list is asked for.
+    fn page<C: FromStr>(&self, query: PageResult) -> Result<Page<C>, ApiError> {
+        let most = self.page_max;
+        let allowed = || format!("limit is a number from 1 to {most}; the only other parameter is after");
+        let Ok(Query(PageQuery { after, limit })) = query else {
+            return Err(ApiError::bad_request("bad_limit", allowed()));
+        };
+        let limit = limit.unwrap_or(ROWS_DEFAULT.min(most));
+        if !(1..=most).contains(&limit) {
+            return Err(ApiError::bad_request("bad_limit", allowed()));
+        }
+        let after = after.map(|after| after.parse()).transpose();
+        let wrong =
+            |_| ApiError::bad_request("bad_cursor", "after is next of the page before, of the same list".to_owned());
+        Ok(Page { after: after.map_err(wrong)?, limit })
+    }
+
+    /// Checked before the ledger is asked: text that is no address costs nothing.
+    fn address(&self, text: &str) -> Result<String, ApiError> {
+        let address = Address::parse(text, self.node.network());
+        address
+            .map(|address| address.to_string())
+            .map_err(|error| ApiError::bad_request("bad_address", error.to_string()))
+    }
+}
+
+/// The answer about a miner that may never have mined here.
+fn of_miner(view: Option<impl Serialize>) -> Result<Response, ApiError> {
+    match view {
+        Some(view) => Ok(Json(view).into_response()),
+        None => Err(ApiError::not_found("unknown_miner", "this address has not mined here")),
+    }
 }
 
 pub(crate) async fn pool(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
@@ -28,29 +66,82 @@ pub(crate) async fn pool(State(app): State<Arc<App>>) -> Result<Response, ApiErr
     Ok(Json(view).into_response())
 }
 
-pub(crate) async fn blocks(
-    State(app): State<Arc<App>>,
-    query: Result<Query<BlocksQuery>, QueryRejection>,
-) -> Result<Response, ApiError> {
-    let allowed = || format!("limit is a number from 1 to {BLOCKS_MAX}, and the only parameter");
-    let Ok(Query(query)) = query else { return Err(ApiError::bad_request("bad_limit", allowed())) };
-    let limit = query.limit.unwrap_or(BLOCKS_DEFAULT);
-    if !(1..=BLOCKS_MAX).contains(&limit) {
-        return Err(ApiError::bad_request("bad_limit", allowed()));
-    }
-    let view = app.view(move |views| views.blocks(limit)).await?;
+pub(crate) async fn blocks(State(app): State<Arc<App>>, query: PageResult) -> Result<Response, ApiError> {
+    let page = app.page(query)?;
+    let view = app.view(move |views| views.blocks(&page)).await?;
     Ok(Json(view).into_response())
 }
 
 pub(crate) async fn miner(State(app): State<Arc<App>>, Path(text): Path<String>) -> Result<Response, ApiError> {
-    // Checked before the ledger is asked: text that is no address costs nothing.
-    let address = Address::parse(&text, app.node.network())
-        .map_err(|error| ApiError::bad_request("bad_address", error.to_string()))?;
-    let view = app.view(move |views| views.miner(&address.to_string())).await?;
-    match view {
-        Some(view) => Ok(Json(view).into_response()),
-        None => Err(ApiError::not_found("unknown_miner", "this address has not mined here")),
-    }
+    let address = app.address(&text)?;
+    of_miner(app.view(move |views| views.miner(&address)).await?)
+}
+
+pub(crate) async fn workers(
+    State(app): State<Arc<App>>,
+    Path(text): Path<String>,
+    query: PageResult,
+) -> Result<Response, ApiError> {
+    let (address, page) = (app.address(&text)?, app.page(query)?);
+    of_miner(app.view(move |views| views.workers(&address, &page)).await?)
+}
+
+pub(crate) async fn payouts(
+    State(app): State<Arc<App>>,
+    Path(text): Path<String>,
+    query: PageResult,
+) -> Result<Response, ApiError> {
+    let (address, page) = (app.address(&text)?, app.page(query)?);
+    of_miner(app.view(move |views| views.payouts(&address, &page)).await?)
+}
+
+pub(crate) async fn earnings(
+    State(app): State<Arc<App>>,
+    Path(text): Path<String>,
+    query: PageResult,
+) -> Result<Response, ApiError> {
+    let (address, page) = (app.address(&text)?, app.page(query)?);
+    of_miner(app.view(move |views| views.earnings(&address, &page)).await?)
+}
+
+/// Query of what came in when.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HistoryQuery {
+    step: Option<String>,
+    worker: Option<WorkerName>,
+}
+
+type HistoryResult = Result<Query<HistoryQuery>, QueryRejection>;
+
+fn bad_history() -> ApiError {
+    ApiError::bad_request(
+        "bad_step",
+        "step is 5m, 1h or 1d; worker, of a miner only, is the name of a worker".to_owned(),
+    )
+}
+
+/// What is asked for: step and worker.
+fn wanted(query: HistoryResult) -> Result<(String, Option<WorkerName>), ApiError> {
+    let Ok(Query(HistoryQuery { step, worker })) = query else { return Err(bad_history()) };
+    let step = step.unwrap_or_else(|| "5m".to_owned());
+    // Before the statistics are asked.
+    if ["5m", "1h", "1d"].contains(&step.as_str()) { Ok((step, worker)) } else { Err(bad_history()) }
+}
+
+pub(crate) async fn pool_history(State(app): State<Arc<App>>, query: HistoryResult) -> Result<Response, ApiError> {
+    let (step, None) = wanted(query)? else { return Err(bad_history()) };
+    let view = app.view(move |views| views.history(&step)).await?;
+    view.map(|view| Json(view).into_response()).ok_or_else(bad_history)
+}
+
+pub(crate) async fn miner_history(
+    State(app): State<Arc<App>>,
+    Path(text): Path<String>,
+    query: HistoryResult,
+) -> Result<Response, ApiError> {
+    let (address, (step, worker)) = (app.address(&text)?, wanted(query)?);
+    of_miner(app.view(move |views| views.miner_history(&address, worker.as_ref(), &step)).await?)
 }
 
 pub(crate) async fn difficulty(State(app): State<Arc<App>>) -> Result<Response, ApiError> {

@@ -54,6 +54,8 @@ pub(crate) struct App {
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) event_streams: Arc<Semaphore>,
     pub(crate) event_streams_max: usize,
+    /// Rows of one page of a list at most.
+    pub(crate) page_max: usize,
     /// Who holds them.
     pub(crate) event_crowd: parking_lot::Mutex<Crowd<Notify>>,
     pub(crate) metrics: HttpMetrics,
@@ -172,6 +174,11 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/api/v1/pool", route("/api/v1/pool", get(api::pool)))
         .route("/api/v1/blocks", route("/api/v1/blocks", get(api::blocks)))
         .route("/api/v1/miners/{address}", route("/api/v1/miners", get(api::miner)))
+        .route("/api/v1/miners/{address}/workers", route("/api/v1/miners/workers", get(api::workers)))
+        .route("/api/v1/miners/{address}/payouts", route("/api/v1/miners/payouts", get(api::payouts)))
+        .route("/api/v1/miners/{address}/earnings", route("/api/v1/miners/earnings", get(api::earnings)))
+        .route("/api/v1/miners/{address}/history", route("/api/v1/miners/history", get(api::miner_history)))
+        .route("/api/v1/pool/history", route("/api/v1/pool/history", get(api::pool_history)))
         .route("/api/v1/difficulty", route("/api/v1/difficulty", get(api::difficulty)))
         .route("/api/v1/connect", route("/api/v1/connect", get(api::connect)))
         .route("/api/v1/why/{address}", route("/api/v1/why", get(access::why)))

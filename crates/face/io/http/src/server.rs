@@ -79,13 +79,15 @@ pub struct HttpLimits {
     pub connections_max: usize,
     /// Clients of the live feed; more get 503. Default 512.
     pub event_streams_max: usize,
+    /// Rows of one page of a list at most. Default 500.
+    pub page_max: usize,
     /// Connections beyond the others, for one request of health or metrics each. Default 32.
     pub probes_max: usize,
 }
 
 impl Default for HttpLimits {
     fn default() -> Self {
-        Self { connections_max: 1_024, event_streams_max: 512, probes_max: 32 }
+        Self { connections_max: 1_024, event_streams_max: 512, page_max: 500, probes_max: 32 }
     }
 }
 
@@ -140,6 +142,7 @@ impl HttpServer {
             stopping: stopping.clone(),
             event_streams: Arc::new(Semaphore::new(parts.limits.event_streams_max)),
             event_streams_max: parts.limits.event_streams_max,
+            page_max: parts.limits.page_max,
             event_crowd: parking_lot::Mutex::default(),
             metrics: HttpMetrics::register(),
             recorder: parts.metrics,

@@ -34,7 +34,7 @@ async fn the_api_answers_with_the_pools_views() {
     let address = address_of(5, Network::Devnet);
     let reply = site.get(&format!("/api/v1/miners/{address}")).await;
     let miner: MinerView = serde_json::from_str(&reply.body).unwrap();
-    assert_eq!((miner.address, miner.workers[0].name.as_str()), (address, "rig-1"));
+    assert_eq!((miner.address, miner.workers[0].name.as_str()), (address, "rig-001"));
 
     let difficulty: DifficultyView = serde_json::from_str(&site.get("/api/v1/difficulty").await.body).unwrap();
     assert_eq!(difficulty.height, Height(7));
@@ -50,11 +50,59 @@ async fn the_api_answers_with_the_pools_views() {
     site.http.shutdown().await;
 }
 
+/// Whoever follows `next` has every row once.
+#[tokio::test]
+async fn lists_are_read_page_by_page() {
+    let limits = HttpLimits { page_max: 7, ..HttpLimits::default() };
+    let site = site_with(ShelfPool::default(), limits).await;
+    let miner = format!("/api/v1/miners/{}", address_of(5, Network::Devnet));
+    let lists = [
+        ("/api/v1/blocks".to_owned(), "blocks", 100),
+        (format!("{miner}/workers"), "workers", 100),
+        (format!("{miner}/payouts"), "payouts", 99),
+        (format!("{miner}/earnings"), "earnings", 99),
+    ];
+    for (path, name, count) in lists {
+        let (mut rows, mut after) = (Vec::new(), String::new());
+        loop {
+            let page = site.get(&format!("{path}?limit=7{after}")).await.json();
+            let of_page = page[name].as_array().unwrap_or_else(|| panic!("{path}: {page}"));
+            assert!(of_page.len() <= 7);
+            rows.extend(of_page.iter().map(ToString::to_string));
+            let Some(next) = page["next"].as_str() else { break };
+            after = format!("&after={next}");
+        }
+        assert_eq!(rows.len(), count, "{path}");
+        rows.sort_unstable();
+        rows.dedup();
+        assert_eq!(rows.len(), count, "{path}");
+        assert_eq!(site.get(&format!("{path}?limit=8")).await.status, 400, "{path}: the setting bounds it");
+        assert_eq!(site.get(&path).await.json()[name].as_array().map(Vec::len), Some(7), "{path}");
+    }
+    for path in ["/api/v1/pool/history", &format!("{miner}/history?worker=rig-001")] {
+        let history = site.get(path).await.json();
+        assert_eq!((&history["step"], &history["algorithms"]["randomx"][0]["work"]), (&"5m".into(), &"750".into()));
+    }
+    assert_eq!(site.get("/api/v1/pool/history?step=1d").await.json()["step"], "1d");
+}
+
 #[tokio::test]
 async fn senseless_requests_get_a_json_error() {
     let site = site(ShelfPool::default()).await;
     let mainnet = format!("/api/v1/miners/{}", address_of(5, Network::Mainnet));
     let stranger = format!("/api/v1/miners/{}", address_of(6, Network::Devnet));
+    let of_stranger = [
+        ("workers", 404, "unknown_miner"),
+        ("payouts", 404, "unknown_miner"),
+        ("earnings", 404, "unknown_miner"),
+        ("history", 404, "unknown_miner"),
+        ("history?worker=a%20b", 400, "bad_step"),
+        ("history?step=1y", 400, "bad_step"),
+        ("workers?after=rig", 400, "bad_cursor"),
+        ("payouts?after=-1", 400, "bad_cursor"),
+        ("earnings?limit=501", 400, "bad_limit"),
+    ];
+    let of_stranger = of_stranger.map(|(what, status, code)| (format!("{stranger}/{what}"), status, code));
     let cases = [
         ("/nowhere", 404, "no_such_path"),
         ("/api/v2/pool", 404, "no_such_path"),
@@ -67,8 +115,14 @@ async fn senseless_requests_get_a_json_error() {
         ("/api/v1/blocks?limit=501", 400, "bad_limit"),
         ("/api/v1/blocks?limit=-1", 400, "bad_limit"),
         ("/api/v1/blocks?limt=1", 400, "bad_limit"),
+        ("/api/v1/blocks?after=7", 400, "bad_cursor"),
+        ("/api/v1/blocks?after=%3Cscript%3E", 400, "bad_cursor"),
+        ("/api/v1/pool/history?step=2m", 400, "bad_step"),
+        ("/api/v1/pool/history?worker=rig", 400, "bad_step"),
+        ("/api/v1/miners/nobody/workers", 400, "bad_address"),
     ];
-    for (path, status, code) in cases {
+    let of_stranger = of_stranger.iter().map(|(path, status, code)| (path.as_str(), *status, *code));
+    for (path, status, code) in cases.into_iter().chain(of_stranger) {
         let reply = site.get(path).await;
         assert_eq!(reply.status, status, "{path}: {}", reply.body);
         assert_eq!(reply.header("content-type"), Some("application/json"), "{path}");

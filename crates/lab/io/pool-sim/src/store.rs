@@ -60,6 +60,16 @@ impl BookStore for SimStore {
         self.books.rows(kind, group, before, max)
     }
 
+    fn page(
+        &self,
+        kind: RowKind,
+        group: &str,
+        after: Option<(u64, &str)>,
+        max: usize,
+    ) -> Result<Vec<StoredRow>, StoreError> {
+        self.books.page(kind, group, after, max)
+    }
+
     fn back_up(&self, into: &Path) -> Result<(), StoreError> {
         self.books.back_up(into)
     }

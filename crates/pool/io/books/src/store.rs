@@ -39,6 +39,16 @@ pub trait BookStore: Send + Sync + 'static {
     /// Rows of a kind and group, by falling order, from below `before` on, at most `max`.
     fn rows(&self, kind: RowKind, group: &str, before: u64, max: usize) -> Result<Vec<StoredRow>, StoreError>;
 
+    /// Rows of a kind and group, by falling order and, of the same order, falling key, from below the row `after` on, at most `max`. Row by
+    /// row the same list as [`BookStore::rows`], which pages of it do not cut between rows of one order.
+    fn page(
+        &self,
+        kind: RowKind,
+        group: &str,
+        after: Option<(u64, &str)>,
+        max: usize,
+    ) -> Result<Vec<StoredRow>, StoreError>;
+
     /// Writes a copy of everything, as it is at one moment, to a new file.
     fn back_up(&self, into: &std::path::Path) -> Result<(), StoreError>;
 }

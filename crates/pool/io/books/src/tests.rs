@@ -61,6 +61,29 @@ fn conforms(books: &dyn BookStore) {
     assert_eq!(list("l", u64::MAX), [("x".to_owned(), 9)]);
     assert_eq!(list("m", 3), []);
     assert_eq!(list("m", 4), [("z".to_owned(), 3)]);
+    pages_conform(books);
+}
+
+/// Pages of one, of two and so on have the same rows as the list, those of one order too.
+fn pages_conform(books: &dyn BookStore) {
+    let mut more = batch(books.head().expect("reads"), &[b"e"]);
+    more.rows = ["a", "b", "c", "d"].map(|key| row(key, "p", 7, Some(b""))).to_vec();
+    more.rows.extend([row("e", "p", 8, Some(b"")), row("f", "p", 6, Some(b""))]);
+    books.append(&more).expect("appended");
+    for size in 1..8 {
+        let mut seen: Vec<(String, u64)> = Vec::new();
+        loop {
+            let after = seen.last().map(|(key, order)| (*order, key.as_str()));
+            let page = books.page(RowKind::Block, "p", after, size).expect("reads");
+            assert!(page.len() <= size);
+            if page.is_empty() {
+                break;
+            }
+            seen.extend(page.into_iter().map(|row| (row.key, row.order)));
+        }
+        let expected = [("e", 8), ("d", 7), ("c", 7), ("b", 7), ("a", 7), ("f", 6)];
+        assert_eq!(seen, expected.map(|(key, order)| (key.to_owned(), order)), "pages of {size}");
+    }
 }
 
 #[test]

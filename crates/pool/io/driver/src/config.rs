@@ -11,7 +11,7 @@ use crate::PoolError;
 /// How a pool works. Start from [`PoolConfig::new`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolConfig {
-    /// Holds `books.sqlite` and `share-log/`.
+    /// Holds `books.sqlite`, `share-log/` and `statistics.sqlite`.
     pub data_dir: PathBuf,
     /// The chain.
     pub network: Network,
@@ -69,6 +69,12 @@ pub struct PoolConfig {
     pub workers_per_account_max: usize,
     /// Workers of all accounts that are shown one by one at most.
     pub workers_max: usize,
+    /// Workers of one account of whom every share was refused that are shown one by one at most.
+    pub refused_workers_per_account_max: usize,
+    /// The same of all accounts.
+    pub refused_workers_max: usize,
+    /// How often statistics are written: what a crash may take of them.
+    pub statistics_interval: Duration,
     /// How long a thread that panicked and was started again stays a condition.
     pub panic_shown: Duration,
     /// Starts the data of every coinbase; with it the pool knows its own blocks, so a pool keeps the one that it began with.
@@ -125,6 +131,9 @@ impl PoolConfig {
             keep_days: 30,
             workers_per_account_max: 1000,
             workers_max: 100_000,
+            refused_workers_per_account_max: 16,
+            refused_workers_max: 10_000,
+            statistics_interval: Duration::from_secs(30),
             panic_shown: Duration::from_secs(600),
             segment_shares: LogOptions::default().segment_shares_max,
             pool_tag: b"/bq/".to_vec(),

@@ -11,8 +11,8 @@ use parking_lot::Mutex;
 use std::time::Duration;
 
 use crate::{
-    Clock, Decision, PayoutSigner, PoolConfig, PoolError, Reason, Refusal, Rules, keeper::Keeper, rounds::Rounds,
-    submitter::Submitter,
+    Clock, Decision, PayoutSigner, PoolConfig, PoolError, Reason, Refusal, Rules, history::History, keeper::Keeper,
+    rounds::Rounds, submitter::Submitter,
 };
 
 /// What a pool stands on.
@@ -45,7 +45,8 @@ impl DrivenPool {
     /// See [`PoolError`]: the pool must not start.
     pub fn open(config: PoolConfig, surroundings: Surroundings) -> Result<Self, PoolError> {
         let submitter = Submitter::inline(Arc::clone(&surroundings.node));
-        let keeper = Keeper::open_with(config, surroundings, submitter)?;
+        // What it would remember from one run to the next, nobody asks it.
+        let keeper = Keeper::open_with(config, surroundings, submitter, History::none())?;
         Ok(Self { keeper, rounds: Mutex::default() })
     }
 

@@ -120,7 +120,6 @@ impl Keeper {
         }
         match written {
             Ok(_) => {
-                self.stats.lock().accept(self.uptime_secs(), share);
                 self.look_now.notify_one();
                 Ok(())
             }
@@ -138,14 +137,15 @@ impl Keeper {
         let (written, end) = self.log.append_many(shares);
         let count = usize::try_from(written.end.0.saturating_sub(written.start.0)).unwrap_or(usize::MAX);
         let (taken, refused) = shares.split_at(count.min(shares.len()));
+        let (mut stats, now) = (self.stats.lock(), self.moment());
         for (offset, share) in (0..).zip(taken) {
-            intake.note(written.start.after(offset), share.payee);
+            let sequence = written.start.after(offset);
+            intake.note(sequence, share.payee);
+            stats.accept(now, sequence, share);
         }
+        drop(stats);
         drop(intake);
         if !taken.is_empty() {
-            let (mut stats, now) = (self.stats.lock(), self.uptime_secs());
-            taken.iter().for_each(|share| stats.accept(now, share));
-            drop(stats);
             self.look_now.notify_one();
         }
         let why = end.err().map_or(RecordShareError::Closed, |error| RecordShareError::Log(error.to_string()));
@@ -155,8 +155,8 @@ impl Keeper {
 
     /// Writes a share, that of a block once only.
     fn append(&self, share: &Share) -> Result<ShareSequence, AppendError> {
-        // One lock over all: the books must not be told of a share before its key is known here, and whoever finds room for the
-        // share of a block first is the only one.
+        // One lock over all: the books must not be told of a share before its key is known here, whoever finds room for the
+        // share of a block first is the only one, and the statistics count shares in the order of the log.
         let mut intake = self.intake.lock();
         let written = share.block_id.and_then(|id| intake.written(&id));
         if let Some(sequence) = written {
@@ -164,6 +164,7 @@ impl Keeper {
         }
         let sequence = self.log.append(share)?;
         intake.note(sequence, share.payee);
+        self.stats.lock().accept(self.moment(), sequence, share);
         if let Some(id) = share.block_id {
             intake.wrote(&id, SharePosition { front_end: self.config.front_end, sequence });
         }

@@ -4,7 +4,7 @@ use bq_books::{Batch, BookStore, Checkpoint, NewEvent, OlderCheckpoints, Row};
 use bq_chain_api::{NodeApi, Template};
 use bq_ledger::{Cause, Transfer};
 use bq_pool_machine::{Applied, CommitmentCheck, Event, LogHead, LogNumber, State};
-use bq_primitives::{BlockId, KeyHash};
+use bq_primitives::{BlockId, KeyHash, Timestamp};
 use bq_segments::ShareLog;
 use bq_views::Event as LiveEvent;
 use parking_lot::{Mutex, RwLock};
@@ -13,13 +13,14 @@ use tokio::sync::{Notify, broadcast, watch};
 use crate::{
     Clock, PayoutSigner, PoolConfig, PoolError, Rules,
     direct::{Coinbases, Windows},
+    history::History,
     intake::Intake,
     metrics::PoolMetrics,
     open::{Replay, replay, start_state},
     retention::Retention,
     rows::rows_of,
     source::OwnShares,
-    stats::{Stats, WorkerLimits},
+    stats::{Moment, Stats, WorkerLimits},
     submitter::Submitter,
     trouble::Troubles,
 };
@@ -48,6 +49,7 @@ pub(crate) struct Keeper {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) rules: Rules,
     pub(crate) stats: Mutex<Stats>,
+    pub(crate) history: History,
     pub(crate) metrics: PoolMetrics,
     pub(crate) live: broadcast::Sender<LiveEvent>,
     pub(crate) template: watch::Sender<Option<Arc<Template>>>,
@@ -116,6 +118,7 @@ pub(crate) struct Parts {
     pub(crate) submitter: Submitter,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) rules: Rules,
+    pub(crate) history: History,
 }
 
 impl OutsideView {
@@ -131,12 +134,29 @@ impl OutsideView {
 
 impl Keeper {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { config, node, signer, store, log, epoch, state, checkpoint, retention, submitter, clock, rules } =
-            parts;
+        let Parts {
+            config,
+            node,
+            signer,
+            store,
+            log,
+            epoch,
+            state,
+            checkpoint,
+            retention,
+            submitter,
+            clock,
+            rules,
+            history,
+        } = parts;
         let known = state.accounts().iter().map(|(_, key)| key);
         let intake = Intake::with_known(known);
-        let (per_account_max, all_max) = (config.workers_per_account_max, config.workers_max);
-        let stats = Stats::new(WorkerLimits { per_account_max, all_max });
+        let stats = Stats::new(WorkerLimits {
+            per_account_max: config.workers_per_account_max,
+            all_max: config.workers_max,
+            refused_per_account_max: config.refused_workers_per_account_max,
+            refused_max: config.refused_workers_max,
+        });
         let checkpoints = Checkpoints { regular: checkpoint, newest: checkpoint, ..Checkpoints::default() };
         let writing = Writing { unwritten: None, written: state.head(), is_torn: false, checkpoints };
         let outside = OutsideView {
@@ -167,6 +187,7 @@ impl Keeper {
             clock,
             rules,
             stats: Mutex::new(stats),
+            history,
             metrics: PoolMetrics::register(),
             live: broadcast::Sender::new(LIVE_EVENTS_KEPT),
             template: watch::Sender::new(None),
@@ -185,6 +206,11 @@ impl Keeper {
     /// Seconds since the pool started.
     pub(crate) fn uptime_secs(&self) -> u64 {
         self.clock.running().as_secs()
+    }
+
+    /// Both readings of the clock.
+    pub(crate) fn moment(&self) -> Moment {
+        Moment { running_secs: self.uptime_secs(), unix: Timestamp(self.now_ms() / 1000) }
     }
 
     pub(crate) fn key_hash(&self) -> KeyHash {
@@ -229,6 +255,7 @@ impl Keeper {
                 match (self.rules.apply)(&mut state, event, &self.shares) {
                     Ok(applied) => {
                         batch.rows.extend(rows_of(&state, &applied));
+                        self.note_earnings(&state, &applied.blocks);
                         let (head, kind, bytes) = (applied.head, event.name(), applied.bytes.clone());
                         batch.events.push(NewEvent { head, kind, bytes });
                         all.push(applied);

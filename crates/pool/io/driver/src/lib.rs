@@ -40,7 +40,10 @@ mod source;
 mod submitter;
 mod templates;
 
+mod history;
+mod history_views;
 mod metrics;
+mod miner_views;
 mod rows;
 mod stats;
 mod views;

@@ -15,6 +15,7 @@ use crate::{
     clock::SystemClock,
     driven::Surroundings,
     follow::Progress,
+    history::History,
     keeper::{Keeper, Parts},
     migrate,
     retention::Retention,
@@ -41,10 +42,12 @@ impl Keeper {
         let store = SqliteBooks::open(&config.data_dir.join("books.sqlite"), config.network, &node.genesis_id())?;
         let submitter = Submitter::start(Arc::clone(&node))?;
         let (store, disk) = (Box::new(store), Arc::new(RealDisk));
+        let history = History::open(&config.data_dir, config.network, node.genesis_id());
         Self::open_with(
             config,
             Surroundings { node, signer, store, disk, clock: SystemClock::shared(), rules: Rules::MACHINE },
             submitter,
+            history,
         )
     }
 
@@ -53,6 +56,7 @@ impl Keeper {
         config: PoolConfig,
         surroundings: Surroundings,
         submitter: Submitter,
+        history: History,
     ) -> Result<Self, PoolError> {
         let Surroundings { node, signer, store, disk, clock, rules } = surroundings;
         let opened = opened(&config, node.as_ref(), signer.as_ref());
@@ -73,7 +77,10 @@ impl Keeper {
             submitter,
             clock,
             rules,
+            history,
         });
+        // Before the first share, and before the events that a start tells.
+        keeper.load_history();
         keeper.begin(&opened)?;
         keeper.take_in_tail()?;
         keeper.change_key(&opened)?;

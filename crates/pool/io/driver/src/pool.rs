@@ -11,9 +11,13 @@ use std::{
 use bq_chain_api::{BoxStream, NodeApi, Template};
 use bq_condition::Condition;
 use bq_mining_message::{AuthorizeError, PoolApi, RecordShareError, Share, ShareReject};
+use bq_pool_history::Subject;
 use bq_pool_machine::{Decision, DecisionError, PoolOperator, PoolStatus, Reason};
-use bq_primitives::{Algorithm, Block, KeyHash, Network, WorkerName};
-use bq_views::{BlocksView, Event, MinerView, PoolView, PoolViews, ViewError};
+use bq_primitives::{Algorithm, Block, KeyHash, Network, NetworkDifficulty, WorkerName};
+use bq_views::{
+    BlockCursor, BlocksView, EarningsView, Event, HistoryView, MinerView, Page, PayoutsView, PoolView, PoolViews,
+    ViewError, WorkerCursor, WorkersView,
+};
 use parking_lot::Mutex;
 use tokio::{
     sync::{broadcast, watch},
@@ -58,7 +62,8 @@ impl Pool {
         let (stop, stopped) = watch::channel(false);
         let pool = Arc::new(Self { keeper, stop, threads: Mutex::default(), connections: AtomicU64::new(0) });
         pool.start("pool-template", stopped.clone(), keep_template_fresh)?;
-        pool.start("pool-books", stopped, keep_books)?;
+        pool.start("pool-books", stopped.clone(), keep_books)?;
+        pool.start("pool-statistics", stopped, keep_statistics)?;
         Ok(pool)
     }
 
@@ -102,6 +107,7 @@ impl Pool {
             self.keeper.tell_frames()?;
             self.keeper.checkpoint(true)
         };
+        self.keeper.write_history();
         if let Err(error) = close() {
             tracing::error!(%error, "the books are not closed cleanly; they are caught up at the next start");
         }
@@ -195,6 +201,16 @@ async fn keep_books(keeper: Arc<Keeper>, mut stopped: watch::Receiver<bool>) {
     }
 }
 
+/// Apart from the books, so that a slow disk keeps neither from the other's work.
+async fn keep_statistics(keeper: Arc<Keeper>, mut stopped: watch::Receiver<bool>) {
+    while !*stopped.borrow_and_update() {
+        tokio::select! {
+            () = sleep(keeper.config.statistics_interval) => keeper.write_history(),
+            _ = stopped.changed() => {}
+        }
+    }
+}
+
 impl PoolApi for Pool {
     fn authorize(&self, address: &str) -> Result<KeyHash, AuthorizeError> {
         self.keeper.authorize(address)
@@ -226,8 +242,12 @@ impl PoolApi for Pool {
         self.keeper.record_all(&shares)
     }
 
+    fn note_achieved(&self, payee: KeyHash, worker: &WorkerName, algorithm: Algorithm, achieved: NetworkDifficulty) {
+        self.keeper.stats.lock().note_best(self.keeper.moment(), payee, worker, algorithm, achieved);
+    }
+
     fn note_rejected(&self, payee: KeyHash, worker: &WorkerName, algorithm: Algorithm, reason: ShareReject) {
-        self.keeper.stats.lock().reject(payee, worker, algorithm, reason);
+        self.keeper.stats.lock().reject(self.keeper.moment(), payee, worker, algorithm, reason);
     }
 }
 
@@ -236,12 +256,43 @@ impl PoolViews for Pool {
         Ok(self.keeper.pool_view(self.connections.load(Ordering::Relaxed))?)
     }
 
-    fn blocks(&self, limit: usize) -> Result<BlocksView, ViewError> {
-        Ok(self.keeper.blocks_view(limit)?)
+    fn blocks(&self, page: &Page<BlockCursor>) -> Result<BlocksView, ViewError> {
+        Ok(self.keeper.blocks_view(page)?)
+    }
+
+    fn history(&self, step: &str) -> Result<Option<HistoryView>, ViewError> {
+        Ok(self.keeper.history_view(&Subject::Pool, step))
     }
 
     fn miner(&self, address: &str) -> Result<Option<MinerView>, ViewError> {
         Ok(self.keeper.miner_view(address)?)
+    }
+
+    fn workers(&self, address: &str, page: &Page<WorkerCursor>) -> Result<Option<WorkersView>, ViewError> {
+        Ok(self.keeper.find_miner(address).map(|miner| self.keeper.workers_view(miner, page)))
+    }
+
+    fn payouts(&self, address: &str, page: &Page<u64>) -> Result<Option<PayoutsView>, ViewError> {
+        let miner = self.keeper.find_miner(address);
+        Ok(miner.map(|miner| self.keeper.payouts_view(miner, page)).transpose()?)
+    }
+
+    fn earnings(&self, address: &str, page: &Page<u32>) -> Result<Option<EarningsView>, ViewError> {
+        Ok(self.keeper.find_miner(address).map(|miner| self.keeper.earnings_view(miner, page)))
+    }
+
+    fn miner_history(
+        &self,
+        address: &str,
+        worker: Option<&WorkerName>,
+        step: &str,
+    ) -> Result<Option<HistoryView>, ViewError> {
+        let Some(miner) = self.keeper.find_miner(address) else { return Ok(None) };
+        let subject = match worker {
+            Some(worker) => Subject::Worker(miner.key, worker.clone()),
+            None => Subject::Account(miner.key),
+        };
+        Ok(self.keeper.history_view(&subject, step))
     }
 
     fn ledger_imbalance_atoms(&self) -> Result<i128, ViewError> {

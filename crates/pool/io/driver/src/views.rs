@@ -4,33 +4,30 @@ use std::collections::BTreeMap;
 
 use bq_books::RowKind;
 use bq_chain_api::{AtomsView, MiningInfo};
-use bq_ledger::{LedgerAccount, ShareWeight};
+use bq_ledger::LedgerAccount;
 use bq_mining_message::ShareSequence;
+use bq_pool_history::{SeriesKey, Subject};
 use bq_pool_machine::{Applied, BlockState, Payout, PayoutKind, State};
-use bq_primitives::{AccountId, Address, Algorithm, Amount, BlockId, Target, Work};
-use bq_views::{
-    AlgorithmView, BlockStateView, BlockView, BlocksView, Event, MinerView, PayoutView, PoolView, ShareCountsView,
-    ViewError, WorkerView,
-};
+use bq_primitives::{Address, Algorithm, Amount, BlockId, Target, Work};
+use bq_views::{AlgorithmView, BlockCursor, BlockStateView, BlockView, BlocksView, Event, Page, PoolView, ViewError};
 
 use crate::{
     PoolError,
+    history_views::{best_view, effort},
     keeper::Keeper,
-    metrics::approximate,
-    rows::{BlockRow, PaymentRow, block_row, state_name},
-    stats::{WorkerStats, add_counts},
+    rows::{BlockRow, block_row, state_name},
+    stats::counts_view,
 };
-
-/// Payouts shown for one miner. Part of the API, as the next one: who wants more reads the chain.
-const PAYOUTS_SHOWN: usize = 100;
-/// Blocks shown at most, whatever is asked for.
-const BLOCKS_SHOWN_MAX: usize = 1000;
 
 impl Keeper {
     pub(crate) fn pool_view(&self, connections: u64) -> Result<PoolView, PoolError> {
         let info = self.node.mining_info()?;
         let now = self.uptime_secs();
         let counts = self.block_counts();
+        let of =
+            |algorithm: Algorithm| (algorithm.name().to_owned(), self.algorithm_view(algorithm, &info, &counts, now));
+        // Before the state is held: rates are read from disk, too.
+        let algorithms = Algorithm::ALL.into_iter().map(of).collect();
         let state = self.state.read();
         let total = |which: fn(&LedgerAccount) -> bool| total(&state, which);
         Ok(PoolView {
@@ -41,12 +38,9 @@ impl Keeper {
             fee_bp: self.config.fee_bp,
             payout_min: self.config.payout_min.into(),
             coinbase_maturity: self.node.coinbase_maturity(),
-            algorithms: Algorithm::ALL
-                .into_iter()
-                .map(|algorithm| (algorithm.name().to_owned(), self.algorithm_view(algorithm, &info, &counts, now)))
-                .collect(),
+            algorithms,
             connections,
-            miners_active: self.stats.lock().miners(now).0,
+            miners_active: self.stats.lock().miners(self.moment().unix).0,
             blocks_found: counts.values().sum(),
             blocks_orphaned: sum_of(&counts, |(_, state)| matches!(state, BlockState::Orphaned | BlockState::Lost)),
             immature: total(|account| matches!(account, LedgerAccount::MinerImmature(_))),
@@ -67,16 +61,23 @@ impl Keeper {
         let bits = info.tip.next_bits.iter().find(|(active, _)| *active == algorithm).map(|(_, bits)| *bits);
         let target: Option<Target> = bits.and_then(|bits| bits.decode().ok());
         let network = info.network_hashrate.iter().find(|(active, _)| *active == algorithm);
-        let mut stats = self.stats.lock();
-        let round = i128::try_from(stats.round(algorithm)).unwrap_or(i128::MAX);
+        let (round, short) = {
+            let mut stats = self.stats.lock();
+            (stats.round(algorithm), stats.lane_hashrates(now, algorithm))
+        };
+        let series = self.series(&Subject::Pool, algorithm).unwrap_or_default();
+        let key = SeriesKey { subject: Subject::Pool, lane: algorithm };
         AlgorithmView {
             active: bits.is_some(),
             network_difficulty: target.map_or_else(|| "0".to_owned(), |target| Work::of_target(target).0.to_string()),
             bits: bits.map(|bits| bits.to_string()).unwrap_or_default(),
-            pool_hashrate: stats.lane_hashrate(now, algorithm),
+            pool_hashrate: short.0,
             network_hashrate: network.map_or(0.0, |(_, hashrate)| *hashrate),
-            shares: stats.lane_counts(algorithm),
-            effort: approximate(round) / approximate(ShareWeight::ONE.parts().into()),
+            hashrates: self.rates(&key, &series, short),
+            shares: counts_view(series.totals()),
+            effort: effort(round.parts),
+            effort_parts: round.parts.to_string(),
+            best_share: best_view(&series),
             blocks: sum_of(counts, |(of, _)| *of == algorithm),
         }
     }
@@ -90,12 +91,17 @@ impl Keeper {
         counts
     }
 
-    pub(crate) fn blocks_view(&self, limit: usize) -> Result<BlocksView, PoolError> {
-        let rows = self.store.rows(RowKind::Block, "", u64::MAX, limit.min(BLOCKS_SHOWN_MAX))?;
-        let rows = rows.into_iter().filter_map(|row| serde_json::from_slice::<BlockRow>(&row.value).ok());
+    pub(crate) fn blocks_view(&self, page: &Page<BlockCursor>) -> Result<BlocksView, PoolError> {
+        let after = page.after.map(|after| (u64::from(after.height), after.id.to_string()));
+        let after = after.as_ref().map(|(height, id)| (*height, id.as_str()));
+        let rows = self.store.page(RowKind::Block, "", after, page.limit.saturating_add(1))?;
+        let mut rows: Vec<_> =
+            rows.into_iter().filter_map(|row| serde_json::from_slice::<BlockRow>(&row.value).ok()).collect();
+        let next =
+            page.cut(&mut rows, |row| BlockCursor { height: row.height, id: row.id.parse().unwrap_or_default() });
         let tip = self.state.read().tip();
         let height = tip.map_or(0, |tip| tip.height.0);
-        Ok(BlocksView { blocks: rows.map(|row| self.block_view(&row, height)).collect() })
+        Ok(BlocksView { blocks: rows.iter().map(|row| self.block_view(row, height)).collect(), next })
     }
 
     fn block_view(&self, row: &BlockRow, tip: u32) -> BlockView {
@@ -116,6 +122,7 @@ impl Keeper {
             state,
             confirmations,
             finder: row.share.and_then(|share| self.finder(ShareSequence(share))).unwrap_or_default(),
+            round: row.id.parse().ok().and_then(|id| self.round_view(&id)),
         }
     }
 
@@ -123,41 +130,6 @@ impl Keeper {
     fn finder(&self, share: ShareSequence) -> Option<String> {
         let (_, share) = self.log.read(share..share.next()).next()?.ok()?;
         Some(Address { network: self.config.network, key_hash: share.payee }.to_string())
-    }
-
-    /// Nothing for a text that is no address here, and for an address that never mined here.
-    pub(crate) fn miner_view(&self, address: &str) -> Result<Option<MinerView>, PoolError> {
-        let Ok(address) = Address::parse(address, self.config.network) else { return Ok(None) };
-        let workers = self.stats.lock().workers_of(self.uptime_secs(), address.key_hash);
-        let state = self.state.read();
-        let Some(account) = state.accounts().find(&address.key_hash) else { return Ok(None) };
-        let balance = |account| atoms(state.books().balance(account));
-        let (hashrate, shares) = sums(&workers);
-        let view = MinerView {
-            address: address.to_string(),
-            hashrate,
-            shares,
-            immature: balance(LedgerAccount::MinerImmature(account)),
-            payable: balance(LedgerAccount::MinerPayable(account)),
-            in_flight: balance(LedgerAccount::MinerInFlight(account)),
-            paid: atoms(state.paid(account)),
-            workers: workers.into_iter().map(worker_view).collect(),
-            payouts: Vec::new(),
-        };
-        drop(state);
-        Ok(Some(MinerView { payouts: self.payout_views(account)?, ..view }))
-    }
-
-    fn payout_views(&self, account: AccountId) -> Result<Vec<PayoutView>, PoolError> {
-        let rows = self.store.rows(RowKind::Payment, &account.to_string(), u64::MAX, PAYOUTS_SHOWN)?;
-        let rows = rows.into_iter().filter_map(|row| serde_json::from_slice::<PaymentRow>(&row.value).ok());
-        let view = |row: PaymentRow| PayoutView {
-            txid: row.txid,
-            amount: atoms(row.net),
-            state: row.state,
-            time: row.time_ms / 1000,
-        };
-        Ok(rows.map(view).collect())
     }
 
     /// Tells the live feed what an event changed.
@@ -209,32 +181,17 @@ impl Keeper {
                 stats.note_settled_block(algorithm, state);
             }
         }
-        let newest = |algorithm| {
-            let of_lane = state.blocks().filter(move |block| block.candidate.algorithm == algorithm);
-            of_lane.filter_map(|block| block.candidate.own_share()).map(|share| share.sequence)
-        };
-        let since = Algorithm::ALL.map(|algorithm| newest(algorithm).max().unwrap_or_default());
-        for piece in self.log.backwards(self.log.next(), |_| ()).take(stats.rounds_read_max()) {
-            let Ok(piece) = piece else { break };
-            let [sha256d, randomx, ethash] = since;
-            let from = match piece.algorithm {
-                Algorithm::Sha256d => sha256d,
-                Algorithm::RandomX => randomx,
-                Algorithm::Ethash => ethash,
-            };
-            if piece.sequence > from {
-                stats.add_to_round(piece.algorithm, piece.weight);
-            }
-        }
+        drop(stats);
+        self.note_earnings(&state, state.blocks().map(|block| &block.candidate.id));
     }
 
     /// Brings the gauges up to date.
     pub(crate) fn show_metrics(&self) {
-        let now = self.uptime_secs();
-        let (accounts, workers) = self.stats.lock().miners(now);
+        let now = self.moment();
+        let (accounts, workers) = self.stats.lock().miners(now.unix);
         self.metrics.miners(accounts, workers);
         for algorithm in Algorithm::ALL {
-            let hashrate = self.stats.lock().lane_hashrate(now, algorithm);
+            let (hashrate, _) = self.stats.lock().lane_hashrates(now.running_secs, algorithm);
             self.metrics.hashrate(algorithm, hashrate);
         }
         self.metrics.blocks(&self.block_counts());
@@ -275,32 +232,10 @@ pub(crate) fn total(state: &State, which: impl Fn(&LedgerAccount) -> bool) -> At
     atoms(balances.fold(0, |sum, (_, balance)| sum.saturating_add(balance)))
 }
 
-fn atoms(atoms: u64) -> AtomsView {
+pub(crate) fn atoms(atoms: u64) -> AtomsView {
     AtomsView(atoms.to_string())
 }
 
 fn sum_of(counts: &BTreeMap<(Algorithm, BlockState), u64>, which: impl Fn(&(Algorithm, BlockState)) -> bool) -> u64 {
     counts.iter().filter(|(of, _)| which(of)).map(|(_, count)| *count).sum()
-}
-
-fn sums(workers: &[WorkerStats]) -> (BTreeMap<String, f64>, BTreeMap<String, ShareCountsView>) {
-    let mut hashrate = BTreeMap::new();
-    let mut shares: BTreeMap<String, ShareCountsView> = BTreeMap::new();
-    for worker in workers {
-        let name = worker.algorithm.name().to_owned();
-        *hashrate.entry(name.clone()).or_default() += worker.hashrate;
-        add_counts(shares.entry(name).or_default(), &worker.shares);
-    }
-    (hashrate, shares)
-}
-
-fn worker_view(worker: WorkerStats) -> WorkerView {
-    WorkerView {
-        name: worker.name,
-        algorithm: worker.algorithm.name().to_owned(),
-        hashrate: worker.hashrate,
-        hashrate_minute: worker.hashrate_minute,
-        shares: worker.shares,
-        last_share: worker.last_share_unix,
-    }
 }

@@ -30,7 +30,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 190] = [
+pub static FIELDS: [Field; 194] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -102,6 +102,12 @@ pub static FIELDS: [Field; 190] = [
         Kind::Integer(1..=100_000),
         "Most clients of the live feed at a time; more get 503.",
         "Each open page is one."
+    ),
+    field!(
+        "http_page_max",
+        Kind::Integer(10..=100_000),
+        "Most rows of one page of a list, whatever limit is asked for.",
+        "Too high: a stranger's request costs more. Too low: programs that read all of a list need more requests."
     ),
     field!(
         "http_probes_max",
@@ -236,7 +242,25 @@ pub static FIELDS: [Field; 190] = [
         "pool.workers_max",
         Kind::Integer(1_000..=10_000_000),
         "Most workers of all accounts that are shown one by one.",
-        "Memory, some 300 bytes each."
+        "Memory, some 1,000 bytes each, and up to 30 kB each on the disk for those that mine all the time for two years."
+    ),
+    field!(
+        "pool.refused_workers_per_account_max",
+        Kind::Integer(0..=100_000),
+        "Most workers of one account that are shown one by one although every share of theirs was refused.",
+        "Such a name costs no work, and anybody may send one to any address."
+    ),
+    field!(
+        "pool.refused_workers_max",
+        Kind::Integer(0..=1_000_000),
+        "The same of all accounts.",
+        "Memory and disk as for other workers; too low: who sets up a machine does not see why it earns nothing."
+    ),
+    field!(
+        "pool.statistics_interval_secs",
+        Kind::Integer(1..=3_600),
+        "Seconds between two writes of the statistics (statistics.sqlite).",
+        "Too long: a crash takes refused shares of that time from them. Too short: the disk writes a row for every worker each time."
     ),
     field!(
         "pool.compare_interval_secs",

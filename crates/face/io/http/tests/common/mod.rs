@@ -19,10 +19,12 @@ use bq_condition::ConditionList;
 use bq_http::{HttpHandle, HttpParts, HttpServer, StratumPort, StratumV2Port, install_metrics};
 use bq_primitives::{
     Address, Algorithm, Amount, Block, BlockId, Height, KeyHash, Network, OutPoint, Timestamp, Transaction, TxId, Work,
+    WorkerName,
 };
 use bq_views::{
-    AlgorithmView, BlockStateView, BlockView, BlocksView, Event, MinerView, PayoutView, PoolView, PoolViews,
-    ShareCountsView, ViewError, WorkerView,
+    AlgorithmView, BestShareView, BlockCursor, BlockStateView, BlockView, BlocksView, EarningView, EarningsView, Event,
+    HistoryView, MinerView, Page, PayoutView, PayoutsView, PoolView, PoolViews, RatesView, RoundView, ShareCountsView,
+    StepView, ViewError, WorkerCursor, WorkerView, WorkersView,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -151,7 +153,38 @@ pub(crate) fn block(height: u32) -> BlockView {
         state: BlockStateView::Immature,
         confirmations: 3,
         finder: address_of(5, Network::Devnet),
+        round: Some(RoundView { effort: 0.5, effort_parts: (1_u64 << 59).to_string(), luck: 2.0, shares: 12 }),
     }
+}
+
+pub(crate) fn worker(number: u32) -> WorkerView {
+    WorkerView {
+        name: format!("rig-{number:03}"),
+        algorithm: "randomx".to_owned(),
+        hashrate: 321.0,
+        hashrate_minute: 300.0,
+        hashrates: RatesView { minute: 300.0, ten_minutes: 321.0, hour: 320.0, day: 310.0 },
+        best_share: Some(BestShareView { difficulty: "123456789".to_owned(), time: 1_800_000_000 }),
+        shares: ShareCountsView { accepted: 9, rejected: BTreeMap::from([("low_difficulty".to_owned(), 1)]) },
+        last_share: 1_800_000_000,
+        last_seen: 1_800_000_001,
+    }
+}
+
+fn payout(time: u64) -> PayoutView {
+    let (txid, amount) = (TxId([6; 32]).to_string(), atoms(55_500_000_000));
+    PayoutView { txid, amount, state: "final".to_owned(), time }
+}
+
+fn is_known(address: &str) -> bool {
+    address == address_of(5, Network::Devnet)
+}
+
+fn history(step: &str) -> HistoryView {
+    let rejected = BTreeMap::from([("stale".to_owned(), 1)]);
+    let of_step = StepView { time: 1_800_000_000, hashrate: 2.5, work: "750".to_owned(), accepted: 3, rejected };
+    let algorithms = BTreeMap::from([("randomx".to_owned(), vec![of_step])]);
+    HistoryView { step: step.to_owned(), step_secs: 300, steps_max: 288, algorithms }
 }
 
 impl PoolViews for ShelfPool {
@@ -164,6 +197,9 @@ impl PoolViews for ShelfPool {
             network_hashrate: 4_000.0,
             shares: ShareCountsView { accepted: 17, rejected: BTreeMap::from([("stale".to_owned(), 2)]) },
             effort: 0.42,
+            effort_parts: "484235472".to_owned(),
+            hashrates: RatesView::default(),
+            best_share: None,
             blocks: 5,
         };
         self.answer(PoolView {
@@ -187,38 +223,67 @@ impl PoolViews for ShelfPool {
         })
     }
 
-    fn blocks(&self, limit: usize) -> Result<BlocksView, ViewError> {
-        self.answer(BlocksView { blocks: (1..=100).rev().map(block).take(limit).collect() })
+    fn blocks(&self, page: &Page<BlockCursor>) -> Result<BlocksView, ViewError> {
+        let before = page.after.map_or(101, |after| after.height);
+        let mut blocks: Vec<_> = (1..before).rev().map(block).take(page.limit + 1).collect();
+        let next =
+            page.cut(&mut blocks, |block| BlockCursor { height: block.height, id: block.id.parse().expect("an id") });
+        self.answer(BlocksView { blocks, next })
+    }
+
+    fn history(&self, step: &str) -> Result<Option<HistoryView>, ViewError> {
+        self.answer(Some(history(step)))
     }
 
     fn miner(&self, address: &str) -> Result<Option<MinerView>, ViewError> {
-        let known = address == address_of(5, Network::Devnet);
-        let shares = ShareCountsView { accepted: 9, rejected: BTreeMap::from([("low_difficulty".to_owned(), 1)]) };
-        let worker = WorkerView {
-            name: "rig-1".to_owned(),
-            algorithm: "randomx".to_owned(),
-            hashrate: 321.0,
-            hashrate_minute: 300.0,
-            shares: shares.clone(),
-            last_share: 1_800_000_000,
-        };
-        let payout = PayoutView {
-            txid: TxId([6; 32]).to_string(),
-            amount: atoms(55_500_000_000),
-            state: "final".to_owned(),
-            time: 1_800_000_000,
-        };
-        self.answer(known.then(|| MinerView {
+        self.answer(is_known(address).then(|| MinerView {
             address: address.to_owned(),
             hashrate: BTreeMap::from([("randomx".to_owned(), 321.0)]),
-            shares: BTreeMap::from([("randomx".to_owned(), shares)]),
+            hashrates: BTreeMap::from([("randomx".to_owned(), worker(1).hashrates)]),
+            best_shares: BTreeMap::new(),
+            shares: BTreeMap::from([("randomx".to_owned(), worker(1).shares)]),
             immature: atoms(10_000_000_000),
             payable: atoms(123_456_789),
             in_flight: atoms(0),
             paid: atoms(55_500_000_000),
-            workers: vec![worker],
-            payouts: vec![payout],
+            workers: vec![worker(1)],
+            payouts: vec![payout(1_800_000_000)],
+            earnings: vec![EarningView { day: 1_799_971_200, amount: atoms(7) }],
         }))
+    }
+
+    fn workers(&self, address: &str, page: &Page<WorkerCursor>) -> Result<Option<WorkersView>, ViewError> {
+        let after = page.after.as_ref().map_or("", |after| after.name.as_str()).to_owned();
+        let mut workers: Vec<_> =
+            (0..100).map(worker).filter(|worker| worker.name > after).take(page.limit + 1).collect();
+        let next = page.cut(&mut workers, |worker| WorkerCursor {
+            name: worker.name.clone().try_into().expect("plain"),
+            algorithm: Algorithm::RandomX,
+        });
+        self.answer(is_known(address).then_some(WorkersView { workers, next }))
+    }
+
+    fn payouts(&self, address: &str, page: &Page<u64>) -> Result<Option<PayoutsView>, ViewError> {
+        let mut payouts: Vec<_> = (1..page.after.unwrap_or(100)).rev().map(payout).take(page.limit + 1).collect();
+        let next = page.cut(&mut payouts, |payout| payout.time);
+        self.answer(is_known(address).then_some(PayoutsView { payouts, next }))
+    }
+
+    fn earnings(&self, address: &str, page: &Page<u32>) -> Result<Option<EarningsView>, ViewError> {
+        let days = (1..page.after.unwrap_or(100)).rev();
+        let mut earnings: Vec<_> =
+            days.map(|day| EarningView { day: day.into(), amount: atoms(1) }).take(page.limit + 1).collect();
+        let next = page.cut(&mut earnings, |earning| u32::try_from(earning.day).expect("small"));
+        self.answer(is_known(address).then_some(EarningsView { earnings, next }))
+    }
+
+    fn miner_history(
+        &self,
+        address: &str,
+        _: Option<&WorkerName>,
+        step: &str,
+    ) -> Result<Option<HistoryView>, ViewError> {
+        self.answer(is_known(address).then(|| history(step)))
     }
 
     fn ledger_imbalance_atoms(&self) -> Result<i128, ViewError> {

@@ -2,7 +2,6 @@ use std::sync::Arc;
 
 use bq_mining_message::{PoolApi, RecordShareError};
 use bq_pow::PowError;
-use bq_primitives::Algorithm;
 use bq_share::{Evaluation, Evaluator, Proven, Reject, ShareCandidate, Verdict, prove};
 
 use super::supervised::Watch;
@@ -76,30 +75,32 @@ impl Prover {
         if block.is_some() {
             self.metrics.of(share.algorithm).block_candidates.increment(1);
         }
-        let (algorithm, hashes) = (share.algorithm, share.difficulty.hashes());
-        self.booked(algorithm, hashes, proven.is_block, self.pool.record_share(share, block))
+        let booked = self.pool.record_share(share, block);
+        self.booked(candidate, proven, booked)
     }
 
     /// As [`Prover::book`] for shares of one algorithm that are no blocks, with one write for all; in order.
     pub(super) fn book_all<'a>(&self, proven: impl Iterator<Item = (&'a ShareCandidate, &'a Proven)>) -> Vec<Verdict> {
         let now = self.clock.now();
-        let shares: Vec<_> = proven.map(|(candidate, proven)| proven.share_of(candidate, now).0).collect();
-        let worth: Vec<_> = shares.iter().map(|share| (share.algorithm, share.difficulty.hashes())).collect();
+        let proven: Vec<_> = proven.collect();
+        let shares = proven.iter().map(|(candidate, proven)| proven.share_of(candidate, now).0).collect();
         let booked = self.pool.record_shares(shares);
-        worth
+        proven
             .into_iter()
             .zip(booked)
-            .map(|((algorithm, hashes), booked)| self.booked(algorithm, hashes, false, booked))
+            .map(|((candidate, proven), booked)| self.booked(candidate, proven, booked))
             .collect()
     }
 
     /// What the miner hears of a share that was to be booked.
-    fn booked(&self, algorithm: Algorithm, hashes: u64, block: bool, booked: Result<(), RecordShareError>) -> Verdict {
+    fn booked(&self, candidate: &ShareCandidate, proven: &Proven, booked: Result<(), RecordShareError>) -> Verdict {
+        let algorithm = candidate.template.algorithm();
         match booked {
             Ok(()) => {
-                self.metrics.of(algorithm).accepted(hashes);
+                self.pool.note_achieved(candidate.payee, &candidate.worker, algorithm, proven.achieved);
+                self.metrics.of(algorithm).accepted(candidate.difficulty.hashes());
                 self.conditions.booked();
-                Verdict::Accepted { block }
+                Verdict::Accepted { block: proven.is_block }
             }
             // Not booked: the miner may send it again.
             Err(error) => {

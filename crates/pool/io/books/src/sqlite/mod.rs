@@ -110,11 +110,22 @@ impl BookStore for SqliteBooks {
     fn rows(&self, kind: RowKind, group: &str, before: u64, max: usize) -> Result<Vec<StoredRow>, StoreError> {
         let sql = "SELECT key, place, value FROM rows WHERE kind = ?1 AND list = ?2 AND place < ?3
             ORDER BY place DESC LIMIT ?4";
-        let read = |row: &SqlRow<'_>| {
-            let place: i64 = row.get(1)?;
-            Ok(StoredRow { key: row.get(0)?, order: place.unsigned_abs(), value: row.get(2)? })
-        };
-        self.look(|tx| all(tx, sql, (kind.name(), group, int(before), limit(max)), read))
+        self.look(|tx| all(tx, sql, (kind.name(), group, int(before), limit(max)), listed))
+    }
+
+    fn page(
+        &self,
+        kind: RowKind,
+        group: &str,
+        after: Option<(u64, &str)>,
+        max: usize,
+    ) -> Result<Vec<StoredRow>, StoreError> {
+        let sql = "SELECT key, place, value FROM rows
+            WHERE kind = ?1 AND list = ?2 AND place <= ?3 AND (place < ?3 OR key < ?4)
+            ORDER BY place DESC, key DESC LIMIT ?5";
+        // No key is above the largest character.
+        let (place, key) = after.unwrap_or((u64::MAX, "\u{10ffff}"));
+        self.look(|tx| all(tx, sql, (kind.name(), group, int(place), key, limit(max)), listed))
     }
 
     fn back_up(&self, into: &Path) -> Result<(), StoreError> {
@@ -177,6 +188,11 @@ fn log_head(row: &SqlRow<'_>) -> rusqlite::Result<LogHead> {
 
 fn event(row: &SqlRow<'_>) -> rusqlite::Result<StoredEvent> {
     Ok(StoredEvent { head: log_head(row)?, bytes: row.get(2)? })
+}
+
+fn listed(row: &SqlRow<'_>) -> rusqlite::Result<StoredRow> {
+    let place: i64 = row.get(1)?;
+    Ok(StoredRow { key: row.get(0)?, order: place.unsigned_abs(), value: row.get(2)? })
 }
 
 fn all<T>(

@@ -147,6 +147,16 @@ impl BookStore for DyingStore {
         self.store.rows(kind, group, before, max)
     }
 
+    fn page(
+        &self,
+        kind: RowKind,
+        group: &str,
+        after: Option<(u64, &str)>,
+        max: usize,
+    ) -> Result<Vec<StoredRow>, StoreError> {
+        self.store.page(kind, group, after, max)
+    }
+
     fn back_up(&self, into: &Path) -> Result<(), StoreError> {
         self.store.back_up(into)
     }

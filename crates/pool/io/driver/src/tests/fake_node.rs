@@ -429,7 +429,7 @@ fn header(parent_id: BlockId, height: u32, algorithm: Algorithm) -> Header {
         parent_id,
         tx_root: MerkleRoot::ZERO,
         witness_root: MerkleRoot::ZERO,
-        time: Timestamp(1_000_000 + u64::from(height)),
+        time: Timestamp(1_800_000_000 + u64::from(height)),
         height: Height(height),
         bits: CompactTarget(0x207f_ffff),
         algorithm,

@@ -135,7 +135,10 @@ fn every_balance_is_kept_to_the_atom() {
             "ledger.sqlite.old",
             "ledger.sqlite.old-wal",
             "share-log",
-            "shares.old"
+            "shares.old",
+            "statistics.sqlite",
+            "statistics.sqlite-shm",
+            "statistics.sqlite-wal"
         ]
     );
     let state = keeper.state.read();

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     Clock, PayoutMode, PayoutSigner, PoolConfig, PoolError, Rules, SignerError, StoppedPool, Surroundings, SystemClock,
-    follow::Progress, keeper::Keeper, submitter::Submitter,
+    follow::Progress, history::History, keeper::Keeper, submitter::Submitter,
 };
 
 pub(crate) const POOL_KEY: KeyHash = KeyHash([0xaa; 32]);
@@ -247,7 +247,8 @@ impl World {
         };
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         let surroundings = Surroundings { node, signer, store, disk, clock, rules: self.rules };
-        let keeper = Keeper::open_with(self.config.clone(), surroundings, submitter)?;
+        let history = History::open(self.folder.path(), NETWORK, genesis);
+        let keeper = Keeper::open_with(self.config.clone(), surroundings, submitter, history)?;
         self.keeper = Some(keeper);
         Ok(())
     }
