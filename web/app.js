@@ -131,12 +131,14 @@ function showPool() {
     pair("Miners, last hour", String(pool.miners_active)),
     pair("Connections", String(pool.connections)),
     pair("Blocks found", String(pool.blocks_found), ...orphaned),
-    pair("Owed to miners", coins((BigInt(pool.immature) + BigInt(pool.payable)).toString()), " ",
+    pair("Owed to miners", coins((BigInt(pool.immature) + BigInt(pool.payable) + BigInt(pool.carried)).toString()), " ",
       el("small", {}, `${coins(pool.immature)} immature`)),
     pair("Being paid", coins(pool.in_flight)),
     pair("Paid", coins(pool.paid)),
     pair("Fee and scheme", `${(pool.fee_bp / 100).toFixed(2)} %`, " ", el("small", {}, pool.scheme.toUpperCase())),
-    pair("Paid from", coins(pool.payout_min), " ", el("small", {}, `after ${pool.coinbase_maturity} blocks`)));
+    pool.payout_mode === "direct"
+      ? pair("Paid", "in each block's coinbase")
+      : pair("Paid from", coins(pool.payout_min), " ", el("small", {}, `after ${pool.coinbase_maturity} blocks`)));
   $("stamp").textContent = `as of ${new Date().toLocaleTimeString()}`;
 }
 
@@ -241,6 +243,25 @@ function payoutRow(payout) {
     el("td", { class: "mono", title: payout.txid }, clip(payout.txid)));
 }
 
+function coinbaseRow(payment) {
+  const tone = payment.state === "matured" ? "good" : payment.state === "immature" || payment.state === "found" ? "warn" : "bad";
+  return el("tr", {},
+    el("td", {}, since(payment.time)),
+    el("td", {}, chip(payment.algorithm)),
+    el("td", { class: "num" }, coins(payment.amount)),
+    el("td", {}, el("span", { class: `chip ${tone}` }, payment.state)),
+    el("td", { class: "mono", title: payment.block }, payment.height.toLocaleString("en-US")));
+}
+
+// What the coinbase that is being mined pays, and what a later one does.
+function nextBlock(parts) {
+  const lines = ORDER.filter((name) => parts[name]).map((name) => {
+    const later = parts[name].put_off === "0" ? "" : ` (and ${coins(parts[name].put_off)} by a later one)`;
+    return el("p", {}, chip(name), ` ${coins(parts[name].pays)}${later}`);
+  });
+  return lines.length ? [el("h3", {}, "Your part of the next block"), ...lines] : [];
+}
+
 function showMiner(view) {
   const rates = ORDER.filter((name) => view.hashrate[name] > 0).map((name) => `${NAMES[name]} ${rate(view.hashrate[name])}`);
   const workers = view.workers.length
@@ -254,10 +275,14 @@ function showMiner(view) {
     el("dl", { class: "stats" },
       pair("Hashrate, 10 min", rates.join(" · ") || "idle"),
       pair("Immature", coins(view.immature)),
-      pair("Payable", coins(view.payable)),
+      pair("Payable", coins((BigInt(view.payable) + BigInt(view.carried)).toString())),
       pair("Being paid", coins(view.in_flight)),
       pair("Paid", coins(view.paid))),
+    ...nextBlock(view.next_block),
     el("h3", {}, "Workers"), workers,
+    ...(view.coinbases.length
+      ? [el("h3", {}, "Paid in blocks"), table([["When"], ["Algorithm"], ["Amount", true], ["State"], ["Block"]], view.coinbases.map(coinbaseRow))]
+      : []),
     el("h3", {}, "Payouts"), payouts);
   $("miner").hidden = false;
 }
@@ -298,10 +323,26 @@ async function get(path) {
   return response.json();
 }
 
+// The block that is being mined, where its coinbase pays miners.
+function showCoinbase() {
+  const lanes = state.coinbase ? Object.entries(state.coinbase.algorithms) : [];
+  const direct = lanes.filter(([, lane]) => lane.payout_mode === "direct");
+  $("coinbase-card").hidden = direct.length === 0;
+  fill($("coinbase"), ...direct.flatMap(([name, lane]) => {
+    const rest = lane.put_off_miners ? `, ${coins(lane.put_off)} to ${lane.put_off_miners} by later blocks` : "";
+    const sum = `${lane.outputs.length} paid, ${coins(lane.own)} to the pool${rest}`;
+    const rows = lane.outputs.slice(0, 10).map((output) => el("tr", {},
+      el("td", {}, minerLink(output.address)), el("td", { class: "num" }, coins(output.amount))));
+    return [el("p", {}, chip(name), ` ${sum}`), ...(rows.length ? [table([["Miner"], ["Amount", true]], rows)] : [])];
+  }));
+}
+
 async function refresh() {
   try {
     const [pool, blocks, health] =
       await Promise.all([get("/api/v1/pool"), get("/api/v1/blocks?limit=25"), get("/health")]);
+    state.coinbase = await get("/api/v1/coinbase").catch(() => null);
+    showCoinbase();
     if (!state.pool || pool.tip_id !== state.pool.tip_id) showTip(pool.height, state.tipTime);
     state.pool = pool;
     state.health = health;

@@ -128,6 +128,10 @@ impl System {
             mining: Some(Arc::clone(&miner) as Arc<dyn MiningControl>),
             pool: Some(Arc::clone(&pool) as Arc<dyn PoolOperator>),
             access: Some(stratum.access()),
+            pool_template: Some({
+                let pool = Arc::clone(&pool);
+                Arc::new(move || pool.template())
+            }),
             conditions: conditions.clone(),
             peers: Some(net.peer_network()),
         };

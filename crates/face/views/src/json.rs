@@ -16,6 +16,8 @@ pub struct PoolView {
     pub tip_id: String,
     /// `pplns`.
     pub scheme: String,
+    /// Who pays miners: `direct`, the coinbase of each block, or `ledger`, payouts. As the newest template does.
+    pub payout_mode: String,
     /// Pool fee in hundredths of a percent.
     pub fee_bp: u16,
     /// A miner is paid when its payable balance reaches this many atoms.
@@ -36,6 +38,8 @@ pub struct PoolView {
     pub immature: AtomsView,
     /// Sum of all miners' payable balances.
     pub payable: AtomsView,
+    /// Sum of the matured balances that coinbases to come pay.
+    pub carried: AtomsView,
     /// Sum of all payouts reserved or sent but not final.
     pub in_flight: AtomsView,
     /// Sum of all final payouts.
@@ -156,16 +160,100 @@ pub struct MinerView {
     pub immature: AtomsView,
     /// Can be paid.
     pub payable: AtomsView,
+    /// Matured, and paid by a coinbase to come.
+    pub carried: AtomsView,
     /// Reserved or sent, not final.
     pub in_flight: AtomsView,
-    /// Paid for good.
+    /// Paid for good: final payouts, and matured coinbases.
     pub paid: AtomsView,
+    /// Its part of the next block by algorithm name, as that is being mined; empty where payouts pay.
+    pub next_block: BTreeMap<String, PartView>,
     /// Its first machines by name, 1,000 at most; all of them are under `/workers`.
     pub workers: Vec<WorkerView>,
     /// Newest first, 100 at most; all of them are under `/payouts`.
     pub payouts: Vec<PayoutView>,
+    /// What coinbases paid it, newest first, 100 at most; all of them are under `/coinbases`.
+    pub coinbases: Vec<CoinbasePaymentView>,
     /// The newest 30 days that earned something; all of them are under `/earnings`.
     pub earnings: Vec<EarningView>,
+}
+
+/// A miner's part of a block that is being mined.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartView {
+    /// What the coinbase pays it.
+    pub pays: AtomsView,
+    /// What the block would credit it that a later coinbase pays.
+    pub put_off: AtomsView,
+}
+
+/// What the coinbase of a block paid a miner.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoinbasePaymentView {
+    /// The coinbase transaction.
+    pub txid: String,
+    /// The block.
+    pub block: String,
+    /// Its height.
+    pub height: u32,
+    /// Algorithm name.
+    pub algorithm: String,
+    /// What it pays this miner.
+    pub amount: AtomsView,
+    /// State of the block: `immature`, `matured`, `orphaned` or `lost`; `found` while it is on no chain.
+    pub state: String,
+    /// Time of the block, seconds since 1970.
+    pub time: u64,
+}
+
+/// `GET /api/v1/miners/{address}/coinbases`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoinbasePaymentsView {
+    /// Newest first.
+    pub coinbases: Vec<CoinbasePaymentView>,
+    /// Where the next page goes on; nothing after the last.
+    pub next: Option<String>,
+}
+
+/// `GET /api/v1/coinbase`: what is being mined.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoinbaseView {
+    /// Height of the block to be.
+    pub height: u32,
+    /// The block it builds on.
+    pub parent: String,
+    /// By algorithm name, those that may seal it.
+    pub algorithms: BTreeMap<String, LaneCoinbaseView>,
+}
+
+/// The coinbase of one algorithm.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaneCoinbaseView {
+    /// `direct`: it pays miners; `ledger`: it pays the pool.
+    pub payout_mode: String,
+    /// Subsidy and fees: the sum of all outputs.
+    pub reward: AtomsView,
+    /// What the pool's own output gets.
+    pub own: AtomsView,
+    /// Those to miners, in order.
+    pub outputs: Vec<CoinbaseOutputView>,
+    /// What the window gives miners that a later coinbase pays, in all.
+    pub put_off: AtomsView,
+    /// How many these are.
+    pub put_off_miners: u64,
+    /// Weight units of the transaction.
+    pub weight: u64,
+    /// Its encoding in hex.
+    pub transaction: String,
+}
+
+/// An output to a miner.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoinbaseOutputView {
+    /// Whom it pays.
+    pub address: String,
+    /// What.
+    pub amount: AtomsView,
 }
 
 /// One machine of a miner.

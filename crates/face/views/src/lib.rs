@@ -17,8 +17,9 @@ pub use history::{
     BestShareView, EarningView, EarningsView, HistoryView, PayoutsView, RatesView, StepView, WorkersView,
 };
 pub use json::{
-    AlgorithmView, BlockStateView, BlockView, BlocksView, MinerView, PayoutView, PoolView, RoundView, ShareCountsView,
-    WorkerView,
+    AlgorithmView, BlockStateView, BlockView, BlocksView, CoinbaseOutputView, CoinbasePaymentView,
+    CoinbasePaymentsView, CoinbaseView, LaneCoinbaseView, MinerView, PartView, PayoutView, PoolView, RoundView,
+    ShareCountsView, WorkerView,
 };
 pub use page::{BlockCursor, CursorError, Page, WorkerCursor};
 pub use pool::{PoolViews, ViewError};

@@ -1,8 +1,8 @@
 use bq_primitives::WorkerName;
 
 use crate::{
-    BlockCursor, BlocksView, EarningsView, HistoryView, MinerView, Page, PayoutsView, PoolView, WorkerCursor,
-    WorkersView,
+    BlockCursor, BlocksView, CoinbasePaymentsView, CoinbaseView, EarningsView, HistoryView, MinerView, Page,
+    PayoutsView, PoolView, WorkerCursor, WorkersView,
 };
 
 /// What the HTTP API and the status line need of the pool. Every call reads memory or the database's read side.
@@ -24,6 +24,18 @@ pub trait PoolViews: Send + Sync + 'static {
     /// # Errors
     /// The statistics cannot be read.
     fn history(&self, step: &str) -> Result<Option<HistoryView>, ViewError>;
+
+    /// The coinbases that are being mined; nothing until there is a template.
+    ///
+    /// # Errors
+    /// The books cannot be read.
+    fn coinbase(&self) -> Result<Option<CoinbaseView>, ViewError>;
+
+    /// What coinbases paid one miner, newest first; nothing when it never mined here.
+    ///
+    /// # Errors
+    /// The books cannot be read.
+    fn coinbases(&self, address: &str, page: &Page<BlockCursor>) -> Result<Option<CoinbasePaymentsView>, ViewError>;
 
     /// One miner by payout address; nothing when it never mined here.
     ///

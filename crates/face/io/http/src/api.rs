@@ -95,6 +95,22 @@ pub(crate) async fn payouts(
     of_miner(app.view(move |views| views.payouts(&address, &page)).await?)
 }
 
+pub(crate) async fn coinbase(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
+    match app.view(|views| views.coinbase()).await? {
+        Some(view) => Ok(Json(view).into_response()),
+        None => Err(ApiError::not_found("no_template", "the pool has no block template yet")),
+    }
+}
+
+pub(crate) async fn coinbases(
+    State(app): State<Arc<App>>,
+    Path(text): Path<String>,
+    query: PageResult,
+) -> Result<Response, ApiError> {
+    let (address, page) = (app.address(&text)?, app.page(query)?);
+    of_miner(app.view(move |views| views.coinbases(&address, &page)).await?)
+}
+
 pub(crate) async fn earnings(
     State(app): State<Arc<App>>,
     Path(text): Path<String>,

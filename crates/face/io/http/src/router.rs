@@ -175,6 +175,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/api/v1/blocks", route("/api/v1/blocks", get(api::blocks)))
         .route("/api/v1/miners/{address}", route("/api/v1/miners", get(api::miner)))
         .route("/api/v1/miners/{address}/workers", route("/api/v1/miners/workers", get(api::workers)))
+        .route("/api/v1/coinbase", route("/api/v1/coinbase", get(api::coinbase)))
+        .route("/api/v1/miners/{address}/coinbases", route("/api/v1/miners/coinbases", get(api::coinbases)))
         .route("/api/v1/miners/{address}/payouts", route("/api/v1/miners/payouts", get(api::payouts)))
         .route("/api/v1/miners/{address}/earnings", route("/api/v1/miners/earnings", get(api::earnings)))
         .route("/api/v1/miners/{address}/history", route("/api/v1/miners/history", get(api::miner_history)))

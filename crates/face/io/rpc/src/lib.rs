@@ -26,7 +26,7 @@ pub use crate::{
     methods::method_names,
     pool_shapes::{MinersShape, OpenPayoutShape, PoolStatusShape},
     server::{BATCH_MAX, BODY_BYTES_MAX, RpcHandle, RpcOptions, RpcServer},
-    services::RpcServices,
+    services::{PoolTemplate, RpcServices},
     shapes::{
         AmountShape, BlockHeaderShape, BlockShape, BlockchainInfo, CoinShape, CoinsShape, DifficultyShape, KeyShape,
         MiningConfigShape, MiningInfoShape, OutputShape, PeerShape, PrevoutShape, TemplateShape,

@@ -148,6 +148,8 @@ pub enum RowKind {
     Signed,
     /// What a payout pays an account.
     Payment,
+    /// What the coinbase of a block pays an account.
+    CoinbasePayment,
 }
 
 impl RowKind {
@@ -161,6 +163,7 @@ impl RowKind {
             Self::Payout => "payout",
             Self::Signed => "signed",
             Self::Payment => "payment",
+            Self::CoinbasePayment => "coinbase_payment",
         }
     }
 }

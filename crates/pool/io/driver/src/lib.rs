@@ -8,6 +8,7 @@
 //! threads, for whoever owns the clock.
 
 mod clock;
+mod coinbase_views;
 mod config;
 mod direct;
 mod driven;

@@ -31,7 +31,7 @@ const DAY_SECS: u64 = 86_400;
 pub(crate) struct Miner {
     pub(crate) key: KeyHash,
     /// Nothing as long as no share of his was accepted and told.
-    account: Option<AccountId>,
+    pub(crate) account: Option<AccountId>,
 }
 
 impl Keeper {
@@ -53,7 +53,7 @@ impl Keeper {
             let key = SeriesKey { subject: subject.clone(), lane: *lane };
             (by_name(*lane), self.rates(&key, series, *short))
         });
-        let [immature, payable, in_flight, paid] = self.balances(miner).map(atoms);
+        let [immature, payable, carried, in_flight, paid] = self.balances(miner).map(atoms);
         Ok(Some(MinerView {
             address: Address { network: self.config.network, key_hash: miner.key }.to_string(),
             hashrate: lanes.iter().map(|(lane, short, _)| (by_name(*lane), short.0)).collect(),
@@ -65,22 +65,26 @@ impl Keeper {
             shares: lanes.iter().map(|(lane, _, series)| (by_name(*lane), counts_view(series.totals()))).collect(),
             immature,
             payable,
+            carried,
             in_flight,
             paid,
+            next_block: self.next_block_view(miner),
             workers: self.workers_view(miner, &Page::first(WORKERS_SHOWN)).workers,
             payouts: self.payouts_view(miner, &Page::first(PAYOUTS_SHOWN))?.payouts,
+            coinbases: self.coinbase_payments_view(miner, &Page::first(PAYOUTS_SHOWN))?.coinbases,
             earnings: self.earnings_view(miner, &Page::first(DAYS_SHOWN)).earnings,
         }))
     }
 
-    /// Immature, payable, in flight and paid, of one moment.
-    fn balances(&self, miner: Miner) -> [u64; 4] {
-        let Some(account) = miner.account else { return [0; 4] };
+    /// Immature, payable, carried, in flight and paid, of one moment.
+    fn balances(&self, miner: Miner) -> [u64; 5] {
+        let Some(account) = miner.account else { return [0; 5] };
         let state = self.state.read();
         let balance = |account| state.books().balance(account);
         [
             balance(LedgerAccount::MinerImmature(account)),
             balance(LedgerAccount::MinerPayable(account)),
+            balance(LedgerAccount::MinerCarried(account)),
             balance(LedgerAccount::MinerInFlight(account)),
             state.paid(account),
         ]

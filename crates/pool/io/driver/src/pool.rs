@@ -15,8 +15,8 @@ use bq_pool_history::Subject;
 use bq_pool_machine::{Decision, DecisionError, PoolOperator, PoolStatus, Reason};
 use bq_primitives::{Algorithm, Block, KeyHash, Network, NetworkDifficulty, WorkerName};
 use bq_views::{
-    BlockCursor, BlocksView, EarningsView, Event, HistoryView, MinerView, Page, PayoutsView, PoolView, PoolViews,
-    ViewError, WorkerCursor, WorkersView,
+    BlockCursor, BlocksView, CoinbasePaymentsView, CoinbaseView, EarningsView, Event, HistoryView, MinerView, Page,
+    PayoutsView, PoolView, PoolViews, ViewError, WorkerCursor, WorkersView,
 };
 use parking_lot::Mutex;
 use tokio::{
@@ -266,6 +266,15 @@ impl PoolViews for Pool {
 
     fn miner(&self, address: &str) -> Result<Option<MinerView>, ViewError> {
         Ok(self.keeper.miner_view(address)?)
+    }
+
+    fn coinbase(&self) -> Result<Option<CoinbaseView>, ViewError> {
+        Ok(self.keeper.coinbase_view())
+    }
+
+    fn coinbases(&self, address: &str, page: &Page<BlockCursor>) -> Result<Option<CoinbasePaymentsView>, ViewError> {
+        let miner = self.keeper.find_miner(address);
+        Ok(miner.map(|miner| self.keeper.coinbase_payments_view(miner, page)).transpose()?)
     }
 
     fn workers(&self, address: &str, page: &Page<WorkerCursor>) -> Result<Option<WorkersView>, ViewError> {

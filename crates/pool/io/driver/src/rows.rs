@@ -28,12 +28,25 @@ pub(crate) struct PaymentRow {
     pub(crate) time_ms: u64,
 }
 
+/// What the coinbase of a block paid an account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CoinbasePaymentRow {
+    pub(crate) txid: String,
+    pub(crate) block: String,
+    pub(crate) height: u32,
+    pub(crate) algorithm: String,
+    pub(crate) amount: u64,
+    pub(crate) state: String,
+    pub(crate) time: u64,
+}
+
 /// The rows that an event changed.
 pub(crate) fn rows_of(state: &State, applied: &Applied) -> Vec<Row> {
     let mut rows = Vec::new();
     for id in &applied.blocks {
         if let Some(block) = state.block(id) {
             rows.push(block_row(block));
+            rows.extend(coinbase_payment_rows(block));
             if block.state == BlockState::Matured {
                 rows.push(Row { value: None, ..bytes_row(&id.to_string(), Vec::new()) });
             }
@@ -87,6 +100,31 @@ pub(crate) fn block_row(block: &PoolBlock) -> Row {
         order: u64::from(row.height),
         value: Some(json(&row)),
     }
+}
+
+/// What a block's coinbase paid whom: listed by height, as blocks are.
+fn coinbase_payment_rows(block: &PoolBlock) -> Vec<Row> {
+    let candidate = &block.candidate;
+    let sums = candidate.direct().and_then(|direct| direct.by_account().ok()).unwrap_or_default();
+    let row = |(account, amount): (AccountId, Amount)| {
+        let value = CoinbasePaymentRow {
+            txid: candidate.coinbase.to_string(),
+            block: candidate.id.to_string(),
+            height: candidate.height.0,
+            algorithm: candidate.algorithm.name().to_owned(),
+            amount: amount.atoms(),
+            state: block.state.name().to_owned(),
+            time: candidate.time,
+        };
+        Row {
+            kind: RowKind::CoinbasePayment,
+            key: format!("{account}:{}", candidate.id),
+            group: account.to_string(),
+            order: u64::from(candidate.height.0),
+            value: Some(json(&value)),
+        }
+    };
+    sums.into_iter().map(row).collect()
 }
 
 pub(crate) fn payment_rows(payout: &Payout) -> Vec<Row> {

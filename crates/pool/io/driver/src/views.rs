@@ -35,6 +35,7 @@ impl Keeper {
             height: info.tip.height.0,
             tip_id: info.tip.id.to_string(),
             scheme: "pplns".to_owned(),
+            payout_mode: mode_name(self.coinbases.read().lanes.iter().any(Option::is_some)),
             fee_bp: self.config.fee_bp,
             payout_min: self.config.payout_min.into(),
             coinbase_maturity: self.node.coinbase_maturity(),
@@ -45,6 +46,7 @@ impl Keeper {
             blocks_orphaned: sum_of(&counts, |(_, state)| matches!(state, BlockState::Orphaned | BlockState::Lost)),
             immature: total(|account| matches!(account, LedgerAccount::MinerImmature(_))),
             payable: total(|account| matches!(account, LedgerAccount::MinerPayable(_))),
+            carried: total(|account| matches!(account, LedgerAccount::MinerCarried(_))),
             in_flight: total(|account| matches!(account, LedgerAccount::MinerInFlight(_))),
             paid: atoms(state.paid_in_all()),
             ledger_imbalance: state.books().imbalance().to_string(),
@@ -203,6 +205,10 @@ impl Keeper {
         let outside = *self.outside.lock();
         self.metrics.coins_match(outside.coins_match);
     }
+}
+
+pub(crate) fn mode_name(is_direct: bool) -> String {
+    if is_direct { "direct" } else { "ledger" }.to_owned()
 }
 
 impl From<PoolError> for ViewError {

@@ -22,9 +22,10 @@ use bq_primitives::{
     WorkerName,
 };
 use bq_views::{
-    AlgorithmView, BestShareView, BlockCursor, BlockStateView, BlockView, BlocksView, EarningView, EarningsView, Event,
-    HistoryView, MinerView, Page, PayoutView, PayoutsView, PoolView, PoolViews, RatesView, RoundView, ShareCountsView,
-    StepView, ViewError, WorkerCursor, WorkerView, WorkersView,
+    AlgorithmView, BestShareView, BlockCursor, BlockStateView, BlockView, BlocksView, CoinbaseOutputView,
+    CoinbasePaymentView, CoinbasePaymentsView, CoinbaseView, EarningView, EarningsView, Event, HistoryView,
+    LaneCoinbaseView, MinerView, Page, PartView, PayoutView, PayoutsView, PoolView, PoolViews, RatesView, RoundView,
+    ShareCountsView, StepView, ViewError, WorkerCursor, WorkerView, WorkersView,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -176,6 +177,18 @@ fn payout(time: u64) -> PayoutView {
     PayoutView { txid, amount, state: "final".to_owned(), time }
 }
 
+fn coinbase_payment(height: u32) -> CoinbasePaymentView {
+    CoinbasePaymentView {
+        txid: TxId([6; 32]).to_string(),
+        block: block(height).id,
+        height,
+        algorithm: "randomx".to_owned(),
+        amount: atoms(5),
+        state: "matured".to_owned(),
+        time: 1_800_000_000,
+    }
+}
+
 fn is_known(address: &str) -> bool {
     address == address_of(5, Network::Devnet)
 }
@@ -207,6 +220,7 @@ impl PoolViews for ShelfPool {
             height: 7,
             tip_id: BlockId([2; 32]).to_string(),
             scheme: "pplns".to_owned(),
+            payout_mode: "direct".to_owned(),
             fee_bp: 100,
             payout_min: atoms(100_000_000),
             coinbase_maturity: 10,
@@ -217,6 +231,7 @@ impl PoolViews for ShelfPool {
             blocks_orphaned: 1,
             immature: atoms(10_000_000_000),
             payable: atoms(123_456_789),
+            carried: atoms(1_234),
             in_flight: atoms(0),
             paid: atoms(55_500_000_000),
             ledger_imbalance: "0".to_owned(),
@@ -244,12 +259,40 @@ impl PoolViews for ShelfPool {
             shares: BTreeMap::from([("randomx".to_owned(), worker(1).shares)]),
             immature: atoms(10_000_000_000),
             payable: atoms(123_456_789),
+            carried: atoms(1_234),
             in_flight: atoms(0),
             paid: atoms(55_500_000_000),
+            next_block: BTreeMap::from([("randomx".to_owned(), PartView { pays: atoms(5), put_off: atoms(0) })]),
+            coinbases: vec![coinbase_payment(7)],
             workers: vec![worker(1)],
             payouts: vec![payout(1_800_000_000)],
             earnings: vec![EarningView { day: 1_799_971_200, amount: atoms(7) }],
         }))
+    }
+
+    fn coinbase(&self) -> Result<Option<CoinbaseView>, ViewError> {
+        let outputs = vec![CoinbaseOutputView { address: address_of(5, Network::Devnet), amount: atoms(5) }];
+        let lane = LaneCoinbaseView {
+            payout_mode: "direct".to_owned(),
+            reward: atoms(10),
+            own: atoms(5),
+            outputs,
+            put_off: atoms(2),
+            put_off_miners: 1,
+            weight: 1_000,
+            transaction: "00".to_owned(),
+        };
+        let algorithms = BTreeMap::from([("randomx".to_owned(), lane)]);
+        self.answer(Some(CoinbaseView { height: 8, parent: BlockId([2; 32]).to_string(), algorithms }))
+    }
+
+    fn coinbases(&self, address: &str, page: &Page<BlockCursor>) -> Result<Option<CoinbasePaymentsView>, ViewError> {
+        let before = page.after.map_or(101, |after| after.height);
+        let mut coinbases: Vec<_> = (1..before).rev().map(coinbase_payment).take(page.limit + 1).collect();
+        let cursor =
+            |row: &CoinbasePaymentView| BlockCursor { height: row.height, id: row.block.parse().expect("an id") };
+        let next = page.cut(&mut coinbases, cursor);
+        self.answer(is_known(address).then_some(CoinbasePaymentsView { coinbases, next }))
     }
 
     fn workers(&self, address: &str, page: &Page<WorkerCursor>) -> Result<Option<WorkersView>, ViewError> {

@@ -27,8 +27,9 @@ const LONG_POLL: Duration = Duration::from_secs(60);
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Request {
-    /// Whom the coinbase pays.
-    address: String,
+    /// Whom the coinbase pays; nothing: as those of the pool's miners do.
+    #[serde(default)]
+    address: Option<String>,
     /// Free data for the coinbase, hex.
     #[serde(default)]
     coinbasedata: String,
@@ -40,12 +41,18 @@ struct Request {
 pub(super) async fn get_block_template(context: &Context, caller: Option<Caller>, params: Params<'static>) -> Answer {
     let services = &context.services;
     let request: Request = Args::new(&["request"], &params)?.value("request")?;
-    let address = Address::parse(&request.address, services.node.network());
+    let address = request.address.as_deref().map(|text| Address::parse(text, services.node.network())).transpose();
     let address = address.map_err(|error| Fault::not_found(format!("address: {error}")))?;
     let coinbase_data = hex_bytes("coinbasedata", &request.coinbasedata, COINBASE_DATA_BYTES_MAX)?;
     if let Some(known) = &request.longpollid {
         wait_for_other_tip(context, caller, parse("longpollid", known)?).await?;
     }
+    let Some(address) = address else {
+        let of_pool = services.pool_template.as_ref();
+        let of_pool = of_pool.ok_or_else(|| Fault::not_found("address: required, for this process runs no pool"))?;
+        let template = of_pool().ok_or_else(|| Fault::not_found("the pool has no block template yet"))?;
+        return json(shape(&template));
+    };
     let node = std::sync::Arc::clone(&services.node);
     let template =
         tokio::task::spawn_blocking(move || node.template(&TemplateRequest::new(address.key_hash, coinbase_data)));

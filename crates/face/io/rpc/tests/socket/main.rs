@@ -38,6 +38,7 @@ impl Rig {
     pub(crate) async fn start_with(options: RpcOptions) -> Self {
         let node = FakeNode::new();
         let services = RpcServices {
+            pool_template: None,
             conditions: bq_condition::ConditionList::default().with("pool", Arc::new(paused)),
             node: Arc::<FakeNode>::clone(&node),
             sync: Some(Arc::<FakeNode>::clone(&node)),
