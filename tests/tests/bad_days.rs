@@ -14,7 +14,7 @@ const LIMIT: Duration = Duration::from_secs(180);
 const MATURITY: u64 = 3;
 
 fn options(peer: Option<&BqProcess>) -> Result<BqOptions> {
-    let pool = "[pool]\npayout_min = 1000000\npayout_final_depth = 2\npayout_interval_secs = 1\nshare_interval_secs = 1\n\
+    let pool = "[pool]\npayout_mode = \"ledger\"\npayout_min = 1000000\npayout_final_depth = 2\npayout_interval_secs = 1\nshare_interval_secs = 1\n\
                 [pool.sha256d]\nshare_difficulty_floor = 65536\nshare_difficulty_start = 131072\n";
     let config = Eras::unhurried().then(1, &["sha256d"]).config(u32::try_from(MATURITY)?, pool);
     let arguments = match peer {

@@ -17,7 +17,7 @@ const TWO_FROM: u32 = 32;
 const MATURITY: u32 = 16;
 
 fn options(peer: Option<&BqProcess>) -> Result<BqOptions> {
-    let pool = "[pool]\npayout_min = 1000000\npayout_final_depth = 12\nshare_interval_secs = 1\n\
+    let pool = "[pool]\npayout_mode = \"ledger\"\npayout_min = 1000000\npayout_final_depth = 12\nshare_interval_secs = 1\n\
                 [pool.sha256d]\nshare_difficulty_floor = 65536\nshare_difficulty_start = 131072\n\
                 [pool.ethash]\nshare_difficulty_floor = 8\nshare_difficulty_start = 16\n";
     let config = Eras::unhurried()

@@ -11,7 +11,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 const SOME: u64 = 10_000_000;
 
 fn options() -> BqOptions {
-    let pool = "[pool]\nfee_bp = 1000\npayout_min = 1000000\npayout_final_depth = 2\npayout_interval_secs = 1\nshare_interval_secs = 1\n\
+    let pool = "[pool]\npayout_mode = \"ledger\"\nfee_bp = 1000\npayout_min = 1000000\npayout_final_depth = 2\npayout_interval_secs = 1\nshare_interval_secs = 1\n\
                 [pool.sha256d]\nshare_difficulty_floor = 65536\nshare_difficulty_start = 131072\n";
     let config = Eras::unhurried().then(1, &["sha256d"]).config(3, pool);
     BqOptions { config, ..BqOptions::default() }

@@ -10,7 +10,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 const SENT: u64 = 123_456_789;
 
 fn start(folder: &Path) -> Result<BqProcess> {
-    let pool = "[pool]\npayout_min = 1000000\npayout_final_depth = 2\nshare_interval_secs = 1\n\
+    let pool = "[pool]\npayout_mode = \"ledger\"\npayout_min = 1000000\npayout_final_depth = 2\nshare_interval_secs = 1\n\
                 [pool.sha256d]\nshare_difficulty_floor = 65536\nshare_difficulty_start = 131072\n";
     let config = Eras::unhurried().then(1, &["sha256d"]).config(3, pool);
     BqProcess::start(folder, &BqOptions { config, ..BqOptions::default() })
