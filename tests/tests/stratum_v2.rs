@@ -14,7 +14,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// SHA-256d alone, so that a block takes some ten thousand hashes.
 fn options() -> BqOptions {
-    let pool = "[pool]\nshare_interval_secs = 1\n\
+    let pool = "[pool]\npayout_mode = \"ledger\"\nshare_interval_secs = 1\n\
                 [pool.sha256d]\nshare_difficulty_floor = 1024\nshare_difficulty_start = 1024\n";
     BqOptions { config: Eras::unhurried().then(1, &["sha256d"]).config(16, pool), ..BqOptions::default() }
 }

@@ -173,7 +173,7 @@ impl NodeApi for SimNode {
             let (parent_id, height) = (net.ours.tip().id(), net.ours.tip().header.height.0 + 1);
             let reward = output(SUBSIDY, request.payout);
             let coinbase = Transaction::coinbase(Height(height), vec![reward], request.coinbase_data.clone());
-            let others: Vec<_> = net.ours.mempool.iter().cloned().collect();
+            let others = net.ours.mempool.to_vec();
             let paths = CoinbasePaths::of(others.iter().map(|other| (other.txid(), other.wtxid())));
             let body = UnsealedBody { coinbase: Arc::new(coinbase), others: Arc::new(others) };
             let works = Algorithm::ALL.map(|algorithm| TemplateWork {

@@ -43,7 +43,8 @@ fn coinbases_pay_everybody_what_the_slow_model_says() {
     for seed in 1..=24 {
         match run(PoolPlan::DIRECT, seed) {
             Ok(story) => {
-                blocks += story.figures.iter().find(|(name, _)| *name == "blocks_matured").map_or(0, |(_, n)| *n)
+                let matured = story.figures.iter().find(|(name, _)| *name == "blocks_matured");
+                blocks += matured.map_or(0, |(_, count)| *count);
             }
             Err(broken) => panic!("{broken}\n{}", broken.story.lines.join("\n")),
         }

@@ -1,6 +1,6 @@
 //! How long it takes to make the coinbases of one template that pay many miners: window, split, outputs, transaction, roots of three
 //! headers. `cargo run --release -p bq-pool --example coinbase`.
-#![expect(clippy::unwrap_used, reason = "a measurement ends at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement ends at the first surprise, and prints")]
 
 use std::{sync::Arc, time::Instant};
 

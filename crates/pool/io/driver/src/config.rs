@@ -174,7 +174,7 @@ impl PoolConfig {
             final_depth: self.final_depth,
             gift_min: self.gift_min,
         };
-        let of_log = before.map_or(true, Terms::is_direct);
+        let of_log = before.is_none_or(Terms::is_direct);
         let scheme = match self.payout_mode.map_or(of_log, |mode| mode == PayoutMode::Direct) {
             true => {
                 let terms = DirectTerms { min: self.direct_min, payees_max: self.direct_payees_max };

@@ -277,10 +277,9 @@ impl State {
         if !is_direct && self.blocks.values().any(is_open) {
             return Ok(());
         }
-        let (from, to): (fn(AccountId) -> LedgerAccount, fn(AccountId) -> LedgerAccount) = match is_direct {
-            true => (LedgerAccount::MinerPayable, LedgerAccount::MinerCarried),
-            false => (LedgerAccount::MinerCarried, LedgerAccount::MinerPayable),
-        };
+        let by_payout: fn(AccountId) -> LedgerAccount = LedgerAccount::MinerPayable;
+        let by_coinbase: fn(AccountId) -> LedgerAccount = LedgerAccount::MinerCarried;
+        let (from, to) = if is_direct { (by_payout, by_coinbase) } else { (by_coinbase, by_payout) };
         let moved = self.books.of_miners(from).filter(|(_, balance)| !is_direct || *balance < payout_min);
         let cause = Cause::BalanceMoved { event: step.number.0 };
         let line = |(miner, balance)| {

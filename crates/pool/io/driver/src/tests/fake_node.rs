@@ -317,7 +317,7 @@ impl NodeApi for FakeNode {
         let height = tip.height.0 + 1;
         let output = TxOut { amount: atoms(SUBSIDY), key_hash: request.payout };
         let coinbase = Transaction::coinbase(Height(height), vec![output], request.coinbase_data.clone());
-        let others: Vec<_> = chain.mempool.iter().cloned().collect();
+        let others = chain.mempool.clone();
         let paths = CoinbasePaths::of(others.iter().map(|other| (other.txid(), other.wtxid())));
         let body = UnsealedBody { coinbase: Arc::new(coinbase), others: Arc::new(others) };
         let works = Algorithm::ALL.map(|algorithm| TemplateWork {
