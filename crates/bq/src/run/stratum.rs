@@ -6,7 +6,7 @@ use bq_front::{
     AccessConfig, AgentFloor, AllowancePolicy, BanPolicy, CpuTime, GetworkConfig, JudgePolicy, KeptFiles, PlaceLimits,
     SessionPolicy, SocketBuffers, StratumConfig, TicketConfig, TlsConfig, V2Config, VardiffPolicy, VerifyConfig,
 };
-use bq_primitives::Algorithm;
+use bq_primitives::{Algorithm, Network};
 use bq_runtime::{Config, OpenFiles, StratumLimits, open_files_max};
 
 pub(super) fn stratum_config(
@@ -21,6 +21,12 @@ pub(super) fn stratum_config(
     let defaults = StratumConfig::default();
     let limits = &config.stratum_limits;
     let interval_ms = u64::from(config.pool.share_interval_secs).saturating_mul(1_000);
+    // On regtest blocks come as fast as they are mined: a thousand shares for each would be all that a server does.
+    let fine_divisors = match config.network {
+        Network::Regtest => [0, 0],
+        _ if pays_directly => VardiffPolicy::DIRECT_DIVISORS,
+        _ => [0, 0],
+    };
     let sessions = Algorithm::ALL.map(|algorithm| {
         let difficulty = config.pool.share_difficulty[algorithm.index()];
         let policy = &defaults.sessions[algorithm.index()];
@@ -28,7 +34,7 @@ pub(super) fn stratum_config(
             start: difficulty.start,
             floor: difficulty.floor,
             cap_divisor: u64::from(config.pool.share_difficulty_cap_divisor),
-            fine_divisors: if pays_directly { VardiffPolicy::DIRECT_DIVISORS } else { [0, 0] },
+            fine_divisors,
             share_interval_ms: interval_ms,
             first_share_ms: match algorithm {
                 Algorithm::Sha256d => 0,
