@@ -21,10 +21,10 @@ pub(super) fn stratum_config(
     let defaults = StratumConfig::default();
     let limits = &config.stratum_limits;
     let interval_ms = u64::from(config.pool.share_interval_secs).saturating_mul(1_000);
-    // On regtest blocks come as fast as they are mined: a thousand shares for each would be all that a server does.
+    // Where blocks come in seconds, a thousand shares for each would be all that a server of RandomX does.
     let fine_divisors = match config.network {
-        Network::Regtest => [0, 0],
-        _ if pays_directly => VardiffPolicy::DIRECT_DIVISORS,
+        Network::Mainnet | Network::Testnet if pays_directly => VardiffPolicy::DIRECT_DIVISORS,
+        Network::Devnet if pays_directly => [0, 100],
         _ => [0, 0],
     };
     let sessions = Algorithm::ALL.map(|algorithm| {
