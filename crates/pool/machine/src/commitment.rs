@@ -1,4 +1,4 @@
-use bq_primitives::{BlockId, Height, tagged_hash};
+use bq_primitives::{BlockId, Height, KeyHash, Transaction, TxOut, tagged_hash};
 
 use crate::{LogHash, LogHead, LogNumber, Recovery};
 
@@ -10,7 +10,8 @@ const SEAL_BYTES: usize = 16;
 /// What every coinbase of the pool says of its log, so that the chain knows how far the log had come: number and hash of its
 /// newest event, and a seal that only the holder of the pool's key can make. Without the seal, anybody who mines a block to
 /// the pool's key could say that the log is longer than it is and stop all payouts. The seal holds for blocks on one parent only: copied
-/// out of an old block, whose log was lost since, it says nothing.
+/// out of an old block, whose log was lost since, it says nothing. And it holds for the outputs of one coinbase: templates are public, and
+/// under outputs of his own a stranger must not be believed what he pays whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Commitment(pub LogHead);
 
@@ -32,24 +33,30 @@ pub enum CommitmentCheck {
 }
 
 impl Commitment {
-    /// What follows the pool's tag in the coinbase data.
+    /// What follows the pool's tag in the data of a coinbase with these outputs, of a block on `parent`.
     #[must_use]
-    pub fn to_bytes(self, key: &[u8; 32], parent: &BlockId) -> [u8; COMMITMENT_BYTES] {
+    pub fn to_bytes(self, key: &[u8; 32], parent: &BlockId, outputs: &[TxOut]) -> [u8; COMMITMENT_BYTES] {
         let mut bytes = [0; COMMITMENT_BYTES];
-        let parts = self.0.number.0.to_le_bytes().into_iter().chain(self.0.hash.0).chain(self.seal(key, parent));
+        let seal = self.seal(key, parent, Some(outputs));
+        let parts = self.0.number.0.to_le_bytes().into_iter().chain(self.0.hash.0).chain(seal);
         for (byte, value) in bytes.iter_mut().zip(parts) {
             *byte = value;
         }
         bytes
     }
 
-    /// Reads the data of a coinbase; nothing if it does not begin with the tag, or was not sealed with the key for a block on `parent`.
+    /// Reads the data of a coinbase; nothing if it does not begin with the tag, or was not sealed with the key for this coinbase in a
+    /// block on `parent`. An earlier software left the outputs out, which were all the pool's (`pool`).
     #[must_use]
-    pub fn read(data: &[u8], tag: &[u8], key: &[u8; 32], parent: &BlockId) -> Option<Self> {
-        let (number, rest) = data.strip_prefix(tag)?.split_first_chunk::<8>()?;
+    pub fn read(coinbase: &Transaction, tag: &[u8], key: &[u8; 32], parent: &BlockId, pool: &KeyHash) -> Option<Self> {
+        let (number, rest) = coinbase.coinbase_data.strip_prefix(tag)?.split_first_chunk::<8>()?;
         let (hash, rest) = rest.split_first_chunk::<32>()?;
         let commitment = Self(LogHead { number: LogNumber(u64::from_le_bytes(*number)), hash: LogHash(*hash) });
-        (rest == commitment.seal(key, parent)).then_some(commitment)
+        let outputs = &coinbase.outputs;
+        let is_the_pools = || outputs.iter().all(|output| output.key_hash == *pool);
+        let is_sealed = rest == commitment.seal(key, parent, Some(outputs))
+            || (is_the_pools() && rest == commitment.seal(key, parent, None));
+        is_sealed.then_some(commitment)
     }
 
     /// Compares what a block at `height` says with the log, of which `hash_at` gives the hashes.
@@ -70,9 +77,18 @@ impl Commitment {
         }
     }
 
-    fn seal(self, key: &[u8; 32], parent: &BlockId) -> [u8; SEAL_BYTES] {
+    fn seal(self, key: &[u8; 32], parent: &BlockId, outputs: Option<&[TxOut]>) -> [u8; SEAL_BYTES] {
         let LogHead { number, hash } = self.0;
-        let full = tagged_hash("BQIP0002/pool-commitment", &[key, &number.0.to_le_bytes(), &hash.0, &parent.0]);
+        let outputs = outputs.map(outputs_hash);
+        let outputs = outputs.as_ref().map_or(&[][..], |hash| hash.as_slice());
+        let parts = [key.as_slice(), &number.0.to_le_bytes(), &hash.0, &parent.0, outputs];
+        let full = tagged_hash("BQIP0002/pool-commitment", &parts);
         full.first_chunk().copied().unwrap_or_default()
     }
+}
+
+fn outputs_hash(outputs: &[TxOut]) -> [u8; 32] {
+    let bytes = |output: &TxOut| output.amount.atoms().to_le_bytes().into_iter().chain(output.key_hash.0);
+    let all: Vec<u8> = outputs.iter().flat_map(bytes).collect();
+    tagged_hash("BQIP0002/pool-outputs", &[&all])
 }

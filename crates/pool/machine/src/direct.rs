@@ -1,13 +1,10 @@
 //! What a coinbase pays whom (SPEC 8.8).
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet},
-};
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use bq_ledger::{Distribution, FeeBasisPoints, LedgerAccount, LedgerError, Window, distribute};
 use bq_mining_message::SharePosition;
-use bq_primitives::{AccountId, Algorithm, Amount, AmountError};
+use bq_primitives::{AccountId, Algorithm, Amount, AmountError, Height};
 use serde::{Deserialize, Serialize};
 
 use crate::{LaneTerms, Scheme, State};
@@ -62,7 +59,7 @@ pub struct CoinbasePlan {
     pub outputs: Vec<(AccountId, Amount)>,
     /// What the pool's own output gets; it has none if this is zero.
     pub own: Amount,
-    /// What the window gives accounts that a later block pays.
+    /// What else accounts are owed by then, older balances too as far as they were looked at: a later block pays it.
     pub put_off: Vec<(AccountId, Amount)>,
 }
 
@@ -130,65 +127,46 @@ impl CoinbaseBasis {
         self
     }
 
-    /// SPEC 8.8.3: who gets what out of `reward`.
+    /// SPEC 8.8.3: who gets what out of `reward`, in a block of this height.
     ///
     /// # Errors
     /// [`LedgerError::Amount`]: sums outside the range of amounts.
-    pub fn plan(&self, reward: Amount) -> Result<CoinbasePlan, LedgerError> {
+    pub fn plan(&self, reward: Amount, height: Height) -> Result<CoinbasePlan, LedgerError> {
         let split = distribute(reward, self.fee, self.carry_in, &self.window)?;
-        let taken = self.taken(&split)?;
-        let credits = Amount::sum(taken.iter().map(|wish| wish.credit))?;
-        // The residue of earlier blocks is among the credits and not among the reward.
-        let mut rest = reward.atoms().saturating_sub(credits.atoms());
-        let mut outputs = Vec::with_capacity(taken.len());
-        for wish in taken {
-            if wish.carried.atoms() <= rest {
-                rest = rest.saturating_sub(wish.carried.atoms());
-                outputs.push((wish.account, wish.sum));
-            } else if wish.credit >= self.terms.min {
-                outputs.push((wish.account, wish.credit));
-            } else {
-                rest = rest.saturating_add(wish.credit.atoms());
+        let mut own = reward;
+        let mut outputs = Vec::new();
+        let mut put_off = Vec::new();
+        let payees_max = usize::try_from(self.terms.payees_max).unwrap_or(usize::MAX);
+        for (account, sum) in self.in_turn(&split, height)? {
+            let part = sum.min(own);
+            let paid = if part >= self.terms.min && outputs.len() < payees_max { part } else { Amount::ZERO };
+            own = own.checked_sub(paid)?;
+            if paid > Amount::ZERO {
+                outputs.push((account, paid));
+            }
+            let later = sum.checked_sub(paid)?;
+            if later > Amount::ZERO {
+                put_off.push((account, later));
             }
         }
-        outputs.retain(|(_, amount)| *amount > Amount::ZERO);
         outputs.sort_by_key(|(account, amount)| (Reverse(*amount), *account));
-        while Amount::sum(outputs.iter().map(|(_, amount)| *amount))? > reward {
-            // Only a residue larger than fee, seed and all that is put off together comes to this.
-            outputs.pop();
-        }
-        let paid = Amount::sum(outputs.iter().map(|(_, amount)| *amount))?;
-        let is_paid: BTreeSet<AccountId> = outputs.iter().map(|(account, _)| *account).collect();
-        let put_off = split.credits.into_iter().filter(|(account, _)| !is_paid.contains(account)).collect();
-        Ok(CoinbasePlan { outputs, own: reward.checked_sub(paid)?, put_off })
+        Ok(CoinbasePlan { outputs, own, put_off })
     }
 
-    /// Accounts that come to the minimum, the largest first, as many as there may be outputs.
-    fn taken(&self, split: &Distribution) -> Result<Vec<Wish>, LedgerError> {
-        let mut sums: BTreeMap<AccountId, (Amount, Amount)> = BTreeMap::new();
-        for (account, credit) in &split.credits {
-            sums.entry(*account).or_default().0 = *credit;
-        }
+    /// What each account would get, in the order in which they are asked: whose balance alone comes to the minimum first, and of those
+    /// another at each height, so that no balance waits for ever behind miners who earn more.
+    fn in_turn(&self, split: &Distribution, height: Height) -> Result<Vec<(AccountId, Amount)>, LedgerError> {
+        let mut sums: BTreeMap<AccountId, Amount> = split.credits.iter().copied().collect();
         for (account, carried) in &self.carried {
-            sums.entry(*account).or_default().1 = *carried;
+            let sum = sums.entry(*account).or_default();
+            *sum = sum.checked_add(*carried)?;
         }
-        let mut wishes = Vec::new();
-        for (account, (credit, carried)) in sums {
-            let sum = credit.checked_add(carried)?;
-            if sum >= self.terms.min {
-                wishes.push(Wish { account, credit, carried, sum });
-            }
-        }
-        wishes.sort_by_key(|wish| (Reverse(wish.sum), wish.account));
-        wishes.truncate(usize::try_from(self.terms.payees_max).unwrap_or(usize::MAX));
-        Ok(wishes)
+        let waits = |account: &AccountId| self.carried.get(account).is_some_and(|carried| *carried >= self.terms.min);
+        let (mut in_turn, mut others): (Vec<_>, Vec<_>) = sums.into_iter().partition(|(account, _)| waits(account));
+        let first = usize::try_from(height.0).unwrap_or(0).checked_rem(in_turn.len()).unwrap_or(0);
+        in_turn.rotate_left(first);
+        others.sort_by_key(|(account, sum)| (Reverse(*sum), *account));
+        in_turn.extend(others);
+        Ok(in_turn)
     }
-}
-
-/// What an account is owed when a coinbase is made.
-struct Wish {
-    account: AccountId,
-    credit: Amount,
-    carried: Amount,
-    sum: Amount,
 }

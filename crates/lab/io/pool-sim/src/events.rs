@@ -267,8 +267,9 @@ impl World {
         let mut above = net.ours.best().iter().take(buried + 1).skip(backup.height as usize + 2);
         above.any(|id| {
             let said = net.ours.block(id).and_then(|block| {
-                let data = &block.transactions.first()?.coinbase_data;
-                Commitment::read(data, &config.pool_tag, &COMMITMENT_KEY, &block.header.parent_id)
+                let (coinbase, parent) = (block.transactions.first()?, &block.header.parent_id);
+                let pool = coinbase.outputs.last()?.key_hash;
+                Commitment::read(coinbase, &config.pool_tag, &COMMITMENT_KEY, parent, &pool)
             });
             said.is_some_and(|Commitment(seen)| seen.number > backup.head)
         })

@@ -8,7 +8,7 @@ use bq_pool_machine::{
     CoinbaseBasis, CoinbasePlan, DirectBlock, DirectOutput, Event, Fault, LogHead, LogNumber, Outside, Shares as _,
     State, Tip, pays_balances,
 };
-use bq_primitives::{Algorithm, Amount, KeyHash, Transaction, TxOut};
+use bq_primitives::{Algorithm, Amount, Height, KeyHash, Transaction, TxOut};
 
 use crate::{PoolError, keeper::Keeper};
 
@@ -85,12 +85,12 @@ impl Bases {
     pub(crate) fn plan(
         &self,
         lane: Algorithm,
-        parent: &bq_primitives::BlockId,
+        (parent, height): (&bq_primitives::BlockId, Height),
         reward: Amount,
     ) -> Result<Option<CoinbasePlan>, PoolError> {
         let basis = self.lanes.get(lane.index()).cloned().flatten();
         let basis = basis.map(|basis| if self.is_blind(parent) { basis.without_carried() } else { basis });
-        Ok(basis.map(|basis| basis.plan(reward)).transpose().map_err(Fault::from)?)
+        Ok(basis.map(|basis| basis.plan(reward, height)).transpose().map_err(Fault::from)?)
     }
 }
 

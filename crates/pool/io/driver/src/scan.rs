@@ -118,7 +118,8 @@ impl Keeper {
     pub(crate) fn commitment_of(&self, block: &Block) -> Option<Commitment> {
         let Block { header, transactions, .. } = block;
         let coinbase = transactions.first()?;
-        Commitment::read(&coinbase.coinbase_data, &self.config.pool_tag, &self.commitment_key, &header.parent_id)
+        let key = self.books_key();
+        Commitment::read(coinbase, &self.config.pool_tag, &self.commitment_key, &header.parent_id, &key)
     }
 
     fn has_event(&self, seen: &LogHead) -> Result<bool, PoolError> {

@@ -17,7 +17,7 @@ impl Keeper {
         let bases = self.bases()?;
         let request = TemplateRequest {
             payout: self.key_hash(),
-            coinbase_data: self.coinbase_data(&bases, &self.node.tip().id),
+            coinbase_data: self.coinbase_data(&bases, &self.node.tip().id, &[]),
             outputs_max: bases.outputs_max(),
         };
         let mut template = self.node.template(&request)?;
@@ -31,19 +31,19 @@ impl Keeper {
     }
 
     /// Gives each algorithm's block its coinbase: whom it pays, and how far the log has come, so that a lost or rewritten past is
-    /// noticed. That is sealed for the parent: on another one it says nothing.
+    /// noticed. That is sealed for the parent and for these outputs: with others it says nothing.
     fn set_coinbases(&self, template: &mut Template, bases: &Bases) -> Result<Coinbases, PoolError> {
         let parent = template.parent_id;
-        let data = self.coinbase_data(bases, &parent);
         let mut coinbases = Coinbases { is_blind: bases.is_blind(&parent), ..Coinbases::default() };
         let lanes: Vec<_> = template.works.iter().map(|work| work.header.algorithm).collect();
         for lane in lanes {
-            let plan = bases.plan(lane, &parent, template.reward)?;
+            let plan = bases.plan(lane, (&parent, template.height), template.reward)?;
             let outputs = match &plan {
                 Some(plan) => self.outputs_of(plan)?,
                 None => vec![TxOut { amount: template.reward, key_hash: self.key_hash() }],
             };
-            template.set_coinbase(lane, outputs, data.clone())?;
+            let data = self.coinbase_data(bases, &parent, &outputs);
+            template.set_coinbase(lane, outputs, data)?;
             if let Some(place) = coinbases.lanes.get_mut(lane.index()) {
                 *place = plan.map(Arc::new);
             }
@@ -51,9 +51,9 @@ impl Keeper {
         Ok(coinbases)
     }
 
-    fn coinbase_data(&self, bases: &Bases, parent: &bq_primitives::BlockId) -> Vec<u8> {
+    fn coinbase_data(&self, bases: &Bases, parent: &bq_primitives::BlockId, outputs: &[TxOut]) -> Vec<u8> {
         let mut data = self.config.pool_tag.clone();
-        data.extend(Commitment(bases.head).to_bytes(&self.commitment_key, parent));
+        data.extend(Commitment(bases.head).to_bytes(&self.commitment_key, parent, outputs));
         data
     }
 }

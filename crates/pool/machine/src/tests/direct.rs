@@ -147,6 +147,52 @@ fn two_blocks_of_one_parent_pay_a_balance_once() {
     assert_eq!(world.state.paid(account), world.received_by(2));
 }
 
+/// More is owed from before than fee and seed leave: it is paid first, and whose credit gives way is paid later in his turn.
+#[test]
+fn no_balance_waits_for_ever() {
+    let mut world = World::new();
+    let scheme = |payees_max| {
+        let terms = DirectTerms { min: atoms(MIN), payees_max };
+        Scheme::Direct { window: WindowUnits::DEFAULT, terms }
+    };
+    let set = |world: &mut World, payees_max| {
+        let mut without_fee = terms();
+        for lane in &mut without_fee.lanes {
+            lane.scheme = scheme(payees_max);
+            lane.fee = bq_ledger::FeeBasisPoints::new(0).expect("none");
+        }
+        world.append(Event::Terms(without_fee));
+    };
+    set(&mut world, 2);
+    // Six equal miners fill the window, and a coinbase pays two of them.
+    let each_shares = |world: &mut World| (1..=6).for_each(|number| world.share(number, 3));
+    each_shares(&mut world);
+    let mut most = 0;
+    for _ in 0..120 {
+        each_shares(&mut world);
+        world.mine(true);
+        world.settle();
+        most = most.max((1..=6).map(|number| carried(&world, number)).sum::<u64>());
+    }
+    let got: Vec<u64> = (1..=6).map(|number| world.received_by(number)).collect();
+    let (least, largest) = (got.iter().min().expect("six"), got.iter().max().expect("six"));
+    assert!(largest - least < 6 * REWARD, "all are paid in turn: {got:?}");
+    assert!(most < 20 * REWARD, "what is carried does not grow: {most}");
+    // They go, another fills the window, and what they are owed is paid all the same.
+    for _ in 0..10 {
+        world.share(7, 1);
+    }
+    for _ in 0..40 {
+        world.share(7, 1);
+        world.mine(true);
+        world.settle();
+    }
+    mine_to_maturity(&mut world);
+    let left: Vec<u64> = (1..=6).map(|number| carried(&world, number)).collect();
+    assert!(left.iter().all(|carried| *carried < MIN), "{left:?}");
+    assert_eq!(world.balance(LedgerAccount::WriteOff), 0);
+}
+
 #[test]
 fn a_residue_larger_than_the_fee_puts_the_last_payee_off() {
     let mut world = World::new();

@@ -1,10 +1,10 @@
 //! Events as bytes, and what the chain says of the log.
 
-use bq_primitives::{BlockId, Height};
+use bq_primitives::{BlockId, Height, KeyHash, Transaction, TxOut};
 
 use super::{
     storms::storm,
-    world::{POOL, World},
+    world::{POOL, World, atoms},
 };
 use crate::{Commitment, CommitmentCheck, Event, EventError, LogHash, LogHead, LogNumber, Recovery, State};
 
@@ -74,17 +74,28 @@ fn a_checkpoint_of_another_state_is_refused() {
 fn a_commitment_is_read_only_with_its_key_and_says_how_far_the_log_had_come() {
     let (key, parent) = ([7; 32], BlockId([5; 32]));
     let head = LogHead { number: LogNumber(41), hash: LogHash([9; 32]) };
-    let bytes = Commitment(head).to_bytes(&key, &parent);
+    let output = |amount, to| TxOut { amount: atoms(amount), key_hash: KeyHash([to; 32]) };
+    let outputs = vec![output(30, 1), output(20, 2)];
+    let bytes = Commitment(head).to_bytes(&key, &parent, &outputs);
     let data = [b"/bq/".as_slice(), &bytes].concat();
-    assert_eq!(Commitment::read(&data, b"/bq/", &key, &parent), Some(Commitment(head)));
+    let read = |data: &[u8], outputs: &[TxOut], key: &[u8; 32], parent: &BlockId| {
+        let coinbase = Transaction::coinbase(Height(7), outputs.to_vec(), data.to_vec());
+        Commitment::read(&coinbase, b"/bq/", key, parent, &KeyHash([2; 32]))
+    };
+    assert_eq!(read(&data, &outputs, &key, &parent), Some(Commitment(head)));
     for index in 0..data.len() {
         let mut forged = data.clone();
         forged[index] ^= 1;
-        assert_eq!(Commitment::read(&forged, b"/bq/", &key, &parent), None, "byte {index}");
+        assert_eq!(read(&forged, &outputs, &key, &parent), None, "byte {index}");
     }
-    assert_eq!(Commitment::read(&data, b"/bq/", &key, &BlockId([6; 32])), None, "copied into another block");
-    assert_eq!(Commitment::read(&data, b"/bq/", &[8; 32], &parent), None);
-    assert_eq!(Commitment::read(&data[..50], b"/bq/", &key, &parent), None);
+    assert_eq!(read(&data, &outputs, &key, &BlockId([6; 32])), None, "copied into another block");
+    assert_eq!(read(&data, &outputs, &[8; 32], &parent), None);
+    assert_eq!(read(&data[..50], &outputs, &key, &parent), None);
+    // Templates are public: whoever copies the seal under outputs of his own is not believed.
+    for stolen in [vec![output(50, 1)], vec![output(20, 2), output(30, 1)], vec![output(30, 1), output(20, 3)], vec![]]
+    {
+        assert_eq!(read(&data, &stolen, &key, &parent), None, "{stolen:?}");
+    }
     let (same, other) = (Some(head.hash), Some(LogHash([1; 32])));
     let recovery = |number| {
         let seen = LogHead { number: LogNumber(number), ..head };

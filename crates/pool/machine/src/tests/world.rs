@@ -229,7 +229,8 @@ impl World {
         }
         let pays_carried = self.state.tip().is_some_and(|tip| tip.id == parent);
         let basis = self.state.coinbase_basis(LANE, terms, fold.finish(), pays_carried).expect("in range");
-        let plan = basis.plan(atoms(REWARD)).expect("in range");
+        let height = Height(self.chain.blocks[&parent].height.0 + 1);
+        let plan = basis.plan(atoms(REWARD), height).expect("in range");
         assert!(plan.outputs.len() < usize::try_from(basis.outputs_max()).expect("few"));
         Some(plan)
     }

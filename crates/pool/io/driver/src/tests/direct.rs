@@ -3,7 +3,7 @@
 use bq_chain_api::NodeApi as _;
 use bq_ledger::LedgerAccount;
 use bq_pool_machine::{BlockState, DirectBlock, Winning};
-use bq_primitives::{Algorithm, BlockId, KeyHash};
+use bq_primitives::{Algorithm, BlockId, KeyHash, TxOut};
 
 use super::{
     atoms,
@@ -147,6 +147,37 @@ fn a_template_that_is_ahead_of_the_books_pays_no_older_balance() {
     world.settle();
     assert_eq!(world.keeper().owes_a_template(), world.carried(2) > 0 && !blind);
     world.check_books(&[1, 2]);
+}
+
+/// Templates are public. Whoever copies what a coinbase says of the log, and pays himself, brings the pool nothing and owes nobody.
+#[test]
+fn a_copied_seal_over_other_outputs_is_a_strangers_block() {
+    let world = World::with(direct);
+    world.mine_share(1, D);
+    world.mine_share(2, D);
+    world.settle();
+    world.keeper().refresh_template().expect("a template");
+    let template = world.keeper().template.borrow().clone().expect("a template");
+    let mut forged = template.as_ref().clone();
+    let work = template.work(Algorithm::Sha256d).expect("active");
+    let (data, reward) = (work.body.coinbase.coinbase_data.clone(), template.reward);
+    let outputs = vec![TxOut { amount: reward, key_hash: key(2) }];
+    forged.set_coinbase(Algorithm::Sha256d, outputs, data).expect("it pays the reward");
+    let id = world.node.submit_block(world.node.seal(&forged, Algorithm::Sha256d)).expect("valid");
+    world.settle();
+    assert!(world.keeper().state.read().block(&id).is_none(), "no block of the pool");
+    world.node.mine_many(MATURITY);
+    world.settle();
+    assert_eq!([world.carried(1), world.carried(2), world.balance(LedgerAccount::WriteOff)], [0; 3]);
+    // As it was made, it is the pool's, whoever found it.
+    world.keeper().refresh_template().expect("a template");
+    let template = world.keeper().template.borrow().clone().expect("a template");
+    let own = world.node.submit_block(world.node.seal(&template, Algorithm::Sha256d)).expect("valid");
+    world.settle();
+    assert_eq!(told(&world, &own).paid.len(), 2);
+    world.node.mine_many(MATURITY);
+    world.settle();
+    assert_eq!(world.balance(LedgerAccount::WriteOff), 0);
 }
 
 #[test]

@@ -5,14 +5,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bq_chain_api::{NodeApi as _, TemplateRequest};
+use bq_chain_api::NodeApi as _;
 use bq_ledger::LedgerAccount;
-use bq_pool_machine::{Commitment, Decision, Reason};
+use bq_pool_machine::{Decision, Reason};
 use bq_primitives::{Algorithm, BlockId};
 
 use super::{
     fake_node::MATURITY,
-    world::{COMMITMENT_KEY, Death, POOL_KEY, World, fast_folder, key},
+    world::{Death, POOL_KEY, World, fast_folder, key},
 };
 use crate::StoppedError;
 
@@ -29,10 +29,8 @@ impl World {
 
     /// A block of the pool that reaches the node and not the books.
     fn lose_block(&self) -> BlockId {
-        let mut coinbase_data = self.config.pool_tag.clone();
-        let parent = self.node.tip().id;
-        coinbase_data.extend(Commitment(self.keeper().written()).to_bytes(&COMMITMENT_KEY, &parent));
-        let template = self.node.template(&TemplateRequest::new(self.key, coinbase_data)).expect("a template");
+        self.keeper().refresh_template().expect("a template");
+        let template = self.keeper().template.borrow().clone().expect("a template");
         let block = self.node.seal(&template, Algorithm::Sha256d);
         self.node.submit_block(block).expect("on the tip")
     }
