@@ -735,7 +735,7 @@ pub static FIELDS: [Field; 190] = [
     field!(
         "stratum.takeover_secs",
         Kind::Integer(1..=86_400),
-        "Seconds that a process which takes over has until it serves, once the older one has let go of everything; then it is killed, and the older one goes on.",
+        "Seconds that a process which takes over has until it is ready, and again until it serves once the older one has let go of everything; then it is given up or killed, and the older one goes on. It ends an older one that answers no sooner.",
         "Too short: a start that reads many shares again is cut off. Too long: all miners wait for a process that hangs."
     ),
     field!(
