@@ -64,7 +64,7 @@ pub static FIELDS: [Field; 190] = [
     field!(
         "rpc_connections_max",
         Kind::Integer(2..=10_000),
-        "Most requests that the JSON-RPC server answers at a time; more are answered 429. An eighth more sockets may be open.",
+        "Most requests that the JSON-RPC server answers at a time; beyond it the oldest of the address that has most makes room for other addresses, and else the next is answered 429. An eighth more sockets may be open.",
         "Each may hold an answer of 84 MB."
     ),
     field!(
