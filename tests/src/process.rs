@@ -196,6 +196,16 @@ impl BqProcess {
         Ok(())
     }
 
+    /// The exit status of a process that ends for a reason of its own.
+    ///
+    /// # Errors
+    /// It still runs after a minute.
+    pub fn ended(mut self) -> Result<ExitStatus> {
+        let status = wait_for("its end", STOP_LIMIT, || Ok(self.child.try_wait()?));
+        self.ended = status.is_ok();
+        status
+    }
+
     /// SIGTERM, and the exit status of the orderly shutdown.
     ///
     /// # Errors

@@ -35,6 +35,19 @@ pub(crate) fn access(config: &Config) -> anyhow::Result<(RpcAccess, Option<Cooki
     Ok((RpcAccess::Logins([login].into_iter().chain(other).collect()), Some(cookie)))
 }
 
+/// Whether [`access`] would be well now; the login of a process that runs stays as it is.
+///
+/// # Errors
+/// As [`access`].
+pub(crate) fn rehearse(config: &Config) -> anyhow::Result<()> {
+    if config.rpc_needs_login {
+        let path = config.data_dir.join(NAME);
+        bq_private_file::rehearse(&path, &[b'x'; 96]).with_context(|| path.display().to_string())?;
+        config.rpc_login_file.as_deref().map(read_login_file).transpose()?;
+    }
+    Ok(())
+}
+
 /// The login of the process that runs in a data directory; nothing without a file, or where this user may not read it.
 pub(crate) fn login_in(data_dir: &Path) -> Option<RpcLogin> {
     fs::read_to_string(data_dir.join(NAME)).ok().and_then(|text| RpcLogin::parse(&text).ok())
@@ -103,6 +116,8 @@ mod tests {
             let RpcAccess::Logins(known) = access else { panic!("a login is needed") };
             assert_eq!(known, std::slice::from_ref(&login));
             seen.push(login.expose().to_owned());
+            rehearse(&config(folder.path())).expect("could be written again");
+            assert_eq!(login_in(folder.path()).as_ref(), Some(&login), "and was not");
             drop(cookie);
             assert!(!path.exists());
         }

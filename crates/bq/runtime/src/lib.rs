@@ -23,4 +23,4 @@ pub use data_dir::{DataDir, DataDirError};
 pub use limits::{OpenFiles, disk_free_bytes, open_files_max, raise_file_limit};
 pub use logging::{LogError, init_logging};
 pub use shutdown::{Hangups, Shutdown, ShutdownTrigger, on_signals};
-pub use successor::{NewerProcess, SuccessorLink, SuccessorPort};
+pub use successor::{OtherProcess, SuccessorLink, SuccessorPort, is_gone};

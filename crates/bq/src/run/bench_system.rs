@@ -1,16 +1,19 @@
 //! A whole system on a throw-away directory, for benchmarks.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use anyhow::Context as _;
 use bq_bench::SystemUnderTest;
 use bq_chain_api::NodeApi;
 use bq_pow::PowVerifier;
 use bq_primitives::Algorithm;
-use bq_runtime::{Config, Layers, load};
+use bq_runtime::{Config, Layers, Shutdown, load};
 use tokio::runtime::Runtime;
 
-use super::{system::System, takeover::Taken};
+use super::{
+    system::{Opened, System, pow_config},
+    takeover::Taken,
+};
 
 /// See [`Host::start_system`](bq_bench::Host::start_system).
 pub(crate) struct BenchSystem {
@@ -58,7 +61,10 @@ impl SystemUnderTest for BenchSystem {
 
 async fn start(config: &Config) -> anyhow::Result<System> {
     let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
-    let system = System::start_with(config, recorder.handle(), Taken::default(), |stratum| {
+    let opened = Opened::new(config, Arc::new(PowVerifier::new(pow_config(config)))).await?;
+    // Nobody is asked whether it may stop.
+    let (_trigger, stop) = Shutdown::new();
+    let system = System::start_with(config, (opened, Taken::default()), recorder.handle(), stop, |stratum| {
         for session in &mut stratum.sessions {
             session.lines_per_second = 10_000_000;
             session.line_burst = 10_000_000;

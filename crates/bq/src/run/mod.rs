@@ -3,6 +3,7 @@
 mod access;
 mod authority;
 mod bench_system;
+mod bystander;
 mod certificates;
 mod flags;
 mod keys;
@@ -22,16 +23,21 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use bq_pow::PowVerifier;
+use bq_primitives::BlockId;
 use bq_runtime::{
-    Config, DataDir, DataDirError, Hangups, Loaded, LogConfig, Shutdown, Source, init_logging, load, on_signals,
-    raise_file_limit,
+    Config, DataDir, DataDirError, Hangups, Loaded, LogConfig, Shutdown, Source, SuccessorLink, init_logging, load,
+    on_signals, raise_file_limit,
 };
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::oneshot;
 
 use self::{
-    service::{Program, held_ports, tell_ready, tell_stopping},
+    bystander::Bystander,
+    service::{Program, Started, held_ports, tell_ready, tell_stopping},
     status::{ConnectLine, StatusSources},
-    system::{System, ports},
-    takeover::{Fate, Heir, RunningPool, Taken, await_successor},
+    system::{Opened, System, ports, pow_config},
+    takeover::{Fate, Heir, Incumbent, TOLD_TO_STOP, Taken, await_successor, deny},
 };
 use crate::{
     cli::RunArgs,
@@ -61,22 +67,25 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
         Err(error) => tracing::warn!(%error, "the limit of open files stays as it is"),
     }
     let mut taken = if args.takeover { Taken::from_predecessor(&config)?.or(held) } else { held };
-    let mut data_dir = DataDir::lock(&config.data_dir)?;
+    // One that ended without a word may hold the directory for a moment more.
+    let mut data_dir = if args.takeover { lock_soon(&config.data_dir) } else { DataDir::lock(&config.data_dir) }?;
     let patience = Duration::from_secs(config.stratum_limits.takeover_secs);
     // Signals are heard from here to the end of the process: one that comes between two lives as a server counts for the next.
     let signals = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let (trigger, stop) = Shutdown::new();
     signals.block_on(async { on_signals(trigger) })?;
+    let mut goes_on = false;
     loop {
-        let Some(heir) = live(&config, taken, data_dir, &stop)? else { return Ok(()) };
-        let Fate::Gone(left) = heir.fate(patience, &stop)? else { return Ok(()) };
+        let Some(heir) = live(&config, (taken, goes_on), data_dir, &stop)? else { return Ok(()) };
+        let Fate::Gone(left) = heir.fate(patience, &stop) else { return Ok(()) };
         tracing::error!("the process that was to take over ended before it served: this one goes on");
-        (taken, data_dir) = (left, lock_soon(&config.data_dir)?);
+        let Some(locked) = lock_again(&config.data_dir, &stop) else { return Ok(()) };
+        (taken, data_dir, goes_on) = (left, locked, true);
     }
 }
 
 /// From the opening of the books to their end. Whoever takes over then, if somebody does.
-fn live(config: &Config, taken: Taken, data_dir: DataDir, stop: &Shutdown) -> anyhow::Result<Option<Heir>> {
+fn live(config: &Config, taken: (Taken, bool), data_dir: DataDir, stop: &Shutdown) -> anyhow::Result<Option<Heir>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(serve(config, taken, stop));
     // Blocking calls that hang must not keep the process alive; the books are closed already.
@@ -98,6 +107,21 @@ fn lock_soon(path: &Path) -> Result<DataDir, DataDirError> {
     }
 }
 
+/// Between two attempts of a process that has miners' connections to get back to its books.
+const REOPENING_PAUSE: Duration = Duration::from_secs(2);
+
+/// The directory that is this process's own again, however long that takes; nothing if it is to stop.
+fn lock_again(path: &Path, stop: &Shutdown) -> Option<DataDir> {
+    while !stop.is_requested() {
+        match lock_soon(path) {
+            Ok(locked) => return Some(locked),
+            Err(error) => tracing::error!(%error, "miners wait: this process cannot go on yet, and tries again"),
+        }
+        std::thread::sleep(REOPENING_PAUSE);
+    }
+    None
+}
+
 /// The configured log, except that on a terminal, unless told otherwise, only warnings interrupt the live status.
 fn log_config(loaded: &Loaded) -> LogConfig {
     let chosen = |line: &bq_runtime::Explained| line.field == "log.level" && line.from != Source::Default;
@@ -108,8 +132,8 @@ fn log_config(loaded: &Loaded) -> LogConfig {
     log
 }
 
-/// Until the process is to stop, or another one takes over: the heir.
-async fn serve(config: &Config, taken: Taken, stop: &Shutdown) -> anyhow::Result<Option<Heir>> {
+/// Until the process is to stop, or another one takes over: the heir. `goes_on` tells that a process that was to take over failed.
+async fn serve(config: &Config, (taken, goes_on): (Taken, bool), stop: &Shutdown) -> anyhow::Result<Option<Heir>> {
     let (trigger, shutdown) = Shutdown::new();
     let (asked, asks) = (stop.clone(), trigger.clone());
     tokio::spawn(async move {
@@ -117,35 +141,40 @@ async fn serve(config: &Config, taken: Taken, stop: &Shutdown) -> anyhow::Result
         asks.request();
     });
     let program = Program::of_this_process().context("SIGUSR2")?;
-    let running = RunningPool::default();
-    let mut successors = await_successor(&config.data_dir, trigger.clone(), Arc::clone(&running));
+    let inherits = goes_on || taken.predecessor.is_some();
+    let incumbent = Arc::new(Incumbent::new(inherits));
+    let mut successors = await_successor(config, (trigger.clone(), shutdown.clone()), Arc::clone(&incumbent));
     // Before the start, which may take minutes.
     let hangups = Hangups::listen()?;
     let metrics = bq_http::install_metrics()?;
     let system = tokio::select! {
-        system = System::start(config, metrics, taken) => system?,
+        system = start(config, (taken, goes_on), metrics, &shutdown) => system?,
         () = shutdown.requested() => {
             // Nothing to leave yet, but whoever wants the directory waits for it to be free.
-            return Ok(successors.try_recv().ok().map(|link| Heir::new(link, Taken::default())));
+            return Ok(chosen(&mut successors, stop).map(|link| Heir::new(link, Taken::default())));
         }
     };
-    // Never set before.
-    let _set = running.set(Arc::downgrade(&system.pool));
+    incumbent.serves(&system.pool, system.conditions.clone());
     let read_certificate_again = system.stratum.certificate_reloader();
     hangups.on_each(move || read_certificate_again());
+    let mut started = Started::default();
     let served = tokio::select! {
         served = system.ready() => served,
         () = shutdown.requested() => Ok(()),
     };
     if served.is_ok() && !shutdown.is_requested() {
         if let Some(path) = &config.ready_file {
-            write_ready_file(path, &system.addresses()).with_context(|| path.display().to_string())?;
+            match write_ready_file(path, &system.addresses()).with_context(|| path.display().to_string()) {
+                // Nobody else has the miners that this process inherited.
+                Err(error) if inherits => tracing::error!(%error, "the ready file cannot be written"),
+                written => written?,
+            }
         }
         tell_ready();
-        program.replace_on_signal();
+        started = program.replace_on_signal();
         show_until(&system, &shutdown).await;
     }
-    let successor = successors.try_recv().ok();
+    let successor = chosen(&mut successors, stop);
     tracing::info!(hands_over = successor.is_some(), "stopping");
     let (unstored, heir) = match successor {
         Some(link) => {
@@ -153,20 +182,69 @@ async fn serve(config: &Config, taken: Taken, stop: &Shutdown) -> anyhow::Result
             (unstored, Some(tokio::task::block_in_place(|| Heir::new(link, left))))
         }
         None => {
+            started.end();
             tell_stopping();
             (system.stop().await, None)
         }
     };
-    if !unstored.is_empty() {
-        let ids: Vec<String> = unstored.iter().map(ToString::to_string).collect();
-        let count = ids.len();
-        bail!("{count} blocks could not be stored and are lost unless a peer has them: {}", ids.join(", "));
-    }
-    served?;
-    if heir.is_none() {
+    let lost = lost_blocks(&unstored);
+    let Some(heir) = heir else {
+        if let Some(lost) = lost {
+            bail!("{lost}");
+        }
+        served?;
         say(&format!("stopped; the next run goes on from {}", config.data_dir.display()));
+        return Ok(None);
+    };
+    // Whatever else went wrong, miners' connections are not dropped for it.
+    for error in lost.into_iter().chain(served.err().map(|error| error.to_string())) {
+        tracing::error!(%error, "handing over");
     }
-    Ok(heir)
+    Ok(Some(heir))
+}
+
+/// Who takes over, if somebody does and nobody said that all is to stop.
+fn chosen(successors: &mut oneshot::Receiver<SuccessorLink>, stop: &Shutdown) -> Option<SuccessorLink> {
+    let link = successors.try_recv().ok()?;
+    if stop.is_requested() {
+        deny(link, TOLD_TO_STOP.to_owned());
+        return None;
+    }
+    Some(link)
+}
+
+/// Opens the books and starts every part. A process that goes on with miners' connections tries for as long as it takes, and says meanwhile where
+/// its pages are why it does not serve.
+///
+/// # Errors
+/// See [`Opened::new`] and [`System::start`].
+async fn start(
+    config: &Config,
+    (mut taken, goes_on): (Taken, bool),
+    metrics: PrometheusHandle,
+    shutdown: &Shutdown,
+) -> anyhow::Result<System> {
+    let pow = taken.pow.take().unwrap_or_else(|| Arc::new(PowVerifier::new(pow_config(config))));
+    let bystander = Bystander::default();
+    let opened = loop {
+        match Opened::new(config, Arc::clone(&pow)).await {
+            Err(error) if goes_on => {
+                tracing::error!(%error, "miners wait: the books cannot be opened, which is tried again");
+                bystander.tell(&error, taken.http.as_ref());
+                tokio::time::sleep(REOPENING_PAUSE).await;
+            }
+            opened => break opened?,
+        }
+    };
+    drop(bystander);
+    System::start(config, (opened, taken), metrics, shutdown.clone()).await
+}
+
+fn lost_blocks(unstored: &[BlockId]) -> Option<String> {
+    let ids: Vec<String> = unstored.iter().map(ToString::to_string).collect();
+    let told =
+        || format!("{} blocks could not be stored and are lost unless a peer has them: {}", ids.len(), ids.join(", "));
+    (!ids.is_empty()).then(told)
 }
 
 async fn show_until(system: &System, shutdown: &Shutdown) {

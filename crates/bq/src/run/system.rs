@@ -12,7 +12,7 @@ use std::{
 use anyhow::Context as _;
 use bq_chain_api::{NodeApi, SyncApi};
 use bq_condition::ConditionList;
-use bq_front::{StratumConfig, StratumHandle, StratumServer};
+use bq_front::{AccessConfig, StratumConfig, StratumHandle, StratumServer, TicketConfig, TlsConfig, V2Config};
 use bq_http::{HttpHandle, HttpLimits, HttpParts, HttpServer, StratumPort, StratumV2Port};
 use bq_miner::{BlockSource, Miner, MinerConfig, NextBlock, log_huge_pages};
 use bq_mining_message::{MiningControl, MiningMode, PoolApi, TokenInfo, TokenWish};
@@ -22,7 +22,7 @@ use bq_pool::{Pool, PoolConfig, PoolOperator};
 use bq_pow::{PowConfig, PowError, PowVerifier, RandomXMode};
 use bq_primitives::{Algorithm, BlockId, PowKey};
 use bq_rpc::{LongPollLimits, RpcAccess, RpcHandle, RpcOptions, RpcServer, RpcServices};
-use bq_runtime::{Config, OpenFiles, open_files_max};
+use bq_runtime::{Config, OpenFiles, Shutdown, open_files_max};
 use bq_views::PoolViews;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::runtime::Handle;
@@ -54,35 +54,64 @@ pub(crate) struct System {
     _cookie: Option<Cookie>,
 }
 
+/// What a process opens before it serves anybody, and what may fail for as long as a disk is full or a file cannot be read.
+pub(crate) struct Opened {
+    tls: Option<TlsConfig>,
+    access: (AccessConfig, TicketConfig),
+    v2: Option<V2Config>,
+    rpc_access: RpcAccess,
+    cookie: Option<Cookie>,
+    pow: Arc<PowVerifier>,
+    node: Arc<Node>,
+    pool: Arc<Pool>,
+    miner_address: String,
+}
+
+impl Opened {
+    /// Reads settings' files and opens the books. The data directory must be locked already.
+    ///
+    /// # Errors
+    /// The first that cannot be read or opened; the text names the file or field.
+    pub(crate) async fn new(config: &Config, pow: Arc<PowVerifier>) -> anyhow::Result<Self> {
+        let (tls, access, v2) = (certificates::tls(config)?, access::access(config)?, authority::v2(config)?);
+        let access = (access, access::tickets(config)?);
+        let (rpc_access, cookie) = cookie::access(config)?;
+        let (node, pool, miner_address) = {
+            let (config, pow) = (config.clone(), Arc::clone(&pow));
+            tokio::task::spawn_blocking(move || open_books(&config, pow)).await??
+        };
+        Ok(Self { tls, access, v2, rpc_access, cookie, pow, node, pool, miner_address })
+    }
+}
+
 impl System {
-    /// Starts every part. The data directory must be locked already.
+    /// Starts every part with what was opened; `stop` may be asked while another process is waited for.
     ///
     /// # Errors
     /// The first part that cannot start; the text names the file, address or field.
-    pub(crate) async fn start(config: &Config, metrics: PrometheusHandle, taken: Taken) -> anyhow::Result<Self> {
-        Self::start_with(config, metrics, taken, |_| {}).await
+    pub(crate) async fn start(
+        config: &Config,
+        (opened, taken): (Opened, Taken),
+        metrics: PrometheusHandle,
+        stop: Shutdown,
+    ) -> anyhow::Result<Self> {
+        Self::start_with(config, (opened, taken), metrics, stop, |_| {}).await
     }
 
     /// [`System::start`] with limits that only a benchmark would lift.
     pub(super) async fn start_with(
         config: &Config,
+        (opened, taken): (Opened, Taken),
         metrics: PrometheusHandle,
-        taken: Taken,
+        stop: Shutdown,
         adjust: impl FnOnce(&mut StratumConfig),
     ) -> anyhow::Result<Self> {
-        let (tls, access, v2) = (certificates::tls(config)?, access::access(config)?, authority::v2(config)?);
-        let tickets = access::tickets(config)?;
-        let (rpc_access, cookie) = cookie::access(config)?;
-        let pow = taken.pow.unwrap_or_else(|| Arc::new(PowVerifier::new(pow_config(config))));
-        let (node, pool, miner_address) = {
-            let (config, pow) = (config.clone(), Arc::clone(&pow));
-            tokio::task::spawn_blocking(move || open_books(&config, pow)).await??
-        };
+        let Opened { tls, access, v2, rpc_access, cookie, pow, node, pool, miner_address } = opened;
         let api: Arc<dyn NodeApi> = Arc::clone(&node) as _;
         // First of all that listen, because its key may be damaged.
         let net = Net::start(net_config(config)?, Arc::clone(&node) as Arc<dyn SyncApi>).await.map_err(of_setting)?;
         let files = open_files(config)?;
-        let mut stratum_config = stratum_config((config, pool.pays_directly()), &files, tls, (access, tickets), v2)?;
+        let mut stratum_config = stratum_config((config, pool.pays_directly()), &files, tls, access, v2)?;
         adjust(&mut stratum_config);
         let (http_port, http_again) =
             port(taken.http, config.http).with_context(|| format!("http address {}", config.http))?;
@@ -91,10 +120,9 @@ impl System {
         let evaluator = Arc::<PowVerifier>::clone(&pow);
         let pool_api = Arc::clone(&pool) as _;
         // What can be wrong was found before: a process that fails leaves the connections to the one that it was to replace.
-        let begins = move || {
-            if let Some(predecessor) = taken.predecessor {
-                predecessor.release();
-            }
+        let begins = move || match taken.predecessor {
+            Some(predecessor) => tokio::task::block_in_place(|| predecessor.ask(&stop)).map_err(std::io::Error::other),
+            None => Ok(()),
         };
         let stratum = StratumServer::resume(stratum_config, pool_api, evaluator, (taken.stratum, begins)).await?;
         if config.randomx.mode == bq_runtime::RandomXMode::Fast {
@@ -199,7 +227,7 @@ impl System {
     }
 }
 
-/// Reads what a start reads beside the books, so that what is wrong is told while another process still serves.
+/// Reads what a start reads beside the books, and writes what it would write, so that what is wrong is told while another process still serves.
 ///
 /// # Errors
 /// As [`System::start`].
@@ -212,8 +240,17 @@ pub(crate) fn rehearse(config: &Config) -> anyhow::Result<()> {
     keys::miner_address(config)?;
     bq_net::check_key(&node_key(config)).map_err(of_setting)?;
     open_files(config)?;
+    cookie::rehearse(config)?;
+    let (room, ready_file) = (config.data_dir.join("takeover"), config.ready_file.as_ref());
+    for (path, bytes) in [(Some(&room), REHEARSED_BYTES), (ready_file, 1)] {
+        let Some(path) = path else { continue };
+        bq_private_file::rehearse(path, &vec![0; bytes]).with_context(|| path.display().to_string())?;
+    }
     Ok(())
 }
+
+/// What opening the books writes is less.
+const REHEARSED_BYTES: usize = 1 << 20;
 
 /// The port that another process left open if it is the one that is wanted, or a new one; and the same once more.
 fn port(taken: Option<TcpListener>, wanted: SocketAddr) -> std::io::Result<(TcpListener, TcpListener)> {

@@ -5,7 +5,7 @@ use std::{
 };
 
 use bq_primitives::{KeyHash, ShareDifficulty, WorkerName};
-use bq_share::{Peer, SessionTicketId, Trust, UnixMs};
+use bq_share::{Peer, Restored, SessionTicketId, Trust, UnixMs};
 
 use crate::crowds::Crowds;
 
@@ -121,17 +121,17 @@ impl Departed {
         departures.map(|departure| format!("{departure}\n")).collect()
     }
 
-    /// Takes in what [`Departed::to_text`] wrote. Returns how many lines could not be read.
-    pub fn restore(&mut self, now: UnixMs, text: &str) -> usize {
-        let mut unread: usize = 0;
-        for line in text.lines() {
+    /// Takes in what [`Departed::to_text`] wrote.
+    pub fn restore(&mut self, now: UnixMs, text: &str) -> Restored {
+        let mut restored = Restored::default();
+        for (index, line) in text.lines().enumerate() {
             match line.parse::<Departure>() {
                 // A clock that went back meanwhile makes nothing last longer.
                 Ok(departure) => self.depart(now, Departure { ended: departure.ended.min(now), ..departure }),
-                Err(_) => unread = unread.saturating_add(1),
+                Err(_) => restored.note_unread(index),
             }
         }
-        unread
+        restored
     }
 
     const fn is_over(&self, now: UnixMs, departure: &Departure) -> bool {

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use crate::{Ban, BanReason, Peer, UnixMs, standing::Standing};
+use crate::{Ban, BanReason, Peer, Restored, UnixMs, standing::Standing};
 
 /// What a peer did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,9 +155,13 @@ impl Bans {
         }
     }
 
-    /// Bans a peer because the operator says so.
+    /// Bans a peer because the operator says so. Said again while a ban holds, it is another end of the same ban: the next of the server's own
+    /// is no longer for it.
     pub fn ban(&mut self, now: UnixMs, peer: Peer, span_ms: u64) {
-        self.record(now, peer).begin_ban(now, span_ms, BanReason::Operator);
+        let record = self.record(now, peer);
+        let bans = if now < record.banned_until { record.bans } else { record.bans.saturating_add(1) };
+        record.begin_ban(now, span_ms, BanReason::Operator);
+        record.bans = bans;
         self.changed = true;
     }
 
@@ -189,20 +193,23 @@ impl Bans {
         std::mem::take(&mut self.changed).then(|| self.peers.iter().filter_map(line).collect())
     }
 
-    /// Takes in what [`Bans::changes`] wrote. Returns how many lines could not be read.
-    pub fn restore(&mut self, text: &str) -> usize {
-        let mut unread: usize = 0;
-        for line in text.lines().take(self.policy.peers_max) {
+    /// Takes in what [`Bans::changes`] wrote, from its beginning for as many peers as are remembered.
+    pub fn restore(&mut self, text: &str) -> Restored {
+        let mut restored = Restored::default();
+        for (index, line) in text.lines().enumerate() {
             let record = match line.parse::<Ban>() {
                 Ok(ban) => Ok((ban.peer, Record::of_ban(&ban))),
                 Err(_) => line.parse::<Standing>().map(|standing| (standing.peer, Record::of_standing(&standing))),
             };
             match record {
-                Ok((peer, record)) => drop(self.peers.insert(peer, record)),
-                Err(_) => unread = unread.saturating_add(1),
+                Ok((peer, record)) if self.peers.len() < self.policy.peers_max || self.peers.contains_key(&peer) => {
+                    self.peers.insert(peer, record);
+                }
+                Ok(_) => restored.dropped = restored.dropped.saturating_add(1),
+                Err(_) => restored.note_unread(index),
             }
         }
-        unread
+        restored
     }
 
     /// The peer's record, in which what lapsed is gone.
@@ -422,7 +429,7 @@ mod tests {
     fn what_a_peer_did_is_kept_as_its_bans_are() {
         let restarted = |bans: &mut Bans| {
             let mut after = Bans::new(BanPolicy::default());
-            assert_eq!(after.restore(&bans.changes(UnixMs(1_000)).unwrap()), 0);
+            assert_eq!(after.restore(&bans.changes(UnixMs(1_000)).unwrap()), Restored::default());
             after
         };
         let (farm, forger) = (peer("203.0.113.7"), peer("203.0.113.8"));
@@ -480,7 +487,11 @@ mod tests {
         assert_eq!(bans.changes(UnixMs(3)), None, "once");
 
         let mut after = Bans::new(BanPolicy::default());
-        assert_eq!(after.restore(&format!("{text}nonsense\n")), 1);
+        let unread = Restored { unread: 2, first_unread: Some(4), dropped: 0 };
+        let lines = text.lines().count();
+        assert_eq!(lines, 2, "{text}");
+        let known = text.lines().next().unwrap();
+        assert_eq!(after.restore(&format!("{text}{known}\nnonsense\nmore\n")), unread);
         assert_eq!(after.changes(UnixMs(3)), None, "nothing new");
         let list = |bans: &Bans, at| bans.list(UnixMs(at)).collect::<Vec<_>>();
         assert_eq!(list(&after, 3), list(&bans, 3));
@@ -491,6 +502,31 @@ mod tests {
         }
         let again = after.of(UnixMs(700_000), peer("203.0.113.7")).unwrap();
         assert_eq!((again.bans, again.until), (2, UnixMs(1_900_000)), "twice as long, also after a restart");
+    }
+
+    #[test]
+    fn what_is_too_much_to_be_kept_is_counted() {
+        let mut bans = Bans::new(BanPolicy::default());
+        (1..=5).for_each(|n| bans.ban(UnixMs(1), peer(&format!("203.0.113.{n}")), 1_000));
+        let text = bans.changes(UnixMs(2)).unwrap();
+        let mut smaller = Bans::new(BanPolicy { peers_max: 2, ..BanPolicy::default() });
+        assert_eq!(smaller.restore(&text), Restored { dropped: 3, ..Restored::default() });
+        assert_eq!(smaller.list(UnixMs(2)).count(), 2);
+    }
+
+    #[test]
+    fn an_operator_who_says_it_again_makes_no_later_ban_longer() {
+        let mut bans = Bans::new(BanPolicy::default());
+        let forger = peer("203.0.113.7");
+        (0..10).for_each(|n| bans.ban(UnixMs(n), forger, 1_000));
+        assert_eq!(bans.of(UnixMs(10), forger).map(|ban| (ban.bans, ban.until)), Some((1, UnixMs(1_009))));
+        for _ in 0..3 {
+            bans.strike(UnixMs(2_000), forger, Strike::ForgedShare);
+        }
+        let own = bans.of(UnixMs(2_000), forger).map(|ban| (ban.bans, ban.until));
+        assert_eq!(own, Some((2, UnixMs(2_000 + 1_200_000))), "twice as long as a first one");
+        bans.ban(UnixMs(2_001), forger, 1_000);
+        assert_eq!(bans.of(UnixMs(2_002), forger).map(|ban| ban.bans), Some(2));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{self, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 /// Writes `bytes` to `path`, readable to its owner only: beside it first (under the ending `.new`), then renamed, so that a crash leaves the
@@ -12,6 +12,25 @@ use std::{
 /// # Errors
 /// What the system says; the old file is as it was.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let draft = write_draft(path, bytes)?;
+    fs::rename(&draft, path)
+}
+
+/// Whether [`write()`] of so many bytes would be well now: does all of it but the last step, and leaves nothing. Blocks on the disk.
+///
+/// # Errors
+/// Those of [`write()`].
+pub fn rehearse(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if fs::symlink_metadata(path).is_ok_and(|found| found.is_dir()) {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    let draft = write_draft(path, bytes);
+    // What could be written only in part takes no room either.
+    let removed = fs::remove_file(path.with_extension("new"));
+    draft.and(removed)
+}
+
+fn write_draft(path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
@@ -28,7 +47,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = options.open(&draft)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    fs::rename(&draft, path)
+    Ok(draft)
 }
 
 #[cfg(test)]
@@ -50,5 +69,24 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"second");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(!path.with_extension("new").exists());
+    }
+
+    #[test]
+    fn a_rehearsal_finds_what_would_fail_and_leaves_all_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("login");
+        let names = || fs::read_dir(folder.path()).unwrap().count();
+        rehearse(&path, b"would be").unwrap();
+        assert_eq!(names(), 0);
+        fs::write(&path, b"is").unwrap();
+        rehearse(&path, b"would be").unwrap();
+        assert_eq!((fs::read(&path).unwrap(), names()), (b"is".to_vec(), 1));
+        fs::remove_file(&path).unwrap();
+        // Neither a folder in its place nor one in that of its draft can be written over.
+        for in_the_way in [path.clone(), path.with_extension("new")] {
+            fs::create_dir(&in_the_way).unwrap();
+            assert!(rehearse(&path, b"would be").is_err() && write(&path, b"would be").is_err());
+            fs::remove_dir(&in_the_way).unwrap();
+        }
     }
 }

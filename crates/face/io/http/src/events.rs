@@ -10,6 +10,7 @@ use axum::{
         sse::{Event as SseEvent, KeepAlive},
     },
 };
+use bq_crowd::{Entry, Home};
 use bq_views::Event;
 use futures::{Stream, StreamExt as _, stream};
 use tokio::{
@@ -17,14 +18,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{
-    access::Asker,
-    crowd::{Entry, Home},
-    error::ApiError,
-    metrics::HttpMetrics,
-    router::App,
-    server::stopped,
-};
+use crate::{access::Asker, error::ApiError, metrics::HttpMetrics, router::App, server::stopped};
 
 /// Proxies close a silent connection after 30 to 60 seconds.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);

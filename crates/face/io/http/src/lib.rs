@@ -8,14 +8,12 @@ mod access;
 mod api;
 mod assets;
 mod connect;
-mod crowd;
 mod error;
 mod events;
 mod health;
 mod metrics;
 mod router;
 mod server;
-mod slots;
 
 pub use connect::{ConnectView, PortView, StratumPort, StratumV2Port};
 pub use health::ReadyView;

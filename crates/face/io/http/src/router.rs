@@ -18,6 +18,7 @@ use axum::{
 };
 use bq_chain_api::{NodeApi, NodeError};
 use bq_condition::{Component, ConditionList};
+use bq_crowd::Crowd;
 use bq_mining_message::AccessApi;
 use bq_views::{Event, PoolViews, ViewError};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -26,7 +27,6 @@ use tokio::sync::{Mutex, Notify, Semaphore, broadcast, watch};
 use crate::{
     access, api, assets,
     connect::{StratumPort, StratumV2Port},
-    crowd::Crowd,
     error::ApiError,
     events, health,
     metrics::HttpMetrics,

@@ -9,6 +9,7 @@ use std::{
 use axum::Router;
 use bq_chain_api::NodeApi;
 use bq_condition::ConditionList;
+use bq_crowd::{Home, Presence, Slot, SlotKind, Slots};
 use bq_mining_message::AccessApi;
 use bq_views::{Event, PoolViews};
 use http_body_util::BodyExt as _;
@@ -32,10 +33,8 @@ use tokio::{
 use crate::{
     access::Asker,
     connect::{StratumPort, StratumV2Port},
-    crowd::Home,
     metrics::HttpMetrics,
     router::{App, probe_router, router},
-    slots::{Presence, Slot, SlotKind, Slots},
 };
 
 /// A client gets this long to send its request's head, also between two requests. Browsers and scrapers need a moment; the places are

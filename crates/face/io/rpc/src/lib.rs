@@ -17,6 +17,7 @@ mod server;
 mod services;
 mod shapes;
 mod timed_body;
+mod turns;
 
 pub use crate::{
     access::{RpcAccess, RpcLogin, RpcLoginError},

@@ -14,6 +14,7 @@ use crate::{
     long_polls::LongPolls,
     methods,
     services::Context,
+    turns::{Turns, too_long},
 };
 
 /// The longest request and the longest answer: a block of 42,000,000 bytes in hex, and some room. No setting: the chain's rules decide it.
@@ -32,9 +33,11 @@ pub struct RpcOptions {
     pub address: SocketAddr,
     /// Who may change something.
     pub access: RpcAccess,
-    /// Requests that are answered at a time; more are answered 429. Default 64.
+    /// Requests that are answered at a time. Beyond it the oldest of the address that has most is answered 429, for one of another address, or
+    /// the next is. Default 64.
     pub connections_max: u32,
-    /// Open sockets; more wait to be accepted. Those beyond `connections_max` are for being told 429. Default 72.
+    /// Open sockets. Beyond it the one that has asked nothing for longest is closed, or the oldest of the address that has most, for one of
+    /// another address, or the next is told 429. Those beyond `connections_max` are for being told 429. Default 72.
     pub sockets_max: usize,
     /// How many of those requests may wait in long polls. Default 32, and 8 of one address.
     pub long_polls: LongPollLimits,
@@ -100,7 +103,8 @@ impl RpcServer {
         let config = ServerConfig::builder()
             .max_request_body_size(BODY_BYTES_MAX)
             .max_response_body_size(BODY_BYTES_MAX)
-            .max_connections(connections_max)
+            // Whom there is no turn for is told so before: this counts no addresses.
+            .max_connections(u32::MAX)
             .set_batch_request_config(BatchRequestConfig::Limit(BATCH_MAX))
             .http_only()
             .build();
@@ -125,12 +129,19 @@ impl RpcServer {
         let context = Context { services, long_polls, closing: closing_in.clone() };
         let module = methods::module(context).map_err(io::Error::other)?;
         let (stop_handle, answering) = stop_channel();
+        let turns = Turns::new(connections_max);
         let serve = move |caller: Caller| {
             let service = builder.clone().build(module.clone(), stop_handle.clone());
+            let turns = turns.clone();
             service_fn(move |mut request: Request<Incoming>| {
                 request.extensions_mut().insert(caller);
-                let mut service = service.clone();
-                async move { service.call(request).await }
+                let (turns, mut service) = (turns.clone(), service.clone());
+                async move {
+                    match too_long(request.headers()) {
+                        Some(refusal) => Ok(refusal),
+                        None => turns.answer(caller.0, service.call(request)).await,
+                    }
+                }
             })
         };
         let accepting = tokio::spawn(accept(listener, Door { sockets_max, head_patience }, serve, closing_in));

@@ -96,7 +96,7 @@ proptest! {
                 Move::Restart => {
                     let text = departed.to_text();
                     departed = Departed::new(POLICY);
-                    prop_assert_eq!(departed.restore(now, &text), 0);
+                    prop_assert_eq!(departed.restore(now, &text), Restored::default());
                 }
             }
             prop_assert!(departed.len() <= MOST && departed.by_age.len() == departed.len());
@@ -110,7 +110,7 @@ proptest! {
     #[test]
     fn no_line_is_too_strange(text in "[0-9a-f* ./\u{e4}\n-]{0,200}") {
         let mut departed = Departed::new(POLICY);
-        let unread = departed.restore(UnixMs(5), &text);
+        let unread = departed.restore(UnixMs(5), &text).unread;
         prop_assert!(unread + departed.len() <= text.lines().count());
     }
 }
@@ -146,10 +146,10 @@ fn a_connection_is_kept_for_its_time_and_a_clock_that_goes_back_adds_none() {
     let mut departed = Departed::new(POLICY);
     departed.depart(UnixMs(0), departure(1, 1, 1, UnixMs(0)));
     let mut late = Departed::new(POLICY);
-    assert_eq!(late.restore(UnixMs(KEPT_MS), &departed.to_text()), 0);
+    assert_eq!(late.restore(UnixMs(KEPT_MS), &departed.to_text()), Restored::default());
     assert!(late.is_empty());
     let ahead = departure(2, 1, 1, UnixMs(1_000_000)).to_string();
-    assert_eq!(late.restore(UnixMs(10), &ahead), 0);
+    assert_eq!(late.restore(UnixMs(10), &ahead), Restored::default());
     assert!(late.come_back(UnixMs(10 + KEPT_MS), SessionTicketId(2), KeyHash([1; 32]), &worker(1)).is_none());
     assert!(departed.come_back(UnixMs(KEPT_MS - 1), SessionTicketId(1), KeyHash([1; 32]), &worker(1)).is_some());
     let mut off = Departed::new(DepartedPolicy { kept_ms: 0, ..POLICY });

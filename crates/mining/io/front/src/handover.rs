@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::{access::Login, port::Port};
 
 /// Of what is handed over: the states of sessions and all that they are made of. Both processes must have the same.
-pub const HANDOVER_VERSION: u32 = 2;
+pub const HANDOVER_VERSION: u32 = 3;
 
 /// What a server leaves to its successor: sockets, and opaque bytes that only [`crate::StratumServer::resume`] reads.
 #[derive(Debug, Default)]
@@ -175,7 +175,7 @@ mod tests {
         let shape = tagged_hash("BQ/handover", &[&bytes]);
         assert_eq!(
             (HANDOVER_VERSION, hex::encode(&shape[..8])),
-            (2, "4da4dcf29388a3dd".to_owned()),
+            (3, "4da4dcf29388a3dd".to_owned()),
             "raise HANDOVER_VERSION"
         );
     }

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use bq_share::Restored;
 use tokio::sync::{mpsc, watch};
 
 use crate::shared::Shared;
@@ -28,15 +29,15 @@ const LINE_BYTES_MAX: usize = 192;
 /// No line of a ticket is longer: name, key, machine, peer, and seven numbers.
 const TICKET_BYTES_MAX: usize = 320;
 
-/// What was kept in `path`, as `restore` takes it in; it tells how many lines it cannot read. A missing or damaged file means a new start.
-pub(crate) fn load(path: &Path, lines_max: usize, restore: impl FnOnce(&str) -> usize) {
+/// What was kept in `path`, as `restore` takes it in. A missing or damaged file means a new start.
+pub(crate) fn load(path: &Path, lines_max: usize, restore: impl FnOnce(&str) -> Restored) {
     take_in(path, lines_max.saturating_mul(LINE_BYTES_MAX), restore);
 }
 
 /// What [`load`] does, once: the file is empty afterwards. If it cannot be emptied nothing is taken in, for it could be again.
-pub(crate) fn load_once(path: &Path, lines_max: usize, restore: impl FnOnce(&str) -> usize) {
+pub(crate) fn load_once(path: &Path, lines_max: usize, restore: impl FnOnce(&str) -> Restored) {
     take_in(path, lines_max.saturating_mul(TICKET_BYTES_MAX), |text| {
-        if text.is_empty() || empty(path).is_err() { 0 } else { restore(text) }
+        if text.is_empty() || empty(path).is_err() { Restored::default() } else { restore(text) }
     });
 }
 
@@ -46,17 +47,32 @@ fn empty(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
 }
 
-fn take_in(path: &Path, bytes_max: usize, restore: impl FnOnce(&str) -> usize) {
+fn take_in(path: &Path, bytes_max: usize, restore: impl FnOnce(&str) -> Restored) {
     let shown = path.display();
     match read(path, bytes_max) {
-        Ok(text) => match restore(&text) {
-            0 => {}
-            unread => tracing::warn!(path = %shown, unread, "lines cannot be read"),
-        },
+        Ok((text, bytes_left)) => {
+            let Restored { unread, first_unread, dropped } = restore(&text);
+            if let Some(first) = first_unread {
+                let line = named(&text, first);
+                tracing::warn!(path = %shown, unread, first, ?line, "lines cannot be read");
+            }
+            if dropped > 0 || bytes_left > 0 {
+                tracing::warn!(path = %shown, dropped, bytes_left, "there are more entries than are kept: the rest is forgotten");
+            }
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => tracing::warn!(path = %shown, %error, "what was remembered is forgotten"),
     }
 }
+
+/// The beginning of a line, counted from 1, for people.
+fn named(text: &str, number: usize) -> String {
+    let line = text.lines().nth(number.saturating_sub(1)).unwrap_or_default();
+    line.chars().take(NAMED_CHARS_MAX).collect()
+}
+
+/// Of a line that cannot be read.
+const NAMED_CHARS_MAX: usize = 80;
 
 /// Replaces what is kept. Blocks on the disk.
 pub(crate) fn save(path: &Path, text: &str) -> io::Result<()> {
@@ -64,12 +80,18 @@ pub(crate) fn save(path: &Path, text: &str) -> io::Result<()> {
         .inspect_err(|error| tracing::warn!(path = %path.display(), %error, "what changed cannot be remembered"))
 }
 
-/// A file that grew past what it may hold was written by nobody here; its beginning is as good as any part.
-fn read(path: &Path, bytes_max: usize) -> io::Result<String> {
+/// The whole lines at the beginning of a file, and how many bytes come after them where they are more than it may hold.
+fn read(path: &Path, bytes_max: usize) -> io::Result<(String, u64)> {
     let mut bytes = Vec::new();
     let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX);
-    fs::File::open(path)?.take(limit).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    let file = fs::File::open(path)?;
+    let length = file.metadata()?.len();
+    file.take(limit).read_to_end(&mut bytes)?;
+    if length > limit {
+        bytes.truncate(bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end.saturating_add(1)));
+    }
+    let bytes_left = length.saturating_sub(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+    Ok((String::from_utf8_lossy(&bytes).into_owned(), bytes_left))
 }
 
 /// Writes what changed from time to time until the server ends; the last of it is for [`Shared::save`] when every connection is
@@ -120,6 +142,18 @@ mod tests {
         assert_eq!(again().get(Algorithm::Sha256d, payee, &worker), None);
     }
 
+    #[test]
+    fn a_line_that_is_cut_is_not_read_and_one_that_cannot_be_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bans");
+        fs::write(&path, "one\ntwo\nthree\n").unwrap();
+        assert_eq!(read(&path, 14).unwrap(), ("one\ntwo\nthree\n".to_owned(), 0));
+        assert_eq!(read(&path, 13).unwrap(), ("one\ntwo\n".to_owned(), 6));
+        assert_eq!(read(&path, 2).unwrap(), (String::new(), 14));
+        let text = format!("one\n{}\n", "x".repeat(500));
+        assert_eq!((named(&text, 1), named(&text, 2), named(&text, 9)), ("one".into(), "x".repeat(80), String::new()));
+    }
+
     /// A process that is killed finds nothing that it could give out a second time.
     #[test]
     fn what_is_read_once_is_not_there_again() {
@@ -129,7 +163,7 @@ mod tests {
             let mut text = String::new();
             load_once(&path, 4, |found| {
                 text = found.to_owned();
-                0
+                Restored::default()
             });
             text
         };

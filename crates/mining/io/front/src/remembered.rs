@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use bq_primitives::{Algorithm, KeyHash, ShareDifficulty, WorkerName};
+use bq_share::Restored;
 
 /// Where workers' difficulties stood when they were last seen, so that a reconnect does not start over (SPEC 11.8). The one
 /// unseen longest is forgotten first when full.
@@ -58,17 +59,17 @@ impl Remembered {
         std::mem::take(&mut self.changed).then(|| self.by_visit.values().filter_map(line).collect())
     }
 
-    /// Takes in what [`Remembered::changes`] wrote. Returns how many lines could not be read.
-    pub(crate) fn restore(&mut self, text: &str) -> usize {
-        let mut unread = 0;
-        for line in text.lines() {
+    /// Takes in what [`Remembered::changes`] wrote.
+    pub(crate) fn restore(&mut self, text: &str) -> Restored {
+        let mut restored = Restored::default();
+        for (index, line) in text.lines().enumerate() {
             match parse(line) {
                 Some(((algorithm, payee, worker), value)) => self.put(algorithm, payee, worker, value),
-                None => unread += 1,
+                None => restored.note_unread(index),
             }
         }
-        self.changed = unread > 0;
-        unread
+        self.changed = restored.unread > 0;
+        restored
     }
 }
 
@@ -117,7 +118,7 @@ mod tests {
         let text = before.changes().unwrap();
         assert_eq!(before.changes(), None, "once");
         let mut after = Remembered::new(3);
-        assert_eq!(after.restore(&text), 0);
+        assert_eq!(after.restore(&text), Restored::default());
         assert_eq!(after.changes(), None, "nothing new");
         assert_eq!([5, 6, 7].map(|n| hashes(&mut after, n)), [5, 6, 7].map(Some));
         let lines = ["", "ethash", "ethash 00 rig1 5", "ethash \u{fffd}", &format!("scrypt {PAYEE} rig1 5")];
@@ -125,7 +126,7 @@ mod tests {
             [&format!("ethash {PAYEE} rig1 0"), &format!("ethash {PAYEE} r/g 5"), &format!("ethash {PAYEE} rig1 5 6")];
         let text = format!("{}\n{}\n{}\n{text}", lines.join("\n"), bad.map(String::as_str).join("\n"), "ethash 1");
         let mut smaller = Remembered::new(2);
-        assert_eq!(smaller.restore(&text), 9);
+        assert_eq!(smaller.restore(&text), Restored { unread: 9, first_unread: Some(1), dropped: 0 });
         assert_eq!([5, 6, 7].map(|n| hashes(&mut smaller, n)), [None, Some(6), Some(7)], "the newest of them");
     }
 }

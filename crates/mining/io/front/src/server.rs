@@ -67,6 +67,9 @@ pub enum StartError {
     /// A verification thread cannot be started.
     #[error("verification thread: {0}")]
     Thread(#[source] io::Error),
+    /// The process that this one was to replace does not let go.
+    #[error("not taken over: {0}")]
+    NotTakenOver(#[source] io::Error),
 }
 
 impl StratumServer {
@@ -79,11 +82,12 @@ impl StratumServer {
         pool: Arc<dyn PoolApi>,
         verifier: Arc<dyn Evaluator>,
     ) -> Result<StratumHandle, StartError> {
-        Self::resume(config, pool, verifier, (Handover::default(), || {})).await
+        Self::resume(config, pool, verifier, (Handover::default(), || Ok(()))).await
     }
 
     /// [`StratumServer::start`] with the ports and connections of a process that this one replaces, as far as they are configured here too.
-    /// `begins` is called when nothing can fail any more and the first of them is about to go on: until then the other process could.
+    /// `begins` is called when nothing else can fail any more and the first of them is about to go on: until then the other process could. It says
+    /// whether this one may.
     ///
     /// # Errors
     /// See [`StartError`]; nothing is left running then. A connection that cannot be gone on with is closed.
@@ -91,7 +95,7 @@ impl StratumServer {
         config: StratumConfig,
         pool: Arc<dyn PoolApi>,
         verifier: Arc<dyn Evaluator>,
-        (handed, begins): (Handover, impl FnOnce()),
+        (handed, begins): (Handover, impl FnOnce() -> io::Result<()>),
     ) -> Result<StratumHandle, StartError> {
         let Handover { listeners, work: handed_work, connections } = handed;
         let tls = config.tls.as_ref().map(Tls::new).transpose().map_err(StartError::Tls)?;
@@ -114,6 +118,7 @@ impl StratumServer {
             (tls, Arc::clone(&conditions)),
         ));
 
+        begins().map_err(StartError::NotTakenOver)?;
         let (stop, stopped) = watch::channel(false);
         let (alive, tasks) = mpsc::channel(1);
         let feeder = alive.clone();
@@ -125,7 +130,6 @@ impl StratumServer {
         if let Some(period_ms) = shared.config.kept.as_ref().map(|kept| kept.period_ms) {
             tokio::spawn(kept_files::keep(Arc::clone(&shared), period_ms, stopped.clone(), alive.clone()));
         }
-        begins();
         resume_all(&shared, connections, &handed_work, &alive);
         let (close, closed) = watch::channel(false);
         let (arriving, arrivals) = mpsc::channel(1);

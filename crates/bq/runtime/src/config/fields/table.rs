@@ -64,7 +64,7 @@ pub static FIELDS: [Field; 194] = [
     field!(
         "rpc_connections_max",
         Kind::Integer(2..=10_000),
-        "Most requests that the JSON-RPC server answers at a time; more are answered 429. An eighth more sockets may be open.",
+        "Most requests that the JSON-RPC server answers at a time; beyond it the oldest of the address that has most makes room for other addresses, and else the next is answered 429. An eighth more sockets may be open.",
         "Each may hold an answer of 84 MB."
     ),
     field!(
@@ -759,7 +759,7 @@ pub static FIELDS: [Field; 194] = [
     field!(
         "stratum.takeover_secs",
         Kind::Integer(1..=86_400),
-        "Seconds that a process which takes over has until it serves, once the older one has let go of everything; then it is killed, and the older one goes on.",
+        "Seconds that a process which takes over has until it is ready, and again until it serves once the older one has let go of everything; then it is given up or killed, and the older one goes on. It ends an older one that answers no sooner.",
         "Too short: a start that reads many shares again is cut off. Too long: all miners wait for a process that hangs."
     ),
     field!(

@@ -144,30 +144,75 @@ async fn who_does_not_go_on_is_closed_in_time() {
     }
 }
 
-/// Requests are bounded, and so are sockets that ask nothing: the next is accepted once one has gone.
+/// Sockets are bounded: of one address whose sockets are all busy the next is turned away, and while one is not that one makes room.
 #[tokio::test]
 async fn sockets_are_bounded() {
     let rig = Rig::start_with(RpcOptions { sockets_max: 1, ..open_to_all("127.0.0.1:0") }).await;
     let mut first = from("127.0.0.1", rig.server.address()).await;
-    send(&mut first, "getblockcount", json!([])).await;
-    assert_eq!(answer(&mut first).await["result"], 2);
+    let poll = json!([{ "address": address(), "longpollid": rig.node.tip_id() }]);
+    send(&mut first, "getblocktemplate", poll).await;
+    waiting(&rig, 1).await;
+    let mut told = String::new();
+    from("127.0.0.1", rig.server.address()).await.read_to_string(&mut told).await.unwrap();
+    assert!(told.starts_with("HTTP/1.1 429 "), "{told}");
+    rig.node.tips.send_replace(summary(&child(rig.node.blocks[2].id(), 3)));
+    assert_eq!(answer(&mut first).await["result"]["height"], 4);
     let mut second = from("127.0.0.1", rig.server.address()).await;
     send(&mut second, "getblockcount", json!([])).await;
-    let many = async {
-        for _ in 0..50 {
-            send(&mut first, "getblockcount", json!([])).await;
-            answer(&mut first).await;
+    assert_eq!(answer(&mut second).await["result"], 3);
+    assert_eq!(first.read(&mut [0]).await.unwrap(), 0, "it made room");
+    rig.server.shutdown().await;
+}
+
+/// Whatever one address leaves open, before it asks, while it asks and after, is no reason for another to wait.
+#[tokio::test]
+async fn no_address_keeps_another_out() {
+    let params = json!([{ "address": address(), "longpollid": "" }]);
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "getblocktemplate", "params": params }).to_string();
+    for half in [String::new(), head(100)[..40].to_owned(), format!("{}{{", head(100)), "long poll".to_owned()] {
+        for (connections_max, sockets_max) in [(4, 6), (4, 4)] {
+            let long_polls = LongPollLimits { total: 4, per_address: 4 };
+            let hour = Duration::from_secs(3_600);
+            let limits = RpcOptions { connections_max, sockets_max, long_polls, ..open_to_all("127.0.0.1:0") };
+            let rig = Rig::start_with(RpcOptions { head_patience: hour, body_patience: hour, ..limits }).await;
+            let tip = format!("\"longpollid\":\"{}\"", rig.node.tip_id());
+            let body = body.replace("\"longpollid\":\"\"", &tip);
+            let said = half.replace("long poll", &format!("{}{body}", head(body.len())));
+            let mut flood = Vec::new();
+            for _ in 0..12 {
+                let mut stream = from("127.0.0.2", rig.server.address()).await;
+                // One that had to make room for the next is closed.
+                let _closed = stream.write_all(said.as_bytes()).await;
+                flood.push(stream);
+            }
+            for source in ["127.0.0.9", "127.0.0.8", "127.0.0.9"] {
+                let mut stream = from(source, rig.server.address()).await;
+                send(&mut stream, "getblockcount", json!([])).await;
+                let answered = tokio::time::timeout(Duration::from_secs(20), answer(&mut stream)).await;
+                assert_eq!(answered.unwrap_or_else(|_| panic!("{half:?}: {source} waits"))["result"], 2, "{half:?}");
+            }
+            drop(flood);
+            rig.server.shutdown().await;
         }
-    };
-    tokio::select! {
-        biased;
-        early = answer(&mut second) => panic!("answered beside the first: {early}"),
-        () = many => {}
     }
-    drop(first);
-    let mut third = from("127.0.0.1", rig.server.address()).await;
-    drop(second);
-    send(&mut third, "getblockcount", json!([])).await;
-    assert_eq!(answer(&mut third).await["result"], 2);
+}
+
+/// Nothing of it is read, and nobody waits for it.
+#[tokio::test]
+async fn a_request_that_says_it_is_too_long_is_refused_by_its_head() {
+    let rig =
+        Rig::start_with(RpcOptions { body_patience: Duration::from_secs(3_600), ..open_to_all("127.0.0.1:0") }).await;
+    let length = usize::try_from(bq_rpc::BODY_BYTES_MAX).unwrap();
+    for (length, is_refused) in [(length, false), (length + 1, true)] {
+        let mut stream = from("127.0.0.1", rig.server.address()).await;
+        stream.write_all(head(length).as_bytes()).await.unwrap();
+        let mut told = String::new();
+        let read = tokio::time::timeout(
+            Duration::from_millis(if is_refused { 20_000 } else { 200 }),
+            stream.read_to_string(&mut told),
+        );
+        assert_eq!(read.await.is_ok(), is_refused, "{length}: {told}");
+        assert!(!is_refused || told.starts_with("HTTP/1.1 413 "), "{told}");
+    }
     rig.server.shutdown().await;
 }

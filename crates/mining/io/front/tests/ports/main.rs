@@ -88,7 +88,7 @@ impl Bench {
             Handover::default()
         };
         let server =
-            StratumServer::resume(config.clone(), pool.clone(), hashes.clone(), (handed, || ())).await.unwrap();
+            StratumServer::resume(config.clone(), pool.clone(), hashes.clone(), (handed, || Ok(()))).await.unwrap();
         Self { pool, verifier, hashes, server, config }
     }
 

@@ -14,11 +14,11 @@ use tokio::{
 
 use crate::crowd::{Crowd, Entry, Home};
 
-/// How many connections are open. When all places are taken the one that has asked nothing for longest makes room; if all are busy, the oldest of
-/// the address that has most, for one of another address; and while nobody does, probes still have places of their own: whoever keeps sockets
+/// How many connections are open. When all places are taken the one that has asked nothing for longest makes room, of those from where as many are as
+/// from where the newcomer is: whoever opens many at a time closes nobody else's. If there is none, it is the oldest of the address that has most, for one of another address; and while nobody does, probes still have places of their own: whoever keeps sockets
 /// open hides nothing from those who watch the pool.
 #[derive(Debug)]
-pub(crate) struct Slots {
+pub struct Slots {
     pages: Arc<Semaphore>,
     probes: Arc<Semaphore>,
     /// Those that wait for their next request, the one that waits longest first.
@@ -30,14 +30,15 @@ pub(crate) struct Slots {
 
 /// A place among the open connections.
 #[derive(Debug)]
-pub(crate) struct Slot {
-    pub(crate) kind: SlotKind,
+pub struct Slot {
+    /// What it is good for.
+    pub kind: SlotKind,
     _permit: OwnedSemaphorePermit,
 }
 
 /// What a place is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SlotKind {
+pub enum SlotKind {
     /// Anything.
     Page,
     /// One request of health or metrics.
@@ -46,7 +47,8 @@ pub(crate) enum SlotKind {
 
 /// One connection, as the others see it.
 #[derive(Debug)]
-pub(crate) struct Visitor {
+struct Visitor {
+    home: Home,
     kind: SlotKind,
     state: parking_lot::Mutex<VisitorState>,
     /// Whatever is asked here, it has to leave.
@@ -65,7 +67,7 @@ struct VisitorState {
 
 /// A connection's entry among the others; taken off when dropped.
 #[derive(Debug)]
-pub(crate) struct Presence {
+pub struct Presence {
     slots: Arc<Slots>,
     visitor: Arc<Visitor>,
     /// Where it stands in the crowd; a probe stands in none.
@@ -74,7 +76,7 @@ pub(crate) struct Presence {
 
 /// A request under way, until its answer is sent to the end.
 #[derive(Debug)]
-pub(crate) struct Busy {
+pub struct Busy {
     slots: Arc<Slots>,
     visitor: Arc<Visitor>,
 }
@@ -83,7 +85,9 @@ pub(crate) struct Busy {
 const LEAVING: Duration = Duration::from_millis(50);
 
 impl Slots {
-    pub(crate) fn new(pages_max: usize, probes_max: usize) -> Self {
+    /// So many places, and so many more for probes.
+    #[must_use]
+    pub fn new(pages_max: usize, probes_max: usize) -> Self {
         Self {
             pages: Arc::new(Semaphore::new(pages_max)),
             probes: Arc::new(Semaphore::new(probes_max)),
@@ -95,16 +99,9 @@ impl Slots {
 
     /// A place for a connection that came from `home`; waits while there is none. May be given up and asked again: at worst one more has made
     /// room.
-    pub(crate) async fn take(self: &Arc<Self>, home: Home) -> Option<Slot> {
-        let page = |permit| Slot { kind: SlotKind::Page, _permit: permit };
-        if let Ok(permit) = Arc::clone(&self.pages).try_acquire_owned() {
-            return Some(page(permit));
-        }
-        if let Some(visitor) = self.who_leaves_for(home) {
-            visitor.wanted.notify_one();
-            if let Ok(Ok(permit)) = timeout(LEAVING, Arc::clone(&self.pages).acquire_owned()).await {
-                return Some(page(permit));
-            }
+    pub async fn take(self: &Arc<Self>, home: Home) -> Option<Slot> {
+        if let Some(slot) = self.take_at_once(home).await {
+            return Some(slot);
         }
         tokio::select! {
             biased;
@@ -115,18 +112,33 @@ impl Slots {
         }
     }
 
+    /// The same, for anything, but that nobody is waited for who does not make room at once.
+    pub async fn take_at_once(self: &Arc<Self>, home: Home) -> Option<Slot> {
+        if let Ok(permit) = Arc::clone(&self.pages).try_acquire_owned() {
+            return Some(page(permit));
+        }
+        self.who_leaves_for(home)?.wanted.notify_one();
+        timeout(LEAVING, Arc::clone(&self.pages).acquire_owned()).await.ok()?.ok().map(page)
+    }
+
     fn who_leaves_for(&self, home: Home) -> Option<Arc<Visitor>> {
-        let idle = self.idle.lock().pop_first();
-        idle.map(|(_, visitor)| visitor).or_else(|| {
-            let visitor = self.crowd.lock().make_room(home)?;
-            visitor.must_leave.store(true, Ordering::Relaxed);
-            Some(visitor)
-        })
+        let mut crowd = self.crowd.lock();
+        let own = crowd.members_of(home);
+        let mut idle = self.idle.lock();
+        let longest = idle.iter().find(|(_, visitor)| crowd.members_of(visitor.home) >= own).map(|(tick, _)| *tick);
+        if let Some(visitor) = longest.and_then(|tick| idle.remove(&tick)) {
+            return Some(visitor);
+        }
+        drop(idle);
+        let visitor = crowd.make_room(home)?;
+        visitor.must_leave.store(true, Ordering::Relaxed);
+        Some(visitor)
     }
 
     /// A connection from `home` that has asked nothing yet.
-    pub(crate) fn enter(self: &Arc<Self>, home: Home, kind: SlotKind) -> Presence {
+    pub fn enter(self: &Arc<Self>, home: Home, kind: SlotKind) -> Presence {
         let visitor = Arc::new(Visitor {
+            home,
             kind,
             state: parking_lot::Mutex::default(),
             must_leave: AtomicBool::new(false),
@@ -155,16 +167,21 @@ impl Slots {
     }
 }
 
+fn page(permit: OwnedSemaphorePermit) -> Slot {
+    Slot { kind: SlotKind::Page, _permit: permit }
+}
+
 impl Presence {
     /// A request came.
-    pub(crate) fn busy(&self) -> Busy {
+    #[must_use]
+    pub fn busy(&self) -> Busy {
         self.visitor.state.lock().requests += 1;
         self.slots.wake(&self.visitor);
         Busy { slots: Arc::clone(&self.slots), visitor: Arc::clone(&self.visitor) }
     }
 
     /// Returns once somebody else needs the place, and nothing is asked here or it has to leave anyway.
-    pub(crate) async fn is_wanted(&self) {
+    pub async fn is_wanted(&self) {
         loop {
             self.visitor.wanted.notified().await;
             if self.visitor.must_leave.load(Ordering::Relaxed) || self.visitor.state.lock().requests == 0 {
@@ -239,9 +256,30 @@ mod tests {
             of_first.is_wanted().await;
             drop((first, of_first));
         });
+        assert!(slots.take_at_once(home(1)).await.is_none(), "not for one of its own");
         let newcomer = timeout(Duration::from_secs(10), slots.take(home(2))).await.unwrap().unwrap();
         assert_eq!(newcomer.kind, SlotKind::Page);
         leaves.await.unwrap();
+    }
+
+    /// Its connections ask or half ask; that of another has come just now.
+    #[tokio::test]
+    async fn an_address_with_many_closes_nobody_elses_that_asks_nothing_yet() {
+        let slots = Arc::new(Slots::new(3, 0));
+        let _slots = [slots.take(home(1)).await.unwrap(), slots.take(home(1)).await.unwrap()];
+        let (of_first, of_second) = (slots.enter(home(1), SlotKind::Page), slots.enter(home(1), SlotKind::Page));
+        let busy = [of_first.busy(), of_second.busy()];
+        let newcomer = (slots.take(home(2)).await.unwrap(), slots.enter(home(2), SlotKind::Page));
+        assert!(slots.take_at_once(home(1)).await.is_none());
+        assert_eq!(slots.idle.lock().len(), 1, "it stays");
+        drop(busy);
+        let leaves = async {
+            of_first.is_wanted().await;
+            drop(of_first);
+        };
+        let (room, ()) = tokio::join!(slots.take_at_once(home(1)), leaves);
+        assert!(room.is_none(), "it was asked to leave, and its place is held on in this test");
+        drop(newcomer);
     }
 
     #[tokio::test]

@@ -6,24 +6,26 @@ use std::{
 
 /// Who is here, by where from: whoever brought most makes room first, and where nobody brought more than others the one that is here longest.
 #[derive(Debug)]
-pub(crate) struct Crowd<T> {
+pub struct Crowd<T> {
     homes: BTreeMap<Home, BTreeMap<u64, Arc<T>>>,
     entered: u64,
 }
 
 /// An address of version 4, or the /64 of one of version 6: what one client has for itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Home(IpAddr);
+pub struct Home(IpAddr);
 
 /// A member's place.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Entry {
+pub struct Entry {
     home: Home,
     number: u64,
 }
 
 impl Home {
-    pub(crate) fn of(address: IpAddr) -> Self {
+    /// Where this address is at home.
+    #[must_use]
+    pub fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V6(address) => Self(Ipv6Addr::from(u128::from(address) & !u128::from(u64::MAX)).into()),
             address @ IpAddr::V4(_) => Self(address),
@@ -38,13 +40,15 @@ impl<T> Default for Crowd<T> {
 }
 
 impl<T> Crowd<T> {
-    pub(crate) fn enter(&mut self, home: Home, member: Arc<T>) -> Entry {
-        self.entered += 1;
+    /// One more from there.
+    pub fn enter(&mut self, home: Home, member: Arc<T>) -> Entry {
+        self.entered = self.entered.saturating_add(1);
         self.homes.entry(home).or_default().insert(self.entered, member);
         Entry { home, number: self.entered }
     }
 
-    pub(crate) fn leave(&mut self, Entry { home, number }: Entry) {
+    /// One less; of one that has left already nothing is changed.
+    pub fn leave(&mut self, Entry { home, number }: Entry) {
         let Some(members) = self.homes.get_mut(&home) else { return };
         members.remove(&number);
         if members.is_empty() {
@@ -52,12 +56,25 @@ impl<T> Crowd<T> {
         }
     }
 
+    /// How many are here. Looks at every home.
+    #[must_use]
+    pub fn members(&self) -> usize {
+        self.homes.values().map(BTreeMap::len).sum()
+    }
+
+    /// How many of them are from there.
+    #[must_use]
+    pub fn members_of(&self, home: Home) -> usize {
+        self.homes.get(&home).map_or(0, BTreeMap::len)
+    }
+
     /// Takes out who makes room for one more of `home`: the oldest of the largest crowd, if that is larger than the other would be then, or the
     /// oldest of all for one of a home that has nobody here. Homes are cheap to who has a prefix of version 6.
-    pub(crate) fn make_room(&mut self, home: Home) -> Option<Arc<T>> {
-        let own = self.homes.get(&home).map_or(0, BTreeMap::len);
+    pub fn make_room(&mut self, home: Home) -> Option<Arc<T>> {
+        let own = self.members_of(home);
         let (largest, members) = self.homes.iter().max_by_key(|(_, members)| members.len())?;
-        let from = if members.len() > own + 1 { *largest } else { self.oldest_home().filter(|_| own == 0)? };
+        let from =
+            if members.len() > own.saturating_add(1) { *largest } else { self.oldest_home().filter(|_| own == 0)? };
         let (number, member) = self.homes.get(&from)?.first_key_value()?;
         let (number, member) = (*number, Arc::clone(member));
         self.leave(Entry { home: from, number });
@@ -82,12 +99,13 @@ mod tests {
     fn the_oldest_of_the_largest_crowd_makes_room_for_somebody_else() {
         let mut crowd = Crowd::default();
         let few = crowd.enter(home("10.0.0.1"), Arc::new("few"));
+        assert_eq!(crowd.members(), 1);
         let many = [1, 2, 3].map(|_| crowd.enter(home("10.0.0.2"), Arc::new("many")));
         assert_eq!(crowd.make_room(home("10.0.0.2")), None, "not for one of its own");
         assert_eq!(crowd.make_room(home("10.0.0.3")).as_deref(), Some(&"many"));
         assert_eq!(crowd.make_room(home("10.0.0.1")), None, "two and one: it would only change who has two");
         many.into_iter().chain([few]).for_each(|entry| crowd.leave(entry));
-        assert!(crowd.homes.is_empty() && crowd.make_room(home("::1")).is_none());
+        assert!(crowd.members() == 0 && crowd.homes.is_empty() && crowd.make_room(home("::1")).is_none());
     }
 
     #[test]

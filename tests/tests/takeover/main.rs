@@ -1,5 +1,7 @@
 //! A process that takes over from another: miners stay connected, on the real program.
 
+mod faults;
+
 use std::{
     io::{Read as _, Write as _},
     os::unix::{net::UnixStream, process::ExitStatusExt as _},
@@ -124,7 +126,7 @@ fn a_share_counts_once_whoever_hears_of_it() -> Result<()> {
     Ok(())
 }
 
-/// The last that is said before the heir serves.
+/// The last that is said before the heir asks whether it may go on.
 const FREE: [u8; 1] = [9];
 
 /// An heir as a stranger would write it: says what it must to be left everything, hears the first so many frames, and is gone.
