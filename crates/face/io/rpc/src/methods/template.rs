@@ -49,7 +49,8 @@ pub(super) async fn get_block_template(context: &Context, caller: Option<Caller>
     }
     let Some(address) = address else {
         let of_pool = services.pool_template.as_ref();
-        let of_pool = of_pool.ok_or_else(|| Fault::not_found("address: required, for this process runs no pool"))?;
+        let of_pool = of_pool
+            .ok_or_else(|| Fault::new(Code::InvalidParams, "address: required, for this process runs no pool"))?;
         let template = of_pool().ok_or_else(|| Fault::not_found("the pool has no block template yet"))?;
         return json(shape(&template));
     };
