@@ -121,10 +121,8 @@ impl CoinbaseBasis {
     }
 
     /// The block pays nobody the balances that earlier ones put off.
-    #[must_use]
-    pub fn without_carried(mut self) -> Self {
+    pub fn leave_carried(&mut self) {
         self.carried.clear();
-        self
     }
 
     /// SPEC 8.8.3: who gets what out of `reward`, in a block of this height.

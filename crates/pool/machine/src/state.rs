@@ -252,10 +252,7 @@ impl State {
         let of_lane = self.blocks.values().filter(|block| block.candidate.winning != crate::Winning::Lost);
         let of_lane = of_lane.filter(|block| block.candidate.algorithm == lane);
         let newest = of_lane.max_by_key(|block| block.candidate.height).and_then(|block| block.candidate.reward().ok());
-        let units = match self.terms().map(|terms| terms.lane(lane).scheme) {
-            Some(crate::Scheme::Pplns { window } | crate::Scheme::Direct { window, .. }) => u64::from(window.units()),
-            None => 0,
-        };
+        let units = self.terms().map_or(0, |terms| u64::from(terms.window(lane).units()));
         // Without a block to measure by, nothing is a surplus.
         let reserve = newest.map_or(u64::MAX, |reward| reward.atoms().saturating_mul(units));
         self.books.balance(account).saturating_sub(self.immature(account)).saturating_sub(reserve)

@@ -53,7 +53,7 @@ impl Keeper {
             put_off: atoms(put_off.iter().fold(0, |sum, (_, amount)| sum.saturating_add(amount.atoms()))),
             put_off_miners: u64::try_from(put_off.len()).unwrap_or(u64::MAX),
             weight: coinbase.weight().map_or(u64::MAX, BlockWeight::units),
-            transaction: hex(&coinbase.to_bytes()),
+            transaction: hex::encode(coinbase.to_bytes()),
         }
     }
 
@@ -104,13 +104,4 @@ impl Keeper {
         };
         Ok(CoinbasePaymentsView { coinbases: rows.into_iter().map(view).collect(), next })
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len().saturating_mul(2)), |mut text, byte| {
-        // Writing to a text cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

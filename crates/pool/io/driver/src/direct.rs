@@ -8,7 +8,7 @@ use bq_pool_machine::{
     CoinbaseBasis, CoinbasePlan, DirectBlock, DirectOutput, Event, Fault, LogHead, LogNumber, Outside, Shares as _,
     State, Tip, pays_balances,
 };
-use bq_primitives::{Algorithm, Amount, Height, KeyHash, Transaction, TxOut};
+use bq_primitives::{Algorithm, Amount, BlockId, Height, KeyHash, Transaction, TxOut};
 
 use crate::{PoolError, keeper::Keeper};
 
@@ -65,8 +65,7 @@ impl Windows {
     }
 
     fn newest(&self, keeper: &Keeper) -> Option<SharePosition> {
-        let sequence = self.next.0.checked_sub(1).filter(|newest| *newest >= ShareSequence::FIRST.0)?;
-        Some(SharePosition { front_end: keeper.config.front_end, sequence: ShareSequence(sequence) })
+        before(keeper, self.next)
     }
 }
 
@@ -77,19 +76,26 @@ impl Bases {
     }
 
     /// Whether the coinbases of a block on `parent` pay older balances.
-    pub(crate) fn is_blind(&self, parent: &bq_primitives::BlockId) -> bool {
+    pub(crate) fn is_blind(&self, parent: &BlockId) -> bool {
         self.tip.is_none_or(|tip| tip.id != *parent)
     }
 
-    /// Whom the coinbase of a lane pays, out of `reward`; nothing if payouts do.
+    /// For a block on `parent`: elsewhere than where the books stand nobody is paid an older balance.
+    pub(crate) fn on(mut self, parent: &BlockId) -> Self {
+        if self.is_blind(parent) {
+            self.lanes.iter_mut().flatten().for_each(CoinbaseBasis::leave_carried);
+        }
+        self
+    }
+
+    /// Whom the coinbase of a lane's block at a height pays, out of `reward`; nothing if payouts do.
     pub(crate) fn plan(
         &self,
         lane: Algorithm,
-        (parent, height): (&bq_primitives::BlockId, Height),
+        height: Height,
         reward: Amount,
     ) -> Result<Option<CoinbasePlan>, PoolError> {
-        let basis = self.lanes.get(lane.index()).cloned().flatten();
-        let basis = basis.map(|basis| if self.is_blind(parent) { basis.without_carried() } else { basis });
+        let basis = self.lanes.get(lane.index()).and_then(Option::as_ref);
         Ok(basis.map(|basis| basis.plan(reward, height)).transpose().map_err(Fault::from)?)
     }
 }
@@ -187,9 +193,13 @@ impl Keeper {
 }
 
 fn newest(keeper: &Keeper, state: &State) -> Option<SharePosition> {
-    let front_end = keeper.config.front_end;
-    let next = state.front_end(front_end)?.next;
-    Some(SharePosition { front_end, sequence: ShareSequence(next.0.checked_sub(1)?) })
+    before(keeper, state.front_end(keeper.config.front_end)?.next)
+}
+
+/// The share before the next one; nothing before the first.
+fn before(keeper: &Keeper, next: ShareSequence) -> Option<SharePosition> {
+    let sequence = next.0.checked_sub(1).filter(|newest| *newest >= ShareSequence::FIRST.0)?;
+    Some(SharePosition { front_end: keeper.config.front_end, sequence: ShareSequence(sequence) })
 }
 
 fn same(lanes: &[SlidingWindow; 3], units: [WindowUnits; 3]) -> bool {

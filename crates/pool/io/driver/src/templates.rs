@@ -22,7 +22,7 @@ impl Keeper {
         };
         let mut template = self.node.template(&request)?;
         let made = Instant::now();
-        let coinbases = self.set_coinbases(&mut template, &bases)?;
+        let coinbases = self.set_coinbases(&mut template, bases)?;
         self.metrics.coinbases(&coinbases, made.elapsed());
         *self.coinbases.write() = coinbases;
         self.trouble(Trouble::Template, None);
@@ -32,17 +32,19 @@ impl Keeper {
 
     /// Gives each algorithm's block its coinbase: whom it pays, and how far the log has come, so that a lost or rewritten past is
     /// noticed. That is sealed for the parent and for these outputs: with others it says nothing.
-    fn set_coinbases(&self, template: &mut Template, bases: &Bases) -> Result<Coinbases, PoolError> {
+    fn set_coinbases(&self, template: &mut Template, bases: Bases) -> Result<Coinbases, PoolError> {
         let parent = template.parent_id;
-        let mut coinbases = Coinbases { is_blind: bases.is_blind(&parent), ..Coinbases::default() };
+        let is_blind = bases.is_blind(&parent);
+        let bases = bases.on(&parent);
+        let mut coinbases = Coinbases { is_blind, ..Coinbases::default() };
         let lanes: Vec<_> = template.works.iter().map(|work| work.header.algorithm).collect();
         for lane in lanes {
-            let plan = bases.plan(lane, (&parent, template.height), template.reward)?;
+            let plan = bases.plan(lane, template.height, template.reward)?;
             let outputs = match &plan {
                 Some(plan) => self.outputs_of(plan)?,
                 None => vec![TxOut { amount: template.reward, key_hash: self.key_hash() }],
             };
-            let data = self.coinbase_data(bases, &parent, &outputs);
+            let data = self.coinbase_data(&bases, &parent, &outputs);
             template.set_coinbase(lane, outputs, data)?;
             if let Some(place) = coinbases.lanes.get_mut(lane.index()) {
                 *place = plan.map(Arc::new);

@@ -9,7 +9,7 @@ use bq_ledger::{
 use bq_primitives::{AccountId, Algorithm, Amount, BlockId, Height, OutPoint};
 
 use super::Step;
-use crate::{BlockState, Candidate, DirectBlock, Fault, LaneTerms, Line, Origin, PoolBlock, PoolCoin, State, Winning};
+use crate::{BlockState, Candidate, Fault, LaneTerms, Line, Origin, PoolBlock, PoolCoin, State, Winning};
 
 impl State {
     /// A block is on the best chain: T10, or T14 when it had matured before it was lost.
@@ -105,7 +105,7 @@ impl State {
         block.state = BlockState::Matured;
         block.generation = block.generation.saturating_add(1);
         let coins: Vec<(OutPoint, Amount)> = block.candidate.coins().collect();
-        self.note_sent(block.candidate.direct().map(DirectBlock::by_account).transpose()?, u64::saturating_add);
+        self.note_sent(&block.candidate, u64::saturating_add);
         self.put_on_chain(block);
         // The coin may meanwhile be the input of another payout, or of none: its account is looked up, not remembered.
         let mut bearers = lost.into_iter().map(|line| (line.debit, line.amount));
@@ -139,7 +139,7 @@ impl State {
             }
             BlockState::Matured => {
                 let lines = self.loss(&block)?;
-                self.note_sent(block.candidate.direct().map(DirectBlock::by_account).transpose()?, u64::saturating_sub);
+                self.note_sent(&block.candidate, u64::saturating_sub);
                 block.lines = lines.iter().map(Line::from).collect();
                 block.state = BlockState::Lost;
                 lines
@@ -258,11 +258,11 @@ impl State {
         block.state = BlockState::Matured;
         block.lines.retain(is_of_balance);
         let (generation, mut due) = (block.generation, LedgerAccount::MinerPayable as fn(AccountId) -> LedgerAccount);
-        let sent = block.candidate.direct().map(DirectBlock::by_account).transpose()?;
-        if sent.is_some() {
+        let candidate = block.candidate.clone();
+        if candidate.direct().is_some() {
             due = LedgerAccount::MinerCarried;
         }
-        self.note_sent(sent, u64::saturating_add);
+        self.note_sent(&candidate, u64::saturating_add);
         let mut lines = mature(id, generation, &credited, due)?;
         self.split_in_flight(&id, &mut lines)?;
         for line in lines.iter_mut().filter(|line| line.debit == LedgerAccount::ChainSpendable) {
@@ -292,10 +292,10 @@ impl State {
     }
 
     /// What a coinbase sent counts as paid while its block is matured.
-    fn note_sent(&mut self, sent: Option<BTreeMap<AccountId, Amount>>, change: fn(u64, u64) -> u64) {
-        for (account, amount) in sent.into_iter().flatten() {
-            let paid = self.paid.entry(account).or_default();
-            *paid = change(*paid, amount.atoms());
+    fn note_sent(&mut self, candidate: &Candidate, change: fn(u64, u64) -> u64) {
+        for output in candidate.direct().iter().flat_map(|direct| &direct.paid) {
+            let paid = self.paid.entry(output.account).or_default();
+            *paid = change(*paid, output.amount.atoms());
         }
     }
 
