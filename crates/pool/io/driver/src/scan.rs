@@ -87,22 +87,23 @@ impl Keeper {
         let told = self.state.read().front_end(self.config.front_end).map_or(ShareSequence::FIRST, |head| head.next);
         let at = |sequence| SharePosition { front_end: self.config.front_end, sequence };
         let share = share.filter(|share| *share < told);
+        let is_of_this_log = commitment.map(|Commitment(seen)| self.has_event(&seen)).transpose()?;
         let direct = match commitment {
-            Some(Commitment(seen)) if self.has_event(&seen)? => {
+            Some(Commitment(seen)) if is_of_this_log == Some(true) => {
                 self.direct_block((block.header.algorithm, seen.number), coinbase, share.map(at))?
             }
             _ => None,
         };
-        let winning = match (share, commitment) {
-            _ if direct.is_some() => direct.map_or(Winning::Lost, Winning::Coinbase),
-            (Some(sequence), _) => Winning::Share(at(sequence)),
+        let winning = match (direct, share, is_of_this_log) {
+            (Some(direct), _, _) => Winning::Coinbase(direct),
+            (None, Some(sequence), _) => Winning::Share(at(sequence)),
             // The log was longer when that block was made, or another one: whose work it was is not known here.
-            (None, Some(Commitment(seen))) if !self.has_event(&seen)? => Winning::Lost,
-            (None, Some(_)) if told > ShareSequence::FIRST => {
+            (None, None, Some(false)) => Winning::Lost,
+            (None, None, Some(true)) if told > ShareSequence::FIRST => {
                 Winning::After(at(ShareSequence(told.0.saturating_sub(1))))
             }
-            (None, Some(_)) => Winning::NoShares,
-            (None, None) => return Ok(false),
+            (None, None, Some(true)) => Winning::NoShares,
+            (None, None, None) => return Ok(false),
         };
         let candidate = Self::candidate(block, winning, key);
         if candidate.reward().map_err(bq_pool_machine::Fault::from)? == Amount::ZERO {

@@ -69,8 +69,8 @@ fn the_coinbase_pays_who_comes_to_the_minimum_and_the_rest_later() {
     assert_eq!(world.balance(LedgerAccount::WriteOff), 0);
 }
 
-#[test]
-fn a_block_that_leaves_and_returns_moves_what_it_moved() {
+/// Three blocks matured that put the second miner off: the next coinbase pays what it is owed of them.
+fn with_a_balance() -> World {
     let mut world = direct_world();
     world.share(1, 4);
     world.share(2, 20);
@@ -79,6 +79,12 @@ fn a_block_that_leaves_and_returns_moves_what_it_moved() {
         world.settle();
         mine_to_maturity(&mut world);
     }
+    world
+}
+
+#[test]
+fn a_block_that_leaves_and_returns_moves_what_it_moved() {
+    let mut world = with_a_balance();
     let before = (carried(&world, 2), world.state.books().clone());
     assert!(before.0 > MIN - 125_000_000 && before.0 < MIN);
     let fork = world.chain.tip;
@@ -125,14 +131,7 @@ fn deep_rival(world: &mut World, fork: BlockId) -> BlockId {
 
 #[test]
 fn two_blocks_of_one_parent_pay_a_balance_once() {
-    let mut world = direct_world();
-    world.share(1, 4);
-    world.share(2, 20);
-    for _ in 0..3 {
-        world.mine(true);
-        world.settle();
-        mine_to_maturity(&mut world);
-    }
+    let mut world = with_a_balance();
     let parent = world.chain.tip;
     let [one, other] = [(); 2].map(|()| world.find_block(parent, true));
     world.chain.tip = one;
