@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use bq_mining_message::{BootEpoch, FrontEndId, Share, ShareSequence};
+use bq_mining_message::{BootEpoch, FrontEndId, Share, SharePay, ShareSequence};
 use bq_primitives::{Algorithm, BlockId, Height, KeyHash, NetworkDifficulty, ShareDifficulty, WorkerName};
 use bq_segments::{LogIdentity, LogOptions, OpenError, RealDisk, ShareLog, forfeit};
 use libfuzzer_sys::fuzz_target;
@@ -59,6 +59,7 @@ fn share((payee, height, difficulty, time): &Seed) -> Share {
         // Up to some 30 years, so that some times do not fit into the segment.
         time_ms: 1_700_000_000_000_u64.saturating_add_signed(i64::from(*time) << 25),
         block_id: payee.is_multiple_of(16).then_some(BlockId([*payee; 32])),
+        pay: if payee % 3 == 0 { SharePay::Tides } else { SharePay::Window },
     }
 }
 

@@ -367,6 +367,9 @@ pub(crate) enum PoolCommand {
         #[command(flatten)]
         change: PoolChange,
     },
+    /// The reserve that pays shares for themselves (schemes pps and fpps).
+    #[command(subcommand)]
+    Reserve(ReserveCommand),
     /// Let miners in that know a secret, and no others: see auth.mode.
     #[command(subcommand)]
     Token(TokenCommand),
@@ -419,6 +422,27 @@ pub(crate) enum PoolCommand {
         dry_run: bool,
         #[command(flatten)]
         data: DataArgs,
+    },
+}
+
+/// The reserve of pps and fpps.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ReserveCommand {
+    /// Move what the pool earned into it.
+    Add {
+        /// How many atoms.
+        #[arg(value_name = "ATOMS")]
+        atoms: u64,
+        #[command(flatten)]
+        change: PoolChange,
+    },
+    /// Take out what it does not need.
+    Take {
+        /// How many atoms.
+        #[arg(value_name = "ATOMS")]
+        atoms: u64,
+        #[command(flatten)]
+        change: PoolChange,
     },
 }
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::access;
 use crate::{
-    cli::{AdoptAs, DataArgs, NodeArgs, PoolChange, PoolCommand, RunArgs, WriteOffFrom},
+    cli::{AdoptAs, DataArgs, NodeArgs, PoolChange, PoolCommand, ReserveCommand, RunArgs, WriteOffFrom},
     cookie,
     exit::{UsageError, say},
     run::{condition_line, key_file, layers},
@@ -44,6 +44,12 @@ pub(crate) fn pool(command: PoolCommand) -> anyhow::Result<()> {
         }
         PoolCommand::ReleaseSuspense { atoms, change } => {
             decide(&change, "release-suspense", json!({ "amount": atoms.to_string() }))
+        }
+        PoolCommand::Reserve(ReserveCommand::Add { atoms, change }) => {
+            decide(&change, "fund-reserve", json!({ "amount": atoms.to_string() }))
+        }
+        PoolCommand::Reserve(ReserveCommand::Take { atoms, change }) => {
+            decide(&change, "release-reserve", json!({ "amount": atoms.to_string() }))
         }
         PoolCommand::Token(command) => access::tokens(&command),
         PoolCommand::Sessions { address, limit, node, json } => {

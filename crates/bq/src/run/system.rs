@@ -378,7 +378,7 @@ async fn keep_dataset(pow: Arc<PowVerifier>, pool: Arc<Pool>) {
     drop(pool);
     let mut built = None;
     while let Some(template) = templates.next().await {
-        let key = template.work(Algorithm::RandomX).map(|work| work.key);
+        let key = template.shared.work(Algorithm::RandomX).map(|work| work.key);
         let Some(key @ PowKey::RandomX(_)) = key.filter(|key| built != Some(*key)) else { continue };
         let pow = Arc::clone(&pow);
         let build = move || {
@@ -399,6 +399,15 @@ fn pool_config(config: &Config) -> PoolConfig {
     let pool = &config.pool;
     PoolConfig {
         fee_bp: pool.fee_bp,
+        scheme: pool.scheme,
+        schemes: pool.schemes.clone(),
+        pps_fee_bp: pool.pps_fee_bp,
+        fpps_fee_bp: pool.fpps_fee_bp,
+        solo_fee_bp: pool.solo_fee_bp,
+        tides_fee_bp: pool.tides_fee_bp,
+        tides_window_units: pool.tides_window_units,
+        reserve_orphan_bp: pool.reserve_orphan_bp,
+        reserve_withheld_bp: pool.reserve_withheld_bp,
         payout_mode: pool.payout_mode.map(|mode| match mode {
             bq_runtime::PayoutMode::Direct => bq_pool::PayoutMode::Direct,
             bq_runtime::PayoutMode::Ledger => bq_pool::PayoutMode::Ledger,

@@ -14,8 +14,12 @@ pub struct PoolView {
     pub height: u32,
     /// Id of the tip.
     pub tip_id: String,
-    /// `pplns`.
+    /// How accounts are paid that chose nothing: `pplns`, `pps`, `fpps`, `solo` or `tides`.
     pub scheme: String,
+    /// All that an account may be paid by.
+    pub schemes: Vec<SchemeView>,
+    /// What pays shares for themselves; nothing where that is not offered.
+    pub reserve: Option<ReserveView>,
     /// Who pays miners: `direct`, the coinbase of each block, or `ledger`, payouts. As the newest template does.
     pub payout_mode: String,
     /// Pool fee in hundredths of a percent.
@@ -148,6 +152,10 @@ pub enum BlockStateView {
 pub struct MinerView {
     /// Payout address.
     pub address: String,
+    /// How its work is paid from now on.
+    pub scheme: String,
+    /// What it earned by shares that are paid for themselves and was not credited yet.
+    pub accrued: AtomsView,
     /// Hashes per second by algorithm name, over the last 10 minutes.
     pub hashrate: BTreeMap<String, f64>,
     /// The same over four windows.
@@ -176,6 +184,28 @@ pub struct MinerView {
     pub coinbases: Vec<CoinbasePaymentView>,
     /// The newest 30 days that earned something; all of them are under `/earnings`.
     pub earnings: Vec<EarningView>,
+}
+
+/// A scheme that a pool offers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SchemeView {
+    /// `pplns`, `pps`, `fpps`, `solo` or `tides`.
+    pub name: String,
+    /// Its fee in hundredths of a percent.
+    pub fee_bp: u16,
+    /// Work is paid so now. PPS and FPPS pay as PPLNS while the reserve is too small.
+    pub is_paid: bool,
+}
+
+/// The reserve of PPS and FPPS.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReserveView {
+    /// What it holds.
+    pub holds: AtomsView,
+    /// What it must hold for shares to be paid for themselves; nothing if no amount is enough, or that is not known yet.
+    pub needed: Option<AtomsView>,
+    /// What was earned and could not be credited yet.
+    pub accrued: AtomsView,
 }
 
 /// A miner's part of a block that is being mined.

@@ -195,8 +195,8 @@ impl Channel {
     /// The newest work, or nothing while the algorithm may not seal blocks.
     pub fn set_template(&mut self, now: UnixMs, template: Option<Arc<WorkTemplate>>) {
         let template = template.filter(|template| template.algorithm() == self.algorithm);
-        let seal_hash = |template: &Arc<WorkTemplate>| template.seal_hash;
-        let changed = template.as_ref().map(seal_hash) != self.template.as_ref().map(seal_hash);
+        let id = |template: &Arc<WorkTemplate>| template.id();
+        let changed = template.as_ref().map(id) != self.template.as_ref().map(id);
         if changed && template.is_some() {
             self.want_job(Wanted::Soon);
         }

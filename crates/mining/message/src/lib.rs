@@ -17,7 +17,10 @@ mod access;
 mod control;
 mod frame;
 mod pool;
+mod pool_template;
+mod scheme;
 mod share;
+mod share_pay;
 
 #[cfg(test)]
 mod tests;
@@ -31,4 +34,7 @@ pub use control::{
 };
 pub use frame::{FRAME_SHARES_MAX, FrameDigest, FrameHeader};
 pub use pool::{AuthorizeError, PoolApi, RecordShareError, ShareReject};
+pub use pool_template::PoolTemplate;
+pub use scheme::{AccountScheme, ParseSchemeError, SchemePays};
 pub use share::{BootEpoch, FrontEndId, MessageError, Share, SharePosition, ShareSequence};
+pub use share_pay::{SharePay, SharePrice};

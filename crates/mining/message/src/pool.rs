@@ -3,7 +3,7 @@ use std::sync::Arc;
 use bq_chain_api::{BoxStream, Template};
 use bq_primitives::{Algorithm, Block, KeyHash, NetworkDifficulty, WorkerName};
 
-use crate::Share;
+use crate::{AccountScheme, PoolTemplate, Share};
 
 /// What a Stratum server needs of the pool behind it.
 pub trait PoolApi: Send + Sync + 'static {
@@ -13,12 +13,18 @@ pub trait PoolApi: Send + Sync + 'static {
     /// Not an address of this network, or one that nobody may mine to.
     fn authorize(&self, address: &str) -> Result<KeyHash, AuthorizeError>;
 
-    /// The newest template; nothing until the node has one. Cheap.
+    /// The newest template, as the lanes' own terms have it; nothing until the node has one. Cheap.
     fn template(&self) -> Option<Arc<Template>>;
 
     /// The newest template, at once if there is one, and then each newer one: on every tip change and on every refresh. A
     /// slow reader skips those in between. Ends with the pool.
-    fn templates(&self) -> BoxStream<'static, Arc<Template>>;
+    fn templates(&self) -> BoxStream<'static, Arc<PoolTemplate>>;
+
+    /// How an account is paid for work that it is given from now on. Cheap.
+    fn scheme_of(&self, payee: KeyHash) -> AccountScheme {
+        let _ = payee;
+        AccountScheme::default()
+    }
 
     /// Books a share that was verified in full, and hands `block` to the node first if it is one: also when the share cannot be
     /// booked. Returns once the share is written (not yet synced) to the share log: only then may the miner be told. Blocks on

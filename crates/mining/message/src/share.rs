@@ -5,6 +5,8 @@ use bq_primitives::{
     WorkerName,
 };
 
+use crate::SharePay;
+
 /// A share whose proof of work was verified in full: one value from the judge to the books. Difficulties are those frozen
 /// with the work, never what the hash came to or what the client claims.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,21 +28,26 @@ pub struct Share {
     pub time_ms: u64,
     /// The block's id when the share is one.
     pub block_id: Option<BlockId>,
+    /// What it is paid by.
+    pub pay: SharePay,
 }
 
-/// Version of the encoding, its first byte.
+/// Version of the encoding, its first byte: of a share that its lane's window pays.
 const VERSION: u8 = 1;
+/// Of any other.
+const VERSION_WITH_PAY: u8 = 2;
 
 static LEAF: LazyLock<TaggedHasher> = LazyLock::new(|| TaggedHasher::new("BQIP0002/share"));
 
 impl Share {
     /// The longest encoding.
-    pub const BYTES_MAX: usize = 1 + 1 + 32 + 8 + 16 + 4 + 8 + 1 + 32 + 1 + WorkerName::CHARS_MAX;
+    pub const BYTES_MAX: usize = 1 + SharePay::BYTES_MAX + 1 + 32 + 8 + 16 + 4 + 8 + 1 + 32 + 1 + WorkerName::CHARS_MAX;
 
-    /// Appends the canonical encoding: version, algorithm id, payee, difficulty, network difficulty, height, time, a byte
-    /// that says whether a block id follows, worker name with its length. Integers little-endian.
+    /// Appends the canonical encoding: version, with version 2 what it is paid by, algorithm id, payee, difficulty, network difficulty,
+    /// height, time, a byte that says whether a block id follows, worker name with its length. Integers little-endian.
     pub fn encode(&self, bytes: &mut Vec<u8>) {
-        bytes.push(VERSION);
+        bytes.push(if self.pay == SharePay::Window { VERSION } else { VERSION_WITH_PAY });
+        self.pay.encode(bytes);
         bytes.push(self.algorithm.id());
         bytes.extend(self.payee.0);
         bytes.extend(self.difficulty.hashes().to_le_bytes());
@@ -61,10 +68,11 @@ impl Share {
     /// # Errors
     /// [`MessageError`]: the bytes are no share of a version that is known.
     pub fn decode(decoder: &mut Decoder<'_>) -> Result<Self, MessageError> {
-        match decoder.u8()? {
-            VERSION => {}
+        let pay = match decoder.u8()? {
+            VERSION => SharePay::Window,
+            VERSION_WITH_PAY => SharePay::decode(decoder)?,
             other => return Err(MessageError::Version(other)),
-        }
+        };
         let algorithm = decoder.algorithm()?;
         let payee = KeyHash(decoder.array()?);
         let difficulty = match decoder.u64()? {
@@ -85,7 +93,7 @@ impl Share {
         let length = usize::from(decoder.u8()?);
         let worker = std::str::from_utf8(decoder.bytes(length)?).ok().and_then(|name| WorkerName::new(name).ok());
         let worker = worker.ok_or(MessageError::Field("worker"))?;
-        Ok(Self { algorithm, payee, worker, difficulty, network_difficulty, height, time_ms, block_id })
+        Ok(Self { algorithm, payee, worker, difficulty, network_difficulty, height, time_ms, block_id, pay })
     }
 
     /// What a frame's digest is made of: `T("BQIP0002/share", encoding)`.

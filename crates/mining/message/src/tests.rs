@@ -1,12 +1,14 @@
-use bq_primitives::{Algorithm, BlockId, Decoder, Height, KeyHash, NetworkDifficulty, ShareDifficulty, WorkerName};
+use bq_primitives::{
+    Algorithm, Amount, BlockId, Decoder, Height, KeyHash, NetworkDifficulty, ShareDifficulty, WorkerName,
+};
 use proptest::prelude::*;
 
-use crate::{FrameDigest, MessageError, Share};
+use crate::{FrameDigest, MessageError, Share, SharePay, SharePrice};
 
 fn shares() -> impl Strategy<Value = Share> {
     let fields = (0_usize..3, any::<[u8; 32]>(), "[A-Za-z0-9._-]{1,64}", 1..u64::MAX, 1_u128..1 << 96);
-    let rest = (any::<u32>(), any::<u64>(), any::<Option<[u8; 32]>>());
-    (fields, rest).prop_map(|((algorithm, payee, worker, difficulty, network), (height, time_ms, block))| Share {
+    let rest = (any::<u32>(), any::<u64>(), any::<Option<[u8; 32]>>(), pays());
+    (fields, rest).prop_map(|((algorithm, payee, worker, difficulty, network), (height, time_ms, block, pay))| Share {
         algorithm: Algorithm::ALL[algorithm],
         payee: KeyHash(payee),
         worker: WorkerName::new(&worker).expect("plain"),
@@ -15,7 +17,15 @@ fn shares() -> impl Strategy<Value = Share> {
         height: Height(height),
         time_ms,
         block_id: block.map(BlockId),
+        pay,
     })
+}
+
+fn pays() -> impl Strategy<Value = SharePay> {
+    let amount = || (0..1_u64 << 52).prop_map(|atoms| Amount::from_atoms(atoms).expect("small"));
+    let price = (amount(), prop::option::of(amount()), 0..=10_000_u16);
+    let price = price.prop_map(|(subsidy, fees, fee_bp)| SharePay::PerShare(SharePrice { subsidy, fees, fee_bp }));
+    prop_oneof![Just(SharePay::Window), price, Just(SharePay::Solo), Just(SharePay::Tides)]
 }
 
 fn decode(bytes: &[u8]) -> Result<Share, MessageError> {

@@ -1,5 +1,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
+use bq_mining_message::SharePay;
 use bq_primitives::{KeyHash, SealHash};
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +23,7 @@ pub struct JudgeState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct JobState {
     pub(crate) number: u32,
-    pub(crate) template: SealHash,
+    pub(crate) template: WorkId,
     pub(crate) difficulty_hashes: u64,
     /// Of a SHA-256d job: where the time that the miner may roll begins.
     pub(crate) ntime: u32,
@@ -43,5 +44,14 @@ pub struct JobOwner {
     pub payee: KeyHash,
 }
 
+/// Names one piece of work: what is hashed, and what its shares are paid by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct WorkId {
+    /// Of the header.
+    pub seal_hash: SealHash,
+    /// Of every share.
+    pub pay: SharePay,
+}
+
 /// The work that handed over jobs are on, each once.
-pub type Templates = BTreeMap<SealHash, Arc<WorkTemplate>>;
+pub type Templates = BTreeMap<WorkId, Arc<WorkTemplate>>;

@@ -153,7 +153,7 @@ impl OpenJob {
         let ntime = if let JobWork::Sha256d { ntime, .. } = self.job.work { ntime } else { 0 };
         JobState {
             number: self.job.id.0.wrapping_sub(first_job_id),
-            template: self.job.template.seal_hash,
+            template: self.job.template.id(),
             difficulty_hashes: self.job.difficulty.hashes(),
             ntime,
             shares: earned.map_or_else(Vec::new, |earned| keys(&earned.shares)),

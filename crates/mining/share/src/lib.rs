@@ -48,7 +48,7 @@ pub use claim_pile::ClaimPile;
 pub use credit::{randomx_bound, share_target};
 pub use evaluator::Evaluator;
 pub use extranonce::{ExtranonceAllocator, ExtranoncePrefix};
-pub use handed_over::{JobOwner, JudgeState, Templates};
+pub use handed_over::{JobOwner, JudgeState, Templates, WorkId};
 pub use job::{Job, JobId, JobWork};
 pub use judge::{Judge, JudgePolicy, Judged};
 pub use peer::Peer;

@@ -67,6 +67,7 @@ impl Proven {
             height: template.header.height,
             time_ms: now.0,
             block_id: block.as_ref().map(Block::id),
+            pay: template.pay,
         };
         (share, block)
     }

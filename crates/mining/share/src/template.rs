@@ -1,4 +1,7 @@
+use bq_mining_message::SharePay;
 use bq_primitives::{Algorithm, BlockId, Header, NetworkDifficulty, PowKey, SealHash, Target, UnsealedBody};
+
+use crate::WorkId;
 
 /// One unsealed block of one algorithm: made once and shared by every job on it.
 #[derive(Clone, Debug)]
@@ -15,6 +18,8 @@ pub struct WorkTemplate {
     pub key: PowKey,
     /// The body, for the block that a share may turn out to be. Opaque here.
     pub body: UnsealedBody,
+    /// What its shares are paid by: frozen with every share.
+    pub pay: SharePay,
 }
 
 impl WorkTemplate {
@@ -34,7 +39,20 @@ impl WorkTemplate {
         body: UnsealedBody,
     ) -> Self {
         let network_difficulty = NetworkDifficulty::of_target(target);
-        Self { header, seal_hash, target, network_difficulty, key, body }
+        Self { header, seal_hash, target, network_difficulty, key, body, pay: SharePay::default() }
+    }
+
+    /// The same work, whose shares are paid otherwise.
+    #[must_use]
+    pub const fn paid_by(mut self, pay: SharePay) -> Self {
+        self.pay = pay;
+        self
+    }
+
+    /// What no other work has.
+    #[must_use]
+    pub const fn id(&self) -> WorkId {
+        WorkId { seal_hash: self.seal_hash, pay: self.pay }
     }
 
     /// The algorithm that seals it.

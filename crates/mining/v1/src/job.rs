@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
-use bq_chain_api::Template;
+use bq_chain_api::TemplateWork;
+use bq_mining_message::SharePay;
 use bq_pow::{ETHASH_EPOCH_MAX, coinbase_parts, ethash_seed};
 use bq_primitives::{Algorithm, BlockId, Header, KeyHash, PowKey, Target, UnsealedBody, WorkerName};
 use bq_share::{Job, WorkTemplate};
@@ -28,11 +29,10 @@ impl JobTemplate {
         Self::of(WorkTemplate::new(header, target, key, body))
     }
 
-    /// The part of a block template that one algorithm seals; nothing while it may not.
+    /// The part of a block template that one algorithm seals, for shares that are paid so; nothing as with [`JobTemplate::new`].
     #[must_use]
-    pub fn of_block(template: &Template, algorithm: Algorithm) -> Option<Self> {
-        let work = template.work(algorithm)?;
-        Self::new(work.header, work.target, work.key, work.body.clone())
+    pub fn of_block(work: &TemplateWork, pay: SharePay) -> Option<Self> {
+        Self::of(WorkTemplate::new(work.header, work.target, work.key, work.body.clone()).paid_by(pay))
     }
 
     pub(crate) fn of(work: WorkTemplate) -> Option<Self> {

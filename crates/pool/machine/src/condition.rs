@@ -1,4 +1,4 @@
-use bq_ledger::LedgerAccount;
+use bq_ledger::{LedgerAccount, RuinBound};
 use bq_primitives::Amount;
 
 use crate::{CommitmentCheck, Outside, PayoutKind, State};
@@ -37,11 +37,13 @@ pub enum ConditionName {
     Suspense,
     /// Miners are owed more than the pool's coins are worth.
     Short,
+    /// Shares cannot be paid for themselves, though that is offered.
+    ReserveLow,
 }
 
 impl ConditionName {
     /// Every name.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::NodeOutOfStep,
         Self::CoinsDiffer,
         Self::LogBehindChain,
@@ -53,6 +55,7 @@ impl ConditionName {
         Self::OrphanLoss,
         Self::Suspense,
         Self::Short,
+        Self::ReserveLow,
     ];
 
     /// The name in health, metrics, the API and on the page.
@@ -70,6 +73,7 @@ impl ConditionName {
             Self::OrphanLoss => "orphan_loss",
             Self::Suspense => "suspense",
             Self::Short => "short_of_coins",
+            Self::ReserveLow => "reserve_low",
         }
     }
 
@@ -83,7 +87,12 @@ impl ConditionName {
             | Self::Recovering
             | Self::CoinsMissing
             | Self::Paused => true,
-            Self::PayoutBlocked | Self::PayoutReturned | Self::OrphanLoss | Self::Suspense | Self::Short => false,
+            Self::PayoutBlocked
+            | Self::PayoutReturned
+            | Self::OrphanLoss
+            | Self::Suspense
+            | Self::Short
+            | Self::ReserveLow => false,
         }
     }
 }
@@ -97,6 +106,7 @@ pub fn conditions(state: &State, outside: &Outside) -> Vec<Condition> {
         decisions(state),
         payouts(state),
         balances(state),
+        reserve(state).into_iter().collect(),
     ];
     all.into_iter().flatten().collect()
 }
@@ -223,6 +233,26 @@ fn balances(state: &State) -> Vec<Condition> {
         found.push(Condition { name: ConditionName::Short, reason });
     }
     found
+}
+
+/// Shares are paid by windows meanwhile.
+fn reserve(state: &State) -> Option<Condition> {
+    if !state.offer().pays_per_share() || state.pays_per_share() {
+        return None;
+    }
+    let holds = state.pps_reserve();
+    let reason = match state.reserve_needed(RuinBound::OneInThousand) {
+        None if state.per_share.subsidy == Amount::ZERO => return None,
+        None => "no reserve is enough for pps and fpps: lost blocks eat up their fee; raise the fee".to_owned(),
+        Some(needed) => {
+            let missing = coins(needed.atoms().saturating_sub(holds.atoms()));
+            format!(
+                "pps and fpps pay as pplns until the reserve holds {needed} coins; it holds {holds}, {missing} are missing: bq pool \
+                 reserve add"
+            )
+        }
+    };
+    Some(Condition { name: ConditionName::ReserveLow, reason })
 }
 
 fn coins(atoms: u64) -> Amount {

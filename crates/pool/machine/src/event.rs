@@ -4,8 +4,8 @@ use bq_primitives::{AccountId, Amount, BlockId, Height, KeyHash, Network, OutPoi
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Candidate, LogHead, Payout, PayoutId, PlannedPayout, PoolBlock, PoolCoin, Spent, StateDigest, Terms, VoidProof,
-    state::STATE_LAYOUT,
+    Candidate, LogHead, Offer, Payout, PayoutId, PlannedPayout, PoolBlock, PoolCoin, Spent, StateDigest, Terms,
+    VoidProof, state::STATE_LAYOUT,
 };
 
 /// A fact that money depends on (SPEC 8.6). Whatever is not told by one did not happen.
@@ -36,6 +36,10 @@ pub enum Event {
         /// Of those bytes.
         digest: StateDigest,
     },
+    /// What accounts may choose beside the terms, from the next share on.
+    Offer(Offer),
+    /// Shares that are paid for themselves, and the reserve that pays them.
+    PerShare(PerShareEvent),
 }
 
 /// Version of the encoding, its first byte.
@@ -90,7 +94,13 @@ impl Event {
     #[must_use]
     pub const fn is_refused_whole(&self) -> bool {
         match self {
-            Self::Operator(_) | Self::Payout(_) | Self::Account(_) | Self::Terms(_) | Self::Candidate(_) => true,
+            Self::Operator(_)
+            | Self::Payout(_)
+            | Self::Account(_)
+            | Self::Terms(_)
+            | Self::Candidate(_)
+            | Self::Offer(_)
+            | Self::PerShare(_) => true,
             Self::Opened(_) | Self::Imported(_) | Self::Frame(_) | Self::Chain(_) | Self::Checkpoint { .. } => false,
         }
     }
@@ -109,6 +119,8 @@ impl Event {
             Self::Payout(_) => "payout",
             Self::Operator(_) => "operator",
             Self::Checkpoint { .. } => "checkpoint",
+            Self::Offer(_) => "offer",
+            Self::PerShare(_) => "per_share",
         }
     }
 }
@@ -247,6 +259,31 @@ pub enum PayoutEvent {
     },
 }
 
+/// What becomes of shares that are paid for themselves (SPEC 8.9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PerShareEvent {
+    /// The pool made its first template at a height, or its last with other fees.
+    Template {
+        /// Of the block to be.
+        height: Height,
+        /// What all its fees come to.
+        fees: Amount,
+        /// What a block earns beside them.
+        subsidy: Amount,
+    },
+    /// The reserve is enough: shares of new jobs may be paid for themselves.
+    Begun,
+    /// It is not: those of new jobs are paid by windows.
+    Ended,
+    /// A front end's shares up to a place are credited (T20).
+    Settled {
+        /// Whose.
+        front_end: FrontEndId,
+        /// After the last.
+        end: ShareSequence,
+    },
+}
+
 /// A decision of a person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operator {
@@ -317,4 +354,14 @@ pub enum Act {
     },
     /// A log begins. Its time makes all that follows another log's than that of one which was lost and began the same.
     Begin,
+    /// What the pool earned goes to the reserve that pays shares for themselves.
+    FundReserve {
+        /// How many atoms.
+        amount: Amount,
+    },
+    /// What the reserve does not need is the pool's again.
+    ReleaseReserve {
+        /// How many atoms.
+        amount: Amount,
+    },
 }

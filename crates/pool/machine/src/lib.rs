@@ -24,7 +24,9 @@ mod accounts;
 mod block;
 mod coin;
 mod direct;
+mod offer;
 mod payout;
+mod per_share;
 mod terms;
 
 mod apply;
@@ -53,15 +55,16 @@ pub use condition::{Condition, ConditionName, conditions};
 pub use direct::{CoinbaseBasis, CoinbasePlan, DirectBlock, DirectOutput, DirectTerms};
 pub use event::{
     Act, ChainBase, ChainEvent, ChainWay, Event, EventError, Import, NewAccount, Opened, Operator, PayoutEvent,
-    Received, Tip,
+    PerShareEvent, Received, Tip,
 };
 pub use fault::Fault;
 pub use log::{LogHash, LogHead, LogNumber};
 pub use next::{Command, Outside, next, pays_balances};
+pub use offer::{Offer, TidesTerms};
 pub use operator::{Decision, DecisionError, OpenPayout, PoolOperator, PoolStatus, Reason};
 pub use payout::{Payout, PayoutId, PayoutInput, PayoutKind, PayoutState, PlannedPayout, VoidProof};
 pub use plan::{plan_fence, plan_payout, plan_withdrawal, recognise, unknown_payees};
 pub use retention::Reach;
-pub use shares::{Shares, SharesError};
+pub use shares::{EarnedShare, Shares, SharesError};
 pub use state::{FrontEndHead, KeyGivenUp, Paused, PayoutRound, Recovery, State, StateDigest};
 pub use terms::{LaneTerms, PayoutTerms, Scheme, Terms, TermsFrom};

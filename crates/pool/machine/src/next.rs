@@ -52,6 +52,9 @@ pub fn next(state: &State, outside: &Outside) -> Result<Vec<Command>, Fault> {
             commands.push(Command::Send(id));
         }
     }
+    if outside.in_step {
+        commands.extend(state.per_share_turn().map(Command::Append));
+    }
     if let Some(planned) = plan(state, outside)? {
         commands.push(Command::Append(Event::Payout(PayoutEvent::Planned(planned))));
     }

@@ -33,6 +33,10 @@ pub enum Decision {
     RecoverForced,
     /// What is held in suspense goes to the seed of the windows.
     ReleaseSuspense(Amount),
+    /// What the pool earned goes to the reserve that pays shares for themselves.
+    FundReserve(Amount),
+    /// What that reserve does not need is the pool's again.
+    ReleaseReserve(Amount),
     /// Missing coins paid those whose rewards are held in suspense.
     WriteOffSuspense(Amount),
     /// A transaction outside the books is a payout to miners that these books forgot.

@@ -3,20 +3,21 @@
 use std::ops::ControlFlow;
 
 use bq_ledger::{ShareWeight, WindowUnits};
-use bq_mining_message::{FrontEndId, SharePosition, ShareSequence};
+use bq_mining_message::{FrontEndId, SharePay, SharePosition, ShareSequence};
 use bq_primitives::Algorithm;
 
-use crate::{BlockState, PoolBlock, Scheme, State, Terms, Winning};
+use crate::{BlockState, PoolBlock, Scheme, State, Terms, Winning, terms::covers};
 
 impl State {
-    /// The oldest share of a front end with which the window of a block may begin, in an event after this state: that of a block
-    /// that may join (again), and otherwise of one that is found with a share to come.
+    /// The oldest share of a front end with which the window of a block may begin, in an event after this state, or which is not settled:
+    /// that of a block that may join (again), and otherwise of one that is found with a share to come.
     #[must_use]
     pub fn windows_from(&self, front_end: FrontEndId) -> ShareSequence {
         let next = self.front_end(front_end).map_or(ShareSequence::FIRST, |head| head.next);
         let open = self.blocks().filter(|block| may_be_credited(block)).filter_map(first_share);
         let own = open.filter(|share| share.front_end == front_end).map(|share| share.sequence);
-        own.fold(next, ShareSequence::min)
+        let unsettled = self.unsettled_from(front_end).unwrap_or(next);
+        own.fold(next.min(unsettled), ShareSequence::min)
     }
 
     /// The longest window of a lane under the terms of a share and of all that come after it; nothing before the first terms.
@@ -24,6 +25,13 @@ impl State {
     pub fn longest_window(&self, lane: Algorithm, from: SharePosition) -> Option<WindowUnits> {
         let later = self.terms.iter().filter(|terms| !terms.covers(from)).map(|terms| &terms.terms);
         self.terms_of(from).into_iter().chain(later).map(|terms| terms.window(lane)).max()
+    }
+
+    /// Whether some share from this one on may be paid by TIDES.
+    #[must_use]
+    pub fn has_tides(&self, from: SharePosition) -> bool {
+        let later = self.per_share.offers.iter().filter(|held| !covers(&held.shares, from)).map(|held| held.offer);
+        later.chain([self.offer_of(from)]).any(|offer| offer.tides.is_some())
     }
 }
 
@@ -42,6 +50,8 @@ impl Terms {
 #[derive(Clone, Debug)]
 pub struct Reach {
     lanes: [LaneReach; Algorithm::COUNT],
+    /// The same of TIDES, if some block may be paid so.
+    tides: [LaneReach; Algorithm::COUNT],
     oldest: Option<ShareSequence>,
 }
 
@@ -54,22 +64,38 @@ struct LaneReach {
 }
 
 impl Reach {
-    /// Before the first share; `windows` by [`Algorithm::index`].
+    /// Before the first share; `windows` by [`Algorithm::index`]. `tides` says whether some block may be paid by TIDES.
     #[must_use]
-    pub fn new(windows: [WindowUnits; Algorithm::COUNT]) -> Self {
-        Self { lanes: windows.map(|window| LaneReach { lacks: window.parts(), is_empty: true }), oldest: None }
+    pub fn new(windows: [WindowUnits; Algorithm::COUNT], tides: bool) -> Self {
+        let tides = if tides { WindowUnits::MAX.parts() } else { 0 };
+        Self {
+            lanes: windows.map(|window| LaneReach { lacks: window.parts(), is_empty: true }),
+            tides: Algorithm::ALL.map(|_| LaneReach { lacks: tides, is_empty: true }),
+            oldest: None,
+        }
     }
 
     /// The next older share. Breaks once every window is full: nothing older is needed.
-    pub fn add(&mut self, lane: Algorithm, share: ShareSequence, weight: ShareWeight) -> ControlFlow<()> {
-        let Some(reach) = self.lanes.get_mut(lane.index()) else { return ControlFlow::Continue(()) };
+    pub fn add(
+        &mut self,
+        lane: Algorithm,
+        share: ShareSequence,
+        (weight, pay): (ShareWeight, SharePay),
+    ) -> ControlFlow<()> {
+        let lanes = match pay {
+            SharePay::Window => &mut self.lanes,
+            SharePay::Tides => &mut self.tides,
+            SharePay::PerShare(_) | SharePay::Solo => return ControlFlow::Continue(()),
+        };
+        let Some(reach) = lanes.get_mut(lane.index()) else { return ControlFlow::Continue(()) };
         if reach.lacks > 0 {
             let counted = if reach.is_empty { weight.half() } else { weight };
             reach.lacks = reach.lacks.saturating_sub(u128::from(counted.parts()));
             reach.is_empty = false;
             self.oldest = Some(share);
         }
-        if self.lanes.iter().all(|lane| lane.lacks == 0) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        let is_full = self.lanes.iter().chain(&self.tides).all(|lane| lane.lacks == 0);
+        if is_full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     /// The oldest share that a window wants; nothing if none of those given is wanted.

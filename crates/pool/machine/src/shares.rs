@@ -1,8 +1,8 @@
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use bq_ledger::ShareWeight;
-use bq_mining_message::{SharePosition, ShareSequence};
-use bq_primitives::{AccountId, Algorithm, KeyHash};
+use bq_mining_message::{FrontEndId, Share, SharePay, SharePosition, ShareSequence};
+use bq_primitives::{AccountId, Algorithm, KeyHash, NetworkDifficulty, ShareDifficulty};
 
 use crate::Accounts;
 
@@ -19,8 +19,47 @@ pub trait Shares {
         algorithm: Algorithm,
         from: SharePosition,
         accounts: &Accounts,
-        each: &mut dyn FnMut(AccountId, ShareWeight) -> ControlFlow<()>,
+        each: &mut dyn FnMut(&EarnedShare) -> ControlFlow<()>,
     ) -> Result<(), SharesError>;
+
+    /// Goes through the shares of a front end, oldest first. Forfeited ones are left out.
+    ///
+    /// # Errors
+    /// As [`Shares::walk_back`].
+    fn walk(
+        &self,
+        front_end: FrontEndId,
+        range: Range<ShareSequence>,
+        accounts: &Accounts,
+        each: &mut dyn FnMut(&EarnedShare),
+    ) -> Result<(), SharesError>;
+}
+
+/// What the books need of a share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EarnedShare {
+    /// Its algorithm.
+    pub algorithm: Algorithm,
+    /// Whom it is credited to.
+    pub account: AccountId,
+    /// The part of a block that it is worth.
+    pub weight: ShareWeight,
+    /// Expected hashes.
+    pub difficulty: ShareDifficulty,
+    /// Those of a block then.
+    pub network_difficulty: NetworkDifficulty,
+    /// What it is paid by.
+    pub pay: SharePay,
+}
+
+impl EarnedShare {
+    /// As the log tells of it, whoever its key is there.
+    #[must_use]
+    pub fn of(share: &Share, account: AccountId) -> Self {
+        let Share { algorithm, difficulty, network_difficulty, pay, .. } = *share;
+        let weight = ShareWeight::of(difficulty, network_difficulty);
+        Self { algorithm, account, weight, difficulty, network_difficulty, pay }
+    }
 }
 
 /// Shares could not be read. Nothing may be booked on their account.

@@ -1,13 +1,13 @@
 use std::{collections::BTreeMap, fmt};
 
-use bq_ledger::{Books, LedgerAccount, Transfer};
+use bq_ledger::{Accrual, Books, FeeAverage, LedgerAccount, Transfer};
 use bq_mining_message::{BootEpoch, FrontEndId, SharePosition, ShareSequence};
 use bq_primitives::{AccountId, Algorithm, Amount, AmountError, BlockId, Height, KeyHash, OutPoint, tagged_hash};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Accounts, BlockState, Event, EventError, Fault, LogHead, LogNumber, Opened, Origin, Payout, PayoutId, PoolBlock,
-    PoolCoin, Terms, TermsFrom, Tip,
+    Accounts, BlockState, Event, EventError, Fault, LogHead, LogNumber, Offer, Opened, Origin, Payout, PayoutId,
+    PoolBlock, PoolCoin, Terms, TermsFrom, Tip, offer::OfferFrom, terms::covers,
 };
 
 /// All that the events of a log come to. Only [`State::apply`] changes it; everything else is read from it.
@@ -34,10 +34,29 @@ pub struct State {
     pub(crate) lost_gifts: BTreeMap<OutPoint, Height>,
     /// What accounts got by payouts that came back after they had been paid otherwise; it is among the missing coins.
     pub(crate) overpaid: BTreeMap<AccountId, u64>,
+    pub(crate) per_share: PerShareState,
+}
+
+/// Schemes beside those of the lanes, and where shares stand that are paid for themselves (SPEC 8.9).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PerShareState {
+    pub(crate) offers: Vec<OfferFrom>,
+    /// Shares of new jobs may be paid so.
+    pub(crate) is_open: bool,
+    /// What was earned and is not credited; none of it is zero.
+    pub(crate) accruals: BTreeMap<(AccountId, Algorithm), Accrual>,
+    /// The first share of each front end that is not settled; of one that is not named, none can be paid so.
+    pub(crate) settled: BTreeMap<FrontEndId, ShareSequence>,
+    /// Of the pool's own templates.
+    pub(crate) fees: FeeAverage,
+    /// That of the newest of them.
+    pub(crate) subsidy: Amount,
 }
 
 /// Layout of a state in bytes: the first of them. A checkpoint of another layout is not compared, for it cannot be made again.
-pub(crate) const STATE_LAYOUT: u8 = 2;
+pub(crate) const STATE_LAYOUT: u8 = 3;
+/// The layout before accounts could choose a scheme, which is otherwise the same.
+const LAYOUT_WITHOUT_SCHEMES: u8 = 2;
 
 /// How far a front end's shares are in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,6 +156,18 @@ impl State {
     pub fn terms_of(&self, share: SharePosition) -> Option<&Terms> {
         let held = self.terms.iter().rev().find(|from| from.covers(share));
         held.or_else(|| self.terms.first()).map(|from| &from.terms)
+    }
+
+    /// What accounts may choose now.
+    #[must_use]
+    pub fn offer(&self) -> Offer {
+        self.per_share.offers.last().map(|from| from.offer).unwrap_or_default()
+    }
+
+    /// What accounts could choose when a share was sent.
+    pub(crate) fn offer_of(&self, share: SharePosition) -> Offer {
+        let held = self.per_share.offers.iter().rev().find(|from| covers(&from.shares, share));
+        held.map(|from| from.offer).unwrap_or_default()
     }
 
     /// Who is credited.
@@ -347,6 +378,11 @@ impl State {
         match bytes.split_first() {
             Some((&STATE_LAYOUT, rest)) => {
                 postcard::from_bytes(rest).map_err(|error| EventError::Content(error.to_string()).into())
+            }
+            Some((&LAYOUT_WITHOUT_SCHEMES, rest)) => {
+                let bytes = postcard::to_extend(&PerShareState::default(), rest.to_vec());
+                let state = bytes.and_then(|bytes| postcard::from_bytes(&bytes));
+                state.map_err(|error| EventError::Content(error.to_string()).into())
             }
             Some((layout, _)) => Err(EventError::Layout(*layout).into()),
             None => Err(EventError::Empty.into()),

@@ -118,7 +118,12 @@ impl TermsFrom {
     /// Whether they hold for this share.
     #[must_use]
     pub fn covers(&self, share: SharePosition) -> bool {
-        let from = self.shares.iter().find(|(front_end, _)| *front_end == share.front_end);
-        from.is_none_or(|(_, first)| share.sequence >= *first)
+        covers(&self.shares, share)
     }
+}
+
+/// Whether what holds from these shares on holds for this one.
+pub(crate) fn covers(from: &[(FrontEndId, ShareSequence)], share: SharePosition) -> bool {
+    let from = from.iter().find(|(front_end, _)| *front_end == share.front_end);
+    from.is_none_or(|(_, first)| share.sequence >= *first)
 }

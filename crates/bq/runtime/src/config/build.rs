@@ -145,6 +145,19 @@ impl Reader<'_> {
         }
         Ok(PoolConfig {
             fee_bp: self.number("pool.fee_bp")?,
+            scheme: self.required::<String>("pool.scheme")?.parse().unwrap_or_default(),
+            schemes: self
+                .required::<Vec<String>>("pool.schemes")?
+                .iter()
+                .filter_map(|name| name.parse().ok())
+                .collect(),
+            pps_fee_bp: self.number("pool.pps_fee_bp")?,
+            fpps_fee_bp: self.number("pool.fpps_fee_bp")?,
+            solo_fee_bp: self.number("pool.solo_fee_bp")?,
+            tides_fee_bp: self.number("pool.tides_fee_bp")?,
+            tides_window_units: self.number("pool.tides_window_units")?,
+            reserve_orphan_bp: self.number("pool.reserve_orphan_bp")?,
+            reserve_withheld_bp: self.number("pool.reserve_withheld_bp")?,
             payout_mode: match self.required::<String>("pool.payout_mode")?.as_str() {
                 "direct" => Some(PayoutMode::Direct),
                 "ledger" => Some(PayoutMode::Ledger),

@@ -10,6 +10,7 @@ use std::{
     ops::RangeInclusive,
 };
 
+use bq_mining_message::AccountScheme;
 use bq_primitives::{Algorithm, Network};
 use ipnet::IpNet;
 use toml::Value;
@@ -44,6 +45,7 @@ pub(super) enum Kind {
     Networks,
     AgentFloors,
     Algorithms,
+    Schemes,
     PayoutAddress,
     LogFilter,
     Eras,
@@ -69,6 +71,7 @@ impl Field {
             Kind::Networks => "a list of networks or addresses, such as 10.0.0.0/8 or 2001:db8::7".to_owned(),
             Kind::AgentFloors => "a list of NAME ALGORITHM HASHES, such as \"NiceHash randomx 400000\"".to_owned(),
             Kind::Algorithms => "a list of at least one of sha256d, randomx, ethash".to_owned(),
+            Kind::Schemes => "a list of pps, fpps, solo, tides; pplns is always there".to_owned(),
             Kind::PayoutAddress => "an address of the network".to_owned(),
             Kind::LogFilter => "error, warn, info, debug, trace, off, or a filter such as info,bq_net=debug".to_owned(),
             Kind::Eras => {
@@ -101,6 +104,7 @@ impl Field {
             Kind::Algorithms => {
                 list(&|name| name.parse::<Algorithm>().is_ok()) && value.as_array().is_some_and(|a| !a.is_empty())
             }
+            Kind::Schemes => list(&|name| name.parse::<AccountScheme>().is_ok()),
             Kind::LogFilter => value.as_str().is_some_and(|text| crate::logging::parse_filter(text).is_some()),
             Kind::Eras => value.is_array(),
         }
@@ -118,7 +122,7 @@ impl Field {
                 "false" | "0" => Value::Boolean(false),
                 _ => as_text(),
             },
-            Kind::Peers | Kind::Networks | Kind::AgentFloors | Kind::Algorithms => {
+            Kind::Peers | Kind::Networks | Kind::AgentFloors | Kind::Algorithms | Kind::Schemes => {
                 words().map(|word| Value::String(word.to_owned())).collect::<Vec<_>>().into()
             }
             _ => as_text(),

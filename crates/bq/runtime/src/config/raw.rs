@@ -57,6 +57,15 @@ pub struct RawChain {
 #[expect(missing_docs, reason = "FIELDS documents every field")]
 pub struct RawPool {
     pub fee_bp: Option<i64>,
+    pub scheme: Option<String>,
+    pub schemes: Option<Vec<String>>,
+    pub pps_fee_bp: Option<i64>,
+    pub fpps_fee_bp: Option<i64>,
+    pub solo_fee_bp: Option<i64>,
+    pub tides_fee_bp: Option<i64>,
+    pub tides_window_units: Option<i64>,
+    pub reserve_orphan_bp: Option<i64>,
+    pub reserve_withheld_bp: Option<i64>,
     pub payout_mode: Option<String>,
     pub direct_min: Option<i64>,
     pub direct_payees_max: Option<i64>,

@@ -1,6 +1,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use bq_consensus::Params;
+use bq_mining_message::AccountScheme;
 use bq_primitives::{Address, Algorithm, Amount, CompactTarget, Height, Network, ShareDifficulty};
 use ipnet::IpNet;
 
@@ -114,6 +115,24 @@ pub enum PayoutMode {
 pub struct PoolConfig {
     /// Fee in hundredths of a percent.
     pub fee_bp: u16,
+    /// How accounts are paid that chose nothing.
+    pub scheme: AccountScheme,
+    /// What an account may choose.
+    pub schemes: Vec<AccountScheme>,
+    /// Fee of PPS in hundredths of a percent.
+    pub pps_fee_bp: u16,
+    /// Fee of FPPS.
+    pub fpps_fee_bp: u16,
+    /// Fee of SOLO.
+    pub solo_fee_bp: u16,
+    /// Fee of TIDES.
+    pub tides_fee_bp: u16,
+    /// Length of the TIDES window.
+    pub tides_window_units: u32,
+    /// The part of blocks that leaves the best chain, in hundredths of a percent.
+    pub reserve_orphan_bp: u16,
+    /// The part of blocks that miners withhold.
+    pub reserve_withheld_bp: u16,
     /// Who pays miners; nothing: as the books are.
     pub payout_mode: Option<PayoutMode>,
     /// The least that a coinbase pays a miner.

@@ -1,11 +1,13 @@
 //! The log of a pool (SPEC 8): events from bytes, their hash chain, every balance after each, and frames of shares.
 
-use std::{collections::BTreeMap, ops::ControlFlow};
+use std::{
+    collections::BTreeMap,
+    ops::{ControlFlow, Range},
+};
 
-use bq_ledger::ShareWeight;
-use bq_mining_message::{FrameDigest, Share, SharePosition};
-use bq_pool_machine::{Accounts, Event, Shares, SharesError, State};
-use bq_primitives::{AccountId, Algorithm, Decoder};
+use bq_mining_message::{FrameDigest, FrontEndId, Share, SharePosition, ShareSequence};
+use bq_pool_machine::{Accounts, EarnedShare, Event, Shares, SharesError, State};
+use bq_primitives::{Algorithm, Decoder};
 use serde::Deserialize;
 
 use crate::{
@@ -75,15 +77,29 @@ impl Shares for Written {
         algorithm: Algorithm,
         from: SharePosition,
         accounts: &Accounts,
-        each: &mut dyn FnMut(AccountId, ShareWeight) -> ControlFlow<()>,
+        each: &mut dyn FnMut(&EarnedShare) -> ControlFlow<()>,
     ) -> Result<(), SharesError> {
         let count = usize::try_from(from.sequence.0).unwrap_or(usize::MAX);
         let newest_first = self.0.iter().take(count).rev().filter(|share| share.algorithm == algorithm);
         for share in newest_first {
             let account = accounts.find(&share.payee).ok_or(SharesError::UnknownKey(share.payee))?;
-            if each(account, ShareWeight::of(share.difficulty, share.network_difficulty)).is_break() {
+            if each(&EarnedShare::of(share, account)).is_break() {
                 break;
             }
+        }
+        Ok(())
+    }
+
+    fn walk(
+        &self,
+        _: FrontEndId,
+        range: Range<ShareSequence>,
+        accounts: &Accounts,
+        each: &mut dyn FnMut(&EarnedShare),
+    ) -> Result<(), SharesError> {
+        for (_, share) in (1..).zip(&self.0).filter(|(number, _)| range.contains(&ShareSequence(*number))) {
+            let account = accounts.find(&share.payee).ok_or(SharesError::UnknownKey(share.payee))?;
+            each(&EarnedShare::of(share, account));
         }
         Ok(())
     }

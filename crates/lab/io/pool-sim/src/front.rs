@@ -3,8 +3,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
-use bq_chain_api::Template;
-use bq_mining_message::AuthorizeError;
+use bq_mining_message::{AccountScheme, AuthorizeError, PoolTemplate};
 use bq_primitives::{Algorithm, KeyHash, ShareDifficulty, WorkerName, tagged_hash};
 use bq_share::{
     BanPolicy, Bans, ExtranonceAllocator, ExtranoncePrefix, JudgePolicy, Peer, Reject, SessionTicket, SessionTicketId,
@@ -150,9 +149,10 @@ impl Front {
     }
 
     /// The newest template reaches every connection.
-    pub(crate) fn hand_out(&mut self, now: UnixMs, template: &Template) {
+    pub(crate) fn hand_out(&mut self, now: UnixMs, template: &PoolTemplate) {
         for algorithm in Algorithm::ALL {
-            self.work[algorithm.index()] = JobTemplate::of_block(template, algorithm).map(Arc::new);
+            let work = template.work(AccountScheme::default(), algorithm);
+            self.work[algorithm.index()] = work.and_then(|(work, pay)| JobTemplate::of_block(work, pay)).map(Arc::new);
         }
         for connection in self.connections.values_mut() {
             connection.session.handle_template(now, self.work[connection.algorithm.index()].clone());

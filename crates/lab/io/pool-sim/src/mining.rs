@@ -1,7 +1,7 @@
 //! Machines and front end meet: bytes go over wires that break, proofs are judged and booked, and what counts is what the
 //! client saw.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bq_mining_message::AuthorizeError;
 use bq_primitives::{Address, Algorithm, KeyHash};
@@ -93,7 +93,7 @@ impl World {
         let fresh = self.pool.as_ref().and_then(|pool| pool.template().ok().flatten());
         if let Some(fresh) = fresh {
             self.front.hand_out(self.now(), &fresh);
-            self.template = Some(fresh);
+            self.template = Some(Arc::clone(&fresh.shared));
         }
     }
 

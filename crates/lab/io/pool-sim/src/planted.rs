@@ -1,14 +1,17 @@
 //! Wrong parts inside the books: the machine's rules with one mistake each, and a sender that thinks for itself.
 
-use std::{collections::BTreeSet, ops::ControlFlow};
+use std::{
+    collections::BTreeSet,
+    ops::{ControlFlow, Range},
+};
 
-use bq_ledger::ShareWeight;
-use bq_mining_message::{SharePosition, ShareSequence};
+use bq_mining_message::{FrontEndId, SharePosition, ShareSequence};
 use bq_pool::Rules;
 use bq_pool_machine::{
-    Accounts, Applied, Command, Event, Fault, Outside, PayoutEvent, PayoutState, Shares, SharesError, State, VoidProof,
+    Accounts, Applied, Command, EarnedShare, Event, Fault, Outside, PayoutEvent, PayoutState, Shares, SharesError,
+    State, VoidProof,
 };
-use bq_primitives::{AccountId, Algorithm, Transaction, TxId};
+use bq_primitives::{Algorithm, Transaction, TxId};
 
 use crate::{Planted, chain::Chain, signer::POOL};
 
@@ -52,10 +55,20 @@ impl Shares for OffByOne<'_> {
         algorithm: Algorithm,
         from: SharePosition,
         accounts: &Accounts,
-        each: &mut dyn FnMut(AccountId, ShareWeight) -> ControlFlow<()>,
+        each: &mut dyn FnMut(&EarnedShare) -> ControlFlow<()>,
     ) -> Result<(), SharesError> {
         let sequence = ShareSequence(from.sequence.0.saturating_sub(1));
         self.0.walk_back(algorithm, SharePosition { sequence, ..from }, accounts, each)
+    }
+
+    fn walk(
+        &self,
+        front_end: FrontEndId,
+        range: Range<ShareSequence>,
+        accounts: &Accounts,
+        each: &mut dyn FnMut(&EarnedShare),
+    ) -> Result<(), SharesError> {
+        self.0.walk(front_end, range, accounts, each)
     }
 }
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use bq_access::{What, Who};
+use bq_mining_message::AccountScheme;
 use bq_primitives::{Algorithm, KeyHash, WorkerName};
 use bq_share::{
     ExtranoncePrefix, Reject, SessionTicket, ShareCandidate, ShareTicket, Strike, Templates, UnixMs, Verdict,
@@ -53,6 +54,8 @@ enum Passed {
 pub(crate) struct Connection {
     shared: Arc<Shared>,
     algorithm: Algorithm,
+    /// How all that log in here are paid, once somebody has (SPEC 8.9.12).
+    scheme: Option<AccountScheme>,
     wire: Wire,
     admission: Admission,
     talk: Box<dyn Talk>,
@@ -97,6 +100,9 @@ impl Ended {
     }
 }
 
+/// The channels of a connection have one job.
+const OTHER_SCHEME: &str =
+    "this address is paid by another scheme than the first of this connection: use a connection of its own";
 /// Another process goes on with it.
 const HANDED_OVER: &str = "handed_over";
 /// Read at once: a message fits.
@@ -122,6 +128,7 @@ impl Connection {
             outbox: Outbox::new(shared.config.outbox_bytes_max),
             shared: Arc::clone(shared),
             algorithm,
+            scheme: None,
             wire,
             admission,
             is_drained: true,
@@ -143,18 +150,19 @@ impl Connection {
         let ConnectionState { algorithm, seed, session, unread, is_proven, .. } = state;
         let (now, policy) = (shared.clock.now(), shared.policy(algorithm));
         let session = bq_stratum_v1::Session::resume(now, algorithm, policy, (seed, session), work)?;
+        let scheme = session.miner().map(|(payee, _)| shared.pool.scheme_of(payee));
         let mut talk = Lines::resumed(session);
         talk.push(&unread);
         let mut connection = Self::new(shared, Port::V1(algorithm), Wire::Clear(stream), admission, now);
         if is_proven {
             connection.work = shared.work[algorithm.index()].proven.clone();
         }
-        Some(Self { talk: Box::new(talk), is_drained: false, ..connection })
+        Some(Self { talk: Box::new(talk), scheme, is_drained: false, ..connection })
     }
 
     /// A share that is judged before there is work would be stale.
     pub(crate) async fn await_work(&mut self) {
-        let has_work = |work: &Work| work.template.is_some() || work.ends;
+        let has_work = |work: &Work| work.lane.is_some() || work.ends;
         let _late_or_over = timeout(WORK_WAIT, self.work.wait_for(has_work)).await;
     }
 
@@ -373,7 +381,20 @@ impl Connection {
     fn take_work(&mut self) {
         let work = self.work.borrow_and_update().clone();
         self.notify_since = Some(work.since);
-        self.talk.handle_template(self.shared.clock.now(), work.template);
+        self.talk.handle_template(self.shared.clock.now(), work.of(self.scheme));
+    }
+
+    /// Whoever logs in first decides how shares of this connection are paid: there is one job for all. False for one who is paid otherwise.
+    fn takes_scheme_of(&mut self, payee: KeyHash) -> bool {
+        let scheme = self.shared.pool.scheme_of(payee);
+        if *self.scheme.get_or_insert(scheme) != scheme {
+            return false;
+        }
+        if scheme != AccountScheme::default() {
+            let template = self.work.borrow().of(self.scheme);
+            self.talk.handle_template(self.shared.clock.now(), template);
+        }
+        true
     }
 
     /// Keeps where workers stand for their next visit, or for one after a crash.
@@ -411,6 +432,10 @@ impl Connection {
             Output::Authorize { ticket, address, worker, token, comes_back } => {
                 let outcome = self.admission.authorize(self.algorithm, &address, &worker, token.as_deref(), None);
                 let outcome = self.come_back(outcome, &worker, comes_back);
+                if let LoginOutcome::Granted { payee, .. } = outcome {
+                    // All of a connection are of one account (SPEC 11.3).
+                    self.takes_scheme_of(payee);
+                }
                 self.talk.handle_login(self.shared.clock.now(), ticket, outcome);
             }
             Output::LoginRefused { login, worker, reason } => {
@@ -435,9 +460,14 @@ impl Connection {
     }
 
     fn open_channel(&mut self, ticket: LoginTicket, address: &str, (worker, token): (&WorkerName, Option<&str>)) {
-        let outcome = self.admission.open_channel(self.algorithm, address, worker, token);
-        if let ChannelOutcome::Granted { .. } = outcome {
-            self.outbox.expect_readers(self.admission.channels());
+        let mut outcome = self.admission.open_channel(self.algorithm, address, worker, token);
+        if let ChannelOutcome::Granted { prefix, payee, .. } = outcome {
+            if self.takes_scheme_of(payee) {
+                self.outbox.expect_readers(self.admission.channels());
+            } else {
+                self.admission.close_channel(prefix);
+                outcome = ChannelOutcome::Refused(OTHER_SCHEME.to_owned());
+            }
         }
         self.talk.handle_channel(self.shared.clock.now(), ticket, outcome);
     }
@@ -530,7 +560,7 @@ impl Connection {
         match HandedConnection::new(stream, &state) {
             Ok(connection) => {
                 let mut leaving = leaving.lock();
-                leaving.work.extend(talk.templates().into_iter().map(|work| (work.seal_hash, work)));
+                leaving.work.extend(talk.templates().into_iter().map(|work| (work.id(), work)));
                 leaving.connections.push(connection);
             }
             Err(error) => tracing::warn!(%error, "a connection cannot be handed over"),

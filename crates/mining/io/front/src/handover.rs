@@ -7,6 +7,7 @@ use std::{
     sync::Arc,
 };
 
+use bq_mining_message::SharePay;
 use bq_primitives::{Algorithm, Decoder, Header, PowKey, SealHash, Target, Transaction, U256, UnsealedBody};
 use bq_share::{Templates, WorkTemplate};
 use bq_stratum_v1::{SessionSeed, SessionState};
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::{access::Login, port::Port};
 
 /// Of what is handed over: the states of sessions and all that they are made of. Both processes must have the same.
-pub const HANDOVER_VERSION: u32 = 3;
+pub const HANDOVER_VERSION: u32 = 4;
 
 /// What a server leaves to its successor: sockets, and opaque bytes that only [`crate::StratumServer::resume`] reads.
 #[derive(Debug, Default)]
@@ -72,6 +73,7 @@ struct WorkState {
     target: [u8; 32],
     key: PowKey,
     transactions: Vec<Vec<u8>>,
+    pay: SharePay,
 }
 
 impl HandedConnection {
@@ -95,6 +97,7 @@ pub(crate) fn write_work(work: &WorkTemplate) -> Result<Vec<u8>, HandoverError> 
         target: work.target.0.to_be_bytes(),
         key: work.key,
         transactions: work.body.iter().map(Transaction::to_bytes).collect(),
+        pay: work.pay,
     };
     Ok(postcard::to_stdvec(&state)?)
 }
@@ -103,19 +106,19 @@ pub(crate) fn write_work(work: &WorkTemplate) -> Result<Vec<u8>, HandoverError> 
 pub(crate) fn read_work(work: &[Vec<u8>]) -> Result<Templates, HandoverError> {
     let read = |bytes: &Vec<u8>| {
         let work = read_one(bytes)?;
-        Ok((work.seal_hash, Arc::new(work)))
+        Ok((work.id(), Arc::new(work)))
     };
     work.iter().map(read).collect()
 }
 
 fn read_one(bytes: &[u8]) -> Result<WorkTemplate, HandoverError> {
-    let WorkState { header, seal_hash, target, key, transactions } = postcard::from_bytes(bytes)?;
+    let WorkState { header, seal_hash, target, key, transactions, pay } = postcard::from_bytes(bytes)?;
     let header = Header::decode(&mut Decoder::new(&header)).map_err(|_| HandoverError::Work)?;
     let transaction = |bytes: &Vec<u8>| Transaction::decode(&mut Decoder::new(bytes)).map_err(|_| HandoverError::Work);
     let transactions = transactions.iter().map(transaction).collect::<Result<Vec<_>, _>>()?;
     let body = UnsealedBody::of_transactions(transactions).ok_or(HandoverError::Work)?;
     let target = Target(U256::from_be_bytes(target));
-    Ok(WorkTemplate::with_seal_hash(header, seal_hash, target, key, body))
+    Ok(WorkTemplate::with_seal_hash(header, seal_hash, target, key, body).paid_by(pay))
 }
 
 #[cfg(test)]
@@ -175,7 +178,7 @@ mod tests {
         let shape = tagged_hash("BQ/handover", &[&bytes]);
         assert_eq!(
             (HANDOVER_VERSION, hex::encode(&shape[..8])),
-            (3, "4da4dcf29388a3dd".to_owned()),
+            (4, "7d3f38b4de567fab".to_owned()),
             "raise HANDOVER_VERSION"
         );
     }
@@ -192,10 +195,11 @@ mod tests {
             key,
             UnsealedBody::of_transactions(vec![coinbase]).unwrap(),
         );
+        let work = work.paid_by(SharePay::Tides);
         let read = read_work(&[write_work(&work).unwrap()]).unwrap();
-        let read = &read[&work.seal_hash];
+        let read = &read[&work.id()];
         assert_eq!((read.header, read.target, read.key), (work.header, work.target, work.key));
-        assert_eq!((read.network_difficulty, &read.body), (work.network_difficulty, &work.body));
+        assert_eq!((read.network_difficulty, &read.body, read.pay), (work.network_difficulty, &work.body, work.pay));
         for damaged in [&[][..], &[0; 40], &write_work(&work).unwrap()[..60]] {
             assert!(read_work(&[damaged.to_vec()]).is_err());
         }

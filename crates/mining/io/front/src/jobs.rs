@@ -1,8 +1,8 @@
 use std::{sync::Arc, time::Instant};
 
-use bq_chain_api::Template;
-use bq_mining_message::PoolApi;
+use bq_mining_message::{AccountScheme, PoolApi, PoolTemplate};
 use bq_primitives::Algorithm;
+use bq_share::WorkId;
 use bq_stratum_v1::JobTemplate;
 use tokio::sync::watch;
 use tokio_stream::StreamExt as _;
@@ -11,7 +11,7 @@ use tokio_stream::StreamExt as _;
 #[derive(Clone, Debug)]
 pub(crate) struct Work {
     /// Nothing while the algorithm may not seal blocks, or before the node has a template.
-    pub(crate) template: Option<Arc<JobTemplate>>,
+    pub(crate) lane: Option<Arc<LaneWork>>,
     /// When it came.
     pub(crate) since: Instant,
     /// The server stops, and there will be no more.
@@ -20,7 +20,39 @@ pub(crate) struct Work {
 
 impl Default for Work {
     fn default() -> Self {
-        Self { template: None, since: Instant::now(), ends: false }
+        Self { lane: None, since: Instant::now(), ends: false }
+    }
+}
+
+/// One algorithm's work, by [`AccountScheme::index`]; schemes that are paid alike share theirs.
+#[derive(Debug)]
+pub(crate) struct LaneWork([Arc<JobTemplate>; AccountScheme::ALL.len()]);
+
+impl LaneWork {
+    fn new(template: &PoolTemplate, algorithm: Algorithm) -> Option<Self> {
+        let of = |scheme| {
+            let (work, pay) = template.work(scheme, algorithm)?;
+            JobTemplate::of_block(work, pay).map(|job| (Arc::new(job), pay))
+        };
+        let (shared, of_windows) = of(AccountScheme::default())?;
+        let mut works = [const { None }; AccountScheme::ALL.len()];
+        for (scheme, place) in AccountScheme::ALL.into_iter().zip(&mut works) {
+            let is_paid_alike = template.work(scheme, algorithm).is_none_or(|(_, pay)| pay == of_windows);
+            *place = if is_paid_alike { Some(Arc::clone(&shared)) } else { of(scheme).map(|(work, _)| work) };
+        }
+        Some(Self(works.map(|work| work.unwrap_or_else(|| Arc::clone(&shared)))))
+    }
+
+    fn ids(&self) -> [WorkId; AccountScheme::ALL.len()] {
+        self.0.each_ref().map(|job| job.work.id())
+    }
+}
+
+impl Work {
+    /// What a miner of this scheme works on; before anybody logged in, what most do.
+    pub(crate) fn of(&self, scheme: Option<AccountScheme>) -> Option<Arc<JobTemplate>> {
+        let lane = self.lane.as_ref()?;
+        lane.0.get(scheme.unwrap_or_default().index()).cloned()
     }
 }
 
@@ -71,12 +103,12 @@ pub(crate) async fn feed(
     }
 }
 
-async fn hand_out(work: &[Announcers; Algorithm::COUNT], template: &Template) {
+async fn hand_out(work: &[Announcers; Algorithm::COUNT], template: &PoolTemplate) {
     let since = Instant::now();
     announce_all(
         work,
         &Algorithm::ALL.map(|algorithm| Work {
-            template: JobTemplate::of_block(template, algorithm).map(Arc::new),
+            lane: LaneWork::new(template, algorithm).map(Arc::new),
             since,
             ends: false,
         }),
@@ -97,9 +129,9 @@ async fn announce_all(work: &[Announcers; Algorithm::COUNT], next: &[Work; Algor
 }
 
 fn announce(to: &watch::Sender<Work>, next: &Work) {
-    let header = |work: &Work| work.template.as_ref().map(|template| template.work.header);
+    let ids = |work: &Work| work.lane.as_ref().map(|lane| lane.ids());
     to.send_if_modified(|work| {
-        let changed = header(work) != header(next);
+        let changed = ids(work) != ids(next);
         if changed {
             *work = next.clone();
         }
@@ -129,9 +161,10 @@ mod tests {
             bits: CompactTarget(0x207f_ffff),
             algorithm: Algorithm::Sha256d,
         };
-        let template = JobTemplate::new(header, Target::MAX, PowKey::Sha256d, bq_primitives::UnsealedBody::default())
-            .map(Arc::new);
-        Work { template, since: Instant::now(), ends: false }
+        let body = bq_primitives::UnsealedBody::default();
+        let job = Arc::new(JobTemplate::new(header, Target::MAX, PowKey::Sha256d, body).unwrap());
+        let lane = LaneWork(AccountScheme::ALL.map(|_| Arc::clone(&job)));
+        Work { lane: Some(Arc::new(lane)), since: Instant::now(), ends: false }
     }
 
     #[tokio::test]

@@ -61,7 +61,7 @@ pub(super) fn handed_over(
     (algorithm, policy): (Algorithm, Arc<SessionPolicy>),
     seed: SessionSeed,
 ) -> Option<Session> {
-    let templates = session.templates().map(|work| (work.seal_hash, Arc::clone(work))).collect();
+    let templates = session.templates().map(|work| (work.id(), Arc::clone(work))).collect();
     Session::resume(now, algorithm, policy, (seed, session.state()?), &templates)
 }
 

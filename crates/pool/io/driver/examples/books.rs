@@ -11,12 +11,12 @@ use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use bq_books::{BookStore as _, SqliteBooks};
 use bq_chain_api::{NodeApi as _, TemplateRequest};
-use bq_mining_message::{PoolApi as _, Share};
+use bq_mining_message::{PoolApi as _, Share, SharePay};
 use bq_pool::{PayoutMode, PayoutSigner, Pool, PoolConfig, SignerError};
 use bq_pool_machine::{Accounts, Event, LogNumber, Shares, SharesError, State};
 use bq_primitives::{
-    AccountId, Algorithm, Amount, BlockId, Height, KeyHash, Network, NetworkDifficulty, ShareDifficulty, Transaction,
-    TxOut, WorkerName,
+    Algorithm, Amount, BlockId, Height, KeyHash, Network, NetworkDifficulty, ShareDifficulty, Transaction, TxOut,
+    WorkerName,
 };
 use bq_views::PoolViews as _;
 use fake_node::FakeNode;
@@ -58,6 +58,7 @@ fn share(number: u64, shares: u64) -> Share {
         height: Height(1),
         time_ms: number,
         block_id: None,
+        pay: SharePay::default(),
     }
 }
 
@@ -70,7 +71,17 @@ impl Shares for NoShares {
         _: Algorithm,
         _: bq_mining_message::SharePosition,
         _: &Accounts,
-        _: &mut dyn FnMut(AccountId, bq_ledger::ShareWeight) -> std::ops::ControlFlow<()>,
+        _: &mut dyn FnMut(&bq_pool_machine::EarnedShare) -> std::ops::ControlFlow<()>,
+    ) -> Result<(), SharesError> {
+        Ok(())
+    }
+
+    fn walk(
+        &self,
+        _: bq_mining_message::FrontEndId,
+        _: std::ops::Range<bq_mining_message::ShareSequence>,
+        _: &Accounts,
+        _: &mut dyn FnMut(&bq_pool_machine::EarnedShare),
     ) -> Result<(), SharesError> {
         Ok(())
     }

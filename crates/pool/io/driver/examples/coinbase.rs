@@ -25,7 +25,17 @@ impl bq_pool_machine::Shares for NoShares {
         _: Algorithm,
         _: bq_mining_message::SharePosition,
         _: &bq_pool_machine::Accounts,
-        _: &mut dyn FnMut(AccountId, ShareWeight) -> std::ops::ControlFlow<()>,
+        _: &mut dyn FnMut(&bq_pool_machine::EarnedShare) -> std::ops::ControlFlow<()>,
+    ) -> Result<(), bq_pool_machine::SharesError> {
+        Ok(())
+    }
+
+    fn walk(
+        &self,
+        _: bq_mining_message::FrontEndId,
+        _: std::ops::Range<bq_mining_message::ShareSequence>,
+        _: &bq_pool_machine::Accounts,
+        _: &mut dyn FnMut(&bq_pool_machine::EarnedShare),
     ) -> Result<(), bq_pool_machine::SharesError> {
         Ok(())
     }

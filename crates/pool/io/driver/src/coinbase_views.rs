@@ -1,6 +1,6 @@
 //! What people see of the coinbases: those being mined, and those that paid a miner.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use bq_books::RowKind;
 use bq_chain_api::TemplateWork;
@@ -22,7 +22,7 @@ use crate::{
 impl Keeper {
     /// The coinbases of the newest template.
     pub(crate) fn coinbase_view(&self) -> Option<CoinbaseView> {
-        let template = self.template.borrow().clone()?;
+        let template = Arc::clone(&self.template.borrow().as_ref()?.shared);
         let coinbases = self.coinbases.read().clone();
         let view = |work: &TemplateWork| {
             let lane = work.header.algorithm;

@@ -1,8 +1,8 @@
 use std::{path::PathBuf, time::Duration};
 
-use bq_ledger::{FeeBasisPoints, WindowUnits};
-use bq_mining_message::FrontEndId;
-use bq_pool_machine::{COMMITMENT_BYTES, DirectTerms, LaneTerms, PayoutTerms, Scheme, Terms};
+use bq_ledger::{FeeBasisPoints, LossRate, WindowUnits};
+use bq_mining_message::{AccountScheme, FrontEndId};
+use bq_pool_machine::{COMMITMENT_BYTES, DirectTerms, LaneTerms, Offer, PayoutTerms, Scheme, Terms, TidesTerms};
 use bq_primitives::{Amount, COINBASE_DATA_BYTES_MAX, Network};
 use bq_segments::LogOptions;
 
@@ -21,6 +21,24 @@ pub struct PoolConfig {
     pub fee_bp: u16,
     /// Length of the PPLNS window in expected blocks, 1 to 64. A change holds for shares after it.
     pub pplns_window_units: u32,
+    /// How accounts are paid that chose no scheme.
+    pub scheme: AccountScheme,
+    /// Which schemes an account may choose beside [`AccountScheme::Pplns`].
+    pub schemes: Vec<AccountScheme>,
+    /// The fee of PPS in hundredths of a percent, at most 10,000.
+    pub pps_fee_bp: u16,
+    /// The fee of FPPS.
+    pub fpps_fee_bp: u16,
+    /// The fee of SOLO.
+    pub solo_fee_bp: u16,
+    /// The fee of TIDES.
+    pub tides_fee_bp: u16,
+    /// Length of the TIDES window in blocks of the difficulty of the one that is found, 1 to 64.
+    pub tides_window_units: u32,
+    /// The part of blocks that leave the best chain, in hundredths of a percent, as the reserve of PPS and FPPS is reckoned.
+    pub reserve_orphan_bp: u16,
+    /// The part of blocks that miners withhold, likewise.
+    pub reserve_withheld_bp: u16,
     /// Who pays miners: the coinbase of each block, or payouts. Nothing: as the log says, and the coinbase for a log that begins.
     pub payout_mode: Option<PayoutMode>,
     /// The coinbase pays whom it would pay at least this; the others are paid by a later block.
@@ -108,6 +126,15 @@ impl PoolConfig {
             front_end: FrontEndId(0),
             fee_bp: 100,
             pplns_window_units: u32::from(WindowUnits::DEFAULT.units()),
+            scheme: AccountScheme::Pplns,
+            schemes: Vec::new(),
+            pps_fee_bp: 400,
+            fpps_fee_bp: 400,
+            solo_fee_bp: 100,
+            tides_fee_bp: 100,
+            tides_window_units: 8,
+            reserve_orphan_bp: 50,
+            reserve_withheld_bp: 100,
             payout_mode: None,
             direct_min: Amount::from_atoms(1_000_000).unwrap_or(Amount::MAX),
             direct_payees_max: 1000,
@@ -139,6 +166,27 @@ impl PoolConfig {
             pool_tag: b"/bq/".to_vec(),
             accept_new_key: false,
         }
+    }
+
+    /// What accounts may choose.
+    pub(crate) fn offer(&self) -> Result<Offer, PoolError> {
+        let field = |field, reason: String| PoolError::Config { field, reason };
+        let has = |scheme| self.scheme == scheme || self.schemes.contains(&scheme);
+        let fee = |name, bp| FeeBasisPoints::new(bp).map_err(|error| field(name, error.to_string()));
+        let loss = |name, bp| LossRate::new(bp).map_err(|error| field(name, error.to_string()));
+        let units = u8::try_from(self.tides_window_units).ok().and_then(WindowUnits::new);
+        let window =
+            units.ok_or_else(|| field("tides_window_units", format!("{} is not 1 to 64", self.tides_window_units)))?;
+        let tides = TidesTerms { window, fee: fee("tides_fee_bp", self.tides_fee_bp)? };
+        Ok(Offer {
+            usual: self.scheme,
+            pps: Some(fee("pps_fee_bp", self.pps_fee_bp)?).filter(|_| has(AccountScheme::Pps)),
+            fpps: Some(fee("fpps_fee_bp", self.fpps_fee_bp)?).filter(|_| has(AccountScheme::Fpps)),
+            solo: Some(fee("solo_fee_bp", self.solo_fee_bp)?).filter(|_| has(AccountScheme::Solo)),
+            tides: Some(tides).filter(|_| has(AccountScheme::Tides)),
+            orphan: loss("reserve_orphan_bp", self.reserve_orphan_bp)?,
+            withheld: loss("reserve_withheld_bp", self.reserve_withheld_bp)?,
+        })
     }
 
     /// Checks every field and returns the terms that miners are promised; `before` are those of the log, if it has any.

@@ -1,12 +1,12 @@
 //! What the coinbases of the next block pay (SPEC 8.8), and what those of a found one paid.
 
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
 use bq_ledger::{LedgerAccount, ShareWeight, SlidingWindow, WindowUnits};
-use bq_mining_message::{SharePosition, ShareSequence};
+use bq_mining_message::{SharePay, SharePosition, ShareSequence};
 use bq_pool_machine::{
-    CoinbaseBasis, CoinbasePlan, DirectBlock, DirectOutput, Event, Fault, LogHead, LogNumber, Outside, Shares as _,
-    State, Tip, pays_balances,
+    CoinbaseBasis, CoinbasePlan, DirectBlock, DirectOutput, EarnedShare, Event, Fault, LogHead, LogNumber, Outside,
+    Shares as _, State, Tip, pays_balances,
 };
 use bq_primitives::{Algorithm, Amount, BlockId, Height, KeyHash, Transaction, TxOut};
 
@@ -147,13 +147,19 @@ impl Keeper {
         Ok(outputs)
     }
 
-    /// What the coinbase of a block of the pool paid miners, which names an event of the log; nothing if that block is paid by payouts.
+    /// What the coinbase of a block of the pool paid miners, which names an event of the log; nothing if that block is paid by payouts, or
+    /// its own share is not paid by the window.
     pub(crate) fn direct_block(
         &self,
         (lane, named): (Algorithm, LogNumber),
         coinbase: &Transaction,
         share: Option<SharePosition>,
     ) -> Result<Option<DirectBlock>, PoolError> {
+        if let Some(share) = share
+            && !self.is_of_window(share)?
+        {
+            return Ok(None);
+        }
         let newest = self.newest_share_at(named)?;
         let state = self.state.read();
         if state.direct_terms(lane, newest).is_none() {
@@ -169,6 +175,11 @@ impl Keeper {
             .collect();
         let total = Amount::sum(paid.iter().map(|output| output.amount)).map_err(Fault::from)?;
         Ok(Some(DirectBlock { share, newest, total, paid }))
+    }
+
+    fn is_of_window(&self, share: SharePosition) -> Result<bool, PoolError> {
+        let read = self.log.read(share.sequence..share.sequence.next()).next().transpose()?;
+        Ok(read.is_none_or(|(_, share)| share.pay == SharePay::Window))
     }
 
     /// The newest share in a frame up to an event.
@@ -210,7 +221,10 @@ fn read_back(keeper: &Keeper, state: &State, units: [WindowUnits; 3]) -> Result<
     let mut lanes = units.map(SlidingWindow::new);
     if let Some(newest) = newest(keeper, state) {
         for (algorithm, lane) in Algorithm::ALL.into_iter().zip(&mut lanes) {
-            let mut each = |account, weight| lane.push_older(account, weight);
+            let mut each = |share: &EarnedShare| match share.pay {
+                SharePay::Window => lane.push_older(share.account, share.weight),
+                SharePay::PerShare(_) | SharePay::Solo | SharePay::Tides => ControlFlow::Continue(()),
+            };
             keeper.shares.walk_back(algorithm, newest, state.accounts(), &mut each).map_err(Fault::from)?;
         }
     }
@@ -228,7 +242,7 @@ fn read_on(
         let (_, share) = share?;
         let account = state.accounts().find(&share.payee);
         let account = account.ok_or_else(|| PoolError::Inconsistent(format!("key {} has no account", share.payee)))?;
-        if let Some(lane) = lanes.get_mut(share.algorithm.index()) {
+        if let Some(lane) = lanes.get_mut(share.algorithm.index()).filter(|_| share.pay == SharePay::Window) {
             lane.push_newer(account, ShareWeight::of(share.difficulty, share.network_difficulty));
         }
     }

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
 use bq_books::BookStore;
-use bq_chain_api::{NodeApi, Template};
+use bq_chain_api::NodeApi;
 use bq_condition::Condition;
-use bq_mining_message::{AuthorizeError, RecordShareError, Share, ShareSequence};
+use bq_mining_message::{AuthorizeError, PoolTemplate, RecordShareError, Share, ShareSequence};
 use bq_pool_machine::State;
 use bq_primitives::{Block, KeyHash};
 use bq_segments::Disk;
@@ -67,7 +67,7 @@ impl DrivenPool {
     ///
     /// # Errors
     /// The node has none now.
-    pub fn template(&self) -> Result<Option<Arc<Template>>, PoolError> {
+    pub fn template(&self) -> Result<Option<Arc<PoolTemplate>>, PoolError> {
         self.keeper.refresh_template()?;
         Ok(self.keeper.template.borrow().clone())
     }

@@ -1,8 +1,9 @@
 use std::{sync::Arc, time::Duration};
 
 use bq_books::{Batch, BookStore, Checkpoint, NewEvent, OlderCheckpoints, Row};
-use bq_chain_api::{NodeApi, Template};
+use bq_chain_api::NodeApi;
 use bq_ledger::{Cause, Transfer};
+use bq_mining_message::PoolTemplate;
 use bq_pool_machine::{Applied, CommitmentCheck, Event, LogHead, LogNumber, State};
 use bq_primitives::{BlockId, KeyHash, Timestamp};
 use bq_segments::ShareLog;
@@ -17,6 +18,7 @@ use crate::{
     intake::Intake,
     metrics::PoolMetrics,
     open::{Replay, replay, start_state},
+    per_share::PerShareNotes,
     retention::Retention,
     rows::rows_of,
     source::OwnShares,
@@ -52,7 +54,8 @@ pub(crate) struct Keeper {
     pub(crate) history: History,
     pub(crate) metrics: PoolMetrics,
     pub(crate) live: broadcast::Sender<LiveEvent>,
-    pub(crate) template: watch::Sender<Option<Arc<Template>>>,
+    pub(crate) template: watch::Sender<Option<Arc<PoolTemplate>>>,
+    pub(crate) per_share: Mutex<PerShareNotes>,
     /// What its coinbases pay.
     pub(crate) coinbases: RwLock<Coinbases>,
     pub(crate) windows: Mutex<Windows>,
@@ -191,6 +194,7 @@ impl Keeper {
             metrics: PoolMetrics::register(),
             live: broadcast::Sender::new(LIVE_EVENTS_KEPT),
             template: watch::Sender::new(None),
+            per_share: Mutex::default(),
             coinbases: RwLock::default(),
             windows: Mutex::default(),
             template_now: Notify::new(),

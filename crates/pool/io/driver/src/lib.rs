@@ -14,6 +14,7 @@ mod direct;
 mod driven;
 mod error;
 mod operator;
+mod per_share;
 mod pool;
 mod signer;
 

@@ -27,6 +27,8 @@ const CHAIN_DELTA: &str = "bq_ledger_chain_delta_atoms";
 const MISSING: &str = "bq_pool_missing_atoms";
 const DUE: &str = "bq_pool_accounts_due";
 const CARRIED: &str = "bq_pool_carried_atoms";
+const RESERVE: &str = "bq_pool_reserve_atoms";
+const ACCRUED: &str = "bq_pool_accrued_atoms";
 const COINBASE_OUTPUTS: &str = "bq_pool_coinbase_outputs";
 const COINBASE_SECONDS: &str = "bq_pool_coinbase_seconds";
 const EVENTS: &str = "bq_pool_log_events";
@@ -60,6 +62,8 @@ impl PoolMetrics {
         );
         describe_gauge!(DUE, "Accounts that have reached the minimum and wait for a payout");
         describe_gauge!(CARRIED, "Matured balances that coinbases to come pay, in atoms");
+        describe_gauge!(RESERVE, "What PPS and FPPS are paid out of, in atoms");
+        describe_gauge!(ACCRUED, "What shares that are paid for themselves earned and was not credited, in atoms");
         describe_gauge!(COINBASE_OUTPUTS, "Miners that the coinbase of the newest template pays, by algorithm");
         describe_gauge!(COINBASE_SECONDS, "How long it took to make the coinbases of the newest template");
         describe_gauge!(EVENTS, "Number of the newest event in the pool's log");
@@ -119,6 +123,8 @@ impl PoolMetrics {
             (IMMATURE, immature),
             (PAYABLE, payable),
             (CARRIED, carried),
+            (RESERVE, state.pps_reserve().atoms()),
+            (ACCRUED, state.accrued()),
             (IN_FLIGHT, in_flight),
             (PAID, state.paid_in_all()),
             (SPENDABLE, state.books().balance(LedgerAccount::ChainSpendable)),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bq_books::RowKind;
+use bq_chain_api::AtomsView;
 use bq_ledger::LedgerAccount;
 use bq_pool_history::{SeriesKey, Subject};
 use bq_primitives::{AccountId, Address, Algorithm, KeyHash};
@@ -53,9 +54,12 @@ impl Keeper {
             let key = SeriesKey { subject: subject.clone(), lane: *lane };
             (by_name(*lane), self.rates(&key, series, *short))
         });
+        let (scheme, accrued) = self.scheme_view(miner);
         let [immature, payable, carried, in_flight, paid] = self.balances(miner).map(atoms);
         Ok(Some(MinerView {
             address: Address { network: self.config.network, key_hash: miner.key }.to_string(),
+            scheme,
+            accrued,
             hashrate: lanes.iter().map(|(lane, short, _)| (by_name(*lane), short.0)).collect(),
             hashrates: hashrates.collect::<BTreeMap<_, _>>(),
             best_shares: lanes
@@ -74,6 +78,14 @@ impl Keeper {
             coinbases: self.coinbase_payments_view(miner, &Page::first(PAYOUTS_SHOWN))?.coinbases,
             earnings: self.earnings_view(miner, &Page::first(DAYS_SHOWN)).earnings,
         }))
+    }
+
+    /// How it is paid, and what it earned by shares that is not credited yet.
+    fn scheme_view(&self, miner: Miner) -> (String, AtomsView) {
+        let state = self.state.read();
+        let accrued = |lane| miner.account.map_or(0, |account| state.accrual(account, lane).flush().0.atoms());
+        let accrued = Algorithm::ALL.into_iter().map(accrued).fold(0, u64::saturating_add);
+        (state.scheme_of(&miner.key).name().to_owned(), atoms(accrued))
     }
 
     /// Immature, payable, carried, in flight and paid, of one moment.

@@ -34,6 +34,7 @@ impl Keeper {
         signer: Arc<dyn PayoutSigner>,
     ) -> Result<Self, PoolError> {
         config.terms(None)?;
+        config.offer()?;
         if node.network() != config.network {
             return Err(PoolError::WrongNetwork { got: node.network(), expected: config.network });
         }
@@ -89,6 +90,10 @@ impl Keeper {
         if before.as_ref() != Some(&terms) {
             keeper.check_window(&terms)?;
             keeper.tell(&Event::Terms(terms), Vec::new())?;
+        }
+        let offer = keeper.config.offer()?;
+        if keeper.state.read().offer() != offer {
+            keeper.tell(&Event::Offer(offer), Vec::new())?;
         }
         keeper.seed_stats();
         Ok(keeper)

@@ -23,6 +23,8 @@ impl Keeper {
             | Decision::WriteOff(amount)
             | Decision::WriteOffSuspense(amount)
             | Decision::ReleaseSuspense(amount)
+            | Decision::FundReserve(amount)
+            | Decision::ReleaseReserve(amount)
                 if *amount == Amount::ZERO =>
             {
                 return Err(unfit("amount", "must be at least 1 atom"));
@@ -93,7 +95,9 @@ impl Keeper {
             | Decision::AdoptRefill(_)
             | Decision::WriteOff(_)
             | Decision::WriteOffSuspense(_)
-            | Decision::ReleaseSuspense(_) => self.knows_what_is_owed()?,
+            | Decision::ReleaseSuspense(_)
+            | Decision::FundReserve(_)
+            | Decision::ReleaseReserve(_) => self.knows_what_is_owed()?,
         }
         let missing = self.state.read().books().balance(LedgerAccount::Missing);
         if matches!(decision, Decision::ReleaseSuspense(_)) && missing > 0 {
@@ -119,6 +123,8 @@ impl Keeper {
             Decision::WriteOff(amount) => Act::WriteOff { amount: *amount },
             Decision::WriteOffSuspense(amount) => Act::WriteOffSuspense { amount: *amount },
             Decision::ReleaseSuspense(amount) => Act::ReleaseSuspense { amount: *amount },
+            Decision::FundReserve(amount) => Act::FundReserve { amount: *amount },
+            Decision::ReleaseReserve(amount) => Act::ReleaseReserve { amount: *amount },
             Decision::Recover => match self.outside.lock().commitment {
                 CommitmentCheck::Behind { seen } | CommitmentCheck::Differs { seen } => Act::Recover { seen },
                 CommitmentCheck::Fine => {
@@ -155,7 +161,9 @@ pub(crate) fn refused(decision: &Decision, refusal: Refusal) -> DecisionError {
             Decision::Withdraw { .. }
             | Decision::WriteOff(_)
             | Decision::WriteOffSuspense(_)
-            | Decision::ReleaseSuspense(_),
+            | Decision::ReleaseSuspense(_)
+            | Decision::FundReserve(_)
+            | Decision::ReleaseReserve(_),
             Fault::NotCovered { .. }
             | Fault::NotEarned { .. }
             | Fault::NotFree { .. }
@@ -214,6 +222,13 @@ fn sentence(state: &State, decision: &Decision, event: Option<&Event>) -> String
              under way can confirm, before anybody is paid",
             state.head().number
         ),
+        Decision::FundReserve(amount) => format!(
+            "{amount} coins of what the pool earned go to the reserve that pays shares for themselves, which holds {}",
+            state.pps_reserve()
+        ),
+        Decision::ReleaseReserve(amount) => {
+            format!("{amount} of {} coins of the reserve are the pool's own again", state.pps_reserve())
+        }
         Decision::ReleaseSuspense(amount) => {
             format!(
                 "{amount} of {} coins in suspense go to the seed, which pays what windows lack; beyond one full window it is the \

@@ -10,7 +10,7 @@ use std::{
 
 use bq_chain_api::{BoxStream, NodeApi, Template};
 use bq_condition::Condition;
-use bq_mining_message::{AuthorizeError, PoolApi, RecordShareError, Share, ShareReject};
+use bq_mining_message::{AccountScheme, AuthorizeError, PoolApi, PoolTemplate, RecordShareError, Share, ShareReject};
 use bq_pool_history::Subject;
 use bq_pool_machine::{Decision, DecisionError, PoolOperator, PoolStatus, Reason};
 use bq_primitives::{Algorithm, Block, KeyHash, Network, NetworkDifficulty, WorkerName};
@@ -217,10 +217,14 @@ impl PoolApi for Pool {
     }
 
     fn template(&self) -> Option<Arc<Template>> {
-        self.keeper.template.borrow().clone()
+        self.keeper.template.borrow().as_ref().map(|template| Arc::clone(&template.shared))
     }
 
-    fn templates(&self) -> BoxStream<'static, Arc<Template>> {
+    fn scheme_of(&self, payee: KeyHash) -> AccountScheme {
+        self.keeper.state.read().scheme_of(&payee)
+    }
+
+    fn templates(&self) -> BoxStream<'static, Arc<PoolTemplate>> {
         Box::pin(WatchStream::new(self.keeper.template.subscribe()).filter_map(|template| template))
     }
 

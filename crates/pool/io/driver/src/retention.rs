@@ -67,7 +67,7 @@ impl Keeper {
         }
         let position = SharePosition { front_end: self.config.front_end, sequence: from };
         let Some(windows) = longest_windows(&self.state.read(), position) else { return Ok(0) };
-        let mut reach = Reach::new(windows);
+        let mut reach = Reach::new(windows, self.state.read().has_tides(position));
         for piece in self.log.backwards(from.next(), |_| ()) {
             let piece = match piece {
                 Ok(piece) => piece,
@@ -75,7 +75,7 @@ impl Keeper {
                 Err(ReadError::Pruned { .. }) => return Ok(0),
                 Err(error) => return Err(error.into()),
             };
-            if reach.add(piece.algorithm, piece.sequence, piece.weight).is_break() {
+            if reach.add(piece.algorithm, piece.sequence, (piece.weight, piece.pay)).is_break() {
                 break;
             }
         }
@@ -108,7 +108,8 @@ impl Keeper {
         if !Algorithm::ALL.iter().any(grows) {
             return Ok(());
         }
-        let (mut as_now, mut wanted) = (Reach::new(old), Reach::new(Algorithm::ALL.map(|lane| terms.window(lane))));
+        let wanted = Algorithm::ALL.map(|lane| terms.window(lane));
+        let (mut as_now, mut wanted) = (Reach::new(old, false), Reach::new(wanted, false));
         for piece in self.log.backwards(newest.next(), |_| ()) {
             let piece = match piece {
                 Ok(piece) => piece,
@@ -116,8 +117,8 @@ impl Keeper {
                 Err(error) => return Err(error.into()),
             };
             // The first may fill earlier: what it is given then changes nothing.
-            let _full = as_now.add(piece.algorithm, piece.sequence, piece.weight);
-            if wanted.add(piece.algorithm, piece.sequence, piece.weight).is_break() {
+            let _full = as_now.add(piece.algorithm, piece.sequence, (piece.weight, piece.pay));
+            if wanted.add(piece.algorithm, piece.sequence, (piece.weight, piece.pay)).is_break() {
                 return Ok(());
             }
         }

@@ -59,6 +59,7 @@ impl Rounds {
         if progress == Progress::InStep && keeper.owes_a_template() {
             keeper.template_now.notify_one();
         }
+        note(keeper, Trouble::Disk, keeper.tell_per_share())?;
         let was_in_step = std::mem::replace(&mut self.was_in_step, progress == Progress::InStep);
         let is_new_step = self.was_in_step && !was_in_step;
         if moved || is_new_step || is_over(keeper, self.carried_out, CARRY_OUT_INTERVAL) {

@@ -4,9 +4,8 @@ use std::{
 };
 
 use bq_books::BookStore;
-use bq_ledger::ShareWeight;
 use bq_mining_message::{FrontEndId, SharePosition, ShareSequence};
-use bq_pool_machine::{Accounts, Act, Event, LogNumber, Operator, Shares, SharesError};
+use bq_pool_machine::{Accounts, Act, EarnedShare, Event, LogNumber, Operator, Shares, SharesError};
 use bq_primitives::{AccountId, Algorithm, KeyHash};
 use bq_segments::ShareLog;
 
@@ -21,9 +20,24 @@ impl Shares for OwnShares {
         algorithm: Algorithm,
         from: SharePosition,
         accounts: &Accounts,
-        each: &mut dyn FnMut(AccountId, ShareWeight) -> ControlFlow<()>,
+        each: &mut dyn FnMut(&EarnedShare) -> ControlFlow<()>,
     ) -> Result<(), SharesError> {
-        self.walk(&[], algorithm, from, accounts, each)
+        self.walk_back_from(&[], (algorithm, from), accounts, each)
+    }
+
+    fn walk(
+        &self,
+        _: FrontEndId,
+        range: Range<ShareSequence>,
+        accounts: &Accounts,
+        each: &mut dyn FnMut(&EarnedShare),
+    ) -> Result<(), SharesError> {
+        for share in self.0.read(range) {
+            let (_, share) = share.map_err(|error| SharesError::Unreadable(error.to_string()))?;
+            let account = accounts.find(&share.payee).ok_or(SharesError::UnknownKey(share.payee))?;
+            each(&EarnedShare::of(&share, account));
+        }
+        Ok(())
     }
 }
 
@@ -76,20 +90,33 @@ impl Shares for EarlierShares<'_> {
         algorithm: Algorithm,
         from: SharePosition,
         accounts: &Accounts,
-        each: &mut dyn FnMut(AccountId, ShareWeight) -> ControlFlow<()>,
+        each: &mut dyn FnMut(&EarnedShare) -> ControlFlow<()>,
     ) -> Result<(), SharesError> {
-        self.own.walk(&self.untold, algorithm, from, accounts, each)
+        self.own.walk_back_from(&self.untold, (algorithm, from), accounts, each)
+    }
+
+    fn walk(
+        &self,
+        front_end: FrontEndId,
+        range: Range<ShareSequence>,
+        accounts: &Accounts,
+        each: &mut dyn FnMut(&EarnedShare),
+    ) -> Result<(), SharesError> {
+        let is_in = |hole: &&Range<ShareSequence>| hole.start < range.end && range.start < hole.end;
+        if let Some(hole) = self.untold.iter().find(is_in) {
+            return Err(given_up(hole));
+        }
+        self.own.walk(front_end, range, accounts, each)
     }
 }
 
 impl OwnShares {
-    fn walk(
+    fn walk_back_from(
         &self,
         untold: &[Range<ShareSequence>],
-        algorithm: Algorithm,
-        from: SharePosition,
+        (algorithm, from): (Algorithm, SharePosition),
         accounts: &Accounts,
-        each: &mut dyn FnMut(AccountId, ShareWeight) -> ControlFlow<()>,
+        each: &mut dyn FnMut(&EarnedShare) -> ControlFlow<()>,
     ) -> Result<(), SharesError> {
         // The newest of them that is not newer than the walk: nobody knows what would come behind it.
         let hole = untold.iter().filter(|hole| hole.start <= from.sequence).max_by_key(|hole| hole.end);
@@ -105,7 +132,15 @@ impl OwnShares {
                 continue;
             }
             let Some(account) = piece.payee else { return Err(self.unknown(&piece)) };
-            if each(account, piece.weight).is_break() {
+            let share = EarnedShare {
+                algorithm,
+                account,
+                weight: piece.weight,
+                difficulty: piece.difficulty,
+                network_difficulty: piece.network_difficulty,
+                pay: piece.pay,
+            };
+            if each(&share).is_break() {
                 return Ok(());
             }
         }

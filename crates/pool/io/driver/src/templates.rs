@@ -1,6 +1,7 @@
 use std::{sync::Arc, time::Instant};
 
 use bq_chain_api::{Template, TemplateRequest};
+use bq_mining_message::PoolTemplate;
 use bq_pool_machine::Commitment;
 use bq_primitives::TxOut;
 
@@ -22,21 +23,40 @@ impl Keeper {
         };
         let mut template = self.node.template(&request)?;
         let made = Instant::now();
-        let coinbases = self.set_coinbases(&mut template, bases)?;
+        let is_blind = bases.is_blind(&template.parent_id);
+        let bases = bases.on(&template.parent_id);
+        let coinbases = Coinbases { is_blind, ..self.set_coinbases(&mut template, &bases)? };
         self.metrics.coinbases(&coinbases, made.elapsed());
         *self.coinbases.write() = coinbases;
         self.trouble(Trouble::Template, None);
+        let template = self.by_scheme(template, &bases)?;
         self.template.send_replace(Some(Arc::new(template)));
         Ok(())
     }
 
+    /// Adds what those mine whom no window of the lane pays: coinbases that pay the pool alone.
+    fn by_scheme(&self, template: Template, bases: &Bases) -> Result<PoolTemplate, PoolError> {
+        let subsidy = self.note_template(&template)?;
+        let pays = self.state.read().scheme_pays(template.height, subsidy);
+        let own = pays.has_others().then(|| self.own_template(template.clone(), bases)).transpose()?;
+        Ok(PoolTemplate { shared: Arc::new(template), own: own.map(Arc::new), pays })
+    }
+
+    fn own_template(&self, mut template: Template, bases: &Bases) -> Result<Template, PoolError> {
+        let outputs = vec![TxOut { amount: template.reward, key_hash: self.key_hash() }];
+        let data = self.coinbase_data(bases, &template.parent_id, &outputs);
+        let lanes: Vec<_> = template.works.iter().map(|work| work.header.algorithm).collect();
+        for lane in lanes {
+            template.set_coinbase(lane, outputs.clone(), data.clone())?;
+        }
+        Ok(template)
+    }
+
     /// Gives each algorithm's block its coinbase: whom it pays, and how far the log has come, so that a lost or rewritten past is
     /// noticed. That is sealed for the parent and for these outputs: with others it says nothing.
-    fn set_coinbases(&self, template: &mut Template, bases: Bases) -> Result<Coinbases, PoolError> {
+    fn set_coinbases(&self, template: &mut Template, bases: &Bases) -> Result<Coinbases, PoolError> {
         let parent = template.parent_id;
-        let is_blind = bases.is_blind(&parent);
-        let bases = bases.on(&parent);
-        let mut coinbases = Coinbases { is_blind, ..Coinbases::default() };
+        let mut coinbases = Coinbases::default();
         let lanes: Vec<_> = template.works.iter().map(|work| work.header.algorithm).collect();
         for lane in lanes {
             let plan = bases.plan(lane, template.height, template.reward)?;
@@ -44,7 +64,7 @@ impl Keeper {
                 Some(plan) => self.outputs_of(plan)?,
                 None => vec![TxOut { amount: template.reward, key_hash: self.key_hash() }],
             };
-            let data = self.coinbase_data(&bases, &parent, &outputs);
+            let data = self.coinbase_data(bases, &parent, &outputs);
             template.set_coinbase(lane, outputs, data)?;
             if let Some(place) = coinbases.lanes.get_mut(lane.index()) {
                 *place = plan.map(Arc::new);

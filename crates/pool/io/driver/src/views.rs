@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 
 use bq_books::RowKind;
 use bq_chain_api::{AtomsView, MiningInfo};
-use bq_ledger::LedgerAccount;
-use bq_mining_message::ShareSequence;
+use bq_ledger::{FeeBasisPoints, LedgerAccount, RuinBound};
+use bq_mining_message::{AccountScheme, ShareSequence};
 use bq_pool_history::{SeriesKey, Subject};
 use bq_pool_machine::{Applied, BlockState, Payout, PayoutKind, State};
 use bq_primitives::{Address, Algorithm, Amount, BlockId, Target, Work};
-use bq_views::{AlgorithmView, BlockCursor, BlockStateView, BlockView, BlocksView, Event, Page, PoolView, ViewError};
+use bq_views::{
+    AlgorithmView, BlockCursor, BlockStateView, BlockView, BlocksView, Event, Page, PoolView, ReserveView, SchemeView,
+    ViewError,
+};
 
 use crate::{
     PoolError,
@@ -34,7 +37,9 @@ impl Keeper {
             network: self.config.network.name().to_owned(),
             height: info.tip.height.0,
             tip_id: info.tip.id.to_string(),
-            scheme: "pplns".to_owned(),
+            scheme: state.offer().usual.name().to_owned(),
+            schemes: scheme_views(&state, self.config.fee_bp),
+            reserve: reserve_view(&state),
             payout_mode: mode_name(self.coinbases.read().lanes.iter().any(Option::is_some)),
             fee_bp: self.config.fee_bp,
             payout_min: self.config.payout_min.into(),
@@ -244,4 +249,30 @@ pub(crate) fn atoms(atoms: u64) -> AtomsView {
 
 fn sum_of(counts: &BTreeMap<(Algorithm, BlockState), u64>, which: impl Fn(&(Algorithm, BlockState)) -> bool) -> u64 {
     counts.iter().filter(|(of, _)| which(of)).map(|(_, count)| *count).sum()
+}
+
+fn scheme_views(state: &State, lane_fee_bp: u16) -> Vec<SchemeView> {
+    let offer = state.offer();
+    let view = |(scheme, fee_bp, is_paid): (AccountScheme, Option<u16>, bool)| {
+        Some(SchemeView { name: scheme.name().to_owned(), fee_bp: fee_bp?, is_paid })
+    };
+    let bp = |fee: Option<FeeBasisPoints>| fee.map(FeeBasisPoints::get);
+    [
+        (AccountScheme::Pplns, Some(lane_fee_bp), true),
+        (AccountScheme::Pps, bp(offer.pps), state.pays_per_share()),
+        (AccountScheme::Fpps, bp(offer.fpps), state.pays_per_share()),
+        (AccountScheme::Solo, bp(offer.solo), true),
+        (AccountScheme::Tides, bp(offer.tides.map(|tides| tides.fee)), true),
+    ]
+    .into_iter()
+    .filter_map(view)
+    .collect()
+}
+
+fn reserve_view(state: &State) -> Option<ReserveView> {
+    state.offer().pays_per_share().then(|| ReserveView {
+        holds: state.pps_reserve().into(),
+        needed: state.reserve_needed(RuinBound::OneInThousand).map(Into::into),
+        accrued: atoms(state.accrued()),
+    })
 }

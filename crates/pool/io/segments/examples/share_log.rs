@@ -10,7 +10,7 @@ use std::{
 };
 
 use bq_ledger::{Window, WindowUnits};
-use bq_mining_message::{BootEpoch, FrontEndId, Share, ShareSequence};
+use bq_mining_message::{BootEpoch, FrontEndId, Share, SharePay, ShareSequence};
 use bq_primitives::{
     AccountId, Algorithm, BlockId, Height, KeyHash, NetworkDifficulty, ShareDifficulty, WorkerName, WorkerNameError,
 };
@@ -103,6 +103,7 @@ fn share(number: u64) -> Result<Share, WorkerNameError> {
         height: Height(u32::try_from(number / 100_000).unwrap_or(u32::MAX)),
         time_ms: 1_700_000_000_000 + number * 10,
         block_id: number.is_multiple_of(1_000_000).then_some(BlockId([1; 32])),
+        pay: SharePay::default(),
     })
 }
 

@@ -1,5 +1,5 @@
 use bq_ledger::ShareWeight;
-use bq_mining_message::ShareSequence;
+use bq_mining_message::{SharePay, ShareSequence};
 use bq_primitives::{Algorithm, KeyHash, NetworkDifficulty, ShareDifficulty};
 
 use crate::{
@@ -19,6 +19,12 @@ pub struct Piece<A> {
     pub payee: A,
     /// What it is worth.
     pub weight: ShareWeight,
+    /// The same in hashes.
+    pub difficulty: ShareDifficulty,
+    /// Those of a block then.
+    pub network_difficulty: NetworkDifficulty,
+    /// What it is paid by.
+    pub pay: SharePay,
     /// Whether it is a block.
     pub is_block: bool,
 }
@@ -117,6 +123,9 @@ impl<A: Copy, R: FnMut(&KeyHash) -> A> Backwards<A, R> {
             algorithm: job.algorithm,
             payee: *self.payees.get(usize::from(row.miner))?,
             weight: self.weights.of(row.difficulty, job.network_difficulty),
+            difficulty: row.difficulty,
+            network_difficulty: job.network_difficulty,
+            pay: job.pay,
             is_block,
         })
     }

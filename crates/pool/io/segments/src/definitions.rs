@@ -97,5 +97,6 @@ impl Definitions {
 }
 
 const fn job_of(share: &Share) -> Job {
-    Job { algorithm: share.algorithm, height: share.height, network_difficulty: share.network_difficulty }
+    let Share { algorithm, height, network_difficulty, pay, .. } = *share;
+    Job { algorithm, height, network_difficulty, pay }
 }

@@ -1,3 +1,4 @@
+use bq_mining_message::SharePay;
 use bq_primitives::{
     Algorithm, BlockId, DecodeError, Decoder, Height, KeyHash, NetworkDifficulty, ShareDifficulty, WorkerName,
 };
@@ -7,10 +8,11 @@ use crate::header::SegmentHeader;
 /// Bytes of the records, their checksums included.
 pub(crate) const MINER_BYTES: usize = 1 + 32 + 1 + WorkerName::CHARS_MAX + CHECKSUM_BYTES;
 pub(crate) const JOB_BYTES: usize = 1 + 1 + 4 + NETWORK_BYTES + CHECKSUM_BYTES;
+const PAID_JOB_BYTES: usize = JOB_BYTES + SharePay::BYTES_MAX;
 pub(crate) const SHARE_BYTES: usize = 1 + 2 + 2 + 8 + 4 + CHECKSUM_BYTES;
 pub(crate) const BLOCK_BYTES: usize = SHARE_BYTES + 32;
 /// The most that one share takes: its miner and its job may be new.
-pub(crate) const APPEND_BYTES_MAX: usize = MINER_BYTES + JOB_BYTES + BLOCK_BYTES;
+pub(crate) const APPEND_BYTES_MAX: usize = MINER_BYTES + PAID_JOB_BYTES + BLOCK_BYTES;
 
 const CHECKSUM_BYTES: usize = 4;
 /// [`NetworkDifficulty::MAX`] is 2^96 - 1.
@@ -20,6 +22,8 @@ const MINER: u8 = 1;
 const JOB: u8 = 2;
 const SHARE: u8 = 3;
 const BLOCK: u8 = 4;
+/// A job whose shares are not paid by their lane's window.
+const PAID_JOB: u8 = 5;
 
 /// Who worked: a payee and one of its machines.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +38,7 @@ pub(crate) struct Job {
     pub(crate) algorithm: Algorithm,
     pub(crate) height: Height,
     pub(crate) network_difficulty: NetworkDifficulty,
+    pub(crate) pay: SharePay,
 }
 
 /// A share by the numbers of its miner and job.
@@ -107,10 +112,16 @@ impl RecordWriter {
     }
 
     pub(crate) fn job(&mut self, job: Job) {
-        self.record(JOB, |bytes| {
+        let is_of_window = job.pay == SharePay::Window;
+        self.record(if is_of_window { JOB } else { PAID_JOB }, |bytes| {
             bytes.push(job.algorithm.id());
             bytes.extend(job.height.0.to_le_bytes());
             bytes.extend(&job.network_difficulty.hashes().to_le_bytes()[..NETWORK_BYTES]);
+            if !is_of_window {
+                let end = bytes.len() + SharePay::BYTES_MAX;
+                job.pay.encode(bytes);
+                bytes.resize(end, 0);
+            }
         });
     }
 
@@ -160,6 +171,10 @@ impl Record {
             }
             MINER => Ok((Self::Miner(Miner::read(checked::<MINER_BYTES>(rest, offset, salt)?)?), MINER_BYTES)),
             JOB => Ok((Self::Job(Job::read(checked::<JOB_BYTES>(rest, offset, salt)?)?), JOB_BYTES)),
+            PAID_JOB => {
+                let body = checked::<PAID_JOB_BYTES>(rest, offset, salt)?;
+                Ok((Self::Job(Job::read_paid(body)?), PAID_JOB_BYTES))
+            }
             other => Err(RecordFault::Kind(other)),
         }
     }
@@ -210,17 +225,32 @@ impl Miner {
 
 impl Job {
     fn read(record: &[u8; JOB_BYTES]) -> Result<Self, RecordFault> {
-        let mut decoder = Decoder::new(&record[1..]);
+        Self::decode(&mut Decoder::new(&record[1..]))
+    }
+
+    fn read_paid(record: &[u8; PAID_JOB_BYTES]) -> Result<Self, RecordFault> {
+        let mut decoder = Decoder::new(&record[1..PAID_JOB_BYTES - CHECKSUM_BYTES]);
+        let job = Self::decode(&mut decoder)?;
+        let pay = SharePay::decode(&mut decoder).map_err(|_| RecordFault::Content("pay"))?;
+        let padding = decoder.bytes(decoder.remaining()).map_err(|_| RecordFault::Short)?;
+        match padding.iter().all(|byte| *byte == 0) {
+            true => Ok(Self { pay, ..job }),
+            false => Err(RecordFault::Content("pay")),
+        }
+    }
+
+    fn decode(decoder: &mut Decoder<'_>) -> Result<Self, RecordFault> {
         let algorithm = decoder.algorithm().map_err(|_| RecordFault::Content("algorithm"))?;
         let fields =
             |decoder: &mut Decoder<'_>| -> Result<_, DecodeError> { Ok((decoder.height()?, decoder.array()?)) };
-        let (height, low) = fields(&mut decoder).map_err(|_| RecordFault::Short)?;
+        let (height, low) = fields(decoder).map_err(|_| RecordFault::Short)?;
         let mut hashes = [0; 16];
         let low: [u8; NETWORK_BYTES] = low;
         hashes[..NETWORK_BYTES].copy_from_slice(&low);
-        match u128::from_le_bytes(hashes) {
-            0 => Err(RecordFault::Content("network difficulty")),
-            hashes => Ok(Self { algorithm, height, network_difficulty: NetworkDifficulty::from_hashes(hashes) }),
-        }
+        let network_difficulty = match u128::from_le_bytes(hashes) {
+            0 => return Err(RecordFault::Content("network difficulty")),
+            hashes => NetworkDifficulty::from_hashes(hashes),
+        };
+        Ok(Self { algorithm, height, network_difficulty, pay: SharePay::Window })
     }
 }

@@ -111,6 +111,7 @@ impl Content {
             height: job.height,
             time_ms: self.base_ms.checked_add_signed(row.delta_ms.into())?,
             block_id: self.block_at(position),
+            pay: job.pay,
         })
     }
 

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use bq_ledger::{
-    BlockCredit, Cause, Head, LedgerAccount, LedgerError, Transfer, Window, WindowFold, distribute, lost_block, mature,
-    pay_in_coinbase, reverse_credit,
+    Cause, LedgerAccount, LedgerError, Transfer, lost_block, mature, mature_income, pay_in_coinbase, reverse_credit,
 };
 use bq_primitives::{AccountId, Algorithm, Amount, BlockId, Height, OutPoint};
 
 use super::Step;
-use crate::{BlockState, Candidate, Fault, LaneTerms, Line, Origin, PoolBlock, PoolCoin, State, Winning};
+use crate::{BlockState, Candidate, Fault, Line, Origin, PoolBlock, PoolCoin, State};
 
 impl State {
     /// A block is on the best chain: T10, or T14 when it had matured before it was lost.
@@ -27,10 +26,10 @@ impl State {
         Ok(())
     }
 
-    /// T10.
+    /// T10, or T21 where its shares are paid for already.
     fn credit(&mut self, step: &mut Step<'_>, mut block: PoolBlock) -> Result<(), Fault> {
-        let mut lines = match self.window_of(step, &block.candidate)? {
-            Some((window, terms)) => self.split(&block, &window, &terms)?,
+        let mut lines = match self.award_of(step, &block.candidate)? {
+            Some(award) => self.award(&block, award)?,
             None => vec![Transfer {
                 cause: credited(&block),
                 debit: LedgerAccount::ChainImmature(block.candidate.algorithm),
@@ -63,37 +62,6 @@ impl State {
             Ok([credit].into_iter().chain(others).collect())
         };
         Ok(pay_in_coinbase((id, block.generation), algorithm, &direct.by_account()?, owed)?)
-    }
-
-    fn split(&self, block: &PoolBlock, window: &Window, terms: &LaneTerms) -> Result<Vec<Transfer>, Fault> {
-        let Candidate { id, algorithm, .. } = block.candidate;
-        let carry_in = Amount::from_atoms(self.books.balance(LedgerAccount::Carry(algorithm)))?;
-        let reward = block.candidate.reward()?;
-        let distribution = distribute(reward, terms.fee, carry_in, window)?;
-        let generation = block.generation;
-        let credit = BlockCredit { block: id, generation, algorithm, reward, carry_in, distribution: &distribution };
-        Ok(credit.transfers()?)
-    }
-
-    /// The shares that a block pays, and the terms that held for its own; nothing when its shares are lost.
-    fn window_of(&self, step: &Step<'_>, candidate: &Candidate) -> Result<Option<(Window, LaneTerms)>, Fault> {
-        let (from, head) = match &candidate.winning {
-            Winning::Share(share) => (Some(*share), Head::Half),
-            Winning::After(share) => (Some(*share), Head::Whole),
-            Winning::NoShares => (None, Head::Whole),
-            Winning::Coinbase(direct) => (direct.newest, Head::Whole),
-            Winning::Lost => return Ok(None),
-        };
-        let terms = from.map_or_else(|| self.terms(), |share| self.terms_of(share));
-        let no_terms = Fault::Terms { field: "terms", reason: "none are in force" };
-        let all = terms.ok_or(no_terms)?;
-        let (window, terms) = (all.window(candidate.algorithm), *all.lane(candidate.algorithm));
-        let mut fold = WindowFold::new(window, head);
-        if let Some(from) = from {
-            let mut each = |account, weight| fold.add(account, weight);
-            step.shares.walk_back(candidate.algorithm, from, &self.accounts, &mut each)?;
-        }
-        Ok(Some((fold.finish(), terms)))
     }
 
     /// T14: every T13 line backwards.
@@ -263,7 +231,11 @@ impl State {
             due = LedgerAccount::MinerCarried;
         }
         self.note_sent(&candidate, u64::saturating_add);
-        let mut lines = mature(id, generation, &credited, due)?;
+        let is_income = credited.iter().any(|line| line.credit == LedgerAccount::PpsImmature);
+        let mut lines = match is_income {
+            true => mature_income(id, generation, &credited)?,
+            false => mature(id, generation, &credited, due)?,
+        };
         self.split_in_flight(&id, &mut lines)?;
         for line in lines.iter_mut().filter(|line| line.debit == LedgerAccount::ChainSpendable) {
             line.debit = free;

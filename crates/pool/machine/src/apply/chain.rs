@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bq_ledger::{Cause, LedgerAccount, Transfer};
+use bq_mining_message::AccountScheme;
 use bq_primitives::{AccountId, Amount, BlockId, Height, OutPoint, TxId};
 
 use super::Step;
@@ -280,7 +281,14 @@ impl State {
         let by_payout: fn(AccountId) -> LedgerAccount = LedgerAccount::MinerPayable;
         let by_coinbase: fn(AccountId) -> LedgerAccount = LedgerAccount::MinerCarried;
         let (from, to) = if is_direct { (by_payout, by_coinbase) } else { (by_coinbase, by_payout) };
-        let moved = self.books.of_miners(from).filter(|(_, balance)| !is_direct || *balance < payout_min);
+        // What reserve and own blocks pay is not in what a window shares, and must not take its place there.
+        let is_of_windows = |miner| {
+            let key = self.accounts.key(miner);
+            key.is_some_and(|key| self.scheme_of(&key) == AccountScheme::Pplns)
+        };
+        let is_moved =
+            |(miner, balance): &(AccountId, u64)| !is_direct || (*balance < payout_min && is_of_windows(*miner));
+        let moved = self.books.of_miners(from).filter(is_moved);
         let cause = Cause::BalanceMoved { event: step.number.0 };
         let line = |(miner, balance)| {
             Ok::<_, Fault>(Transfer {

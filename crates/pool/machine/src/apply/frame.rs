@@ -7,8 +7,8 @@ use super::Step;
 use crate::{Candidate, Fault, FrontEndHead, PoolBlock, State, Winning};
 
 impl State {
-    /// A front end's shares come whole, once and in order. A PPLNS window reads them when a block is credited; a scheme that
-    /// pays per share books here.
+    /// A front end's shares come whole, once and in order. Windows read them when a block is credited, and shares that are paid for
+    /// themselves are settled later.
     pub(super) fn frame(&mut self, frame: &FrameHeader) -> Result<(), Fault> {
         if frame.count == 0 || usize::from(frame.count) > FRAME_SHARES_MAX {
             return Err(Fault::FrameCount(frame.count));
@@ -20,6 +20,9 @@ impl State {
         }
         if head.is_some_and(|head| frame.epoch < head.epoch) {
             return Err(Fault::FrameEpoch(frame.front_end));
+        }
+        if head.is_none() && self.offer().pays_per_share() {
+            self.per_share.settled.insert(frame.front_end, ShareSequence::FIRST);
         }
         self.front_ends.insert(frame.front_end, FrontEndHead { epoch: frame.epoch, next: frame.end() });
         Ok(())

@@ -1,18 +1,21 @@
 //! What each event does. Every function here says what it refuses before it changes anything, so that a refused decision of
 //! a person leaves the state as it was; what the chain does cannot be refused halfway, see [`Fault`].
 
+mod award;
 mod block;
 mod chain;
 mod coin;
 mod frame;
 mod operator;
 mod payout;
+mod per_share;
 mod recovery;
 mod void;
 
 use std::collections::BTreeSet;
 
 use bq_ledger::Transfer;
+use bq_mining_message::{FrontEndId, ShareSequence};
 use bq_primitives::{AccountId, BlockId};
 
 use crate::{
@@ -72,6 +75,8 @@ impl State {
             Event::Payout(event) => self.payout_event(step, event),
             Event::Operator(operator) => self.operator(step, operator),
             Event::Checkpoint { layout, digest } => self.checkpoint(*layout, *digest),
+            Event::Offer(offer) => self.set_offer(offer),
+            Event::PerShare(event) => self.per_share(step, event),
         }
     }
 
@@ -114,10 +119,14 @@ impl State {
         if let Some((field, reason)) = terms.fault() {
             return Err(Fault::Terms { field, reason });
         }
-        let shares = self.front_ends.iter().map(|(id, head)| (*id, head.next)).collect();
-        self.terms.push(TermsFrom { event: number, shares, terms: terms.clone() });
+        self.terms.push(TermsFrom { event: number, shares: self.next_shares(), terms: terms.clone() });
         self.queue_due(number);
         Ok(())
+    }
+
+    /// Those that what is said now holds for.
+    fn next_shares(&self) -> Vec<(FrontEndId, ShareSequence)> {
+        self.front_ends.iter().map(|(id, head)| (*id, head.next)).collect()
     }
 
     /// The minimum may have changed: everybody's place in the queue is looked at again.

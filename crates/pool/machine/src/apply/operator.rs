@@ -36,6 +36,8 @@ impl State {
             Act::ReleaseSuspense { amount } => self.release_suspense(step, *amount),
             Act::NewKey { key } => self.new_key(step, *key),
             Act::WriteOffSuspense { amount } => self.write_off_suspense(step, *amount),
+            Act::FundReserve { amount } => self.fund_reserve(step, *amount),
+            Act::ReleaseReserve { amount } => self.release_reserve(step, *amount),
             Act::Begin => Ok(()),
         }
     }

@@ -1,7 +1,7 @@
 //! Shares that no window wants any more.
 
 use bq_ledger::{ShareWeight, WindowUnits};
-use bq_mining_message::{FrontEndId, SharePosition, ShareSequence};
+use bq_mining_message::{FrontEndId, SharePay, SharePosition, ShareSequence};
 use bq_primitives::{Algorithm, KeyHash};
 
 use super::{
@@ -24,7 +24,7 @@ fn part(parts: u64) -> ShareWeight {
 
 #[test]
 fn a_window_reaches_back_until_it_is_full_and_its_first_share_counts_half() {
-    let mut reach = Reach::new([units(1), units(2), units(1)]);
+    let mut reach = Reach::new([units(1), units(2), units(1)], false);
     let shares = [
         // Half, and the rest of a block: full at 8.
         (Algorithm::Sha256d, 10, part(1)),
@@ -34,16 +34,16 @@ fn a_window_reaches_back_until_it_is_full_and_its_first_share_counts_half() {
         (Algorithm::RandomX, 6, part(1)),
     ];
     for (lane, share, weight) in shares {
-        assert!(reach.add(lane, ShareSequence(share), weight).is_continue(), "{share}");
+        assert!(reach.add(lane, ShareSequence(share), (weight, SharePay::Window)).is_continue(), "{share}");
     }
     assert_eq!(reach.oldest(), Some(ShareSequence(6)));
     assert_eq!(Algorithm::ALL.map(|lane| reach.is_full(lane)), [true, false, false]);
     // A lane that is full wants nothing older; the last of the others ends it.
-    assert!(reach.add(Algorithm::Sha256d, ShareSequence(5), part(1)).is_continue());
+    assert!(reach.add(Algorithm::Sha256d, ShareSequence(5), (part(1), SharePay::Window)).is_continue());
     assert_eq!(reach.oldest(), Some(ShareSequence(6)));
-    assert!(reach.add(Algorithm::RandomX, ShareSequence(4), part(2)).is_continue());
-    assert!(reach.add(Algorithm::Ethash, ShareSequence(3), part(1)).is_continue());
-    assert!(reach.add(Algorithm::Ethash, ShareSequence(2), part(2)).is_break());
+    assert!(reach.add(Algorithm::RandomX, ShareSequence(4), (part(2), SharePay::Window)).is_continue());
+    assert!(reach.add(Algorithm::Ethash, ShareSequence(3), (part(1), SharePay::Window)).is_continue());
+    assert!(reach.add(Algorithm::Ethash, ShareSequence(2), (part(2), SharePay::Window)).is_break());
     assert_eq!(reach.oldest(), Some(ShareSequence(2)));
 }
 
@@ -107,11 +107,11 @@ fn floor(world: &World) -> u64 {
     let from = world.state.windows_from(FRONT_END);
     let position = SharePosition { front_end: FRONT_END, sequence: from };
     let windows = Algorithm::ALL.map(|lane| world.state.longest_window(lane, position).expect("terms"));
-    let mut reach = Reach::new(windows);
+    let mut reach = Reach::new(windows, false);
     for sequence in (1..=from.0).rev() {
         let Some(share) = world.shares.0.get(usize::try_from(sequence - 1).expect("small")) else { continue };
         let weight = ShareWeight::of(share.difficulty, share.network_difficulty);
-        if reach.add(share.algorithm, ShareSequence(sequence), weight).is_break() {
+        if reach.add(share.algorithm, ShareSequence(sequence), (weight, share.pay)).is_break() {
             break;
         }
     }

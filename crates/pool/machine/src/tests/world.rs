@@ -1,19 +1,24 @@
 //! A pool, its shares and a toy chain, driven as a driver would: facts in, commands out.
 
-use std::{collections::BTreeMap, ops::ControlFlow};
+use std::{
+    collections::BTreeMap,
+    ops::{ControlFlow, Range},
+};
 
-use bq_ledger::{FeeBasisPoints, Head, LedgerAccount, ShareWeight, WindowFold, WindowUnits};
-use bq_mining_message::{BootEpoch, FrameDigest, FrameHeader, FrontEndId, Share, SharePosition, ShareSequence};
+use bq_ledger::{FeeBasisPoints, Head, LedgerAccount, WindowFold, WindowUnits};
+use bq_mining_message::{
+    BootEpoch, FrameDigest, FrameHeader, FrontEndId, Share, SharePay, SharePosition, ShareSequence,
+};
 use bq_primitives::{
-    AccountId, Algorithm, Amount, BlockId, Height, KeyHash, Network, NetworkDifficulty, OutPoint, ShareDifficulty,
-    Transaction, TxOut, WorkerName,
+    Algorithm, Amount, BlockId, Height, KeyHash, Network, NetworkDifficulty, OutPoint, ShareDifficulty, Transaction,
+    TxOut, WorkerName,
 };
 
 use super::chain::ToyChain;
 use crate::{
     Accounts, Act, Applied, BlockState, Candidate, ChainBase, ChainEvent, CoinbasePlan, Command, CommitmentCheck,
-    DirectBlock, DirectOutput, Event, Fault, LaneTerms, NewAccount, Opened, Operator, Outside, PayoutEvent, PayoutId,
-    PayoutTerms, Scheme, Shares, SharesError, State, Terms, Winning, next,
+    DirectBlock, DirectOutput, EarnedShare, Event, Fault, LaneTerms, NewAccount, Offer, Opened, Operator, Outside,
+    PayoutEvent, PayoutId, PayoutTerms, PerShareEvent, Scheme, Shares, SharesError, State, Terms, Winning, next,
 };
 
 pub(super) const POOL: KeyHash = KeyHash([0xee; 32]);
@@ -42,14 +47,29 @@ impl Shares for ShareList {
         algorithm: Algorithm,
         from: SharePosition,
         accounts: &Accounts,
-        each: &mut dyn FnMut(AccountId, ShareWeight) -> ControlFlow<()>,
+        each: &mut dyn FnMut(&EarnedShare) -> ControlFlow<()>,
     ) -> Result<(), SharesError> {
         let count = usize::try_from(from.sequence.0).expect("small");
         for share in self.0[..count].iter().rev().filter(|share| share.algorithm == algorithm) {
             let account = accounts.find(&share.payee).ok_or(SharesError::UnknownKey(share.payee))?;
-            if each(account, ShareWeight::of(share.difficulty, share.network_difficulty)).is_break() {
+            if each(&EarnedShare::of(share, account)).is_break() {
                 break;
             }
+        }
+        Ok(())
+    }
+
+    fn walk(
+        &self,
+        _: FrontEndId,
+        range: Range<ShareSequence>,
+        accounts: &Accounts,
+        each: &mut dyn FnMut(&EarnedShare),
+    ) -> Result<(), SharesError> {
+        let index = |sequence: ShareSequence| usize::try_from(sequence.0 - 1).expect("small");
+        for share in &self.0[index(range.start)..index(range.end)] {
+            let account = accounts.find(&share.payee).ok_or(SharesError::UnknownKey(share.payee))?;
+            each(&EarnedShare::of(share, account));
         }
         Ok(())
     }
@@ -72,6 +92,8 @@ pub(super) struct World {
     pub(super) framed: u64,
     /// Signing works.
     pub(super) signs: bool,
+    /// What shares to come are paid by.
+    pub(super) pay: SharePay,
 }
 
 pub(super) fn terms() -> Terms {
@@ -106,6 +128,7 @@ impl World {
             commitment: CommitmentCheck::Fine,
             framed: 0,
             signs: true,
+            pay: SharePay::default(),
         };
         let genesis = BlockId([0; 32]);
         let opened = Opened { network: Network::Regtest, genesis, key: POOL, maturity: MATURITY, horizon: 200 };
@@ -148,6 +171,7 @@ impl World {
             height: Height(1),
             time_ms: self.now_ms,
             block_id: None,
+            pay: self.pay,
         });
     }
 
@@ -180,7 +204,9 @@ impl World {
         self.frame();
         let newest =
             (self.framed > 0).then_some(SharePosition { front_end: FRONT_END, sequence: ShareSequence(self.framed) });
-        let plan = self.coinbase(parent, newest);
+        // Whom no window pays works on a coinbase that pays the pool.
+        let is_of_window = self.shares.0.last().is_none_or(|share| share.pay == SharePay::Window);
+        let plan = if is_of_window { self.coinbase(parent, newest) } else { None };
         let own = plan.as_ref().map_or(atoms(REWARD), |plan| plan.own);
         let paid = plan.iter().flat_map(|plan| &plan.outputs);
         let paid: Vec<DirectOutput> = (0..)
@@ -224,7 +250,10 @@ impl World {
         let Scheme::Direct { window, .. } = terms.1.scheme else { return None };
         let mut fold = WindowFold::new(window, Head::Whole);
         if let Some(newest) = newest {
-            let mut each = |account, weight| fold.add(account, weight);
+            let mut each = |share: &EarnedShare| match share.pay {
+                SharePay::Window => fold.add(share.account, share.weight),
+                _ => ControlFlow::Continue(()),
+            };
             self.shares.walk_back(LANE, newest, self.state.accounts(), &mut each).expect("shares");
         }
         let pays_carried = self.state.tip().is_some_and(|tip| tip.id == parent);
@@ -233,6 +262,17 @@ impl World {
         let plan = basis.plan(atoms(REWARD), height).expect("in range");
         assert!(plan.outputs.len() < usize::try_from(basis.outputs_max()).expect("few"));
         Some(plan)
+    }
+
+    /// What accounts may choose from the next share on.
+    pub(super) fn offer(&mut self, offer: Offer) {
+        self.append(Event::Offer(offer));
+    }
+
+    /// T20 for all that the log was told of.
+    pub(super) fn settle_shares(&mut self) -> Applied {
+        let (front_end, end) = (FRONT_END, ShareSequence(self.framed + 1));
+        self.append(Event::PerShare(PerShareEvent::Settled { front_end, end }))
     }
 
     /// New terms from the next share on.
@@ -403,7 +443,8 @@ impl World {
         let height = self.chain.tip().height.0 + 1;
         let taken = |outpoint: &OutPoint| self.chain.mempool.iter().any(|other| other.inputs.contains(outpoint));
         let (outpoint, (output, _, _)) = coins.iter().find(|(outpoint, (output, made, is_coinbase))| {
-            output.key_hash == STRANGER && !taken(outpoint) && (!is_coinbase || height - made.0 >= MATURITY)
+            let is_enough = output.key_hash == STRANGER && output.amount.atoms() >= amount;
+            is_enough && !taken(outpoint) && (!is_coinbase || height - made.0 >= MATURITY)
         })?;
         let rest = output.amount.atoms().checked_sub(amount)?;
         let outputs = vec![

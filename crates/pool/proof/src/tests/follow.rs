@@ -1,9 +1,9 @@
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
-use bq_ledger::ShareWeight;
 use bq_mining_message::{BootEpoch, FrameHeader, FrontEndId, SharePosition, ShareSequence};
 use bq_pool_machine::{
-    Accounts, Act, Event, Import, LogNumber, NewAccount, Opened, Operator, PayoutId, Shares, SharesError, State,
+    Accounts, Act, EarnedShare, Event, Import, LogNumber, NewAccount, Opened, Operator, PayoutId, Shares, SharesError,
+    State,
 };
 use bq_primitives::{AccountId, Algorithm, BlockId, Network};
 use proptest::prelude::*;
@@ -157,7 +157,17 @@ impl Shares for NoShares {
         _: Algorithm,
         _: SharePosition,
         _: &Accounts,
-        _: &mut dyn FnMut(AccountId, ShareWeight) -> ControlFlow<()>,
+        _: &mut dyn FnMut(&EarnedShare) -> ControlFlow<()>,
+    ) -> Result<(), SharesError> {
+        Ok(())
+    }
+
+    fn walk(
+        &self,
+        _: FrontEndId,
+        _: Range<ShareSequence>,
+        _: &Accounts,
+        _: &mut dyn FnMut(&EarnedShare),
     ) -> Result<(), SharesError> {
         Ok(())
     }

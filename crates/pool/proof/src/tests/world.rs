@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bq_ledger::{FeeBasisPoints, WindowUnits};
-use bq_mining_message::{BootEpoch, FrameDigest, FrameHeader, FrontEndId, Share, ShareSequence};
+use bq_mining_message::{BootEpoch, FrameDigest, FrameHeader, FrontEndId, Share, SharePay, ShareSequence};
 use bq_pool_machine::{
     Act, Commitment, Event, LaneTerms, LogHead, LogNumber, NewAccount, Opened, Operator, PayoutTerms, Scheme, Terms,
 };
@@ -53,6 +53,7 @@ pub(super) fn share(payee: u8, number: u64) -> Share {
         height: Height(u32::try_from(number).expect("small")),
         time_ms: 1_700_000_000_000 + number,
         block_id: number.is_multiple_of(5).then_some(BlockId([payee; 32])),
+        pay: SharePay::default(),
     }
 }
 

@@ -30,7 +30,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 194] = [
+pub static FIELDS: [Field; 203] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -147,6 +147,60 @@ pub static FIELDS: [Field; 194] = [
         Kind::Integer(0..=5_000),
         "Pool fee in hundredths of a percent.",
         "A change counts for blocks found after it."
+    ),
+    field!(
+        "pool.scheme",
+        Kind::Choice(&["pplns", "pps", "fpps", "solo", "tides"]),
+        "How accounts are paid that chose nothing (SPEC 8.9). It is offered to all.",
+        "A change counts for work that is handed out after it. pps and fpps need a reserve: bq pool reserve."
+    ),
+    field!(
+        "pool.schemes",
+        Kind::Schemes,
+        "Schemes that an account may choose beside pplns.",
+        "An account whose scheme is taken from the list is paid by pplns from its next work on."
+    ),
+    field!(
+        "pool.pps_fee_bp",
+        Kind::Integer(0..=10_000),
+        "Fee of pps in hundredths of a percent. It stays in the reserve.",
+        "Low: the reserve that is needed grows; at or below what lost blocks cost none is enough, and pps pays as pplns."
+    ),
+    field!(
+        "pool.fpps_fee_bp",
+        Kind::Integer(0..=10_000),
+        "Fee of fpps in hundredths of a percent. It stays in the reserve.",
+        "As that of pps."
+    ),
+    field!(
+        "pool.solo_fee_bp",
+        Kind::Integer(0..=5_000),
+        "Fee of solo in hundredths of a percent.",
+        "A change counts for blocks whose share comes after it."
+    ),
+    field!(
+        "pool.tides_fee_bp",
+        Kind::Integer(0..=5_000),
+        "Fee of tides in hundredths of a percent.",
+        "A change counts for blocks whose share comes after it."
+    ),
+    field!(
+        "pool.tides_window_units",
+        Kind::Integer(1..=64),
+        "Length of the tides window, in blocks of the difficulty of the one that is found.",
+        "Changing it on a running pool moves income between miners."
+    ),
+    field!(
+        "pool.reserve_orphan_bp",
+        Kind::Integer(0..=10_000),
+        "The part of the pool's blocks that leaves the best chain, in hundredths of a percent, as the reserve is reckoned.",
+        "Too low: the reserve may run out more often than the bound says."
+    ),
+    field!(
+        "pool.reserve_withheld_bp",
+        Kind::Integer(0..=10_000),
+        "The part of its blocks that miners withhold, in hundredths of a percent, as the reserve is reckoned.",
+        "As that of orphans."
     ),
     field!(
         "pool.payout_mode",

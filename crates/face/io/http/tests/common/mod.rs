@@ -220,6 +220,8 @@ impl PoolViews for ShelfPool {
             height: 7,
             tip_id: BlockId([2; 32]).to_string(),
             scheme: "pplns".to_owned(),
+            schemes: Vec::new(),
+            reserve: None,
             payout_mode: "direct".to_owned(),
             fee_bp: 100,
             payout_min: atoms(100_000_000),
@@ -253,6 +255,8 @@ impl PoolViews for ShelfPool {
     fn miner(&self, address: &str) -> Result<Option<MinerView>, ViewError> {
         self.answer(is_known(address).then(|| MinerView {
             address: address.to_owned(),
+            scheme: "pplns".to_owned(),
+            accrued: Amount::ZERO.into(),
             hashrate: BTreeMap::from([("randomx".to_owned(), 321.0)]),
             hashrates: BTreeMap::from([("randomx".to_owned(), worker(1).hashrates)]),
             best_shares: BTreeMap::new(),

@@ -72,8 +72,11 @@ fn decision(command: &str, pool: &dyn PoolOperator, args: &mut Args) -> Result<D
             Some(other) => return Err(Fault::parameter("from", format!("{other:?} is neither pool nor suspense"))),
         },
         "release-suspense" => Decision::ReleaseSuspense(amount(args)?),
+        "fund-reserve" => Decision::FundReserve(amount(args)?),
+        "release-reserve" => Decision::ReleaseReserve(amount(args)?),
         other => {
-            let known = "pause, resume, withdraw, adopt, write-off, recover or release-suspense";
+            let known =
+                "pause, resume, withdraw, adopt, write-off, recover, release-suspense, fund-reserve or release-reserve";
             return Err(Fault::parameter("command", format!("{other:?} is not {known}")));
         }
     })

@@ -19,14 +19,14 @@ use bq_front::{
     CpuTime, Handover, JudgePolicy, KeptFiles, SessionPolicy, StratumConfig, StratumHandle, StratumServer,
     VardiffPolicy,
 };
-use bq_mining_message::ShareReject;
+use bq_mining_message::{SharePay, ShareReject};
 use bq_pow::PowVerifier;
-use bq_primitives::{Algorithm, BlockId, KeyHash, ShareDifficulty, Target, U256};
+use bq_primitives::{Algorithm, Block, BlockId, KeyHash, ShareDifficulty, Target, U256};
 
 use crate::{
     counted::Counted,
     miner::{Client, EthashJob, RandomXJob, Sha256dJob},
-    pool::FakePool,
+    pool::{FakePool, OWN_ROOT},
 };
 
 /// A server on free ports. Every `share` hashes is a share, and the chain asks for `1 / network` of all values.
@@ -138,6 +138,21 @@ async fn a_sha256d_share_is_booked_once_whoever_sends_it_however_often() {
     assert_eq!((accepted.worker.as_str(), accepted.height.0, accepted.block_id), ("rig1", 2, None));
     assert!(block.is_none());
     assert_eq!(bench.pool.rejected(), [ShareReject::Duplicate, ShareReject::Duplicate, ShareReject::LowDifficulty]);
+    bench.server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_of_another_scheme_has_work_of_its_own_and_its_shares_say_so() {
+    let bench = Bench::start(4, 64, |_| ()).await;
+    for login in ["addr1.rig1", "addr200.rig1"] {
+        let (mut client, job) = bench.sha256d(login).await;
+        assert_eq!(client.submit(&job.find_block(64)).await, "true");
+    }
+    let booked = bench.pool.shares();
+    let pays: Vec<_> = booked.iter().map(|(share, _)| share.pay).collect();
+    assert_eq!(pays, [SharePay::Window, SharePay::Solo]);
+    let is_own = |block: &Option<Block>| block.as_ref().map(|block| block.header.tx_root == OWN_ROOT);
+    assert_eq!(booked.iter().map(|(_, block)| is_own(block)).collect::<Vec<_>>(), [Some(false), Some(true)]);
     bench.server.shutdown().await;
 }
 

@@ -4,7 +4,9 @@ use std::sync::{
 };
 
 use bq_chain_api::{BoxStream, Template, TemplateWork};
-use bq_mining_message::{AuthorizeError, PoolApi, RecordShareError, Share, ShareReject};
+use bq_mining_message::{
+    AccountScheme, AuthorizeError, PoolApi, PoolTemplate, RecordShareError, SchemePays, Share, SharePay, ShareReject,
+};
 use bq_primitives::{
     Address, Algorithm, Amount, Block, BlockId, BlockWeight, CoinbasePaths, CompactTarget, Header, Height, KeyHash,
     MerkleRoot, Network, PowKey, Target, Timestamp, Transaction, UnsealedBody, WorkerName,
@@ -96,6 +98,21 @@ impl FakePool {
     }
 }
 
+/// Accounts from this byte on are paid by the blocks that they find, and work on a body of their own.
+pub(crate) const SOLO_FROM: u8 = 200;
+/// What that body's header has.
+pub(crate) const OWN_ROOT: MerkleRoot = MerkleRoot([0x5a; 32]);
+
+fn by_scheme(shared: Arc<Template>) -> PoolTemplate {
+    let mut own = Template::clone(&shared);
+    for work in &mut own.works {
+        work.header.tx_root = OWN_ROOT;
+    }
+    let mut pays = SchemePays::default();
+    Algorithm::ALL.into_iter().for_each(|lane| pays.set(AccountScheme::Solo, lane, SharePay::Solo));
+    PoolTemplate { shared, own: Some(Arc::new(own)), pays }
+}
+
 impl PoolApi for FakePool {
     fn authorize(&self, address: &str) -> Result<KeyHash, AuthorizeError> {
         if address == "own" {
@@ -112,8 +129,13 @@ impl PoolApi for FakePool {
         self.templates.borrow().clone()
     }
 
-    fn templates(&self) -> BoxStream<'static, Arc<Template>> {
-        Box::pin(WatchStream::new(self.templates.subscribe()).filter_map(|template| template))
+    fn scheme_of(&self, payee: KeyHash) -> AccountScheme {
+        if payee.0[0] >= SOLO_FROM { AccountScheme::Solo } else { AccountScheme::Pplns }
+    }
+
+    fn templates(&self) -> BoxStream<'static, Arc<PoolTemplate>> {
+        let by_scheme = |template| Arc::new(by_scheme(template));
+        Box::pin(WatchStream::new(self.templates.subscribe()).filter_map(move |template| template.map(by_scheme)))
     }
 
     fn record_share(&self, share: Share, block: Option<Block>) -> Result<(), RecordShareError> {

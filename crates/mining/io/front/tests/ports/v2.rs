@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Result, ensure};
 use bq_front::{AuthMode, Authority, PlaceLimits, Port, StratumConfig, V2Config};
-use bq_mining_message::{ShareReject, TokenWish};
+use bq_mining_message::{SharePay, ShareReject, TokenWish};
 use bq_tests::{Device, REQUIRES_STANDARD_JOBS, Said, setup_connection};
 
 use crate::{
@@ -65,6 +65,29 @@ async fn channels_of_one_connection_earn_for_their_own_accounts() {
     let of: Vec<_> = booked.iter().map(|(share, _)| (share.payee.0[0], share.worker.as_str().to_owned())).collect();
     assert_eq!(of, [(1, "rig1".to_owned()), (2, "rig2".to_owned())]);
     assert_eq!(bench.pool.rejected(), [ShareReject::Duplicate; 2]);
+    bench.server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_channels_of_a_connection_are_paid_alike() {
+    let bench = Bench::start(64, 1 << 40, with_v2).await;
+    on_a_device(&bench, |pool| {
+        for [first, other] in [["addr200", "addr1"], ["addr1", "addr200"]] {
+            let mut device = device(&pool)?;
+            let channel = device.open_standard(first)?;
+            let request = device.ask_standard(other, 0.0, [0xff; 32])?;
+            ensure!(device.opened(request)? == Err("unknown-user".to_owned()));
+            // It goes on, and has its place again.
+            device.open_standard(first)?;
+            device.mine(channel, 0)?.unwrap();
+        }
+        Ok(())
+    })
+    .await;
+    let pays: Vec<_> = bench.pool.shares().iter().map(|(share, _)| (share.payee.0[0], share.pay)).collect();
+    assert_eq!(pays, [(200, SharePay::Solo), (1, SharePay::Window)]);
+    let told = bench.server.access().why("addr1", None).refusals;
+    assert!(told.iter().any(|refusal| refusal.reason.contains("another scheme")), "{told:?}");
     bench.server.shutdown().await;
 }
 

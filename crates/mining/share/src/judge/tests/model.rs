@@ -63,7 +63,7 @@ impl Client {
 
     /// Another process goes on with the connection.
     fn hand_over(&mut self) {
-        let templates = self.judge.templates().map(|work| (work.seal_hash, Arc::clone(work))).collect();
+        let templates = self.judge.templates().map(|work| (work.id(), Arc::clone(work))).collect();
         let state = self.judge.state(0).expect("nothing is in verification between two moves");
         let owner = JobOwner { prefix: self.prefix, first_job_id: 0, payee: KeyHash([3; 32]) };
         self.judge = Judge::resume(JudgePolicy::default(), state, &owner, &templates);

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, path::Path, sync::Arc};
 
-use bq_mining_message::{Share, ShareSequence};
+use bq_mining_message::{Share, SharePay, ShareSequence};
 use bq_pool_machine::{BlockState, Opened};
 use bq_primitives::{BlockId, NetworkDifficulty, ShareDifficulty, WorkerName};
 use bq_segments::{
@@ -85,7 +85,8 @@ fn of_today(share: ShareV1, content: &Content) -> Result<Share, Reason> {
         share;
     let known = content.accounts.get(&account);
     let payee = known.ok_or_else(|| Reason(format!("share {sequence} is of account {account}, which is missing")))?.key;
-    Ok(Share { algorithm, payee, worker, difficulty, network_difficulty, height, time_ms, block_id })
+    let pay = SharePay::Window;
+    Ok(Share { algorithm, payee, worker, difficulty, network_difficulty, height, time_ms, block_id, pay })
 }
 
 fn own_share(
@@ -104,5 +105,6 @@ fn own_share(
         height: block.height,
         time_ms: finder.time_ms,
         block_id: Some(block.id),
+        pay: SharePay::Window,
     }))
 }

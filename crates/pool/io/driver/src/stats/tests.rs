@@ -28,6 +28,7 @@ fn share(account: u8, worker: &str, difficulty: u64) -> Share {
         height: Height(1),
         time_ms: 5000,
         block_id: None,
+        pay: bq_mining_message::SharePay::default(),
     }
 }
 

@@ -28,7 +28,7 @@ fn told(world: &World, id: &BlockId) -> DirectBlock {
 /// Whom the newest template of a lane pays.
 fn outputs(world: &World, lane: Algorithm) -> Vec<(KeyHash, u64)> {
     world.keeper().refresh_template().expect("a template");
-    let template = world.keeper().template.borrow().clone().expect("a template");
+    let template = world.keeper().shared_template();
     let coinbase = &template.work(lane).expect("active").body.coinbase;
     coinbase.outputs.iter().map(|output| (output.key_hash, output.amount.atoms())).collect()
 }
@@ -44,7 +44,7 @@ fn each_lane_pays_its_own_miners_in_its_own_coinbase() {
     assert_eq!(outputs(&world, Algorithm::Sha256d), [(key(1), net / 4), (POOL_KEY, SUBSIDY - net / 4)]);
     assert_eq!(outputs(&world, Algorithm::RandomX), [(key(2), net / 2), (POOL_KEY, SUBSIDY - net / 2)]);
     assert_eq!(outputs(&world, Algorithm::Ethash), [(POOL_KEY, SUBSIDY)]);
-    let template = world.keeper().template.borrow().clone().expect("a template");
+    let template = world.keeper().shared_template();
     let roots: Vec<_> = template.works.iter().map(|work| work.header.tx_root).collect();
     assert!(roots[0] != roots[1] && roots[1] != roots[2]);
 }
@@ -157,7 +157,7 @@ fn a_copied_seal_over_other_outputs_is_a_strangers_block() {
     world.mine_share(2, D);
     world.settle();
     world.keeper().refresh_template().expect("a template");
-    let template = world.keeper().template.borrow().clone().expect("a template");
+    let template = world.keeper().shared_template();
     let mut forged = template.as_ref().clone();
     let work = template.work(Algorithm::Sha256d).expect("active");
     let (data, reward) = (work.body.coinbase.coinbase_data.clone(), template.reward);
@@ -171,7 +171,7 @@ fn a_copied_seal_over_other_outputs_is_a_strangers_block() {
     assert_eq!([world.carried(1), world.carried(2), world.balance(LedgerAccount::WriteOff)], [0; 3]);
     // As it was made, it is the pool's, whoever found it.
     world.keeper().refresh_template().expect("a template");
-    let template = world.keeper().template.borrow().clone().expect("a template");
+    let template = world.keeper().shared_template();
     let own = world.node.submit_block(world.node.seal(&template, Algorithm::Sha256d)).expect("valid");
     world.settle();
     assert_eq!(told(&world, &own).paid.len(), 2);

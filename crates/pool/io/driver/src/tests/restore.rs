@@ -30,7 +30,7 @@ impl World {
     /// A block of the pool that reaches the node and not the books.
     fn lose_block(&self) -> BlockId {
         self.keeper().refresh_template().expect("a template");
-        let template = self.keeper().template.borrow().clone().expect("a template");
+        let template = self.keeper().shared_template();
         let block = self.node.seal(&template, Algorithm::Sha256d);
         self.node.submit_block(block).expect("on the tip")
     }

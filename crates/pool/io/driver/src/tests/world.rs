@@ -11,7 +11,7 @@ use std::{
 use bq_books::{BookStore, SqliteBooks};
 use bq_chain_api::NodeApi;
 use bq_ledger::LedgerAccount;
-use bq_mining_message::{FrontEndId, RecordShareError, Share, ShareSequence};
+use bq_mining_message::{FrontEndId, RecordShareError, Share, SharePay, ShareSequence};
 use bq_pool_machine::{BlockState, PayoutState};
 use bq_primitives::{
     Address, Algorithm, Block, BlockId, KeyHash, NetworkDifficulty, ShareDifficulty, Transaction, TxOut, Witness,
@@ -286,8 +286,10 @@ impl World {
     /// A block on the tip, and the share that found it.
     pub(crate) fn sealed(&self, share: Share) -> (Block, Share) {
         self.keeper().refresh_template().expect("a template");
-        let template = self.keeper().template.borrow().clone().expect("a template");
-        let block = self.node.seal(&template, share.algorithm);
+        let templates = self.keeper().template.borrow().clone().expect("a template");
+        let own = templates.own.as_ref().filter(|_| share.pay != SharePay::Window);
+        let template = own.unwrap_or(&templates.shared);
+        let block = self.node.seal(template, share.algorithm);
         let share = Share { block_id: Some(block.id()), ..share };
         (block, share)
     }
@@ -304,6 +306,7 @@ impl World {
             if progress == Progress::InStep {
                 keeper.compare_coins()?;
             }
+            keeper.tell_per_share()?;
             keeper.carry_out()?;
             if progress == Progress::InStep && keeper.state.read().head() == before {
                 return Ok(());
@@ -397,5 +400,13 @@ pub(crate) fn share_to(payee: KeyHash, difficulty: u64) -> Share {
         height: bq_primitives::Height(1),
         time_ms: 1,
         block_id: None,
+        pay: SharePay::default(),
+    }
+}
+
+impl Keeper {
+    /// The newest template, as most miners have it.
+    pub(crate) fn shared_template(&self) -> Arc<bq_chain_api::Template> {
+        Arc::clone(&self.template.borrow().as_ref().expect("a template").shared)
     }
 }

@@ -17,6 +17,7 @@ prop_compose! {
         height in prop_oneof![0_u32..3, any::<u32>()],
         time_ms in prop_oneof![1_700_000_000_000_u64..1_700_000_001_000, 1_700_000_000_000_u64..1_700_000_001_000, any::<u64>()],
         block in proptest::option::weighted(0.2, any::<[u8; 32]>()),
+        pay in (0_u32..8).prop_map(pay_of),
     ) -> Share {
         Share {
             algorithm: Algorithm::ALL[lane],
@@ -27,6 +28,7 @@ prop_compose! {
             height: Height(height),
             time_ms,
             block_id: block.map(BlockId),
+            pay,
         }
     }
 }
@@ -80,6 +82,9 @@ proptest! {
             algorithm: share.algorithm,
             payee: share.payee,
             weight: ShareWeight::of(share.difficulty, share.network_difficulty),
+            difficulty: share.difficulty,
+            network_difficulty: share.network_difficulty,
+            pay: share.pay,
             is_block: share.block_id.is_some(),
         }).collect();
         let mut got = folded(&log, ShareSequence(before)).expect("readable");

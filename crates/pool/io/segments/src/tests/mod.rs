@@ -16,8 +16,8 @@ use std::{
     sync::Arc,
 };
 
-use bq_mining_message::{FrontEndId, Share, ShareSequence};
-use bq_primitives::{Algorithm, BlockId, Height, KeyHash, NetworkDifficulty, ShareDifficulty, WorkerName};
+use bq_mining_message::{FrontEndId, Share, SharePay, SharePrice, ShareSequence};
+use bq_primitives::{Algorithm, Amount, BlockId, Height, KeyHash, NetworkDifficulty, ShareDifficulty, WorkerName};
 use disk::MemoryDisk;
 
 use crate::{LogIdentity, LogOptions, OpenError, Piece, ReadError, ShareLog, segment_name};
@@ -47,6 +47,22 @@ fn share(number: u32) -> Share {
         height: Height(number / 2),
         time_ms: 1_700_000_000_000 + u64::from(number),
         block_id: (number.is_multiple_of(5)).then_some(BlockId([u8::try_from(number % 256).expect("a byte"); 32])),
+        pay: pay_of(number),
+    }
+}
+
+/// Half are paid by windows.
+fn pay_of(number: u32) -> SharePay {
+    let price = |fees| {
+        let amount = |atoms| Amount::from_atoms(atoms).expect("small");
+        SharePay::PerShare(SharePrice { subsidy: amount(5_000_000_000), fees, fee_bp: 400 })
+    };
+    match number % 8 {
+        1 => price(None),
+        3 => price(Amount::from_atoms(17).ok()),
+        5 => SharePay::Solo,
+        7 => SharePay::Tides,
+        _ => SharePay::Window,
     }
 }
 
