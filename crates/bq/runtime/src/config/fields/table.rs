@@ -6,7 +6,7 @@ const SHARE_DIFFICULTY: Kind = Kind::Integer(1..=1 << 48);
 const AMOUNT_MAX: i64 = 9_007_199_254_740_991;
 const _: () = assert!(AMOUNT_MAX.unsigned_abs() == Amount::MAX.atoms());
 
-const FLOOR: &str = "Easiest share, in expected hashes. Vardiff and miners' wishes never go below it.";
+const FLOOR: &str = "Easiest share, in expected hashes. Vardiff and miners' wishes never go below it, unless it is more than the network allows (a tenth of a block, or less where coinbases pay).";
 const FLOOR_RISK: &str = "Too low: one miner can flood the verifier. Too high: small devices never find a share.";
 const START: &str = "What an unknown worker begins with, in expected hashes. At least the floor.";
 const START_RISK: &str = "Too high: a slow worker looks dead until vardiff has come down.";
