@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bq_ledger::{Accrual, Cause, FeeBasisPoints, LedgerAccount, PerShare, RuinBound, ShareValue, Transfer, pps_credit};
 use bq_mining_message::{FrontEndId, SharePay, SharePrice, ShareSequence};
-use bq_primitives::{AccountId, Algorithm, Amount, Height};
+use bq_primitives::{AccountId, Algorithm, Amount};
 
 use super::Step;
 use crate::{EarnedShare, Event, Fault, LogNumber, Offer, PerShareEvent, State, offer::OfferFrom, state::take};
@@ -25,16 +25,14 @@ impl State {
 
     pub(super) fn per_share(&mut self, step: &mut Step<'_>, event: &PerShareEvent) -> Result<(), Fault> {
         match *event {
-            PerShareEvent::Template { height, fees, subsidy } => self.note_template(height, fees, subsidy),
+            PerShareEvent::Template { height, fees, subsidy } => {
+                self.per_share.fees.note(height, fees, subsidy);
+                self.per_share.subsidy = subsidy;
+                Ok(())
+            }
             PerShareEvent::Begun | PerShareEvent::Ended => self.turn(event),
             PerShareEvent::Settled { front_end, end } => self.settle(step, front_end, end),
         }
-    }
-
-    fn note_template(&mut self, height: Height, fees: Amount, subsidy: Amount) -> Result<(), Fault> {
-        self.per_share.fees.note(height, fees, subsidy);
-        self.per_share.subsidy = subsidy;
-        Ok(())
     }
 
     /// Only what follows from the books is told.
