@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 use bq_ledger::{Distribution, FeeBasisPoints, LedgerAccount, LedgerError, Window, distribute};
 use bq_mining_message::SharePosition;
-use bq_primitives::{AccountId, Algorithm, Amount, AmountError, Height};
+use bq_primitives::{AccountId, Algorithm, Amount, AmountError};
 use serde::{Deserialize, Serialize};
 
 use crate::{LaneTerms, Scheme, State};
@@ -50,6 +50,8 @@ pub struct CoinbaseBasis {
     carry_in: Amount,
     window: Window,
     carried: BTreeMap<AccountId, Amount>,
+    /// Those whose balance alone is enough, longest waiting first.
+    waiting: Vec<AccountId>,
 }
 
 /// Whom a coinbase pays. What is left of the reward is the pool's.
@@ -101,13 +103,18 @@ impl State {
         pays_carried: bool,
     ) -> Result<CoinbaseBasis, LedgerError> {
         let mut carried = BTreeMap::new();
+        let mut waiting = Vec::new();
         if pays_carried {
             for (account, balance) in self.books.of_miners(LedgerAccount::MinerCarried) {
                 carried.insert(account, Amount::from_atoms(balance)?);
+                if balance >= terms.min.atoms() {
+                    waiting.push(account);
+                }
             }
         }
+        waiting.sort_by_key(|account| (self.direct.waiting_since.get(account).copied(), *account));
         let carry_in = Amount::from_atoms(self.books.balance(LedgerAccount::Carry(lane)))?;
-        Ok(CoinbaseBasis { terms, fee: of_lane.fee, carry_in, window, carried })
+        Ok(CoinbaseBasis { terms, fee: of_lane.fee, carry_in, window, carried, waiting })
     }
 }
 
@@ -120,22 +127,24 @@ impl CoinbaseBasis {
         accounts.min(self.terms.payees_max).saturating_add(1)
     }
 
-    /// The block pays nobody the balances that earlier ones put off.
-    pub fn leave_carried(&mut self) {
+    /// The books do not stand where the block does: balances and residue that they know may be paid or taken by the blocks between.
+    pub fn leave_older(&mut self) {
         self.carried.clear();
+        self.waiting.clear();
+        self.carry_in = Amount::ZERO;
     }
 
-    /// SPEC 8.8.3: who gets what out of `reward`, in a block of this height.
+    /// SPEC 8.8.3: who gets what out of `reward`.
     ///
     /// # Errors
     /// [`LedgerError::Amount`]: sums outside the range of amounts.
-    pub fn plan(&self, reward: Amount, height: Height) -> Result<CoinbasePlan, LedgerError> {
+    pub fn plan(&self, reward: Amount) -> Result<CoinbasePlan, LedgerError> {
         let split = distribute(reward, self.fee, self.carry_in, &self.window)?;
         let mut own = reward;
         let mut outputs = Vec::new();
         let mut put_off = Vec::new();
         let payees_max = usize::try_from(self.terms.payees_max).unwrap_or(usize::MAX);
-        for (account, sum) in self.in_turn(&split, height)? {
+        for (account, sum) in self.in_turn(&split)? {
             let part = sum.min(own);
             let paid = if part >= self.terms.min && outputs.len() < payees_max { part } else { Amount::ZERO };
             own = own.checked_sub(paid)?;
@@ -151,18 +160,17 @@ impl CoinbaseBasis {
         Ok(CoinbasePlan { outputs, own, put_off })
     }
 
-    /// What each account would get, in the order in which they are asked: whose balance alone comes to the minimum first, and of those
-    /// another at each height, so that no balance waits for ever behind miners who earn more.
-    fn in_turn(&self, split: &Distribution, height: Height) -> Result<Vec<(AccountId, Amount)>, LedgerError> {
+    /// What each account would get, in the order in which they are asked: whose balance alone comes to the minimum first, longest waiting
+    /// before others, so that nobody waits behind miners who earn more.
+    fn in_turn(&self, split: &Distribution) -> Result<Vec<(AccountId, Amount)>, LedgerError> {
         let mut sums: BTreeMap<AccountId, Amount> = split.credits.iter().copied().collect();
         for (account, carried) in &self.carried {
             let sum = sums.entry(*account).or_default();
             *sum = sum.checked_add(*carried)?;
         }
-        let waits = |account: &AccountId| self.carried.get(account).is_some_and(|carried| *carried >= self.terms.min);
-        let (mut in_turn, mut others): (Vec<_>, Vec<_>) = sums.into_iter().partition(|(account, _)| waits(account));
-        let first = usize::try_from(height.0).unwrap_or(0).checked_rem(in_turn.len()).unwrap_or(0);
-        in_turn.rotate_left(first);
+        let waiting = self.waiting.iter().filter_map(|account| Some((*account, sums.remove(account)?)));
+        let mut in_turn: Vec<_> = waiting.collect();
+        let mut others: Vec<_> = sums.into_iter().collect();
         others.sort_by_key(|(account, sum)| (Reverse(*sum), *account));
         in_turn.extend(others);
         Ok(in_turn)

@@ -1,13 +1,13 @@
 use std::{collections::BTreeMap, fmt};
 
-use bq_ledger::{Accrual, Books, FeeAverage, LedgerAccount, Transfer};
+use bq_ledger::{Accrual, Books, Cause, FeeAverage, LedgerAccount, Transfer};
 use bq_mining_message::{BootEpoch, FrontEndId, SharePosition, ShareSequence};
 use bq_primitives::{AccountId, Algorithm, Amount, AmountError, BlockId, Height, KeyHash, OutPoint, tagged_hash};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Accounts, BlockState, Event, EventError, Fault, LogHead, LogNumber, Offer, Opened, Origin, Payout, PayoutId,
-    PoolBlock, PoolCoin, Terms, TermsFrom, Tip, offer::OfferFrom, terms::covers,
+    PoolBlock, PoolCoin, Scheme, Terms, TermsFrom, Tip, offer::OfferFrom, terms::covers,
 };
 
 /// All that the events of a log come to. Only [`State::apply`] changes it; everything else is read from it.
@@ -35,6 +35,16 @@ pub struct State {
     /// What accounts got by payouts that came back after they had been paid otherwise; it is among the missing coins.
     pub(crate) overpaid: BTreeMap<AccountId, u64>,
     pub(crate) per_share: PerShareState,
+    pub(crate) direct: DirectState,
+}
+
+/// Where those stand whom coinbases pay later (SPEC 8.8.3, 8.8.6).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DirectState {
+    /// Accounts whose carried balance alone comes to the least that a coinbase pays, and the event since which it does, or which paid a part.
+    pub(crate) waiting_since: BTreeMap<AccountId, LogNumber>,
+    /// Height of the tip when the last lane that was direct ceased to be; nothing while one is.
+    pub(crate) ended: Option<Height>,
 }
 
 /// Schemes beside those of the lanes, and where shares stand that are paid for themselves (SPEC 8.9).
@@ -380,7 +390,7 @@ impl State {
                 postcard::from_bytes(rest).map_err(|error| EventError::Content(error.to_string()).into())
             }
             Some((&LAYOUT_WITHOUT_SCHEMES, rest)) => {
-                let bytes = postcard::to_extend(&PerShareState::default(), rest.to_vec());
+                let bytes = postcard::to_extend(&(PerShareState::default(), DirectState::default()), rest.to_vec());
                 let state = bytes.and_then(|bytes| postcard::from_bytes(&bytes));
                 state.map_err(|error| EventError::Content(error.to_string()).into())
             }
@@ -424,12 +434,39 @@ impl State {
         self.books.apply(lines)?;
         for line in lines {
             for account in [line.debit, line.credit] {
-                if let LedgerAccount::MinerPayable(miner) = account {
-                    self.note_due(number, miner);
+                match account {
+                    LedgerAccount::MinerPayable(miner) => self.note_due(number, miner),
+                    LedgerAccount::MinerCarried(miner) => {
+                        let is_paid = matches!(line.cause, Cause::BlockPaid { .. }) && line.debit == account;
+                        self.note_waiting(number, miner, is_paid);
+                    }
+                    _ => {}
                 }
             }
         }
         Ok(())
+    }
+
+    /// An account keeps its place among those who wait for a coinbase until one pays it, be it a part.
+    pub(crate) fn note_waiting(&mut self, number: LogNumber, account: AccountId, is_paid: bool) {
+        let min = self.direct_min();
+        if self.books.balance(LedgerAccount::MinerCarried(account)) < min {
+            self.direct.waiting_since.remove(&account);
+        } else if is_paid {
+            self.direct.waiting_since.insert(account, number);
+        } else {
+            self.direct.waiting_since.entry(account).or_insert(number);
+        }
+    }
+
+    /// The least that a coinbase pays; more than there are atoms while none pays miners.
+    fn direct_min(&self) -> u64 {
+        let schemes = self.terms().into_iter().flat_map(|terms| &terms.lanes).map(|lane| lane.scheme);
+        let of_lane = |scheme| match scheme {
+            Scheme::Direct { terms, .. } => Some(terms.min.atoms()),
+            Scheme::Pplns { .. } => None,
+        };
+        schemes.filter_map(of_lane).min().unwrap_or(u64::MAX)
     }
 
     /// An account keeps its place in the queue while it stays above the minimum. The pool's own key never has one.

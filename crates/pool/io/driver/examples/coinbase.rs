@@ -64,7 +64,7 @@ fn measure(payees: u32, shares: u32) {
         for lane in Algorithm::ALL {
             let terms = state.direct_terms(lane, None).unwrap();
             let basis = state.coinbase_basis(lane, terms, window.window(), true).unwrap();
-            let plan = basis.plan(template.reward, Height(1)).unwrap();
+            let plan = basis.plan(template.reward).unwrap();
             let key = |account| state.accounts().key(account).unwrap();
             let outputs =
                 plan.outputs.iter().map(|(account, amount)| TxOut { amount: *amount, key_hash: key(*account) });

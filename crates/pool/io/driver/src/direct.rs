@@ -8,7 +8,7 @@ use bq_pool_machine::{
     CoinbaseBasis, CoinbasePlan, DirectBlock, DirectOutput, EarnedShare, Event, Fault, LogHead, LogNumber, Outside,
     Shares as _, State, Tip, pays_balances,
 };
-use bq_primitives::{Algorithm, Amount, BlockId, Height, KeyHash, Transaction, TxOut};
+use bq_primitives::{Algorithm, Amount, BlockId, KeyHash, Transaction, TxOut};
 
 use crate::{PoolError, keeper::Keeper};
 
@@ -80,23 +80,18 @@ impl Bases {
         self.tip.is_none_or(|tip| tip.id != *parent)
     }
 
-    /// For a block on `parent`: elsewhere than where the books stand nobody is paid an older balance.
+    /// For a block on `parent`: elsewhere than where the books stand nobody is paid an older balance or residue.
     pub(crate) fn on(mut self, parent: &BlockId) -> Self {
         if self.is_blind(parent) {
-            self.lanes.iter_mut().flatten().for_each(CoinbaseBasis::leave_carried);
+            self.lanes.iter_mut().flatten().for_each(CoinbaseBasis::leave_older);
         }
         self
     }
 
-    /// Whom the coinbase of a lane's block at a height pays, out of `reward`; nothing if payouts do.
-    pub(crate) fn plan(
-        &self,
-        lane: Algorithm,
-        height: Height,
-        reward: Amount,
-    ) -> Result<Option<CoinbasePlan>, PoolError> {
+    /// Whom the coinbase of a lane's block pays, out of `reward`; nothing if payouts do.
+    pub(crate) fn plan(&self, lane: Algorithm, reward: Amount) -> Result<Option<CoinbasePlan>, PoolError> {
         let basis = self.lanes.get(lane.index()).and_then(Option::as_ref);
-        Ok(basis.map(|basis| basis.plan(reward, height)).transpose().map_err(Fault::from)?)
+        Ok(basis.map(|basis| basis.plan(reward)).transpose().map_err(Fault::from)?)
     }
 }
 

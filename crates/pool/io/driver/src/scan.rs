@@ -79,6 +79,7 @@ impl Keeper {
         if !pays_pool && commitment.is_none() {
             return Ok(false);
         }
+        let pays_others = coinbase.outputs.iter().any(|output| output.key_hash != key);
         let id = block.id();
         if block.header.height < self.state.read().kept_from() {
             return Ok(false);
@@ -96,6 +97,8 @@ impl Keeper {
         };
         let winning = match (direct, share, is_of_this_log) {
             (Some(direct), _, _) => Winning::Coinbase(direct),
+            // Its coinbase paid a window that ended at an event which is lost, though its own share is not.
+            (None, _, Some(false)) if pays_others => Winning::Lost,
             (None, Some(sequence), _) => Winning::Share(at(sequence)),
             // The log was longer when that block was made, or another one: whose work it was is not known here.
             (None, None, Some(false)) => Winning::Lost,

@@ -59,7 +59,7 @@ impl Keeper {
         let mut coinbases = Coinbases::default();
         let lanes: Vec<_> = template.works.iter().map(|work| work.header.algorithm).collect();
         for lane in lanes {
-            let plan = bases.plan(lane, template.height, template.reward)?;
+            let plan = bases.plan(lane, template.reward)?;
             let outputs = match &plan {
                 Some(plan) => self.outputs_of(plan)?,
                 None => vec![TxOut { amount: template.reward, key_hash: self.key_hash() }],

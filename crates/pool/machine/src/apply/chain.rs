@@ -274,8 +274,7 @@ impl State {
     fn move_balances(&mut self, step: &mut Step<'_>) -> Result<(), Fault> {
         let Some(terms) = self.terms() else { return Ok(()) };
         let (payout_min, is_direct) = (terms.payouts.payout_min.atoms(), terms.is_direct());
-        let is_open = |block: &PoolBlock| block.state == BlockState::Immature && block.candidate.direct().is_some();
-        if !is_direct && self.blocks.values().any(is_open) {
+        if !is_direct && self.may_yet_pay_carried() {
             return Ok(());
         }
         let by_payout: fn(AccountId) -> LedgerAccount = LedgerAccount::MinerPayable;
@@ -300,6 +299,14 @@ impl State {
         };
         let lines = moved.map(line).collect::<Result<Vec<_>, _>>()?;
         step.book(self, lines)
+    }
+
+    /// Some coinbase that was made while one paid miners may yet join, or leave with what it paid.
+    fn may_yet_pay_carried(&self) -> bool {
+        let is_open = |block: &PoolBlock| block.state == BlockState::Immature && block.candidate.direct().is_some();
+        let above = self.direct.ended.and_then(|ended| self.tip?.height.above(ended));
+        let is_buried = self.direct.ended.is_none() || above > self.opened.map(|opened| opened.maturity);
+        !is_buried || self.blocks.values().any(is_open)
     }
 
     /// Found blocks that the chain has moved past by more than maturity: nothing was booked, and they are not submitted again. One

@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 
 use bq_ledger::Transfer;
 use bq_mining_message::{FrontEndId, ShareSequence};
-use bq_primitives::{AccountId, BlockId};
+use bq_primitives::{AccountId, BlockId, Height};
 
 use crate::{
     Event, Fault, LogHead, LogNumber, NewAccount, Opened, PayoutId, Shares, State, StateDigest, Terms, TermsFrom,
@@ -119,7 +119,13 @@ impl State {
         if let Some((field, reason)) = terms.fault() {
             return Err(Fault::Terms { field, reason });
         }
+        let was_direct = self.terms().is_some_and(Terms::is_direct);
         self.terms.push(TermsFrom { event: number, shares: self.next_shares(), terms: terms.clone() });
+        self.direct.ended = match (was_direct, terms.is_direct()) {
+            (_, true) => None,
+            (true, false) => Some(self.tip.map_or(Height(0), |tip| tip.height)),
+            (false, false) => self.direct.ended,
+        };
         self.queue_due(number);
         Ok(())
     }
@@ -134,6 +140,7 @@ impl State {
         let accounts: Vec<AccountId> = self.accounts.iter().map(|(account, _)| account).collect();
         for account in accounts {
             self.note_due(number, account);
+            self.note_waiting(number, account, false);
         }
     }
 

@@ -321,3 +321,51 @@ fn books_say_what_the_chain_says_and_nobody_is_paid_twice() {
     }
     assert!(direct_blocks > 1_000 && put_off > 50, "{direct_blocks} direct blocks, {put_off} balances put off");
 }
+
+/// Three times as many miners as places: each is paid at most one block later than its turn.
+#[test]
+fn nobody_waits_longer_than_others_for_a_place() {
+    let mut world = direct_world();
+    let mut waits = [0_u32; 12];
+    for round in 0..80 {
+        for number in 1..=12 {
+            world.share(number, 6);
+        }
+        let before: Vec<u64> = (1..=12).map(|number| world.received_by(number)).collect();
+        world.mine(true);
+        world.settle();
+        for (number, wait) in (1..).zip(&mut waits) {
+            let is_paid = world.received_by(number) > before[usize::from(number) - 1];
+            *wait = if is_paid { 0 } else { *wait + 1 };
+            // Balances wait until their blocks mature.
+            assert!(*wait <= MATURITY + 5, "round {round}: miner {number} waits {wait}");
+        }
+    }
+    let sums: Vec<u64> = (1..=12).map(|number| world.received_by(number)).collect();
+    let (least, most) = (sums.iter().min().expect("twelve"), sums.iter().max().expect("twelve"));
+    assert!(most - least < REWARD, "{sums:?}");
+}
+
+/// A block of the time when coinbases paid balances is held back until payouts have paid them.
+#[test]
+fn a_balance_is_not_paid_out_while_a_coinbase_may_still_pay_it() {
+    let mut world = with_a_balance();
+    let hidden = world.find_block(world.chain.tip, true);
+    world.set_scheme(Scheme::Pplns { window: WindowUnits::DEFAULT });
+    let mut tip = hidden;
+    for _ in 0..3 {
+        world.mine(false);
+        world.settle();
+        tip = world.foreign_block(tip, false);
+    }
+    assert_eq!(world.payable(2), 0, "it waits");
+    world.chain.tip = world.foreign_block(tip, false);
+    world.settle();
+    assert_eq!((carried(&world, 2), world.balance(LedgerAccount::WriteOff)), (0, 0));
+    // What is left after as long as a coinbase takes to mature is paid by payouts.
+    for _ in 0..3 * MATURITY {
+        world.mine(false);
+        world.settle();
+    }
+    assert_eq!(carried(&world, 1) + carried(&world, 2), 0);
+}

@@ -257,9 +257,11 @@ impl World {
             self.shares.walk_back(LANE, newest, self.state.accounts(), &mut each).expect("shares");
         }
         let pays_carried = self.state.tip().is_some_and(|tip| tip.id == parent);
-        let basis = self.state.coinbase_basis(LANE, terms, fold.finish(), pays_carried).expect("in range");
-        let height = Height(self.chain.blocks[&parent].height.0 + 1);
-        let plan = basis.plan(atoms(REWARD), height).expect("in range");
+        let mut basis = self.state.coinbase_basis(LANE, terms, fold.finish(), pays_carried).expect("in range");
+        if !pays_carried {
+            basis.leave_older();
+        }
+        let plan = basis.plan(atoms(REWARD)).expect("in range");
         assert!(plan.outputs.len() < usize::try_from(basis.outputs_max()).expect("few"));
         Some(plan)
     }

@@ -24,7 +24,7 @@ pub(super) const NAME: &str = "getblocktemplate";
 const LONG_POLL: Duration = Duration::from_secs(60);
 
 /// The one parameter.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Request {
     /// Whom the coinbase pays; nothing: as those of the pool's miners do.
@@ -40,7 +40,7 @@ struct Request {
 
 pub(super) async fn get_block_template(context: &Context, caller: Option<Caller>, params: Params<'static>) -> Answer {
     let services = &context.services;
-    let request: Request = Args::new(&["request"], &params)?.value("request")?;
+    let request: Request = Args::new(&["request"], &params)?.optional("request")?.unwrap_or_default();
     let address = request.address.as_deref().map(|text| Address::parse(text, services.node.network())).transpose();
     let address = address.map_err(|error| Fault::not_found(format!("address: {error}")))?;
     let coinbase_data = hex_bytes("coinbasedata", &request.coinbasedata, COINBASE_DATA_BYTES_MAX)?;

@@ -220,3 +220,26 @@ fn a_mode_that_changes_between_two_blocks_pays_each_by_its_own() {
     assert!(world.node.received(key(2)) > 0);
     world.check_books(&[1, 2]);
 }
+
+/// The books are an old copy, the shares are all there: what the blocks since then paid is on the chain, and not credited once more.
+#[test]
+fn blocks_that_paid_by_a_lost_log_credit_nobody_again() {
+    let mut world = World::with(direct);
+    world.mine_share(1, D);
+    world.settle();
+    let copy = world.folder.path().join("copy.sqlite");
+    world.keeper().store.back_up(&copy).expect("copied");
+    for _ in 0..3 {
+        world.mine_share(2, D);
+        world.settle();
+        world.find_block(1, D / 10);
+        world.settle();
+    }
+    let (owed, paid) = ([world.immature(1), world.immature(2)], world.node.mined_to(key(2)));
+    assert!(paid > 0);
+    world.put_back(&copy);
+    world.restart();
+    world.settle();
+    assert!([world.immature(1), world.immature(2)].iter().zip(owed).all(|(now, before)| *now <= before));
+    assert!(world.balance(LedgerAccount::Suspense) > 0, "the pool's part is held");
+}
