@@ -6,11 +6,11 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use bq_access::{Action, Request};
+use bq_access::Action;
 use bq_mining_message::{RequestDone, SignedRequest};
 use bq_primitives::{BlockId, WorkerName};
+use bq_request::Request;
 use bq_runtime::load;
-use bq_share::UnixMs;
 use bq_wallet::{Password, Wallet};
 
 use super::{access::token_line, http};
@@ -28,20 +28,7 @@ pub(super) fn request(
 ) -> anyhow::Result<()> {
     let action = action(command)?;
     let wallet = Wallet::open(wallet, &Password::read_file(password_file)?)?;
-    let text = Request {
-        genesis: genesis(&wallet)?,
-        address: wallet.address(),
-        time: UnixMs(u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?),
-        action,
-    }
-    .to_string();
-    let witness = wallet.sign_request(&text)?;
-    let signed = SignedRequest {
-        request: text,
-        public_key: hex::encode(witness.public_key.as_slice()),
-        signature: hex::encode(witness.signature.as_slice()),
-    };
-    let json = serde_json::to_string(&signed)?;
+    let json = serde_json::to_string(&signed(&wallet, genesis(&wallet)?, action.to_string())?)?;
     if dry_run {
         say(&json);
         return Ok(());
@@ -51,8 +38,20 @@ pub(super) fn request(
     Ok(())
 }
 
+/// A request of now.
+pub(super) fn signed(wallet: &Wallet, genesis: BlockId, wish: String) -> anyhow::Result<SignedRequest> {
+    let time_ms = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;
+    let request = Request { genesis, address: wallet.address(), time_ms, wish }.to_string();
+    let witness = wallet.sign_request(&request)?;
+    Ok(SignedRequest {
+        request,
+        public_key: hex::encode(witness.public_key.as_slice()),
+        signature: hex::encode(witness.signature.as_slice()),
+    })
+}
+
 /// The wallet's chain, as this build knows it.
-fn genesis(wallet: &Wallet) -> anyhow::Result<BlockId> {
+pub(super) fn genesis(wallet: &Wallet) -> anyhow::Result<BlockId> {
     let args = RunArgs { network: Some(wallet.network()), ..RunArgs::default() };
     Ok(load(&layers(&args)).map_err(|error| UsageError(error.to_string()))?.config.params.genesis_id())
 }
@@ -80,6 +79,7 @@ fn tell(done: &RequestDone) {
             say(&format!("locked: only the address's tokens open it now; {sessions} sessions without one ended"));
         }
         RequestDone::Unlocked => say("anyone may mine to the address again"),
+        RequestDone::Settings(taken) => say(&format!("taken as number {}", taken.number)),
         RequestDone::Tokens { tokens } if tokens.is_empty() => say("none"),
         RequestDone::Tokens { tokens } => tokens.iter().for_each(|token| say(&token_line(token))),
     }

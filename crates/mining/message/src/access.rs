@@ -1,5 +1,6 @@
 use std::net::IpAddr;
 
+use bq_request::{RequestError, SignedRequest};
 use serde::{Deserialize, Serialize};
 
 /// What every worker token begins with.
@@ -157,18 +158,6 @@ pub struct RefusalInfo {
     pub last: u64,
 }
 
-/// What the owner of an address wants, signed with the key that the address pays to (SPEC 11.11.4).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SignedRequest {
-    /// The request's lines.
-    pub request: String,
-    /// The public key, hex.
-    pub public_key: String,
-    /// The signature, hex.
-    pub signature: String,
-}
-
 /// What became of a signed request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "done")]
@@ -187,11 +176,26 @@ pub enum RequestDone {
     },
     /// Anyone may mine to the address again.
     Unlocked,
+    /// What its owner wants for an account is in the pool's books.
+    Settings(SettingsTaken),
     /// The address's tokens.
     Tokens {
         /// All of them.
         tokens: Vec<TokenInfo>,
     },
+}
+
+/// A setting that was taken (SPEC 8.11).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingsTaken {
+    /// The account's address.
+    pub address: String,
+    /// The number that the setting had.
+    pub number: u64,
+    /// Only worker tokens open the address.
+    pub locked: bool,
+    /// Height from which on all of it holds; nothing if it does at once, or was a cancellation.
+    pub pending_from: Option<u32>,
 }
 
 /// Why something about access was not done.
@@ -230,6 +234,12 @@ pub enum AccessError {
     /// The request cannot be read.
     #[error("request: {0}")]
     Request(&'static str),
+    /// The request is longer than any.
+    #[error("request: it is longer than any, {0} bytes")]
+    Oversized(usize),
+    /// The request is for another network, or another chain of this one.
+    #[error("request: it is for another chain")]
+    OtherChain,
     /// It is not signed by the address's key.
     #[error("the signature is not by the key of {0}")]
     Signature(String),
@@ -249,7 +259,27 @@ pub enum AccessError {
     /// A lock without a token would keep out its owner as well.
     #[error("make a token first: a locked address lets in nobody else")]
     NoTokenYet,
+    /// A setting of an account was refused (SPEC 8.11.6).
+    #[error("{reason}")]
+    Setting {
+        /// The refusal's name.
+        name: &'static str,
+        /// In words.
+        reason: String,
+    },
     /// It could not be written; nothing changed.
     #[error("it could not be written: {0}")]
     Disk(String),
+}
+
+impl From<RequestError> for AccessError {
+    fn from(error: RequestError) -> Self {
+        match error {
+            RequestError::Oversized(bytes) => Self::Oversized(bytes),
+            RequestError::Text(reason) => Self::Request(reason),
+            RequestError::Address(reason) => Self::Address(reason),
+            RequestError::OtherChain => Self::OtherChain,
+            RequestError::Signature(address) => Self::Signature(address),
+        }
+    }
 }

@@ -26,9 +26,10 @@ mod share_pay;
 mod tests;
 
 pub use access::{
-    AccessApi, AccessError, BanInfo, NewToken, RefusalInfo, RequestDone, SessionInfo, SignedRequest, TOKEN_PREFIX,
+    AccessApi, AccessError, BanInfo, NewToken, RefusalInfo, RequestDone, SessionInfo, SettingsTaken, TOKEN_PREFIX,
     TokenInfo, TokenWish, WhyInfo,
 };
+pub use bq_request::SignedRequest;
 pub use control::{
     AlgorithmMining, MiningChange, MiningControl, MiningControlError, MiningMode, MiningModeError, MiningStatus,
 };

@@ -52,6 +52,8 @@ pub struct CoinbaseBasis {
     carried: BTreeMap<AccountId, Amount>,
     /// Those whose balance alone is enough, longest waiting first.
     waiting: Vec<AccountId>,
+    /// Minimums that accounts chose, where they are above the terms'.
+    minimums: BTreeMap<AccountId, Amount>,
 }
 
 /// Whom a coinbase pays. What is left of the reward is the pool's.
@@ -114,7 +116,10 @@ impl State {
         }
         waiting.sort_by_key(|account| (self.direct.waiting_since.get(account).copied(), *account));
         let carry_in = Amount::from_atoms(self.books.balance(LedgerAccount::Carry(lane)))?;
-        Ok(CoinbaseBasis { terms, fee: of_lane.fee, carry_in, window, carried, waiting })
+        let own = self.settings.accounts.keys().filter_map(|account| Some((*account, self.own_minimum(*account)?)));
+        let minimums: BTreeMap<_, _> = own.filter(|(_, minimum)| *minimum > terms.min).collect();
+        waiting.retain(|account| minimums.get(account).is_none_or(|minimum| carried.get(account) >= Some(minimum)));
+        Ok(CoinbaseBasis { terms, fee: of_lane.fee, carry_in, window, carried, waiting, minimums })
     }
 }
 
@@ -146,7 +151,9 @@ impl CoinbaseBasis {
         let payees_max = usize::try_from(self.terms.payees_max).unwrap_or(usize::MAX);
         for (account, sum) in self.in_turn(&split)? {
             let part = sum.min(own);
-            let paid = if part >= self.terms.min && outputs.len() < payees_max { part } else { Amount::ZERO };
+            // What an account chose bounds what it is owed, not what is left of a reward: else it might never be paid.
+            let is_due = part >= self.terms.min && sum >= self.minimum(account);
+            let paid = if is_due && outputs.len() < payees_max { part } else { Amount::ZERO };
             own = own.checked_sub(paid)?;
             if paid > Amount::ZERO {
                 outputs.push((account, paid));
@@ -158,6 +165,11 @@ impl CoinbaseBasis {
         }
         outputs.sort_by_key(|(account, amount)| (Reverse(*amount), *account));
         Ok(CoinbasePlan { outputs, own, put_off })
+    }
+
+    /// What an account must be owed to be paid.
+    fn minimum(&self, account: AccountId) -> Amount {
+        self.minimums.get(&account).copied().unwrap_or(self.terms.min)
     }
 
     /// What each account would get, in the order in which they are asked: whose balance alone comes to the minimum first, longest waiting

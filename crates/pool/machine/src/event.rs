@@ -4,7 +4,7 @@ use bq_primitives::{AccountId, Amount, BlockId, Height, KeyHash, Network, OutPoi
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Candidate, LogHead, Offer, Payout, PayoutId, PlannedPayout, PoolBlock, PoolCoin, Spent, StateDigest, Terms,
+    Candidate, LogHead, Offer, Payout, PayoutId, PlannedPayout, PoolBlock, PoolCoin, SettingEvent, Spent, StateDigest, Terms,
     VoidProof, state::STATE_LAYOUT,
 };
 
@@ -40,6 +40,8 @@ pub enum Event {
     Offer(Offer),
     /// Shares that are paid for themselves, and the reserve that pays them.
     PerShare(PerShareEvent),
+    /// What an account wants for itself, or what accounts may want.
+    Setting(Box<SettingEvent>),
 }
 
 /// Version of the encoding, its first byte.
@@ -100,7 +102,8 @@ impl Event {
             | Self::Terms(_)
             | Self::Candidate(_)
             | Self::Offer(_)
-            | Self::PerShare(_) => true,
+            | Self::PerShare(_)
+            | Self::Setting(_) => true,
             Self::Opened(_) | Self::Imported(_) | Self::Frame(_) | Self::Chain(_) | Self::Checkpoint { .. } => false,
         }
     }
@@ -121,6 +124,7 @@ impl Event {
             Self::Checkpoint { .. } => "checkpoint",
             Self::Offer(_) => "offer",
             Self::PerShare(_) => "per_share",
+            Self::Setting(_) => "setting",
         }
     }
 }

@@ -4,14 +4,22 @@ use bq_ledger::{Accrual, LedgerAccount, RuinBound};
 use bq_mining_message::{AccountScheme, FrontEndId, SchemePays, SharePay, SharePrice, ShareSequence};
 use bq_primitives::{AccountId, Algorithm, Amount, Height, KeyHash};
 
-use crate::{BlockState, Event, PerShareEvent, State};
+use crate::{BlockState, Event, PerShareEvent, SchemeWish, State};
 
 impl State {
-    /// How an account is paid for what it mines from now on.
+    /// How an account is paid for what it mines from now on: as it chose, else as is usual, and by PPLNS where that is not offered.
     #[must_use]
-    pub fn scheme_of(&self, _payee: &KeyHash) -> AccountScheme {
+    pub fn scheme_of(&self, payee: &KeyHash) -> AccountScheme {
         let offer = self.offer();
-        if offer.has(offer.usual) { offer.usual } else { AccountScheme::default() }
+        let settings = self.accounts.find(payee).and_then(|account| self.settings.of(account));
+        let chosen = settings.and_then(|settings| settings.current.scheme.chosen()).unwrap_or(offer.usual);
+        if offer.has(chosen) { chosen } else { AccountScheme::default() }
+    }
+
+    /// Whether accounts may choose a scheme (SPEC 8.11.3).
+    #[must_use]
+    pub fn offers(&self, wish: SchemeWish) -> bool {
+        wish.chosen().is_none_or(|scheme| self.offer().has(scheme))
     }
 
     /// What shares are paid by that are sent on a template of this height, beside whose fees a block earns `subsidy`.

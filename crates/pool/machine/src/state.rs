@@ -6,8 +6,9 @@ use bq_primitives::{AccountId, Algorithm, Amount, AmountError, BlockId, Height, 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Accounts, BlockState, Event, EventError, Fault, LogHead, LogNumber, Offer, Opened, Origin, Payout, PayoutId,
-    PoolBlock, PoolCoin, Scheme, Terms, TermsFrom, Tip, offer::OfferFrom, terms::covers,
+    AccountSettings, Accounts, BlockState, Event, EventError, Fault, LogHead, LogNumber, Offer, Opened, Origin, Payout,
+    PayoutId, PoolBlock, PoolCoin, Scheme, SettingBounds, Terms, TermsFrom, Tip, offer::OfferFrom, settings::Settings,
+    terms::covers,
 };
 
 /// All that the events of a log come to. Only [`State::apply`] changes it; everything else is read from it.
@@ -36,6 +37,8 @@ pub struct State {
     pub(crate) overpaid: BTreeMap<AccountId, u64>,
     pub(crate) per_share: PerShareState,
     pub(crate) direct: DirectState,
+    /// What accounts want for themselves.
+    pub(crate) settings: Settings,
 }
 
 /// Where those stand whom coinbases pay later (SPEC 8.8.3, 8.8.6).
@@ -65,8 +68,8 @@ pub(crate) struct PerShareState {
 
 /// Layout of a state in bytes: the first of them. A checkpoint of another layout is not compared, for it cannot be made again.
 pub(crate) const STATE_LAYOUT: u8 = 3;
-/// The layout before accounts could choose a scheme, which is otherwise the same.
-const LAYOUT_WITHOUT_SCHEMES: u8 = 2;
+/// The layout before accounts could choose anything, which is otherwise the same.
+const LAYOUT_WITHOUT_CHOICES: u8 = 2;
 
 /// How far a front end's shares are in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,6 +181,32 @@ impl State {
     pub(crate) fn offer_of(&self, share: SharePosition) -> Offer {
         let held = self.per_share.offers.iter().rev().find(|from| covers(&from.shares, share));
         held.map(|from| from.offer).unwrap_or_default()
+    }
+
+    /// What accounts may set; nothing if they may set nothing.
+    #[must_use]
+    pub const fn setting_bounds(&self) -> Option<&SettingBounds> {
+        self.settings.bounds.as_ref()
+    }
+
+    /// What an account set; nothing if it never did.
+    #[must_use]
+    pub fn settings_of(&self, account: AccountId) -> Option<&AccountSettings> {
+        self.settings.of(account)
+    }
+
+    /// The minimum that an account chose, as far as it may.
+    #[must_use]
+    pub fn own_minimum(&self, account: AccountId) -> Option<Amount> {
+        let most = self.settings.bounds?.minimum_max;
+        self.settings.of(account)?.current.minimum.map(|minimum| minimum.min(most))
+    }
+
+    /// The atoms that an account must be owed to be due: the pool's minimum or a higher one of its own.
+    #[must_use]
+    pub fn payout_min(&self, account: AccountId) -> u64 {
+        let of_pool = self.terms().map_or(u64::MAX, |terms| terms.payouts.payout_min.atoms());
+        self.own_minimum(account).map_or(of_pool, |own| own.atoms().max(of_pool))
     }
 
     /// Who is credited.
@@ -389,8 +418,9 @@ impl State {
             Some((&STATE_LAYOUT, rest)) => {
                 postcard::from_bytes(rest).map_err(|error| EventError::Content(error.to_string()).into())
             }
-            Some((&LAYOUT_WITHOUT_SCHEMES, rest)) => {
-                let bytes = postcard::to_extend(&(PerShareState::default(), DirectState::default()), rest.to_vec());
+            Some((&LAYOUT_WITHOUT_CHOICES, rest)) => {
+                let since = (PerShareState::default(), DirectState::default(), Settings::default());
+                let bytes = postcard::to_extend(&since, rest.to_vec());
                 let state = bytes.and_then(|bytes| postcard::from_bytes(&bytes));
                 state.map_err(|error| EventError::Content(error.to_string()).into())
             }
@@ -471,7 +501,7 @@ impl State {
 
     /// An account keeps its place in the queue while it stays above the minimum. The pool's own key never has one.
     pub(crate) fn note_due(&mut self, number: LogNumber, account: AccountId) {
-        let payout_min = self.terms().map_or(u64::MAX, |terms| terms.payouts.payout_min.atoms());
+        let payout_min = self.payout_min(account);
         let is_own = self.accounts.key(account) == self.opened.map(|opened| opened.key);
         if !is_own && self.books.balance(LedgerAccount::MinerPayable(account)) >= payout_min {
             self.due_since.entry(account).or_insert(number);

@@ -81,7 +81,8 @@ impl Follow {
             | Event::Payout(_)
             | Event::Checkpoint { .. }
             | Event::Offer(_)
-            | Event::PerShare(_) => Ok(()),
+            | Event::PerShare(_)
+            | Event::Setting(_) => Ok(()),
         }
     }
 

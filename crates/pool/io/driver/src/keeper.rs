@@ -4,6 +4,7 @@ use bq_books::{Batch, BookStore, Checkpoint, NewEvent, OlderCheckpoints, Row};
 use bq_chain_api::NodeApi;
 use bq_ledger::{Cause, Transfer};
 use bq_mining_message::PoolTemplate;
+use bq_notices::Notices;
 use bq_pool_machine::{Applied, CommitmentCheck, Event, LogHead, LogNumber, State};
 use bq_primitives::{BlockId, KeyHash, Timestamp};
 use bq_segments::ShareLog;
@@ -52,6 +53,7 @@ pub(crate) struct Keeper {
     pub(crate) rules: Rules,
     pub(crate) stats: Mutex<Stats>,
     pub(crate) history: History,
+    pub(crate) notices: Notices,
     pub(crate) metrics: PoolMetrics,
     pub(crate) live: broadcast::Sender<LiveEvent>,
     pub(crate) template: watch::Sender<Option<Arc<PoolTemplate>>>,
@@ -122,6 +124,7 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) rules: Rules,
     pub(crate) history: History,
+    pub(crate) notices: Notices,
 }
 
 impl OutsideView {
@@ -151,6 +154,7 @@ impl Keeper {
             clock,
             rules,
             history,
+            notices,
         } = parts;
         let known = state.accounts().iter().map(|(_, key)| key);
         let intake = Intake::with_known(known);
@@ -191,6 +195,7 @@ impl Keeper {
             rules,
             stats: Mutex::new(stats),
             history,
+            notices,
             metrics: PoolMetrics::register(),
             live: broadcast::Sender::new(LIVE_EVENTS_KEPT),
             template: watch::Sender::new(None),
@@ -276,6 +281,9 @@ impl Keeper {
         if !batch.events.is_empty() {
             writing.unwritten = Some(batch);
             self.write_unwritten(&mut writing)?;
+        }
+        for (event, applied) in events.iter().zip(&all) {
+            self.notify(event, applied);
         }
         match fault {
             Some(fault) => {

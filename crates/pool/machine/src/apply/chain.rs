@@ -46,6 +46,7 @@ impl State {
                 self.join(step, &id)?;
             }
             self.bury(step, height)?;
+            self.hold_settings(step, height);
             self.move_balances(step)?;
         }
         self.tip = Some(way.tip);
@@ -144,6 +145,7 @@ impl State {
             }
         }
         self.bury(step, base.tip.height)?;
+        self.hold_settings(step, base.tip.height);
         self.move_balances(step)?;
         self.tip = Some(base.tip);
         Ok(())
@@ -273,7 +275,7 @@ impl State {
     /// T16 (SPEC 8.8.6): a balance is paid by payouts or by coinbases, never by both.
     fn move_balances(&mut self, step: &mut Step<'_>) -> Result<(), Fault> {
         let Some(terms) = self.terms() else { return Ok(()) };
-        let (payout_min, is_direct) = (terms.payouts.payout_min.atoms(), terms.is_direct());
+        let is_direct = terms.is_direct();
         if !is_direct && self.may_yet_pay_carried() {
             return Ok(());
         }
@@ -285,8 +287,9 @@ impl State {
             let key = self.accounts.key(miner);
             key.is_some_and(|key| self.scheme_of(&key) == AccountScheme::Pplns)
         };
-        let is_moved =
-            |(miner, balance): &(AccountId, u64)| !is_direct || (*balance < payout_min && is_of_windows(*miner));
+        let is_moved = |(miner, balance): &(AccountId, u64)| {
+            !is_direct || (*balance < self.payout_min(*miner) && is_of_windows(*miner))
+        };
         let moved = self.books.of_miners(from).filter(is_moved);
         let cause = Cause::BalanceMoved { event: step.number.0 };
         let line = |(miner, balance)| {

@@ -114,3 +114,16 @@ fn a_commitment_is_read_only_with_its_key_and_says_how_far_the_log_had_come() {
     assert_eq!(POOL, World::new().state.opened().expect("opened").key);
     assert_eq!(BlockId([0; 32]), World::new().state.opened().expect("opened").genesis);
 }
+
+/// A checkpoint that was written before accounts could choose anything.
+#[test]
+fn an_older_state_is_one_in_which_nothing_is_chosen() {
+    let world = World::new();
+    let bytes = world.state.to_bytes().expect("encodes");
+    let since = (&world.state.per_share, &world.state.direct, &world.state.settings);
+    let added = postcard::to_stdvec(&since).expect("encodes").len();
+    let mut older = bytes[..bytes.len() - added].to_vec();
+    older[0] -= 1;
+    assert_eq!(State::from_bytes(&older), Ok(world.state));
+    assert!(State::from_bytes(&older[..older.len() / 2]).is_err());
+}

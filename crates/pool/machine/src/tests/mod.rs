@@ -10,6 +10,7 @@ mod recovery;
 mod retention;
 mod returns;
 mod schemes;
+mod settings;
 mod stops;
 mod storms;
 mod world;

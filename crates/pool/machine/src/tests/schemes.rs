@@ -361,14 +361,3 @@ fn check_per_share(seed: u64, world: &World) {
     }
     assert!(credited.is_empty(), "seed {seed}: {credited:?}");
 }
-
-/// A checkpoint that was written before there were schemes.
-#[test]
-fn an_older_state_is_one_in_which_nothing_is_offered() {
-    let world = World::new();
-    let bytes = world.state.to_bytes().expect("encodes");
-    let added = postcard::to_stdvec(&crate::state::PerShareState::default()).expect("encodes").len();
-    let mut older = bytes[..bytes.len() - added].to_vec();
-    older[0] -= 1;
-    assert_eq!(State::from_bytes(&older), Ok(world.state));
-}

@@ -12,6 +12,7 @@ mod restart;
 mod restore;
 mod retention;
 mod schemes;
+mod settings;
 mod statistics;
 mod stopped;
 mod world;
