@@ -1,4 +1,4 @@
-use bq_primitives::{BlockId, Network, PUBLIC_KEY_BYTES, SIGNATURE_BYTES};
+use bq_primitives::{BlockId, Network, PUBLIC_KEY_BYTES, SIGNATURE_BYTES, Witness};
 use serde::{Deserialize, Serialize};
 
 use crate::{Request, RequestError};
@@ -23,8 +23,8 @@ impl SignedRequest {
     pub fn verified(&self, network: Network, genesis: BlockId) -> Result<Request, RequestError> {
         let request = Request::read(&self.request)?;
         request.check_chain(network, genesis)?;
-        let (public_key, signature) = self.proof()?;
-        request.check_signature(&public_key, &signature)?;
+        let proof = self.proof()?;
+        request.check_signature(&proof.public_key, &proof.signature)?;
         Ok(request)
     }
 
@@ -32,12 +32,12 @@ impl SignedRequest {
     ///
     /// # Errors
     /// [`RequestError::Text`]: one of them is not the hex of as many bytes.
-    pub fn proof(&self) -> Result<(Box<[u8; PUBLIC_KEY_BYTES]>, Box<[u8; SIGNATURE_BYTES]>), RequestError> {
+    pub fn proof(&self) -> Result<Witness, RequestError> {
         let (mut public_key, mut signature) = (Box::new([0; PUBLIC_KEY_BYTES]), Box::new([0; SIGNATURE_BYTES]));
         hex::decode_to_slice(&self.public_key, public_key.as_mut_slice())
             .map_err(|_| RequestError::Text("public_key is 1,952 bytes of hex"))?;
         hex::decode_to_slice(&self.signature, signature.as_mut_slice())
             .map_err(|_| RequestError::Text("signature is 3,309 bytes of hex"))?;
-        Ok((public_key, signature))
+        Ok(Witness { public_key, signature })
     }
 }

@@ -32,12 +32,12 @@ impl Keeper {
         if !self.config.settings {
             return Err(refused(&SettingRefusal::NotTaken));
         }
-        let (public_key, signature) = request.proof().map_err(|error| refused(&error.into()))?;
+        let proof = request.proof().map_err(|error| refused(&error.into()))?;
         let time_ms = self.now_ms();
         let signed = SignedSetting {
             request: request.request.clone(),
-            public_key: public_key.to_vec(),
-            signature: signature.to_vec(),
+            public_key: proof.public_key.to_vec(),
+            signature: proof.signature.to_vec(),
             time_ms,
         };
         // Before it is anybody's turn to write: what is refused costs nobody else anything.

@@ -1,6 +1,7 @@
 //! Accounts' own settings (SPEC 8.11): what is taken, what waits, and what it does to payouts and coinbases.
 
-use bq_ledger::LedgerAccount;
+use bq_ledger::{FeeBasisPoints, LedgerAccount};
+use bq_mining_message::AccountScheme;
 use bq_primitives::{AccountId, Address, Amount, BlockId, Height, KeyHash, Network, account_request_hash};
 use bq_request::{Request, RequestError};
 use bq_signature::KeyPair;
@@ -10,7 +11,7 @@ use super::{
     world::{LANE, POOL, World, atoms},
 };
 use crate::{
-    Event, Fault, SchemeWish, SettingBounds, SettingChange, SettingEvent, SettingRefusal, SettingWish, SignedSetting,
+    Event, Fault, Offer, SchemeWish, SettingBounds, SettingChange, SettingEvent, SettingRefusal, SettingWish, SignedSetting,
     State, Webhook, Wishes,
 };
 
@@ -483,4 +484,22 @@ fn a_replay_finds_a_setting_that_nobody_signed() {
         world.log.iter().map(|event| replayed.apply(&forged(event), &world.shares)).collect();
     let text = address(miner.key_hash()).to_string();
     assert_eq!(replay, Err(Fault::Setting(SettingRefusal::Request(RequestError::Signature(text)))));
+}
+
+#[test]
+fn an_account_is_paid_as_it_chose_while_that_is_offered() {
+    let (miner, other) = (owner(1), owner(2));
+    let mut world = world_of(&[&miner, &other]);
+    let of = |world: &World| [&miner, &other].map(|owner| world.state.scheme_of(&owner.key_hash()));
+    world.offer(Offer { solo: Some(FeeBasisPoints::new(75).expect("less than all")), ..Offer::default() });
+    world.append(setting(&miner, 1, SettingChange::Set(Wishes { scheme: SchemeWish::Solo, ..Wishes::default() })));
+    assert_eq!(of(&world), [AccountScheme::Solo, AccountScheme::Pplns]);
+    // What is usual holds for whoever said nothing, and for nobody else.
+    let offer = world.state.offer();
+    world.offer(Offer { usual: AccountScheme::Solo, ..offer });
+    world.append(setting(&other, 1, SettingChange::Set(Wishes { scheme: SchemeWish::Pplns, ..Wishes::default() })));
+    assert_eq!(of(&world), [AccountScheme::Solo, AccountScheme::Pplns]);
+    assert_eq!(world.state.scheme_of(&owner(3).key_hash()), AccountScheme::Solo);
+    world.offer(Offer::default());
+    assert_eq!(of(&world), [AccountScheme::Pplns; 2]);
 }
