@@ -6,11 +6,11 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use bq_access::{Action, Request};
+use bq_access::Action;
 use bq_mining_message::{RequestDone, SignedRequest};
 use bq_primitives::{BlockId, WorkerName};
+use bq_request::Request;
 use bq_runtime::load;
-use bq_share::UnixMs;
 use bq_wallet::{Password, Wallet};
 
 use super::{access::token_line, http};
@@ -28,20 +28,7 @@ pub(super) fn request(
 ) -> anyhow::Result<()> {
     let action = action(command)?;
     let wallet = Wallet::open(wallet, &Password::read_file(password_file)?)?;
-    let text = Request {
-        genesis: genesis(&wallet)?,
-        address: wallet.address(),
-        time: UnixMs(u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?),
-        action,
-    }
-    .to_string();
-    let witness = wallet.sign_request(&text)?;
-    let signed = SignedRequest {
-        request: text,
-        public_key: hex::encode(witness.public_key.as_slice()),
-        signature: hex::encode(witness.signature.as_slice()),
-    };
-    let json = serde_json::to_string(&signed)?;
+    let json = serde_json::to_string(&signed(&wallet, genesis(&wallet)?, action.to_string())?)?;
     if dry_run {
         say(&json);
         return Ok(());
@@ -49,6 +36,18 @@ pub(super) fn request(
     let done: RequestDone = serde_json::from_str(&http::post(pool, "/api/v1/requests", json)?)?;
     tell(&done);
     Ok(())
+}
+
+/// A request of now.
+fn signed(wallet: &Wallet, genesis: BlockId, wish: String) -> anyhow::Result<SignedRequest> {
+    let time_ms = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;
+    let request = Request { genesis, address: wallet.address(), time_ms, wish }.to_string();
+    let witness = wallet.sign_request(&request)?;
+    Ok(SignedRequest {
+        request,
+        public_key: hex::encode(witness.public_key.as_slice()),
+        signature: hex::encode(witness.signature.as_slice()),
+    })
 }
 
 /// The wallet's chain, as this build knows it.

@@ -4,7 +4,7 @@ use bq_mining_message::{AccessError, SignedRequest, TokenWish};
 use bq_primitives::{Address, BlockId, KeyHash, Network, WorkerName};
 use bq_share::UnixMs;
 
-use crate::{Action, MadeBy, ParseRecordError, Record, Request, Token, TokenId, TokenKey, Username};
+use crate::{AccessRequest, Action, MadeBy, ParseRecordError, Record, Token, TokenId, TokenKey, Username};
 
 /// Tokens, and addresses that only those open (SPEC 11.11).
 #[derive(Clone, Debug)]
@@ -271,7 +271,7 @@ impl Registry {
         if !self.policy.signed_requests {
             return Err(AccessError::Off);
         }
-        let Request { address, time, action, .. } = Request::verified(signed, self.network, self.genesis)?;
+        let AccessRequest { address, time, action } = AccessRequest::verified(signed, self.network, self.genesis)?;
         let key = address.key_hash;
         self.check_time(now, key, time)?;
         let done = match action {

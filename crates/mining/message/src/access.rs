@@ -1,5 +1,6 @@
 use std::net::IpAddr;
 
+use bq_request::{RequestError, SignedRequest};
 use serde::{Deserialize, Serialize};
 
 /// What every worker token begins with.
@@ -157,18 +158,6 @@ pub struct RefusalInfo {
     pub last: u64,
 }
 
-/// What the owner of an address wants, signed with the key that the address pays to (SPEC 11.11.4).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SignedRequest {
-    /// The request's lines.
-    pub request: String,
-    /// The public key, hex.
-    pub public_key: String,
-    /// The signature, hex.
-    pub signature: String,
-}
-
 /// What became of a signed request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "done")]
@@ -230,6 +219,12 @@ pub enum AccessError {
     /// The request cannot be read.
     #[error("request: {0}")]
     Request(&'static str),
+    /// The request is longer than any.
+    #[error("request: it is longer than any, {0} bytes")]
+    Oversized(usize),
+    /// The request is for another network, or another chain of this one.
+    #[error("request: it is for another chain")]
+    OtherChain,
     /// It is not signed by the address's key.
     #[error("the signature is not by the key of {0}")]
     Signature(String),
@@ -252,4 +247,16 @@ pub enum AccessError {
     /// It could not be written; nothing changed.
     #[error("it could not be written: {0}")]
     Disk(String),
+}
+
+impl From<RequestError> for AccessError {
+    fn from(error: RequestError) -> Self {
+        match error {
+            RequestError::Oversized(bytes) => Self::Oversized(bytes),
+            RequestError::Text(reason) => Self::Request(reason),
+            RequestError::Address(reason) => Self::Address(reason),
+            RequestError::OtherChain => Self::OtherChain,
+            RequestError::Signature(address) => Self::Signature(address),
+        }
+    }
 }

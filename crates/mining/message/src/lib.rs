@@ -23,9 +23,10 @@ mod share;
 mod tests;
 
 pub use access::{
-    AccessApi, AccessError, BanInfo, NewToken, RefusalInfo, RequestDone, SessionInfo, SignedRequest, TOKEN_PREFIX,
-    TokenInfo, TokenWish, WhyInfo,
+    AccessApi, AccessError, BanInfo, NewToken, RefusalInfo, RequestDone, SessionInfo, TOKEN_PREFIX, TokenInfo,
+    TokenWish, WhyInfo,
 };
+pub use bq_request::SignedRequest;
 pub use control::{
     AlgorithmMining, MiningChange, MiningControl, MiningControlError, MiningMode, MiningModeError, MiningStatus,
 };

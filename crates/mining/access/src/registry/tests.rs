@@ -1,3 +1,4 @@
+use bq_request::Request;
 use bq_signature::KeyPair;
 use proptest::prelude::*;
 
@@ -38,7 +39,7 @@ fn rig() -> WorkerName {
 }
 
 fn signed(n: u8, time: UnixMs, action: Action) -> SignedRequest {
-    let text = Request { genesis: GENESIS, address: address(n), time, action }.to_string();
+    let text = Request { genesis: GENESIS, address: address(n), time_ms: time.0, wish: action.to_string() }.to_string();
     let signature = key(n).sign(&bq_primitives::account_request_hash(&text)).unwrap();
     SignedRequest {
         request: text,
