@@ -70,7 +70,7 @@ impl FromStr for Action {
             ("lock", None) => Ok(Self::Lock),
             ("unlock", None) => Ok(Self::Unlock),
             ("tokens", None) => Ok(Self::Tokens),
-            _ => Err("the last line is token, token WORKER, revoke ID, lock, unlock or tokens"),
+            _ => Err("the last line is token, token WORKER, revoke ID, lock, unlock, tokens, settings .. or cancel .."),
         }
     }
 }

@@ -115,10 +115,9 @@ impl State {
     }
 
     fn check_due(&self) -> Result<(), Fault> {
-        let payout_min = self.terms().map_or(u64::MAX, |terms| terms.payouts.payout_min.atoms());
         for (account, key) in self.accounts.iter() {
             let payable = self.books.balance(LedgerAccount::MinerPayable(account));
-            let is_due = payable >= payout_min && Some(key) != self.opened.map(|opened| opened.key);
+            let is_due = payable >= self.payout_min(account) && Some(key) != self.opened.map(|opened| opened.key);
             if is_due != self.due_since.contains_key(&account) {
                 return self.violated(format!("account {account} with {payable} atoms is queued wrongly"));
             }

@@ -50,6 +50,8 @@ pub struct CoinbaseBasis {
     carry_in: Amount,
     window: Window,
     carried: BTreeMap<AccountId, Amount>,
+    /// Minimums that accounts chose, where they are above the terms'.
+    minimums: BTreeMap<AccountId, Amount>,
 }
 
 /// Whom a coinbase pays. What is left of the reward is the pool's.
@@ -107,7 +109,9 @@ impl State {
             }
         }
         let carry_in = Amount::from_atoms(self.books.balance(LedgerAccount::Carry(lane)))?;
-        Ok(CoinbaseBasis { terms, fee: of_lane.fee, carry_in, window, carried })
+        let own = self.settings.accounts.keys().filter_map(|account| Some((*account, self.own_minimum(*account)?)));
+        let minimums = own.filter(|(_, minimum)| *minimum > terms.min).collect();
+        Ok(CoinbaseBasis { terms, fee: of_lane.fee, carry_in, window, carried, minimums })
     }
 }
 
@@ -137,7 +141,9 @@ impl CoinbaseBasis {
         let payees_max = usize::try_from(self.terms.payees_max).unwrap_or(usize::MAX);
         for (account, sum) in self.in_turn(&split, height)? {
             let part = sum.min(own);
-            let paid = if part >= self.terms.min && outputs.len() < payees_max { part } else { Amount::ZERO };
+            // What an account chose bounds what it is owed, not what is left of a reward: else it might never be paid.
+            let is_due = part >= self.terms.min && sum >= self.minimum(account);
+            let paid = if is_due && outputs.len() < payees_max { part } else { Amount::ZERO };
             own = own.checked_sub(paid)?;
             if paid > Amount::ZERO {
                 outputs.push((account, paid));
@@ -151,6 +157,11 @@ impl CoinbaseBasis {
         Ok(CoinbasePlan { outputs, own, put_off })
     }
 
+    /// What an account must be owed to be paid.
+    fn minimum(&self, account: AccountId) -> Amount {
+        self.minimums.get(&account).copied().unwrap_or(self.terms.min)
+    }
+
     /// What each account would get, in the order in which they are asked: whose balance alone comes to the minimum first, and of those
     /// another at each height, so that no balance waits for ever behind miners who earn more.
     fn in_turn(&self, split: &Distribution, height: Height) -> Result<Vec<(AccountId, Amount)>, LedgerError> {
@@ -159,7 +170,8 @@ impl CoinbaseBasis {
             let sum = sums.entry(*account).or_default();
             *sum = sum.checked_add(*carried)?;
         }
-        let waits = |account: &AccountId| self.carried.get(account).is_some_and(|carried| *carried >= self.terms.min);
+        let waits =
+            |account: &AccountId| self.carried.get(account).is_some_and(|carried| *carried >= self.minimum(*account));
         let (mut in_turn, mut others): (Vec<_>, Vec<_>) = sums.into_iter().partition(|(account, _)| waits(account));
         let first = usize::try_from(height.0).unwrap_or(0).checked_rem(in_turn.len()).unwrap_or(0);
         in_turn.rotate_left(first);

@@ -2,7 +2,7 @@ use bq_ledger::{LedgerAccount, LedgerError};
 use bq_mining_message::{FrontEndId, ShareSequence};
 use bq_primitives::{AccountId, Amount, AmountError, BlockId, Height, KeyHash, OutPoint};
 
-use crate::{EventError, LogNumber, PayoutId, SharesError, StateDigest};
+use crate::{EventError, LogNumber, PayoutId, SettingRefusal, SharesError, StateDigest};
 
 /// Why an event is refused. It was not applied; [`crate::State::apply`] says when the state must be read anew.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -72,6 +72,8 @@ pub enum Fault {
     Operator(&'static str),
     #[error("checkpoint {0}: the state comes to {1}")]
     Checkpoint(StateDigest, StateDigest),
+    #[error(transparent)]
+    Setting(#[from] SettingRefusal),
     #[error("after event {0}: {1}")]
     Invariant(LogNumber, String),
 }

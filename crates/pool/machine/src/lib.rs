@@ -25,6 +25,7 @@ mod block;
 mod coin;
 mod direct;
 mod payout;
+mod settings;
 mod terms;
 
 mod apply;
@@ -62,6 +63,10 @@ pub use operator::{Decision, DecisionError, OpenPayout, PoolOperator, PoolStatus
 pub use payout::{Payout, PayoutId, PayoutInput, PayoutKind, PayoutState, PlannedPayout, VoidProof};
 pub use plan::{plan_fence, plan_payout, plan_withdrawal, recognise, unknown_payees};
 pub use retention::Reach;
+pub use settings::{
+    AccountSettings, PendingWishes, SchemeWish, SettingBounds, SettingChange, SettingEvent, SettingRefusal,
+    SettingWish, SignedSetting, Webhook, WebhookPlace, Wishes,
+};
 pub use shares::{Shares, SharesError};
 pub use state::{FrontEndHead, KeyGivenUp, Paused, PayoutRound, Recovery, State, StateDigest};
 pub use terms::{LaneTerms, PayoutTerms, Scheme, Terms, TermsFrom};

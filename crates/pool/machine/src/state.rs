@@ -6,8 +6,8 @@ use bq_primitives::{AccountId, Algorithm, Amount, AmountError, BlockId, Height, 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Accounts, BlockState, Event, EventError, Fault, LogHead, LogNumber, Opened, Origin, Payout, PayoutId, PoolBlock,
-    PoolCoin, Terms, TermsFrom, Tip,
+    AccountSettings, Accounts, BlockState, Event, EventError, Fault, LogHead, LogNumber, Opened, Origin, Payout,
+    PayoutId, PoolBlock, PoolCoin, SchemeWish, SettingBounds, Terms, TermsFrom, Tip, settings::Settings,
 };
 
 /// All that the events of a log come to. Only [`State::apply`] changes it; everything else is read from it.
@@ -34,10 +34,14 @@ pub struct State {
     pub(crate) lost_gifts: BTreeMap<OutPoint, Height>,
     /// What accounts got by payouts that came back after they had been paid otherwise; it is among the missing coins.
     pub(crate) overpaid: BTreeMap<AccountId, u64>,
+    /// What accounts want for themselves.
+    pub(crate) settings: Settings,
 }
 
 /// Layout of a state in bytes: the first of them. A checkpoint of another layout is not compared, for it cannot be made again.
-pub(crate) const STATE_LAYOUT: u8 = 2;
+pub(crate) const STATE_LAYOUT: u8 = 3;
+/// The layout before accounts had settings, which is otherwise the same.
+const LAYOUT_WITHOUT_SETTINGS: u8 = 2;
 
 /// How far a front end's shares are in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,6 +141,39 @@ impl State {
     pub fn terms_of(&self, share: SharePosition) -> Option<&Terms> {
         let held = self.terms.iter().rev().find(|from| from.covers(share));
         held.or_else(|| self.terms.first()).map(|from| &from.terms)
+    }
+
+    /// What accounts may set; nothing if they may set nothing.
+    #[must_use]
+    pub const fn setting_bounds(&self) -> Option<&SettingBounds> {
+        self.settings.bounds.as_ref()
+    }
+
+    /// What an account set; nothing if it never did.
+    #[must_use]
+    pub fn settings_of(&self, account: AccountId) -> Option<&AccountSettings> {
+        self.settings.of(account)
+    }
+
+    /// How an account's rewards are to be shared, as far as the terms in force offer it.
+    #[must_use]
+    pub fn scheme_of(&self, account: AccountId) -> SchemeWish {
+        let wish = self.settings.of(account).map(|settings| settings.current.scheme).unwrap_or_default();
+        if self.terms().is_some_and(|terms| terms.offers(wish)) { wish } else { SchemeWish::Pool }
+    }
+
+    /// The minimum that an account chose, as far as it may.
+    #[must_use]
+    pub fn own_minimum(&self, account: AccountId) -> Option<Amount> {
+        let most = self.settings.bounds?.minimum_max;
+        self.settings.of(account)?.current.minimum.map(|minimum| minimum.min(most))
+    }
+
+    /// The atoms that an account must be owed to be due: the pool's minimum or a higher one of its own.
+    #[must_use]
+    pub fn payout_min(&self, account: AccountId) -> u64 {
+        let of_pool = self.terms().map_or(u64::MAX, |terms| terms.payouts.payout_min.atoms());
+        self.own_minimum(account).map_or(of_pool, |own| own.atoms().max(of_pool))
     }
 
     /// Who is credited.
@@ -348,6 +385,11 @@ impl State {
             Some((&STATE_LAYOUT, rest)) => {
                 postcard::from_bytes(rest).map_err(|error| EventError::Content(error.to_string()).into())
             }
+            Some((&LAYOUT_WITHOUT_SETTINGS, rest)) => {
+                let none = postcard::to_extend(&Settings::default(), rest.to_vec());
+                none.and_then(|bytes| postcard::from_bytes(&bytes))
+                    .map_err(|error| EventError::Content(error.to_string()).into())
+            }
             Some((layout, _)) => Err(EventError::Layout(*layout).into()),
             None => Err(EventError::Empty.into()),
         }
@@ -398,7 +440,7 @@ impl State {
 
     /// An account keeps its place in the queue while it stays above the minimum. The pool's own key never has one.
     pub(crate) fn note_due(&mut self, number: LogNumber, account: AccountId) {
-        let payout_min = self.terms().map_or(u64::MAX, |terms| terms.payouts.payout_min.atoms());
+        let payout_min = self.payout_min(account);
         let is_own = self.accounts.key(account) == self.opened.map(|opened| opened.key);
         if !is_own && self.books.balance(LedgerAccount::MinerPayable(account)) >= payout_min {
             self.due_since.entry(account).or_insert(number);

@@ -3,7 +3,7 @@ use bq_mining_message::{FrontEndId, SharePosition, ShareSequence};
 use bq_primitives::{Algorithm, Amount};
 use serde::{Deserialize, Serialize};
 
-use crate::{DirectTerms, LogNumber};
+use crate::{DirectTerms, LogNumber, SchemeWish};
 
 /// What a pool promises. A change holds for shares after it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +90,18 @@ impl Terms {
     #[must_use]
     pub fn is_direct(&self) -> bool {
         self.lanes.iter().any(|lane| matches!(lane.scheme, Scheme::Direct { .. }))
+    }
+
+    /// Whether accounts may choose a scheme (SPEC 8.11.3).
+    #[must_use]
+    pub fn offers(&self, scheme: SchemeWish) -> bool {
+        match scheme {
+            SchemeWish::Pool => true,
+            SchemeWish::Pplns => {
+                self.lanes.iter().any(|lane| matches!(lane.scheme, Scheme::Pplns { .. } | Scheme::Direct { .. }))
+            }
+            SchemeWish::Pps | SchemeWish::Fpps | SchemeWish::Solo | SchemeWish::Tides => false,
+        }
     }
 
     /// The field that no pool may run with, and why.

@@ -45,6 +45,7 @@ impl State {
                 self.join(step, &id)?;
             }
             self.bury(step, height)?;
+            self.hold_settings(step, height);
             self.move_balances(step)?;
         }
         self.tip = Some(way.tip);
@@ -143,6 +144,7 @@ impl State {
             }
         }
         self.bury(step, base.tip.height)?;
+        self.hold_settings(step, base.tip.height);
         self.move_balances(step)?;
         self.tip = Some(base.tip);
         Ok(())
@@ -272,7 +274,7 @@ impl State {
     /// T16 (SPEC 8.8.6): a balance is paid by payouts or by coinbases, never by both.
     fn move_balances(&mut self, step: &mut Step<'_>) -> Result<(), Fault> {
         let Some(terms) = self.terms() else { return Ok(()) };
-        let (payout_min, is_direct) = (terms.payouts.payout_min.atoms(), terms.is_direct());
+        let is_direct = terms.is_direct();
         let is_open = |block: &PoolBlock| block.state == BlockState::Immature && block.candidate.direct().is_some();
         if !is_direct && self.blocks.values().any(is_open) {
             return Ok(());
@@ -280,7 +282,8 @@ impl State {
         let by_payout: fn(AccountId) -> LedgerAccount = LedgerAccount::MinerPayable;
         let by_coinbase: fn(AccountId) -> LedgerAccount = LedgerAccount::MinerCarried;
         let (from, to) = if is_direct { (by_payout, by_coinbase) } else { (by_coinbase, by_payout) };
-        let moved = self.books.of_miners(from).filter(|(_, balance)| !is_direct || *balance < payout_min);
+        let moved =
+            self.books.of_miners(from).filter(|(account, balance)| !is_direct || *balance < self.payout_min(*account));
         let cause = Cause::BalanceMoved { event: step.number.0 };
         let line = |(miner, balance)| {
             Ok::<_, Fault>(Transfer {

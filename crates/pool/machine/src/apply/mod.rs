@@ -8,16 +8,17 @@ mod frame;
 mod operator;
 mod payout;
 mod recovery;
+mod setting;
 mod void;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bq_ledger::Transfer;
 use bq_primitives::{AccountId, BlockId};
 
 use crate::{
     Event, Fault, LogHead, LogNumber, NewAccount, Opened, PayoutId, Shares, State, StateDigest, Terms, TermsFrom,
-    state::STATE_LAYOUT,
+    Webhook, state::STATE_LAYOUT,
 };
 
 /// What an event did.
@@ -35,6 +36,8 @@ pub struct Applied {
     pub payouts: BTreeSet<PayoutId>,
     /// The account that it made.
     pub account: Option<NewAccount>,
+    /// Accounts whose settings it changed, and the webhook that each had before.
+    pub settings: BTreeMap<AccountId, Option<Webhook>>,
 }
 
 /// One event while it is applied: what it has booked so far.
@@ -48,8 +51,8 @@ impl State {
     /// Applies the next event: the only way to change a state.
     ///
     /// # Errors
-    /// [`Fault`]. A refused [`Event::Operator`], [`Event::Payout`], [`Event::Account`], [`Event::Terms`] or
-    /// [`Event::Candidate`] leaves the state as it was; after any other fault it must be read anew.
+    /// [`Fault`]. A refused [`Event::Operator`], [`Event::Payout`], [`Event::Account`], [`Event::Terms`],
+    /// [`Event::Candidate`] or [`Event::Setting`] leaves the state as it was; after any other fault it must be read anew.
     pub fn apply(&mut self, event: &Event, shares: &dyn Shares) -> Result<Applied, Fault> {
         let bytes = event.to_bytes()?;
         let head = self.head.after(&bytes);
@@ -72,6 +75,7 @@ impl State {
             Event::Payout(event) => self.payout_event(step, event),
             Event::Operator(operator) => self.operator(step, operator),
             Event::Checkpoint { layout, digest } => self.checkpoint(*layout, *digest),
+            Event::Setting(event) => self.setting(step, event),
         }
     }
 

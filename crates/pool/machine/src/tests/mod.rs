@@ -9,6 +9,7 @@ mod plan;
 mod recovery;
 mod retention;
 mod returns;
+mod settings;
 mod stops;
 mod storms;
 mod world;

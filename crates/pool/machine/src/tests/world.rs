@@ -139,9 +139,13 @@ impl World {
     }
 
     pub(super) fn share_on(&mut self, algorithm: Algorithm, number: u8, parts: u64) {
+        self.share_of(algorithm, miner(number), parts);
+    }
+
+    pub(super) fn share_of(&mut self, algorithm: Algorithm, payee: KeyHash, parts: u64) {
         self.shares.0.push(Share {
             algorithm,
-            payee: miner(number),
+            payee,
             worker: WorkerName::default(),
             difficulty: ShareDifficulty::from_hashes(1_000_000 / parts),
             network_difficulty: NetworkDifficulty::from_hashes(1_000_000),

@@ -1,0 +1,135 @@
+//! Accounts' own settings (SPEC 8.11): what may be set, what holds at once and what waits.
+
+use bq_primitives::{AccountId, Amount, Height};
+use bq_request::{Request, RequestError};
+
+use super::Step;
+use crate::{
+    AccountSettings, Fault, LogNumber, PendingWishes, SettingBounds, SettingChange, SettingEvent, SettingRefusal,
+    SettingWish, SignedSetting, State, Wishes,
+};
+
+impl State {
+    pub(super) fn setting(&mut self, step: &mut Step<'_>, event: &SettingEvent) -> Result<(), Fault> {
+        match event {
+            SettingEvent::Bounds(bounds) => self.set_bounds(step.number, *bounds),
+            SettingEvent::Signed(signed) => self.change_setting(step, signed),
+        }
+    }
+
+    fn set_bounds(&mut self, number: LogNumber, bounds: SettingBounds) -> Result<(), Fault> {
+        let refuse = |field, reason| Err(SettingRefusal::Bounds { field, reason }.into());
+        if bounds.minimum_max == Amount::ZERO {
+            return refuse("minimum_max", "must be at least one atom");
+        }
+        if bounds.delay_blocks == 0 {
+            return refuse("delay_blocks", "must be at least 1");
+        }
+        self.settings.bounds = Some(bounds);
+        self.queue_due(number);
+        Ok(())
+    }
+
+    fn change_setting(&mut self, step: &mut Step<'_>, signed: &SignedSetting) -> Result<(), Fault> {
+        let (account, request, wish) = self.judge_setting(signed)?;
+        let bounds = self.settings.bounds.ok_or(SettingRefusal::NotTaken)?;
+        let before = self.settings.of(account);
+        let held = before.map(|settings| settings.current.clone()).unwrap_or_default();
+        let webhook = held.webhook.clone();
+        let waited = before.and_then(|settings| settings.pending.as_ref()).map(|pending| pending.from);
+        let (current, pending) = match wish.change {
+            SettingChange::Set(wishes) => {
+                let current = held.raised_to(&wishes);
+                let from = self.tip.map_or(Height(0), |tip| tip.height).0.saturating_add(bounds.delay_blocks);
+                let pending = (current != wishes).then_some(PendingWishes { from: Height(from), wishes });
+                (current, pending)
+            }
+            SettingChange::Cancel => (held, None),
+        };
+        if let Some(from) = waited {
+            self.settings.waiting.remove(&(from, account));
+        }
+        if let Some(pending) = &pending {
+            self.settings.waiting.insert((pending.from, account));
+        }
+        let (sequence, signed_ms, taken_ms) = (wish.sequence, request.time_ms, signed.time_ms);
+        self.settings.accounts.insert(account, AccountSettings { sequence, signed_ms, taken_ms, current, pending });
+        self.note_due(step.number, account);
+        step.applied.settings.insert(account, webhook);
+        Ok(())
+    }
+
+    /// Whose a signed setting is and what it says, if this state would take it. The signature is checked last.
+    ///
+    /// # Errors
+    /// [`SettingRefusal`].
+    pub fn judge_setting(&self, signed: &SignedSetting) -> Result<(AccountId, Request, SettingWish), SettingRefusal> {
+        let opened = self.opened.ok_or(SettingRefusal::NotTaken)?;
+        let request = Request::read(&signed.request)?;
+        request.check_chain(opened.network, opened.genesis)?;
+        let wish: SettingWish = request.wish.parse()?;
+        let (got, expected) = (wish.pool.key_hash, opened.key);
+        if wish.pool.network != opened.network || got != expected {
+            return Err(SettingRefusal::OtherPool { got, expected });
+        }
+        let account = self.accounts.find(&request.address.key_hash).ok_or(SettingRefusal::UnknownAccount)?;
+        self.check_order(account, &request, &wish)?;
+        match &wish.change {
+            SettingChange::Set(wishes) => self.check_wishes(wishes)?,
+            SettingChange::Cancel if self.settings.of(account).is_none_or(|settings| settings.pending.is_none()) => {
+                return Err(SettingRefusal::NothingToCancel(account));
+            }
+            SettingChange::Cancel => {}
+        }
+        let other_key = || RequestError::Signature(request.address.to_string());
+        let public_key = signed.public_key.as_slice().try_into().map_err(|_| other_key())?;
+        let signature = signed.signature.as_slice().try_into().map_err(|_| other_key())?;
+        request.check_signature(public_key, signature)?;
+        Ok((account, request, wish))
+    }
+
+    fn check_order(&self, account: AccountId, request: &Request, wish: &SettingWish) -> Result<(), SettingRefusal> {
+        let (got, time) = (wish.sequence, request.time_ms);
+        let (newest, signed_ms) = self.settings.of(account).map_or((0, 0), |known| (known.sequence, known.signed_ms));
+        if got == newest {
+            return Err(SettingRefusal::Replayed { got });
+        }
+        if got < newest {
+            return Err(SettingRefusal::Older { got, newest });
+        }
+        if time < signed_ms {
+            return Err(SettingRefusal::SignedBefore { got: time, newest: signed_ms });
+        }
+        Ok(())
+    }
+
+    fn check_wishes(&self, wishes: &Wishes) -> Result<(), SettingRefusal> {
+        let most = self.settings.bounds.ok_or(SettingRefusal::NotTaken)?.minimum_max;
+        let terms = self.terms().ok_or(SettingRefusal::NotTaken)?;
+        if let Some(got) = wishes.minimum {
+            let least = terms.payouts.payout_min;
+            if got < least {
+                return Err(SettingRefusal::MinimumBelow { got, least });
+            }
+            if got > most {
+                return Err(SettingRefusal::MinimumAbove { got, most });
+            }
+        }
+        match terms.offers(wishes.scheme) {
+            true => Ok(()),
+            false => Err(SettingRefusal::SchemeNotOffered(wishes.scheme.name())),
+        }
+    }
+
+    /// Wishes that waited up to a height hold from now on, also if the chain goes back below it.
+    pub(super) fn hold_settings(&mut self, step: &mut Step<'_>, height: Height) {
+        while let Some((from, account)) = self.settings.waiting.first().copied().filter(|(from, _)| *from <= height) {
+            self.settings.waiting.remove(&(from, account));
+            let Some(settings) = self.settings.accounts.get_mut(&account) else { continue };
+            let Some(pending) = settings.pending.take() else { continue };
+            let before = std::mem::replace(&mut settings.current, pending.wishes);
+            step.applied.settings.insert(account, before.webhook);
+            self.note_due(step.number, account);
+        }
+    }
+}

@@ -1,0 +1,73 @@
+use bq_primitives::Amount;
+use serde::{Deserialize, Serialize};
+
+use crate::Webhook;
+
+/// All that an account may want for itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wishes {
+    /// It is not paid less than this; nothing: the pool's minimum.
+    pub minimum: Option<Amount>,
+    /// How its rewards are shared.
+    pub scheme: SchemeWish,
+    /// Only worker tokens open its address (SPEC 11.11.3).
+    pub locked: bool,
+    /// Whom to tell what happens to it.
+    pub webhook: Option<Webhook>,
+}
+
+/// How an account's rewards are to be shared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum SchemeWish {
+    /// As the pool does where nobody says anything.
+    #[default]
+    Pool,
+    /// Blocks pay the window of shares before them.
+    Pplns,
+    /// Each share is paid for a block's subsidy.
+    Pps,
+    /// Each share is paid for a block's subsidy and fees.
+    Fpps,
+    /// A block pays who found it.
+    Solo,
+    /// As PPLNS, by difficulties.
+    Tides,
+}
+
+impl SchemeWish {
+    /// Every one.
+    pub const ALL: [Self; 6] = [Self::Pool, Self::Pplns, Self::Pps, Self::Fpps, Self::Solo, Self::Tides];
+
+    /// As it is signed and shown.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pool => "default",
+            Self::Pplns => "pplns",
+            Self::Pps => "pps",
+            Self::Fpps => "fpps",
+            Self::Solo => "solo",
+            Self::Tides => "tides",
+        }
+    }
+
+    /// The one of this name.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scheme| scheme.name() == name)
+    }
+}
+
+impl Wishes {
+    /// What of these holds at once where `self` held: all that does not lower protection (SPEC 8.11.5).
+    #[must_use]
+    pub fn raised_to(&self, wishes: &Self) -> Self {
+        Self {
+            // Nothing is the pool's minimum, which is the lowest.
+            minimum: self.minimum.max(wishes.minimum),
+            scheme: wishes.scheme,
+            locked: self.locked || wishes.locked,
+            webhook: self.webhook.clone().or_else(|| wishes.webhook.clone()),
+        }
+    }
+}
