@@ -262,7 +262,27 @@ function nextBlock(parts) {
   return lines.length ? [el("h3", {}, "Your part of the next block"), ...lines] : [];
 }
 
-function showMiner(view) {
+// What the account set for itself, and what waits.
+function wishes(of) {
+  const minimum = of.minimum === null ? "the pool's" : coins(of.minimum);
+  return `minimum ${minimum} · scheme ${of.scheme} · ${of.locked ? "locked" : "not locked"} · ${of.webhook ? "with" : "without"} a webhook`;
+}
+
+function settings(view) {
+  if (!view || (view.changed === null && !view.is_taken)) return [];
+  const lines = [el("p", {}, view.changed === null ? "Nothing was set: the pool's own hold." : wishes(view.current))];
+  if (view.pending) {
+    const left = `block ${view.pending.from_height.toLocaleString("en-US")} (${view.pending.blocks_left.toLocaleString("en-US")} to go)`;
+    lines.push(el("p", {}, el("span", { class: "chip warn" }, "waits"), ` from ${left} on: ${wishes(view.pending)}`),
+      el("p", { class: "hint" }, "Not yours? Cancel it: bq wallet sign-settings --cancel"));
+  }
+  if (view.notices.last_failure !== null) {
+    lines.push(el("p", {}, el("span", { class: "chip bad" }, "webhook"), ` ${view.notices.failed} notices failed: ${view.notices.last_failure}`));
+  }
+  return [el("h3", {}, "Settings"), ...lines];
+}
+
+function showMiner(view, set) {
   const rates = ORDER.filter((name) => view.hashrate[name] > 0).map((name) => `${NAMES[name]} ${rate(view.hashrate[name])}`);
   const workers = view.workers.length
     ? table([["Worker"], ["Algorithm"], ["Hashrate, 10 min", true], ["Shares", true], ["Rejected", true], ["Last share"]], view.workers.map(workerRow))
@@ -283,7 +303,8 @@ function showMiner(view) {
     ...(view.coinbases.length
       ? [el("h3", {}, "Paid in blocks"), table([["When"], ["Algorithm"], ["Amount", true], ["State"], ["Block"]], view.coinbases.map(coinbaseRow))]
       : []),
-    el("h3", {}, "Payouts"), payouts);
+    el("h3", {}, "Payouts"), payouts,
+    ...settings(set));
   $("miner").hidden = false;
 }
 
@@ -296,7 +317,11 @@ async function loadMiner() {
     const body = await response.json();
     if (address !== state.address) return;
     problem.hidden = response.ok;
-    if (response.ok) { showMiner(body); return; }
+    if (response.ok) {
+      const set = await get(`/api/v1/accounts/${encodeURIComponent(address)}/settings`).catch(() => null);
+      if (address === state.address) showMiner(body, set);
+      return;
+    }
     problem.textContent = body.error.message;
     $("miner").hidden = true;
   } catch {

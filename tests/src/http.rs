@@ -46,7 +46,10 @@ pub fn http_get(address: SocketAddr, path: &str) -> Result<HttpResponse> {
 }
 
 /// `POST path` with a JSON body, as somebody if a login is given.
-pub(crate) fn http_post(address: SocketAddr, path: &str, login: Option<&str>, body: &Value) -> Result<HttpResponse> {
+///
+/// # Errors
+/// As [`http_get`].
+pub fn http_post(address: SocketAddr, path: &str, login: Option<&str>, body: &Value) -> Result<HttpResponse> {
     let body = body.to_string();
     let login = login.map_or_else(String::new, |login| format!("Authorization: Basic {}\r\n", base64(login)));
     let head = format!(

@@ -18,7 +18,7 @@ mod wait;
 pub use chain::{Tip, wait_for_agreement};
 pub use device::{Device, DeviceChannel, DeviceJob, DeviceShare, REQUIRES_STANDARD_JOBS, Said, setup_connection};
 pub use fixture::{Eras, atoms, new_address};
-pub use http::{HttpResponse, http_get};
+pub use http::{HttpResponse, http_get, http_post};
 pub use miner::{
     Dialect, EthashMode, LightEthash, LineClient, Miner, MinerReport, Submission, ethash, randomx, sha256d,
 };

@@ -280,6 +280,32 @@ pub(crate) enum WalletCommand {
         #[arg(long, global = true)]
         dry_run: bool,
     },
+    /// Sign what the wallet's address wants for its account at a pool, and send it.
+    SignSettings {
+        #[command(flatten)]
+        wishes: SettingArgs,
+        /// The key file.
+        #[arg(long, value_name = "FILE")]
+        wallet: PathBuf,
+        /// File whose first line is the password.
+        #[arg(long, value_name = "FILE")]
+        password_file: PathBuf,
+        /// The pool's HTTP address.
+        #[arg(long, alias = "http", value_name = "ADDR", default_value = "127.0.0.1:8080")]
+        pool: SocketAddr,
+        /// Number of the setting: the pool is asked nothing then. Needs --pool-address.
+        #[arg(long, requires = "pool_address")]
+        number: Option<u64>,
+        /// The pool's own address.
+        #[arg(long, value_name = "ADDRESS", requires = "number")]
+        pool_address: Option<String>,
+        /// Id of the chain's first block, where it is not the network's usual one. Needs --number.
+        #[arg(long, value_name = "ID", requires = "number")]
+        genesis: Option<String>,
+        /// Print the signed setting instead of sending it.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Sign and send a payment.
     Send {
         /// The key file.
@@ -370,6 +396,16 @@ pub(crate) enum PoolCommand {
     /// Let miners in that know a secret, and no others: see auth.mode.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Show what an account set for itself, its webhook in full.
+    Settings {
+        /// The account's address.
+        address: String,
+        #[command(flatten)]
+        node: NodeArgs,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Show who is logged in.
     Sessions {
         /// Of this address only.
@@ -508,6 +544,26 @@ pub(crate) enum RequestCommand {
     Lock,
     /// Let anyone mine to the address again.
     Unlock,
+}
+
+/// What an account wants. A setting tells all four: what is not given stays as it is wanted now.
+#[derive(Debug, Args)]
+pub(crate) struct SettingArgs {
+    /// Atoms below which the account is not paid, or "default" for the pool's minimum.
+    #[arg(long, value_name = "ATOMS|default", conflicts_with = "cancel")]
+    pub(crate) minimum: Option<String>,
+    /// default, pplns, pps, fpps, solo or tides, as far as the pool offers it.
+    #[arg(long, value_name = "NAME", conflicts_with = "cancel")]
+    pub(crate) scheme: Option<String>,
+    /// Whether only worker tokens open the address: on or off.
+    #[arg(long, value_name = "on|off", conflicts_with = "cancel")]
+    pub(crate) lock: Option<String>,
+    /// Where notices go: https://.., or "none".
+    #[arg(long, value_name = "URL|none", conflicts_with = "cancel")]
+    pub(crate) webhook: Option<String>,
+    /// Cancel the setting that waits.
+    #[arg(long)]
+    pub(crate) cancel: bool,
 }
 
 /// What a transaction outside the books was.

@@ -8,6 +8,7 @@ mod http;
 pub(crate) mod miner;
 pub(crate) mod pool;
 mod request;
+mod settings;
 pub(crate) mod sim;
 pub(crate) mod status;
 pub(crate) mod swarm;

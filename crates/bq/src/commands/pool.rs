@@ -10,7 +10,7 @@ use bq_runtime::{Config, DataDir, DataDirError, load};
 use bq_views::HealthView;
 use serde_json::{Value, json};
 
-use super::access;
+use super::{access, settings};
 use crate::{
     cli::{AdoptAs, DataArgs, NodeArgs, PoolChange, PoolCommand, RunArgs, WriteOffFrom},
     cookie,
@@ -46,6 +46,7 @@ pub(crate) fn pool(command: PoolCommand) -> anyhow::Result<()> {
             decide(&change, "release-suspense", json!({ "amount": atoms.to_string() }))
         }
         PoolCommand::Token(command) => access::tokens(&command),
+        PoolCommand::Settings { address, node, json } => settings::show(&address, &node, json),
         PoolCommand::Sessions { address, limit, node, json } => {
             access::sessions(&node, address.as_deref(), limit, json)
         }

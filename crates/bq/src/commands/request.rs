@@ -39,7 +39,7 @@ pub(super) fn request(
 }
 
 /// A request of now.
-fn signed(wallet: &Wallet, genesis: BlockId, wish: String) -> anyhow::Result<SignedRequest> {
+pub(super) fn signed(wallet: &Wallet, genesis: BlockId, wish: String) -> anyhow::Result<SignedRequest> {
     let time_ms = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;
     let request = Request { genesis, address: wallet.address(), time_ms, wish }.to_string();
     let witness = wallet.sign_request(&request)?;
@@ -51,7 +51,7 @@ fn signed(wallet: &Wallet, genesis: BlockId, wish: String) -> anyhow::Result<Sig
 }
 
 /// The wallet's chain, as this build knows it.
-fn genesis(wallet: &Wallet) -> anyhow::Result<BlockId> {
+pub(super) fn genesis(wallet: &Wallet) -> anyhow::Result<BlockId> {
     let args = RunArgs { network: Some(wallet.network()), ..RunArgs::default() };
     Ok(load(&layers(&args)).map_err(|error| UsageError(error.to_string()))?.config.params.genesis_id())
 }
@@ -79,6 +79,7 @@ fn tell(done: &RequestDone) {
             say(&format!("locked: only the address's tokens open it now; {sessions} sessions without one ended"));
         }
         RequestDone::Unlocked => say("anyone may mine to the address again"),
+        RequestDone::Settings(taken) => say(&format!("taken as number {}", taken.number)),
         RequestDone::Tokens { tokens } if tokens.is_empty() => say("none"),
         RequestDone::Tokens { tokens } => tokens.iter().for_each(|token| say(&token_line(token))),
     }

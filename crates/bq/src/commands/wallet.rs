@@ -1,4 +1,4 @@
-//! `bq wallet new | address | balance | request | send`.
+//! `bq wallet new | address | balance | request | sign-settings | send`.
 
 use std::{net::SocketAddr, path::Path};
 
@@ -7,7 +7,7 @@ use bq_rpc::{PoolStatusShape, RpcClient, RpcClientError};
 use bq_wallet::{FeeRate, Password, Wallet};
 use serde::Serialize;
 
-use super::{pool::no_answer, request};
+use super::{pool::no_answer, request, settings};
 use crate::{
     cli::WalletCommand,
     exit::{UsageError, say},
@@ -41,6 +41,16 @@ pub(crate) fn wallet(command: WalletCommand) -> anyhow::Result<()> {
             let password_file = password_file.ok_or_else(|| missing("--password-file"))?;
             refuse_pool_file(&wallet)?;
             request::request(&command, (&wallet, &password_file), http, dry_run)
+        }
+        WalletCommand::SignSettings { wishes, wallet, password_file, pool, number, pool_address, genesis, dry_run } => {
+            refuse_pool_file(&wallet)?;
+            let wallet = Wallet::open(&wallet, &Password::read_file(&password_file)?)?;
+            let offline = number.zip(pool_address.as_deref()).map(|(number, pool_address)| settings::Offline {
+                number,
+                pool_address,
+                genesis: genesis.as_deref(),
+            });
+            settings::sign(&wishes, &wallet, pool, offline.as_ref(), dry_run)
         }
         WalletCommand::Send { wallet, password_file, to, atoms, fee_rate, rpc, json } => {
             let to = parse_address("--to", &to)?;

@@ -18,7 +18,7 @@ use bq_miner::{BlockSource, Miner, MinerConfig, NextBlock, log_huge_pages};
 use bq_mining_message::{MiningControl, MiningMode, PoolApi, TokenInfo, TokenWish};
 use bq_net::{Net, NetConfig, NetError, NetHandle, PeerAddress};
 use bq_node::{MachineClock, Node, NodeConfig, StoreSettings};
-use bq_pool::{Pool, PoolConfig, PoolOperator};
+use bq_pool::{NoticePolicy, Pool, PoolConfig, PoolOperator};
 use bq_pow::{PowConfig, PowError, PowVerifier, RandomXMode};
 use bq_primitives::{Algorithm, BlockId, PowKey};
 use bq_rpc::{LongPollLimits, RpcAccess, RpcHandle, RpcOptions, RpcServer, RpcServices};
@@ -397,6 +397,7 @@ async fn keep_dataset(pow: Arc<PowVerifier>, pool: Arc<Pool>) {
 
 fn pool_config(config: &Config) -> PoolConfig {
     let pool = &config.pool;
+    let block_secs = u64::from(config.params.asert.target_block_time).max(1);
     PoolConfig {
         fee_bp: pool.fee_bp,
         payout_mode: pool.payout_mode.map(|mode| match mode {
@@ -430,8 +431,28 @@ fn pool_config(config: &Config) -> PoolConfig {
         keep_days: pool.keep_days,
         segment_shares: pool.segment_shares,
         out_of_step_grace: Duration::from_secs(pool.out_of_step_secs),
+        settings: pool.settings.are_taken,
+        settings_minimum_max: pool.settings.minimum_max,
+        settings_delay_blocks: u32::try_from(pool.settings.delay_secs.div_ceil(block_secs)).unwrap_or(u32::MAX),
+        settings_block_secs: block_secs,
+        settings_interval: Duration::from_secs(pool.settings.interval_secs),
+        settings_window: Duration::from_secs(pool.settings.window_secs),
+        notices: notice_policy(&pool.notices),
         accept_new_key: pool.new_key,
         ..PoolConfig::new(config.data_dir.clone(), config.network)
+    }
+}
+
+fn notice_policy(notices: &bq_runtime::NoticesConfig) -> NoticePolicy {
+    NoticePolicy {
+        is_on: notices.are_on,
+        may_call_private: notices.may_call_private,
+        timeout: Duration::from_secs(notices.timeout_secs),
+        tries_max: notices.tries_max,
+        retry_pause: Duration::from_secs(notices.retry_secs),
+        at_once_max: notices.at_once_max,
+        queue_max: notices.queue_max,
+        per_hour_max: notices.per_hour_max,
     }
 }
 

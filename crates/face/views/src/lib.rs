@@ -9,6 +9,7 @@ mod history;
 mod json;
 mod page;
 mod pool;
+mod settings;
 
 pub use events::Event;
 pub use hashrate::hashrate_text;
@@ -23,3 +24,4 @@ pub use json::{
 };
 pub use page::{BlockCursor, CursorError, Page, WorkerCursor};
 pub use pool::{PoolViews, ViewError};
+pub use settings::{NoticesView, PendingSettingsView, SettingsView, WishesView};

@@ -2,7 +2,7 @@ use bq_primitives::WorkerName;
 
 use crate::{
     BlockCursor, BlocksView, CoinbasePaymentsView, CoinbaseView, EarningsView, HistoryView, MinerView, Page,
-    PayoutsView, PoolView, WorkerCursor, WorkersView,
+    PayoutsView, PoolView, SettingsView, WorkerCursor, WorkersView,
 };
 
 /// What the HTTP API and the status line need of the pool. Every call reads memory or the database's read side.
@@ -71,6 +71,12 @@ pub trait PoolViews: Send + Sync + 'static {
         worker: Option<&WorkerName>,
         step: &str,
     ) -> Result<Option<HistoryView>, ViewError>;
+
+    /// What one account set for itself (SPEC 8.11); nothing when it never mined here.
+    ///
+    /// # Errors
+    /// The books cannot be read.
+    fn settings(&self, address: &str) -> Result<Option<SettingsView>, ViewError>;
 
     /// Sum of debits less sum of credits over the whole ledger, in atoms: 0 or the books are wrong.
     ///

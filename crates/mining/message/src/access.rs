@@ -176,11 +176,26 @@ pub enum RequestDone {
     },
     /// Anyone may mine to the address again.
     Unlocked,
+    /// What its owner wants for an account is in the pool's books.
+    Settings(SettingsTaken),
     /// The address's tokens.
     Tokens {
         /// All of them.
         tokens: Vec<TokenInfo>,
     },
+}
+
+/// A setting that was taken (SPEC 8.11).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingsTaken {
+    /// The account's address.
+    pub address: String,
+    /// The number that the setting had.
+    pub number: u64,
+    /// Only worker tokens open the address.
+    pub locked: bool,
+    /// Height from which on all of it holds; nothing if it does at once, or was a cancellation.
+    pub pending_from: Option<u32>,
 }
 
 /// Why something about access was not done.
@@ -244,6 +259,14 @@ pub enum AccessError {
     /// A lock without a token would keep out its owner as well.
     #[error("make a token first: a locked address lets in nobody else")]
     NoTokenYet,
+    /// A setting of an account was refused (SPEC 8.11.6).
+    #[error("{reason}")]
+    Setting {
+        /// The refusal's name.
+        name: &'static str,
+        /// In words.
+        reason: String,
+    },
     /// It could not be written; nothing changed.
     #[error("it could not be written: {0}")]
     Disk(String),

@@ -23,8 +23,8 @@ mod share;
 mod tests;
 
 pub use access::{
-    AccessApi, AccessError, BanInfo, NewToken, RefusalInfo, RequestDone, SessionInfo, TOKEN_PREFIX, TokenInfo,
-    TokenWish, WhyInfo,
+    AccessApi, AccessError, BanInfo, NewToken, RefusalInfo, RequestDone, SessionInfo, SettingsTaken, TOKEN_PREFIX,
+    TokenInfo, TokenWish, WhyInfo,
 };
 pub use bq_request::SignedRequest;
 pub use control::{

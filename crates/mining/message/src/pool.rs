@@ -3,7 +3,7 @@ use std::sync::Arc;
 use bq_chain_api::{BoxStream, Template};
 use bq_primitives::{Algorithm, Block, KeyHash, NetworkDifficulty, WorkerName};
 
-use crate::Share;
+use crate::{AccessError, SettingsTaken, Share, SignedRequest};
 
 /// What a Stratum server needs of the pool behind it.
 pub trait PoolApi: Send + Sync + 'static {
@@ -36,6 +36,22 @@ pub trait PoolApi: Send + Sync + 'static {
     /// Notes what the hash of a share that was just booked came to, in expected hashes: for people, worth nothing. Cheap. A pool may forget it.
     fn note_achieved(&self, payee: KeyHash, worker: &WorkerName, algorithm: Algorithm, achieved: NetworkDifficulty) {
         let _ = (payee, worker, algorithm, achieved);
+    }
+
+    /// The owner of an account locked it by a setting (SPEC 8.11.3): only worker tokens open its address. Cheap.
+    fn is_locked(&self, payee: KeyHash) -> bool {
+        let _ = payee;
+        false
+    }
+
+    /// Takes what the owner of an account wants for it (SPEC 8.11); nothing if the request is about something else. Costs the
+    /// verification of a signature and blocks on disk.
+    ///
+    /// # Errors
+    /// [`AccessError::Setting`], [`AccessError::Disk`].
+    fn change_settings(&self, request: &SignedRequest) -> Option<Result<SettingsTaken, AccessError>> {
+        let _ = request;
+        None
     }
 
     /// Counts a share that was refused. Cheap.

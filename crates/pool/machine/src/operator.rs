@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use bq_ledger::LedgerAccount;
-use bq_primitives::{Address, Amount, Network, TxId};
+use bq_primitives::{Address, Amount, KeyHash, Network, TxId};
 
-use crate::{Act, LogHead, Operator, Paused, PayoutId, PayoutKind, Recovery, State, Tip};
+use crate::{AccountSettings, Act, LogHead, Operator, Paused, PayoutId, PayoutKind, Recovery, State, Tip};
 
 /// A decision as a person words it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,6 +111,9 @@ pub trait PoolOperator: Send + Sync + 'static {
 
     /// How the pool stands.
     fn pool_status(&self) -> PoolStatus;
+
+    /// What an account set for itself; nothing if it never did.
+    fn account_settings(&self, key: &KeyHash) -> Option<AccountSettings>;
 
     /// Carries a decision out, or with `dry_run` only checks it; says what happens in words.
     ///

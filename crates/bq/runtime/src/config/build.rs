@@ -14,8 +14,9 @@ use super::{
     layers::{Source, Values},
     raw::RawEra,
     values::{
-        AuthConfig, ChainConfig, Config, LogConfig, LogFormat, MinerConfig, MinerPatience, PayoutMode, PoolConfig,
-        RandomXConfig, RandomXMode, RegtestConfig, RegtestEra, ShareDifficultyConfig, StratumLimits, VerifyLimits,
+        AccountSettingsConfig, AuthConfig, ChainConfig, Config, LogConfig, LogFormat, MinerConfig, MinerPatience,
+        NoticesConfig, PayoutMode, PoolConfig, RandomXConfig, RandomXMode, RegtestConfig, RegtestEra,
+        ShareDifficultyConfig, StratumLimits, VerifyLimits,
     },
 };
 
@@ -175,6 +176,8 @@ impl Reader<'_> {
             keep_days: self.number("pool.keep_days")?,
             segment_shares: self.number("pool.segment_shares")?,
             out_of_step_secs: self.number("pool.out_of_step_secs")?,
+            settings: self.account_settings()?,
+            notices: self.notices()?,
             new_key: self.required("pool.new_key")?,
             pplns_window_units: self.number("pool.pplns_window_units")?,
             share_interval_secs: self.number("pool.share_interval_secs")?,
@@ -186,6 +189,29 @@ impl Reader<'_> {
                 self.lane("pool.randomx.share_difficulty_floor", "pool.randomx.share_difficulty_start")?,
                 self.lane("pool.ethash.share_difficulty_floor", "pool.ethash.share_difficulty_start")?,
             ],
+        })
+    }
+
+    fn account_settings(&self) -> Result<AccountSettingsConfig, ConfigError> {
+        Ok(AccountSettingsConfig {
+            are_taken: self.required("pool.settings")?,
+            minimum_max: self.amount("pool.settings_minimum_max")?,
+            delay_secs: self.number("pool.settings_delay_secs")?,
+            interval_secs: self.number("pool.settings_interval_secs")?,
+            window_secs: self.number("pool.settings_window_secs")?,
+        })
+    }
+
+    fn notices(&self) -> Result<NoticesConfig, ConfigError> {
+        Ok(NoticesConfig {
+            are_on: self.required("pool.notices")?,
+            may_call_private: self.required("pool.notices_private")?,
+            timeout_secs: self.number("pool.notice_timeout_secs")?,
+            tries_max: self.number("pool.notice_tries_max")?,
+            retry_secs: self.number("pool.notice_retry_secs")?,
+            at_once_max: self.number("pool.notices_at_once_max")?,
+            queue_max: self.number("pool.notices_queue_max")?,
+            per_hour_max: self.number("pool.notices_per_hour_max")?,
         })
     }
 

@@ -17,6 +17,7 @@ pub use raw::{
     RawVerify,
 };
 pub use values::{
-    AuthConfig, ChainConfig, Config, LogConfig, LogFormat, MinerConfig, MinerPatience, PayoutMode, PoolConfig,
-    RandomXConfig, RandomXMode, RegtestConfig, RegtestEra, ShareDifficultyConfig, StratumLimits, VerifyLimits,
+    AccountSettingsConfig, AuthConfig, ChainConfig, Config, LogConfig, LogFormat, MinerConfig, MinerPatience,
+    NoticesConfig, PayoutMode, PoolConfig, RandomXConfig, RandomXMode, RegtestConfig, RegtestEra,
+    ShareDifficultyConfig, StratumLimits, VerifyLimits,
 };

@@ -109,6 +109,42 @@ pub enum PayoutMode {
     Ledger,
 }
 
+/// What accounts may set for themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AccountSettingsConfig {
+    /// They may set anything.
+    pub are_taken: bool,
+    /// The highest minimum.
+    pub minimum_max: Amount,
+    /// Seconds for which what lowers protection waits.
+    pub delay_secs: u64,
+    /// Seconds between two settings of an account.
+    pub interval_secs: u64,
+    /// Seconds from now within which a setting must have been signed.
+    pub window_secs: u64,
+}
+
+/// What telling webhooks may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoticesConfig {
+    /// Anything is told.
+    pub are_on: bool,
+    /// Private addresses may be called.
+    pub may_call_private: bool,
+    /// Seconds for one try.
+    pub timeout_secs: u64,
+    /// Most tries for a notice.
+    pub tries_max: u32,
+    /// Seconds until the second try.
+    pub retry_secs: u64,
+    /// Most notices that are sent at a time.
+    pub at_once_max: usize,
+    /// Most notices that wait or are sent.
+    pub queue_max: usize,
+    /// Most notices of an account in an hour.
+    pub per_hour_max: u32,
+}
+
 /// `[pool]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolConfig {
@@ -166,6 +202,10 @@ pub struct PoolConfig {
     pub segment_shares: u32,
     /// Seconds that the books may be behind the node before the pool says so.
     pub out_of_step_secs: u64,
+    /// Accounts' own settings.
+    pub settings: AccountSettingsConfig,
+    /// Notices to accounts' webhooks.
+    pub notices: NoticesConfig,
     /// Goes on with another key than the log names.
     pub new_key: bool,
     /// Length of the PPLNS window in expected blocks.

@@ -31,8 +31,33 @@ pub(crate) async fn requests(
     Extension(Asker(asker)): Extension<Asker>,
     request: Result<Json<SignedRequest>, JsonRejection>,
 ) -> Result<Response, ApiError> {
-    let access = access(&app)?;
     let Json(request) = request.map_err(|rejection| ApiError::bad_request("bad_request", rejection.body_text()))?;
+    carry_out(&app, asker, request).await
+}
+
+/// What the owner of this account wants for it (SPEC 8.11), and nothing else that an owner may ask.
+pub(crate) async fn change_settings(
+    State(app): State<Arc<App>>,
+    Extension(Asker(asker)): Extension<Asker>,
+    Path(text): Path<String>,
+    request: Result<Json<SignedRequest>, JsonRejection>,
+) -> Result<Response, ApiError> {
+    let address = app.address(&text)?;
+    let Json(request) = request.map_err(|rejection| ApiError::bad_request("bad_request", rejection.body_text()))?;
+    let mut lines = request.request.lines().skip(2);
+    let (of, wish) = (lines.next().unwrap_or_default(), lines.nth(1).unwrap_or_default());
+    if of.strip_prefix("address ") != Some(&address) {
+        return Err(ApiError::bad_request("other_account", "the request is for another address".to_owned()));
+    }
+    if !matches!(wish.split(' ').next(), Some("settings" | "cancel")) {
+        let message = "the last line is settings .. or cancel ..; /api/v1/requests takes others";
+        return Err(ApiError::bad_request("malformed", message.to_owned()));
+    }
+    carry_out(&app, asker, request).await
+}
+
+async fn carry_out(app: &App, asker: IpAddr, request: SignedRequest) -> Result<Response, ApiError> {
+    let access = access(app)?;
     // It checks a signature and writes to disk, one at a time.
     let done = tokio::task::spawn_blocking(move || access.carry_out(Some(asker), &request)).await;
     match done.map_err(|_| ApiError::unavailable("not_done", "the request was not carried out"))? {
@@ -45,6 +70,7 @@ fn refusal(error: &AccessError) -> ApiError {
     let message = error.to_string();
     match error {
         AccessError::TooFast => ApiError::too_many(message),
+        AccessError::Setting { name, .. } => ApiError::bad_request(name, message),
         AccessError::NoSuchToken(_) => ApiError::not_found("no_such_token", &message),
         AccessError::Disk(_) | AccessError::Full => ApiError::unavailable("not_done", &message),
         _ => ApiError::bad_request("refused", message),

@@ -45,7 +45,7 @@ impl App {
     }
 
     /// Checked before the ledger is asked: text that is no address costs nothing.
-    fn address(&self, text: &str) -> Result<String, ApiError> {
+    pub(crate) fn address(&self, text: &str) -> Result<String, ApiError> {
         let address = Address::parse(text, self.node.network());
         address
             .map(|address| address.to_string())
@@ -118,6 +118,11 @@ pub(crate) async fn earnings(
 ) -> Result<Response, ApiError> {
     let (address, page) = (app.address(&text)?, app.page(query)?);
     of_miner(app.view(move |views| views.earnings(&address, &page)).await?)
+}
+
+pub(crate) async fn settings(State(app): State<Arc<App>>, Path(text): Path<String>) -> Result<Response, ApiError> {
+    let address = app.address(&text)?;
+    of_miner(app.view(move |views| views.settings(&address)).await?)
 }
 
 /// Query of what came in when.

@@ -183,6 +183,11 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/api/v1/pool/history", route("/api/v1/pool/history", get(api::pool_history)))
         .route("/api/v1/difficulty", route("/api/v1/difficulty", get(api::difficulty)))
         .route("/api/v1/connect", route("/api/v1/connect", get(api::connect)))
+        .route(
+            "/api/v1/accounts/{address}/settings",
+            route("/api/v1/accounts/settings", get(api::settings).post(access::change_settings))
+                .layer(DefaultBodyLimit::max(access::REQUEST_BYTES_MAX)),
+        )
         .route("/api/v1/why/{address}", route("/api/v1/why", get(access::why)))
         .route(
             "/api/v1/requests",

@@ -11,7 +11,7 @@ use bq_chain_api::DifficultyView;
 use bq_condition::ConditionList;
 use bq_http::HttpLimits;
 use bq_primitives::{Height, Network};
-use bq_views::{BlocksView, Event, MinerView, PoolView};
+use bq_views::{BlocksView, Event, MinerView, PoolView, SettingsView};
 use common::{ShelfPool, address_of, atoms, block, site, site_with};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -48,6 +48,41 @@ async fn the_api_answers_with_the_pools_views() {
     assert_eq!(commands[2], "ethminer --farm-retries 99 --retry-delay 2 -P stratum1+tcp://ADDRESS.worker@HOST:3335");
     assert_eq!(commands[3], "stratum2+tcp://HOST:3336/KEY");
     site.http.shutdown().await;
+}
+
+#[tokio::test]
+async fn settings_are_shown_and_bad_ones_are_refused_before_anybody_is_asked() {
+    let site = site(ShelfPool::default()).await;
+    let (miner, stranger) = (address_of(5, Network::Devnet), address_of(6, Network::Devnet));
+    let path = format!("/api/v1/accounts/{miner}/settings");
+    let view: SettingsView = serde_json::from_str(&site.get(&path).await.body).unwrap();
+    assert_eq!((view.next_number, view.pending.map(|pending| pending.from_height)), (3, Some(440)));
+    let text = site.get(&path).await.body;
+    assert!(text.contains(r#""webhook":true"#) && !text.contains("https://"), "{text}");
+    assert_eq!(site.get(&format!("/api/v1/accounts/{stranger}/settings")).await.status, 404);
+    let post = |body: String| {
+        let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json");
+        format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    };
+    let of = |address: &str, wish: &str| {
+        let request = format!("bq request 1\\ngenesis 00\\naddress {address}\\ntime 1\\n{wish}\\n");
+        post(format!(r#"{{"request":"{request}","public_key":"","signature":""}}"#))
+    };
+    for (request, status, code) in [
+        (post("{}".to_owned()), 400, "bad_request"),
+        (post(format!(r#"{{"request":"","public_key":"","signature":"","more":1}}"#)), 400, "bad_request"),
+        (of("", "settings"), 400, "other_account"),
+        (of(&stranger, "settings"), 400, "other_account"),
+        (of(&miner, "lock"), 400, "malformed"),
+        // This site has no Stratum server that could take it.
+        (of(&miner, "settings"), 404, "no_such_path"),
+        (of(&miner, "cancel x 1"), 404, "no_such_path"),
+    ] {
+        let reply = site.ask(&request).await;
+        assert_eq!((reply.status, &reply.json()["error"]["code"]), (status, &code.into()), "{request}");
+    }
+    let reply = site.ask(&post("x".repeat(16 * 1024 + 1))).await;
+    assert!(matches!(reply.status, 400 | 413), "{}", reply.body);
 }
 
 /// Whoever follows `next` has every row once.

@@ -25,7 +25,7 @@ pub use crate::{
     fault::Code,
     long_polls::LongPollLimits,
     methods::method_names,
-    pool_shapes::{MinersShape, OpenPayoutShape, PoolStatusShape},
+    pool_shapes::{AccountSettingsShape, MinersShape, OpenPayoutShape, PoolStatusShape, WishesShape},
     server::{BATCH_MAX, BODY_BYTES_MAX, RpcHandle, RpcOptions, RpcServer},
     services::{PoolTemplate, RpcServices},
     shapes::{

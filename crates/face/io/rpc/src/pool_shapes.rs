@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use bq_pool_machine::{OpenPayout, PoolStatus};
+use bq_pool_machine::{AccountSettings, OpenPayout, PoolStatus, Wishes};
 use bq_primitives::Amount;
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +55,58 @@ pub struct OpenPayoutShape {
     pub txid: String,
     /// It is in a block just now.
     pub confirmed: bool,
+}
+
+/// `getaccountsettings`: what an account set for itself, its webhook in full.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountSettingsShape {
+    /// Number of the newest setting.
+    pub number: u64,
+    /// When it was taken, in seconds since 1970.
+    pub taken: u64,
+    /// What holds.
+    pub current: WishesShape,
+    /// What will hold.
+    pub pending: Option<WishesShape>,
+    /// Height from which on that holds.
+    pub pendingfrom: Option<u32>,
+}
+
+/// What an account wants for itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WishesShape {
+    /// It is not paid less; nothing: the pool's minimum.
+    pub minimum: Option<AmountShape>,
+    /// Name of the scheme.
+    pub scheme: String,
+    /// Only worker tokens open the address.
+    pub locked: bool,
+    /// Where notices go.
+    pub webhook: Option<String>,
+}
+
+impl From<AccountSettings> for AccountSettingsShape {
+    fn from(settings: AccountSettings) -> Self {
+        let pendingfrom = settings.pending.as_ref().map(|pending| pending.from.0);
+        Self {
+            number: settings.sequence,
+            taken: settings.taken_ms / 1000,
+            current: settings.current.into(),
+            pending: settings.pending.map(|pending| pending.wishes.into()),
+            pendingfrom,
+        }
+    }
+}
+
+impl From<Wishes> for WishesShape {
+    fn from(wishes: Wishes) -> Self {
+        Self {
+            minimum: wishes.minimum.map(AmountShape::from),
+            scheme: wishes.scheme.name().to_owned(),
+            locked: wishes.locked,
+            webhook: wishes.webhook.map(String::from),
+        }
+    }
 }
 
 impl From<PoolStatus> for PoolStatusShape {

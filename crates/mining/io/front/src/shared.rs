@@ -145,7 +145,7 @@ impl Shared {
     ) -> Self {
         let [first, ..] = words(&config.seed, u64::MAX);
         let places = Arc::new(Places::new(config.places));
-        let access = Arc::new(Access::new(&config, clock, Arc::clone(&places)));
+        let access = Arc::new(Access::new(&config, clock, Arc::clone(&places), Arc::clone(&pool)));
         Self {
             noise: config.v2.as_ref().map(Noise::new),
             policies: config.sessions.clone().map(Arc::new),

@@ -2,6 +2,7 @@ use std::{path::PathBuf, time::Duration};
 
 use bq_ledger::{FeeBasisPoints, WindowUnits};
 use bq_mining_message::FrontEndId;
+use bq_notices::NoticePolicy;
 use bq_pool_machine::{COMMITMENT_BYTES, DirectTerms, LaneTerms, PayoutTerms, Scheme, Terms};
 use bq_primitives::{Amount, COINBASE_DATA_BYTES_MAX, Network};
 use bq_segments::LogOptions;
@@ -80,6 +81,20 @@ pub struct PoolConfig {
     /// Starts the data of every coinbase; with it the pool knows its own blocks, so a pool keeps the one that it began with.
     /// At most [`PoolConfig::TAG_BYTES_MAX`] bytes.
     pub pool_tag: Vec<u8>,
+    /// Accounts may have settings of their own.
+    pub settings: bool,
+    /// The highest minimum that an account may choose.
+    pub settings_minimum_max: Amount,
+    /// Blocks for which what lowers an account's protection waits; at least 1.
+    pub settings_delay_blocks: u32,
+    /// What a block takes on average, in seconds: for people, who think in hours.
+    pub settings_block_secs: u64,
+    /// Pause between two settings of an account.
+    pub settings_interval: Duration,
+    /// How far from now a setting may have been signed.
+    pub settings_window: Duration,
+    /// What telling accounts' webhooks may cost.
+    pub notices: NoticePolicy,
     /// Goes on with another key than the log names: coins of the old one are missing until they are sent over.
     pub accept_new_key: bool,
 }
@@ -137,6 +152,13 @@ impl PoolConfig {
             panic_shown: Duration::from_secs(600),
             segment_shares: LogOptions::default().segment_shares_max,
             pool_tag: b"/bq/".to_vec(),
+            settings: true,
+            settings_minimum_max: Amount::from_atoms(100 * Amount::ATOMS_PER_COIN).unwrap_or(Amount::MAX),
+            settings_delay_blocks: 432,
+            settings_block_secs: 600,
+            settings_interval: Duration::from_secs(60),
+            settings_window: Duration::from_secs(86_400),
+            notices: NoticePolicy::default(),
             accept_new_key: false,
         }
     }

@@ -46,7 +46,8 @@ impl DrivenPool {
     pub fn open(config: PoolConfig, surroundings: Surroundings) -> Result<Self, PoolError> {
         let submitter = Submitter::inline(Arc::clone(&surroundings.node));
         // What it would remember from one run to the next, nobody asks it.
-        let keeper = Keeper::open_with(config, surroundings, submitter, History::none())?;
+        let keeper =
+            Keeper::open_with(config, surroundings, submitter, (History::none(), bq_notices::Notices::none()))?;
         Ok(Self { keeper, rounds: Mutex::default() })
     }
 

@@ -3,6 +3,7 @@ use std::{sync::Arc, time::Duration};
 use bq_books::{Batch, BookStore, Checkpoint, NewEvent, OlderCheckpoints, Row};
 use bq_chain_api::{NodeApi, Template};
 use bq_ledger::{Cause, Transfer};
+use bq_notices::Notices;
 use bq_pool_machine::{Applied, CommitmentCheck, Event, LogHead, LogNumber, State};
 use bq_primitives::{BlockId, KeyHash, Timestamp};
 use bq_segments::ShareLog;
@@ -50,6 +51,7 @@ pub(crate) struct Keeper {
     pub(crate) rules: Rules,
     pub(crate) stats: Mutex<Stats>,
     pub(crate) history: History,
+    pub(crate) notices: Notices,
     pub(crate) metrics: PoolMetrics,
     pub(crate) live: broadcast::Sender<LiveEvent>,
     pub(crate) template: watch::Sender<Option<Arc<Template>>>,
@@ -119,6 +121,7 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) rules: Rules,
     pub(crate) history: History,
+    pub(crate) notices: Notices,
 }
 
 impl OutsideView {
@@ -148,6 +151,7 @@ impl Keeper {
             clock,
             rules,
             history,
+            notices,
         } = parts;
         let known = state.accounts().iter().map(|(_, key)| key);
         let intake = Intake::with_known(known);
@@ -188,6 +192,7 @@ impl Keeper {
             rules,
             stats: Mutex::new(stats),
             history,
+            notices,
             metrics: PoolMetrics::register(),
             live: broadcast::Sender::new(LIVE_EVENTS_KEPT),
             template: watch::Sender::new(None),
@@ -272,6 +277,9 @@ impl Keeper {
         if !batch.events.is_empty() {
             writing.unwritten = Some(batch);
             self.write_unwritten(&mut writing)?;
+        }
+        for (event, applied) in events.iter().zip(&all) {
+            self.notify(event, applied);
         }
         match fault {
             Some(fault) => {

@@ -45,7 +45,9 @@ mod history;
 mod history_views;
 mod metrics;
 mod miner_views;
+mod notices;
 mod rows;
+mod settings;
 mod stats;
 mod views;
 
@@ -53,6 +55,7 @@ mod views;
 mod tests;
 
 pub use audit::Findings;
+pub use bq_notices::NoticePolicy;
 pub use bq_pool_machine::{Decision, DecisionError, PoolOperator, Reason};
 pub use clock::{Clock, SystemClock};
 pub use config::{PayoutMode, PoolConfig};

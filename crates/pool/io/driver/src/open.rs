@@ -6,6 +6,7 @@ use std::{ops::Range, path::Path, sync::Arc};
 use bq_books::{BookStore, SqliteBooks};
 use bq_chain_api::NodeApi;
 use bq_mining_message::{BootEpoch, FrameHeader, FrontEndId, ShareSequence};
+use bq_notices::Notices;
 use bq_pool_machine::{Act, Event, EventError, Fault, LogHead, LogNumber, Opened, Operator, Reason, State};
 use bq_primitives::BlockId;
 use bq_segments::{Disk, LogIdentity, LogOptions, RealDisk, ShareLog, segment_name};
@@ -43,11 +44,12 @@ impl Keeper {
         let submitter = Submitter::start(Arc::clone(&node))?;
         let (store, disk) = (Box::new(store), Arc::new(RealDisk));
         let history = History::open(&config.data_dir, config.network, node.genesis_id());
+        let notices = Notices::start(config.notices)?;
         Self::open_with(
             config,
             Surroundings { node, signer, store, disk, clock: SystemClock::shared(), rules: Rules::MACHINE },
             submitter,
-            history,
+            (history, notices),
         )
     }
 
@@ -56,7 +58,7 @@ impl Keeper {
         config: PoolConfig,
         surroundings: Surroundings,
         submitter: Submitter,
-        history: History,
+        (history, notices): (History, Notices),
     ) -> Result<Self, PoolError> {
         let Surroundings { node, signer, store, disk, clock, rules } = surroundings;
         let opened = opened(&config, node.as_ref(), signer.as_ref());
@@ -78,6 +80,7 @@ impl Keeper {
             clock,
             rules,
             history,
+            notices,
         });
         // Before the first share, and before the events that a start tells.
         keeper.load_history();
@@ -90,6 +93,7 @@ impl Keeper {
             keeper.check_window(&terms)?;
             keeper.tell(&Event::Terms(terms), Vec::new())?;
         }
+        keeper.tell_bounds()?;
         keeper.seed_stats();
         Ok(keeper)
     }

@@ -10,13 +10,15 @@ use std::{
 
 use bq_chain_api::{BoxStream, NodeApi, Template};
 use bq_condition::Condition;
-use bq_mining_message::{AuthorizeError, PoolApi, RecordShareError, Share, ShareReject};
+use bq_mining_message::{
+    AccessError, AuthorizeError, PoolApi, RecordShareError, SettingsTaken, Share, ShareReject, SignedRequest,
+};
 use bq_pool_history::Subject;
-use bq_pool_machine::{Decision, DecisionError, PoolOperator, PoolStatus, Reason};
+use bq_pool_machine::{AccountSettings, Decision, DecisionError, PoolOperator, PoolStatus, Reason};
 use bq_primitives::{Algorithm, Block, KeyHash, Network, NetworkDifficulty, WorkerName};
 use bq_views::{
     BlockCursor, BlocksView, CoinbasePaymentsView, CoinbaseView, EarningsView, Event, HistoryView, MinerView, Page,
-    PayoutsView, PoolView, PoolViews, ViewError, WorkerCursor, WorkersView,
+    PayoutsView, PoolView, PoolViews, SettingsView, ViewError, WorkerCursor, WorkersView,
 };
 use parking_lot::Mutex;
 use tokio::{
@@ -246,6 +248,14 @@ impl PoolApi for Pool {
         self.keeper.stats.lock().note_best(self.keeper.moment(), payee, worker, algorithm, achieved);
     }
 
+    fn is_locked(&self, payee: KeyHash) -> bool {
+        self.keeper.is_locked(&payee)
+    }
+
+    fn change_settings(&self, request: &SignedRequest) -> Option<Result<SettingsTaken, AccessError>> {
+        self.keeper.change_settings(request)
+    }
+
     fn note_rejected(&self, payee: KeyHash, worker: &WorkerName, algorithm: Algorithm, reason: ShareReject) {
         self.keeper.stats.lock().reject(self.keeper.moment(), payee, worker, algorithm, reason);
     }
@@ -304,6 +314,10 @@ impl PoolViews for Pool {
         Ok(self.keeper.history_view(&subject, step))
     }
 
+    fn settings(&self, address: &str) -> Result<Option<SettingsView>, ViewError> {
+        Ok(self.keeper.find_miner(address).map(|miner| self.keeper.settings_view(miner)))
+    }
+
     fn ledger_imbalance_atoms(&self) -> Result<i128, ViewError> {
         Ok(self.keeper.state.read().books().imbalance())
     }
@@ -312,6 +326,11 @@ impl PoolViews for Pool {
 impl PoolOperator for Pool {
     fn network(&self) -> Network {
         self.keeper.config.network
+    }
+
+    fn account_settings(&self, key: &KeyHash) -> Option<AccountSettings> {
+        let state = self.keeper.state.read();
+        state.settings_of(state.accounts().find(key)?).cloned()
     }
 
     fn pool_status(&self) -> PoolStatus {

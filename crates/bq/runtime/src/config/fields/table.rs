@@ -30,7 +30,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 194] = [
+pub static FIELDS: [Field; 207] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -304,6 +304,84 @@ pub static FIELDS: [Field; 194] = [
         Kind::Integer(0..=3_600),
         "Seconds that the books may be behind the node before the pool says so and is not ready.",
         "Too short: readiness flaps at every block."
+    ),
+    field!(
+        "pool.settings",
+        Kind::Flag,
+        "Accounts may have settings of their own: minimum payout, scheme, lock, webhook; their key signs them.",
+        "false: what is set already holds on, and its owners cannot change it."
+    ),
+    field!(
+        "pool.settings_minimum_max",
+        Kind::Integer(10_000..=AMOUNT_MAX),
+        "Most atoms that an account may choose as its minimum; the least is payout_min.",
+        "Too high: the pool owes more for longer, to whoever chose so. Lowered, it counts for those who chose more."
+    ),
+    field!(
+        "pool.settings_delay_secs",
+        Kind::Integer(1..=31_536_000),
+        "Seconds for which what lowers an account's protection waits, counted in blocks of the network's spacing.",
+        "Too short: an owner does not hear in time that somebody else has the key."
+    ),
+    field!(
+        "pool.settings_interval_secs",
+        Kind::Integer(0..=86_400),
+        "Seconds between two settings of an account.",
+        "Too short: each is 5.5 KiB in the log for ever. Too long: an owner cannot cancel for that long."
+    ),
+    field!(
+        "pool.settings_window_secs",
+        Kind::Integer(60..=2_592_000),
+        "Seconds from now within which a setting must have been signed.",
+        "Too short: nobody can sign on a machine without a network. Too long: an old signature that was never sent still counts."
+    ),
+    field!(
+        "pool.notices",
+        Kind::Flag,
+        "Tells accounts' webhooks of payouts and settings.",
+        "This machine calls hosts that its miners name: it shows them its address."
+    ),
+    field!(
+        "pool.notices_private",
+        Kind::Flag,
+        "Also calls webhooks in private networks and on this machine.",
+        "true: whoever mines here can make this machine post to services that only it reaches."
+    ),
+    field!(
+        "pool.notice_timeout_secs",
+        Kind::Integer(1..=60),
+        "Seconds for one try of a notice.",
+        "Too long: silent hosts hold the places of others."
+    ),
+    field!(
+        "pool.notice_tries_max",
+        Kind::Integer(1..=10),
+        "Most tries for a notice; one, where the account's last notice failed in every try.",
+        "Too high: hosts that fail hold places in the queue."
+    ),
+    field!(
+        "pool.notice_retry_secs",
+        Kind::Integer(1..=3_600),
+        "Seconds until the second try; each next pause is twice as long.",
+        "Too short: a host that restarts misses all tries. Too long: places in the queue are held."
+    ),
+    field!(
+        "pool.notices_at_once_max",
+        Kind::Integer(1..=256),
+        "Most notices that are sent at a time.",
+        "Too low: slow hosts hold up others' notices. Too high: that many sockets."
+    ),
+    field!(
+        "pool.notices_queue_max",
+        Kind::Integer(1..=100_000),
+        "Most notices that wait or are sent; more are left out and counted.",
+        "Too low: a payout to many accounts does not reach all. Too high: some KiB of memory each."
+    ),
+    field!(
+        "pool.notices_per_hour_max",
+        Kind::Integer(1..=10_000),
+        "Most notices of an account in an hour; more are left out and counted.",
+        "Too high: this machine can be made to bother a host that somebody names."
     ),
     field!(
         "pool.new_key",

@@ -24,8 +24,9 @@ use bq_primitives::{
 use bq_views::{
     AlgorithmView, BestShareView, BlockCursor, BlockStateView, BlockView, BlocksView, CoinbaseOutputView,
     CoinbasePaymentView, CoinbasePaymentsView, CoinbaseView, EarningView, EarningsView, Event, HistoryView,
-    LaneCoinbaseView, MinerView, Page, PartView, PayoutView, PayoutsView, PoolView, PoolViews, RatesView, RoundView,
-    ShareCountsView, StepView, ViewError, WorkerCursor, WorkerView, WorkersView,
+    LaneCoinbaseView, MinerView, NoticesView, Page, PartView, PayoutView, PayoutsView, PendingSettingsView, PoolView,
+    PoolViews, RatesView, RoundView, SettingsView, ShareCountsView, StepView, ViewError, WishesView, WorkerCursor,
+    WorkerView, WorkersView,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -284,6 +285,34 @@ impl PoolViews for ShelfPool {
         };
         let algorithms = BTreeMap::from([("randomx".to_owned(), lane)]);
         self.answer(Some(CoinbaseView { height: 8, parent: BlockId([2; 32]).to_string(), algorithms }))
+    }
+
+    fn settings(&self, address: &str) -> Result<Option<SettingsView>, ViewError> {
+        let wishes = WishesView { minimum: Some(atoms(7)), scheme: "pplns".to_owned(), locked: true, webhook: true };
+        let pending = PendingSettingsView {
+            from_height: 440,
+            blocks_left: 9,
+            about: 1_800_000_000,
+            changes_webhook: true,
+            wishes: wishes.clone(),
+        };
+        let view = SettingsView {
+            address: address.to_owned(),
+            has_account: true,
+            genesis: BlockId([0; 32]).to_string(),
+            pool: Some(address_of(6, Network::Devnet)),
+            is_taken: true,
+            next_number: 3,
+            minimum_least: atoms(5),
+            minimum_most: atoms(9),
+            delay_blocks: 432,
+            schemes: vec!["default".to_owned(), "pplns".to_owned()],
+            current: wishes,
+            pending: Some(pending),
+            changed: Some(1_800_000_000),
+            notices: NoticesView { sent: 4, failed: 1, left_out: 0, last_failure: Some("it took too long".to_owned()) },
+        };
+        self.answer(is_known(address).then_some(view))
     }
 
     fn coinbases(&self, address: &str, page: &Page<BlockCursor>) -> Result<Option<CoinbasePaymentsView>, ViewError> {

@@ -72,6 +72,7 @@ const CHANGES: &[Method] = &[
         params: &["command", "reason", "who", "dryrun", "amount", "address", "txid", "as", "from", "forced"],
         call: pool::pool_decide,
     },
+    Method { name: "getaccountsettings", params: &["address"], call: pool::get_account_settings },
     Method { name: "poolbackup", params: &["folder", "dryrun"], call: pool::pool_backup },
     Method { name: "listminerbans", params: &[], call: access::list_miner_bans },
     Method { name: "setminerban", params: &["peer", "command", "seconds"], call: access::set_miner_ban },

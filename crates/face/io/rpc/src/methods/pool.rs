@@ -6,13 +6,20 @@ use serde_json::json;
 
 use super::{Answer, json};
 use crate::{
-    PoolStatusShape, RpcServices,
+    AccountSettingsShape, PoolStatusShape, RpcServices,
     args::{Args, parse},
     fault::{Code, Fault},
 };
 
 pub(super) fn get_pool_status(services: &RpcServices, _: &mut Args) -> Answer {
     json(PoolStatusShape::from(pool(services)?.pool_status()))
+}
+
+pub(super) fn get_account_settings(services: &RpcServices, args: &mut Args) -> Answer {
+    let pool = pool(services)?;
+    let text: String = args.value("address")?;
+    let address = Address::parse(&text, pool.network()).map_err(|error| Fault::parameter("address", error))?;
+    json(pool.account_settings(&address.key_hash).map(AccountSettingsShape::from))
 }
 
 pub(super) fn pool_decide(services: &RpcServices, args: &mut Args) -> Answer {

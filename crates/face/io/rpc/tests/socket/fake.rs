@@ -409,6 +409,10 @@ impl PoolOperator for FakePool {
         }
     }
 
+    fn account_settings(&self, _: &KeyHash) -> Option<bq_pool_machine::AccountSettings> {
+        None
+    }
+
     fn decide(&self, decision: &Decision, reason: &Reason, dry_run: bool) -> Result<String, DecisionError> {
         match decision {
             Decision::Resume => Err(DecisionError::State("payouts are not paused".to_owned())),

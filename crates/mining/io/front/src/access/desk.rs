@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use bq_access::{Admittance, Done, Record, TokenId, Username, Who};
 use bq_mining_message::{
-    AccessApi, AccessError, BanInfo, NewToken, RequestDone, SessionInfo, SignedRequest, TokenInfo, TokenWish, WhyInfo,
+    AccessApi, AccessError, BanInfo, NewToken, RequestDone, SessionInfo, SettingsTaken, SignedRequest, TokenInfo,
+    TokenWish, WhyInfo,
 };
 use bq_primitives::Address;
 use bq_share::{Ban, Peer};
@@ -68,7 +69,8 @@ impl AccessApi for Access {
 
     fn why(&self, address: &str, asker: Option<IpAddr>) -> WhyInfo {
         let who = Who::of_login(address, self.network);
-        let locked = matches!(&who, Some(Who::Key(key)) if self.registry.lock().is_locked(*key));
+        let is_locked = |key| self.registry.lock().is_locked(key) || self.pool.is_locked(key);
+        let locked = matches!(&who, Some(Who::Key(key)) if is_locked(*key));
         let peer = asker.map(Peer::of);
         let refusals = who.map(|who| self.refusals.lock().of(self.now(), &who, peer)).unwrap_or_default();
         let held_off = asker.filter(|asker| self.admittance(*asker) != Admittance::Allowed);
@@ -79,6 +81,9 @@ impl AccessApi for Access {
     fn carry_out(&self, asker: Option<IpAddr>, request: &SignedRequest) -> Result<RequestDone, AccessError> {
         if asker.is_some_and(|asker| !self.requests.lock().allow(self.now(), Peer::of(asker))) {
             return Err(AccessError::TooFast);
+        }
+        if let Some(taken) = self.pool.change_settings(request) {
+            return self.settle_lock(taken?);
         }
         let random = self.random();
         match self.change(|registry| registry.carry_out(self.now(), request, random))? {
@@ -120,6 +125,17 @@ impl Access {
         let text = self.bans.lock().changes(self.now());
         let saved = text.map(|text| kept_files::save(path, &text)).transpose();
         saved.map(drop).map_err(|error| AccessError::Disk(error.to_string()))
+    }
+
+    /// A lock ends the logins that it would not let in.
+    fn settle_lock(&self, taken: SettingsTaken) -> Result<RequestDone, AccessError> {
+        if taken.locked {
+            let address = Address::parse(&taken.address, self.network);
+            let key = address.map_err(|error| AccessError::Address(error.to_string()))?.key_hash;
+            let sessions = self.end_logins(|login| login.payee == key && login.token.is_none());
+            tracing::info!(address = taken.address, sessions, "locked by a setting");
+        }
+        Ok(RequestDone::Settings(taken))
     }
 
     fn end_token(&self, id: TokenId) -> usize {

@@ -13,9 +13,10 @@ use std::{
 };
 
 use bq_access::{
-    Admittance, AuthMode, Networks, Refusals, RefusalsPolicy, Registry, RegistryPolicy, TokenKey, What, Who,
+    Admittance, AuthMode, Networks, Refusals, RefusalsPolicy, Registry, RegistryPolicy, TokenId, TokenKey, What, Who,
 };
-use bq_primitives::{Algorithm, BlockId, Network, WorkerName, tagged_hash};
+use bq_mining_message::PoolApi;
+use bq_primitives::{Address, Algorithm, BlockId, KeyHash, Network, WorkerName, tagged_hash};
 use bq_share::{Ban, Bans, ClaimTurn, Peer, Strike, UnixMs};
 use parking_lot::Mutex;
 
@@ -73,6 +74,7 @@ pub(crate) struct Access {
     network: Network,
     clock: SteadyClock,
     places: Arc<Places>,
+    pool: Arc<dyn PoolApi>,
     bans: Mutex<Bans>,
     registry: Mutex<Registry>,
     /// One at a time changes the registry and its file.
@@ -88,7 +90,7 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    pub(crate) fn new(config: &StratumConfig, clock: SteadyClock, places: Arc<Places>) -> Self {
+    pub(crate) fn new(config: &StratumConfig, clock: SteadyClock, places: Arc<Places>, pool: Arc<dyn PoolApi>) -> Self {
         let mut bans = Bans::new(config.bans);
         if let Some(kept) = &config.kept {
             kept_files::load(&kept.bans, config.bans.peers_max, |text| bans.restore(text));
@@ -97,6 +99,7 @@ impl Access {
             network: config.access.network,
             clock,
             places,
+            pool,
             bans: Mutex::new(bans),
             registry: Mutex::new(config.access.registry.clone()),
             registry_file: Mutex::new(config.access.registry_file.clone()),
@@ -173,7 +176,12 @@ impl Access {
         worker: &WorkerName,
         token: Option<&str>,
     ) -> Result<bq_access::Entry, bq_access::LoginRefusal> {
-        self.registry.lock().admit(self.clock.now(), username, worker, token)
+        let entry = self.registry.lock().admit(self.clock.now(), username, worker, token)?;
+        let key = Address::parse(&entry.address, self.network).map(|address| address.key_hash);
+        match key {
+            Ok(key) if self.is_locked_out(key, entry.token) => Err(bq_access::LoginRefusal::Locked),
+            _ => Ok(entry),
+        }
     }
 
     /// A machine was let in by pool and registry.
@@ -183,7 +191,12 @@ impl Access {
 
     /// Whether a login of a connection that is handed over would be granted again.
     pub(crate) fn still_admits(&self, login: &Login) -> bool {
-        self.registry.lock().still_admits(login.payee, login.token)
+        self.registry.lock().still_admits(login.payee, login.token) && !self.is_locked_out(login.payee, login.token)
+    }
+
+    /// The account's own setting keeps out whoever has no token.
+    fn is_locked_out(&self, payee: KeyHash, token: Option<TokenId>) -> bool {
+        token.is_none() && self.pool.is_locked(payee)
     }
 
     /// Who is logged in on a connection.

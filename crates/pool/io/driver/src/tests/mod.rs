@@ -11,6 +11,7 @@ mod migrate;
 mod restart;
 mod restore;
 mod retention;
+mod settings;
 mod statistics;
 mod stopped;
 mod world;

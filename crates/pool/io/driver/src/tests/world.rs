@@ -12,6 +12,7 @@ use bq_books::{BookStore, SqliteBooks};
 use bq_chain_api::NodeApi;
 use bq_ledger::LedgerAccount;
 use bq_mining_message::{FrontEndId, RecordShareError, Share, ShareSequence};
+use bq_notices::Notices;
 use bq_pool_machine::{BlockState, PayoutState};
 use bq_primitives::{
     Address, Algorithm, Block, BlockId, KeyHash, NetworkDifficulty, ShareDifficulty, Transaction, TxOut, Witness,
@@ -150,6 +151,7 @@ pub(crate) struct World {
     pub(crate) key: KeyHash,
     pub(crate) is_hedged: bool,
     pub(crate) rules: Rules,
+    pub(crate) notices: Notices,
     /// The pool died and was started again.
     pub(crate) revived: bool,
     pub(crate) clock: Arc<Hands>,
@@ -208,6 +210,7 @@ impl World {
             key,
             is_hedged: false,
             rules: Rules::MACHINE,
+            notices: Notices::none(),
             revived: false,
             clock,
             keeper: None,
@@ -248,7 +251,7 @@ impl World {
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         let surroundings = Surroundings { node, signer, store, disk, clock, rules: self.rules };
         let history = History::open(self.folder.path(), NETWORK, genesis);
-        let keeper = Keeper::open_with(self.config.clone(), surroundings, submitter, history)?;
+        let keeper = Keeper::open_with(self.config.clone(), surroundings, submitter, (history, self.notices.clone()))?;
         self.keeper = Some(keeper);
         Ok(())
     }
