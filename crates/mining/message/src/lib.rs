@@ -15,20 +15,17 @@
 
 mod access;
 mod control;
-mod frame;
 mod pool;
-mod share;
-
-#[cfg(test)]
-mod tests;
 
 pub use access::{
     AccessApi, AccessError, BanInfo, NewToken, RefusalInfo, RequestDone, SessionInfo, SignedRequest, TOKEN_PREFIX,
     TokenInfo, TokenWish, WhyInfo,
 };
+pub use bq_share_record::{
+    BootEpoch, FRAME_SHARES_MAX, FrameDigest, FrameHeader, FrontEndId, MessageError, Share, SharePosition,
+    ShareSequence,
+};
 pub use control::{
     AlgorithmMining, MiningChange, MiningControl, MiningControlError, MiningMode, MiningModeError, MiningStatus,
 };
-pub use frame::{FRAME_SHARES_MAX, FrameDigest, FrameHeader};
 pub use pool::{AuthorizeError, PoolApi, RecordShareError, ShareReject};
-pub use share::{BootEpoch, FrontEndId, MessageError, Share, SharePosition, ShareSequence};

@@ -4,8 +4,8 @@ use bq_primitives::{AccountId, Amount, BlockId, Height, KeyHash, Network, OutPoi
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Candidate, LogHead, Payout, PayoutId, PlannedPayout, PoolBlock, PoolCoin, Spent, StateDigest, Terms, VoidProof,
-    state::STATE_LAYOUT,
+    Candidate, LogHead, Payout, PayoutId, PlannedPayout, PoolBlock, PoolCoin, Spent, StateDigest, Stated, Terms,
+    VoidProof, state::STATE_LAYOUT,
 };
 
 /// A fact that money depends on (SPEC 8.6). Whatever is not told by one did not happen.
@@ -36,6 +36,8 @@ pub enum Event {
         /// Of those bytes.
         digest: StateDigest,
     },
+    /// The pool says something of its books that can be shown in part. Changes nothing.
+    Stated(Stated),
 }
 
 /// Version of the encoding, its first byte.
@@ -91,6 +93,7 @@ impl Event {
     pub const fn is_refused_whole(&self) -> bool {
         match self {
             Self::Operator(_) | Self::Payout(_) | Self::Account(_) | Self::Terms(_) | Self::Candidate(_) => true,
+            Self::Stated(_) => true,
             Self::Opened(_) | Self::Imported(_) | Self::Frame(_) | Self::Chain(_) | Self::Checkpoint { .. } => false,
         }
     }
@@ -109,6 +112,7 @@ impl Event {
             Self::Payout(_) => "payout",
             Self::Operator(_) => "operator",
             Self::Checkpoint { .. } => "checkpoint",
+            Self::Stated(_) => "stated",
         }
     }
 }

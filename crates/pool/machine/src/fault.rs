@@ -72,6 +72,8 @@ pub enum Fault {
     Operator(&'static str),
     #[error("checkpoint {0}: the state comes to {1}")]
     Checkpoint(StateDigest, StateDigest),
+    #[error("stated: {0}")]
+    Stated(&'static str),
     #[error("after event {0}: {1}")]
     Invariant(LogNumber, String),
 }

@@ -15,6 +15,9 @@
     )
 )]
 
+// The types under the name by which front ends and drivers know them, without the rest of what that crate needs.
+extern crate bq_share_record as bq_mining_message;
+
 mod event;
 mod log;
 
@@ -38,6 +41,7 @@ mod plan;
 
 mod commitment;
 mod retention;
+mod stated;
 
 mod fault;
 
@@ -64,4 +68,5 @@ pub use plan::{plan_fence, plan_payout, plan_withdrawal, recognise, unknown_paye
 pub use retention::Reach;
 pub use shares::{Shares, SharesError};
 pub use state::{FrontEndHead, KeyGivenUp, Paused, PayoutRound, Recovery, State, StateDigest};
+pub use stated::{Credit, CreditsDigest, Stated, credit_leaf};
 pub use terms::{LaneTerms, PayoutTerms, Scheme, Terms, TermsFrom};

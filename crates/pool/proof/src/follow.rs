@@ -76,7 +76,9 @@ impl Follow {
                 self.decision(&operator.act);
                 Ok(())
             }
-            Event::Candidate(_) | Event::Chain(_) | Event::Payout(_) | Event::Checkpoint { .. } => Ok(()),
+            Event::Candidate(_) | Event::Chain(_) | Event::Payout(_) | Event::Checkpoint { .. } | Event::Stated(_) => {
+                Ok(())
+            }
         }
     }
 

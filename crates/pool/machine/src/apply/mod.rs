@@ -48,8 +48,8 @@ impl State {
     /// Applies the next event: the only way to change a state.
     ///
     /// # Errors
-    /// [`Fault`]. A refused [`Event::Operator`], [`Event::Payout`], [`Event::Account`], [`Event::Terms`] or
-    /// [`Event::Candidate`] leaves the state as it was; after any other fault it must be read anew.
+    /// [`Fault`]. A refused [`Event::Operator`], [`Event::Payout`], [`Event::Account`], [`Event::Terms`],
+    /// [`Event::Candidate`] or [`Event::Stated`] leaves the state as it was; after any other fault it must be read anew.
     pub fn apply(&mut self, event: &Event, shares: &dyn Shares) -> Result<Applied, Fault> {
         let bytes = event.to_bytes()?;
         let head = self.head.after(&bytes);
@@ -72,6 +72,7 @@ impl State {
             Event::Payout(event) => self.payout_event(step, event),
             Event::Operator(operator) => self.operator(step, operator),
             Event::Checkpoint { layout, digest } => self.checkpoint(*layout, *digest),
+            Event::Stated(stated) => self.check_stated(step.number, stated),
         }
     }
 

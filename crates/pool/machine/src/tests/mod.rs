@@ -9,6 +9,7 @@ mod plan;
 mod recovery;
 mod retention;
 mod returns;
+mod stated;
 mod stops;
 mod storms;
 mod world;
