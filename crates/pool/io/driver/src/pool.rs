@@ -15,8 +15,8 @@ use bq_pool_history::Subject;
 use bq_pool_machine::{Decision, DecisionError, PoolOperator, PoolStatus, Reason};
 use bq_primitives::{Algorithm, Block, KeyHash, Network, NetworkDifficulty, WorkerName};
 use bq_views::{
-    BlockCursor, BlocksView, CoinbasePaymentsView, CoinbaseView, EarningsView, Event, HistoryView, MinerView, Page,
-    PayoutsView, PoolView, PoolViews, ViewError, WorkerCursor, WorkersView,
+    BlockCursor, BlocksView, CoinbasePaymentsView, CoinbaseView, EarningsView, Event, EvidenceWanted, HistoryView,
+    LiabilitiesView, MinerView, Page, PayoutsView, PoolView, PoolViews, ViewError, WorkerCursor, WorkersView,
 };
 use parking_lot::Mutex;
 use tokio::{
@@ -302,6 +302,14 @@ impl PoolViews for Pool {
             None => Subject::Account(miner.key),
         };
         Ok(self.keeper.history_view(&subject, step))
+    }
+
+    fn evidence(&self, address: &str, wanted: &EvidenceWanted) -> Result<Option<Vec<u8>>, ViewError> {
+        Ok(self.keeper.evidence_view(address, wanted)?)
+    }
+
+    fn liabilities(&self) -> Result<LiabilitiesView, ViewError> {
+        Ok(self.keeper.liabilities_view()?)
     }
 
     fn ledger_imbalance_atoms(&self) -> Result<i128, ViewError> {

@@ -80,7 +80,9 @@ fn the_fault_says_which_part_is_wrong() {
     assert_eq!(more, CreditFault::Digest { event });
     let place = fault(&|receipt| receipt.proof.index = 6);
     assert_eq!(place, CreditFault::Index { event, index: 6, count: 6 });
-    let path = fault(&|receipt| drop(receipt.proof.path.pop()));
+    let path = fault(&|receipt| {
+        receipt.proof.path.pop();
+    });
     assert!(matches!(path, CreditFault::PathLength { .. }), "{path:?}");
     let cut = fault(&|receipt| drop(receipt.log.events.pop()));
     assert!(matches!(cut, CreditFault::Head { .. }), "{cut:?}");
