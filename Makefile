@@ -8,7 +8,7 @@ BENCH_FLAGS ?=
 # The gate tries the same cases everywhere, so that a failure can be repeated; plain `cargo test` draws fresh ones.
 FIXED_SEED ?= PROPTEST_RNG_SEED=20260002
 
-.PHONY: run test check bench chaos sim deps fuzz gpu-kernels clean
+.PHONY: run test check bench chaos sim flips deps fuzz gpu-kernels clean
 
 run: deps
 	cargo build --release --locked -p bq
@@ -40,6 +40,10 @@ chaos: deps
 # Days of a pool from many seeds: make sim SEEDS=1..500, make sim PLAN=pool-week SEEDS=1..20.
 sim: deps
 	cargo run --locked -p bq-pool-sim --example seeds -- $(or $(PLAN),pool-day) $(or $(SEEDS),1..100)
+
+# Bits of a pool's files, each found and named or where nobody reads: make flips FLIPS=10000.
+flips: deps
+	BQ_FLIPS=$(or $(FLIPS),10000) cargo test --locked -p bq-pool --lib flipped_bit -- --nocapture
 
 fuzz: deps
 	fuzz/run.sh $(or $(SECONDS_EACH),20)

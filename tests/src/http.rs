@@ -18,6 +18,8 @@ pub struct HttpResponse {
     pub headers: String,
     /// The body, with chunks joined.
     pub body: String,
+    /// The bytes after the head, as received.
+    pub raw: Vec<u8>,
 }
 
 impl HttpResponse {
@@ -91,7 +93,8 @@ fn parse(bytes: &[u8]) -> Result<HttpResponse> {
     let status = status_line.split(' ').nth(1).context("no status")?.parse()?;
     let chunked = headers.to_ascii_lowercase().contains("transfer-encoding: chunked");
     let body = if chunked { join_chunks(body)? } else { body.to_owned() };
-    Ok(HttpResponse { status, headers: headers.to_owned(), body })
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").context("answer without a head")?;
+    Ok(HttpResponse { status, headers: headers.to_owned(), body, raw: bytes[end + 4..].to_vec() })
 }
 
 fn join_chunks(mut rest: &str) -> Result<String> {

@@ -28,8 +28,9 @@ pub(crate) enum Command {
     /// Show and change which network addresses may not connect to the Stratum ports.
     #[command(subcommand)]
     Bans(BansCommand),
-    /// Replay a stopped pool's log from its first event and compare it with everything that is stored.
-    Audit(DataArgs),
+    /// Replay a stopped pool's log from its first event and compare it with everything that is stored; give proofs out, and check those of
+    /// any pool.
+    Audit(AuditArgs),
     /// Show what a running node and pool are doing.
     Status(StatusArgs),
     /// Measure this machine.
@@ -634,6 +635,84 @@ pub(crate) struct NodeArgs {
     pub(crate) rpc: Option<SocketAddr>,
     #[command(flatten)]
     pub(crate) data: DataArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct AuditArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<AuditCommand>,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Write what a miner checks the pool with, or all that a stranger replays it from. The pool is stopped, or a backup is named.
+    Export(Box<AuditExport>),
+    /// Check a file that a pool gave out, offline; with --rpc or --chain its blocks are looked up, too.
+    Verify {
+        /// The file.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Whose it must be.
+        #[arg(long, value_name = "ADDRESS")]
+        account: Option<String>,
+        #[command(flatten)]
+        chain: ChainArgs,
+    },
+    /// Compute a pool anew from an export and the chain: every credit, the log byte for byte, and what its coinbases say and pay.
+    Replay {
+        /// The folder that `bq audit export --all` wrote.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+        #[command(flatten)]
+        chain: ChainArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditExport {
+    /// The whole pool: every event and every share. Names of workers and keys of all miners are in it.
+    #[arg(long, required_unless_present = "account", conflicts_with = "account")]
+    pub(crate) all: bool,
+    /// The shares of this address.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) account: Option<String>,
+    /// Only this share of it, by its number.
+    #[arg(long, value_name = "NUMBER", requires = "account", conflicts_with = "credit")]
+    pub(crate) share: Option<u64>,
+    /// Only what this block credited it.
+    #[arg(long, value_name = "BLOCK", requires = "account")]
+    pub(crate) credit: Option<String>,
+    /// The file, or with --all the folder; neither may be there.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) out: PathBuf,
+    /// Take it from this backup, not from the data directory.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) backup: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// Look blocks up at this node; without it in the data directory.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) rpc: Option<String>,
+}
+
+/// Where the chain is looked up.
+#[derive(Debug, Args)]
+pub(crate) struct ChainArgs {
+    /// At a node, over its JSON-RPC.
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "chain")]
+    pub(crate) rpc: Option<String>,
+    /// In the data directory of a node that does not run.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) chain: Option<PathBuf>,
+    /// With --chain: the configuration file of that node, where its chain has rules of its own.
+    #[arg(long, value_name = "FILE", requires = "chain")]
+    pub(crate) config: Option<PathBuf>,
+    /// With --chain: mainnet, testnet, devnet or regtest.
+    #[arg(long, requires = "chain")]
+    pub(crate) network: Option<Network>,
 }
 
 /// Where a pool lies.

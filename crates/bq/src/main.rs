@@ -22,7 +22,10 @@ fn main() -> ExitCode {
         Command::Wallet(command) => commands::wallet::wallet(command),
         Command::Pool(command) => commands::pool::pool(command),
         Command::Bans(command) => commands::access::bans(&command),
-        Command::Audit(data) => commands::pool::audit(&data),
+        Command::Audit(args) => match args.command {
+            None => commands::pool::audit(&args.data),
+            Some(command) => commands::proof::proof(command),
+        },
         Command::Status(args) => commands::status::status(&args),
         Command::Bench(command) => commands::bench::bench(&command),
         Command::Sim(args) => commands::sim::sim(&args),

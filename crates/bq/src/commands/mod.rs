@@ -7,6 +7,7 @@ pub(crate) mod conformance;
 mod http;
 pub(crate) mod miner;
 pub(crate) mod pool;
+pub(crate) mod proof;
 mod request;
 mod settings;
 pub(crate) mod sim;

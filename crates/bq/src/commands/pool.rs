@@ -192,7 +192,7 @@ pub(super) fn answered(error: RpcClientError) -> anyhow::Error {
 }
 
 /// The pool in a data directory that no process uses, and the lock that keeps others out.
-fn stopped(data: &DataArgs) -> anyhow::Result<(DataDir, StoppedPool)> {
+pub(super) fn stopped(data: &DataArgs) -> anyhow::Result<(DataDir, StoppedPool)> {
     let config = config(data, None)?;
     if !config.data_dir.is_dir() {
         return Err(UsageError(format!("data_dir: {} is no folder", config.data_dir.display())).into());
@@ -207,7 +207,7 @@ fn stopped(data: &DataArgs) -> anyhow::Result<(DataDir, StoppedPool)> {
     Ok((lock, pool))
 }
 
-fn config(data: &DataArgs, rpc: Option<SocketAddr>) -> anyhow::Result<Config> {
+pub(super) fn config(data: &DataArgs, rpc: Option<SocketAddr>) -> anyhow::Result<Config> {
     let args = RunArgs {
         config: data.config.clone(),
         network: data.network,
@@ -223,7 +223,7 @@ fn done(outcome: Result<String, StoppedError>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn stopped_failed(error: StoppedError) -> anyhow::Error {
+pub(super) fn stopped_failed(error: StoppedError) -> anyhow::Error {
     match error {
         StoppedError::Value { .. } => UsageError(error.to_string()).into(),
         StoppedError::Backup(_) | StoppedError::Pool(_) => error.into(),

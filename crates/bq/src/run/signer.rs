@@ -1,6 +1,7 @@
 //! The pool's key as the pool sees it.
 
 use bq_pool::{PayoutSigner, SignerError};
+use bq_pool_proof::{Bytes, SignedStatement, Statement};
 use bq_primitives::{BlockId, KeyHash, Transaction, TxOut};
 use bq_wallet::Wallet;
 
@@ -23,5 +24,11 @@ impl PayoutSigner for WalletSigner {
         spent: &[TxOut],
     ) -> Result<Transaction, SignerError> {
         self.0.sign_transaction(genesis, transaction, spent).map_err(|error| SignerError(error.to_string()))
+    }
+
+    fn sign_statement(&self, statement: &Statement) -> Result<SignedStatement, SignerError> {
+        let witness = self.0.sign_tagged(&statement.signing_hash()).map_err(|error| SignerError(error.to_string()))?;
+        let (public_key, signature) = (Bytes(witness.public_key.to_vec()), Bytes(witness.signature.to_vec()));
+        Ok(SignedStatement { statement: *statement, public_key, signature })
     }
 }

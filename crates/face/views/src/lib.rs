@@ -3,6 +3,7 @@
 //! No rule lives here and nothing here does IO.
 
 mod events;
+mod evidence;
 mod hashrate;
 mod health;
 mod history;
@@ -12,6 +13,7 @@ mod pool;
 mod settings;
 
 pub use events::Event;
+pub use evidence::{EvidenceWanted, LiabilitiesView, StatementView};
 pub use hashrate::hashrate_text;
 pub use health::{ComponentView, ConditionView, HealthView};
 pub use history::{

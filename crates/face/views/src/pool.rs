@@ -1,8 +1,8 @@
 use bq_primitives::WorkerName;
 
 use crate::{
-    BlockCursor, BlocksView, CoinbasePaymentsView, CoinbaseView, EarningsView, HistoryView, MinerView, Page,
-    PayoutsView, PoolView, SettingsView, WorkerCursor, WorkersView,
+    BlockCursor, BlocksView, CoinbasePaymentsView, CoinbaseView, EarningsView, EvidenceWanted, HistoryView,
+    LiabilitiesView, MinerView, Page, PayoutsView, PoolView, SettingsView, WorkerCursor, WorkersView,
 };
 
 /// What the HTTP API and the status line need of the pool. Every call reads memory or the database's read side.
@@ -77,6 +77,23 @@ pub trait PoolViews: Send + Sync + 'static {
     /// # Errors
     /// The books cannot be read.
     fn settings(&self, address: &str) -> Result<Option<SettingsView>, ViewError>;
+
+    /// What an account is given to check the pool with: a file (SPEC 8.10.10). Nothing if there is no such thing, or not yet.
+    ///
+    /// # Errors
+    /// The books cannot be read.
+    fn evidence(&self, address: &str, wanted: &EvidenceWanted) -> Result<Option<Vec<u8>>, ViewError> {
+        let _ = (address, wanted);
+        Ok(None)
+    }
+
+    /// What the pool said it owes, newest first.
+    ///
+    /// # Errors
+    /// The books cannot be read.
+    fn liabilities(&self) -> Result<LiabilitiesView, ViewError> {
+        Ok(LiabilitiesView { statements: Vec::new() })
+    }
 
     /// Sum of debits less sum of credits over the whole ledger, in atoms: 0 or the books are wrong.
     ///

@@ -15,27 +15,20 @@
 
 mod access;
 mod control;
-mod frame;
 mod pool;
 mod pool_template;
-mod scheme;
-mod share;
-mod share_pay;
-
-#[cfg(test)]
-mod tests;
 
 pub use access::{
     AccessApi, AccessError, BanInfo, NewToken, RefusalInfo, RequestDone, SessionInfo, SettingsTaken, TOKEN_PREFIX,
     TokenInfo, TokenWish, WhyInfo,
 };
 pub use bq_request::SignedRequest;
+pub use bq_share_record::{
+    AccountScheme, BootEpoch, FRAME_SHARES_MAX, FrameDigest, FrameHeader, FrontEndId, MessageError, ParseSchemeError,
+    SchemePays, Share, SharePay, SharePosition, SharePrice, ShareSequence,
+};
 pub use control::{
     AlgorithmMining, MiningChange, MiningControl, MiningControlError, MiningMode, MiningModeError, MiningStatus,
 };
-pub use frame::{FRAME_SHARES_MAX, FrameDigest, FrameHeader};
 pub use pool::{AuthorizeError, PoolApi, RecordShareError, ShareReject};
 pub use pool_template::PoolTemplate;
-pub use scheme::{AccountScheme, ParseSchemeError, SchemePays};
-pub use share::{BootEpoch, FrontEndId, MessageError, Share, SharePosition, ShareSequence};
-pub use share_pay::{SharePay, SharePrice};

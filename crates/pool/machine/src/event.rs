@@ -4,8 +4,8 @@ use bq_primitives::{AccountId, Amount, BlockId, Height, KeyHash, Network, OutPoi
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Candidate, LogHead, Offer, Payout, PayoutId, PlannedPayout, PoolBlock, PoolCoin, SettingEvent, Spent, StateDigest, Terms,
-    VoidProof, state::STATE_LAYOUT,
+    Candidate, LogHead, Offer, Payout, PayoutId, PlannedPayout, PoolBlock, PoolCoin, SettingEvent, Spent, StateDigest,
+    Stated, Terms, VoidProof, state::STATE_LAYOUT,
 };
 
 /// A fact that money depends on (SPEC 8.6). Whatever is not told by one did not happen.
@@ -42,6 +42,8 @@ pub enum Event {
     PerShare(PerShareEvent),
     /// What an account wants for itself, or what accounts may want.
     Setting(Box<SettingEvent>),
+    /// The pool says something of its books that can be shown in part. Changes nothing.
+    Stated(Stated),
 }
 
 /// Version of the encoding, its first byte.
@@ -103,7 +105,8 @@ impl Event {
             | Self::Candidate(_)
             | Self::Offer(_)
             | Self::PerShare(_)
-            | Self::Setting(_) => true,
+            | Self::Setting(_)
+            | Self::Stated(_) => true,
             Self::Opened(_) | Self::Imported(_) | Self::Frame(_) | Self::Chain(_) | Self::Checkpoint { .. } => false,
         }
     }
@@ -125,6 +128,7 @@ impl Event {
             Self::Offer(_) => "offer",
             Self::PerShare(_) => "per_share",
             Self::Setting(_) => "setting",
+            Self::Stated(_) => "stated",
         }
     }
 }

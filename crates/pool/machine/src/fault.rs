@@ -76,6 +76,8 @@ pub enum Fault {
     Checkpoint(StateDigest, StateDigest),
     #[error(transparent)]
     Setting(#[from] SettingRefusal),
+    #[error("stated: {0}")]
+    Stated(&'static str),
     #[error("after event {0}: {1}")]
     Invariant(LogNumber, String),
 }

@@ -15,6 +15,9 @@
     )
 )]
 
+// The types under the name by which front ends and drivers know them, without the rest of what that crate needs.
+extern crate bq_share_record as bq_mining_message;
+
 mod event;
 mod log;
 
@@ -41,6 +44,7 @@ mod plan;
 
 mod commitment;
 mod retention;
+mod stated;
 
 mod fault;
 
@@ -72,4 +76,5 @@ pub use settings::{
 };
 pub use shares::{EarnedShare, Shares, SharesError};
 pub use state::{FrontEndHead, KeyGivenUp, Paused, PayoutRound, Recovery, State, StateDigest};
+pub use stated::{Credit, CreditsDigest, Stated, credit_leaf};
 pub use terms::{LaneTerms, PayoutTerms, Scheme, Terms, TermsFrom};

@@ -4,7 +4,7 @@ use bq_ledger::{Accrual, LedgerAccount, RuinBound};
 use bq_mining_message::{AccountScheme, FrontEndId, SchemePays, SharePay, SharePrice, ShareSequence};
 use bq_primitives::{AccountId, Algorithm, Amount, Height, KeyHash};
 
-use crate::{BlockState, Event, PerShareEvent, SchemeWish, State};
+use crate::{BlockState, Event, Offer, PerShareEvent, SchemeWish, State};
 
 impl State {
     /// How an account is paid for what it mines from now on: as it chose, else as is usual, and by PPLNS where that is not offered.
@@ -20,6 +20,15 @@ impl State {
     #[must_use]
     pub fn offers(&self, wish: SchemeWish) -> bool {
         wish.chosen().is_none_or(|scheme| self.offer().has(scheme))
+    }
+
+    /// Whether accounts could ever choose another scheme than that of the lanes.
+    #[must_use]
+    pub fn offers_others(&self) -> bool {
+        let has_others = |offer: &Offer| {
+            AccountScheme::ALL.into_iter().any(|scheme| scheme != AccountScheme::Pplns && offer.has(scheme))
+        };
+        self.per_share.offers.iter().any(|from| has_others(&from.offer))
     }
 
     /// What shares are paid by that are sent on a template of this height, beside whose fees a block earns `subsidy`.

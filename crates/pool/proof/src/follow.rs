@@ -82,7 +82,8 @@ impl Follow {
             | Event::Checkpoint { .. }
             | Event::Offer(_)
             | Event::PerShare(_)
-            | Event::Setting(_) => Ok(()),
+            | Event::Setting(_)
+            | Event::Stated(_) => Ok(()),
         }
     }
 

@@ -4,7 +4,7 @@
 //!
 //! What this crate is not: it reads no file and asks no node. Whether a block is on the best chain is for the reader to look up
 //! ([`Report::on_chain`]), and the signature of a [`Statement`] is checked by what the reader passes in. It computes no credits:
-//! those follow by replay of the log (`bq-pool-machine`). Read [`AccountExport`] and [`LiabilityTree`] first.
+//! those follow by replay of the log (`bq-pool-machine`). Read [`Evidence`] and [`LiabilityTree`] first.
 #![cfg_attr(
     not(test),
     deny(
@@ -15,6 +15,9 @@
         clippy::panic
     )
 )]
+
+// The types under the name by which front ends and drivers know them, without the rest of what that crate needs.
+extern crate bq_share_record as bq_mining_message;
 
 mod coinbase;
 mod document;
@@ -36,16 +39,24 @@ mod liability;
 mod liability_tree;
 mod statement;
 
+mod credit;
+mod owed;
+
+mod evidence;
+
 #[cfg(test)]
 mod tests;
 
 pub use coinbase::{Anchor, CoinbaseFault, CoinbaseProof, PoolIdentity};
+pub use credit::{CreditFault, CreditProof, CreditReceipt, Credited};
 pub use document::{Bytes, Document, DocumentError};
 pub use error::{OrderFault, ProofError};
+pub use evidence::{Evidence, EvidenceError, Finding};
 pub use export::{AccountExport, FrameShares, Run};
 pub use liability::{LiabilityEpoch, LiabilitySecret, Pseudonym, Salt, SumNode};
 pub use liability_tree::{LiabilityFault, LiabilityProof, LiabilityTree};
 pub use log::{LogFault, LogProof};
+pub use owed::{Owed, OwedFault, OwedReceipt, StatedOnChain};
 pub use receipt::{Receipt, ReceiptFault, Receipted};
 pub use report::{LaneShares, ProvedRun, Report};
 pub use share::{ShareFault, ShareProof};

@@ -69,25 +69,31 @@ impl Report {
     ///
     /// # Errors
     /// [`ProofError::Network`], [`ProofError::Genesis`], [`ProofError::NotOnChain`]: the first that is not there.
-    pub fn on_chain(
-        &self,
-        network: Network,
-        mut id_at: impl FnMut(Height) -> Option<BlockId>,
-    ) -> Result<(), ProofError> {
-        let (got, genesis) = (self.pool.network, self.pool.genesis);
-        if got != network {
-            return Err(ProofError::Network { got, expected: network });
-        }
-        let first = id_at(Height::GENESIS);
-        if first != Some(genesis) {
-            return Err(ProofError::Genesis { got: genesis, expected: first });
-        }
-        for ProvedRun { anchor, .. } in &self.runs {
-            let found = id_at(anchor.height);
-            if found != Some(anchor.block) {
-                return Err(ProofError::NotOnChain { anchor: *anchor, found });
-            }
-        }
-        Ok(())
+    pub fn on_chain(&self, network: Network, id_at: impl FnMut(Height) -> Option<BlockId>) -> Result<(), ProofError> {
+        let anchors: Vec<Anchor> = self.runs.iter().map(|run| run.anchor).collect();
+        anchors_on_chain(&self.pool, &anchors, network, id_at)
     }
+}
+
+pub(crate) fn anchors_on_chain(
+    pool: &PoolIdentity,
+    anchors: &[Anchor],
+    network: Network,
+    mut id_at: impl FnMut(Height) -> Option<BlockId>,
+) -> Result<(), ProofError> {
+    let (got, genesis) = (pool.network, pool.genesis);
+    if got != network {
+        return Err(ProofError::Network { got, expected: network });
+    }
+    let first = id_at(Height::GENESIS);
+    if first != Some(genesis) {
+        return Err(ProofError::Genesis { got: genesis, expected: first });
+    }
+    for anchor in anchors {
+        let found = id_at(anchor.height);
+        if found != Some(anchor.block) {
+            return Err(ProofError::NotOnChain { anchor: *anchor, found });
+        }
+    }
+    Ok(())
 }

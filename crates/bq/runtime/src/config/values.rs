@@ -213,6 +213,16 @@ pub struct PoolConfig {
     pub checkpoint_events: u64,
     /// Seconds at least between two states that are written because a block was credited.
     pub checkpoint_secs: u64,
+    /// Seconds between two statements of what is owed; 0: none.
+    pub statement_interval_secs: u64,
+    /// Newest statements of which parts can be shown.
+    pub statements_kept: u32,
+    /// Newest blocks of whose credits parts can be shown.
+    pub credits_kept: u32,
+    /// Most events of one proof that is asked for over HTTP.
+    pub proof_events_max: u32,
+    /// Most shares that are looked through for it.
+    pub proof_shares_max: u32,
     /// Newest shares that are checked against the books at start.
     pub verify_shares: u64,
     /// Days for which shares are kept beyond those that a window may still want; 0 keeps all.

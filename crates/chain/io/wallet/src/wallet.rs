@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use bq_primitives::{
-    Address, Amount, BlockId, KeyHash, Network, Transaction, TxOut, Witness, account_request_hash, tagged_hash,
+    Address, Amount, BlockId, KeyHash, Network, SigHash, Transaction, TxOut, Witness, account_request_hash, tagged_hash,
 };
 use bq_signature::{KeyPair, SEED_BYTES, SignatureError, verify};
 use zeroize::Zeroizing;
@@ -147,6 +147,17 @@ impl Wallet {
         let message = account_request_hash(text);
         let witness = self.keys.witness(&message)?;
         let is_good = verify(&witness.public_key, &message, &witness.signature);
+        if is_good { Ok(witness) } else { Err(SignatureError::Signing) }
+    }
+
+    /// Signs a hash that was made under a tag of its own, so that it can never spend anything: what a pool states of its books
+    /// (SPEC 8.10.7). The caller has made the hash itself.
+    ///
+    /// # Errors
+    /// The signature library failed.
+    pub fn sign_tagged(&self, message: &SigHash) -> Result<Witness, SignatureError> {
+        let witness = self.keys.witness(message)?;
+        let is_good = verify(&witness.public_key, message, &witness.signature);
         if is_good { Ok(witness) } else { Err(SignatureError::Signing) }
     }
 

@@ -12,6 +12,7 @@ mod error;
 mod events;
 mod health;
 mod metrics;
+mod proofs;
 mod router;
 mod server;
 

@@ -30,6 +30,7 @@ use crate::{
     error::ApiError,
     events, health,
     metrics::HttpMetrics,
+    proofs,
 };
 
 /// A request that takes longer is answered with 503. Event streams count until their head only. A view takes
@@ -63,6 +64,8 @@ pub(crate) struct App {
     pub(crate) views: Arc<dyn PoolViews>,
     pub(crate) access: Option<Arc<dyn AccessApi>>,
     pub(crate) view_calls: Semaphore,
+    /// Proofs are put together one at a time: they read most.
+    pub(crate) proof_calls: Semaphore,
     pub(crate) imbalance: Mutex<Option<(Instant, Result<i128, String>)>>,
     pub(crate) conditions: ConditionList,
     /// Component and name of every condition that ever held, each with a gauge of its own.
@@ -180,6 +183,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/api/v1/miners/{address}/payouts", route("/api/v1/miners/payouts", get(api::payouts)))
         .route("/api/v1/miners/{address}/earnings", route("/api/v1/miners/earnings", get(api::earnings)))
         .route("/api/v1/miners/{address}/history", route("/api/v1/miners/history", get(api::miner_history)))
+        .route("/api/v1/miners/{address}/proof/{what}", route("/api/v1/miners/proof", get(proofs::proof)))
+        .route("/api/v1/liabilities", route("/api/v1/liabilities", get(proofs::liabilities)))
         .route("/api/v1/pool/history", route("/api/v1/pool/history", get(api::pool_history)))
         .route("/api/v1/difficulty", route("/api/v1/difficulty", get(api::difficulty)))
         .route("/api/v1/connect", route("/api/v1/connect", get(api::connect)))

@@ -148,6 +148,7 @@ impl HttpServer {
             views: parts.views,
             access: parts.access,
             view_calls: App::view_calls(),
+            proof_calls: Semaphore::new(1),
             imbalance: Mutex::new(None),
         });
         tokio::spawn(upkeep(app.recorder.clone(), stopping.clone()));

@@ -11,5 +11,5 @@ mod store;
 mod tests;
 
 pub use error::StoreError;
-pub use sqlite::SqliteBooks;
+pub use sqlite::{RawRow, SqliteBooks};
 pub use store::{Batch, BookStore, Checkpoint, NewEvent, OlderCheckpoints, Row, RowKind, StoredEvent, StoredRow};

@@ -21,6 +21,15 @@ pub trait BookStore: Send + Sync + 'static {
     /// The newest events of a kind, newest first, at most `max`, that are older than `before`.
     fn newest(&self, kind: &str, before: LogNumber, max: usize) -> Result<Vec<StoredEvent>, StoreError>;
 
+    /// The oldest events of a kind from a number on, oldest first, at most `max`.
+    fn oldest(&self, kind: &str, from: LogNumber, max: usize) -> Result<Vec<StoredEvent>, StoreError> {
+        let mut events = self.newest(kind, LogNumber(u64::MAX), usize::MAX)?;
+        events.retain(|stored| stored.head.number >= from);
+        events.reverse();
+        events.truncate(max);
+        Ok(events)
+    }
+
     /// The hash of one event; nothing behind the end, and zero before the first.
     fn hash_at(&self, number: LogNumber) -> Result<Option<LogHash>, StoreError>;
 
@@ -150,9 +159,26 @@ pub enum RowKind {
     Payment,
     /// What the coinbase of a block pays an account.
     CoinbasePayment,
+    /// What an event binds of a block's credits.
+    Credits,
+    /// What an event binds of the liabilities, and the pool's signature.
+    Liabilities,
 }
 
 impl RowKind {
+    /// Every kind.
+    pub const ALL: [Self; 9] = [
+        Self::Balance,
+        Self::Block,
+        Self::BlockBytes,
+        Self::Payout,
+        Self::Signed,
+        Self::Payment,
+        Self::CoinbasePayment,
+        Self::Credits,
+        Self::Liabilities,
+    ];
+
     /// The name in the database.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -164,6 +190,8 @@ impl RowKind {
             Self::Signed => "signed",
             Self::Payment => "payment",
             Self::CoinbasePayment => "coinbase_payment",
+            Self::Credits => "credits",
+            Self::Liabilities => "liabilities",
         }
     }
 }

@@ -1,16 +1,16 @@
 //! The whole log from its first event, compared with everything that is stored.
 
 mod begin;
+mod kept;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use bq_books::{BookStore, Checkpoint, RowKind, StoredEvent};
-use bq_ledger::LedgerAccount;
+use bq_books::{BookStore as _, Checkpoint, Row, RowKind, SqliteBooks, StoredEvent};
 use bq_mining_message::{FrameHeader, FrontEndId};
 use bq_pool_machine::{Event, Fault, LogNumber, SharesError, State};
 use bq_segments::ShareLog;
-use sha2::{Digest as _, Sha256};
 
+use self::kept::Bound;
 use crate::{
     PoolError,
     rows::rows_of,
@@ -43,6 +43,9 @@ enum Misfit {
     /// It, or one before it, is another than the one that was written.
     #[error("it does not continue the hash chain (event {got} got, event {stored} stored)")]
     Chain { got: LogNumber, stored: LogNumber },
+    /// It is listed under another kind.
+    #[error("it is listed as {kept:?}, and is {is:?}")]
+    Kind { kept: String, is: &'static str },
     /// A start would begin with another state than the log's.
     #[error("the checkpoint kept there is not what the log comes to")]
     Checkpoint,
@@ -54,10 +57,23 @@ const READ_AT_ONCE: usize = 4096;
 const FAULTS_MAX: usize = 100;
 
 /// Rows as the replay gives them, by kind and key.
-type Rows = BTreeMap<(RowKind, String), (String, Option<Vec<u8>>)>;
+type Rows = BTreeMap<(RowKind, String), Row>;
 
-/// Replays and compares.
-pub(crate) fn audit(store: &dyn BookStore, log: &Arc<ShareLog>, front_end: FrontEndId) -> Result<Findings, PoolError> {
+/// Replays and compares. What is wrong with the file comes first, and does not keep the rest from being looked at.
+pub(crate) fn audit(store: &SqliteBooks, log: &Arc<ShareLog>, front_end: FrontEndId) -> Result<Findings, PoolError> {
+    let said = |fault: String| format!("books.sqlite: {fault}");
+    let of_file: Vec<String> = store.structure_faults()?.into_iter().map(said).collect();
+    match audit_all(store, log, front_end) {
+        Ok(mut findings) => {
+            findings.faults.splice(0..0, of_file);
+            Ok(findings)
+        }
+        Err(error) if of_file.is_empty() => Err(error),
+        Err(error) => Ok(Findings { faults: [of_file, vec![error.to_string()]].concat(), ..Findings::default() }),
+    }
+}
+
+fn audit_all(store: &SqliteBooks, log: &Arc<ShareLog>, front_end: FrontEndId) -> Result<Findings, PoolError> {
     let is_pruned = log.status().windows_from.is_some();
     let mut begin = if is_pruned { Begin::OldestCheckpoint } else { Begin::FirstEvent };
     loop {
@@ -82,7 +98,7 @@ enum Begin {
 /// Returns also whether it ended where shares were wanted that are given up.
 fn audit_from(
     begin: Begin,
-    store: &dyn BookStore,
+    store: &SqliteBooks,
     log: &Arc<ShareLog>,
     front_end: FrontEndId,
 ) -> Result<(Findings, bool), PoolError> {
@@ -94,7 +110,9 @@ fn audit_from(
         is_whole: true,
         balances_are_whole: true,
         is_short: false,
-        checkpoint: store.checkpoint()?,
+        checkpoints: store.checkpoints()?,
+        bound: Bound::default(),
+        kinds: kinds_of(store)?,
     };
     let start = match begin {
         Begin::FirstEvent => None,
@@ -119,6 +137,13 @@ fn audit_from(
     Ok((audit.findings, audit.is_short))
 }
 
+/// Under which kind each event is listed.
+fn kinds_of(store: &SqliteBooks) -> Result<BTreeMap<LogNumber, String>, PoolError> {
+    let mut kinds = BTreeMap::new();
+    store.each_kind(|number, kind| drop(kinds.insert(number, kind.to_owned())))?;
+    Ok(kinds)
+}
+
 struct Audit {
     findings: Findings,
     state: State,
@@ -130,8 +155,12 @@ struct Audit {
     balances_are_whole: bool,
     /// An event was paid by shares that are given up.
     is_short: bool,
-    /// Where the next start begins; nothing once it was compared.
-    checkpoint: Option<Checkpoint>,
+    /// Where starts and audits begin, oldest first; those that were compared are gone.
+    checkpoints: Vec<Checkpoint>,
+    /// What events bind of rows that are not made from the state.
+    bound: Bound,
+    /// Under which kind each event is listed.
+    kinds: BTreeMap<LogNumber, String>,
 }
 
 impl Audit {
@@ -146,9 +175,9 @@ impl Audit {
     }
 
     /// What is stored beside the log, once all of it was applied.
-    fn compare(&mut self, store: &dyn BookStore) -> Result<(), PoolError> {
+    fn compare(&mut self, store: &SqliteBooks) -> Result<(), PoolError> {
         let head = store.head()?;
-        if let Some(checkpoint) = self.checkpoint.take() {
+        for checkpoint in std::mem::take(&mut self.checkpoints) {
             self.fault(format!("the checkpoint at event {} belongs to no event of the log", checkpoint.head.number));
         }
         if head != self.state.head() {
@@ -158,7 +187,7 @@ impl Audit {
             self.fault(fault.to_string());
         }
         self.compare_rows(store)?;
-        self.compare_signed(store)
+        self.compare_kept(store)
     }
 
     /// Applies events until one does not fit; returns the frames among them. A checkpoint in the log is compared by applying it.
@@ -188,13 +217,17 @@ impl Audit {
             return Err(Misfit::Chain { got: applied.head.number, stored: stored.head.number });
         }
         for row in rows_of(&self.state, &applied) {
-            self.rows.insert((row.kind, row.key), (row.group, row.value));
+            self.rows.insert((row.kind, row.key.clone()), row);
         }
-        if let Some(checkpoint) = self.checkpoint.take_if(|kept| kept.head == applied.head)
-            && self.state.to_bytes()? != checkpoint.state
-        {
-            return Err(Misfit::Checkpoint);
+        let state = &self.state;
+        let here: Vec<Checkpoint> = self.checkpoints.extract_if(.., |kept| kept.head == applied.head).collect();
+        for checkpoint in here {
+            if state.to_bytes()? != checkpoint.state {
+                return Err(Misfit::Checkpoint);
+            }
         }
+        self.listed(stored.head.number, &event)?;
+        self.bound.note(stored.head, &event);
         match event {
             Event::Frame(frame) => frames.push(frame),
             Event::Imported(_) => self.note_imported(),
@@ -202,6 +235,13 @@ impl Audit {
         }
         self.findings.events = self.findings.events.saturating_add(1);
         Ok(())
+    }
+
+    fn listed(&self, number: LogNumber, event: &Event) -> Result<(), Misfit> {
+        match self.kinds.get(&number) {
+            Some(kept) if kept != event.name() => Err(Misfit::Kind { kept: kept.clone(), is: event.name() }),
+            _ => Ok(()),
+        }
     }
 
     fn verify_frames(&mut self, log: &ShareLog, front_end: FrontEndId, frames: Vec<FrameHeader>) {
@@ -218,59 +258,5 @@ impl Audit {
         if let Err(unproven) = log.verify(there) {
             self.fault(unproven.to_string());
         }
-    }
-
-    fn compare_rows(&mut self, store: &dyn BookStore) -> Result<(), PoolError> {
-        let rows = std::mem::take(&mut self.rows);
-        for ((kind, key), (_, expected)) in rows.iter().filter(|((kind, _), _)| *kind != RowKind::BlockBytes) {
-            self.findings.rows = self.findings.rows.saturating_add(1);
-            let stored = store.row(*kind, key)?;
-            if stored != *expected {
-                let told = |value: &Option<Vec<u8>>| {
-                    value.as_ref().map_or_else(|| "nothing".to_owned(), |value| String::from_utf8_lossy(value).into())
-                };
-                self.fault(format!(
-                    "{} {key}: stored {}, the log gives {}",
-                    kind.name(),
-                    told(&stored),
-                    told(expected)
-                ));
-            }
-        }
-        let mut lists = Vec::new();
-        if self.balances_are_whole {
-            lists.push((RowKind::Balance, String::new()));
-        }
-        if self.is_whole {
-            lists.push((RowKind::Block, String::new()));
-            lists.extend(self.state.accounts().iter().map(|(account, _)| (RowKind::Payment, account.to_string())));
-        }
-        for (kind, list) in lists {
-            for stored in store.rows(kind, &list, u64::MAX, usize::MAX)? {
-                if !rows.get(&(kind, stored.key.clone())).is_some_and(|(_, value)| value.is_some()) {
-                    self.fault(format!("{} {}: stored, and no event gives it", kind.name(), stored.key));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The bytes of open payouts are sent again as they are stored.
-    fn compare_signed(&mut self, store: &dyn BookStore) -> Result<(), PoolError> {
-        let open: Vec<_> = self.state.payouts().filter(|payout| payout.is_open()).cloned().collect();
-        for payout in open {
-            let (id, Some(expected)) = (payout.planned.id, payout.signed) else { continue };
-            let bytes = store.row(RowKind::Signed, &id.to_string())?;
-            let digest: Option<[u8; 32]> = bytes.map(|bytes| Sha256::digest(bytes).into());
-            if digest != Some(expected) {
-                self.fault(format!("payout {id}: its signed bytes are missing or were changed"));
-            }
-        }
-        let imbalance = self.state.books().imbalance();
-        let missing = self.state.books().balance(LedgerAccount::Missing);
-        if imbalance != 0 {
-            self.fault(format!("debits less credits are {imbalance} atoms; {missing} are missing"));
-        }
-        Ok(())
     }
 }

@@ -111,7 +111,7 @@ pub(crate) fn is_share_file(name: &str) -> bool {
 }
 
 /// Segments in rising order, then the manifest. Listed once: a segment that begins later holds nothing that the books name.
-fn share_files(folder: &Path) -> Result<Vec<String>, BackupError> {
+pub(crate) fn share_files(folder: &Path) -> Result<Vec<String>, BackupError> {
     let failed = |error| BackupError::io(folder, error);
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {

@@ -78,6 +78,16 @@ pub struct PoolConfig {
     pub checkpoint_events: u64,
     /// How long it is at least between two states that are written because a block was credited.
     pub checkpoint_interval: Duration,
+    /// Pause between two statements of what is owed; zero: none is made.
+    pub statement_interval: Duration,
+    /// Newest statements of which parts can be shown.
+    pub statements_kept: u32,
+    /// Newest blocks of whose credits parts can be shown.
+    pub credits_kept: u32,
+    /// Events that one proof may hold at most, when it is asked for from outside.
+    pub proof_events_max: u32,
+    /// Shares that are looked through for one proof at most, when it is asked for from outside.
+    pub proof_shares_max: u32,
     /// How many of the newest shares are checked against the books at start, beside the files' own hashes.
     pub verify_shares: u64,
     /// Days for which shares are kept beyond those that a window may still want; 0 keeps all for ever.
@@ -169,6 +179,11 @@ impl PoolConfig {
             compare_interval: Duration::from_secs(60),
             checkpoint_events: 10_000,
             checkpoint_interval: Duration::from_secs(10),
+            statement_interval: Duration::from_secs(3600),
+            statements_kept: 8,
+            credits_kept: 1000,
+            proof_events_max: 100_000,
+            proof_shares_max: 200_000,
             verify_shares: 500_000,
             keep_days: 30,
             workers_per_account_max: 1000,

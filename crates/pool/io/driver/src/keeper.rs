@@ -23,6 +23,7 @@ use crate::{
     retention::Retention,
     rows::rows_of,
     source::OwnShares,
+    stated::StatedSoFar,
     stats::{Moment, Stats, WorkerLimits},
     submitter::Submitter,
     trouble::Troubles,
@@ -61,6 +62,7 @@ pub(crate) struct Keeper {
     /// What its coinbases pay.
     pub(crate) coinbases: RwLock<Coinbases>,
     pub(crate) windows: Mutex<Windows>,
+    pub(crate) stated: Mutex<StatedSoFar>,
     /// Asks the thread that makes templates for a new one.
     pub(crate) template_now: Notify,
     /// Asks the thread that keeps the books to look now.
@@ -202,6 +204,7 @@ impl Keeper {
             per_share: Mutex::default(),
             coinbases: RwLock::default(),
             windows: Mutex::default(),
+            stated: Mutex::default(),
             template_now: Notify::new(),
             look_now: Notify::new(),
         }

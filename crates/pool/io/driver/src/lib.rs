@@ -24,16 +24,20 @@ mod open;
 
 mod audit;
 mod backup;
+mod exports;
+mod replay;
 mod restore;
 mod stopped;
 
 mod adopt;
 mod carry_out;
+mod evidence;
 mod follow;
 mod frames;
 mod retention;
 mod rounds;
 mod scan;
+mod stated;
 mod trouble;
 
 mod intake;
@@ -62,7 +66,10 @@ pub use clock::{Clock, SystemClock};
 pub use config::{PayoutMode, PoolConfig};
 pub use driven::{DrivenPool, Surroundings};
 pub use error::{BackupError, PoolError, Refusal, StoppedError};
+pub use evidence::{Blocks, NodeBlocks, Wanted};
+pub use exports::PoolFiles;
 pub use pool::Pool;
+pub use replay::{ExportOwner, ReplayError, ReplayStep, Replayed, replay_export};
 pub use rules::Rules;
 pub use signer::{PayoutSigner, SignerError};
 pub use stopped::StoppedPool;

@@ -228,7 +228,7 @@ pub(crate) fn start_state(store: &dyn BookStore) -> Result<(State, LogNumber), P
 
 /// Follows the hashes of the events between two checkpoints, which no start applies again: one that was edited or is gone is named. Those
 /// before are an audit's work.
-fn verify_chain(store: &dyn BookStore, from: LogHead, to: LogHead) -> Result<(), PoolError> {
+pub(crate) fn verify_chain(store: &dyn BookStore, from: LogHead, to: LogHead) -> Result<(), PoolError> {
     let mut head = from;
     while head.number < to.number {
         let events = store.read(head.number.next(), EVENTS_READ)?;

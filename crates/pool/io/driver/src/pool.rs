@@ -18,8 +18,9 @@ use bq_pool_history::Subject;
 use bq_pool_machine::{AccountSettings, Decision, DecisionError, PoolOperator, PoolStatus, Reason};
 use bq_primitives::{Algorithm, Block, KeyHash, Network, NetworkDifficulty, WorkerName};
 use bq_views::{
-    BlockCursor, BlocksView, CoinbasePaymentsView, CoinbaseView, EarningsView, Event, HistoryView, MinerView, Page,
-    PayoutsView, PoolView, PoolViews, SettingsView, ViewError, WorkerCursor, WorkersView,
+    BlockCursor, BlocksView, CoinbasePaymentsView, CoinbaseView, EarningsView, Event, EvidenceWanted, HistoryView,
+    LiabilitiesView, MinerView, Page, PayoutsView, PoolView, PoolViews, SettingsView, ViewError, WorkerCursor,
+    WorkersView,
 };
 use parking_lot::Mutex;
 use tokio::{
@@ -321,6 +322,14 @@ impl PoolViews for Pool {
 
     fn settings(&self, address: &str) -> Result<Option<SettingsView>, ViewError> {
         Ok(self.keeper.find_miner(address).map(|miner| self.keeper.settings_view(miner)))
+    }
+
+    fn evidence(&self, address: &str, wanted: &EvidenceWanted) -> Result<Option<Vec<u8>>, ViewError> {
+        Ok(self.keeper.evidence_view(address, wanted)?)
+    }
+
+    fn liabilities(&self) -> Result<LiabilitiesView, ViewError> {
+        Ok(self.keeper.liabilities_view()?)
     }
 
     fn ledger_imbalance_atoms(&self) -> Result<i128, ViewError> {

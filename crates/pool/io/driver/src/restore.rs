@@ -63,6 +63,9 @@ pub(crate) fn restore(
     let keeps_shares = {
         let store = SqliteBooks::open(&staged(BOOKS), target.owner.network, &target.owner.genesis)?;
         target.check_key(&store)?;
+        if store.head()?.number.0 != manifest.event {
+            return Err(BackupError::Damaged { file: folder.join(MANIFEST) }.into());
+        }
         target.fits_shares(&store, &manifest)
     };
     let replaced: &[&str] = match keeps_shares {

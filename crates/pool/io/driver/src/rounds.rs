@@ -66,6 +66,10 @@ impl Rounds {
             self.carried_out = Some(keeper.clock.running());
             note(keeper, Trouble::Books, keeper.carry_out())?;
         }
+        note(keeper, Trouble::Books, keeper.tell_credits())?;
+        if progress == Progress::InStep {
+            note(keeper, Trouble::Books, keeper.state_liabilities())?;
+        }
         note(keeper, Trouble::Disk, keeper.checkpoint(false))?;
         keeper.drop_old_shares();
         Ok(progress)

@@ -1,3 +1,4 @@
+use bq_pool_proof::{SignedStatement, Statement};
 use bq_primitives::{BlockId, KeyHash, Transaction, TxOut};
 
 /// The key that receives every reward and signs every payout.
@@ -19,6 +20,15 @@ pub trait PayoutSigner: Send + Sync + 'static {
         transaction: Transaction,
         spent: &[TxOut],
     ) -> Result<Transaction, SignerError>;
+
+    /// Signs what the pool says it owes, with the key that it pays with. A signer that knows no statements says so.
+    ///
+    /// # Errors
+    /// Nothing was signed; it is tried again with the next statement.
+    fn sign_statement(&self, statement: &Statement) -> Result<SignedStatement, SignerError> {
+        let _ = statement;
+        Err(SignerError("this signer signs no statements".to_owned()))
+    }
 }
 
 /// A payout was not signed; the text says why.

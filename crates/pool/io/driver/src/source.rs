@@ -69,6 +69,11 @@ impl<'a> EarlierShares<'a> {
         Ok(shares)
     }
 
+    /// Where the next event to be applied is the first of the log.
+    pub(crate) fn from_the_first(own: &'a OwnShares, front_end: FrontEndId) -> Self {
+        Self { own, front_end, untold: own.0.status().holes }
+    }
+
     /// An event was applied: from one that gives shares up on, these count for nothing.
     pub(crate) fn note(&mut self, event: &Event) {
         if let Event::Operator(Operator { act: Act::Forfeit { front_end, first, end }, .. }) = event

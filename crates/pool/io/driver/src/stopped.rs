@@ -9,7 +9,7 @@ use std::{
 
 use bq_books::{Batch, BookStore, NewEvent, SqliteBooks};
 use bq_mining_message::FrontEndId;
-use bq_pool_machine::{Act, Event, LogNumber, Operator, Reason, State};
+use bq_pool_machine::{Act, Event, LogHead, LogNumber, Operator, Reason, State};
 use bq_primitives::{BlockId, KeyHash, Network};
 use bq_segments::RealDisk;
 
@@ -18,7 +18,7 @@ use crate::{
     audit::{Findings, audit},
     backup::{self, Owner},
     clock::{Clock as _, SystemClock},
-    open::{Place, Replay, log_options, open_shares, replay, shares_told, start_state},
+    open::{Place, Replay, log_options, open_shares, replay, shares_told, start_state, verify_chain},
     restore::{Target, restore},
     rows::rows_of,
     source::OwnShares,
@@ -105,7 +105,14 @@ impl StoppedPool {
         let store = self.books()?;
         let (state, first) = start_state(&store)?;
         let told = shares_told(&store, &state, first, self.front_end)?;
-        let log = open_shares(&self.place(), Arc::new(RealDisk), told, log_options())?;
+        let log = match open_shares(&self.place(), Arc::new(RealDisk), told, log_options()) {
+            Ok(log) => log,
+            Err(error) => {
+                // How far the shares must reach was read from an event, which may be what is wrong.
+                verify_chain(&store, LogHead::default(), store.head()?)?;
+                return Err(error.into());
+            }
+        };
         Ok(audit(&store, &Arc::new(log), self.front_end)?)
     }
 
@@ -120,7 +127,7 @@ impl StoppedPool {
         Ok(keys_of(&self.books()?)?.map(|keys| keys.first))
     }
 
-    fn books(&self) -> Result<SqliteBooks, StoppedError> {
+    pub(crate) fn books(&self) -> Result<SqliteBooks, StoppedError> {
         let path = self.data_dir.join("books.sqlite");
         if !path.exists() {
             let reason = format!("{} holds no books of a pool", self.data_dir.display());
@@ -147,7 +154,7 @@ impl StoppedPool {
         Ok(())
     }
 
-    fn place(&self) -> Place<'_> {
+    pub(crate) fn place(&self) -> Place<'_> {
         Place { data_dir: &self.data_dir, genesis: self.genesis, front_end: self.front_end }
     }
 

@@ -55,7 +55,8 @@ impl State {
     ///
     /// # Errors
     /// [`Fault`]. A refused [`Event::Operator`], [`Event::Payout`], [`Event::Account`], [`Event::Terms`],
-    /// [`Event::Candidate`] or [`Event::Setting`] leaves the state as it was; after any other fault it must be read anew.
+    /// [`Event::Candidate`], [`Event::Offer`], [`Event::PerShare`], [`Event::Setting`] or [`Event::Stated`] leaves the state as it was; after any
+    /// other fault it must be read anew.
     pub fn apply(&mut self, event: &Event, shares: &dyn Shares) -> Result<Applied, Fault> {
         let bytes = event.to_bytes()?;
         let head = self.head.after(&bytes);
@@ -81,6 +82,7 @@ impl State {
             Event::Offer(offer) => self.set_offer(offer),
             Event::PerShare(event) => self.per_share(step, event),
             Event::Setting(event) => self.setting(step, event),
+            Event::Stated(stated) => self.check_stated(step.number, stated),
         }
     }
 

@@ -11,6 +11,7 @@ mod retention;
 mod returns;
 mod schemes;
 mod settings;
+mod stated;
 mod stops;
 mod storms;
 mod world;

@@ -11,8 +11,8 @@ use super::{
     world::{LANE, POOL, World, atoms},
 };
 use crate::{
-    Event, Fault, Offer, SchemeWish, SettingBounds, SettingChange, SettingEvent, SettingRefusal, SettingWish, SignedSetting,
-    State, Webhook, Wishes,
+    Event, Fault, Offer, SchemeWish, SettingBounds, SettingChange, SettingEvent, SettingRefusal, SettingWish,
+    SignedSetting, State, Webhook, Wishes,
 };
 
 const DELAY: u32 = 5;

@@ -1,9 +1,11 @@
 mod bytes;
 mod coinbase;
+mod credit;
 mod export;
 mod follow;
 mod liability;
 mod log;
+mod owed;
 mod receipt;
 mod share;
 mod statement;

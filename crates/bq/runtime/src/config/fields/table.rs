@@ -30,7 +30,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 216] = [
+pub static FIELDS: [Field; 221] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -334,6 +334,36 @@ pub static FIELDS: [Field; 216] = [
         "Seconds at least between two states that are written because a block of the pool was credited.",
         "Too low on a chain with many blocks: the disk writes the whole state with each. Too high: after a crash the shares that those \
          blocks paid cannot be given up if they are damaged."
+    ),
+    field!(
+        "pool.statement_interval_secs",
+        Kind::Integer(0..=86_400),
+        "Seconds between two signed statements of what the pool owes, with the root of the tree of all balances in its log; 0: none.",
+        "Too short: the log grows by them, and the signer is asked often. 0: no miner can check that his balance is counted."
+    ),
+    field!(
+        "pool.statements_kept",
+        Kind::Integer(1..=1_000),
+        "Newest statements of which miners can be shown their part.",
+        "Disk, some 40 bytes for each account and statement, and memory for those that are asked for."
+    ),
+    field!(
+        "pool.credits_kept",
+        Kind::Integer(1..=1_000_000),
+        "Newest blocks of whose credits miners can be shown their part.",
+        "Disk, some 40 bytes for each account that a block credits. Too low: a receipt must be asked for sooner."
+    ),
+    field!(
+        "pool.proof_events_max",
+        Kind::Integer(100..=10_000_000),
+        "Most events of the log in one proof that is asked for over HTTP.",
+        "Too high: a stranger's request costs more memory, some 50 bytes an event. Too low: where blocks are rare no proof fits, and only bq audit export makes one."
+    ),
+    field!(
+        "pool.proof_shares_max",
+        Kind::Integer(1_000..=100_000_000),
+        "Most shares that are looked through for one proof that is asked for over HTTP.",
+        "Too high: a stranger's request costs more time, some 2 s for a million. Too low: exports reach less far back."
     ),
     field!(
         "pool.verify_shares",

@@ -1,6 +1,9 @@
 //! The embedded store.
 
+mod inspect;
 mod open;
+
+pub use inspect::RawRow;
 
 use std::{
     path::{Path, PathBuf},
@@ -31,6 +34,15 @@ impl SqliteBooks {
     /// [`StoreError::Foreign`] for a file of another chain or kind, [`StoreError::Corrupt`] for a damaged one.
     pub fn open(path: &Path, network: Network, genesis: &BlockId) -> Result<Self, StoreError> {
         let (writer, reader) = open::open(path, network, genesis)?;
+        Ok(Self { path: path.to_owned(), reader: Mutex::new(reader), writer: Mutex::new(writer) })
+    }
+
+    /// Opens a copy that nobody writes to, and changes nothing of it, not even its header.
+    ///
+    /// # Errors
+    /// As [`SqliteBooks::open`]; every write fails later.
+    pub fn open_copy(path: &Path, network: Network, genesis: &BlockId) -> Result<Self, StoreError> {
+        let (writer, reader) = open::open_copy(path, network, genesis)?;
         Ok(Self { path: path.to_owned(), reader: Mutex::new(reader), writer: Mutex::new(writer) })
     }
 
@@ -84,6 +96,11 @@ impl BookStore for SqliteBooks {
         let sql =
             "SELECT number, hash, bytes FROM events WHERE kind = ?1 AND number < ?2 ORDER BY number DESC LIMIT ?3";
         self.look(|tx| all(tx, sql, (kind, int(before.0), limit(max)), event))
+    }
+
+    fn oldest(&self, kind: &str, from: LogNumber, max: usize) -> Result<Vec<StoredEvent>, StoreError> {
+        let sql = "SELECT number, hash, bytes FROM events WHERE kind = ?1 AND number >= ?2 ORDER BY number LIMIT ?3";
+        self.look(|tx| all(tx, sql, (kind, int(from.0), limit(max)), event))
     }
 
     fn hash_at(&self, number: LogNumber) -> Result<Option<LogHash>, StoreError> {

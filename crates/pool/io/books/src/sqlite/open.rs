@@ -9,7 +9,7 @@ use crate::StoreError;
 /// Marks our files: "BQBK".
 const APPLICATION_ID: i64 = 0x4251_424b;
 const VERSION: i64 = 1;
-const SCHEMA: &str = include_str!("schema.sql");
+pub(super) const SCHEMA: &str = include_str!("schema.sql");
 
 /// How long one statement waits for another process's lock, a backup for instance. A writer that waits longer says so and tries
 /// again; shares are written meanwhile.
@@ -31,6 +31,34 @@ pub(super) fn open(path: &Path, network: Network, genesis: &BlockId) -> Result<(
     let reader = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
     reader.busy_timeout(BUSY).map_err(failed)?;
     Ok((writer, reader))
+}
+
+/// Opens two reading connections on a copy.
+pub(super) fn open_copy(
+    path: &Path,
+    network: Network,
+    genesis: &BlockId,
+) -> Result<(Connection, Connection), StoreError> {
+    let failed = |error: rusqlite::Error| failed(path, &error);
+    // Without a write-ahead log beside it a copy is whole; told so, SQLite makes none.
+    let escaped = path.display().to_string().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let name = format!("file:{escaped}?immutable=1");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let open = || Connection::open_with_flags(&name, flags);
+    let (first, second) = (open().map_err(failed)?, open().map_err(failed)?);
+    if !is_ours_or_empty(&first).map_err(failed)? {
+        return Err(foreign(path, "it is the database of another program"));
+    }
+    let verdict: String = first.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
+    if verdict != "ok" {
+        return Err(StoreError::Corrupt { path: path.to_owned(), reason: verdict });
+    }
+    let tables: i64 = first.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
+    if tables == 0 {
+        return Err(foreign(path, "it holds no books"));
+    }
+    check_owner(&first, path, network, genesis)?;
+    Ok((first, second))
 }
 
 /// What the database says, with the file named.

@@ -1,6 +1,6 @@
 //! Where an audit begins when shares were dropped or given up.
 
-use bq_books::{BookStore, Checkpoint, StoredEvent};
+use bq_books::{BookStore as _, Checkpoint, SqliteBooks, StoredEvent};
 use bq_mining_message::{FrameHeader, FrontEndId};
 use bq_pool_machine::{Applied, Event, Fault, LogHead, State};
 use bq_segments::ShareLog;
@@ -17,7 +17,7 @@ impl Audit {
     pub(super) fn begin_at_checkpoint(
         &mut self,
         start: Option<Checkpoint>,
-        store: &dyn BookStore,
+        store: &SqliteBooks,
         log: &ShareLog,
         front_end: FrontEndId,
     ) -> Result<(), PoolError> {
@@ -60,7 +60,8 @@ impl Audit {
             Err(fault) => self.fault(format!("the checkpoint at event {}: {fault}", start.head.number)),
         }
         self.is_whole = false;
-        let _begun = self.checkpoint.take_if(|newest| newest.head == start.head);
+        // Those before it cannot be computed.
+        self.checkpoints.retain(|kept| kept.head.number > start.head.number);
         self.take_rows();
         Ok(())
     }
@@ -77,6 +78,8 @@ impl Audit {
         if next != stored.head {
             return Err(Misfit::Chain { got: next.number, stored: stored.head.number });
         }
+        self.listed(stored.head.number, &event)?;
+        self.bound.note(stored.head, &event);
         match event {
             Event::Frame(frame) => frames.push(frame),
             Event::Imported(_) => self.note_imported(),
@@ -95,7 +98,7 @@ impl Audit {
         };
         let balances = self.state.books().balances().map(|(account, _)| balance_row(&self.state, account));
         for row in rows_of(&self.state, &all).into_iter().chain(balances) {
-            self.rows.insert((row.kind, row.key), (row.group, row.value));
+            self.rows.insert((row.kind, row.key.clone()), row);
         }
     }
 }

@@ -14,11 +14,13 @@ use bq_ledger::LedgerAccount;
 use bq_mining_message::{FrontEndId, RecordShareError, Share, SharePay, ShareSequence};
 use bq_notices::Notices;
 use bq_pool_machine::{BlockState, PayoutState};
+use bq_pool_proof::{Bytes, SignedStatement, Statement};
 use bq_primitives::{
     Address, Algorithm, Block, BlockId, KeyHash, NetworkDifficulty, ShareDifficulty, Transaction, TxOut, Witness,
     WorkerName,
 };
 use bq_segments::RealDisk;
+use bq_signature::KeyPair;
 use tempfile::TempDir;
 
 use super::{
@@ -99,6 +101,37 @@ impl PayoutSigner for HedgedSigner {
     }
 }
 
+/// Holds a real key, with which it signs statements and nothing else.
+pub(crate) struct StatingSigner {
+    pub(crate) payouts: FakeSigner,
+    pub(crate) keys: KeyPair,
+}
+
+impl PayoutSigner for StatingSigner {
+    fn key_hash(&self) -> KeyHash {
+        self.keys.key_hash()
+    }
+
+    fn commitment_key(&self) -> [u8; 32] {
+        COMMITMENT_KEY
+    }
+
+    fn sign_transaction(
+        &self,
+        genesis: &BlockId,
+        transaction: Transaction,
+        spent: &[TxOut],
+    ) -> Result<Transaction, SignerError> {
+        self.payouts.sign_transaction(genesis, transaction, spent)
+    }
+
+    fn sign_statement(&self, statement: &Statement) -> Result<SignedStatement, SignerError> {
+        let signature = self.keys.sign(&statement.signing_hash()).expect("signs");
+        let public_key = Bytes(self.keys.public_key().to_vec());
+        Ok(SignedStatement { statement: *statement, public_key, signature: Bytes(signature.to_vec()) })
+    }
+}
+
 /// Counts effects, and dies at one of them: before it, or after it but before anyone hears of it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Death {
@@ -150,6 +183,8 @@ pub(crate) struct World {
     pub(crate) config: PoolConfig,
     pub(crate) key: KeyHash,
     pub(crate) is_hedged: bool,
+    /// Of a real key.
+    pub(crate) seed: Option<[u8; 32]>,
     pub(crate) rules: Rules,
     pub(crate) notices: Notices,
     /// The pool died and was started again.
@@ -191,6 +226,15 @@ impl World {
 
     /// Opens a pool that dies as told; the world lives on.
     pub(crate) fn dying(change: impl FnOnce(&mut PoolConfig), death: &Death) -> Self {
+        Self::built(change, death, None)
+    }
+
+    /// A pool that signs what it owes.
+    pub(crate) fn stating(change: impl FnOnce(&mut PoolConfig)) -> Self {
+        Self::built(change, &Death::default(), Some([7; 32]))
+    }
+
+    fn built(change: impl FnOnce(&mut PoolConfig), death: &Death, seed: Option<[u8; 32]>) -> Self {
         let folder = fast_folder();
         let mut config = PoolConfig {
             final_depth: 2,
@@ -202,13 +246,15 @@ impl World {
         };
         change(&mut config);
         let clock = Arc::new(Hands { clock: SystemClock::start(), forward_ms: AtomicU64::new(0) });
-        let (node, key) = (FakeNode::new(), POOL_KEY);
+        let key = seed.map_or(POOL_KEY, |seed| keys(&seed).key_hash());
+        let node = FakeNode::new();
         let mut world = Self {
             folder,
             node,
             config,
             key,
             is_hedged: false,
+            seed,
             rules: Rules::MACHINE,
             notices: Notices::none(),
             revived: false,
@@ -244,9 +290,10 @@ impl World {
         let store: Box<dyn BookStore> = Box::new(DyingStore { store, death: death.clone() });
         let submitter = Submitter::inline(Arc::clone(&node));
         let signer = FakeSigner(self.key);
-        let signer: Arc<dyn PayoutSigner> = match self.is_hedged {
-            true => Arc::new(HedgedSigner(signer)),
-            false => Arc::new(signer),
+        let signer: Arc<dyn PayoutSigner> = match (self.seed, self.is_hedged) {
+            (Some(seed), _) => Arc::new(StatingSigner { payouts: signer, keys: keys(&seed) }),
+            (None, true) => Arc::new(HedgedSigner(signer)),
+            (None, false) => Arc::new(signer),
         };
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         let surroundings = Surroundings { node, signer, store, disk, clock, rules: self.rules };
@@ -311,6 +358,7 @@ impl World {
             }
             keeper.tell_per_share()?;
             keeper.carry_out()?;
+            keeper.tell_credits()?;
             if progress == Progress::InStep && keeper.state.read().head() == before {
                 return Ok(());
             }
@@ -390,6 +438,10 @@ pub(crate) fn fast_folder() -> TempDir {
     let memory = std::path::Path::new("/dev/shm");
     let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
     made.expect("a folder")
+}
+
+fn keys(seed: &[u8; 32]) -> KeyPair {
+    KeyPair::from_seed(seed).expect("a key")
 }
 
 /// As it comes from a front end.

@@ -1,0 +1,68 @@
+//! What a miner is given to check the pool with (SPEC 8.10).
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Path, Query, State, rejection::QueryRejection},
+    http::header::{CONTENT_DISPOSITION, CONTENT_TYPE},
+    response::{IntoResponse as _, Response},
+};
+use bq_views::EvidenceWanted;
+use serde::Deserialize;
+
+use crate::{error::ApiError, router::App};
+
+/// Which part of a proof is asked for.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ProofQuery {
+    upto: Option<u64>,
+    share: Option<u64>,
+    block: Option<String>,
+    epoch: Option<u64>,
+}
+
+fn bad_proof() -> ApiError {
+    let message = "proof/shares?upto=EVENT, proof/share?share=NUMBER, proof/credit?block=ID or proof/owed?epoch=NUMBER";
+    ApiError::bad_request("bad_proof", message.to_owned())
+}
+
+fn wanted(what: &str, query: ProofQuery) -> Result<EvidenceWanted, ApiError> {
+    let ProofQuery { upto, share, block, epoch } = query;
+    match (what, upto, share, block, epoch) {
+        ("shares", upto, None, None, None) => Ok(EvidenceWanted::Shares(upto)),
+        ("share", None, share, None, None) => Ok(EvidenceWanted::Share(share)),
+        ("credit", None, None, Some(block), None) => {
+            Ok(EvidenceWanted::Credit(block.parse().map_err(|_| bad_proof())?))
+        }
+        ("owed", None, None, None, epoch) => Ok(EvidenceWanted::Owed(epoch)),
+        _ => Err(bad_proof()),
+    }
+}
+
+pub(crate) async fn proof(
+    State(app): State<Arc<App>>,
+    Path((text, what)): Path<(String, String)>,
+    query: Result<Query<ProofQuery>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let address = app.address(&text)?;
+    let Ok(Query(query)) = query else { return Err(bad_proof()) };
+    let wanted = wanted(&what, query)?;
+    // Whoever asks for many waits for his own, and keeps no other view from being shown.
+    let busy = || ApiError::unavailable("proof_busy", "another proof is being put together: ask again");
+    let _permit = app.proof_calls.try_acquire().map_err(|_| busy())?;
+    let proof = app.view(move |views| views.evidence(&address, &wanted)).await?;
+    let Some(bytes) = proof else {
+        let message = "there is no such proof: nothing of this address, or no block of the pool names it yet";
+        return Err(ApiError::not_found("no_proof", message));
+    };
+    let name = format!("attachment; filename=\"{what}.bqproof\"");
+    let headers = [(CONTENT_TYPE, "application/octet-stream".to_owned()), (CONTENT_DISPOSITION, name)];
+    Ok((headers, bytes).into_response())
+}
+
+pub(crate) async fn liabilities(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
+    let view = app.view(|views| views.liabilities()).await?;
+    Ok(Json(view).into_response())
+}
