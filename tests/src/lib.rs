@@ -13,6 +13,7 @@ mod miner;
 mod operator;
 mod process;
 mod rpc;
+mod signer;
 mod wait;
 
 pub use chain::{Tip, wait_for_agreement};
@@ -24,4 +25,5 @@ pub use miner::{
 };
 pub use process::{BqOptions, BqProcess, Finished, bq_path, run_bq};
 pub use rpc::RpcClient;
+pub use signer::SignerProcess;
 pub use wait::wait_for;

@@ -273,7 +273,7 @@ where
 }
 
 /// The environment is a source of configuration: a developer's own settings must not reach the tests.
-fn without_bq_variables(command: &mut Command) {
+pub(crate) fn without_bq_variables(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("BQ_") {
             command.env_remove(name);

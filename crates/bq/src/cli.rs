@@ -25,6 +25,8 @@ pub(crate) enum Command {
     /// Decide about a pool: stop and resume payouts, take what it earned, explain coins, make and put back copies.
     #[command(subcommand)]
     Pool(PoolCommand),
+    /// Hold the pool's key in a process of its own, and sign the payouts that the pool's log explains.
+    Signer(SignerArgs),
     /// Show and change which network addresses may not connect to the Stratum ports.
     #[command(subcommand)]
     Bans(BansCommand),
@@ -99,6 +101,32 @@ pub(crate) struct RunArgs {
     /// Pay the built-in miner's shares to this address instead of its own wallet.
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) miner_address: Option<String>,
+}
+
+/// Each but `--adopt` is also a key of the configuration file (`[signer]`) and a `BQ_*` environment variable; flags win.
+#[derive(Debug, Args)]
+pub(crate) struct SignerArgs {
+    /// Configuration file (TOML).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// mainnet, testnet, devnet or regtest.
+    #[arg(long)]
+    pub(crate) network: Option<Network>,
+    /// Where to listen.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+    /// The pool's key file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// File with its password.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+    /// Where to keep what was signed.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+    /// Begin with the state that the pool tells, this once: for a pool that is older than its signer, and after the pool's log was recovered.
+    #[arg(long)]
+    pub(crate) adopt: bool,
 }
 
 #[derive(Debug, Args)]

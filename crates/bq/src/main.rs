@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         Command::Miner(args) => commands::miner::mine(&args),
         Command::Wallet(command) => commands::wallet::wallet(command),
         Command::Pool(command) => commands::pool::pool(command),
+        Command::Signer(args) => commands::signer::signer(&args),
         Command::Bans(command) => commands::access::bans(&command),
         Command::Audit(args) => match args.command {
             None => commands::pool::audit(&args.data),

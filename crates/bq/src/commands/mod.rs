@@ -10,6 +10,7 @@ pub(crate) mod pool;
 pub(crate) mod proof;
 mod request;
 mod settings;
+pub(crate) mod signer;
 pub(crate) mod sim;
 pub(crate) mod status;
 pub(crate) mod swarm;

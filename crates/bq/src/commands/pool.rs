@@ -63,10 +63,17 @@ pub(crate) fn pool(command: PoolCommand) -> anyhow::Result<()> {
         PoolCommand::Backup { folder, dry_run, node } => backup(&folder, dry_run, &node),
         PoolCommand::Restore { folder, dry_run, data } => {
             let (_lock, pool) = stopped(&data)?;
-            let key_file = key_file(&config(&data, None)?);
-            // Its address can be read without the password.
-            let key = key_file.exists().then(|| bq_wallet::address_in_file(&key_file)).transpose()?;
-            done(pool.restore(&folder, key.map(|address| address.key_hash), dry_run))
+            let config = config(&data, None)?;
+            let key = match &config.pool.signer_socket {
+                Some(_) => bq_signer_link::known_key(&config.data_dir)?,
+                // Its address can be read without the password.
+                None => {
+                    let key_file = key_file(&config);
+                    let address = key_file.exists().then(|| bq_wallet::address_in_file(&key_file)).transpose()?;
+                    address.map(|address| address.key_hash)
+                }
+            };
+            done(pool.restore(&folder, key, dry_run))
         }
     }
 }

@@ -9,9 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use bq_pool::{
-    Blocks as _, NodeBlocks, PoolConfig, PoolFiles, ReplayStep, Replayed, StoppedPool, Wanted, replay_export,
-};
+use bq_pool::{NodeBlocks, PoolConfig, PoolFiles, ReplayStep, Replayed, StoppedPool, Wanted, replay_export};
 use bq_pool_machine::LogNumber;
 use bq_pool_proof::{Document as _, Evidence, Finding, PoolIdentity};
 use bq_primitives::{Address, Algorithm, BlockId, KeyHash};

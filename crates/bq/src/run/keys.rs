@@ -5,21 +5,57 @@ use std::{
     io::Write as _,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
 };
 
 use anyhow::Context as _;
+use bq_pool::PayoutSigner;
 use bq_primitives::{Address, Network};
 use bq_runtime::Config;
+use bq_signer_link::{IDENTITY_FILE, RemoteConfig, RemoteSigner};
 use bq_wallet::{Password, Wallet};
 
+use super::signer::WalletSigner;
 use crate::exit::UsageError;
+
+/// Whoever signs the pool's payouts: the signer that a setting names, or a key of this process.
+///
+/// # Errors
+/// As [`pool_wallet`]; a signer that is away when it is asked for the first time.
+pub(crate) fn payout_signer(config: &Config) -> anyhow::Result<Arc<dyn PayoutSigner>> {
+    let Some(socket) = &config.pool.signer_socket else {
+        return Ok(Arc::new(WalletSigner(pool_wallet(config)?)));
+    };
+    let remote = RemoteSigner::open(RemoteConfig {
+        network: config.network,
+        genesis: config.params.genesis_id(),
+        socket: socket.clone(),
+        identity_file: config.data_dir.join(IDENTITY_FILE),
+        patience: Duration::from_millis(config.pool.signer_patience_ms),
+    });
+    Ok(Arc::new(remote.context("pool.signer_socket")?))
+}
+
+/// Opens the key of `bq signer`, or makes one on first start.
+///
+/// # Errors
+/// As [`pool_wallet`].
+pub(crate) fn signer_wallet(config: &Config, state: &Path) -> anyhow::Result<Wallet> {
+    let path = config.signer.key_file.clone().unwrap_or_else(|| state.join("pool-wallet.json"));
+    if !path.exists() && state.join("record").exists() {
+        anyhow::bail!("the key file {} is missing, and this signer has signed with it: restore it", path.display());
+    }
+    let given = (config.signer.password_file.as_deref(), "signer.password_file");
+    open_or_make(config.network, &path, &password_in(config.network, given, state, &path)?)
+}
 
 /// Opens the pool's key, or makes one on first start.
 ///
 /// # Errors
 /// A wrong password, a damaged or foreign key file, no password where money is real, or a file that was lost: nothing is made in its
 /// place.
-pub(crate) fn pool_wallet(config: &Config) -> anyhow::Result<Wallet> {
+fn pool_wallet(config: &Config) -> anyhow::Result<Wallet> {
     let path = key_file(config);
     if !path.exists() && !config.pool.new_key && has_books(&config.data_dir) {
         anyhow::bail!(
@@ -67,17 +103,27 @@ fn open_or_make(network: Network, path: &Path, password: &Password) -> anyhow::R
     Ok(wallet?)
 }
 
-/// The password of the key files, one of which it is wanted for. Test networks make one on first start; mainnet insists on the
-/// operator's.
+/// The password of the key files in the data directory, one of which it is wanted for.
 fn password(config: &Config, key_file: &Path) -> anyhow::Result<Password> {
-    if let Some(path) = &config.pool.password_file {
+    let given = config.pool.password_file.as_deref();
+    password_in(config.network, (given, "pool.password_file"), &config.data_dir, key_file)
+}
+
+/// The password that a setting names. Test networks make one in `folder` on first start; mainnet insists on the operator's.
+fn password_in(
+    network: Network,
+    (given, setting): (Option<&Path>, &str),
+    folder: &Path,
+    key_file: &Path,
+) -> anyhow::Result<Password> {
+    if let Some(path) = given {
         return Ok(Password::read_file(path)?);
     }
-    if config.network == Network::Mainnet {
-        let field = "pool.password_file: mainnet needs a file with the password of the pool's key";
-        return Err(UsageError(field.to_owned()).into());
+    if network == Network::Mainnet {
+        let text = format!("{setting}: mainnet needs a file with the password of the pool's key");
+        return Err(UsageError(text).into());
     }
-    let path = config.data_dir.join("wallet-password");
+    let path = folder.join("wallet-password");
     if !path.exists() {
         if key_file.exists() {
             anyhow::bail!(

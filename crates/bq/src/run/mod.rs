@@ -45,7 +45,11 @@ use crate::{
 };
 
 pub(crate) use self::{
-    bench_system::BenchSystem, flags::layers, keys::key_file, named_files::check as check_named_files,
+    bench_system::BenchSystem,
+    flags::layers,
+    keys::{key_file, signer_wallet},
+    named_files::check as check_named_files,
+    signer::WalletSigner,
     status::condition_line,
 };
 

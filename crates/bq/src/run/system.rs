@@ -28,7 +28,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::runtime::Handle;
 use tokio_stream::StreamExt as _;
 
-use super::{access, authority, certificates, keys, signer::WalletSigner, stratum::stratum_config, takeover::Taken};
+use super::{access, authority, certificates, keys, stratum::stratum_config, takeover::Taken};
 use crate::{
     cookie::{self, Cookie},
     exit::UsageError,
@@ -236,7 +236,7 @@ pub(crate) fn rehearse(config: &Config) -> anyhow::Result<()> {
     access::access(config)?;
     access::tickets(config)?;
     authority::v2(config)?;
-    keys::pool_wallet(config)?;
+    keys::payout_signer(config)?;
     keys::miner_address(config)?;
     bq_net::check_key(&node_key(config)).map_err(of_setting)?;
     open_files(config)?;
@@ -314,9 +314,9 @@ pub(crate) fn ports(stratum: &StratumHandle) -> impl Iterator<Item = (Algorithm,
 
 /// Opens everything that lives on disk.
 fn open_books(config: &Config, pow: Arc<PowVerifier>) -> anyhow::Result<(Arc<Node>, Arc<Pool>, String)> {
-    let wallet = keys::pool_wallet(config)?;
+    let signer = keys::payout_signer(config)?;
     let miner_address = keys::miner_address(config)?;
-    if miner_address.key_hash == wallet.key_hash() {
+    if miner_address.key_hash == signer.key_hash() {
         let reason = "is the pool's own: what its miner earns would be owed to itself; name another one, or none";
         return Err(UsageError(format!("miner.address: {miner_address} {reason}")).into());
     }
@@ -329,7 +329,7 @@ fn open_books(config: &Config, pow: Arc<PowVerifier>) -> anyhow::Result<(Arc<Nod
         clock: Arc::new(MachineClock),
     };
     let node = Node::open(node_config, pow)?;
-    let pool = Pool::open(pool_config(config), Arc::clone(&node) as _, Arc::new(WalletSigner(wallet)))?;
+    let pool = Pool::open(pool_config(config), Arc::clone(&node) as _, signer)?;
     Ok((node, pool, miner_address))
 }
 
@@ -424,6 +424,11 @@ fn pool_config(config: &Config) -> PoolConfig {
         payout_payees_max: pool.payout_payees_max,
         fee_rate: pool.payout_fee_rate,
         gift_min: pool.gift_min,
+        upkeep: bq_pool::Upkeep {
+            coins_max: pool.payout_coins_max,
+            replace_after: pool.payout_replace_blocks,
+            fees_max: pool.payout_fees_max,
+        },
         frame_interval: Duration::from_millis(pool.frame_interval_ms),
         block_wait: Duration::from_millis(pool.block_wait_ms),
         template_interval: Duration::from_secs(pool.template_interval_secs),
@@ -453,6 +458,7 @@ fn pool_config(config: &Config) -> PoolConfig {
         settings_window: Duration::from_secs(pool.settings.window_secs),
         notices: notice_policy(&pool.notices),
         accept_new_key: pool.new_key,
+        signer_follow_interval: Duration::from_secs(pool.signer_follow_secs),
         ..PoolConfig::new(config.data_dir.clone(), config.network)
     }
 }

@@ -11,13 +11,14 @@ const WITNESS_BYTES: usize = PUBLIC_KEY_BYTES + SIGNATURE_BYTES;
 pub struct Admission {
     /// The transaction that is pooled now.
     pub txid: TxId,
-    /// Those that gave way to it.
+    /// Those that gave way to it: what it replaced, and what the pool had no room for.
     pub evicted: Vec<TxId>,
 }
 
 impl Mempool {
-    /// Pools a verified transaction, for a next block of height `next`. Transactions of lower density give way when
-    /// the pool is full; when the newcomer is the one of lowest density, nothing changes.
+    /// Pools a verified transaction, for a next block of height `next`. It takes the place of those that spend the same outputs, if
+    /// it pays enough more. Transactions of lower density give way when the pool is full; when the newcomer is the one of lowest
+    /// density, nothing changes.
     ///
     /// # Errors
     /// [`AdmitError`] names the first limit that it breaks.
@@ -38,6 +39,7 @@ impl Mempool {
         check_height(&pooled, next)?;
         self.check_price(&pooled)?;
         self.check_inputs(&pooled)?;
+        self.check_replacement(&pooled)?;
         self.check_family(&pooled)?;
         Ok(pooled)
     }
@@ -82,9 +84,6 @@ impl Mempool {
 
     fn check_inputs(&self, pooled: &PooledTransaction) -> Result<(), AdmitError> {
         for outpoint in &pooled.transaction.inputs {
-            if let Some(spender) = self.spender_of(outpoint) {
-                return Err(AdmitError::Conflict { outpoint: *outpoint, spender });
-            }
             if self.contains(&outpoint.txid) && self.output(outpoint).is_none() {
                 return Err(AdmitError::MissingOutput(*outpoint));
             }
@@ -108,8 +107,9 @@ impl Mempool {
 
     fn insert_and_evict(&mut self, pooled: PooledTransaction) -> Result<Admission, AdmitError> {
         let txid = pooled.txid;
+        let replaced: Vec<TxId> = self.rivals(&pooled).into_iter().collect();
+        let mut evicted: Vec<_> = replaced.iter().flat_map(|rival| self.remove_with_descendants(rival)).collect();
         self.insert(pooled);
-        let mut evicted = Vec::new();
         while self.bytes > self.limits.bytes_max
             && let Some(worst) = self.worst_first.first().copied()
         {

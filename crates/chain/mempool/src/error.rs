@@ -15,7 +15,7 @@ pub enum AdmitError {
     /// One input is named twice.
     #[error("output {}:{} is spent twice by the transaction itself", .0.txid, .0.index)]
     RepeatedInput(OutPoint),
-    /// Another pooled transaction spends the same output. The first one seen stays: there is no replacement.
+    /// Another pooled transaction spends the same output, and this one cannot take its place (see [`crate::Mempool::admit`]).
     #[error("output {}:{} is already spent by {spender} in the mempool", .outpoint.txid, .outpoint.index)]
     Conflict {
         /// The output that both spend.
@@ -61,6 +61,16 @@ pub enum AdmitError {
     /// The pool is full, and everything in it pays better.
     #[error("mempool is full of better-paying transactions")]
     Full,
+    /// It spends what a pooled transaction spends, and pays too little to take the place of that and of all that build on it.
+    #[error("a fee of {got} atoms does not replace {spender}: at least {required} atoms are needed")]
+    ReplacesTooLittle {
+        /// Whose place it would take.
+        spender: TxId,
+        /// Its fee, in atoms.
+        got: u64,
+        /// The least fee.
+        required: u64,
+    },
 }
 
 impl AdmitError {
@@ -71,7 +81,10 @@ impl AdmitError {
         match self {
             Self::Coinbase | Self::NoInputs | Self::RepeatedInput(_) | Self::MissingOutput(_) => 100,
             Self::TooHeavy { .. } | Self::FeeTooLow { .. } => 5,
-            Self::Conflict { .. } | Self::NotYetValid { .. } | Self::FamilyTooLarge { .. } => 1,
+            Self::Conflict { .. }
+            | Self::ReplacesTooLittle { .. }
+            | Self::NotYetValid { .. }
+            | Self::FamilyTooLarge { .. } => 1,
             Self::Duplicate(_) | Self::Full => 0,
         }
     }

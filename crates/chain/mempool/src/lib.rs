@@ -23,6 +23,7 @@ mod error;
 mod family;
 mod limits;
 mod pool;
+mod replace;
 mod select;
 #[cfg(test)]
 mod tests;

@@ -60,7 +60,7 @@ impl State {
                     }
                 }
                 PayoutKind::Withdrawal { gross, .. } => add(LedgerAccount::WithdrawalInFlight, gross.atoms()),
-                PayoutKind::Fence => {}
+                PayoutKind::Fence | PayoutKind::Consolidation => {}
             }
         }
         for (account, _) in self.books.balances() {

@@ -1,7 +1,7 @@
 use bq_ledger::{LedgerAccount, RuinBound};
 use bq_primitives::Amount;
 
-use crate::{CommitmentCheck, Outside, PayoutKind, State};
+use crate::{CommitmentCheck, Outside, State};
 
 /// A state of the pool that a person should know: every stop has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,7 +144,8 @@ fn missing_coins(state: &State) -> Option<Condition> {
     }
     let foreign = state.coins().filter_map(|(_, coin)| {
         let spent = coin.spent.filter(|spent| !spent.explained)?;
-        let is_ours = coin.payout.and_then(|id| state.payout(id)).is_some_and(|payout| payout.planned.txid == spent.by);
+        let is_ours =
+            coin.payout.and_then(|id| state.payout(id)).is_some_and(|payout| state.is_transaction_of(payout, spent.by));
         (!is_ours).then_some(spent.by)
     });
     let by = foreign.last().map_or_else(String::new, |txid| format!(" by transaction {txid}"));
@@ -195,7 +196,7 @@ fn payouts(state: &State) -> Vec<Condition> {
                 input.outpoint.txid, input.outpoint.index
             );
             found.push(Condition { name: ConditionName::PayoutBlocked, reason });
-        } else if payout.returned > 0 && !payout.is_confirmed() && !matches!(payout.planned.kind, PayoutKind::Fence) {
+        } else if payout.returned > 0 && !payout.is_confirmed() && !payout.planned.kind.pays_nobody() {
             let reason = format!("payout {id} was final and left the chain; the same transaction {txid} is sent again");
             found.push(Condition { name: ConditionName::PayoutReturned, reason });
         }

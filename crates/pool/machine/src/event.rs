@@ -265,6 +265,8 @@ pub enum PayoutEvent {
         /// Why it can never confirm.
         proof: VoidProof,
     },
+    /// An open payout is another transaction now, which pays more for its place in a block.
+    Replaced(PlannedPayout),
 }
 
 /// What becomes of shares that are paid for themselves (SPEC 8.9).

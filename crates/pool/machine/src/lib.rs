@@ -41,6 +41,7 @@ mod condition;
 mod next;
 mod operator;
 mod plan;
+mod replace;
 
 mod commitment;
 mod retention;
@@ -64,11 +65,12 @@ pub use event::{
 };
 pub use fault::Fault;
 pub use log::{LogHash, LogHead, LogNumber};
-pub use next::{Command, Outside, next, pays_balances};
+pub use next::{Command, Outside, Upkeep, next, pays_balances};
 pub use offer::{Offer, TidesTerms};
 pub use operator::{Decision, DecisionError, OpenPayout, PoolOperator, PoolStatus, Reason};
 pub use payout::{Payout, PayoutId, PayoutInput, PayoutKind, PayoutState, PlannedPayout, VoidProof};
-pub use plan::{plan_fence, plan_payout, plan_withdrawal, recognise, unknown_payees};
+pub use plan::{plan_consolidation, plan_fence, plan_payout, plan_withdrawal, recognise, unknown_payees};
+pub use replace::{Attempt, Attempts, plan_replacement};
 pub use retention::Reach;
 pub use settings::{
     AccountSettings, PendingWishes, SchemeWish, SettingBounds, SettingChange, SettingEvent, SettingRefusal,

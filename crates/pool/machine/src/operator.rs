@@ -220,6 +220,7 @@ fn open_payouts(state: &State) -> Vec<OpenPayout> {
             PayoutKind::Miners(_) => "miners",
             PayoutKind::Withdrawal { .. } => "withdrawal",
             PayoutKind::Fence => "fence",
+            PayoutKind::Consolidation => "consolidation",
         },
         txid: payout.planned.txid,
         is_confirmed: payout.is_confirmed(),

@@ -44,6 +44,8 @@ pub enum PayoutKind {
     /// The pool itself: it spends coins that an unknown payout may spend, or one that lost a gift, so that one of the two is
     /// void for ever.
     Fence,
+    /// The pool itself: many small coins become one.
+    Consolidation,
 }
 
 /// A coin that a payout spends.
@@ -116,7 +118,7 @@ impl PlannedPayout {
         let payments = match &self.kind {
             PayoutKind::Miners(plan) => plan.payees.len(),
             PayoutKind::Withdrawal { .. } => 1,
-            PayoutKind::Fence => 0,
+            PayoutKind::Fence | PayoutKind::Consolidation => 0,
         };
         let index = u32::try_from(payments).ok()?;
         (self.change > Amount::ZERO).then_some(OutPoint { txid: self.txid, index })
@@ -135,7 +137,7 @@ impl PlannedPayout {
             PayoutKind::Withdrawal { to, gross } => {
                 vec![TxOut { amount: gross.checked_sub(self.network_fee).ok()?, key_hash: *to }]
             }
-            PayoutKind::Fence => Vec::new(),
+            PayoutKind::Fence | PayoutKind::Consolidation => Vec::new(),
         };
         if self.change > Amount::ZERO {
             outputs.push(TxOut { amount: self.change, key_hash: pool });
@@ -148,6 +150,17 @@ impl PlannedPayout {
             coinbase_data: Vec::new(),
             witnesses: Vec::new(),
         })
+    }
+}
+
+impl PayoutKind {
+    /// Whether it only moves coins of the pool.
+    #[must_use]
+    pub const fn pays_nobody(&self) -> bool {
+        match self {
+            Self::Fence | Self::Consolidation => true,
+            Self::Miners(_) | Self::Withdrawal { .. } => false,
+        }
     }
 }
 

@@ -73,22 +73,23 @@ pub fn plan_fence(state: &State, now_ms: u64) -> Result<Option<PlannedPayout>, F
         return Ok(None);
     }
     inputs.truncate(usize::try_from(terms.inputs_max).unwrap_or(usize::MAX));
-    if let Some(fence) = fence(state, inputs.clone(), &terms, now_ms)? {
+    if let Some(fence) = to_ourselves(state, PayoutKind::Fence, inputs.clone(), &terms, now_ms)? {
         return Ok(Some(fence));
     }
     inputs.extend(others.first());
-    fence(state, inputs, &terms, now_ms)
+    to_ourselves(state, PayoutKind::Fence, inputs, &terms, now_ms)
 }
 
 /// The payment of these coins to ourselves, if they are worth it.
-fn fence(
+fn to_ourselves(
     state: &State,
+    kind: PayoutKind,
     inputs: Vec<PayoutInput>,
     terms: &PayoutTerms,
     now_ms: u64,
 ) -> Result<Option<PlannedPayout>, Fault> {
     let worth = sum(&inputs)?;
-    let draft = draft(state, PayoutKind::Fence, inputs, worth, now_ms);
+    let draft = draft(state, kind, inputs, worth, now_ms);
     let fee = network_fee(state, &draft, terms)?;
     match worth.checked_sub(fee) {
         Ok(change) if change > Amount::ZERO => {
@@ -97,6 +98,40 @@ fn fence(
         _ => Ok(None),
     }
 }
+
+/// Joins small coins, if there are more coins than `coins_max`, or if somebody is due and even the largest coins of a payout come to
+/// less than the least payment. The smallest coins in the first case, so that little is under way; the largest in the second, so that it
+/// ends. A coin that costs more to spend than it is worth stays where it is.
+///
+/// # Errors
+/// As [`plan_payout`].
+pub fn plan_consolidation(state: &State, coins_max: u32, now_ms: u64) -> Result<Option<PlannedPayout>, Fault> {
+    let Some(terms) = state.terms().map(|terms| terms.payouts) else { return Ok(None) };
+    let mut coins = free_coins(state, &PayoutKind::Consolidation, u32::MAX);
+    let one_input = BlockWeight::of(INPUT_BYTES, 1).map_or(u64::MAX, BlockWeight::units);
+    let cost = one_input.saturating_mul(terms.fee_rate).div_ceil(1000);
+    coins.retain(|coin| coin.amount.atoms() > cost);
+    let inputs_max = usize::try_from(terms.inputs_max).unwrap_or(usize::MAX);
+    let largest: Vec<PayoutInput> = coins.iter().copied().take(inputs_max).collect();
+    let is_blocked = state.due().next().is_some() && sum(&largest)? < terms.payout_min && coins.len() > inputs_max;
+    let has_many = coins.len() > usize::try_from(coins_max).unwrap_or(usize::MAX);
+    let smallest = || coins.iter().rev().copied().take(inputs_max).collect();
+    let inputs: Vec<PayoutInput> = match (is_blocked, has_many) {
+        (true, _) => largest,
+        (false, true) => smallest(),
+        (false, false) => return Ok(None),
+    };
+    if inputs.len() < 2 {
+        return Ok(None);
+    }
+    let joined = to_ourselves(state, PayoutKind::Consolidation, inputs, &terms, now_ms)?;
+    // What it costs is the pool's to bear: miners' coins are not spent on order.
+    let own = state.withdrawable().iter().fold(0_u64, |sum, (_, amount)| sum.saturating_add(*amount));
+    Ok(joined.filter(|joined| is_blocked || joined.network_fee.atoms() <= own))
+}
+
+/// Bytes of a transaction that an input takes, its witness aside.
+const INPUT_BYTES: usize = 36;
 
 /// Keys without an account that a transaction pays which spends coins of the pool only; nothing for any other transaction.
 #[must_use]
@@ -199,7 +234,7 @@ fn draft(state: &State, kind: PayoutKind, inputs: Vec<PayoutInput>, change: Amou
 }
 
 /// Rate times weight, rounded up.
-fn network_fee(state: &State, draft: &PlannedPayout, terms: &PayoutTerms) -> Result<Amount, Fault> {
+pub(crate) fn network_fee(state: &State, draft: &PlannedPayout, terms: &PayoutTerms) -> Result<Amount, Fault> {
     let refuse = |reason| Fault::Payout { payout: draft.id, reason };
     let transaction = draft.transaction(state.accounts(), state.key()?).ok_or(refuse("a payee has no key"))?;
     let weight = BlockWeight::of(transaction.base_len(), transaction.inputs.len());
@@ -208,7 +243,7 @@ fn network_fee(state: &State, draft: &PlannedPayout, terms: &PayoutTerms) -> Res
     Ok(Amount::from_atoms(thousandths.div_ceil(1000))?)
 }
 
-fn finish(state: &State, planned: PlannedPayout) -> Result<PlannedPayout, Fault> {
+pub(crate) fn finish(state: &State, planned: PlannedPayout) -> Result<PlannedPayout, Fault> {
     let refuse = Fault::Payout { payout: planned.id, reason: "a payee has no key" };
     let transaction = planned.transaction(state.accounts(), state.key()?).ok_or(refuse)?;
     Ok(PlannedPayout { txid: transaction.txid(), ..planned })

@@ -6,9 +6,9 @@ use bq_primitives::{AccountId, Algorithm, Amount, AmountError, BlockId, Height, 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AccountSettings, Accounts, BlockState, Event, EventError, Fault, LogHead, LogNumber, Offer, Opened, Origin, Payout,
-    PayoutId, PoolBlock, PoolCoin, Scheme, SettingBounds, Terms, TermsFrom, Tip, offer::OfferFrom, settings::Settings,
-    terms::covers,
+    AccountSettings, Accounts, Attempts, BlockState, Event, EventError, Fault, LogHead, LogNumber, Offer, Opened,
+    Origin, Payout, PayoutId, PoolBlock, PoolCoin, Scheme, SettingBounds, Terms, TermsFrom, Tip, offer::OfferFrom,
+    settings::Settings, terms::covers,
 };
 
 /// All that the events of a log come to. Only [`State::apply`] changes it; everything else is read from it.
@@ -39,6 +39,8 @@ pub struct State {
     pub(crate) direct: DirectState,
     /// What accounts want for themselves.
     pub(crate) settings: Settings,
+    /// What became of payouts that were signed.
+    pub(crate) attempts: BTreeMap<PayoutId, Attempts>,
 }
 
 /// Where those stand whom coinbases pay later (SPEC 8.8.3, 8.8.6).
@@ -277,6 +279,12 @@ impl State {
         self.payouts.values()
     }
 
+    /// Number of the newest payout; 0 before the first.
+    #[must_use]
+    pub const fn newest_payout(&self) -> PayoutId {
+        self.newest_payout
+    }
+
     /// The payouts that were planned last.
     #[must_use]
     pub const fn round(&self) -> PayoutRound {
@@ -419,7 +427,8 @@ impl State {
                 postcard::from_bytes(rest).map_err(|error| EventError::Content(error.to_string()).into())
             }
             Some((&LAYOUT_WITHOUT_CHOICES, rest)) => {
-                let since = (PerShareState::default(), DirectState::default(), Settings::default());
+                let payouts: BTreeMap<PayoutId, Attempts> = BTreeMap::new();
+                let since = (PerShareState::default(), DirectState::default(), Settings::default(), payouts);
                 let bytes = postcard::to_extend(&since, rest.to_vec());
                 let state = bytes.and_then(|bytes| postcard::from_bytes(&bytes));
                 state.map_err(|error| EventError::Content(error.to_string()).into())
@@ -468,7 +477,7 @@ impl State {
                     LedgerAccount::MinerPayable(miner) => self.note_due(number, miner),
                     LedgerAccount::MinerCarried(miner) => {
                         let is_paid = matches!(line.cause, Cause::BlockPaid { .. }) && line.debit == account;
-                        self.note_waiting(number, miner, is_paid);
+                        self.note_carried(number, miner, is_paid);
                     }
                     _ => {}
                 }
@@ -478,7 +487,7 @@ impl State {
     }
 
     /// An account keeps its place among those who wait for a coinbase until one pays it, be it a part.
-    pub(crate) fn note_waiting(&mut self, number: LogNumber, account: AccountId, is_paid: bool) {
+    pub(crate) fn note_carried(&mut self, number: LogNumber, account: AccountId, is_paid: bool) {
         let min = self.direct_min();
         if self.books.balance(LedgerAccount::MinerCarried(account)) < min {
             self.direct.waiting_since.remove(&account);

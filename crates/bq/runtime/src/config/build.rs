@@ -16,7 +16,7 @@ use super::{
     values::{
         AccountSettingsConfig, AuthConfig, ChainConfig, Config, LogConfig, LogFormat, MinerConfig, MinerPatience,
         NoticesConfig, PayoutMode, PoolConfig, RandomXConfig, RandomXMode, RegtestConfig, RegtestEra,
-        ShareDifficultyConfig, StratumLimits, VerifyLimits,
+        ShareDifficultyConfig, SignerConfig, StratumLimits, VerifyLimits,
     },
 };
 
@@ -59,6 +59,7 @@ pub(super) fn build(values: &Values) -> Result<Config, ConfigError> {
         ready_file: reader.path("ready_file")?,
         chain: reader.chain()?,
         pool: reader.pool()?,
+        signer: reader.signer()?,
         stratum_limits: reader.stratum()?,
         auth: reader.auth()?,
         miner: reader.miner(network)?,
@@ -144,6 +145,11 @@ impl Reader<'_> {
             let reason = "a key file of your own needs the file with its password".to_owned();
             return Err(ConfigError::Conflict { field: "pool.password_file", reason });
         }
+        let signer_socket = self.path("pool.signer_socket")?;
+        if key_file.is_some() && signer_socket.is_some() {
+            let reason = "the key lies with the signer: name its file as signer.key_file, there".to_owned();
+            return Err(ConfigError::Conflict { field: "pool.key_file", reason });
+        }
         Ok(PoolConfig {
             fee_bp: self.number("pool.fee_bp")?,
             scheme: self.required::<String>("pool.scheme")?.parse().unwrap_or_default(),
@@ -174,6 +180,9 @@ impl Reader<'_> {
             payout_payees_max: self.number("pool.payout_payees_max")?,
             payout_fee_rate: self.number("pool.payout_fee_rate")?,
             gift_min: self.amount("pool.gift_min")?,
+            payout_coins_max: self.number("pool.payout_coins_max")?,
+            payout_replace_blocks: self.number("pool.payout_replace_blocks")?,
+            payout_fees_max: self.number("pool.payout_fees_max")?,
             frame_interval_ms: self.number("pool.frame_interval_ms")?,
             block_wait_ms: self.number("pool.block_wait_ms")?,
             template_interval_secs: self.number("pool.template_interval_secs")?,
@@ -202,6 +211,9 @@ impl Reader<'_> {
             share_difficulty_cap_divisor: self.number("pool.share_difficulty_cap_divisor")?,
             key_file,
             password_file,
+            signer_socket,
+            signer_patience_ms: self.number("pool.signer_patience_ms")?,
+            signer_follow_secs: self.number("pool.signer_follow_secs")?,
             share_difficulty: [
                 self.lane("pool.sha256d.share_difficulty_floor", "pool.sha256d.share_difficulty_start")?,
                 self.lane("pool.randomx.share_difficulty_floor", "pool.randomx.share_difficulty_start")?,
@@ -230,6 +242,27 @@ impl Reader<'_> {
             at_once_max: self.number("pool.notices_at_once_max")?,
             queue_max: self.number("pool.notices_queue_max")?,
             per_hour_max: self.number("pool.notices_per_hour_max")?,
+        })
+    }
+
+    fn signer(&self) -> Result<SignerConfig, ConfigError> {
+        let (key_file, password_file) = (self.path("signer.key_file")?, self.path("signer.password_file")?);
+        if key_file.is_some() && password_file.is_none() {
+            let reason = "a key file of your own needs the file with its password".to_owned();
+            return Err(ConfigError::Conflict { field: "signer.password_file", reason });
+        }
+        Ok(SignerConfig {
+            socket: self.path("signer.socket")?,
+            key_file,
+            password_file,
+            state: self.path("signer.state")?,
+            payout_max: self.amount("signer.payout_max")?,
+            day_max: self.amount("signer.day_max")?,
+            patience_ms: self.number("signer.patience_ms")?,
+            peer_uid: match self.values.contains_key("signer.peer_uid") {
+                true => Some(self.number("signer.peer_uid")?),
+                false => None,
+            },
         })
     }
 

@@ -13,11 +13,11 @@ pub use error::ConfigError;
 pub use fields::{FIELDS, Field, default_file};
 pub use layers::{Explained, Layers, Loaded, Source, load};
 pub use raw::{
-    RawAuth, RawChain, RawConfig, RawEra, RawLane, RawLog, RawMiner, RawPool, RawRandomX, RawRegtest, RawStratum,
-    RawVerify,
+    RawAuth, RawChain, RawConfig, RawEra, RawLane, RawLog, RawMiner, RawPool, RawRandomX, RawRegtest, RawSigner,
+    RawStratum, RawVerify,
 };
 pub use values::{
     AccountSettingsConfig, AuthConfig, ChainConfig, Config, LogConfig, LogFormat, MinerConfig, MinerPatience,
     NoticesConfig, PayoutMode, PoolConfig, RandomXConfig, RandomXMode, RegtestConfig, RegtestEra,
-    ShareDifficultyConfig, StratumLimits, VerifyLimits,
+    ShareDifficultyConfig, SignerConfig, StratumLimits, VerifyLimits,
 };

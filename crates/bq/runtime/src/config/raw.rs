@@ -36,6 +36,7 @@ pub struct RawConfig {
     pub auth: RawAuth,
     pub miner: RawMiner,
     pub randomx: RawRandomX,
+    pub signer: RawSigner,
     pub log: RawLog,
     pub regtest: RawRegtest,
 }
@@ -77,6 +78,9 @@ pub struct RawPool {
     pub payout_payees_max: Option<i64>,
     pub payout_fee_rate: Option<i64>,
     pub gift_min: Option<i64>,
+    pub payout_coins_max: Option<i64>,
+    pub payout_replace_blocks: Option<i64>,
+    pub payout_fees_max: Option<i64>,
     pub frame_interval_ms: Option<i64>,
     pub block_wait_ms: Option<i64>,
     pub template_interval_secs: Option<i64>,
@@ -116,6 +120,9 @@ pub struct RawPool {
     pub share_difficulty_cap_divisor: Option<i64>,
     pub key_file: Option<PathBuf>,
     pub password_file: Option<PathBuf>,
+    pub signer_socket: Option<PathBuf>,
+    pub signer_patience_ms: Option<i64>,
+    pub signer_follow_secs: Option<i64>,
     pub sha256d: RawLane,
     pub randomx: RawLane,
     pub ethash: RawLane,
@@ -283,6 +290,21 @@ pub struct RawMiner {
 pub struct RawRandomX {
     pub mode: Option<String>,
     pub memory_budget_mib: Option<i64>,
+}
+
+/// `[signer]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "FIELDS documents every field")]
+pub struct RawSigner {
+    pub socket: Option<PathBuf>,
+    pub key_file: Option<PathBuf>,
+    pub password_file: Option<PathBuf>,
+    pub state: Option<PathBuf>,
+    pub payout_max: Option<i64>,
+    pub day_max: Option<i64>,
+    pub patience_ms: Option<i64>,
+    pub peer_uid: Option<i64>,
 }
 
 /// `[log]`.

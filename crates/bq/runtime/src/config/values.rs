@@ -54,6 +54,8 @@ pub struct Config {
     pub chain: ChainConfig,
     /// The pool.
     pub pool: PoolConfig,
+    /// The signer of its payouts, as a process of its own.
+    pub signer: SignerConfig,
     /// Limits of the Stratum ports.
     pub stratum_limits: StratumLimits,
     /// Who may mine.
@@ -191,6 +193,12 @@ pub struct PoolConfig {
     pub payout_fee_rate: u64,
     /// Smallest coin from a stranger that is booked.
     pub gift_min: Amount,
+    /// Free coins above which small ones are joined.
+    pub payout_coins_max: u32,
+    /// Blocks after which a payout is replaced; 0 for never.
+    pub payout_replace_blocks: u32,
+    /// The most that it pays then, in fees.
+    pub payout_fees_max: u32,
     /// Longest time in milliseconds until accepted shares are told to the books.
     pub frame_interval_ms: u64,
     /// Longest time in milliseconds that the answer to a block's share waits for the node.
@@ -247,6 +255,12 @@ pub struct PoolConfig {
     pub key_file: Option<PathBuf>,
     /// File whose first line is that key's password.
     pub password_file: Option<PathBuf>,
+    /// The signer that holds the key; nothing: this process does.
+    pub signer_socket: Option<PathBuf>,
+    /// Milliseconds within which it must answer.
+    pub signer_patience_ms: u64,
+    /// Seconds in which it is told nothing of the log, at most.
+    pub signer_follow_secs: u64,
     /// By [`Algorithm::index`].
     pub share_difficulty: [ShareDifficultyConfig; Algorithm::COUNT],
 }
@@ -416,6 +430,20 @@ pub enum RandomXMode {
     Light,
     /// 2,080 MiB more, some 1 ms per hash.
     Fast,
+}
+
+/// `[signer]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "FIELDS documents every field")]
+pub struct SignerConfig {
+    pub socket: Option<PathBuf>,
+    pub key_file: Option<PathBuf>,
+    pub password_file: Option<PathBuf>,
+    pub state: Option<PathBuf>,
+    pub payout_max: Amount,
+    pub day_max: Amount,
+    pub patience_ms: u64,
+    pub peer_uid: Option<u32>,
 }
 
 /// `[log]`.

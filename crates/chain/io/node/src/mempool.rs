@@ -39,7 +39,7 @@ impl Node {
         Ok(txid)
     }
 
-    /// Refuses what is known or conflicts, before anything is verified; and finds the pooled outputs that it spends.
+    /// Refuses what is known before anything is verified; and finds the pooled outputs that it spends.
     fn pooled_outputs(&self, transaction: &Transaction, txid: &TxId) -> Result<PooledOutputs, SubmitTransactionError> {
         if self.store.confirmation(txid).map_err(|error| self.store_failed(&error))?.is_some() {
             return Err(SubmitTransactionError::Duplicate);
@@ -47,10 +47,6 @@ impl Node {
         let mempool = self.mempool.read();
         if mempool.contains(txid) {
             return Err(SubmitTransactionError::Duplicate);
-        }
-        let conflict = |input: &OutPoint| Some((*input, mempool.spender_of(input)?));
-        if let Some((outpoint, spender)) = transaction.inputs.iter().find_map(conflict) {
-            return Err(not_admitted(AdmitError::Conflict { outpoint, spender }));
         }
         let output = |input: &OutPoint| Some((*input, mempool.output(input)?));
         Ok(transaction.inputs.iter().filter_map(output).collect())

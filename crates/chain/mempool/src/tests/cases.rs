@@ -49,15 +49,41 @@ fn the_least_fee_is_exact() {
 }
 
 #[test]
-fn the_first_spender_stays() {
+fn who_pays_enough_more_takes_the_place_of_what_spends_the_same() {
+    let mut pool = pool();
+    let first = transaction(&[confirmed(0)], 2, 1);
+    pool.admit(candidate(first.clone(), 1_000), NEXT).unwrap();
+    let child = transaction(&[output(&first, 0)], 1, 2);
+    pool.admit(candidate(child.clone(), 1_000), NEXT).unwrap();
+    let second = transaction(&[confirmed(0)], 1, 3);
+    let relay = pool.limits.density_min.fee_for(second.weight().unwrap());
+    let required = 2_000 + relay;
+    let short = AdmitError::ReplacesTooLittle { spender: first.txid(), got: required - 1, required };
+    assert_eq!(pool.admit(candidate(second.clone(), required - 1), NEXT), Err(short));
+    assert_eq!(pool.len(), 2);
+    let admission = pool.admit(candidate(second.clone(), required), NEXT).unwrap();
+    assert_eq!(admission.evicted, [first.txid(), child.txid()]);
+    assert_eq!((pool.len(), pool.spender_of(&confirmed(0))), (1, Some(second.txid())));
+    // Not by what builds on it, nor with what it brings in.
+    let stranger = transaction(&[confirmed(5)], 1, 4);
+    pool.admit(candidate(stranger.clone(), 1_000), NEXT).unwrap();
+    let conflict = Err(AdmitError::Conflict { outpoint: confirmed(0), spender: second.txid() });
+    for parent in [&second, &stranger] {
+        let other = transaction(&[confirmed(0), output(parent, 0)], 1, 5);
+        assert_eq!(pool.admit(candidate(other, 1_000_000), NEXT), conflict);
+    }
+}
+
+#[test]
+fn the_first_spender_stays_where_no_more_is_paid() {
     let mut pool = pool();
     let first = transaction(&[confirmed(0)], 1, 1);
     pool.admit(candidate(first.clone(), 1_000), NEXT).unwrap();
     let again = pool.admit(candidate(first.clone(), 1_000), NEXT);
     assert_eq!(again, Err(AdmitError::Duplicate(first.txid())));
     let second = transaction(&[confirmed(1), confirmed(0)], 1, 2);
-    let conflict = AdmitError::Conflict { outpoint: confirmed(0), spender: first.txid() };
-    assert_eq!(pool.admit(candidate(second, 1_000_000), NEXT), Err(conflict));
+    let refused = pool.admit(candidate(second, 1_000), NEXT);
+    assert!(matches!(refused, Err(AdmitError::ReplacesTooLittle { spender, .. }) if spender == first.txid()));
     assert_eq!(pool.spender_of(&confirmed(0)), Some(first.txid()));
     assert_eq!(pool.output(&output(&first, 0)), Some(first.outputs[0]));
     let missing = output(&first, 1);

@@ -18,6 +18,7 @@ pub(super) struct Model {
     pub(super) waiting: Vec<Waiting>,
     pub(super) bytes_max: usize,
     pub(super) family_max: usize,
+    pub(super) replaced_max: usize,
 }
 
 impl Model {
@@ -25,10 +26,15 @@ impl Model {
     pub(super) fn admit(&mut self, candidate: &Candidate) -> bool {
         let txid = candidate.transaction.txid();
         let spent: BTreeSet<_> = candidate.transaction.inputs.iter().collect();
-        let clash = self
+        let is_known = self.waiting.iter().any(|other| other.txid == txid);
+        let rivals: Vec<Waiting> = self
             .waiting
             .iter()
-            .any(|other| other.txid == txid || other.candidate.transaction.inputs.iter().any(|i| spent.contains(i)));
+            .filter(|other| other.candidate.transaction.inputs.iter().any(|i| spent.contains(i)))
+            .cloned()
+            .collect();
+        let replaced: BTreeSet<TxId> = rivals.iter().flat_map(|rival| self.descendants(&rival.txid)).collect();
+        let clash = is_known || !rivals.is_empty() && !self.may_replace(candidate, &rivals, &replaced);
         let before = self.waiting.clone();
         self.waiting.push(Waiting { candidate: candidate.clone(), txid });
         let fits = |family: BTreeSet<TxId>| family.len() <= self.family_max;
@@ -38,6 +44,7 @@ impl Model {
             self.waiting = before;
             return false;
         }
+        self.waiting.retain(|tx| !replaced.contains(&tx.txid));
         while self.bytes() > self.bytes_max {
             let worst = self.worst();
             let gone = self.descendants(&worst);
@@ -48,6 +55,28 @@ impl Model {
             self.waiting = before;
         }
         stays
+    }
+
+    fn may_replace(&self, candidate: &Candidate, rivals: &[Waiting], replaced: &BTreeSet<TxId>) -> bool {
+        let (fee, weight) = (candidate.fee.atoms(), candidate.transaction.weight().unwrap().units());
+        let parents_of = |transaction: &Transaction| -> BTreeSet<TxId> {
+            let parents = transaction.inputs.iter().map(|input| input.txid);
+            parents.filter(|id| self.waiting.iter().any(|tx| tx.txid == *id)).collect()
+        };
+        let theirs: BTreeSet<TxId> = rivals.iter().flat_map(|rival| parents_of(&rival.candidate.transaction)).collect();
+        let builds_on = parents_of(&candidate.transaction);
+        let is_denser = rivals.iter().all(|rival| {
+            let (other, other_weight) = self.sums(&[rival.txid]);
+            u128::from(fee) * u128::from(other_weight) > u128::from(other) * u128::from(weight)
+        });
+        let replaced: Vec<TxId> = replaced.iter().copied().collect();
+        let pays = fee >= self.sums(&replaced).0 + weight.div_ceil(10);
+        let is_bounded = replaced.len() <= self.replaced_max;
+        is_bounded
+            && pays
+            && is_denser
+            && builds_on.is_subset(&theirs)
+            && builds_on.iter().all(|id| !replaced.contains(id))
     }
 
     pub(super) fn connect(&mut self, transactions: &[Transaction]) {

@@ -67,9 +67,10 @@ proptest! {
 
     #[test]
     fn agrees_with_the_model(actions in vec(action(), 1..40), bytes_max in 20_000..80_000_usize) {
-        let limits = MempoolLimits { bytes_max, family_max: FAMILY_MAX, ..MempoolLimits::default() };
+        let replaced_max = 3;
+        let limits = MempoolLimits { bytes_max, family_max: FAMILY_MAX, replaced_max, ..MempoolLimits::default() };
         let mut pool = Mempool::new(limits);
-        let mut model = Model { bytes_max, family_max: FAMILY_MAX, ..Model::default() };
+        let mut model = Model { bytes_max, family_max: FAMILY_MAX, replaced_max, ..Model::default() };
         let mut offered = Vec::new();
         for (salt, action) in actions.into_iter().enumerate() {
             match action {

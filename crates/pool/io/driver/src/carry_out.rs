@@ -2,11 +2,11 @@
 
 use bq_books::RowKind;
 use bq_chain_api::{SubmitBlockError, SubmitTransactionError};
-use bq_pool_machine::{Command, Event, Outside, PayoutEvent, PayoutId};
-use bq_primitives::{Block, BlockId, Decoder, Transaction, TxOut};
+use bq_pool_machine::{Command, Outside, PayoutId};
+use bq_primitives::{Block, BlockId, Decoder, Transaction};
 use sha2::{Digest as _, Sha256};
 
-use crate::{PoolError, intake::note_verdict, keeper::Keeper, rows::signed_row, trouble::Trouble};
+use crate::{PoolError, intake::note_verdict, keeper::Keeper, rows::signed_keys};
 
 /// Commands of one round at most: a round must end, so that shares are told meanwhile.
 const COMMANDS_MAX: usize = 1000;
@@ -20,6 +20,7 @@ impl Keeper {
             in_step: outside.in_step,
             coins_match: outside.coins_match,
             commitment: outside.commitment,
+            upkeep: self.config.upkeep,
         }
     }
 
@@ -37,7 +38,7 @@ impl Keeper {
                         self.show_changes(&applied);
                         true
                     }
-                    Command::Sign(payout) => self.sign(payout, &mut unsigned)?,
+                    Command::Sign(payout) => self.sign_or_ask(payout, &mut unsigned)?,
                     Command::Send(payout) => self.send(payout, &mut unsigned).map(|()| false)?,
                     Command::Submit(block) => self.submit_again(&block).map(|()| false)?,
                 };
@@ -45,45 +46,12 @@ impl Keeper {
                     continue 'again;
                 }
             }
-            self.trouble(Trouble::Signer, unsigned);
+            self.note_unsigned(unsigned);
             return Ok(());
         }
-        self.trouble(Trouble::Signer, unsigned);
+        self.note_unsigned(unsigned);
         self.look_now.notify_one();
         Ok(())
-    }
-
-    /// The same plan always gives the same transaction, so a crash between signing and storing costs nothing. Returns whether it is
-    /// signed; if not, `unsigned` says why.
-    fn sign(&self, id: PayoutId, unsigned_why: &mut Option<String>) -> Result<bool, PoolError> {
-        let state = self.state.read();
-        let Some(payout) = state.payout(id) else { return Ok(false) };
-        let (planned, known) = (payout.planned.clone(), payout.signed);
-        let unsigned = planned.transaction(state.accounts(), self.key_hash());
-        let genesis = self.node.genesis_id();
-        drop(state);
-        let wrong = || PoolError::Inconsistent(format!("payout {id} does not rebuild to what was planned"));
-        let unsigned = unsigned.filter(|transaction| transaction.txid() == planned.txid).ok_or_else(wrong)?;
-        let output = |input: &bq_pool_machine::PayoutInput| TxOut { amount: input.amount, key_hash: self.key_hash() };
-        let spent: Vec<TxOut> = planned.inputs.iter().map(output).collect();
-        let signed = match self.signer.sign_transaction(&genesis, unsigned, &spent) {
-            Ok(signed) if signed.txid() == planned.txid => signed,
-            Ok(_) => return Err(PoolError::Inconsistent(format!("the signer changed payout {id}"))),
-            Err(error) => {
-                *unsigned_why = Some(error.to_string());
-                return Ok(false);
-            }
-        };
-        let bytes = signed.to_bytes();
-        let digest: [u8; 32] = Sha256::digest(&bytes).into();
-        if known == Some(digest) {
-            self.put_back(signed_row(id, bytes))?;
-            return Ok(true);
-        }
-        let event = Event::Payout(PayoutEvent::Signed { payout: id, digest });
-        let applied = self.tell(&event, vec![signed_row(id, bytes)])?;
-        self.show_changes(&applied);
-        Ok(true)
     }
 
     /// The stored bytes and no others, as often as it takes.
@@ -108,15 +76,19 @@ impl Keeper {
 
     /// The stored bytes, if they are those that the log names; otherwise what is wrong.
     fn signed_bytes(&self, id: PayoutId) -> Result<Result<Vec<u8>, String>, PoolError> {
-        let Some(bytes) = self.store.row(RowKind::Signed, &id.to_string())? else {
-            return Ok(Err(format!("the signed bytes of payout {id} are missing")));
-        };
-        let expected = self.state.read().payout(id).and_then(|payout| payout.signed);
-        let digest: [u8; 32] = Sha256::digest(&bytes).into();
-        Ok(match expected.is_none_or(|expected| expected == digest) {
-            true => Ok(bytes),
-            false => Err(format!("the signed bytes of payout {id} were changed")),
-        })
+        let payout = self.state.read().payout(id).map(|payout| (payout.planned.clone(), payout.signed));
+        let Some((planned, expected)) = payout else { return Ok(Err(format!("payout {id} is not there"))) };
+        let mut is_there = false;
+        for key in signed_keys(&planned) {
+            let Some(bytes) = self.store.row(RowKind::Signed, &key)? else { continue };
+            let digest: [u8; 32] = Sha256::digest(&bytes).into();
+            if expected.is_none_or(|expected| expected == digest) {
+                return Ok(Ok(bytes));
+            }
+            is_there = true;
+        }
+        let what = if is_there { "were changed" } else { "are missing" };
+        Ok(Err(format!("the signed bytes of payout {id} {what}")))
     }
 
     /// Only the plan is in the log, and signing is not the same twice; but the id of the transaction and whom it pays do not depend on
@@ -133,7 +105,7 @@ impl Keeper {
             return Ok(None);
         }
         tracing::warn!(payout = %id, "{lost}: it is signed again");
-        if !self.sign(id, unsigned_why)? {
+        if !self.sign_or_ask(id, unsigned_why)? {
             return Ok(None);
         }
         // A store that keeps no bytes must not be asked for ever.

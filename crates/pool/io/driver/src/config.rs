@@ -3,7 +3,9 @@ use std::{path::PathBuf, time::Duration};
 use bq_ledger::{FeeBasisPoints, LossRate, WindowUnits};
 use bq_mining_message::{AccountScheme, FrontEndId};
 use bq_notices::NoticePolicy;
-use bq_pool_machine::{COMMITMENT_BYTES, DirectTerms, LaneTerms, Offer, PayoutTerms, Scheme, Terms, TidesTerms};
+use bq_pool_machine::{
+    COMMITMENT_BYTES, DirectTerms, LaneTerms, Offer, PayoutTerms, Scheme, Terms, TidesTerms, Upkeep,
+};
 use bq_primitives::{Amount, COINBASE_DATA_BYTES_MAX, Network};
 use bq_segments::LogOptions;
 
@@ -62,6 +64,8 @@ pub struct PoolConfig {
     pub fee_rate: u64,
     /// Coins from strangers below this are left alone.
     pub gift_min: Amount,
+    /// When small coins are joined.
+    pub upkeep: Upkeep,
     /// How old a template gets at most before it is made anew, also without a new tip.
     pub template_interval: Duration,
     /// How long accepted shares wait at most until they are told to the books.
@@ -70,6 +74,8 @@ pub struct PoolConfig {
     pub block_wait: Duration,
     /// How long the books wait at most for something to happen.
     pub settle_interval: Duration,
+    /// Longest time for which a signer that is another process is told nothing of the log.
+    pub signer_follow_interval: Duration,
     /// How long the books may be behind the node before that counts as a condition: a new block takes them a moment.
     pub out_of_step_grace: Duration,
     /// How often the books' coins are compared with the node's.
@@ -171,10 +177,12 @@ impl PoolConfig {
             payout_payees_max: 500,
             fee_rate: 1000,
             gift_min: Amount::from_atoms(100_000).unwrap_or(Amount::MAX),
+            upkeep: Upkeep { coins_max: 200, replace_after: 20, fees_max: 10 },
             template_interval: Duration::from_secs(15),
             frame_interval: Duration::from_millis(50),
             block_wait: Duration::from_secs(2),
             settle_interval: Duration::from_secs(10),
+            signer_follow_interval: Duration::from_secs(30),
             out_of_step_grace: Duration::from_secs(5),
             compare_interval: Duration::from_secs(60),
             checkpoint_events: 10_000,

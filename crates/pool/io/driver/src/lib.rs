@@ -34,9 +34,11 @@ mod carry_out;
 mod evidence;
 mod follow;
 mod frames;
+mod log_reader;
 mod retention;
 mod rounds;
 mod scan;
+mod signing;
 mod stated;
 mod trouble;
 
@@ -61,7 +63,7 @@ mod tests;
 
 pub use audit::Findings;
 pub use bq_notices::NoticePolicy;
-pub use bq_pool_machine::{Decision, DecisionError, PoolOperator, Reason};
+pub use bq_pool_machine::{Decision, DecisionError, PoolOperator, Reason, Upkeep};
 pub use clock::{Clock, SystemClock};
 pub use config::{PayoutMode, PoolConfig};
 pub use driven::{DrivenPool, Surroundings};
@@ -71,5 +73,5 @@ pub use exports::PoolFiles;
 pub use pool::Pool;
 pub use replay::{ExportOwner, ReplayError, ReplayStep, Replayed, replay_export};
 pub use rules::Rules;
-pub use signer::{PayoutSigner, SignerError};
+pub use signer::{LogReader, LoggedEvent, PayoutSigner, PayoutToSign, SignerError};
 pub use stopped::StoppedPool;

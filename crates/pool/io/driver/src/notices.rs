@@ -73,7 +73,7 @@ fn payouts(state: &State, event: &Event, applied: &Applied) -> Vec<(AccountId, W
 fn net(state: &State, payout: u64, account: AccountId) -> Option<Amount> {
     match &state.payout(PayoutId(payout))?.planned.kind {
         PayoutKind::Miners(plan) => plan.payees.iter().find(|payee| payee.account == account).map(|payee| payee.net),
-        PayoutKind::Withdrawal { .. } | PayoutKind::Fence => None,
+        PayoutKind::Withdrawal { .. } | PayoutKind::Fence | PayoutKind::Consolidation => None,
     }
 }
 

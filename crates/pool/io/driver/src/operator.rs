@@ -55,7 +55,7 @@ impl Keeper {
         Ok(sentence)
     }
 
-    /// A withdrawal is a payout (SPEC 8.5.10): a copy that was put back may have forgotten the last one, and that one would go out as well.
+    /// A withdrawal is a payout (SPEC 8.5.11): a copy that was put back may have forgotten the last one, and that one would go out as well.
     fn may_plan_payouts(&self) -> Result<(), Refusal> {
         if let Some(paused) = self.state.read().paused() {
             return Err(Refusal::State(format!("payouts are paused ({}): bq pool resume first", paused.reason)));

@@ -67,6 +67,9 @@ impl Pool {
         let pool = Arc::new(Self { keeper, stop, threads: Mutex::default(), connections: AtomicU64::new(0) });
         pool.start("pool-template", stopped.clone(), keep_template_fresh)?;
         pool.start("pool-books", stopped.clone(), keep_books)?;
+        if pool.keeper.signer.is_remote() {
+            pool.start("pool-signer", stopped.clone(), keep_signed)?;
+        }
         pool.start("pool-statistics", stopped, keep_statistics)?;
         Ok(pool)
     }
@@ -200,6 +203,18 @@ async fn keep_books(keeper: Arc<Keeper>, mut stopped: watch::Receiver<bool>) {
                 sleep(keeper.config.frame_interval).await;
             }
             changed = tips.next() => if changed.is_none() { return },
+            _ = stopped.changed() => {}
+        }
+    }
+}
+
+/// Apart from the books, so that a signer that is away or slow keeps nobody waiting.
+async fn keep_signed(keeper: Arc<Keeper>, mut stopped: watch::Receiver<bool>) {
+    while !*stopped.borrow_and_update() {
+        keeper.sign_wanted();
+        tokio::select! {
+            () = sleep(keeper.config.signer_follow_interval) => {}
+            () = keeper.signing.now.notified() => {}
             _ = stopped.changed() => {}
         }
     }

@@ -66,20 +66,32 @@ impl Keeper {
             return Ok(0);
         }
         let position = SharePosition { front_end: self.config.front_end, sequence: from };
-        let Some(windows) = longest_windows(&self.state.read(), position) else { return Ok(0) };
+        let windows = longest_windows(&self.state.read(), position);
+        let Some(oldest) = self.oldest_wanted(windows, from)? else { return Ok(0) };
+        Ok(self.log.prune_before(oldest, from)?)
+    }
+
+    /// The oldest share that windows may want which begin with `from` or later; nothing where that is not known.
+    pub(crate) fn oldest_wanted(
+        &self,
+        windows: Option<[bq_ledger::WindowUnits; Algorithm::COUNT]>,
+        from: ShareSequence,
+    ) -> Result<Option<ShareSequence>, PoolError> {
+        let Some(windows) = windows else { return Ok(None) };
+        let position = SharePosition { front_end: self.config.front_end, sequence: from };
         let mut reach = Reach::new(windows, self.state.read().has_tides(position));
         for piece in self.log.backwards(from.next(), |_| ()) {
             let piece = match piece {
                 Ok(piece) => piece,
                 // Windows that are not full want shares that went before: nothing can be said of what they lack.
-                Err(ReadError::Pruned { .. }) => return Ok(0),
+                Err(ReadError::Pruned { .. }) => return Ok(None),
                 Err(error) => return Err(error.into()),
             };
             if reach.add(piece.algorithm, piece.sequence, (piece.weight, piece.pay)).is_break() {
                 break;
             }
         }
-        Ok(self.log.prune_before(reach.oldest().map_or(from, |oldest| oldest.min(from)), from)?)
+        Ok(Some(reach.oldest().map_or(from, |oldest| oldest.min(from))))
     }
 
     /// The oldest share with which a window may begin that has to find all of its shares; nothing while that is not known.
@@ -137,7 +149,11 @@ impl Keeper {
     }
 }
 
-fn longest_windows(state: &State, from: SharePosition) -> Option<[bq_ledger::WindowUnits; Algorithm::COUNT]> {
+/// The longest window of each lane that may begin with a share or a later one.
+pub(crate) fn longest_windows(
+    state: &State,
+    from: SharePosition,
+) -> Option<[bq_ledger::WindowUnits; Algorithm::COUNT]> {
     let [sha256d, randomx, ethash] = Algorithm::ALL.map(|lane| state.longest_window(lane, from));
     Some([sha256d?, randomx?, ethash?])
 }

@@ -69,6 +69,17 @@ pub(crate) fn bytes_row(id: &str, bytes: Vec<u8>) -> Row {
     Row { kind: RowKind::BlockBytes, key: id.to_owned(), group: String::new(), order: 0, value: Some(bytes) }
 }
 
+/// The same of a payout that was replaced: its transactions have bytes each.
+pub(crate) fn replaced_row(planned: &bq_pool_machine::PlannedPayout, bytes: Vec<u8>) -> Row {
+    let [key, _] = signed_keys(planned);
+    Row { key, ..signed_row(planned.id, bytes) }
+}
+
+/// Where the signed bytes of a payout's transaction may be, in the order in which to look.
+pub(crate) fn signed_keys(planned: &bq_pool_machine::PlannedPayout) -> [String; 2] {
+    [format!("{}:{}", planned.id, planned.txid), planned.id.to_string()]
+}
+
 /// The signed bytes of a payout.
 pub(crate) fn signed_row(payout: bq_pool_machine::PayoutId, bytes: Vec<u8>) -> Row {
     let (kind, key) = (RowKind::Signed, payout.to_string());

@@ -77,6 +77,11 @@ impl Keeper {
         }
     }
 
+    /// Whether a trouble is told with this reason already.
+    pub(crate) fn is_told(&self, trouble: Trouble, reason: &str) -> bool {
+        self.troubles.lock().now.get(&trouble).is_some_and(|told| told == reason)
+    }
+
     /// A thread of the pool panicked and is started again. That is shown for a while and then over, unless it happens again.
     pub(crate) fn thread_panicked(&self) {
         self.troubles.lock().panicked = Some(self.clock.running());

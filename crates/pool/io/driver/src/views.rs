@@ -228,7 +228,7 @@ fn payout_event(payout: &Payout) -> Event {
             (plan.payees.len(), Amount::sum(plan.payees.iter().map(|payee| payee.net)).unwrap_or_default())
         }
         PayoutKind::Withdrawal { gross, .. } => (1, gross.checked_sub(payout.planned.network_fee).unwrap_or_default()),
-        PayoutKind::Fence => (0, Amount::ZERO),
+        PayoutKind::Fence | PayoutKind::Consolidation => (0, Amount::ZERO),
     };
     Event::Payout {
         txid: payout.planned.txid.to_string(),

@@ -1,5 +1,5 @@
 use std::{
-    io::{Read as _, Write as _},
+    io::Write as _,
     net::{IpAddr, TcpListener},
     sync::{Arc, mpsc},
     thread,

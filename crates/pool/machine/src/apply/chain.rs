@@ -9,8 +9,8 @@ use bq_primitives::{AccountId, Amount, BlockId, Height, OutPoint, TxId};
 
 use super::Step;
 use crate::{
-    BlockState, ChainBase, ChainEvent, ChainWay, Fault, Origin, PayoutState, PoolBlock, PoolCoin, Received, Spent,
-    State, Tip,
+    BlockState, ChainBase, ChainEvent, ChainWay, Fault, Origin, PayoutId, PayoutState, PlannedPayout, PoolBlock,
+    PoolCoin, Received, Spent, State, Tip,
 };
 
 impl State {
@@ -347,13 +347,19 @@ impl State {
         self.coins.retain(|outpoint, coin| {
             needed.contains(outpoint) || is_asked_for(coin) || !is_buried(coin.spent.map(|spent| spent.height))
         });
+        let others = |id: &PayoutId| self.attempts.get(id).into_iter().flat_map(|attempts| &attempts.others);
+        let is_maker = |planned: &PlannedPayout| {
+            let mut others = others(&planned.id).map(|attempt| attempt.planned.txid);
+            makers.contains(&planned.txid) || others.any(|txid| makers.contains(&txid))
+        };
         self.payouts.retain(|_, payout| {
             let is_gone = match payout.state {
                 PayoutState::Final => is_buried(payout.confirmed),
                 PayoutState::Void => is_buried(payout.voided),
                 PayoutState::Planned | PayoutState::Signed => false,
             };
-            !is_gone || makers.contains(&payout.planned.txid)
+            !is_gone || is_maker(&payout.planned)
         });
+        self.attempts.retain(|id, _| self.payouts.contains_key(id));
     }
 }

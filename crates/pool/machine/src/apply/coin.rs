@@ -25,7 +25,7 @@ impl State {
             coin.height = height;
             return Ok(());
         }
-        let change = self.payouts.values().find(|payout| payout.planned.change_outpoint() == Some(outpoint));
+        let change = self.payouts.values().find(|payout| self.is_change_of(payout, outpoint));
         let origin = match change {
             Some(payout) => Origin::Change(payout.planned.id),
             None => Origin::Stranger { coinbase, booked: false, trusted: false },
@@ -60,6 +60,7 @@ impl State {
         let coin = coin.ok_or(Fault::Coin(outpoint))?;
         match self.payout_of(&coin, &spent) {
             Some(payout) => {
+                self.confirm_as(payout, spent.by);
                 if let Some(payout) = self.payouts.get_mut(&payout) {
                     payout.confirmed = Some(spent.height);
                     step.applied.payouts.insert(payout.planned.id);
@@ -177,7 +178,7 @@ impl State {
     /// The payout that this spend of a coin is. Where a fence and the payout that it fences have the coin as an input, either.
     pub(super) fn payout_of(&self, coin: &PoolCoin, spent: &Spent) -> Option<PayoutId> {
         let newest = self.payouts.get(&coin.payout?)?;
-        let is_it = |payout: &&Payout| payout.planned.txid == spent.by && payout.state != PayoutState::Void;
+        let is_it = |payout: &&Payout| payout.state != PayoutState::Void && self.is_transaction_of(payout, spent.by);
         let payout = [newest].into_iter().find(is_it).or_else(|| self.payouts.values().find(is_it))?;
         Some(payout.planned.id)
     }

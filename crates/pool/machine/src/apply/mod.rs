@@ -10,6 +10,7 @@ mod operator;
 mod payout;
 mod per_share;
 mod recovery;
+mod replace;
 mod setting;
 mod void;
 
@@ -146,7 +147,7 @@ impl State {
         let accounts: Vec<AccountId> = self.accounts.iter().map(|(account, _)| account).collect();
         for account in accounts {
             self.note_due(number, account);
-            self.note_waiting(number, account, false);
+            self.note_carried(number, account, false);
         }
     }
 

@@ -8,7 +8,7 @@ use bq_primitives::{Algorithm, Amount, KeyHash, OutPoint, TxId};
 
 use super::Step;
 use crate::{
-    Act, BlockState, Fault, KeyGivenUp, Operator, Origin, Paused, Payout, PayoutState, PoolCoin, State,
+    Act, BlockState, Fault, KeyGivenUp, Operator, Origin, Paused, Payout, PayoutId, PayoutState, PoolCoin, State,
     state::take_up_to,
 };
 
@@ -153,6 +153,12 @@ impl State {
         if self.accounts.find(&key).is_some() {
             return Err(Fault::Operator("that key is a miner's"));
         }
+        let replaced: Vec<PayoutId> = self.attempts.keys().copied().collect();
+        for id in replaced {
+            if self.payouts.get(&id).is_some_and(|payout| payout.state == PayoutState::Planned) {
+                self.fall_back(id);
+            }
+        }
         // There are no bytes of those, and nobody can make any now.
         let unsigned: Vec<Payout> =
             self.payouts.values().filter(|payout| payout.state == PayoutState::Planned).cloned().collect();
@@ -210,7 +216,7 @@ impl State {
     /// The coins that a transaction outside the books spent.
     pub(super) fn gone_by(&self, txid: &TxId) -> Result<Amount, Fault> {
         let is_payout = |coin: &PoolCoin| {
-            coin.payout.and_then(|id| self.payouts.get(&id)).is_some_and(|payout| payout.planned.txid == *txid)
+            coin.payout.and_then(|id| self.payouts.get(&id)).is_some_and(|payout| self.is_transaction_of(payout, *txid))
         };
         let by = |coin: &&PoolCoin| coin.spent.is_some_and(|spent| spent.by == *txid && !spent.explained);
         // Change of a payout that is still open is missing only once that one is final.

@@ -8,7 +8,7 @@ use bq_primitives::{AccountId, Amount, BlockId, OutPoint};
 use super::Step;
 use crate::{
     Fault, Origin, Payout, PayoutEvent, PayoutId, PayoutInput, PayoutKind, PayoutRound, PayoutState, PlannedPayout,
-    PoolCoin, State, state::take,
+    PoolCoin, State, plan::network_fee, state::take,
 };
 
 impl State {
@@ -17,6 +17,7 @@ impl State {
             PayoutEvent::Planned(planned) => self.reserve(step, planned),
             PayoutEvent::Signed { payout, digest } => self.signed(step, *payout, *digest),
             PayoutEvent::Void { payout, proof } => self.void(step, *payout, *proof),
+            PayoutEvent::Replaced(planned) => self.replace(step, planned),
         }
     }
 
@@ -97,6 +98,7 @@ impl State {
                 (*gross, take(&sources, *gross).ok_or(Fault::NotEarned { has, needed })?)
             }
             PayoutKind::Fence => (planned.network_fee, Vec::new()),
+            PayoutKind::Consolidation => (self.check_consolidation(planned)?, Vec::new()),
         };
         if planned.spent()? != cost.checked_add(planned.change)? {
             return refuse("inputs are not payments, fee and change");
@@ -135,13 +137,27 @@ impl State {
     #[must_use]
     pub(crate) fn is_input(&self, coin: &PoolCoin, kind: &PayoutKind) -> bool {
         match kind {
-            PayoutKind::Miners(_) => {
+            PayoutKind::Miners(_) | PayoutKind::Consolidation => {
                 !matches!(coin.origin, Origin::Stranger { trusted: false, .. }) && self.is_spendable(coin)
             }
             PayoutKind::Withdrawal { .. } => self.is_spendable(coin),
             // What pays for it may be a coin that is beyond suspicion.
             PayoutKind::Fence => self.is_spendable(coin) || self.is_left_behind(coin),
         }
+    }
+
+    /// What it costs: the fee of the terms and no other, for at most as many coins as they allow.
+    fn check_consolidation(&self, planned: &PlannedPayout) -> Result<Amount, Fault> {
+        let refuse = |reason| Err(Fault::Payout { payout: planned.id, reason });
+        let Some(terms) = self.terms().map(|terms| terms.payouts) else { return Err(Fault::NotOpened) };
+        let count = u32::try_from(planned.inputs.len()).unwrap_or(u32::MAX);
+        if count < 2 || count > terms.inputs_max {
+            return refuse("it joins too few coins, or too many");
+        }
+        if planned.network_fee != network_fee(self, planned, &terms)? {
+            return refuse("its network fee is not that of the terms");
+        }
+        Ok(planned.network_fee)
     }
 
     fn check_payees(&self, planned: &PlannedPayout, plan: &PayoutPlan) -> Result<Amount, Fault> {
@@ -166,7 +182,7 @@ impl State {
     }
 
     /// The first time, or once more because the stored bytes were lost: another signature under the same transaction changes neither its
-    /// id nor what it pays (SPEC 8.5.8).
+    /// id nor what it pays (SPEC 8.5.9).
     fn signed(&mut self, step: &mut Step<'_>, id: PayoutId, digest: [u8; 32]) -> Result<(), Fault> {
         let payout = self.payouts.get_mut(&id).ok_or(Fault::UnknownPayout(id))?;
         let reason = match payout.state {
@@ -181,6 +197,7 @@ impl State {
         payout.state = PayoutState::Signed;
         payout.signed = Some(digest);
         step.applied.payouts.insert(id);
+        self.note_waiting(id);
         Ok(())
     }
 
@@ -207,9 +224,10 @@ impl State {
         let Some(payout) = self.payouts.get_mut(&id) else { return Ok(()) };
         payout.confirmed = None;
         step.applied.payouts.insert(id);
-        if payout.state != PayoutState::Final {
+        self.note_waiting(id);
+        let Some(payout) = self.payouts.get_mut(&id).filter(|payout| payout.state == PayoutState::Final) else {
             return Ok(());
-        }
+        };
         let cause = Cause::PayoutReturned { payout: id.0, generation: payout.returned };
         payout.returned = payout.returned.saturating_add(1);
         let closed = payout.clone();
@@ -287,7 +305,7 @@ pub(super) fn set_aside(payout: &Payout, cause: Cause) -> Vec<Transfer> {
                 amount: *amount,
             })
             .collect(),
-        PayoutKind::Fence => Vec::new(),
+        PayoutKind::Fence | PayoutKind::Consolidation => Vec::new(),
     }
 }
 
@@ -308,7 +326,7 @@ fn paid(payout: &Payout, cause: Cause) -> Vec<Transfer> {
         PayoutKind::Withdrawal { gross, .. } => {
             vec![Transfer { cause, debit: LedgerAccount::WithdrawalInFlight, credit, amount: *gross }]
         }
-        PayoutKind::Fence => {
+        PayoutKind::Fence | PayoutKind::Consolidation => {
             vec![Transfer { cause, debit: LedgerAccount::NetFeeExpense, credit, amount: payout.planned.network_fee }]
         }
     }

@@ -81,7 +81,9 @@ impl State {
     /// anything was thought to be. They are open again before their coins arrive and are spent.
     pub(super) fn revive(&mut self, step: &mut Step<'_>, spent: &[(OutPoint, Spent)]) -> Result<(), Fault> {
         let by: BTreeSet<TxId> = spent.iter().map(|(_, spent)| spent.by).collect();
-        let is_back = |payout: &&Payout| payout.state == PayoutState::Void && by.contains(&payout.planned.txid);
+        let is_back = |payout: &&Payout| {
+            payout.state == PayoutState::Void && self.transactions_of(payout).any(|planned| by.contains(&planned.txid))
+        };
         let back: Vec<Payout> = self.payouts.values().filter(is_back).cloned().collect();
         back.into_iter().try_for_each(|payout| self.reopen(step, payout))
     }
@@ -155,7 +157,8 @@ impl State {
             VoidProof::SpentElsewhere(outpoint) => {
                 let spent = self.coins.get(&outpoint).and_then(|coin| coin.spent);
                 let tip = self.tip.map(|tip| tip.height).unwrap_or_default();
-                spent.is_some_and(|spent| spent.by != payout.planned.txid && self.is_final_at(spent.height, tip))
+                let is_elsewhere = |spent: Spent| !self.is_transaction_of(payout, spent.by);
+                spent.is_some_and(|spent| is_elsewhere(spent) && self.is_final_at(spent.height, tip))
             }
             // Blocks of one template share the coin: none of them may be on the chain. The others need not have been there: a
             // sibling that only was submitted, or was orphaned young, makes the coin no more than the lost one does.
@@ -169,8 +172,11 @@ impl State {
                     && makers.all(|block| !block.is_on_chain() && self.is_deep(block.candidate.height))
             }
             VoidProof::ParentVoid(outpoint) => {
-                let mut parents = self.payouts.values().filter(|other| other.planned.txid == outpoint.txid);
-                parents.any(|other| other.state == PayoutState::Void)
+                let mut parents = self.payouts.values().filter(|other| self.is_transaction_of(other, outpoint.txid));
+                // One that is buried as another transaction has other change.
+                let is_other =
+                    |other: &Payout| other.state == PayoutState::Final && other.planned.txid != outpoint.txid;
+                parents.any(|other| other.state == PayoutState::Void || is_other(other))
             }
             // A transaction of strangers may be in a block at any time, so no depth proves that its coin never comes back. If it
             // does, the payout takes nothing but that: no coin of the books is an input. One that has another is fenced.

@@ -120,7 +120,8 @@ fn a_commitment_is_read_only_with_its_key_and_says_how_far_the_log_had_come() {
 fn an_older_state_is_one_in_which_nothing_is_chosen() {
     let world = World::new();
     let bytes = world.state.to_bytes().expect("encodes");
-    let since = (&world.state.per_share, &world.state.direct, &world.state.settings);
+    let state = &world.state;
+    let since = (&state.per_share, &state.direct, &state.settings, &state.attempts);
     let added = postcard::to_stdvec(&since).expect("encodes").len();
     let mut older = bytes[..bytes.len() - added].to_vec();
     older[0] -= 1;

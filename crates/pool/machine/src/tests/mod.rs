@@ -1,12 +1,14 @@
 mod audit;
 mod bad_input;
 mod chain;
+mod consolidation;
 mod direct;
 mod events;
 mod import;
 mod lost_key;
 mod plan;
 mod recovery;
+mod replaced;
 mod retention;
 mod returns;
 mod schemes;

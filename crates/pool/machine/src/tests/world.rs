@@ -11,14 +11,15 @@ use bq_mining_message::{
 };
 use bq_primitives::{
     Algorithm, Amount, BlockId, Height, KeyHash, Network, NetworkDifficulty, OutPoint, ShareDifficulty, Transaction,
-    TxOut, WorkerName,
+    TxId, TxOut, WorkerName,
 };
 
 use super::chain::ToyChain;
 use crate::{
     Accounts, Act, Applied, BlockState, Candidate, ChainBase, ChainEvent, CoinbasePlan, Command, CommitmentCheck,
     DirectBlock, DirectOutput, EarnedShare, Event, Fault, LaneTerms, NewAccount, Offer, Opened, Operator, Outside,
-    PayoutEvent, PayoutId, PayoutTerms, PerShareEvent, Scheme, Shares, SharesError, State, Terms, Winning, next,
+    PayoutEvent, PayoutId, PayoutTerms, PerShareEvent, Scheme, Shares, SharesError, State, Terms, Upkeep, Winning,
+    next,
 };
 
 pub(super) const POOL: KeyHash = KeyHash([0xee; 32]);
@@ -85,6 +86,8 @@ pub(super) struct World {
     pub(super) log: Vec<Event>,
     /// Signed transactions, as a driver stores them beside the log.
     pub(super) signed: BTreeMap<PayoutId, Transaction>,
+    /// The same of every transaction that a payout ever was.
+    pub(super) bytes: BTreeMap<TxId, Transaction>,
     /// Blocks of the pool that were found, by id.
     pub(super) candidates: BTreeMap<BlockId, Candidate>,
     pub(super) now_ms: u64,
@@ -94,6 +97,7 @@ pub(super) struct World {
     pub(super) signs: bool,
     /// What shares to come are paid by.
     pub(super) pay: SharePay,
+    pub(super) upkeep: Upkeep,
 }
 
 pub(super) fn terms() -> Terms {
@@ -123,12 +127,14 @@ impl World {
             state: State::default(),
             log: Vec::new(),
             signed: BTreeMap::new(),
+            bytes: BTreeMap::new(),
             candidates: BTreeMap::new(),
             now_ms: 1_000_000,
             commitment: CommitmentCheck::Fine,
             framed: 0,
             signs: true,
             pay: SharePay::default(),
+            upkeep: Upkeep::LEAST,
         };
         let genesis = BlockId([0; 32]);
         let opened = Opened { network: Network::Regtest, genesis, key: POOL, maturity: MATURITY, horizon: 200 };
@@ -378,6 +384,7 @@ impl World {
             in_step: self.state.tip() == Some(self.chain.tip()),
             coins_match: true,
             commitment: self.commitment,
+            upkeep: self.upkeep,
         }
     }
 
@@ -398,7 +405,9 @@ impl World {
                         appended = true;
                     }
                     Command::Send(payout) => {
-                        if let Some(transaction) = self.signed.get(&payout).cloned() {
+                        let txid = self.state.payout(payout).expect("open").planned.txid;
+                        let transaction = self.bytes.get(&txid).or_else(|| self.signed.get(&payout)).cloned();
+                        if let Some(transaction) = transaction {
                             self.chain.send(&transaction);
                         }
                     }
@@ -417,6 +426,7 @@ impl World {
     fn sign(&mut self, payout: PayoutId) {
         let planned = &self.state.payout(payout).expect("open").planned;
         let transaction = planned.transaction(self.state.accounts(), self.key).expect("keys");
+        self.bytes.insert(transaction.txid(), transaction.clone());
         self.signed.insert(payout, transaction);
         self.append(Event::Payout(PayoutEvent::Signed { payout, digest: [1; 32] }));
     }

@@ -30,7 +30,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 221] = [
+pub static FIELDS: [Field; 235] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -269,6 +269,24 @@ pub static FIELDS: [Field; 221] = [
         "Too low: dust that costs more to spend than it is worth is booked and spent."
     ),
     field!(
+        "pool.payout_coins_max",
+        Kind::Integer(2..=1_000_000),
+        "Free coins of the pool above which small ones are joined, at the pool's cost: pool.payout_inputs_max at a time, once a round at least.",
+        "Too low: coins wait for their transactions to be buried, and fees are paid for little. Too high: payouts of many small coins are heavy."
+    ),
+    field!(
+        "pool.payout_replace_blocks",
+        Kind::Integer(0..=10_000),
+        "Blocks after which a payout that none of them has is replaced by one with a fee half as high again; 0 = never.",
+        "Too few: fees rise before a block had room. Too many: payouts wait where fees are high."
+    ),
+    field!(
+        "pool.payout_fees_max",
+        Kind::Integer(1..=100),
+        "Most that a replacement pays, in network fees of pool.payout_fee_rate.",
+        "Payees bear it. Too low: payouts wait where fees are high."
+    ),
+    field!(
         "pool.frame_interval_ms",
         Kind::Integer(1..=10_000),
         "Longest time in milliseconds that accepted shares wait until they are told to the books.",
@@ -502,6 +520,24 @@ pub static FIELDS: [Field; 221] = [
         Kind::Path,
         "File whose first line is the key file's password; none = one is made in data_dir. Mainnet insists on yours.",
         "Readable to its owner only."
+    ),
+    field!(
+        "pool.signer_socket",
+        Kind::Path,
+        "Socket of the signer that holds the pool's key (bq signer); none = this process holds it, in pool.key_file.",
+        "Payouts wait while no signer answers there."
+    ),
+    field!(
+        "pool.signer_patience_ms",
+        Kind::Integer(100..=600_000),
+        "Milliseconds within which the signer must answer a question.",
+        "Too short: a busy signer looks like one that is away. Too long: one that hangs is noticed late."
+    ),
+    field!(
+        "pool.signer_follow_secs",
+        Kind::Integer(1..=3_600),
+        "Longest pause in which the signer is told nothing of the log.",
+        "Too long: it has much to hear before it signs, and one that is away is noticed late."
     ),
     field!("pool.sha256d.share_difficulty_floor", SHARE_DIFFICULTY, FLOOR, FLOOR_RISK),
     field!("pool.sha256d.share_difficulty_start", SHARE_DIFFICULTY, START, START_RISK),
@@ -1220,6 +1256,49 @@ pub static FIELDS: [Field; 221] = [
         Kind::Integer(512..=1_048_576),
         "Memory the process should stay within, in MiB. Decides auto.",
         ""
+    ),
+    field!("signer.socket", Kind::Path, "Where bq signer listens; the pool names it as pool.signer_socket.", ""),
+    field!(
+        "signer.key_file",
+        Kind::Path,
+        "Key file of bq signer: the pool's key. None = one is made in signer.state.",
+        "It holds all pool money between maturity and payout."
+    ),
+    field!(
+        "signer.password_file",
+        Kind::Path,
+        "File whose first line is that key file's password; none = one is made in signer.state. Mainnet insists on yours.",
+        "Readable to its owner only."
+    ),
+    field!(
+        "signer.state",
+        Kind::Path,
+        "Where bq signer keeps what it signed, and its copy of the log. Made if missing, and locked.",
+        "Lost, it does not know any more what it signed; an old copy of it could sign a payout twice. Never run two signers of one key."
+    ),
+    field!(
+        "signer.payout_max",
+        Kind::Integer(1..=AMOUNT_MAX),
+        "Most atoms that leave with one payout, network fee included.",
+        "Too low: large payouts wait. Too high: more is lost to whoever writes into the pool's log."
+    ),
+    field!(
+        "signer.day_max",
+        Kind::Integer(1..=AMOUNT_MAX),
+        "Most atoms that leave within 24 hours.",
+        "Too low: payouts wait for the next day. Too high: more is lost to whoever writes into the pool's log."
+    ),
+    field!(
+        "signer.patience_ms",
+        Kind::Integer(100..=600_000),
+        "Milliseconds that one message of the pool may take, and a silence of it.",
+        "Too long: a pool that hangs keeps its successor from the signer."
+    ),
+    field!(
+        "signer.peer_uid",
+        Kind::Integer(0..=4_294_967_294),
+        "Number of the user whose pool may ask, besides the signer's own (id -u NAME); none = only its own.",
+        "Whoever is that user may have payouts signed that the log explains, within the two limits."
     ),
     field!("log.format", Kind::Choice(&["text", "json"]), "Shape of the lines on standard error.", ""),
     field!("log.level", Kind::LogFilter, "How much is logged.", "debug logs every share."),

@@ -6,12 +6,13 @@ use bq_books::{RawRow, RowKind, SqliteBooks};
 use bq_ledger::LedgerAccount;
 use bq_pool_machine::{Credit, CreditsDigest, Event, LogHead, LogNumber, PayoutEvent, Stated};
 use bq_pool_proof::Document as _;
-use bq_primitives::{Amount, Block, BlockId};
+use bq_primitives::{Amount, Block, BlockId, Decoder, Transaction};
 use sha2::{Digest as _, Sha256};
 
 use super::Audit;
 use crate::{
     PoolError,
+    rows::signed_keys,
     stated::{KeptBalances, KeptCredits, KeptLiabilities, balances_key},
 };
 
@@ -21,8 +22,8 @@ type Stored = BTreeMap<(String, String), RawRow>;
 /// What events bind of rows that are not made from the state.
 #[derive(Default)]
 pub(super) struct Bound {
-    /// The signed bytes of payouts, by number.
-    signed: BTreeMap<String, [u8; 32]>,
+    /// The signed bytes of payouts, by number: of one that was replaced, of each of its transactions.
+    signed: BTreeMap<String, Vec<[u8; 32]>>,
     /// Credits of blocks, by the event that states them.
     credits: BTreeMap<LogNumber, (BlockId, u32, u32, CreditsDigest)>,
     /// Liabilities, by epoch: the event, and the sum.
@@ -36,7 +37,7 @@ impl Bound {
         self.from.get_or_insert(head.number);
         match event {
             Event::Payout(PayoutEvent::Signed { payout, digest }) => {
-                self.signed.insert(payout.to_string(), *digest);
+                self.signed.entry(payout.to_string()).or_default().push(*digest);
             }
             Event::Stated(Stated::Credits { block, generation, count, digest }) => {
                 self.credits.insert(head.number, (*block, *generation, *count, *digest));
@@ -46,7 +47,7 @@ impl Bound {
             }
             Event::Imported(import) => {
                 let signed = import.payouts.iter().filter_map(|payout| Some((payout.planned.id, payout.signed?)));
-                self.signed.extend(signed.map(|(id, digest)| (id.to_string(), digest)));
+                self.signed.extend(signed.map(|(id, digest)| (id.to_string(), vec![digest])));
             }
             _ => {}
         }
@@ -56,12 +57,7 @@ impl Bound {
     fn fault(&self, kind: RowKind, row: &RawRow, stored: &Stored) -> Option<String> {
         let is_older = || self.from.is_none_or(|from| from > LogNumber(1));
         match kind {
-            RowKind::Signed => match self.signed.get(&row.key) {
-                Some(expected) if <[u8; 32]>::from(Sha256::digest(&row.value)) == *expected => None,
-                Some(_) => Some("its bytes are not those that were signed".to_owned()),
-                None if is_older() => None,
-                None => Some("no event names it".to_owned()),
-            },
+            RowKind::Signed => self.signed_fault(row, is_older()),
             RowKind::BlockBytes => match Block::from_bytes(&row.value) {
                 Ok(block) if is_whole(&block) && block.id().to_string() == row.key && block.to_bytes() == row.value => {
                     None
@@ -72,6 +68,24 @@ impl Bound {
             RowKind::Liabilities => self.liabilities_fault(row, stored, is_older()),
             _ => None,
         }
+    }
+
+    /// Its key is the payout's number, and that of its transaction where there were several.
+    fn signed_fault(&self, row: &RawRow, is_older: bool) -> Option<String> {
+        let (payout, txid) = match row.key.split_once(':') {
+            Some((payout, txid)) => (payout, Some(txid)),
+            None => (row.key.as_str(), None),
+        };
+        let Some(signed) = self.signed.get(payout) else {
+            return (!is_older).then(|| "no event names it".to_owned());
+        };
+        if !signed.contains(&Sha256::digest(&row.value).into()) {
+            return Some("its bytes are not those that were signed".to_owned());
+        }
+        let txid = txid?;
+        let transaction = Transaction::decode(&mut Decoder::new(&row.value)).ok();
+        let is_it = transaction.is_some_and(|transaction| transaction.txid().to_string() == txid);
+        (!is_it).then(|| "its bytes are another transaction's than its key names".to_owned())
     }
 
     fn credits_fault(&self, row: &RawRow, is_older: bool) -> Option<String> {
@@ -173,9 +187,13 @@ impl Audit {
         let open: Vec<_> = self.state.payouts().filter(|payout| payout.is_open()).cloned().collect();
         for payout in open {
             let (id, Some(expected)) = (payout.planned.id, payout.signed) else { continue };
-            let bytes = bq_books::BookStore::row(store, RowKind::Signed, &id.to_string())?;
-            let digest: Option<[u8; 32]> = bytes.map(|bytes| Sha256::digest(bytes).into());
-            if digest != Some(expected) {
+            let mut is_there = false;
+            for key in signed_keys(&payout.planned) {
+                let bytes = bq_books::BookStore::row(store, RowKind::Signed, &key)?;
+                let digest: Option<[u8; 32]> = bytes.map(|bytes| Sha256::digest(bytes).into());
+                is_there |= digest == Some(expected);
+            }
+            if !is_there {
                 self.fault(format!("payout {id}: its signed bytes are missing or were changed"));
             }
         }

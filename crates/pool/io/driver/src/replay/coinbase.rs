@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use bq_ledger::{Head, WindowFold, WindowUnits};
 use bq_mining_message::{FrontEndId, SharePay, SharePosition, ShareSequence};
-use bq_pool_machine::{CommitmentCheck, EarnedShare, Fault, Outside, Shares, State, pays_balances};
+use bq_pool_machine::{CommitmentCheck, EarnedShare, Fault, Outside, Shares, State, Upkeep, pays_balances};
 use bq_primitives::{Amount, TxOut};
 
 use super::chain::NamingBlock;
@@ -14,7 +14,7 @@ use super::chain::NamingBlock;
 pub(super) enum Paid {
     /// As the books gave.
     AsPlanned,
-    /// As they gave but for older balances, which it leaves to a later block: only the pool knows why (SPEC 8.5.10).
+    /// As they gave but for older balances, which it leaves to a later block: only the pool knows why (SPEC 8.5.11).
     WithoutBalances,
     /// It pays the pool alone, as it does where payouts pay miners.
     Pool,
@@ -56,7 +56,8 @@ pub(super) fn compare(
         };
         shares.walk_back(block.algorithm, newest, state.accounts(), &mut each)?;
     }
-    let outside = Outside { now_ms: 0, in_step: true, coins_match: true, commitment: CommitmentCheck::Fine };
+    let (commitment, upkeep) = (CommitmentCheck::Fine, Upkeep::LEAST);
+    let outside = Outside { now_ms: 0, in_step: true, coins_match: true, commitment, upkeep };
     let is_there = state.tip().is_some_and(|tip| tip.id == block.parent);
     let pays = is_there && pays_balances(state, &outside);
     let window = fold.finish();

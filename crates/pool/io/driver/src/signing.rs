@@ -1,0 +1,117 @@
+//! Has payouts signed: by a key of this process at once, by another process on a thread of its own, so that nothing else waits for it.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use bq_pool_machine::{Event, PayoutEvent, PayoutId, PayoutInput};
+use bq_primitives::TxOut;
+use parking_lot::Mutex;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::Notify;
+
+use crate::{
+    PayoutToSign, PoolError,
+    keeper::Keeper,
+    rows::{replaced_row, signed_row},
+    trouble::Trouble,
+};
+
+/// What a signer that is another process is to sign.
+#[derive(Debug, Default)]
+pub(crate) struct Signing {
+    wanted: Mutex<BTreeSet<PayoutId>>,
+    /// Asks its thread to look now.
+    pub(crate) now: Notify,
+    /// When the log was told last, on the keeper's clock.
+    told: Mutex<Option<Duration>>,
+}
+
+impl Keeper {
+    /// Signs at once, or has the thread do it that waits for the signer. Returns whether it is signed; if not, `unsigned_why` says why.
+    pub(crate) fn sign_or_ask(&self, id: PayoutId, unsigned_why: &mut Option<String>) -> Result<bool, PoolError> {
+        if !self.signer.is_remote() {
+            return self.sign(id, unsigned_why);
+        }
+        if self.signing.wanted.lock().insert(id) {
+            self.signing.now.notify_one();
+        }
+        Ok(false)
+    }
+
+    /// Of a signer that is another process only its thread knows.
+    pub(crate) fn note_unsigned(&self, unsigned: Option<String>) {
+        if !self.signer.is_remote() {
+            self.trouble(Trouble::Signer, unsigned);
+        } else if let Some(reason) = unsigned {
+            self.trouble(Trouble::Signer, Some(reason));
+        }
+    }
+
+    /// Whether there is something to be signed, or the signer has not been told of the log for long. Waits for the signer, a while.
+    pub(crate) fn sign_wanted(&self) {
+        let wanted = std::mem::take(&mut *self.signing.wanted.lock());
+        let running = self.clock.running();
+        let is_due = |told: Option<Duration>| {
+            told.is_none_or(|told| running.saturating_sub(told) >= self.config.signer_follow_interval)
+        };
+        if wanted.is_empty() && !is_due(*self.signing.told.lock()) {
+            return;
+        }
+        let mut unsigned = None;
+        for id in &wanted {
+            match self.sign(*id, &mut unsigned) {
+                Ok(true) => self.look_now.notify_one(),
+                Ok(false) => {}
+                Err(error) => unsigned = Some(error.to_string()),
+            }
+        }
+        if wanted.is_empty() {
+            unsigned = self.signer.follow(self).err().map(|error| error.to_string());
+        }
+        *self.signing.told.lock() = Some(self.clock.running());
+        if let Some(reason) = unsigned.as_ref().filter(|reason| !self.is_told(Trouble::Signer, reason)) {
+            tracing::warn!(%reason, "payouts wait for the signer");
+        }
+        self.trouble(Trouble::Signer, unsigned);
+    }
+
+    /// The same plan always gives the same transaction, so a crash between signing and storing costs nothing. Returns whether it is
+    /// signed; if not, `unsigned_why` says why.
+    fn sign(&self, id: PayoutId, unsigned_why: &mut Option<String>) -> Result<bool, PoolError> {
+        let Some((payout, known)) = self.to_sign(id)? else { return Ok(false) };
+        let signed = match self.signer.sign_payout(&payout, self) {
+            Ok(signed) if signed.txid() == payout.planned.txid => signed,
+            Ok(_) => return Err(PoolError::Inconsistent(format!("the signer changed payout {id}"))),
+            Err(error) => {
+                *unsigned_why = Some(error.to_string());
+                return Ok(false);
+            }
+        };
+        let bytes = signed.to_bytes();
+        let digest: [u8; 32] = Sha256::digest(&bytes).into();
+        let is_replaced = self.state.read().attempts(id).is_some_and(|attempts| !attempts.others.is_empty());
+        let row = if is_replaced { replaced_row(&payout.planned, bytes) } else { signed_row(id, bytes) };
+        if known == Some(digest) {
+            self.put_back(row)?;
+            return Ok(true);
+        }
+        let event = Event::Payout(PayoutEvent::Signed { payout: id, digest });
+        let applied = self.tell(&event, vec![row])?;
+        self.show_changes(&applied);
+        Ok(true)
+    }
+
+    /// An open payout, and the digest of the bytes that it was signed as before.
+    fn to_sign(&self, id: PayoutId) -> Result<Option<(PayoutToSign, Option<[u8; 32]>)>, PoolError> {
+        let state = self.state.read();
+        let Some(payout) = state.payout(id).filter(|payout| payout.is_open()) else { return Ok(None) };
+        let (planned, known) = (payout.planned.clone(), payout.signed);
+        let unsigned = planned.transaction(state.accounts(), self.key_hash());
+        drop(state);
+        let wrong = || PoolError::Inconsistent(format!("payout {id} does not rebuild to what was planned"));
+        let unsigned = unsigned.filter(|transaction| transaction.txid() == planned.txid).ok_or_else(wrong)?;
+        let output = |input: &PayoutInput| TxOut { amount: input.amount, key_hash: self.key_hash() };
+        let spent: Vec<TxOut> = planned.inputs.iter().map(output).collect();
+        let genesis = self.node.genesis_id();
+        Ok(Some((PayoutToSign { genesis, epoch: self.epoch, planned, unsigned, spent }, known)))
+    }
+}

@@ -1,0 +1,113 @@
+use bq_pool_machine::{Act, Event, Fault, LogHead, Operator, State};
+use serde::{Deserialize, Serialize};
+
+use crate::{Refusal, Told, shares::CopiedShares};
+
+/// The signer's own copy of what the log comes to (SPEC 8.12.3).
+#[derive(Clone, Debug, Default)]
+pub struct LogCopy {
+    state: State,
+    shares: CopiedShares,
+    /// The newest event told. Below the state's head while events are told again for their shares.
+    told: LogHead,
+    /// How many frames were kept when old ones were dropped last.
+    kept_frames: usize,
+}
+
+/// What of it is kept on disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptCopy {
+    /// The log before the oldest frame whose shares are wanted.
+    pub from: LogHead,
+    /// The state in bytes.
+    pub state: Vec<u8>,
+}
+
+/// Frames that come before is looked again which may go: a look walks over all that are kept.
+const FRAMES_BETWEEN_LOOKS: usize = 1024;
+
+impl LogCopy {
+    /// The copy that was kept; events from `from` on are to be told again.
+    ///
+    /// # Errors
+    /// The bytes are no state, or that of another software.
+    pub fn read(kept: &KeptCopy) -> Result<Self, Fault> {
+        let state = State::from_bytes(&kept.state)?;
+        Ok(Self { state, shares: CopiedShares::default(), told: kept.from, kept_frames: 0 })
+    }
+
+    /// What is to be kept.
+    ///
+    /// # Errors
+    /// None in practice: every state can be written.
+    pub fn keep(&self) -> Result<KeptCopy, Fault> {
+        Ok(KeptCopy { from: self.shares.from().unwrap_or(self.told), state: self.state.to_bytes()? })
+    }
+
+    /// The state, up to its head.
+    #[must_use]
+    pub const fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The newest event told.
+    #[must_use]
+    pub const fn told(&self) -> LogHead {
+        self.told
+    }
+
+    /// All that the state holds was told, and nothing more.
+    #[must_use]
+    pub fn is_in_step(&self) -> bool {
+        self.told == self.state.head()
+    }
+
+    /// The next event of the log. After a refusal the copy must be read anew.
+    ///
+    /// # Errors
+    /// [`Refusal::EventRefused`], [`Refusal::OtherShares`], [`Refusal::SharesMissing`]; [`Refusal::OtherLog`] when it does not lead to
+    /// the state that is held.
+    pub fn tell(&mut self, told: &Told) -> Result<(), Refusal> {
+        let (before, head) = (self.told, self.told.after(&told.event));
+        let number = head.number;
+        let refused = |fault| Refusal::EventRefused { number, fault };
+        let event = Event::from_bytes(&told.event).map_err(|error| refused(error.into()))?;
+        let held = self.state.head();
+        if number > held.number {
+            self.state.apply(&event, &self.shares).map_err(|fault| match fault {
+                Fault::Shares(_) => Refusal::SharesMissing(number),
+                fault => refused(fault),
+            })?;
+        } else if number == held.number && head != held {
+            return Err(Refusal::OtherLog(number));
+        }
+        self.told = head;
+        self.take_shares(&event, before, told.shares.as_deref())
+    }
+
+    /// Drops shares that no window can want any more.
+    pub(crate) fn drop_old_shares(&mut self) {
+        // Told again, they are wanted for what comes after the state.
+        if self.told.number >= self.state.head().number {
+            self.shares.drop_old(&self.state);
+        }
+        self.kept_frames = self.shares.len();
+    }
+
+    fn take_shares(&mut self, event: &Event, before: LogHead, told: Option<&[u8]>) -> Result<(), Refusal> {
+        match event {
+            Event::Frame(frame) => {
+                let added = self.shares.add(before, *frame, told, self.state.accounts());
+                added.map_err(|_| Refusal::OtherShares(self.told.number))?;
+                if self.shares.len() > self.kept_frames.saturating_add(FRAMES_BETWEEN_LOOKS) {
+                    self.drop_old_shares();
+                }
+            }
+            Event::Operator(Operator { act: Act::Forfeit { front_end, first, end }, .. }) => {
+                self.shares.forfeit(*front_end, &(*first..*end));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,4 @@
+mod judge;
+mod log;
+mod messages;
+mod restart;
