@@ -142,7 +142,7 @@ fn settings_wait_are_cancelled_kept_and_honoured() -> Result<()> {
     ensure!(said.contains("it holds now"), "{said}");
     hook.expect(&["settings_changed"])?;
     let view = owner.settings(&pool)?;
-    ensure!(view["current"]["minimum"] == MINIMUM.to_string() && view["current"]["webhook"] == true, "{view}");
+    ensure!(atoms(&view["current"]["minimum"])? == MINIMUM && view["current"]["webhook"] == true, "{view}");
     ensure!(view["pending"].is_null() && !view.to_string().contains(&hook.url), "{view}");
     let shown = pool.pool(&["settings", &owner.address])?;
     ensure!(shown.stdout.contains(&hook.url), "the operator sees it: {shown:?}");
@@ -172,7 +172,7 @@ fn settings_wait_are_cancelled_kept_and_honoured() -> Result<()> {
     owner.sign(&pool, &["--cancel"])?;
     hook.expect(&["settings_cancelled"])?;
     let view = owner.settings(&pool)?;
-    ensure!(view["pending"].is_null() && view["current"]["minimum"] == MINIMUM.to_string(), "{view}");
+    ensure!(view["pending"].is_null() && atoms(&view["current"]["minimum"])? == MINIMUM, "{view}");
 
     refuses_by_name(&pool, &owner, folder.path(), &hook.url)?;
 

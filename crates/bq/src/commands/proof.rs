@@ -127,7 +127,9 @@ fn verify(file: &Path, account: Option<&str>, chain: &ChainArgs) -> anyhow::Resu
     tell(pool, &finding);
     match Chain::open(chain)? {
         None => {
-            say("its blocks are not looked up: it proves nothing before they are found on the chain (--rpc or --chain)")
+            say(
+                "its blocks are not looked up: it proves nothing before they are found on the chain (--rpc or --chain)",
+            );
         }
         Some(chain) => look_up(&chain, pool, &finding)?,
     }

@@ -58,13 +58,13 @@ pub enum EvidenceError {
     Account(#[from] ProofError),
     /// It is no receipt of a share.
     #[error("receipt of a share: {0}")]
-    Share(#[from] ReceiptFault),
+    Share(#[from] Box<ReceiptFault>),
     /// It is no receipt of a credit.
     #[error("receipt of a credit: {0}")]
-    Credit(#[from] CreditFault),
+    Credit(#[from] Box<CreditFault>),
     /// It is no receipt of a balance.
     #[error("receipt of a balance: {0}")]
-    Owed(#[from] OwedFault),
+    Owed(#[from] Box<OwedFault>),
 }
 
 impl Document for Evidence {}
@@ -90,9 +90,9 @@ impl Evidence {
     ) -> Result<Finding, EvidenceError> {
         Ok(match self {
             Self::Account(export) => Finding::Account(export.verify()?),
-            Self::Share { pool, receipt } => Finding::Share(receipt.verify(pool)?),
-            Self::Credit { pool, receipt } => Finding::Credit(receipt.verify(pool)?),
-            Self::Owed { pool, receipt } => Finding::Owed(Box::new(receipt.verify(pool, is_signed)?)),
+            Self::Share { pool, receipt } => Finding::Share(receipt.verify(pool).map_err(Box::new)?),
+            Self::Credit { pool, receipt } => Finding::Credit(receipt.verify(pool).map_err(Box::new)?),
+            Self::Owed { pool, receipt } => Finding::Owed(Box::new(receipt.verify(pool, is_signed).map_err(Box::new)?)),
         })
     }
 }

@@ -70,7 +70,7 @@ async fn settings_are_shown_and_bad_ones_are_refused_before_anybody_is_asked() {
     };
     for (request, status, code) in [
         (post("{}".to_owned()), 400, "bad_request"),
-        (post(format!(r#"{{"request":"","public_key":"","signature":"","more":1}}"#)), 400, "bad_request"),
+        (post(r#"{"request":"","public_key":"","signature":"","more":1}"#.to_owned()), 400, "bad_request"),
         (of("", "settings"), 400, "other_account"),
         (of(&stranger, "settings"), 400, "other_account"),
         (of(&miner, "lock"), 400, "malformed"),

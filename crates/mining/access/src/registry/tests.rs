@@ -38,7 +38,7 @@ fn rig() -> WorkerName {
     WorkerName::new("rig").unwrap()
 }
 
-fn signed(n: u8, time: UnixMs, action: Action) -> SignedRequest {
+fn signed(n: u8, time: UnixMs, action: &Action) -> SignedRequest {
     let text = Request { genesis: GENESIS, address: address(n), time_ms: time.0, wish: action.to_string() }.to_string();
     let signature = key(n).sign(&bq_primitives::account_request_hash(&text)).unwrap();
     SignedRequest {
@@ -94,32 +94,32 @@ fn an_owner_locks_his_address_by_signature() {
     let mut registry = fresh(POLICY);
     let at = |ms| UnixMs(NOW.0 + ms);
     let name = address(1).to_string();
-    let lock = signed(1, at(0), Action::Lock);
+    let lock = signed(1, at(0), &Action::Lock);
     assert_eq!(registry.carry_out(NOW, &lock, random(0)).unwrap_err(), AccessError::NoTokenYet);
-    let made = registry.carry_out(NOW, &signed(1, at(1), Action::Token(None)), random(1)).unwrap();
+    let made = registry.carry_out(NOW, &signed(1, at(1), &Action::Token(None)), random(1)).unwrap();
     let Done::Token(token, record) = made else { panic!("{made:?}") };
     assert_eq!(record.made_by, MadeBy::Owner);
     assert!(registry.admit(NOW, &name, &rig(), None).is_ok());
-    registry.carry_out(NOW, &signed(1, at(2), Action::Lock), random(0)).unwrap();
+    registry.carry_out(NOW, &signed(1, at(2), &Action::Lock), random(0)).unwrap();
     assert_eq!(registry.admit(NOW, &name, &rig(), None), Err(LoginRefusal::Locked));
     assert!(registry.admit(NOW, &name, &rig(), Some(&token.to_string())).is_ok());
     assert!(registry.admit(NOW, &address(2).to_string(), &rig(), None).is_ok(), "others are as they were");
-    let stranger = registry.carry_out(NOW, &signed(2, at(3), Action::Revoke(token.id)), random(0));
+    let stranger = registry.carry_out(NOW, &signed(2, at(3), &Action::Revoke(token.id)), random(0));
     assert_eq!(stranger.unwrap_err(), AccessError::NoSuchToken(token.id.to_string()), "not his");
-    registry.carry_out(NOW, &signed(1, at(4), Action::Unlock), random(0)).unwrap();
+    registry.carry_out(NOW, &signed(1, at(4), &Action::Unlock), random(0)).unwrap();
     assert!(registry.admit(NOW, &name, &rig(), None).is_ok());
 }
 
 #[test]
 fn a_request_counts_once_and_only_for_a_while() {
     let mut registry = fresh(POLICY);
-    let request = signed(1, NOW, Action::Token(None));
+    let request = signed(1, NOW, &Action::Token(None));
     for now in [UnixMs(NOW.0 - 600_001), UnixMs(NOW.0 + 600_001)] {
         assert!(matches!(registry.carry_out(now, &request, random(1)), Err(AccessError::Time { .. })));
     }
     let made = registry.carry_out(NOW, &request, random(1)).unwrap();
     let Done::Token(token, _) = made else { panic!("{made:?}") };
-    registry.carry_out(NOW, &signed(1, UnixMs(NOW.0 + 1), Action::Revoke(token.id)), random(0)).unwrap();
+    registry.carry_out(NOW, &signed(1, UnixMs(NOW.0 + 1), &Action::Revoke(token.id)), random(0)).unwrap();
     let mut restarted = fresh(POLICY);
     restarted.restore(&registry.to_text()).unwrap();
     for registry in [&mut registry, &mut restarted] {
@@ -134,18 +134,18 @@ fn a_request_counts_once_and_only_for_a_while() {
 fn whoever_makes_keys_by_the_dozen_keeps_nobody_out() {
     let mut registry = fresh(POLICY);
     let (of_operator, _) = registry.make(NOW, &wish(1), random(1)).unwrap();
-    let used = registry.carry_out(NOW, &signed(2, NOW, Action::Token(None)), random(2)).unwrap();
+    let used = registry.carry_out(NOW, &signed(2, NOW, &Action::Token(None)), random(2)).unwrap();
     let Done::Token(used, _) = used else { panic!("{used:?}") };
     registry.admit(NOW, &address(2).to_string(), &rig(), Some(&used.to_string())).unwrap();
     for n in 10..30 {
         let at = UnixMs(NOW.0 + u64::from(n));
-        let made = registry.carry_out(at, &signed(n, at, Action::Token(None)), random(n));
+        let made = registry.carry_out(at, &signed(n, at, &Action::Token(None)), random(n));
         assert!(made.is_ok() || made.as_ref().unwrap_err() == &AccessError::Full, "{made:?}");
         assert!(registry.tokens.len() <= 8 && registry.owners.len() <= 16);
     }
     assert!(registry.tokens.contains_key(&of_operator.id) && registry.tokens.contains_key(&used.id));
     let later = UnixMs(NOW.0 + 1_300_000);
-    registry.carry_out(later, &signed(3, later, Action::Token(None)), random(3)).unwrap();
+    registry.carry_out(later, &signed(3, later, &Action::Token(None)), random(3)).unwrap();
     for n in 0..3 {
         let made = registry.make(later, &wish(4), random(40 + n));
         assert_eq!(made.is_ok(), n < 3);

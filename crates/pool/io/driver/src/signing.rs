@@ -25,6 +25,9 @@ pub(crate) struct Signing {
     told: Mutex<Option<Duration>>,
 }
 
+/// Of the bytes that a payout was signed as before, if it was.
+type KnownDigest = Option<[u8; 32]>;
+
 impl Keeper {
     /// Signs at once, or has the thread do it that waits for the signer. Returns whether it is signed; if not, `unsigned_why` says why.
     pub(crate) fn sign_or_ask(&self, id: PayoutId, unsigned_why: &mut Option<String>) -> Result<bool, PoolError> {
@@ -100,8 +103,8 @@ impl Keeper {
         Ok(true)
     }
 
-    /// An open payout, and the digest of the bytes that it was signed as before.
-    fn to_sign(&self, id: PayoutId) -> Result<Option<(PayoutToSign, Option<[u8; 32]>)>, PoolError> {
+    /// An open payout, and what is known of it.
+    fn to_sign(&self, id: PayoutId) -> Result<Option<(PayoutToSign, KnownDigest)>, PoolError> {
         let state = self.state.read();
         let Some(payout) = state.payout(id).filter(|payout| payout.is_open()) else { return Ok(None) };
         let (planned, known) = (payout.planned.clone(), payout.signed);

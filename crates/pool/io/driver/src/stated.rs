@@ -88,6 +88,7 @@ pub(crate) fn liability_secret(commitment_key: &[u8; 32]) -> LiabilitySecret {
     LiabilitySecret(tagged_hash("BQIP0002/liability-secret", &[commitment_key]))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "what map_err hands over")]
 pub(crate) fn inconsistent(error: impl ToString) -> PoolError {
     PoolError::Inconsistent(error.to_string())
 }

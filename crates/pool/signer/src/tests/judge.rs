@@ -118,14 +118,14 @@ fn a_replacement_is_signed_beside_the_first_and_leaves_no_more() {
     signer.note_signed(&asked, &verdict, [7; 32], NOW);
     let left = signer.record().left_within_a_day(NOW);
     let event = |event| bq_pool_machine::Event::Payout(event);
-    log.append(event(bq_pool_machine::PayoutEvent::Signed { payout: planned.id, digest: [7; 32] }));
+    log.append(&event(bq_pool_machine::PayoutEvent::Signed { payout: planned.id, digest: [7; 32] }));
     log.mature();
     let payout = log.state.payout(planned.id).unwrap().clone();
     let upkeep = bq_pool_machine::Upkeep { coins_max: 9, replace_after: 1, fees_max: 9 };
     let newer = bq_pool_machine::plan_replacement(&log.state, &payout, &upkeep).unwrap().unwrap();
     // Not before the log says so.
     assert_eq!(signer.judge(&log.asked(&newer), NOW).unwrap_err().name(), "not_followed");
-    log.append(event(bq_pool_machine::PayoutEvent::Replaced(newer.clone())));
+    log.append(&event(bq_pool_machine::PayoutEvent::Replaced(newer.clone())));
     let mut signer = told(&log, signer);
     let asked = log.asked(&newer);
     let verdict = signer.judge(&asked, NOW).unwrap();

@@ -11,8 +11,8 @@ use bq_pool_machine::{
     PayoutEvent, PayoutTerms, PlannedPayout, Scheme, Shares, SharesError, State, Terms, Tip, Winning, plan_payout,
 };
 use bq_primitives::{
-    AccountId, Algorithm, Amount, BlockId, Height, KeyHash, Network, NetworkDifficulty, OutPoint, ShareDifficulty, TxId,
-    WorkerName,
+    AccountId, Algorithm, Amount, BlockId, Height, KeyHash, Network, NetworkDifficulty, OutPoint, ShareDifficulty,
+    TxId, WorkerName,
 };
 
 use crate::{Asked, Follow, Identity, Limits, LogCopy, Record, Signer, Told};
@@ -78,10 +78,10 @@ impl Log {
     pub(super) fn new() -> Self {
         let mut log = Self { heads: vec![LogHead::default()], ..Self::default() };
         let opened = Opened { network: Network::Regtest, genesis: GENESIS, key: POOL, maturity: MATURITY, horizon: 50 };
-        log.append(Event::Opened(opened));
-        log.append(Event::Terms(terms()));
+        log.append(&Event::Opened(opened));
+        log.append(&Event::Terms(terms()));
         let tip = Tip { id: GENESIS, height: Height(0) };
-        log.append(Event::Chain(ChainEvent::Base(ChainBase {
+        log.append(&Event::Chain(ChainEvent::Base(ChainBase {
             tip,
             joined: Vec::new(),
             received: Vec::new(),
@@ -89,7 +89,7 @@ impl Log {
         })));
         for number in 1..=10 {
             let key = KeyHash([number; 32]);
-            log.append(Event::Account(NewAccount { account: AccountId(u32::from(number)), key }));
+            log.append(&Event::Account(NewAccount { account: AccountId(u32::from(number)), key }));
         }
         log
     }
@@ -107,12 +107,12 @@ impl Log {
         (log, planned)
     }
 
-    pub(super) fn append(&mut self, event: Event) {
+    pub(super) fn append(&mut self, event: &Event) {
         self.append_with(event, None);
     }
 
-    fn append_with(&mut self, event: Event, shares: Option<Vec<u8>>) {
-        let applied = self.state.apply(&event, &self.shares).unwrap_or_else(|fault| panic!("{fault}"));
+    fn append_with(&mut self, event: &Event, shares: Option<Vec<u8>>) {
+        let applied = self.state.apply(event, &self.shares).unwrap_or_else(|fault| panic!("{fault}"));
         self.heads.push(applied.head);
         self.told.push(Told { event: applied.bytes, shares });
     }
@@ -144,7 +144,7 @@ impl Log {
             let mut bytes = Vec::new();
             shares.iter().for_each(|share| share.encode(&mut bytes));
             self.framed += shares.len();
-            self.append_with(Event::Frame(frame), Some(bytes));
+            self.append_with(&Event::Frame(frame), Some(bytes));
         }
     }
 
@@ -160,7 +160,7 @@ impl Log {
         };
         let id = BlockId(name(1));
         let sequence = ShareSequence(u64::try_from(self.framed).unwrap());
-        self.append(Event::Candidate(Candidate {
+        self.append(&Event::Candidate(Candidate {
             id,
             height,
             algorithm: Algorithm::Sha256d,
@@ -185,12 +185,12 @@ impl Log {
 
     fn way(&mut self, fork: Tip, tip: Tip, joined: Vec<BlockId>) {
         let way = ChainWay { fork, tip, joined, received: Vec::new(), spent: Vec::new() };
-        self.append(Event::Chain(ChainEvent::Way(way)));
+        self.append(&Event::Chain(ChainEvent::Way(way)));
     }
 
     pub(super) fn plan(&mut self) -> Option<PlannedPayout> {
         let planned = plan_payout(&self.state, 1_000_000).unwrap()?;
-        self.append(Event::Payout(PayoutEvent::Planned(planned.clone())));
+        self.append(&Event::Payout(PayoutEvent::Planned(planned.clone())));
         Some(planned)
     }
 

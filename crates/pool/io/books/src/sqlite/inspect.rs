@@ -91,14 +91,17 @@ impl SqliteBooks {
     }
 }
 
+/// Kind, name and table of something in the schema, and the words that made it, if it was made by any.
+type SchemaEntry = (String, String, String, Option<String>);
+
 /// Tables, indexes and triggers, as they were made.
-fn tables(connection: &Connection) -> rusqlite::Result<Vec<(String, String, String, Option<String>)>> {
+fn tables(connection: &Connection) -> rusqlite::Result<Vec<SchemaEntry>> {
     let sql = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name";
     let mut list = connection.prepare(sql)?;
     list.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?.collect()
 }
 
-fn expected_tables() -> rusqlite::Result<Vec<(String, String, String, Option<String>)>> {
+fn expected_tables() -> rusqlite::Result<Vec<SchemaEntry>> {
     let connection = Connection::open_in_memory()?;
     connection.execute_batch(SCHEMA)?;
     tables(&connection)

@@ -66,7 +66,7 @@ impl<'scope> Frames<'scope> {
             match thread.join() {
                 Ok(read) => all.add(read),
                 Err(_) => {
-                    all.add(FramesRead { fault: Some((0, "a thread panicked".to_owned())), ..FramesRead::default() })
+                    all.add(FramesRead { fault: Some((0, "a thread panicked".to_owned())), ..FramesRead::default() });
                 }
             }
         }
