@@ -136,6 +136,13 @@ function showPool() {
     pair("Being paid", coins(pool.in_flight)),
     pair("Paid", coins(pool.paid)),
     pair("Fee and scheme", `${(pool.fee_bp / 100).toFixed(2)} %`, " ", el("small", {}, pool.scheme.toUpperCase())),
+    ...pool.schemes.filter((scheme) => scheme.name !== "pplns").map((scheme) =>
+      pair(`Fee of ${scheme.name.toUpperCase()}`, `${(scheme.fee_bp / 100).toFixed(2)} %`, " ",
+        el("small", {}, scheme.is_paid ? "offered" : "paid as PPLNS: the reserve is too small"))),
+    ...(pool.reserve
+      ? [pair("Reserve", coins(pool.reserve.holds), " ",
+        el("small", {}, pool.reserve.needed === null ? "" : `${coins(pool.reserve.needed)} needed`))]
+      : []),
     pool.payout_mode === "direct"
       ? pair("Paid", "in each block's coinbase")
       : pair("Paid from", coins(pool.payout_min), " ", el("small", {}, `after ${pool.coinbase_maturity} blocks`)));
