@@ -37,9 +37,13 @@ chaos: deps
 	cargo build --release --locked -p bq
 	scripts/chaos.py ./target/release/bq $(CHAOS_FLAGS)
 
-# Days of a pool from many seeds: make sim SEEDS=1..500, make sim PLAN=pool-week SEEDS=1..20.
+# Days of a pool from many seeds: make sim SEEDS=1..500, make sim PLAN=pool-week SEEDS=1..20. What strategies earn: make sim PLAN=rewards, or rewards-short.
 sim: deps
+ifneq ($(filter rewards rewards-short,$(PLAN)),)
+	cargo run --locked -p bq-rewards --example $(PLAN)
+else
 	cargo run --locked -p bq-pool-sim --example seeds -- $(or $(PLAN),pool-day) $(or $(SEEDS),1..100)
+endif
 
 # Bits of a pool's files, each found and named or where nobody reads: make flips FLIPS=10000.
 flips: deps

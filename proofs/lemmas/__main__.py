@@ -8,6 +8,7 @@ import burst
 import compact
 import control
 import exponential
+import payments
 import schedule
 import shares
 import work
@@ -17,7 +18,7 @@ from prover import Prover
 def main():
     start = time.monotonic()
     prover = Prover()
-    for chapter in (exponential, schedule, bound, burst, compact, work, shares, control):
+    for chapter in (exponential, schedule, bound, burst, compact, work, shares, payments, control):
         chapter.prove(prover)
     failed = prover.failures
     print(

@@ -28,3 +28,15 @@ def prove(prover):
         rounded <= exact * 2**32,
         1 <= exact, exact < 2, units == exact * 2**63, floored(rounded, units + 2**30, 2**31),
     )  # fmt: skip
+    reward, first, second, paid_first, paid_second = Ints("reward first second paid_first paid_second")
+    prover.is_refuted(
+        "control: a coinbase that does not count what is left pays no more than there is",
+        paid_first + paid_second <= reward,
+        reward >= 0, first >= 0, second >= 0, paid_first == least(first, reward), paid_second == least(second, reward),
+    )  # fmt: skip
+    whole, reserve, short, later = Ints("whole reserve short later")
+    prover.is_refuted(
+        "control: a reserve that forgets what it could not pay pays the same in the end",
+        short + later == whole,
+        whole >= 0, reserve >= 0, short == least(whole, reserve), later == 0,
+    )  # fmt: skip

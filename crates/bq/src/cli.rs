@@ -842,7 +842,7 @@ pub(crate) struct BenchHash {
 
 #[derive(Debug, Args)]
 pub(crate) struct SimArgs {
-    /// A scenario of chains, or all of those; or one of a pool: pool-day, pool-week, pool-restore.
+    /// A scenario of chains, or all of those; or one of a pool: pool-day, pool-week, pool-restore, rewards.
     #[arg(long, value_name = "NAME", default_value = "all")]
     pub(crate) scenario: String,
     /// Same seed, same chains.

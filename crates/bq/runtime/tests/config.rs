@@ -306,8 +306,9 @@ fn the_raw_struct_and_the_table_agree() {
         "stratum.proxy_networks" | "stratum.deny_networks" | "stratum.allow_networks" | "stratum.agent_floors" => "[]",
         "miner.enabled" | "miner.gpu" | "pool.new_key" => "true",
         "stratum.trust_loopback" | "stratum.tls" | "stratum.plaintext" | "stratum.v2_enabled" => "true",
-        "auth.mode" | "pool.payout_mode" | "pool.scheme" => "\"x\"",
+        "auth.mode" | "pool.payout_mode" | "pool.scheme" | "pool.signer_socket" => "\"x\"",
         "pool.schemes" => "[]",
+        "pool.settings" | "pool.notices" | "pool.notices_private" => "true",
         "auth.signed_requests" => "true",
         "http_connections_max" | "http_events_max" | "http_page_max" | "http_probes_max" | "rpc_connections_max" => "1",
         "rpc_long_polls_percent" | "rpc_long_polls_per_address_max" | "rpc_head_secs" | "rpc_body_secs" => "1",
@@ -318,6 +319,7 @@ fn the_raw_struct_and_the_table_agree() {
         {
             "1"
         }
+        "signer.payout_max" | "signer.day_max" | "signer.patience_ms" | "signer.peer_uid" => "1",
         "miner.threads" | "randomx.memory_budget_mib" | "regtest.coinbase_maturity" => "1",
         _ => "\"x\"",
     };

@@ -18,10 +18,16 @@ use crate::{
     exit::{UsageError, say},
 };
 
+const REWARDS: &str = "rewards";
+const REWARDS_ABOUT: &str = "what strategies earn in a pool, by the ledger's own code; its seed is fixed";
+
 /// Runs one scenario or all, as many at a time as asked. What a run gives depends on its scenario and seed only.
 pub(crate) fn sim(args: &SimArgs) -> anyhow::Result<()> {
     if let Some(plan) = PoolPlan::find(&args.scenario) {
         return tell_story(plan, args);
+    }
+    if args.scenario == REWARDS {
+        return rewards(args);
     }
     let scenarios = chosen(&args.scenario)?;
     if args.list {
@@ -59,13 +65,28 @@ fn tell_story(plan: PoolPlan, args: &SimArgs) -> anyhow::Result<()> {
     outcome.map(|_| ()).map_err(|broken| anyhow::anyhow!("{broken}"))
 }
 
+/// What strategies earn: tables, each with a verdict.
+fn rewards(args: &SimArgs) -> anyhow::Result<()> {
+    if args.list {
+        say(&format!("{REWARDS}  {REWARDS_ABOUT}"));
+        return Ok(());
+    }
+    let plan = bq_rewards::Plan::FULL;
+    let sections = plan.run(|section| say(&bq_rewards::table(section)))?;
+    let failed = sections.iter().flat_map(|section| &section.rows).filter(|row| row.passed == Some(false)).count();
+    say(&format!("{} batches of {} shares, seed {}", plan.batches, plan.shares, plan.seed));
+    anyhow::ensure!(failed == 0, "{failed} rows failed");
+    Ok(())
+}
+
 fn chosen(name: &str) -> Result<Vec<Scenario>, UsageError> {
     if name == "all" {
         return Ok(Scenario::all());
     }
     let known = || {
         let chains = Scenario::all().into_iter().map(|scenario| scenario.name);
-        chains.chain(PoolPlan::ALL.map(|plan| plan.name.to_owned())).collect::<Vec<_>>().join(", ")
+        let pools = PoolPlan::ALL.map(|plan| plan.name.to_owned());
+        chains.chain(pools).chain([REWARDS.to_owned()]).collect::<Vec<_>>().join(", ")
     };
     let scenario = Scenario::find(name);
     scenario
@@ -80,6 +101,9 @@ fn list(scenarios: &[Scenario]) {
     }
     for plan in PoolPlan::ALL.iter().filter(|_| scenarios.len() > 1) {
         say(&format!("{:width$}  {}", plan.name, plan.about));
+    }
+    if scenarios.len() > 1 {
+        say(&format!("{REWARDS:width$}  {REWARDS_ABOUT}"));
     }
 }
 

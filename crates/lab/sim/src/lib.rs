@@ -22,12 +22,12 @@ mod miner;
 mod network;
 mod race;
 mod report;
-mod rng;
 mod rule;
 mod scenario;
 mod setup;
 mod world;
 
+pub use bq_random::Rng;
 pub use chain::Chain;
 pub use lottery::{Draw, Lottery};
 pub use measure::{Measure, Summary, most_in_any_hour, recovery_blocks};
@@ -37,7 +37,6 @@ pub use network::{
 };
 pub use race::{Race, RacePoint, RaceResult};
 pub use report::{chart, csv, table};
-pub use rng::Rng;
 pub use rule::{Consensus, Rule, View};
 pub use scenario::{ChainPlan, Outcome, Plan, Scenario, Trace};
 pub use setup::{Setup, log2};

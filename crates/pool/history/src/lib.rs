@@ -1,5 +1,5 @@
 //! What a pool remembers of the shares that it was sent, for people: how much came in, in which five minutes, hour and day, who found the
-//! best share, what a block has cost, what a day has earned.
+//! best share, what a block has cost, what a day has earned, who found fewer blocks than luck explains.
 //!
 //! Nothing here decides about money, and nothing that does reads it. No clock, no file: time is an argument, in seconds since 1970, and
 //! [`Series::to_bytes`] and its like are what `bq-history` keeps. Read [`Series`] and [`Ring`] first.
@@ -26,6 +26,7 @@ mod series_key;
 
 mod earnings;
 mod round;
+mod withholding;
 
 #[cfg(test)]
 mod tests;
@@ -38,3 +39,4 @@ pub use round::{EndedRound, Round};
 pub use series::{BestShare, Series};
 pub use series_key::{SeriesKey, Subject};
 pub use slot::{Refused, Slot, SlotNumber, Span};
+pub use withholding::{BlockLuck, SUSPICION};

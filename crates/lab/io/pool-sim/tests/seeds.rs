@@ -96,7 +96,7 @@ fn a_wrong_part_around_the_books_is_found() {
 #[test]
 fn a_wrong_part_of_the_front_end_is_found() {
     assert_found(Planted::NewerDifficulty, 2, "its job said otherwise");
-    assert_found(Planted::NewerDifficulty, 1, "its proof is worth less");
+    assert_found(Planted::NewerDifficulty, 3, "its proof is worth less");
     assert_found(Planted::ClaimTrusted, 1, "its proof is worth less");
     assert_found(Planted::SameWork, 1, "is credited again");
     assert_found(Planted::RefusedUnseen, 3, "refused unseen");

@@ -1,3 +1,5 @@
+//! The one source of luck of everything that is simulated: seeded, small, the same on every machine. Not for secrets.
+
 /// A small seeded generator (xoshiro256++, started by SplitMix64): the same numbers on every machine, for ever. Not for
 /// secrets.
 #[derive(Clone, Debug)]
