@@ -45,6 +45,8 @@ const TWO: WindowUnits = WindowUnits::DEFAULT;
 /// What hopping off gains where rounds are paid: `0.435 E1(0.435) / (1 - exp(-0.435))`.
 const HOP_OFF_GAIN: f64 = 0.789;
 
+type Part = fn(&Plan) -> Result<Section, LedgerError>;
+
 impl Plan {
     /// The whole: minutes.
     pub const FULL: Self =
@@ -58,7 +60,7 @@ impl Plan {
     /// # Errors
     /// As the ledger.
     pub fn run(&self, mut done: impl FnMut(&Section)) -> Result<Vec<Section>, LedgerError> {
-        let parts: [fn(&Self) -> Result<Section, LedgerError>; 7] = [
+        let parts: [Part; 7] = [
             Self::hoppers,
             Self::moving_difficulty,
             Self::share_sizes,

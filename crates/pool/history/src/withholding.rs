@@ -55,7 +55,6 @@ impl BlockLuck {
 const TERMS_MAX: u32 = 200_000;
 
 /// P(X <= found) where `mean` are expected.
-
 fn poisson_tail(mean: f64, found: u64) -> f64 {
     if mean <= 0.0 {
         return 1.0;

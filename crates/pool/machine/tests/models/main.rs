@@ -2,7 +2,7 @@
 //!
 //! [`relay`] and [`generations`] run the real [`bq_pool_machine::State`]; [`payouts`] is a small machine of its own, which says of each step what
 //! it stands for. Each has wrong parts that it must find: a model that finds none of them would prove nothing.
-#![expect(clippy::expect_used, reason = "tests")]
+#![expect(clippy::expect_used, clippy::print_stderr, reason = "tests, which say how many states there were")]
 
 mod generations;
 mod payouts;
