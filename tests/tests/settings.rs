@@ -13,8 +13,8 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use bq_tests::{
-    BqOptions, BqProcess, Eras, Finished, HttpResponse, LineClient, Miner, atoms, http_post, new_address, run_bq,
-    sha256d, wait_for,
+    BqOptions, BqProcess, Eras, Finished, HttpResponse, LineClient, Miner, MinerReport, atoms, http_post, new_address,
+    run_bq, sha256d, wait_for,
 };
 use serde_json::{Value, json};
 
@@ -119,6 +119,11 @@ impl Owner {
     }
 }
 
+/// Whatever was refused on the way, the server kept to its protocol.
+fn check(report: &MinerReport) {
+    assert_eq!(report.breaches, Vec::<String>::new(), "{report:?}");
+}
+
 fn mine(pool: &BqProcess, owner: &Owner) -> Result<Miner> {
     let login = format!("{}.rig", owner.address);
     Ok(Miner::start(pool.stratum("sha256d")?, move || sha256d::miner(&login, "x")))
@@ -135,7 +140,7 @@ fn settings_wait_are_cancelled_kept_and_honoured() -> Result<()> {
         Some(_) => Ok((owner.payouts(&pool)? > 0).then_some(())),
         None => Ok(None),
     })?;
-    let _report = miner.stop();
+    check(&miner.stop());
 
     // What protects holds at once.
     let said = owner.sign(&pool, &["--minimum", &MINIMUM.to_string(), "--webhook", &hook.url])?;
@@ -154,7 +159,7 @@ fn settings_wait_are_cancelled_kept_and_honoured() -> Result<()> {
         let owed = pool.miner(&owner.address)?.map(|miner| atoms(&miner["payable"])).transpose()?;
         Ok(owed.filter(|owed| *owed > 10 * 1_000_000_000))
     })?;
-    let _report = miner.stop();
+    check(&miner.stop());
     ensure!(owner.payouts(&pool)? == before, "its own minimum holds payouts back");
 
     // What does not, waits: over a restart too, and until it is cancelled.
@@ -180,7 +185,7 @@ fn settings_wait_are_cancelled_kept_and_honoured() -> Result<()> {
     owner.sign(&pool, &["--minimum", "default", "--webhook", &hook.url])?;
     let miner = mine(&pool, &owner)?;
     hook.expect(&["settings_changed", "payout_sent", "payout_final"])?;
-    let _report = miner.stop();
+    check(&miner.stop());
     ensure!(owner.payouts(&pool)? > before, "paid");
     let view = owner.settings(&pool)?;
     ensure!(view["current"]["minimum"].is_null() && view["pending"].is_null(), "{view}");
