@@ -3,7 +3,7 @@
 
 use std::{ops::Range, path::Path, sync::Arc};
 
-use bq_books::{BookStore, SqliteBooks};
+use bq_books::{BookStore, Checkpoint, SqliteBooks};
 use bq_chain_api::NodeApi;
 use bq_mining_message::{BootEpoch, FrameHeader, FrontEndId, ShareSequence};
 use bq_notices::Notices;
@@ -216,7 +216,9 @@ fn read_books(
 pub(crate) fn start_state(store: &dyn BookStore) -> Result<(State, LogNumber), PoolError> {
     let checkpoint = store.checkpoint()?;
     let state = match &checkpoint {
-        Some(checkpoint) => State::from_bytes(&checkpoint.state)?,
+        Some(Checkpoint { head, state }) => {
+            State::from_bytes(state).map_err(|fault| PoolError::Log { number: head.number, fault })?
+        }
         None => State::default(),
     };
     let start = checkpoint.map_or(LogHead::default(), |checkpoint| checkpoint.head);
