@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use bq_books::{RawRow, RowKind, SqliteBooks};
 use bq_ledger::LedgerAccount;
-use bq_pool_machine::{Credit, CreditsDigest, Event, LogHead, LogNumber, PayoutEvent, Stated};
+use bq_pool_machine::{Act, Credit, CreditsDigest, Event, LogHead, LogNumber, Operator, PayoutEvent, Stated};
 use bq_pool_proof::Document as _;
-use bq_primitives::{Amount, Block, BlockId, Decoder, Transaction};
+use bq_primitives::{Amount, Block, BlockId, Decoder, Transaction, TxId};
 use sha2::{Digest as _, Sha256};
 
 use super::Audit;
@@ -24,6 +24,8 @@ type Stored = BTreeMap<(String, String), RawRow>;
 pub(super) struct Bound {
     /// The signed bytes of payouts, by number: of one that was replaced, of each of its transactions.
     signed: BTreeMap<String, Vec<[u8; 32]>>,
+    /// The transactions of payouts that were found on the chain, by number: their events name no bytes.
+    adopted: BTreeMap<String, TxId>,
     /// Credits of blocks, by the event that states them.
     credits: BTreeMap<LogNumber, (BlockId, u32, u32, CreditsDigest)>,
     /// Liabilities, by epoch: the event, and the sum.
@@ -38,6 +40,9 @@ impl Bound {
         match event {
             Event::Payout(PayoutEvent::Signed { payout, digest }) => {
                 self.signed.entry(payout.to_string()).or_default().push(*digest);
+            }
+            Event::Operator(Operator { act: Act::AdoptPayout(planned), .. }) => {
+                self.adopted.insert(planned.id.to_string(), planned.txid);
             }
             Event::Stated(Stated::Credits { block, generation, count, digest }) => {
                 self.credits.insert(head.number, (*block, *generation, *count, *digest));
@@ -76,15 +81,17 @@ impl Bound {
             Some((payout, txid)) => (payout, Some(txid)),
             None => (row.key.as_str(), None),
         };
-        let Some(signed) = self.signed.get(payout) else {
+        let (signed, adopted) = (self.signed.get(payout), self.adopted.get(payout));
+        if signed.is_none() && adopted.is_none() {
             return (!is_older).then(|| "no event names it".to_owned());
-        };
-        if !signed.contains(&Sha256::digest(&row.value).into()) {
+        }
+        let transaction = Transaction::decode(&mut Decoder::new(&row.value)).ok();
+        let found = transaction.map(|transaction| transaction.txid());
+        let was_signed = signed.is_some_and(|signed| signed.contains(&Sha256::digest(&row.value).into()));
+        if !was_signed && (adopted.is_none() || adopted != found.as_ref()) {
             return Some("its bytes are not those that were signed".to_owned());
         }
-        let txid = txid?;
-        let transaction = Transaction::decode(&mut Decoder::new(&row.value)).ok();
-        let is_it = transaction.is_some_and(|transaction| transaction.txid().to_string() == txid);
+        let is_it = txid.is_none_or(|txid| found.is_some_and(|found| found.to_string() == txid));
         (!is_it).then(|| "its bytes are another transaction's than its key names".to_owned())
     }
 
