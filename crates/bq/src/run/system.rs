@@ -436,6 +436,7 @@ fn pool_config(config: &Config) -> PoolConfig {
         workers_max: pool.workers_max,
         refused_workers_per_account_max: pool.refused_workers_per_account_max,
         refused_workers_max: pool.refused_workers_max,
+        withholding_alarm_ppm: pool.withholding_alarm_ppm,
         statistics_interval: Duration::from_secs(pool.statistics_interval_secs),
         panic_shown: Duration::from_secs(config.stratum_limits.panic_shown_secs),
         compare_interval: Duration::from_secs(pool.compare_interval_secs),

@@ -75,8 +75,25 @@ pub struct AlgorithmView {
     pub effort_parts: String,
     /// The best share since the first day.
     pub best_share: Option<BestShareView>,
+    /// Expected and found blocks of all miners here, of the newest 30 days with shares and those before.
+    pub luck: Vec<LuckView>,
     /// Blocks found since the first day.
     pub blocks: u64,
+}
+
+/// How many blocks shares were expected to be, and were, in one of the fixed periods of 30 days.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LuckView {
+    /// When the period began, seconds since 1970.
+    pub since: u64,
+    /// Expected blocks.
+    pub expected: f64,
+    /// The same in units of 2^-60, exact, as a decimal string.
+    pub expected_parts: String,
+    /// Found blocks, whatever became of them.
+    pub found: u64,
+    /// How likely it is to find no more than that.
+    pub chance: f64,
 }
 
 /// Shares by result.
@@ -162,6 +179,8 @@ pub struct MinerView {
     pub hashrates: BTreeMap<String, RatesView>,
     /// The best share since the first day by algorithm name.
     pub best_shares: BTreeMap<String, BestShareView>,
+    /// Expected and found blocks by algorithm name, of the newest 30 days with shares and those before.
+    pub luck: BTreeMap<String, Vec<LuckView>>,
     /// Shares since the first day by algorithm name, as far as the statistics go back.
     pub shares: BTreeMap<String, ShareCountsView>,
     /// Credited, not matured.

@@ -21,8 +21,8 @@ pub use history::{
 };
 pub use json::{
     AlgorithmView, BlockStateView, BlockView, BlocksView, CoinbaseOutputView, CoinbasePaymentView,
-    CoinbasePaymentsView, CoinbaseView, LaneCoinbaseView, MinerView, PartView, PayoutView, PoolView, ReserveView,
-    RoundView, SchemeView, ShareCountsView, WorkerView,
+    CoinbasePaymentsView, CoinbaseView, LaneCoinbaseView, LuckView, MinerView, PartView, PayoutView, PoolView,
+    ReserveView, RoundView, SchemeView, ShareCountsView, WorkerView,
 };
 pub use page::{BlockCursor, CursorError, Page, WorkerCursor};
 pub use pool::{PoolViews, ViewError};

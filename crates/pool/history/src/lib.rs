@@ -39,4 +39,4 @@ pub use round::{EndedRound, Round};
 pub use series::{BestShare, Series};
 pub use series_key::{SeriesKey, Subject};
 pub use slot::{Refused, Slot, SlotNumber, Span};
-pub use withholding::{BlockLuck, SUSPICION};
+pub use withholding::{BlockLuck, LuckHistory, LuckPeriod, SUSPICION};

@@ -1,4 +1,13 @@
 use bq_ledger::ShareWeight;
+use bq_primitives::Timestamp;
+
+use crate::{
+    HistoryError,
+    codec::{Reader, put},
+};
+
+/// Version of the encoding, its first byte.
+const VERSION: u8 = 1;
 
 /// Where a person should look at an account: an honest one comes so far in fewer than one window in ten thousand.
 pub const SUSPICION: f64 = 1e-4;
@@ -47,7 +56,100 @@ impl BlockLuck {
     /// Whether a person should look at it.
     #[must_use]
     pub fn is_suspicious(self, bound: f64) -> bool {
-        self.tail() < bound
+        // Nobody is less lucky than who found nothing: most need no sum.
+        let expected = self.expected();
+        (self.found as f64) < expected && (-expected).exp() < bound && self.tail() < bound
+    }
+}
+
+/// One of the windows of 30 days, counted since 1970. They are fixed before: nobody chooses where one ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LuckPeriod(pub u32);
+
+impl LuckPeriod {
+    /// Length in seconds.
+    pub const SECS: u64 = 30 * 86_400;
+
+    /// The one that a moment lies in; the last one for moments that no calendar knows.
+    #[must_use]
+    pub fn at(moment: Timestamp) -> Self {
+        Self(u32::try_from(moment.0.checked_div(Self::SECS).unwrap_or(0)).unwrap_or(u32::MAX))
+    }
+
+    /// When it begins.
+    #[must_use]
+    pub fn start(self) -> Timestamp {
+        Timestamp(u64::from(self.0).saturating_mul(Self::SECS))
+    }
+}
+
+/// The luck of one account, or of all, on one lane: in the newest period, and in the last one before it that had a share.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LuckHistory {
+    newest: (LuckPeriod, BlockLuck),
+    before: (LuckPeriod, BlockLuck),
+}
+
+/// A period that is looked at while it lasts has many chances to look bad. Its bound is smaller by this.
+const LOOKS: f64 = 10.0;
+
+impl LuckHistory {
+    /// One more share. Time never runs backwards: one of an earlier period counts in the newest.
+    pub fn add(&mut self, at: Timestamp, weight: ShareWeight, is_block: bool) {
+        let period = LuckPeriod::at(at);
+        if self.newest.0 < period {
+            let ended = std::mem::replace(&mut self.newest, (period, BlockLuck::default()));
+            if ended.1 != BlockLuck::default() {
+                self.before = ended;
+            }
+        }
+        self.newest.1.add(weight, is_block);
+    }
+
+    /// The newest period with shares and the one before it, as far as there are such.
+    pub fn periods(&self) -> impl Iterator<Item = (LuckPeriod, BlockLuck)> {
+        [self.newest, self.before].into_iter().filter(|(_, luck)| *luck != BlockLuck::default())
+    }
+
+    /// The period that a person should look at, if there is one among the present and the last: one that is over with a tail below `bound`, or
+    /// the present one with a tail below a tenth of it. An honest account is named so in fewer than two of 1 / `bound` periods.
+    #[must_use]
+    pub fn suspect(&self, now: Timestamp, bound: f64) -> Option<(LuckPeriod, BlockLuck)> {
+        let present = LuckPeriod::at(now);
+        self.periods().find(|(period, luck)| {
+            let bound = if *period < present { bound } else { bound / LOOKS };
+            period.0.saturating_add(1) >= present.0 && luck.is_suspicious(bound)
+        })
+    }
+
+    /// The canonical encoding: version, then of both periods number, parts and blocks.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![VERSION];
+        for (period, luck) in [self.newest, self.before] {
+            put(&mut bytes, period.0);
+            put(&mut bytes, luck.parts);
+            put(&mut bytes, luck.found);
+        }
+        bytes
+    }
+
+    /// Reads a history.
+    ///
+    /// # Errors
+    /// [`HistoryError`]: no writer made these bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, HistoryError> {
+        let period = |reader: &mut Reader<'_>| {
+            let number = LuckPeriod(reader.number("period")?);
+            Ok((number, BlockLuck { parts: reader.wide("expected blocks")?, found: reader.number("found blocks")? }))
+        };
+        Reader::all(bytes, VERSION, |reader| {
+            let history = Self { newest: period(reader)?, before: period(reader)? };
+            match history.before.0 < history.newest.0 || history.before == Default::default() {
+                true => Ok(history),
+                false => Err(HistoryError::Field("period")),
+            }
+        })
     }
 }
 

@@ -190,6 +190,7 @@ impl Reader<'_> {
             workers_max: self.number("pool.workers_max")?,
             refused_workers_per_account_max: self.number("pool.refused_workers_per_account_max")?,
             refused_workers_max: self.number("pool.refused_workers_max")?,
+            withholding_alarm_ppm: self.number("pool.withholding_alarm_ppm")?,
             statistics_interval_secs: self.number("pool.statistics_interval_secs")?,
             compare_interval_secs: self.number("pool.compare_interval_secs")?,
             checkpoint_events: self.number("pool.checkpoint_events")?,

@@ -88,6 +88,7 @@ pub struct RawPool {
     pub workers_max: Option<i64>,
     pub refused_workers_per_account_max: Option<i64>,
     pub refused_workers_max: Option<i64>,
+    pub withholding_alarm_ppm: Option<i64>,
     pub statistics_interval_secs: Option<i64>,
     pub compare_interval_secs: Option<i64>,
     pub checkpoint_events: Option<i64>,

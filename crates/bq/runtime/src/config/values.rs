@@ -213,6 +213,8 @@ pub struct PoolConfig {
     pub refused_workers_per_account_max: usize,
     /// The same of all accounts.
     pub refused_workers_max: usize,
+    /// Chance below which missing blocks are told, in millionths; 0 is never.
+    pub withholding_alarm_ppm: u32,
     /// Seconds between two writes of the statistics.
     pub statistics_interval_secs: u64,
     /// Seconds between two comparisons of the books' coins with the node's.

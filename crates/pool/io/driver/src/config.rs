@@ -108,6 +108,8 @@ pub struct PoolConfig {
     pub refused_workers_per_account_max: usize,
     /// The same of all accounts.
     pub refused_workers_max: usize,
+    /// Bound of chance below which an account's missing blocks are a condition, in millionths; 0 is never. See `bq_pool_history::LuckHistory`.
+    pub withholding_alarm_ppm: u32,
     /// How often statistics are written: what a crash may take of them.
     pub statistics_interval: Duration,
     /// How long a thread that panicked and was started again stays a condition.
@@ -198,6 +200,7 @@ impl PoolConfig {
             workers_max: 100_000,
             refused_workers_per_account_max: 16,
             refused_workers_max: 10_000,
+            withholding_alarm_ppm: 100,
             statistics_interval: Duration::from_secs(30),
             panic_shown: Duration::from_secs(600),
             segment_shares: LogOptions::default().segment_shares_max,

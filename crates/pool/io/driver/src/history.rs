@@ -122,6 +122,7 @@ impl Keeper {
         if unreadable > 0 {
             tracing::warn!(unreadable, "some workers' statistics cannot be read and are begun anew");
         }
+        store.luck(|key, luck| stats.load_luck(&key, luck))?;
         for (lane, round) in store.rounds()? {
             stats.load_round(lane, round);
         }
@@ -152,7 +153,7 @@ impl Keeper {
                 self.stats.lock().written(series);
             }
             if is_last {
-                return;
+                return self.look_for_withholding();
             }
         }
     }

@@ -28,6 +28,7 @@ use crate::{
     stats::{Moment, Stats, WorkerLimits},
     submitter::Submitter,
     trouble::Troubles,
+    withholding::Suspects,
 };
 
 /// Keeps the books: the state in memory, the log on disk, and what the driver's threads share.
@@ -56,6 +57,7 @@ pub(crate) struct Keeper {
     pub(crate) rules: Rules,
     pub(crate) stats: Mutex<Stats>,
     pub(crate) history: History,
+    pub(crate) suspects: Suspects,
     pub(crate) notices: Notices,
     pub(crate) metrics: PoolMetrics,
     pub(crate) live: broadcast::Sender<LiveEvent>,
@@ -200,6 +202,7 @@ impl Keeper {
             rules,
             stats: Mutex::new(stats),
             history,
+            suspects: Suspects::default(),
             notices,
             metrics: PoolMetrics::register(),
             live: broadcast::Sender::new(LIVE_EVENTS_KEPT),

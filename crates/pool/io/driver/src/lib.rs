@@ -57,6 +57,7 @@ mod rows;
 mod settings;
 mod stats;
 mod views;
+mod withholding;
 
 #[cfg(test)]
 mod tests;

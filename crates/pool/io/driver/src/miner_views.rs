@@ -66,6 +66,7 @@ impl Keeper {
                 .iter()
                 .filter_map(|(lane, _, series)| Some((by_name(*lane), best_view(series)?)))
                 .collect(),
+            luck: self.luck_views(&subject),
             shares: lanes.iter().map(|(lane, _, series)| (by_name(*lane), counts_view(series.totals()))).collect(),
             immature,
             payable,

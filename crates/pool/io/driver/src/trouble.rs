@@ -109,6 +109,7 @@ impl Keeper {
             let reason = format!("the node refused block {} of the pool: {}", refused.id, refused.reason);
             found.push(("block_refused", reason, false));
         }
+        found.extend(self.withholding().map(|reason| ("withholding_suspected", reason, false)));
         let mut troubles = self.troubles.lock();
         if troubles.panicked.is_some_and(|panicked| running.saturating_sub(panicked) >= self.config.panic_shown) {
             troubles.panicked = None;

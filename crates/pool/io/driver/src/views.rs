@@ -85,6 +85,7 @@ impl Keeper {
             effort: effort(round.parts),
             effort_parts: round.parts.to_string(),
             best_share: best_view(&series),
+            luck: self.luck_views(&Subject::Pool).remove(algorithm.name()).unwrap_or_default(),
             blocks: sum_of(counts, |(of, _)| *of == algorithm),
         }
     }

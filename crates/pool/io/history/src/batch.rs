@@ -1,4 +1,4 @@
-use bq_pool_history::{BlockEarnings, EndedRound, Ring, Round, SeriesKey};
+use bq_pool_history::{BlockEarnings, EndedRound, LuckHistory, Ring, Round, SeriesKey};
 use bq_primitives::{Algorithm, BlockId};
 
 /// What is written together. Writing the same batch twice comes to the same as writing it once.
@@ -27,6 +27,8 @@ pub struct SeriesRow {
     pub value: Vec<u8>,
     /// Slots to be put into its stored rings.
     pub due: Option<Box<[Ring; 3]>>,
+    /// Of an account or a lane.
+    pub luck: Option<LuckHistory>,
 }
 
 /// Something about a block of the pool.

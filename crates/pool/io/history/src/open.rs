@@ -17,6 +17,8 @@ pub const FILE_NAME: &str = "statistics.sqlite";
 const APPLICATION_ID: i64 = 0x4251_5354;
 const VERSION: i64 = 1;
 const SCHEMA: &str = include_str!("schema.sql");
+/// What files of earlier releases lack.
+const SCHEMA_ADDED: &str = include_str!("schema_added.sql");
 
 /// How long one statement waits for another process's lock.
 const BUSY: Duration = Duration::from_secs(5);
@@ -46,6 +48,7 @@ pub(crate) fn open(
     }
     set_up(&writer).map_err(failed)?;
     check_owner(&writer, path, network, genesis)?;
+    writer.execute_batch(SCHEMA_ADDED).map_err(failed)?;
     let reader = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
     reader.busy_timeout(BUSY).map_err(failed)?;
     Ok((writer, reader))

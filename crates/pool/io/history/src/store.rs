@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use bq_pool_history::{BlockEarnings, EndedRound, Ring, Round, Series, SeriesKey, Span};
+use bq_pool_history::{BlockEarnings, EndedRound, LuckHistory, Ring, Round, Series, SeriesKey, Span};
 use bq_primitives::{Algorithm, BlockId, KeyHash, Network};
 use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
@@ -121,6 +121,24 @@ impl HistoryStore {
         })
     }
 
+    /// The luck of every account and lane that has some. Rows that no writer made are left out.
+    ///
+    /// # Errors
+    /// See [`HistoryStore`].
+    pub fn luck(&self, mut each: impl FnMut(SeriesKey, LuckHistory)) -> Result<(), HistoryStoreError> {
+        self.look(|connection| {
+            let mut statement = connection.prepare("SELECT key, value FROM luck")?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                let (key, value) = (row.get_ref(0)?.as_blob()?, row.get_ref(1)?.as_blob()?);
+                if let (Ok(key), Ok(luck)) = (SeriesKey::from_bytes(key), LuckHistory::from_bytes(value)) {
+                    each(key, luck);
+                }
+            }
+            Ok(())
+        })
+    }
+
     /// The stored ring of a series; nothing before any slot of it was stored, and for one that cannot be read.
     ///
     /// # Errors
@@ -231,6 +249,10 @@ fn put_series(transaction: &Transaction<'_>, row: &SeriesRow) -> rusqlite::Resul
     let key = row.key.to_bytes();
     let sql = "INSERT OR REPLACE INTO series (key, value) VALUES (?1, ?2)";
     transaction.prepare_cached(sql)?.execute((&key, &row.value))?;
+    if let Some(luck) = &row.luck {
+        let sql = "INSERT OR REPLACE INTO luck (key, value) VALUES (?1, ?2)";
+        transaction.prepare_cached(sql)?.execute((&key, luck.to_bytes()))?;
+    }
     for due in row.due.iter().flat_map(|due| due.iter()).filter(|due| !due.is_empty()) {
         let mut all = ring(transaction, &key, due.span())?.unwrap_or_else(|| Ring::new(due.span()));
         all.put_all(due);
@@ -245,6 +267,7 @@ fn drop_series(transaction: &Transaction<'_>, key: &SeriesKey) -> rusqlite::Resu
     let key = key.to_bytes();
     transaction.prepare_cached("DELETE FROM rings WHERE key = ?1")?.execute([&key])?;
     transaction.prepare_cached("DELETE FROM series WHERE key = ?1")?.execute([&key])?;
+    transaction.prepare_cached("DELETE FROM luck WHERE key = ?1")?.execute([&key])?;
     Ok(())
 }
 

@@ -2,7 +2,7 @@ use std::{fs, path::Path};
 
 use bq_mining_message::{ShareReject, ShareSequence};
 use bq_pool_history::{
-    BlockEarnings, EarningLine, EndedRound, Ring, Round, Series, SeriesKey, SlotNumber, Span, Subject,
+    BlockEarnings, EarningLine, EndedRound, LuckHistory, Ring, Round, Series, SeriesKey, SlotNumber, Span, Subject,
 };
 use bq_primitives::{Algorithm, Amount, BlockId, KeyHash, Network, ShareDifficulty, Timestamp, WorkerName};
 
@@ -24,7 +24,7 @@ fn key(name: &str) -> SeriesKey {
 }
 
 fn row(key: &SeriesKey, series: &Series) -> SeriesRow {
-    SeriesRow { key: key.clone(), value: series.to_bytes(), due: series.due(true).map(Box::new) }
+    SeriesRow { key: key.clone(), value: series.to_bytes(), due: series.due(true).map(Box::new), luck: None }
 }
 
 fn all(store: &HistoryStore) -> Vec<(SeriesKey, Series)> {
@@ -218,4 +218,31 @@ fn damaged_pages_are_told() {
     drop(store);
     let anew = HistoryStore::begin_anew(&path, Network::Devnet, &GENESIS, "it is damaged").expect("begun");
     assert_eq!(all(&anew), []);
+}
+
+#[test]
+fn luck_is_kept_and_a_file_of_an_earlier_release_gets_room_for_it() {
+    let folder = folder();
+    let name = SeriesKey { subject: Subject::Account(KeyHash([7; 32])), lane: Algorithm::RandomX };
+    drop(open(folder.path()));
+    let earlier = rusqlite::Connection::open(folder.path().join(FILE_NAME)).expect("opened");
+    earlier.execute_batch("DROP TABLE luck").expect("dropped");
+    drop(earlier);
+    let mut luck = LuckHistory::default();
+    let store = open(folder.path());
+    for found in [false, true] {
+        luck.add(Timestamp(1_800_000_000), bq_ledger::ShareWeight::ONE, found);
+        let of_account = SeriesRow { luck: Some(luck), ..row(&name, &Series::default()) };
+        store.write(&Batch { series: vec![of_account], ..Batch::default() }).expect("written");
+    }
+    let read = |store: &HistoryStore| {
+        let mut all = Vec::new();
+        store.luck(|key, luck| all.push((key, luck))).expect("readable");
+        all
+    };
+    drop(store);
+    assert_eq!(read(&open(folder.path())), [(name.clone(), luck)]);
+    let store = open(folder.path());
+    store.write(&Batch { dropped: vec![name], ..Batch::default() }).expect("written");
+    assert_eq!(read(&store), []);
 }

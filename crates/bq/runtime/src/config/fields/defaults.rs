@@ -56,6 +56,7 @@ pub(super) fn default_value(name: &str, network: Network) -> Option<Value> {
         "pool.workers_max" => 100_000.into(),
         "pool.refused_workers_per_account_max" => 16.into(),
         "pool.refused_workers_max" => 10_000.into(),
+        "pool.withholding_alarm_ppm" => 100.into(),
         "pool.statistics_interval_secs" => 30.into(),
         "pool.compare_interval_secs" => 60.into(),
         "pool.checkpoint_events" => 10_000.into(),

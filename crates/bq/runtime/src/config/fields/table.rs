@@ -30,7 +30,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 235] = [
+pub static FIELDS: [Field; 236] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -327,6 +327,12 @@ pub static FIELDS: [Field; 235] = [
         Kind::Integer(0..=1_000_000),
         "The same of all accounts.",
         "Memory and disk as for other workers; too low: who sets up a machine does not see why it earns nothing."
+    ),
+    field!(
+        "pool.withholding_alarm_ppm",
+        Kind::Integer(0..=10_000),
+        "Chance, in millionths, below which an account's missing blocks of 30 days are told (condition withholding_suspected); 0 = never.",
+        "Too high: honest accounts are named, two of a million each 30 days for every millionth. Too low: who keeps blocks back is named late."
     ),
     field!(
         "pool.statistics_interval_secs",

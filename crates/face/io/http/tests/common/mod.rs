@@ -214,6 +214,7 @@ impl PoolViews for ShelfPool {
             effort_parts: "484235472".to_owned(),
             hashrates: RatesView::default(),
             best_share: None,
+            luck: Vec::new(),
             blocks: 5,
         };
         self.answer(PoolView {
@@ -261,6 +262,7 @@ impl PoolViews for ShelfPool {
             hashrate: BTreeMap::from([("randomx".to_owned(), 321.0)]),
             hashrates: BTreeMap::from([("randomx".to_owned(), worker(1).hashrates)]),
             best_shares: BTreeMap::new(),
+            luck: BTreeMap::new(),
             shares: BTreeMap::from([("randomx".to_owned(), worker(1).shares)]),
             immature: atoms(10_000_000_000),
             payable: atoms(123_456_789),

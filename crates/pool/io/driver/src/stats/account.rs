@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use bq_pool_history::Series;
+use bq_pool_history::{LuckHistory, Series};
 use bq_primitives::{Algorithm, WorkerName};
 
 use super::links::List;
@@ -18,6 +18,7 @@ pub(super) struct Account {
 #[derive(Debug, Default)]
 struct OfLane {
     series: Series,
+    luck: LuckHistory,
     is_changed: bool,
 }
 
@@ -37,7 +38,18 @@ impl Account {
         &mut self.of_lanes[lane.index()].get_or_insert_default().series
     }
 
-    /// The same, if it was seen there.
+    /// What it found on the lanes that it was seen on.
+    pub(super) fn luck(&self) -> impl Iterator<Item = (Algorithm, &LuckHistory)> {
+        let known = Algorithm::ALL.into_iter().zip(&self.of_lanes);
+        known.filter_map(|(lane, of_lane)| of_lane.as_ref().map(|of_lane| (lane, &of_lane.luck)))
+    }
+
+    /// What it found on a lane, to be counted in.
+    pub(super) fn luck_mut(&mut self, lane: Algorithm) -> &mut LuckHistory {
+        &mut self.of_lanes[lane.index()].get_or_insert_default().luck
+    }
+
+    /// Its series on a lane, if it was seen there.
     pub(super) fn known_lane(&mut self, lane: Algorithm) -> Option<&mut Series> {
         self.of_lanes[lane.index()].as_mut().map(|of_lane| &mut of_lane.series)
     }
@@ -48,9 +60,9 @@ impl Account {
         !std::mem::replace(&mut of_lane.is_changed, true)
     }
 
-    /// What it did on a lane, if it changed there.
-    pub(super) fn take_changed(&mut self, lane: Algorithm) -> Option<&Series> {
+    /// What it did and found on a lane, if it changed there.
+    pub(super) fn take_changed(&mut self, lane: Algorithm) -> Option<(&Series, LuckHistory)> {
         let of_lane = self.of_lanes[lane.index()].as_mut()?;
-        std::mem::take(&mut of_lane.is_changed).then_some(&of_lane.series)
+        std::mem::take(&mut of_lane.is_changed).then_some((&of_lane.series, of_lane.luck))
     }
 }

@@ -2,7 +2,7 @@
 
 use bq_history::{Batch, BlockNote, SeriesRow};
 use bq_mining_message::{Share, ShareSequence};
-use bq_pool_history::{Round, Series, SeriesKey, Subject};
+use bq_pool_history::{LuckHistory, Round, Series, SeriesKey, Subject};
 use bq_primitives::{Algorithm, KeyHash, Timestamp};
 
 use super::{Class, Stats};
@@ -37,6 +37,19 @@ impl Stats {
                 let class = if series.last_share().is_some() { Class::Proven } else { Class::Refused };
                 self.place((account, key.lane, name), class, series);
             }
+        }
+    }
+
+    /// The luck of somebody whose series is loaded, as the file has it.
+    pub(crate) fn load_luck(&mut self, key: &SeriesKey, luck: LuckHistory) {
+        match &key.subject {
+            Subject::Pool => self.lanes[key.lane.index()].luck = luck,
+            Subject::Account(account) => {
+                if let Some(account) = self.accounts.get_mut(account) {
+                    *account.luck_mut(key.lane) = luck;
+                }
+            }
+            Subject::Worker(..) => {}
         }
     }
 
@@ -108,22 +121,21 @@ impl Stats {
         for (lane, kept) in Algorithm::ALL.into_iter().zip(&mut self.lanes) {
             if std::mem::take(&mut kept.is_changed) {
                 batch.rounds.push((lane, kept.round));
-                batch.series.push(row(SeriesKey { subject: Subject::Pool, lane }, &kept.series));
+                batch.series.push(row(SeriesKey { subject: Subject::Pool, lane }, &kept.series, Some(kept.luck)));
             }
         }
         while batch.series.len() < max {
             if let Some((key, lane)) = self.changes.accounts.pop() {
                 let account = self.accounts.get_mut(&key);
-                let series = account.and_then(|account| account.take_changed(lane));
-                batch
-                    .series
-                    .extend(series.map(|series| row(SeriesKey { subject: Subject::Account(key), lane }, series)));
+                if let Some((series, luck)) = account.and_then(|account| account.take_changed(lane)) {
+                    batch.series.push(row(SeriesKey { subject: Subject::Account(key), lane }, series, Some(luck)));
+                }
             } else if let Some(index) = self.changes.workers.pop() {
                 let worker = &mut self.workers[index];
                 if std::mem::take(&mut worker.is_changed) {
                     let (account, lane, name) = worker.key.clone();
                     let key = SeriesKey { subject: Subject::Worker(account, name), lane };
-                    batch.series.push(row(key, &worker.series));
+                    batch.series.push(row(key, &worker.series, None));
                 }
             } else {
                 break;
@@ -192,6 +204,6 @@ impl Stats {
     }
 }
 
-fn row(key: SeriesKey, series: &Series) -> SeriesRow {
-    SeriesRow { key, value: series.to_bytes(), due: series.due(false).map(Box::new) }
+fn row(key: SeriesKey, series: &Series, luck: Option<LuckHistory>) -> SeriesRow {
+    SeriesRow { key, value: series.to_bytes(), due: series.due(false).map(Box::new), luck }
 }

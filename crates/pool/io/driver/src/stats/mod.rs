@@ -14,11 +14,12 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use bq_history::{BlockChange, BlockNote};
 use bq_ledger::ShareWeight;
 use bq_mining_message::{Share, ShareReject, ShareSequence};
-use bq_pool_history::{Round, Series, Slot, Subject};
+use bq_pool_history::{LuckHistory, Round, Series, Slot, Subject};
 use bq_pool_machine::BlockState;
 use bq_primitives::{Algorithm, KeyHash, NetworkDifficulty, Timestamp, WorkerName};
 use bq_views::ShareCountsView;
 
+use crate::withholding::is_unlucky;
 use account::Account;
 use changes::Changes;
 use links::{Links, List};
@@ -139,6 +140,7 @@ struct Lane {
     /// Work in the last minute.
     minute: u128,
     series: Series,
+    luck: LuckHistory,
     round: Round,
     is_changed: bool,
 }
@@ -207,6 +209,9 @@ impl Stats {
             self.changes.note_block(BlockNote { id, change: BlockChange::Round(round) });
         }
         let is_new = of_lane.series.accept(at, sequence, difficulty);
+        if is_new {
+            of_lane.luck.add(at, weight, block_id.is_some());
+        }
         let index = self.worker_index(at, (payee, lane, share.worker.clone()), Class::Proven);
         if let Some(index) = index
             && self.workers[index].series.accept(at, sequence, difficulty)
@@ -216,9 +221,11 @@ impl Stats {
         }
         if let Some(account) = self.accounts.get_mut(&payee)
             && account.lane(lane).accept(at, sequence, difficulty)
-            && account.mark(lane)
         {
-            self.changes.accounts.push((payee, lane));
+            account.luck_mut(lane).add(at, weight, block_id.is_some());
+            if account.mark(lane) {
+                self.changes.accounts.push((payee, lane));
+            }
         }
         (is_new, index)
     }
@@ -308,6 +315,28 @@ impl Stats {
                 self.workers.get(*index).map(|worker| &worker.series)
             }
         }
+    }
+
+    /// What an account's lane, or a lane, was expected to find and did.
+    pub(crate) fn luck(&self, subject: &Subject, lane: Algorithm) -> Option<LuckHistory> {
+        match subject {
+            Subject::Pool => Some(self.lanes[lane.index()].luck),
+            Subject::Account(account) => {
+                self.accounts.get(account)?.luck().find(|(known, _)| *known == lane).map(|(_, luck)| *luck)
+            }
+            Subject::Worker(..) => None,
+        }
+    }
+
+    /// Whoever found fewer blocks than expected, and the pool as a whole if it did.
+    pub(crate) fn unlucky(&self) -> Vec<(Subject, Algorithm, LuckHistory)> {
+        let lanes = Algorithm::ALL.into_iter().zip(&self.lanes).map(|(lane, kept)| (Subject::Pool, lane, &kept.luck));
+        let accounts = self
+            .accounts
+            .iter()
+            .flat_map(|(key, account)| account.luck().map(|(lane, luck)| (Subject::Account(*key), lane, luck)));
+        let unlucky = lanes.chain(accounts).filter(|(_, _, luck)| is_unlucky(luck));
+        unlucky.map(|(subject, lane, luck)| (subject, lane, *luck)).collect()
     }
 
     /// The present round of a lane.

@@ -52,7 +52,7 @@ fn shown(world: &World) -> String {
         let workers = view.workers.iter().map(|worker| {
             (worker.name.clone(), worker.shares.clone(), worker.best_share.clone(), worker.last_share, worker.last_seen)
         });
-        text += &format!("{:?} {:?} {:?}\n", view.shares, view.best_shares, view.earnings);
+        text += &format!("{:?} {:?} {:?} {:?}\n", view.shares, view.best_shares, view.luck, view.earnings);
         text += &format!("{:?}\n", workers.collect::<Vec<_>>());
         for step in ["5m", "1h", "1d"] {
             let subject = bq_pool_history::Subject::Account(key(number));
@@ -63,7 +63,7 @@ fn shown(world: &World) -> String {
     }
     let pool = keeper.pool_view(0).expect("readable");
     for (algorithm, view) in pool.algorithms {
-        text += &format!("{algorithm} {:?} {} {:?}\n", view.shares, view.effort_parts, view.best_share);
+        text += &format!("{algorithm} {:?} {} {:?} {:?}\n", view.shares, view.effort_parts, view.best_share, view.luck);
     }
     let blocks = keeper.blocks_view(&Page::first(100)).expect("readable");
     let rounds = blocks.blocks.into_iter().map(|block| (block.height, block.round));
@@ -370,4 +370,42 @@ fn a_process_that_takes_over_goes_on_with_the_counts() {
     let view = again.miner(&address(1).to_string()).expect("readable").expect("known");
     assert_eq!((view.workers[0].shares.accepted, view.workers[0].shares.rejected["stale"]), (11, 2));
     again.shutdown();
+}
+
+fn suspicion(world: &World) -> Option<String> {
+    let mut conditions = world.keeper().conditions().into_iter();
+    conditions.find(|condition| condition.name == "withholding_suspected").map(|condition| condition.reason)
+}
+
+#[test]
+fn who_sends_shares_and_no_blocks_is_told_by_name_and_goes_on_being_paid() {
+    let mut world = World::new();
+    // A hundred shares are a block: twelve are expected of either, and the second miner finds them.
+    for _ in 0..12 {
+        mine(&world, 1, "rig", 100);
+        mine(&world, 2, "rig", 99);
+        find(&world, 2, 10);
+    }
+    world.keeper().write_history();
+    let reason = suspicion(&world).expect("told");
+    assert!(reason.contains(&address(1).to_string()) && !reason.contains(&address(2).to_string()), "{reason}");
+    assert!(reason.contains("found 0 of 12.0 sha256d blocks"), "{reason}");
+    let view = miner(&world, 1).expect("known");
+    let [luck] = view.luck["sha256d"].as_slice() else { panic!("{:?}", view.luck) };
+    let parts = 1_200 * ((1_u128 << 60) / 100);
+    assert_eq!((luck.found, luck.expected_parts.parse()), (0, Ok(parts)));
+    assert!((luck.chance - 6.14e-6).abs() < 1e-8, "{}", luck.chance);
+    world.settle();
+    assert!(world.immature(1) > 0, "a person decides, not the pool");
+    world.restart();
+    world.keeper().write_history();
+    assert_eq!(suspicion(&world).as_deref(), Some(reason.as_str()), "after a restart too");
+}
+
+#[test]
+fn nobody_is_told_where_that_is_switched_off() {
+    let world = World::with(|config| config.withholding_alarm_ppm = 0);
+    mine(&world, 1, "rig", 2_000);
+    world.keeper().write_history();
+    assert_eq!(suspicion(&world), None);
 }
