@@ -289,6 +289,15 @@ function settings(view) {
   return [el("h3", {}, "Settings"), ...lines];
 }
 
+// Blocks that its shares of 30 days should have been, beside those that they were.
+function luck(view) {
+  const lines = ORDER.flatMap((name) => (view.luck[name] || []).map((period) => {
+    const odds = period.found < period.expected && period.chance < 0.05 ? `, as unlucky as ${(period.chance * 100).toPrecision(2)} % are` : "";
+    return el("p", {}, chip(name), ` ${period.found} found of ${period.expected.toFixed(1)} expected in the 30 days from ${new Date(period.since * 1000).toISOString().slice(0, 10)}${odds}`);
+  }));
+  return lines.length ? [el("h3", {}, "Blocks and luck"), ...lines] : [];
+}
+
 function showMiner(view, set) {
   const rates = ORDER.filter((name) => view.hashrate[name] > 0).map((name) => `${NAMES[name]} ${rate(view.hashrate[name])}`);
   const workers = view.workers.length
@@ -306,6 +315,7 @@ function showMiner(view, set) {
       pair("Being paid", coins(view.in_flight)),
       pair("Paid", coins(view.paid))),
     ...nextBlock(view.next_block),
+    ...luck(view),
     el("h3", {}, "Workers"), workers,
     ...(view.coinbases.length
       ? [el("h3", {}, "Paid in blocks"), table([["When"], ["Algorithm"], ["Amount", true], ["State"], ["Block"]], view.coinbases.map(coinbaseRow))]
