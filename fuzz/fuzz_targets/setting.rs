@@ -22,8 +22,9 @@ fuzz_target!(|data: &[u8]| {
     let Ok(read) = wish.parse::<SettingWish>() else { return };
     assert_eq!(read.to_string(), wish, "one wish, one line");
     assert!(SettingWish::is_meant(&wish));
-    if let SettingChange::Set(wishes) = read.change {
+    if let SettingChange::Set(changes) = read.change {
         // What holds at once lowers nothing, whatever held before.
+        let wishes = changes.of(&Default::default());
         let held = wishes.raised_to(&Default::default());
         assert!(held.minimum >= wishes.minimum && held.locked >= wishes.locked && held.webhook == wishes.webhook);
     }

@@ -100,7 +100,9 @@ impl Owner {
 
     fn sign(&self, pool: &BqProcess, arguments: &[&str]) -> Result<String> {
         let http = pool.address("http")?.to_string();
-        let finished = self.run(&["wallet", "sign-settings"], &[arguments, &["--pool", &http]].concat())?;
+        let genesis = self.settings(pool)?["genesis"].as_str().context("an id")?.to_owned();
+        let all = [arguments, &["--pool", &http, "--genesis", &genesis]].concat();
+        let finished = self.run(&["wallet", "sign-settings"], &all)?;
         ensure!(finished.code == Some(0), "{finished:?}");
         Ok(finished.stdout)
     }
@@ -182,7 +184,7 @@ fn settings_wait_are_cancelled_kept_and_honoured() -> Result<()> {
     refuses_by_name(&pool, &owner, folder.path(), &hook.url)?;
 
     // Lowered once more, and nobody cancels: paid when the wait is over.
-    owner.sign(&pool, &["--minimum", "default", "--webhook", &hook.url])?;
+    owner.sign(&pool, &["--minimum", "default"])?;
     let miner = mine(&pool, &owner)?;
     hook.expect(&["settings_changed", "payout_sent", "payout_final"])?;
     check(&miner.stop());
@@ -197,6 +199,12 @@ fn settings_wait_are_cancelled_kept_and_honoured() -> Result<()> {
 /// Each bad input by its name, on the wire.
 fn refuses_by_name(pool: &BqProcess, owner: &Owner, folder: &Path, url: &str) -> Result<()> {
     let signed: Value = serde_json::from_str(&owner.sign(pool, &["--lock", "off", "--webhook", url, "--dry-run"])?)?;
+    let unnamed =
+        owner.run(&["wallet", "sign-settings"], &["--lock", "off", "--pool", &pool.address("http")?.to_string()])?;
+    ensure!(
+        unnamed.code == Some(2) && unnamed.stderr.contains("--genesis"),
+        "another chain than the wallet's: {unnamed:?}"
+    );
     let http = pool.address("http")?;
     let post = |body: &Value| http_post(http, &owner.path(), None, body);
     let named = |answer: HttpResponse, name: &str| {
@@ -212,6 +220,9 @@ fn refuses_by_name(pool: &BqProcess, owner: &Owner, folder: &Path, url: &str) ->
     let text = |change: &dyn Fn(&str) -> String| with("request", change);
     let genesis = owner.settings(pool)?["genesis"].as_str().context("an id")?.to_owned();
     let pool_address = owner.settings(pool)?["pool"].as_str().context("an address")?.to_owned();
+    let last = u64::MAX.to_string();
+    let far = ["--lock", "off", "--number", &last, "--pool-address", &pool_address, "--dry-run"];
+    let renumbered: Value = serde_json::from_str(&owner.sign(pool, &far)?)?;
     let cases = [
         (
             "other_key",
@@ -221,7 +232,8 @@ fn refuses_by_name(pool: &BqProcess, owner: &Owner, folder: &Path, url: &str) ->
         ("other_chain", text(&|text| text.replace(&genesis, &"ab".repeat(32)))),
         ("other_pool", text(&|text| text.replace(&pool_address, &owner.address))),
         ("malformed", text(&|text| text.replace("scheme", "schema"))),
-        ("unknown_scheme", text(&|text| text.replace("scheme default", "scheme prop"))),
+        ("unknown_scheme", text(&|text| text.replace("scheme keep", "scheme prop"))),
+        ("skipped", renumbered),
         ("other_account", with("request", &|text| text.replace("address ", "address x"))),
     ];
     for (name, body) in cases {
@@ -234,8 +246,7 @@ fn refuses_by_name(pool: &BqProcess, owner: &Owner, folder: &Path, url: &str) ->
     // Another wallet's setting for its own account, of which no share is known.
     let stranger = Owner::new(folder, "stranger")?;
     let offline = ["--number", "1", "--pool-address", &pool_address, "--genesis", &genesis, "--dry-run"];
-    let wishes = ["--minimum", "default", "--scheme", "default", "--lock", "on", "--webhook", "none"];
-    let made = stranger.run(&["wallet", "sign-settings"], &[offline.as_slice(), &wishes].concat())?;
+    let made = stranger.run(&["wallet", "sign-settings"], &[offline.as_slice(), &["--lock", "on"]].concat())?;
     let made: Value = serde_json::from_str(&made.stdout).with_context(|| format!("{made:?}"))?;
     named(http_post(http, &stranger.path(), None, &made)?, "unknown_account")
 }

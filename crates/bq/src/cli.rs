@@ -325,11 +325,11 @@ pub(crate) enum WalletCommand {
         /// Number of the setting: the pool is asked nothing then. Needs --pool-address.
         #[arg(long, requires = "pool_address")]
         number: Option<u64>,
-        /// The pool's own address.
-        #[arg(long, value_name = "ADDRESS", requires = "number")]
+        /// The pool's own address. Without --number: it has to be this one.
+        #[arg(long, value_name = "ADDRESS")]
         pool_address: Option<String>,
-        /// Id of the chain's first block, where it is not the network's usual one. Needs --number.
-        #[arg(long, value_name = "ID", requires = "number")]
+        /// Id of the chain's first block, where it is not the network's usual one.
+        #[arg(long, value_name = "ID")]
         genesis: Option<String>,
         /// Print the signed setting instead of sending it.
         #[arg(long)]

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 
 use anyhow::bail;
 use bq_mining_message::RequestDone;
-use bq_pool_machine::{SchemeWish, SettingChange, SettingWish, Webhook, Wishes};
+use bq_pool_machine::{SchemeWish, SettingChange, SettingWish, Webhook, WishChanges};
 use bq_primitives::{Address, Amount, BlockId};
 use bq_rpc::{AccountSettingsShape, WishesShape};
-use bq_views::{SettingsView, WishesView};
+use bq_views::SettingsView;
 use bq_wallet::Wallet;
 use serde_json::json;
 
@@ -21,10 +21,11 @@ use crate::{
     exit::{UsageError, say},
 };
 
-/// What a machine without a network must be told.
-pub(super) struct Offline<'a> {
-    pub(super) number: u64,
-    pub(super) pool_address: &'a str,
+/// What the owner knows himself. Nothing else is signed but what he asks for: the answer of a pool may come from anybody on the way.
+pub(super) struct Known<'a> {
+    /// With it the pool is asked nothing.
+    pub(super) number: Option<u64>,
+    pub(super) pool_address: Option<&'a str>,
     pub(super) genesis: Option<&'a str>,
 }
 
@@ -32,19 +33,33 @@ pub(super) fn sign(
     args: &SettingArgs,
     wallet: &Wallet,
     pool: SocketAddr,
-    offline: Option<&Offline<'_>>,
+    known: &Known<'_>,
     dry_run: bool,
 ) -> anyhow::Result<()> {
     let path = format!("/api/v1/accounts/{}/settings", wallet.address());
-    let (genesis, wish) = match offline {
-        Some(offline) => unasked(args, wallet, offline)?,
-        None => of_answer(args, &serde_json::from_str(&http::get(pool, &path)?)?)?,
+    let change = change(args)?;
+    let genesis = match known.genesis {
+        Some(text) => text.parse().map_err(|_| UsageError("--genesis: 64 hex digits".to_owned()))?,
+        None => genesis(wallet)?,
+    };
+    let pool_address = known.pool_address.map(|text| {
+        let address = Address::parse(text, wallet.network());
+        address.map_err(|error| UsageError(format!("--pool-address: {error}")))
+    });
+    let wish = match (known.number, pool_address.transpose()?) {
+        (Some(sequence), Some(pool)) => SettingWish { pool, sequence, change },
+        (_, expected) => {
+            let view: SettingsView = serde_json::from_str(&http::get(pool, &path)?)?;
+            let (pool, sequence) = of_answer(&view, wallet, genesis, expected)?;
+            SettingWish { pool, sequence, change }
+        }
     };
     let json = serde_json::to_string(&signed(wallet, genesis, wish.to_string())?)?;
     if dry_run {
         say(&json);
         return Ok(());
     }
+    say(&format!("signed   {wish}"));
     let RequestDone::Settings(taken) = serde_json::from_str(&http::post(pool, &path, json)?)? else {
         bail!("the pool answered something else");
     };
@@ -59,78 +74,65 @@ pub(super) fn sign(
     Ok(())
 }
 
-fn unasked(args: &SettingArgs, wallet: &Wallet, offline: &Offline<'_>) -> anyhow::Result<(BlockId, SettingWish)> {
-    let pool = Address::parse(offline.pool_address, wallet.network())
-        .map_err(|error| UsageError(format!("--pool-address: {error}")))?;
-    let genesis = match offline.genesis {
-        Some(text) => text.parse().map_err(|_| UsageError("--genesis: 64 hex digits".to_owned()))?,
-        None => genesis(wallet)?,
-    };
-    let all = [&args.minimum, &args.scheme, &args.lock, &args.webhook];
-    if !args.cancel && all.iter().any(|wish| wish.is_none()) {
-        let reason =
-            "with --number nothing is asked of the pool: give --minimum, --scheme, --lock and --webhook, or --cancel";
-        return Err(UsageError(reason.to_owned()).into());
-    }
-    let change = if args.cancel { SettingChange::Cancel } else { SettingChange::Set(wishes(args, Wishes::default())?) };
-    Ok((genesis, SettingWish { pool, sequence: offline.number, change }))
-}
-
-fn of_answer(args: &SettingArgs, view: &SettingsView) -> anyhow::Result<(BlockId, SettingWish)> {
+/// The pool's address and the next number. A chain that this wallet does not know is never signed for unasked.
+fn of_answer(
+    view: &SettingsView,
+    wallet: &Wallet,
+    genesis: BlockId,
+    expected: Option<Address>,
+) -> anyhow::Result<(Address, u64)> {
     let Some(pool) = view.pool.as_ref().filter(|_| view.is_taken) else { bail!("this pool takes no settings") };
-    let pool = Address::parse_any(pool)?;
-    let genesis = view.genesis.parse().map_err(|_| anyhow::anyhow!("the pool names no first block"))?;
-    let change = if args.cancel {
-        SettingChange::Cancel
-    } else {
-        let wanted = view.pending.as_ref().map_or(&view.current, |pending| &pending.wishes);
-        if wanted.webhook && args.webhook.is_none() {
-            let reason = "--webhook: there is one, which the pool shows to nobody: write it once more, or none";
-            return Err(UsageError(reason.to_owned()).into());
-        }
-        SettingChange::Set(wishes(args, known(wanted)?)?)
-    };
-    Ok((genesis, SettingWish { pool, sequence: view.next_number, change }))
+    let pool = Address::parse(pool, wallet.network())?;
+    if let Some(expected) = expected.filter(|expected| *expected != pool) {
+        bail!("the pool says that its address is {pool}, not {expected}");
+    }
+    if view.genesis.parse() != Ok(genesis) {
+        let reason = format!(
+            "the pool is on a chain whose first block is {}, not {genesis}: if that is the one that you mine on, name it with --genesis",
+            view.genesis
+        );
+        return Err(UsageError(reason).into());
+    }
+    Ok((pool, view.next_number))
 }
 
-/// What is wanted now, as far as a pool shows it.
-fn known(view: &WishesView) -> anyhow::Result<Wishes> {
-    let minimum =
-        view.minimum.as_ref().map(|minimum| anyhow::Ok(Amount::from_atoms(minimum.0.parse()?)?)).transpose()?;
-    let scheme = SchemeWish::of_name(&view.scheme).unwrap_or_default();
-    Ok(Wishes { minimum, scheme, locked: view.locked, webhook: None })
-}
-
-/// These, changed as the flags say.
-fn wishes(args: &SettingArgs, mut wishes: Wishes) -> anyhow::Result<Wishes> {
+/// What the flags say, and nothing else.
+fn change(args: &SettingArgs) -> anyhow::Result<SettingChange> {
     let bad = |flag: &str, reason: &str| UsageError(format!("{flag}: {reason}"));
-    match args.minimum.as_deref() {
-        None => {}
-        Some("default") => wishes.minimum = None,
+    if args.cancel {
+        return Ok(SettingChange::Cancel);
+    }
+    let minimum = match args.minimum.as_deref() {
+        None => None,
+        Some("default") => Some(None),
         Some(text) => {
             let atoms = text.parse().ok().and_then(|atoms| Amount::from_atoms(atoms).ok());
-            wishes.minimum = Some(atoms.ok_or_else(|| bad("--minimum", "a number of atoms, or default"))?);
+            Some(Some(atoms.ok_or_else(|| bad("--minimum", "a number of atoms, or default"))?))
         }
-    }
-    if let Some(name) = &args.scheme {
-        wishes.scheme =
-            SchemeWish::of_name(name).ok_or_else(|| bad("--scheme", "default, pplns, pps, fpps, solo or tides"))?;
-    }
-    match args.lock.as_deref() {
-        None => {}
-        Some("on") => wishes.locked = true,
-        Some("off") => wishes.locked = false,
+    };
+    let scheme = match &args.scheme {
+        None => None,
+        Some(name) => {
+            let scheme = SchemeWish::of_name(name);
+            Some(scheme.ok_or_else(|| bad("--scheme", "default, pplns, pps, fpps, solo or tides"))?)
+        }
+    };
+    let locked = match args.lock.as_deref() {
+        None => None,
+        Some("on") => Some(true),
+        Some("off") => Some(false),
         Some(_) => return Err(bad("--lock", "on or off").into()),
+    };
+    let webhook = match args.webhook.as_deref() {
+        None => None,
+        Some("none") => Some(None),
+        Some(text) => Some(Some(Webhook::new(text).map_err(|refusal| UsageError(format!("--webhook: {refusal}")))?)),
+    };
+    let changes = WishChanges { minimum, scheme, locked, webhook };
+    if changes == WishChanges::default() {
+        return Err(UsageError("nothing to set: --minimum, --scheme, --lock, --webhook or --cancel".to_owned()).into());
     }
-    match args.webhook.as_deref() {
-        None => {}
-        Some("none") => wishes.webhook = None,
-        Some(text) => {
-            let webhook = Webhook::new(text).map_err(|refusal| UsageError(format!("--webhook: {refusal}")))?;
-            wishes.webhook = Some(webhook);
-        }
-    }
-    Ok(wishes)
+    Ok(SettingChange::Set(changes))
 }
 
 /// `bq pool settings ADDRESS`.

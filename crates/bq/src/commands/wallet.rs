@@ -45,12 +45,9 @@ pub(crate) fn wallet(command: WalletCommand) -> anyhow::Result<()> {
         WalletCommand::SignSettings { wishes, wallet, password_file, pool, number, pool_address, genesis, dry_run } => {
             refuse_pool_file(&wallet)?;
             let wallet = Wallet::open(&wallet, &Password::read_file(&password_file)?)?;
-            let offline = number.zip(pool_address.as_deref()).map(|(number, pool_address)| settings::Offline {
-                number,
-                pool_address,
-                genesis: genesis.as_deref(),
-            });
-            settings::sign(&wishes, &wallet, pool, offline.as_ref(), dry_run)
+            let (pool_address, genesis) = (pool_address.as_deref(), genesis.as_deref());
+            let known = settings::Known { number, pool_address, genesis };
+            settings::sign(&wishes, &wallet, pool, &known, dry_run)
         }
         WalletCommand::Send { wallet, password_file, to, atoms, fee_rate, rpc, json } => {
             let to = parse_address("--to", &to)?;

@@ -459,6 +459,7 @@ fn pool_config(config: &Config) -> PoolConfig {
         settings_delay_blocks: u32::try_from(pool.settings.delay_secs.div_ceil(block_secs)).unwrap_or(u32::MAX),
         settings_block_secs: block_secs,
         settings_interval: Duration::from_secs(pool.settings.interval_secs),
+        settings_hour_max: pool.settings.hour_max,
         settings_window: Duration::from_secs(pool.settings.window_secs),
         notices: notice_policy(&pool.notices),
         accept_new_key: pool.new_key,

@@ -76,7 +76,7 @@ pub use replace::{Attempt, Attempts, plan_replacement};
 pub use retention::Reach;
 pub use settings::{
     AccountSettings, PendingWishes, SchemeWish, SettingBounds, SettingChange, SettingEvent, SettingRefusal,
-    SettingWish, SignedSetting, Webhook, WebhookPlace, Wishes,
+    SettingWish, SignedSetting, Webhook, WebhookPlace, WishChanges, Wishes,
 };
 pub use shares::{EarnedShare, Shares, SharesError};
 pub use state::{FrontEndHead, KeyGivenUp, Paused, PayoutRound, Recovery, State, StateDigest};

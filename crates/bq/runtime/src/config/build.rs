@@ -231,6 +231,7 @@ impl Reader<'_> {
             minimum_max: self.amount("pool.settings_minimum_max")?,
             delay_secs: self.number("pool.settings_delay_secs")?,
             interval_secs: self.number("pool.settings_interval_secs")?,
+            hour_max: self.number("pool.settings_hour_max")?,
             window_secs: self.number("pool.settings_window_secs")?,
         })
     }

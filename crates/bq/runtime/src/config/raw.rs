@@ -108,6 +108,7 @@ pub struct RawPool {
     pub settings_minimum_max: Option<i64>,
     pub settings_delay_secs: Option<i64>,
     pub settings_interval_secs: Option<i64>,
+    pub settings_hour_max: Option<i64>,
     pub settings_window_secs: Option<i64>,
     pub notices: Option<bool>,
     pub notices_private: Option<bool>,

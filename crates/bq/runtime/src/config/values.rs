@@ -123,6 +123,8 @@ pub struct AccountSettingsConfig {
     pub delay_secs: u64,
     /// Seconds between two settings of an account.
     pub interval_secs: u64,
+    /// Settings of all accounts in an hour.
+    pub hour_max: u32,
     /// Seconds from now within which a setting must have been signed.
     pub window_secs: u64,
 }

@@ -129,6 +129,8 @@ pub struct PoolConfig {
     pub settings_block_secs: u64,
     /// Pause between two settings of an account.
     pub settings_interval: Duration,
+    /// Settings that all accounts together may have taken in an hour, on average; five times as many at once.
+    pub settings_hour_max: u32,
     /// How far from now a setting may have been signed.
     pub settings_window: Duration,
     /// What telling accounts' webhooks may cost.
@@ -213,6 +215,7 @@ impl PoolConfig {
             settings_delay_blocks: 432,
             settings_block_secs: 600,
             settings_interval: Duration::from_secs(60),
+            settings_hour_max: 200,
             settings_window: Duration::from_secs(86_400),
             notices: NoticePolicy::default(),
             accept_new_key: false,

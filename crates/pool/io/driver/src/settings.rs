@@ -1,14 +1,38 @@
 //! Accounts' own settings (SPEC 8.11): takes what was signed, tells what the bounds are, and shows both.
 
+use std::time::Duration;
+
 use bq_mining_message::{AccessError, SettingsTaken, SignedRequest};
 use bq_pool_machine::{
-    AccountSettings, Event, Fault, PendingWishes, SchemeWish, SettingBounds, SettingEvent, SettingRefusal, SettingWish,
-    SignedSetting, State, Wishes,
+    AccountSettings, Event, Fault, PendingWishes, SchemeWish, SettingBounds, SettingChange, SettingEvent,
+    SettingRefusal, SettingWish, SignedSetting, State, Wishes,
 };
 use bq_primitives::{AccountId, Address};
 use bq_views::{NoticesView, PendingSettingsView, SettingsView, WishesView};
 
 use crate::{PoolError, keeper::Keeper, miner_views::Miner};
+
+/// Hours' worth of settings that may be taken at once.
+const HOURS_AT_ONCE: u32 = 5;
+
+/// How many settings the log may still take: it keeps every one for ever, and an account costs one share.
+#[derive(Debug, Default)]
+pub(crate) struct SettingsRoom {
+    /// Of these so many were taken, less what time has forgiven since `at`.
+    taken: f64,
+    at: Duration,
+}
+
+impl SettingsRoom {
+    /// One more, if there is room.
+    fn take(&mut self, running: Duration, hour_max: u32) -> bool {
+        let forgiven = running.saturating_sub(self.at).as_secs_f64() / 3600.0 * f64::from(hour_max);
+        (self.taken, self.at) = ((self.taken - forgiven).max(0.0), running);
+        let is_room = self.taken + 1.0 <= f64::from(hour_max.saturating_mul(HOURS_AT_ONCE));
+        self.taken += f64::from(u8::from(is_room));
+        is_room
+    }
+}
 
 impl Keeper {
     /// Tells the log what accounts may set, if that changed.
@@ -56,18 +80,24 @@ impl Keeper {
     /// Whose it is, if it would be taken now. What needs a clock is decided here, everything else by the machine.
     fn judge(&self, signed: &SignedSetting) -> Result<AccountId, AccessError> {
         let state = self.state.read();
-        let (account, request, _) = state.judge_setting(signed).map_err(|refusal| refused(&refusal))?;
+        let (account, request, wish) = state.judge_setting(signed).map_err(|refusal| refused(&refusal))?;
         let (now, time) = (signed.time_ms, request.time_ms);
         let window_ms = ms(self.config.settings_window);
         if now.abs_diff(time) > window_ms {
             let reason = format!("time {time} is not within {} s of {now}", window_ms / 1000);
             return Err(AccessError::Setting { name: "time", reason });
         }
+        let is_cancel = wish.change == SettingChange::Cancel;
         let newest = state.settings_of(account).map(|settings| settings.taken_ms);
         let interval_ms = ms(self.config.settings_interval);
-        if newest.is_some_and(|newest| now.abs_diff(newest) < interval_ms) {
+        if !is_cancel && newest.is_some_and(|newest| now.abs_diff(newest) < interval_ms) {
             let reason = format!("an account's settings change once in {} s", interval_ms / 1000);
             return Err(AccessError::Setting { name: "too_fast", reason });
+        }
+        // What waits was counted when it was taken: stopping it is free.
+        if !is_cancel && !self.settings_room.lock().take(self.clock.running(), self.config.settings_hour_max) {
+            let reason = "this pool takes no more settings at the moment: try again in some minutes".to_owned();
+            return Err(AccessError::Setting { name: "too_many", reason });
         }
         Ok(account)
     }
@@ -153,6 +183,6 @@ fn refused(refusal: &SettingRefusal) -> AccessError {
     AccessError::Setting { name: refusal.name(), reason: refusal.to_string() }
 }
 
-fn ms(duration: std::time::Duration) -> u64 {
+fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -6,7 +6,7 @@ use bq_request::{Request, RequestError};
 use super::Step;
 use crate::{
     AccountSettings, Fault, LogNumber, PendingWishes, SettingBounds, SettingChange, SettingEvent, SettingRefusal,
-    SettingWish, SignedSetting, State, Wishes,
+    SettingWish, SignedSetting, State, WishChanges,
 };
 
 impl State {
@@ -31,14 +31,15 @@ impl State {
     }
 
     fn change_setting(&mut self, step: &mut Step<'_>, signed: &SignedSetting) -> Result<(), Fault> {
-        let (account, request, wish) = self.judge_setting(signed)?;
+        let (account, _, wish) = self.judge_setting(signed)?;
         let bounds = self.settings.bounds.ok_or(SettingRefusal::NotTaken)?;
         let before = self.settings.of(account);
         let held = before.map(|settings| settings.current.clone()).unwrap_or_default();
         let webhook = held.webhook.clone();
         let waited = before.and_then(|settings| settings.pending.as_ref()).map(|pending| pending.from);
         let (current, pending) = match wish.change {
-            SettingChange::Set(wishes) => {
+            SettingChange::Set(changes) => {
+                let wishes = changes.of(&held);
                 let current = held.raised_to(&wishes);
                 let from = self.tip.map_or(Height(0), |tip| tip.height).0.saturating_add(bounds.delay_blocks);
                 let pending = (current != wishes).then_some(PendingWishes { from: Height(from), wishes });
@@ -52,8 +53,8 @@ impl State {
         if let Some(pending) = &pending {
             self.settings.waiting.insert((pending.from, account));
         }
-        let (sequence, signed_ms, taken_ms) = (wish.sequence, request.time_ms, signed.time_ms);
-        self.settings.accounts.insert(account, AccountSettings { sequence, signed_ms, taken_ms, current, pending });
+        let (sequence, taken_ms) = (wish.sequence, signed.time_ms);
+        self.settings.accounts.insert(account, AccountSettings { sequence, taken_ms, current, pending });
         self.note_due(step.number, account);
         step.applied.settings.insert(account, webhook);
         Ok(())
@@ -73,9 +74,9 @@ impl State {
             return Err(SettingRefusal::OtherPool { got, expected });
         }
         let account = self.accounts.find(&request.address.key_hash).ok_or(SettingRefusal::UnknownAccount)?;
-        self.check_order(account, &request, &wish)?;
+        self.check_order(account, wish.sequence)?;
         match &wish.change {
-            SettingChange::Set(wishes) => self.check_wishes(wishes)?,
+            SettingChange::Set(changes) => self.check_wishes(changes)?,
             SettingChange::Cancel if self.settings.of(account).is_none_or(|settings| settings.pending.is_none()) => {
                 return Err(SettingRefusal::NothingToCancel(account));
             }
@@ -88,25 +89,23 @@ impl State {
         Ok((account, request, wish))
     }
 
-    fn check_order(&self, account: AccountId, request: &Request, wish: &SettingWish) -> Result<(), SettingRefusal> {
-        let (got, time) = (wish.sequence, request.time_ms);
-        let (newest, signed_ms) = self.settings.of(account).map_or((0, 0), |known| (known.sequence, known.signed_ms));
-        if got == newest {
-            return Err(SettingRefusal::Replayed { got });
+    fn check_order(&self, account: AccountId, got: u64) -> Result<(), SettingRefusal> {
+        let newest = self.settings.of(account).map_or(0, |known| known.sequence);
+        let next = newest.saturating_add(1);
+        match got {
+            _ if got == newest => Err(SettingRefusal::Replayed { got }),
+            _ if got < newest => Err(SettingRefusal::Older { got, newest }),
+            // A number out of reach would be the last one, and nothing could be cancelled after it.
+            _ if got > next => Err(SettingRefusal::Skipped { got, next }),
+            _ => Ok(()),
         }
-        if got < newest {
-            return Err(SettingRefusal::Older { got, newest });
-        }
-        if time < signed_ms {
-            return Err(SettingRefusal::SignedBefore { got: time, newest: signed_ms });
-        }
-        Ok(())
     }
 
-    fn check_wishes(&self, wishes: &Wishes) -> Result<(), SettingRefusal> {
+    /// What stays as it holds was taken before.
+    fn check_wishes(&self, changes: &WishChanges) -> Result<(), SettingRefusal> {
         let most = self.settings.bounds.ok_or(SettingRefusal::NotTaken)?.minimum_max;
         let terms = self.terms().ok_or(SettingRefusal::NotTaken)?;
-        if let Some(got) = wishes.minimum {
+        if let Some(Some(got)) = changes.minimum {
             let least = terms.payouts.payout_min;
             if got < least {
                 return Err(SettingRefusal::MinimumBelow { got, least });
@@ -115,9 +114,9 @@ impl State {
                 return Err(SettingRefusal::MinimumAbove { got, most });
             }
         }
-        match self.offers(wishes.scheme) {
-            true => Ok(()),
-            false => Err(SettingRefusal::SchemeNotOffered(wishes.scheme.name())),
+        match changes.scheme.filter(|scheme| !self.offers(*scheme)) {
+            None => Ok(()),
+            Some(scheme) => Err(SettingRefusal::SchemeNotOffered(scheme.name())),
         }
     }
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use refusal::SettingRefusal;
 pub use webhook::{Webhook, WebhookPlace};
 pub use wish::{SettingChange, SettingWish};
-pub use wishes::{SchemeWish, Wishes};
+pub use wishes::{SchemeWish, WishChanges, Wishes};
 
 /// An event about settings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,10 +58,8 @@ pub(crate) struct Settings {
 /// The settings of one account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountSettings {
-    /// Number of the newest request: only a higher one counts.
+    /// Number of the newest request: only the next one counts.
     pub sequence: u64,
-    /// When that was signed, by its maker's clock, in milliseconds since 1970.
-    pub signed_ms: u64,
     /// When the pool took it, in milliseconds since 1970.
     pub taken_ms: u64,
     /// What holds.

@@ -25,8 +25,8 @@ pub enum SettingRefusal {
     Replayed { got: u64 },
     #[error("number {got} is older than the newest, {newest}")]
     Older { got: u64, newest: u64 },
-    #[error("signed at {got}, before the newest, {newest}")]
-    SignedBefore { got: u64, newest: u64 },
+    #[error("number {got} is not the next, {next}")]
+    Skipped { got: u64, next: u64 },
     #[error("a minimum of {got}, at least {least} here")]
     MinimumBelow { got: Amount, least: Amount },
     #[error("a minimum of {got}, at most {most} here")]
@@ -54,7 +54,8 @@ impl SettingRefusal {
             Self::OtherPool { .. } => "other_pool",
             Self::UnknownAccount => "unknown_account",
             Self::Replayed { .. } => "replayed",
-            Self::Older { .. } | Self::SignedBefore { .. } => "older",
+            Self::Older { .. } => "older",
+            Self::Skipped { .. } => "skipped",
             Self::MinimumBelow { .. } => "minimum_too_low",
             Self::MinimumAbove { .. } => "minimum_too_high",
             Self::SchemeNotOffered(_) => "scheme_not_offered",

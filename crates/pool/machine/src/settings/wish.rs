@@ -2,7 +2,7 @@ use std::{fmt, str::FromStr};
 
 use bq_primitives::{Address, Amount};
 
-use crate::{SchemeWish, SettingRefusal, Webhook, Wishes};
+use crate::{SchemeWish, SettingRefusal, Webhook, WishChanges, Wishes};
 
 /// The last line of a request about settings: `settings POOL NUMBER minimum M scheme S lock L webhook W`, or
 /// `cancel POOL NUMBER`.
@@ -10,7 +10,7 @@ use crate::{SchemeWish, SettingRefusal, Webhook, Wishes};
 pub struct SettingWish {
     /// The pool's own address: to another pool it says nothing.
     pub pool: Address,
-    /// Its number among the account's; each counts once, and only after all lower ones.
+    /// Its number among the account's: the one after the newest.
     pub sequence: u64,
     /// What is wanted.
     pub change: SettingChange,
@@ -19,12 +19,14 @@ pub struct SettingWish {
 /// What is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SettingChange {
-    /// These, all of them.
-    Set(Wishes),
+    /// These.
+    Set(WishChanges),
     /// What waits does not come.
     Cancel,
 }
 
+/// In place of a wish that does not change.
+const KEEP: &str = "keep";
 const NOT_SO: &str = "the last line is settings POOL NUMBER minimum M scheme S lock L webhook W, or cancel POOL NUMBER";
 
 impl SettingWish {
@@ -35,19 +37,29 @@ impl SettingWish {
     }
 }
 
+impl SettingChange {
+    /// All four wishes, whatever holds.
+    #[must_use]
+    pub fn all(wishes: Wishes) -> Self {
+        Self::Set(wishes.into())
+    }
+}
+
 impl fmt::Display for SettingWish {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { pool, sequence, change } = self;
         match change {
-            SettingChange::Set(Wishes { minimum, scheme, locked, webhook }) => {
+            SettingChange::Set(WishChanges { minimum, scheme, locked, webhook }) => {
                 write!(f, "settings {pool} {sequence} minimum ")?;
                 match minimum {
-                    Some(minimum) => write!(f, "{}", minimum.atoms())?,
-                    None => f.write_str("default")?,
+                    Some(Some(minimum)) => write!(f, "{}", minimum.atoms())?,
+                    Some(None) => f.write_str("default")?,
+                    None => f.write_str(KEEP)?,
                 }
-                let lock = if *locked { "on" } else { "off" };
-                let webhook = webhook.as_ref().map_or("none", Webhook::as_str);
-                write!(f, " scheme {} lock {lock} webhook {webhook}", scheme.name())
+                let scheme = scheme.map_or(KEEP, SchemeWish::name);
+                let lock = locked.map_or(KEEP, |locked| if locked { "on" } else { "off" });
+                let webhook = webhook.as_ref().map_or(KEEP, |webhook| webhook.as_ref().map_or("none", Webhook::as_str));
+                write!(f, " scheme {scheme} lock {lock} webhook {webhook}")
             }
             SettingChange::Cancel => write!(f, "cancel {pool} {sequence}"),
         }
@@ -71,19 +83,17 @@ impl FromStr for SettingWish {
                 "scheme",
                 scheme,
                 "lock",
-                lock @ ("on" | "off"),
+                lock @ ("on" | "off" | KEEP),
                 "webhook",
                 webhook,
             ] => {
-                let scheme =
-                    SchemeWish::of_name(scheme).ok_or_else(|| SettingRefusal::UnknownScheme(scheme.to_owned()))?;
-                let wishes = Wishes {
-                    minimum: minimum_of(minimum)?,
-                    scheme,
-                    locked: lock == "on",
-                    webhook: webhook_of(webhook)?,
+                let changes = WishChanges {
+                    minimum: unless_kept(minimum, minimum_of)?,
+                    scheme: unless_kept(scheme, scheme_of)?,
+                    locked: unless_kept(lock, |lock| Ok(lock == "on"))?,
+                    webhook: unless_kept(webhook, webhook_of)?,
                 };
-                (pool, sequence, SettingChange::Set(wishes))
+                (pool, sequence, SettingChange::Set(changes))
             }
             _ => return Err(bad()),
         };
@@ -92,6 +102,17 @@ impl FromStr for SettingWish {
         // One wish, one line: what was signed is what is shown.
         if wish.to_string() == line { Ok(wish) } else { Err(bad()) }
     }
+}
+
+fn unless_kept<T>(
+    word: &str,
+    read: impl FnOnce(&str) -> Result<T, SettingRefusal>,
+) -> Result<Option<T>, SettingRefusal> {
+    if word == KEEP { Ok(None) } else { read(word).map(Some) }
+}
+
+fn scheme_of(name: &str) -> Result<SchemeWish, SettingRefusal> {
+    SchemeWish::of_name(name).ok_or_else(|| SettingRefusal::UnknownScheme(name.to_owned()))
 }
 
 fn minimum_of(text: &str) -> Result<Option<Amount>, SettingRefusal> {

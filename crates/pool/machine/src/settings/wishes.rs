@@ -17,6 +17,43 @@ pub struct Wishes {
     pub webhook: Option<Webhook>,
 }
 
+/// What of an account's wishes changes; nothing of one: it stays as it holds.
+///
+/// Whoever signs tells what he wants and no more. Were a setting to repeat what holds, whoever stands between the pool and the
+/// signer could have him sign what he never saw.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WishChanges {
+    /// See [`Wishes::minimum`].
+    pub minimum: Option<Option<Amount>>,
+    /// See [`Wishes::scheme`].
+    pub scheme: Option<SchemeWish>,
+    /// See [`Wishes::locked`].
+    pub locked: Option<bool>,
+    /// See [`Wishes::webhook`].
+    pub webhook: Option<Option<Webhook>>,
+}
+
+impl WishChanges {
+    /// All that is wanted where `held` holds.
+    #[must_use]
+    pub fn of(&self, held: &Wishes) -> Wishes {
+        Wishes {
+            minimum: self.minimum.unwrap_or(held.minimum),
+            scheme: self.scheme.unwrap_or(held.scheme),
+            locked: self.locked.unwrap_or(held.locked),
+            webhook: self.webhook.clone().unwrap_or_else(|| held.webhook.clone()),
+        }
+    }
+}
+
+impl From<Wishes> for WishChanges {
+    /// All four, whatever holds.
+    fn from(wishes: Wishes) -> Self {
+        let Wishes { minimum, scheme, locked, webhook } = wishes;
+        Self { minimum: Some(minimum), scheme: Some(scheme), locked: Some(locked), webhook: Some(webhook) }
+    }
+}
+
 /// How an account's rewards are to be shared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum SchemeWish {

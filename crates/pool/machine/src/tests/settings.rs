@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Event, Fault, Offer, SchemeWish, SettingBounds, SettingChange, SettingEvent, SettingRefusal, SettingWish,
-    SignedSetting, State, Webhook, Wishes,
+    SignedSetting, State, Webhook, WishChanges, Wishes,
 };
 
 const DELAY: u32 = 5;
@@ -107,11 +107,19 @@ fn a_setting_is_written_in_one_way() {
         locked: true,
         webhook: hook("https://miner.example:8443/in?key=1"),
     };
-    for change in [SettingChange::Set(all), SettingChange::Set(Wishes::default()), SettingChange::Cancel] {
+    let one = WishChanges { locked: Some(true), ..WishChanges::default() };
+    let kept = SettingChange::Set(WishChanges::default());
+    for change in [
+        SettingChange::all(all),
+        SettingChange::all(Wishes::default()),
+        SettingChange::Set(one),
+        kept,
+        SettingChange::Cancel,
+    ] {
         let wish = wish(18_446_744_073_709_551_615, change);
         assert_eq!(wish.to_string().parse(), Ok(wish));
     }
-    let good = wish(3, SettingChange::Set(minimum(500))).to_string();
+    let good = wish(3, SettingChange::all(minimum(500))).to_string();
     for bad in [
         String::new(),
         "settings".to_owned(),
@@ -179,8 +187,8 @@ fn a_webhook_is_a_place_on_the_web_and_nothing_else() {
 fn bad_input_is_refused_by_name() {
     let (miner, other) = (owner(1), owner(2));
     let mut world = world_of(&[&miner]);
-    let set = |wishes| SettingChange::Set(wishes);
-    let good = request_of(&miner, wish(4, set(Wishes::default())).to_string());
+    let set = |wishes| SettingChange::all(wishes);
+    let good = request_of(&miner, wish(1, set(Wishes::default())).to_string());
     let event = |signed| Event::Setting(Box::new(SettingEvent::Signed(signed)));
     let with = |change: &dyn Fn(&mut Request)| {
         let mut request = good.clone();
@@ -201,18 +209,18 @@ fn bad_input_is_refused_by_name() {
         ("unknown_account", event(signed_by(&other, &request_of(&other, good.wish.clone())))),
         ("other_chain", with(&|request| request.genesis = BlockId([1; 32]))),
         ("other_chain", with(&|request| request.address.network = Network::Mainnet)),
-        ("other_pool", of_wish(SettingWish { pool: address(KeyHash([1; 32])), ..wish(4, set(Wishes::default())) })),
+        ("other_pool", of_wish(SettingWish { pool: address(KeyHash([1; 32])), ..wish(1, set(Wishes::default())) })),
         ("malformed", with(&|request| request.wish = "settings".to_owned())),
         ("malformed", with(&|request| request.wish = "lock".to_owned())),
         ("malformed", text(&|text| text.replace('\n', "\r\n"))),
         ("not_an_address", text(&|text| text.replace("address ", "address x"))),
         ("oversized", text(&|text| format!("{text}{}", "x".repeat(Request::TEXT_BYTES_MAX)))),
         ("unknown_scheme", with(&|request| request.wish = good.wish.replace("default lock", "prop lock"))),
-        ("scheme_not_offered", of_wish(wish(4, set(Wishes { scheme: SchemeWish::Solo, ..Wishes::default() })))),
+        ("scheme_not_offered", of_wish(wish(1, set(Wishes { scheme: SchemeWish::Solo, ..Wishes::default() })))),
         ("bad_webhook", with(&|request| request.wish = good.wish.replace("none", "ftp://miner.example/"))),
-        ("minimum_too_low", of_wish(wish(4, set(minimum(99_999_999))))),
-        ("minimum_too_high", of_wish(wish(4, set(minimum(MINIMUM_MAX + 1))))),
-        ("nothing_to_cancel", of_wish(wish(4, SettingChange::Cancel))),
+        ("minimum_too_low", of_wish(wish(1, set(minimum(99_999_999))))),
+        ("minimum_too_high", of_wish(wish(1, set(minimum(MINIMUM_MAX + 1))))),
+        ("nothing_to_cancel", of_wish(wish(1, SettingChange::Cancel))),
         ("replayed", of_wish(wish(0, set(Wishes::default())))),
     ];
     for (name, event) in cases {
@@ -220,12 +228,37 @@ fn bad_input_is_refused_by_name() {
     }
     let good = event(signed_by(&miner, &good));
     world.append(good.clone());
-    assert_eq!(refusal(&mut world, &good), SettingRefusal::Replayed { got: 4 });
-    let older = setting(&miner, 3, set(minimum(200_000_000)));
-    assert_eq!(refusal(&mut world, &older), SettingRefusal::Older { got: 3, newest: 4 });
-    let mut early = request_of(&miner, wish(5, set(Wishes::default())).to_string());
+    assert_eq!(refusal(&mut world, &good), SettingRefusal::Replayed { got: 1 });
+    world.append(setting(&miner, 2, set(Wishes::default())));
+    let older = setting(&miner, 1, set(minimum(200_000_000)));
+    assert_eq!(refusal(&mut world, &older), SettingRefusal::Older { got: 1, newest: 2 });
+    for got in [4, u64::MAX - 1, u64::MAX] {
+        let skipped = setting(&miner, got, set(minimum(200_000_000)));
+        assert_eq!(refusal(&mut world, &skipped), SettingRefusal::Skipped { got, next: 3 });
+    }
+    // Signed earlier and sent later: the number is its place.
+    let mut early = request_of(&miner, wish(3, set(Wishes::default())).to_string());
     early.time_ms = 6;
-    assert_eq!(refusal(&mut world, &event(signed_by(&miner, &early))).name(), "older");
+    world.append(event(signed_by(&miner, &early)));
+}
+
+#[test]
+fn what_is_not_told_stays_as_it_holds() {
+    let miner = owner(1);
+    let mut world = world_of(&[&miner]);
+    let strict = Wishes { locked: true, webhook: hook("https://miner.example/"), ..minimum(500_000_000) };
+    world.append(setting(&miner, 1, SettingChange::all(strict.clone())));
+    // Somebody with the key lowers everything; the owner says something else meanwhile.
+    world.append(setting(&miner, 2, SettingChange::all(Wishes::default())));
+    assert!(pending(&world, &miner).is_some());
+    let one = WishChanges { scheme: Some(SchemeWish::Pplns), ..WishChanges::default() };
+    world.append(setting(&miner, 3, SettingChange::Set(one)));
+    let expected = Wishes { scheme: SchemeWish::Pplns, ..strict };
+    assert_eq!(
+        (current(&world, &miner), pending(&world, &miner)),
+        (expected, None),
+        "kept is what holds, not what waits"
+    );
 }
 
 /// The name that a stranger's request gets says nothing of a signature that nobody checked: it is checked last.
@@ -235,7 +268,7 @@ fn a_pool_without_bounds_takes_no_settings() {
     let mut world = World::new();
     world.share_of(LANE, miner.key_hash(), 10);
     world.frame();
-    let event = setting(&miner, 1, SettingChange::Set(Wishes::default()));
+    let event = setting(&miner, 1, SettingChange::all(Wishes::default()));
     assert_eq!(refusal(&mut world, &event), SettingRefusal::NotTaken);
     for wrong in [
         SettingBounds { minimum_max: Amount::ZERO, delay_blocks: 1 },
@@ -258,7 +291,7 @@ fn what_protects_holds_at_once_and_what_does_not_waits() {
         locked: true,
         webhook: hook("https://miner.example/"),
     };
-    world.append(setting(&miner, 1, SettingChange::Set(strict.clone())));
+    world.append(setting(&miner, 1, SettingChange::all(strict.clone())));
     assert_eq!((current(&world, &miner), pending(&world, &miner)), (strict.clone(), None));
     // One of each that lowers, beside one that does not.
     for (sequence, lower) in [
@@ -270,7 +303,7 @@ fn what_protects_holds_at_once_and_what_does_not_waits() {
     ] {
         let wishes = Wishes { scheme: SchemeWish::Pool, ..lower };
         let height = world.state.tip().expect("based").height.0;
-        world.append(setting(&miner, sequence, SettingChange::Set(wishes.clone())));
+        world.append(setting(&miner, sequence, SettingChange::all(wishes.clone())));
         assert_eq!(current(&world, &miner), Wishes { scheme: SchemeWish::Pool, ..strict.clone() });
         assert_eq!(pending(&world, &miner), Some((Height(height + DELAY), wishes)));
         world.mine(false);
@@ -296,8 +329,8 @@ fn what_waits_can_be_cancelled_once() {
     let miner = owner(1);
     let mut world = world_of(&[&miner]);
     let locked = Wishes { locked: true, ..Wishes::default() };
-    world.append(setting(&miner, 1, SettingChange::Set(locked.clone())));
-    world.append(setting(&miner, 2, SettingChange::Set(Wishes::default())));
+    world.append(setting(&miner, 1, SettingChange::all(locked.clone())));
+    world.append(setting(&miner, 2, SettingChange::all(Wishes::default())));
     assert!(pending(&world, &miner).is_some());
     let thief = setting(&owner(2), 3, SettingChange::Cancel);
     assert_eq!(refusal(&mut world, &thief).name(), "unknown_account");
@@ -315,7 +348,7 @@ fn what_waits_can_be_cancelled_once() {
 fn a_payout_waits_for_the_accounts_own_minimum() {
     let (patient, other) = (owner(1), owner(2));
     let mut world = world_of(&[&patient, &other]);
-    world.append(setting(&patient, 1, SettingChange::Set(minimum(4_000_000_000))));
+    world.append(setting(&patient, 1, SettingChange::all(minimum(4_000_000_000))));
     let mine = |world: &mut World| {
         for key in [&patient, &other] {
             world.share_of(LANE, key.key_hash(), 1);
@@ -329,13 +362,13 @@ fn a_payout_waits_for_the_accounts_own_minimum() {
     assert_eq!(world.state.paid(account(&world, &patient)), 0);
     assert!(world.state.paid(account(&world, &other)) > 0);
     // The pool's own minimum again, once the wait is over.
-    world.append(setting(&patient, 2, SettingChange::Set(Wishes::default())));
+    world.append(setting(&patient, 2, SettingChange::all(Wishes::default())));
     world.settle();
     assert_eq!(world.state.paid(account(&world, &patient)), 0, "not before");
     world.calm_down();
     assert!(world.state.paid(account(&world, &patient)) > 0);
     // What the pool allows became less than what was chosen: nobody is stuck.
-    world.append(setting(&patient, 3, SettingChange::Set(minimum(MINIMUM_MAX))));
+    world.append(setting(&patient, 3, SettingChange::all(minimum(MINIMUM_MAX))));
     let paid = world.state.paid(account(&world, &patient));
     mine(&mut world);
     assert_eq!(world.state.paid(account(&world, &patient)), paid);
@@ -350,7 +383,7 @@ fn a_coinbase_pays_from_the_accounts_own_minimum_on() {
     let (patient, other) = (owner(1), owner(2));
     let mut world = world_of(&[&patient, &other]);
     world.set_scheme(super::direct::direct());
-    world.append(setting(&patient, 1, SettingChange::Set(minimum(8_000_000_000))));
+    world.append(setting(&patient, 1, SettingChange::all(minimum(8_000_000_000))));
     let got = |world: &World, key: &KeyPair| {
         let outputs = world.chain.best().into_iter().flat_map(|block| &block.transactions).flat_map(|tx| &tx.outputs);
         outputs.filter(|output| output.key_hash == key.key_hash()).map(|output| output.amount.atoms()).sum::<u64>()
@@ -383,13 +416,16 @@ fn holds(history: &[(u32, SettingChange)], heights: &[(usize, u32)], at: usize) 
     let reached = |messages: usize| heights.iter().filter(|(after, _)| *after == messages).any(|(_, h)| is_over(h));
     match change {
         SettingChange::Cancel => before,
-        SettingChange::Set(wishes) if reached(at) => wishes.clone(),
-        SettingChange::Set(wishes) => Wishes {
-            minimum: if wishes.minimum < before.minimum { before.minimum } else { wishes.minimum },
-            scheme: wishes.scheme,
-            locked: before.locked || wishes.locked,
-            webhook: if before.webhook.is_some() { before.webhook } else { wishes.webhook.clone() },
-        },
+        SettingChange::Set(changes) if reached(at) => changes.of(&before),
+        SettingChange::Set(changes) => {
+            let wishes = changes.of(&before);
+            Wishes {
+                minimum: if wishes.minimum < before.minimum { before.minimum } else { wishes.minimum },
+                scheme: wishes.scheme,
+                locked: before.locked || wishes.locked,
+                webhook: if before.webhook.is_some() { before.webhook } else { wishes.webhook },
+            }
+        }
     }
 }
 
@@ -400,11 +436,12 @@ fn drawn(draw: &mut Draw) -> SettingChange {
     let minimums = [None, Some(atoms(150_000_000)), Some(atoms(600_000_000)), Some(atoms(MINIMUM_MAX))];
     let hooks = [None, hook("https://a.example/"), hook("http://b.example/")];
     let pick = |count: usize, draw: &mut Draw| usize::try_from(draw.below(count as u64)).expect("small");
-    SettingChange::Set(Wishes {
-        minimum: minimums[pick(4, draw)],
-        scheme: [SchemeWish::Pool, SchemeWish::Pplns][pick(2, draw)],
-        locked: draw.one_in(2),
-        webhook: hooks[pick(3, draw)].clone(),
+    let told = |draw: &mut Draw| !draw.one_in(3);
+    SettingChange::Set(WishChanges {
+        minimum: told(draw).then(|| minimums[pick(4, draw)]),
+        scheme: told(draw).then(|| [SchemeWish::Pool, SchemeWish::Pplns][pick(2, draw)]),
+        locked: told(draw).then(|| draw.one_in(2)),
+        webhook: told(draw).then(|| hooks[pick(3, draw)].clone()),
     })
 }
 
@@ -418,6 +455,7 @@ fn settings_come_to_what_a_slow_model_says_whatever_the_chain_does() {
             world.set_scheme(super::direct::direct());
         }
         let mut draw = Draw::new(seed);
+        let next = |history: &Vec<(u32, SettingChange)>| history.len() as u64 + 1;
         let mut histories = vec![Vec::new(); owners.len()];
         let mut heights = vec![Vec::new(); owners.len()];
         for step in 1..=150_u64 {
@@ -425,7 +463,7 @@ fn settings_come_to_what_a_slow_model_says_whatever_the_chain_does() {
             if draw.one_in(4) {
                 let change = drawn(&mut draw);
                 let tip = world.state.tip().expect("based").height.0;
-                match world.try_append(setting(&owners[who], step, change.clone())) {
+                match world.try_append(setting(&owners[who], next(&histories[who]), change.clone())) {
                     Ok(_) => {
                         cancelled += u32::from(change == SettingChange::Cancel);
                         histories[who].push((tip, change));
@@ -468,7 +506,7 @@ fn settings_come_to_what_a_slow_model_says_whatever_the_chain_does() {
 fn a_replay_finds_a_setting_that_nobody_signed() {
     let miner = owner(1);
     let mut world = world_of(&[&miner]);
-    world.append(setting(&miner, 1, SettingChange::Set(minimum(500_000_000))));
+    world.append(setting(&miner, 1, SettingChange::all(minimum(500_000_000))));
     let forged = |event: &Event| match event {
         Event::Setting(setting) => match setting.as_ref() {
             SettingEvent::Signed(signed) => {
@@ -492,12 +530,12 @@ fn an_account_is_paid_as_it_chose_while_that_is_offered() {
     let mut world = world_of(&[&miner, &other]);
     let of = |world: &World| [&miner, &other].map(|owner| world.state.scheme_of(&owner.key_hash()));
     world.offer(Offer { solo: Some(FeeBasisPoints::new(75).expect("less than all")), ..Offer::default() });
-    world.append(setting(&miner, 1, SettingChange::Set(Wishes { scheme: SchemeWish::Solo, ..Wishes::default() })));
+    world.append(setting(&miner, 1, SettingChange::all(Wishes { scheme: SchemeWish::Solo, ..Wishes::default() })));
     assert_eq!(of(&world), [AccountScheme::Solo, AccountScheme::Pplns]);
     // What is usual holds for whoever said nothing, and for nobody else.
     let offer = world.state.offer();
     world.offer(Offer { usual: AccountScheme::Solo, ..offer });
-    world.append(setting(&other, 1, SettingChange::Set(Wishes { scheme: SchemeWish::Pplns, ..Wishes::default() })));
+    world.append(setting(&other, 1, SettingChange::all(Wishes { scheme: SchemeWish::Pplns, ..Wishes::default() })));
     assert_eq!(of(&world), [AccountScheme::Solo, AccountScheme::Pplns]);
     assert_eq!(world.state.scheme_of(&owner(3).key_hash()), AccountScheme::Solo);
     world.offer(Offer::default());

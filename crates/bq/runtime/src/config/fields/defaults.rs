@@ -75,6 +75,7 @@ pub(super) fn default_value(name: &str, network: Network) -> Option<Value> {
         "pool.settings_minimum_max" => 10_000_000_000_i64.into(),
         "pool.settings_delay_secs" => 259_200.into(),
         "pool.settings_interval_secs" => 60.into(),
+        "pool.settings_hour_max" => 200.into(),
         "pool.settings_window_secs" => 86_400.into(),
         "pool.notices_private" => false.into(),
         "pool.notice_timeout_secs" => 10.into(),

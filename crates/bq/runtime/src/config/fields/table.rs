@@ -30,7 +30,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 238] = [
+pub static FIELDS: [Field; 239] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -447,7 +447,13 @@ pub static FIELDS: [Field; 238] = [
         "pool.settings_interval_secs",
         Kind::Integer(0..=86_400),
         "Seconds between two settings of an account.",
-        "Too short: each is 5.5 KiB in the log for ever. Too long: an owner cannot cancel for that long."
+        "Too short: each is 5.5 KiB in the log for ever. Too long: an owner changes his mind late; cancelling never waits."
+    ),
+    field!(
+        "pool.settings_hour_max",
+        Kind::Integer(1..=100_000),
+        "Most settings that all accounts together may have taken in an hour, on average; five times as many at once. Cancelling is never refused for it.",
+        "Too high: whoever sends one share from each of many accounts fills the disk, 5.5 KiB each for ever. Too low: owners have to try again."
     ),
     field!(
         "pool.settings_window_secs",

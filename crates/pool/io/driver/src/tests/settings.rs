@@ -12,7 +12,7 @@ use super::{
     NETWORK, atoms,
     world::{Death, POOL_KEY, World, share_to},
 };
-use crate::{Clock as _, keeper::Keeper};
+use crate::{Clock as _, PoolConfig, keeper::Keeper};
 
 fn owner() -> KeyPair {
     KeyPair::from_seed(&[5; 32]).expect("a key")
@@ -24,7 +24,11 @@ fn address() -> String {
 
 /// A pool in whose books the owner is.
 fn world() -> World {
-    let world = World::new();
+    world_with(|_| {})
+}
+
+fn world_with(change: impl FnOnce(&mut PoolConfig)) -> World {
+    let world = World::with(change);
     world.keeper().record(&share_to(owner().key_hash(), 100), None).expect("booked");
     world.settle();
     world
@@ -50,7 +54,7 @@ fn locked() -> Wishes {
 }
 
 fn set(world: &World, sequence: u64, wishes: Wishes) -> Result<SettingsTaken, AccessError> {
-    let signed = request(world, world.clock.unix_ms(), wish(sequence, SettingChange::Set(wishes)));
+    let signed = request(world, world.clock.unix_ms(), wish(sequence, SettingChange::all(wishes)));
     world.keeper().change_settings(&signed).expect("it is about settings")
 }
 
@@ -106,7 +110,7 @@ fn what_needs_a_clock_is_refused_by_name() {
     let world = world();
     let (now, day) = (world.clock.unix_ms(), 86_400_000);
     for (time, is_fine) in [(now - day - 60_000, false), (now + day + 60_000, false), (now - day + 60_000, true)] {
-        let signed = request(&world, time, wish(1, SettingChange::Set(locked())));
+        let signed = request(&world, time, wish(1, SettingChange::all(locked())));
         let result = world.keeper().change_settings(&signed).expect("about settings");
         assert!(is_fine && result.is_ok() || name(result) == "time", "{time}");
     }
@@ -124,7 +128,7 @@ fn other_requests_are_somebody_elses_and_bad_ones_change_nothing() {
         assert_eq!(world.keeper().change_settings(&request(&world, now, other.to_owned())), None, "{other}");
     }
     let before = world.keeper().written();
-    let good = request(&world, now, wish(1, SettingChange::Set(locked())));
+    let good = request(&world, now, wish(1, SettingChange::all(locked())));
     for (expected, bad) in [
         ("malformed", SignedRequest { signature: "00".to_owned(), ..good.clone() }),
         ("malformed", SignedRequest { public_key: good.public_key.replace('a', "g"), ..good.clone() }),
@@ -153,4 +157,25 @@ fn a_full_disk_is_said_and_nothing_is_lost() {
     death.set_full(false);
     world.settle();
     assert_eq!(view(world.keeper()).next_number, 2, "the books had it, and the disk has it now");
+}
+
+#[test]
+fn the_log_takes_so_many_settings_and_cancelling_is_never_refused() {
+    let world = world_with(|config| (config.settings_hour_max, config.settings_interval) = (2, Duration::ZERO));
+    let mut number = 0;
+    let mut next = || {
+        number += 1;
+        number
+    };
+    for _ in 0..9 {
+        set(&world, next(), locked()).expect("taken");
+    }
+    set(&world, next(), Wishes::default()).expect("the tenth of ten");
+    let refused = next();
+    assert_eq!(name(set(&world, refused, locked())), "too_many");
+    let cancel = request(&world, world.clock.unix_ms(), wish(refused, SettingChange::Cancel));
+    world.keeper().change_settings(&cancel).expect("about settings").expect("cancelled");
+    assert_eq!(name(set(&world, refused + 1, locked())), "too_many");
+    world.clock.pass(Duration::from_secs(1_801));
+    set(&world, refused + 1, locked()).expect("half an hour is one");
 }
