@@ -1,7 +1,10 @@
 //! The pool dies at every single effect of a whole life: before it, and after it but before it hears of it. Whatever the
 //! moment, the next start continues and nothing is lost or doubled.
 
+use std::time::{Duration, Instant};
+
 use bq_chain_api::NodeApi as _;
+use bq_mining_message::ShareSequence;
 use bq_pool_machine::Winning;
 
 use super::world::{Death, World, key, share_to};
@@ -169,4 +172,19 @@ fn shares_of_a_batch_are_booked_together_or_refused_each() {
     world.restart();
     assert_eq!(world.shares_in_log(), 4);
     world.check_books(&[1, 2, 3]);
+}
+
+/// The thread that keeps the books syncs what it tells. It may wait for a node that hangs, or for another program that locks the books: nobody calls it here.
+#[test]
+fn shares_are_synced_also_while_the_books_wait() {
+    let world = World::with(|config| config.share_sync = Some(Duration::from_millis(1)));
+    world.mine_share(1, 500);
+    let log = &world.keeper().log;
+    let is_synced = || log.synced_before() == log.next();
+    let began = Instant::now();
+    while !is_synced() {
+        assert!(began.elapsed() < Duration::from_secs(60), "{:?}", log.status());
+        std::thread::yield_now();
+    }
+    assert!(log.next() > ShareSequence::FIRST);
 }
