@@ -327,9 +327,14 @@ impl Keeper {
 
     /// Writes a row that the log names and that was lost.
     pub(crate) fn put_back(&self, row: Row) -> Result<(), PoolError> {
+        self.put_all_back(vec![row])
+    }
+
+    /// Writes rows that belong together, or takes them away, in one step: a crash leaves all of them or none.
+    pub(crate) fn put_all_back(&self, rows: Vec<Row>) -> Result<(), PoolError> {
         let mut writing = self.writing.lock();
         self.write_unwritten(&mut writing)?;
-        writing.unwritten = Some(Batch { expected: writing.written, rows: vec![row], ..Batch::default() });
+        writing.unwritten = Some(Batch { expected: writing.written, rows, ..Batch::default() });
         self.write_unwritten(&mut writing)
     }
 
