@@ -2,6 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use bq_books::{Batch, BookStore, Checkpoint, NewEvent, OlderCheckpoints, Row};
 use bq_chain_api::NodeApi;
+use bq_fault_point::{FaultPoint, reach};
 use bq_ledger::{Cause, Transfer};
 use bq_mining_message::PoolTemplate;
 use bq_notices::Notices;
@@ -297,6 +298,9 @@ impl Keeper {
             }
         }
         writing.checkpoints.is_credited |= all.iter().flat_map(|applied| &applied.lines).any(is_credit);
+        if all.iter().flat_map(|applied| &applied.lines).any(is_final) {
+            reach(FaultPoint::PayoutNotFinal);
+        }
         if !batch.events.is_empty() {
             writing.unwritten = Some(batch);
             self.write_unwritten(&mut writing)?;
@@ -406,4 +410,8 @@ impl Keeper {
 
 fn is_credit(line: &Transfer) -> bool {
     matches!(line.cause, Cause::BlockCredited { .. })
+}
+
+fn is_final(line: &Transfer) -> bool {
+    matches!(line.cause, Cause::PayoutFinal { .. })
 }
