@@ -12,7 +12,9 @@ mod http;
 mod miner;
 mod operator;
 mod process;
+mod reckoning;
 mod rpc;
+mod share_log;
 mod signer;
 mod wait;
 
@@ -23,7 +25,9 @@ pub use http::{HttpResponse, http_get, http_post};
 pub use miner::{
     Dialect, EthashMode, LightEthash, LineClient, Miner, MinerReport, Submission, ethash, randomx, sha256d,
 };
-pub use process::{BqOptions, BqProcess, Finished, bq_path, run_bq};
+pub use process::{BqOptions, BqProcess, EndedEarly, Finished, bq_path, run_bq, said};
+pub use reckoning::{reckon, run_audit};
 pub use rpc::RpcClient;
+pub use share_log::{booked_shares, tear_newest_share};
 pub use signer::SignerProcess;
 pub use wait::wait_for;

@@ -36,7 +36,21 @@ pub struct BqOptions {
     pub arguments: Vec<String>,
     /// A program and its arguments that starts `bq` in its own place.
     pub launcher: Vec<String>,
+    /// Environment variables, beside those of this process that are not `BQ_*`.
+    pub environment: Vec<(String, String)>,
 }
+
+/// It ended before it was ready.
+#[derive(Clone, Copy, Debug)]
+pub struct EndedEarly(pub ExitStatus);
+
+impl std::fmt::Display for EndedEarly {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "bq ended early: {}", self.0)
+    }
+}
+
+impl std::error::Error for EndedEarly {}
 
 /// A command that ended.
 #[derive(Clone, Debug)]
@@ -53,13 +67,13 @@ impl BqProcess {
     /// Starts a node and pool in `folder` and waits until it says that it is ready.
     ///
     /// # Errors
-    /// It ended early or was not ready within a minute; the error holds the end of its log.
+    /// [`EndedEarly`], or it was not ready within a minute; the error holds the end of its log.
     pub fn start(folder: &Path, options: &BqOptions) -> Result<Self> {
         let mut child = Self::spawn(folder, options)?;
         let ready_file = folder.join("ready.json");
         let waited = wait_for("the ready file", READY_LIMIT, || {
             if let Some(status) = child.try_wait()? {
-                anyhow::bail!("bq ended early: {status}");
+                return Err(EndedEarly(status).into());
             }
             Ok(std::fs::read_to_string(&ready_file).ok().and_then(|text| serde_json::from_str::<Value>(&text).ok()))
         });
@@ -124,6 +138,7 @@ impl BqProcess {
         }
         command.arg("--config").arg(&config).arg("--ready-file").arg(&ready_file).args(&options.arguments);
         without_bq_variables(&mut command);
+        command.envs(options.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         command.spawn().with_context(|| format!("cannot start {}", bq_path().display()))
     }
@@ -279,6 +294,14 @@ pub(crate) fn without_bq_variables(command: &mut Command) {
             command.env_remove(name);
         }
     }
+}
+
+/// What the processes of a folder said so far.
+///
+/// # Errors
+/// None was started there.
+pub fn said(folder: &Path) -> Result<String> {
+    Ok(String::from_utf8_lossy(&std::fs::read(log_path(folder))?).into_owned())
 }
 
 fn log_path(folder: &Path) -> PathBuf {

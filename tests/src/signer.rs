@@ -25,12 +25,25 @@ impl SignerProcess {
     /// # Errors
     /// It ended early, or does not listen within a minute.
     pub fn start(folder: &Path, config: &Path, arguments: &[&str]) -> Result<Self> {
+        Self::spawn(folder, config, arguments, &[])
+    }
+
+    /// The same with environment variables.
+    ///
+    /// # Errors
+    /// As [`SignerProcess::start`].
+    pub fn start_with(folder: &Path, config: &Path, environment: &[(&str, &str)]) -> Result<Self> {
+        Self::spawn(folder, config, &[], environment)
+    }
+
+    fn spawn(folder: &Path, config: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Result<Self> {
         std::fs::create_dir_all(folder)?;
         let log = File::options().create(true).append(true).open(folder.join("signer.log"))?;
         let mut command = Command::new(crate::bq_path());
         command.args(["signer", "--network", "regtest", "--config"]).arg(config).args(arguments);
         command.arg("--socket").arg(Self::socket(folder)).arg("--state").arg(folder.join("state"));
         without_bq_variables(&mut command);
+        command.envs(environment.iter().copied());
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let child = command.spawn()?;
         let mut signer = Self { child, folder: folder.to_owned() };

@@ -433,6 +433,7 @@ fn pool_config(config: &Config) -> PoolConfig {
         },
         cold_key: pool.cold_key,
         frame_interval: Duration::from_millis(pool.frame_interval_ms),
+        share_sync: Some(Duration::from_millis(pool.share_sync_ms)),
         block_wait: Duration::from_millis(pool.block_wait_ms),
         template_interval: Duration::from_secs(pool.template_interval_secs),
         workers_per_account_max: pool.workers_per_account_max,

@@ -186,6 +186,7 @@ impl Reader<'_> {
             cold_key: self.address("pool.cold_address", network)?.map(|address| address.key_hash),
             float_intervals: self.number("pool.float_intervals")?,
             frame_interval_ms: self.number("pool.frame_interval_ms")?,
+            share_sync_ms: self.number("pool.share_sync_ms")?,
             block_wait_ms: self.number("pool.block_wait_ms")?,
             template_interval_secs: self.number("pool.template_interval_secs")?,
             workers_per_account_max: self.number("pool.workers_per_account_max")?,

@@ -84,6 +84,7 @@ pub struct RawPool {
     pub cold_address: Option<String>,
     pub float_intervals: Option<i64>,
     pub frame_interval_ms: Option<i64>,
+    pub share_sync_ms: Option<i64>,
     pub block_wait_ms: Option<i64>,
     pub template_interval_secs: Option<i64>,
     pub workers_per_account_max: Option<i64>,

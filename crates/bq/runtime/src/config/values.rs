@@ -207,6 +207,8 @@ pub struct PoolConfig {
     pub float_intervals: u32,
     /// Longest time in milliseconds until accepted shares are told to the books.
     pub frame_interval_ms: u64,
+    /// Longest time in milliseconds until an acknowledged share is on stable storage.
+    pub share_sync_ms: u64,
     /// Longest time in milliseconds that the answer to a block's share waits for the node.
     pub block_wait_ms: u64,
     /// Seconds until a template is made anew without a new tip.

@@ -17,6 +17,9 @@ use parking_lot::Mutex;
 
 use crate::{clock::SimClock, death::Death};
 
+/// What a disk writes whole or not at all.
+const SECTOR_BYTES: usize = 512;
+
 /// What lies on the platter; it outlives every life of the pool.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Platter {
@@ -32,18 +35,11 @@ struct File {
 }
 
 impl Platter {
-    /// Power fails: of what was not synced a part may have reached the platter, torn anywhere.
+    /// Power fails: of what was not synced a part may have reached the platter, torn anywhere, its sectors in any order.
     pub(crate) fn lose_power(&mut self, rng: &mut Rng) {
         self.names = self.synced_names.clone();
-        for file in &mut self.files {
-            let (synced, written) = (file.synced.len(), file.written.len());
-            let is_longer = written > synced && file.written.starts_with(&file.synced);
-            if is_longer {
-                let kept = usize::try_from(rng.between(synced as u64, written as u64)).unwrap_or(synced);
-                file.written.truncate(kept);
-            } else {
-                file.written.clone_from(&file.synced);
-            }
+        for file in self.files.iter_mut().filter(|file| file.written != file.synced) {
+            file.written = file.left(rng);
             file.synced.clone_from(&file.written);
         }
     }
@@ -61,6 +57,22 @@ impl Platter {
 
     fn named(&self, path: &Path) -> io::Result<usize> {
         self.names.get(path).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+impl File {
+    /// As long as it was, is, or in between; each sector as it was or as it is, on half of the days all that are there as they are.
+    fn left(&self, rng: &mut Rng) -> Vec<u8> {
+        let (was, is) = (self.synced.len() as u64, self.written.len() as u64);
+        let mut left = vec![0; usize::try_from(rng.between(was.min(is), was.max(is))).unwrap_or(self.synced.len())];
+        let is_ordered = rng.between(0, 1) == 0;
+        for (sector, bytes) in left.chunks_mut(SECTOR_BYTES).enumerate() {
+            let of = if is_ordered || rng.between(0, 1) == 0 { &self.written } else { &self.synced };
+            let there = of.get(sector * SECTOR_BYTES..).unwrap_or_default();
+            let count = there.len().min(bytes.len());
+            bytes[..count].copy_from_slice(&there[..count]);
+        }
+        left
     }
 }
 

@@ -2,6 +2,7 @@
 
 use bq_books::RowKind;
 use bq_chain_api::{SubmitBlockError, SubmitTransactionError};
+use bq_fault_point::{FaultPoint, reach};
 use bq_pool_machine::{Command, Outside, PayoutId};
 use bq_primitives::{Block, BlockId, Decoder, Transaction};
 use sha2::{Digest as _, Sha256};
@@ -38,7 +39,10 @@ impl Keeper {
                         self.show_changes(&applied);
                         true
                     }
-                    Command::Sign(payout) => self.sign_or_ask(payout, &mut unsigned)?,
+                    Command::Sign(payout) => {
+                        reach(FaultPoint::PayoutNotSigned);
+                        self.sign_or_ask(payout, &mut unsigned)?
+                    }
                     Command::Send(payout) => self.send(payout, &mut unsigned).map(|()| false)?,
                     Command::Submit(block) => self.submit_again(&block).map(|()| false)?,
                 };
@@ -66,7 +70,10 @@ impl Keeper {
         let mut decoder = Decoder::new(&bytes);
         let transaction = Transaction::decode(&mut decoder)
             .map_err(|error| PoolError::Inconsistent(format!("the signed bytes of payout {id}: {error}")))?;
-        match self.node.submit_transaction(transaction) {
+        reach(FaultPoint::PayoutNotSent);
+        let answer = self.node.submit_transaction(transaction);
+        reach(FaultPoint::PayoutNotHeard);
+        match answer {
             Ok(_) | Err(SubmitTransactionError::Duplicate) => {}
             Err(SubmitTransactionError::Node(error)) => return Err(error.into()),
             Err(error) => tracing::warn!(payout = %id, %error, "a payout is sent again later"),

@@ -72,6 +72,9 @@ pub struct PoolConfig {
     pub template_interval: Duration,
     /// How long accepted shares wait at most until they are told to the books.
     pub frame_interval: Duration,
+    /// How long a written share waits at most for the disk to have it for certain, whatever the books wait for; nothing where whoever drives the
+    /// pool step by step syncs.
+    pub share_sync: Option<Duration>,
     /// How long the answer to a share that is a block waits for the node to have it.
     pub block_wait: Duration,
     /// How long the books wait at most for something to happen.
@@ -187,6 +190,7 @@ impl PoolConfig {
             cold_key: None,
             template_interval: Duration::from_secs(15),
             frame_interval: Duration::from_millis(50),
+            share_sync: None,
             block_wait: Duration::from_secs(2),
             settle_interval: Duration::from_secs(10),
             signer_follow_interval: Duration::from_secs(30),

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use bq_chain_api::{Coin, NodeError, Route, TransactionStatus};
+use bq_fault_point::{FaultPoint, reach};
 use bq_pool_machine::{ChainBase, ChainEvent, ChainWay, ColdEvent, Event, Fault, PayoutState, Received, Spent, Tip};
 use bq_primitives::{BlockId, Height, KeyHash, OutPoint};
 
@@ -96,6 +97,9 @@ impl Keeper {
             Ok(applied) => applied.iter().for_each(|applied| self.show_changes(applied)),
             Err(PoolError::Fault(Fault::WayTooDeep { .. })) => return self.tell_base(),
             Err(error) => return Err(error),
+        }
+        if !pool_blocks.is_empty() {
+            reach(FaultPoint::BlockImmature);
         }
         for block in &pool_blocks {
             self.check_commitment(block)?;

@@ -1,5 +1,6 @@
 //! Accepted shares become frames of the log: synced first, so that the books never name a share that a power cut took.
 
+use bq_fault_point::{FaultPoint, reach};
 use bq_mining_message::ShareSequence;
 use bq_pool_machine::{Event, NewAccount, Winning};
 
@@ -12,6 +13,9 @@ impl Keeper {
     /// Tells the log of every share that is written, and of blocks among them.
     pub(crate) fn tell_frames(&self) -> Result<(), PoolError> {
         self.write_owed_shares()?;
+        if self.log.synced_before() < self.log.next() {
+            reach(FaultPoint::ShareNotSynced);
+        }
         self.log.sync()?;
         let synced = self.log.synced_before();
         loop {
@@ -68,9 +72,11 @@ impl Keeper {
                     }
                 }
                 let rows = vec![bytes_row(&id.to_string(), found.bytes)];
+                reach(FaultPoint::BlockNotTold);
                 let marks = found.coinbase.as_ref().and_then(|coinbase| self.cold_coins(coinbase));
                 let events: Vec<Event> = marks.into_iter().chain([Event::Candidate(candidate)]).collect();
                 self.tell_all(&events, rows)?;
+                reach(FaultPoint::BlockNotSubmitted);
                 self.show_block(&id);
             }
             self.intake.lock().told(&id);

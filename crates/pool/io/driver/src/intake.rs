@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use bq_chain_api::SubmitBlockError;
+use bq_fault_point::{FaultPoint, hold, reach};
 use bq_mining_message::{AuthorizeError, RecordShareError, Share, SharePosition, ShareSequence};
 use bq_pool_machine::{Candidate, Commitment, LogHead, Winning};
 use bq_primitives::{Address, Amount, Block, BlockId, KeyHash, Transaction};
@@ -113,6 +114,7 @@ impl Keeper {
                 return Ok(());
             }
             submission = Some(self.found(block, share));
+            hold(FaultPoint::BlockNotWritten);
         }
         let written = self.append(share);
         if let Some(submission) = submission {
@@ -134,6 +136,7 @@ impl Keeper {
     pub(crate) fn record_all(&self, shares: &[Share]) -> Vec<Result<(), RecordShareError>> {
         // One lock over both, as for a share alone.
         let mut intake = self.intake.lock();
+        reach(FaultPoint::ShareNotWritten);
         let (written, end) = self.log.append_many(shares);
         let count = usize::try_from(written.end.0.saturating_sub(written.start.0)).unwrap_or(usize::MAX);
         let (taken, refused) = shares.split_at(count.min(shares.len()));
@@ -162,6 +165,7 @@ impl Keeper {
         if let Some(sequence) = written {
             return Ok(sequence);
         }
+        reach(FaultPoint::ShareNotWritten);
         let sequence = self.log.append(share)?;
         intake.note(sequence, share.payee);
         self.stats.lock().accept(self.moment(), sequence, share);

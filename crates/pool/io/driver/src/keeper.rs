@@ -2,6 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use bq_books::{Batch, BookStore, Checkpoint, NewEvent, OlderCheckpoints, Row};
 use bq_chain_api::NodeApi;
+use bq_fault_point::{FaultPoint, reach};
 use bq_ledger::{Cause, Transfer};
 use bq_mining_message::PoolTemplate;
 use bq_notices::Notices;
@@ -300,6 +301,9 @@ impl Keeper {
             }
         }
         writing.checkpoints.is_credited |= all.iter().flat_map(|applied| &applied.lines).any(is_credit);
+        if all.iter().flat_map(|applied| &applied.lines).any(is_final) {
+            reach(FaultPoint::PayoutNotFinal);
+        }
         if !batch.events.is_empty() {
             writing.unwritten = Some(batch);
             self.write_unwritten(&mut writing)?;
@@ -330,9 +334,14 @@ impl Keeper {
 
     /// Writes a row that the log names and that was lost.
     pub(crate) fn put_back(&self, row: Row) -> Result<(), PoolError> {
+        self.put_all_back(vec![row])
+    }
+
+    /// Writes rows that belong together, or takes them away, in one step: a crash leaves all of them or none.
+    pub(crate) fn put_all_back(&self, rows: Vec<Row>) -> Result<(), PoolError> {
         let mut writing = self.writing.lock();
         self.write_unwritten(&mut writing)?;
-        writing.unwritten = Some(Batch { expected: writing.written, rows: vec![row], ..Batch::default() });
+        writing.unwritten = Some(Batch { expected: writing.written, rows, ..Batch::default() });
         self.write_unwritten(&mut writing)
     }
 
@@ -404,4 +413,8 @@ impl Keeper {
 
 fn is_credit(line: &Transfer) -> bool {
     matches!(line.cause, Cause::BlockCredited { .. })
+}
+
+fn is_final(line: &Transfer) -> bool {
+    matches!(line.cause, Cause::PayoutFinal { .. })
 }

@@ -209,7 +209,8 @@ fn read_books(
     }
     // How far the share log must reach follows from the frames alone; the shares themselves are needed to apply the rest.
     let told = shares_told(store, &state, first, place.front_end)?;
-    let options = LogOptions { segment_shares_max: config.segment_shares, ..log_options() };
+    let (segment_shares_max, sync_interval) = (config.segment_shares, config.share_sync);
+    let options = LogOptions { segment_shares_max, sync_interval, ..log_options() };
     let log = open_shares(place, disk, told, options)?;
     if checkpoint == LogHead::default() && store.read(first, 1)?.is_empty() && log.next() > ShareSequence::FIRST {
         let reason = "the share log holds shares and the books are missing or empty: put a copy back (bq pool restore); \
@@ -340,7 +341,8 @@ pub(crate) fn open_shares(
     Ok(ShareLog::open(disk, &folder, identity, at_least, options)?)
 }
 
-/// Without a thread: the one that keeps the books syncs before it tells of shares.
+/// Without a thread: nothing is appended. A running pool has one, beside the thread that keeps the books and syncs before it tells of
+/// shares: that one may wait for the node or for another program that locks the books.
 pub(crate) fn log_options() -> LogOptions {
     LogOptions { sync_interval: None, ..LogOptions::default() }
 }

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use bq_fault_point::{FaultPoint, reach};
 use bq_pool_machine::{Event, PayoutEvent, PayoutId, PayoutInput};
 use bq_primitives::TxOut;
 use parking_lot::Mutex;
@@ -89,6 +90,7 @@ impl Keeper {
                 return Ok(false);
             }
         };
+        reach(FaultPoint::SignatureNotStored);
         let bytes = signed.to_bytes();
         let digest: [u8; 32] = Sha256::digest(&bytes).into();
         let is_replaced = self.state.read().attempts(id).is_some_and(|attempts| !attempts.others.is_empty());

@@ -209,15 +209,26 @@ impl Keeper {
         };
         let (event, accounts) = (applied.head, u32::try_from(balances.0.len()).unwrap_or(u32::MAX));
         let digest = balances.digest();
-        self.put_back(balances_row(epoch.0, Some(&balances))?)?;
         let kept = KeptLiabilities { event, epoch, depth, root, sum, accounts, balances: digest, signed: None };
-        self.put_back(liabilities_row(&kept)?)?;
-        for old in self.store.rows(RowKind::Liabilities, "", u64::MAX, usize::MAX)?.into_iter().skip(self.kept_max()) {
-            let (key, group) = (old.key, String::new());
-            self.put_back(Row { kind: RowKind::Liabilities, key, group, order: old.order, value: None })?;
-            self.put_back(balances_row(old.order, None)?)?;
-        }
+        self.put_all_back(vec![balances_row(epoch.0, Some(&balances))?, liabilities_row(&kept)?])?;
+        self.drop_old_statements()?;
         self.sign_statements()
+    }
+
+    /// A statement goes with its balances. Older ones without it, which a crash of an earlier version may have left, go too.
+    fn drop_old_statements(&self) -> Result<(), PoolError> {
+        let all = self.store.rows(RowKind::Liabilities, "", u64::MAX, usize::MAX)?;
+        let (kept, old) = all.split_at(all.len().min(self.kept_max()));
+        let mut rows = Vec::new();
+        for old in old {
+            let (key, group) = (old.key.clone(), String::new());
+            rows.push(Row { kind: RowKind::Liabilities, key, group, order: old.order, value: None });
+        }
+        let oldest_kept = kept.last().map_or(0, |oldest| oldest.order);
+        for old in self.store.rows(RowKind::Liabilities, BALANCES, oldest_kept, usize::MAX)? {
+            rows.push(balances_row(old.order, None)?);
+        }
+        if rows.is_empty() { Ok(()) } else { self.put_all_back(rows) }
     }
 
     fn kept_max(&self) -> usize {

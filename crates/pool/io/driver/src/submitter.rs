@@ -8,6 +8,7 @@ use std::{
 };
 
 use bq_chain_api::{NodeApi, SubmitBlockError};
+use bq_fault_point::{FaultPoint, hold, reach};
 use bq_primitives::{Block, BlockId};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use parking_lot::Mutex;
@@ -117,9 +118,12 @@ impl Submitter {
 
 fn hand_over(node: &dyn NodeApi, refused: &Mutex<Option<Refused>>, block: Block) {
     let id = block.id();
+    hold(FaultPoint::BlockNotSubmitted);
     // A panic in the node must not end the only thread that submits.
     let submit = std::panic::AssertUnwindSafe(|| node.submit_block(block));
-    match std::panic::catch_unwind(submit) {
+    let outcome = std::panic::catch_unwind(submit);
+    reach(FaultPoint::BlockNotWritten);
+    match outcome {
         Ok(verdict) => {
             note_verdict(&id, &verdict);
             if let Err(SubmitBlockError::Invalid(reason)) = verdict {

@@ -8,7 +8,7 @@ use crate::{
     definitions::Definitions,
     header::{FileHash, HEADER_BYTES, SegmentHeader, parse_segment_name, segment_name},
     manifest::{self, Gone, Manifest, Why},
-    record::Salt,
+    record::{RecordFault, Salt},
     scan::{Content, ScanEnd},
     state::Segment,
     writer::Writer,
@@ -58,7 +58,7 @@ pub(crate) fn open_segments(
         files.pop();
     }
     let links = links(&files, &manifest);
-    let newest = walk.follow(&links)?;
+    let newest = walk.follow(&links, at_least)?;
     let next = newest.as_ref().map_or(walk.next, |newest| newest.next);
     if next < at_least {
         let path = files.last().map_or_else(|| folder.to_owned(), |newest| folder.join(segment_name(*newest)));
@@ -141,7 +141,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The whole chain; returns the file that is still written to, if the last link is one.
-    fn follow(&mut self, links: &[Link]) -> Result<Option<Newest>, OpenError> {
+    fn follow(&mut self, links: &[Link], at_least: ShareSequence) -> Result<Option<Newest>, OpenError> {
         for (position, link) in links.iter().enumerate() {
             match link {
                 Link::Gone(gone) => {
@@ -156,7 +156,7 @@ impl<'a> Walk<'a> {
                     let bytes = std::mem::take(&mut self.bytes);
                     self.join(&path, header.first, header.previous)?;
                     if position + 1 == links.len() {
-                        return Newest::scan(path, &bytes, header).map(Some);
+                        return Newest::scan(path, &bytes, header, at_least).map(Some);
                     }
                     self.hash = FileHash::of(&bytes);
                     self.bytes = bytes;
@@ -222,35 +222,49 @@ struct Newest {
     definitions: Definitions,
     /// Bytes behind the last whole record.
     torn: u64,
+    /// Those bytes, where there are whole records among them.
+    holes: Option<Vec<u8>>,
 }
 
 impl Newest {
-    fn scan(path: PathBuf, bytes: &[u8], header: SegmentHeader) -> Result<Self, OpenError> {
+    /// Power loss may keep what was written last and lose what was written before it, as long as neither was synced; what was told is. A
+    /// record that is bad before `at_least` was good once.
+    fn scan(path: PathBuf, bytes: &[u8], header: SegmentHeader, at_least: ShareSequence) -> Result<Self, OpenError> {
         let mut content = Content::default();
         let found = content.scan(bytes, header);
         let length = u64::try_from(found.length).unwrap_or(u64::MAX);
+        let next = header.first.after(content.count());
+        let mut holes = None;
         if let ScanEnd::Corrupt(fault) = found.end {
-            let rest = segment_name(header.first.after(content.count()));
-            let reason = format!("{fault}; forfeiting {rest} keeps the shares before it");
-            return Err(OpenError::corrupt(&path, length, reason));
+            if next < at_least || at_least == ShareSequence::FIRST || matches!(fault, RecordFault::Content(_)) {
+                let reason = format!("{fault}; forfeiting {} keeps the shares before it", segment_name(next));
+                return Err(OpenError::corrupt(&path, length, reason));
+            }
+            holes = Some(bytes.get(found.length..).unwrap_or_default().to_vec());
         }
         let (whole, torn) = bytes.split_at(found.length);
         Ok(Self {
             path,
             header,
-            next: header.first.after(content.count()),
+            next,
             length,
             shares: u32::try_from(content.count()).unwrap_or(u32::MAX),
             hasher: Sha256::new().chain_update(whole),
             definitions: Definitions::of(&content),
             torn: u64::try_from(torn.len()).unwrap_or(u64::MAX),
+            holes,
         })
     }
 
     /// Cuts the torn tail off and opens the file for writing.
     fn into_writer(self, disk: &dyn Disk, folder: &Path) -> Result<(Writer, Option<TornTail>), OpenError> {
-        let Self { path, header, length, shares, hasher, definitions, torn, .. } = self;
+        let Self { path, header, length, shares, hasher, definitions, torn, holes, .. } = self;
         let failed = |error| OpenError::io(&path, error);
+        if let Some(bytes) = holes {
+            let beside = path.with_extension("torn");
+            keep(disk, &beside, &bytes).map_err(|error| OpenError::io(&beside, error))?;
+            tracing::warn!(path = %beside.display(), "kept what power loss left in pieces: no share in it was synced");
+        }
         let file = disk.open(&path).map_err(failed)?;
         if torn > 0 {
             file.set_len(length).map_err(failed)?;
@@ -273,4 +287,11 @@ impl Newest {
             cut,
         ))
     }
+}
+
+/// Writes a file that only a person reads.
+fn keep(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let file = disk.create(path)?;
+    file.write_at(0, bytes)?;
+    file.sync()
 }

@@ -31,7 +31,8 @@ pub(crate) enum ScanEnd {
     Whole,
     /// What follows the last whole record is no record, and none comes after it.
     Torn(RecordFault),
-    /// A record is bad although a good one follows, or it says what no writer writes.
+    /// A record is bad although a good one follows, or it says what no writer writes. The first may come from power loss, where it was not
+    /// synced.
     Corrupt(RecordFault),
 }
 
@@ -134,8 +135,8 @@ pub(crate) fn position_in(first: ShareSequence, sequence: ShareSequence) -> usiz
     usize::try_from(sequence.0.saturating_sub(first.0)).unwrap_or(usize::MAX)
 }
 
-/// Writes go one after the other, so a crash leaves nothing whole behind an unfinished record. A whole record further on
-/// means that this one was whole once.
+/// Writes go one after the other, so the death of a process leaves nothing whole behind an unfinished record. A whole record further on
+/// means that this one was whole once, or that a disk without power kept the later one only.
 fn has_record_after(file: &[u8], bad: usize, salt: Salt) -> bool {
     (bad + 1..file.len()).any(
         |offset| !matches!(Record::read(file, offset, salt), Err(fault) if !matches!(fault, RecordFault::Content(_))),

@@ -154,6 +154,11 @@ impl Shared {
         AppendError::SyncFailed { path: self.folder.clone(), reason }
     }
 
+    pub(crate) fn has_unsynced(&self) -> bool {
+        let state = self.state.lock();
+        state.synced_before < state.next
+    }
+
     pub(crate) fn sync_now(&self) -> Result<(), AppendError> {
         let (file, next) = {
             let state = self.state.lock();

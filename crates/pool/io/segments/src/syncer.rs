@@ -37,8 +37,8 @@ impl Drop for Syncer {
 fn run(shared: &Shared, interval: Duration) {
     loop {
         let closing = wait_for_work(shared, interval);
-        // The failure is kept in the state and refuses every later append.
-        if shared.sync_now().is_err() || closing {
+        // Somebody else may have synced meanwhile. A failure is kept in the state and refuses every later append.
+        if (shared.has_unsynced() && shared.sync_now().is_err()) || closing {
             return;
         }
     }

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use bq_fault_point::{FaultPoint, reach};
 use bq_pool::PayoutSigner;
 use bq_primitives::{BlockId, Network};
 use bq_signer::{Answer, Asked, Identity, Limits, Question, RecordError, Refusal, Signer, Standing, Verdict};
@@ -201,6 +202,7 @@ impl SignerServer {
             self.signer.restore_record(before);
             return Err(Refusal::NotStored(error.to_string()));
         }
+        reach(FaultPoint::SignatureNotAnswered);
         self.store.drop_forgotten(self.signer.record());
         tracing::info!(payout = %to_sign.payout, %txid, leaves = %to_sign.leaves, "signed");
         Ok(bytes)

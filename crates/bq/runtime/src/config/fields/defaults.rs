@@ -51,6 +51,7 @@ pub(super) fn default_value(name: &str, network: Network) -> Option<Value> {
         "pool.payout_fees_max" => 10.into(),
         "pool.float_intervals" => 2.into(),
         "pool.frame_interval_ms" => 50.into(),
+        "pool.share_sync_ms" => 50.into(),
         "pool.block_wait_ms" => 2_000.into(),
         "pool.template_interval_secs" => 15.into(),
         "pool.workers_per_account_max" => 1_000.into(),

@@ -30,7 +30,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 239] = [
+pub static FIELDS: [Field; 240] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -303,6 +303,12 @@ pub static FIELDS: [Field; 239] = [
         Kind::Integer(1..=10_000),
         "Longest time in milliseconds that accepted shares wait until they are told to the books.",
         "Too short: more events and syncs of the disk. Too long: shares of more time have to be read again after a crash."
+    ),
+    field!(
+        "pool.share_sync_ms",
+        Kind::Integer(1..=10_000),
+        "Longest time in milliseconds until an acknowledged share is on stable storage: what a power cut may take.",
+        "Too short: more syncs of the disk. Too long: a power cut takes the shares of more time."
     ),
     field!(
         "pool.block_wait_ms",

@@ -10,6 +10,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use bq_fault_point::{FaultPoint, reach};
 use bq_pool_machine::{LogHash, LogHead, LogNumber};
 use bq_primitives::{BlockId, Network};
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row as SqlRow, Transaction, TransactionBehavior};
@@ -80,6 +81,13 @@ impl BookStore for SqliteBooks {
             return Err(StoreError::Head { got, expected: batch.expected });
         }
         write(&transaction, batch).map_err(failed)?;
+        for event in &batch.events {
+            match event.kind {
+                "chain" => reach(FaultPoint::ChainNotCommitted),
+                "per_share" => reach(FaultPoint::EarningsNotCommitted),
+                _ => {}
+            }
+        }
         transaction.commit().map_err(failed)
     }
 

@@ -1,11 +1,18 @@
 //! The pool dies at every single effect of a whole life: before it, and after it but before it hears of it. Whatever the
 //! moment, the next start continues and nothing is lost or doubled.
 
+use std::time::{Duration, Instant};
+
+use bq_books::{Row, RowKind};
 use bq_chain_api::NodeApi as _;
+use bq_mining_message::ShareSequence;
 use bq_pool_machine::Winning;
 
-use super::world::{Death, World, key, share_to};
-use crate::PayoutMode;
+use super::{
+    atoms,
+    world::{Death, World, key, share_to},
+};
+use crate::{PayoutMode, PoolConfig};
 
 /// Shares, a block, its burial, a payout, its burial, another block.
 fn live(world: &mut World, death: &Death) -> u64 {
@@ -169,4 +176,83 @@ fn shares_of_a_batch_are_booked_together_or_refused_each() {
     world.restart();
     assert_eq!(world.shares_in_log(), 4);
     world.check_books(&[1, 2, 3]);
+}
+
+/// The thread that keeps the books syncs what it tells. It may wait for a node that hangs, or for another program that locks the books: nobody calls it here.
+#[test]
+fn shares_are_synced_also_while_the_books_wait() {
+    let world = World::with(|config| config.share_sync = Some(Duration::from_millis(1)));
+    world.mine_share(1, 500);
+    let log = &world.keeper().log;
+    let is_synced = || log.synced_before() == log.next();
+    let began = Instant::now();
+    while !is_synced() {
+        assert!(began.elapsed() < Duration::from_secs(60), "{:?}", log.status());
+        std::thread::yield_now();
+    }
+    assert!(log.next() > ShareSequence::FIRST);
+}
+
+/// What is kept of a statement is more than one row: an audit knows each of them.
+#[test]
+fn whatever_the_moment_statements_of_what_is_owed_are_kept_whole_or_not() {
+    for after in [false, true] {
+        let mut effects = 0;
+        while dies_while_stating(effects, after) {
+            effects += 1;
+        }
+        assert!(effects > 8, "{effects}");
+    }
+}
+
+/// Whether it came to that effect.
+fn dies_while_stating(effect: u32, after: bool) -> bool {
+    let death = Death::default();
+    let short = |config: &mut PoolConfig| (config.statements_kept, config.payout_min) = (1, atoms(1 << 50));
+    let mut world = World::stating_and_dying(short, &death);
+    world.mine_share(1, 500);
+    world.find_block(1, 500);
+    world.settle();
+    world.node.mine_many(8);
+    world.settle();
+    death.arm(effect, after);
+    let revive = |world: &mut World| {
+        if death.is_dead() && !world.revived {
+            world.close();
+            assert_eq!(faults(world), Vec::<String>::new(), "effect {effect} {after}");
+            world.restart();
+        }
+    };
+    for miner in 2..=4 {
+        let _ = world.keeper().state_liabilities();
+        revive(&mut world);
+        world.clock.pass(Duration::from_secs(3600));
+        // The next one is of other books.
+        let _ = world.keeper().record(&share_to(key(miner), 500), None);
+        let _ = world.try_settle();
+        revive(&mut world);
+    }
+    let came_to_it = death.is_dead();
+    death.arm(u32::MAX, false);
+    world.keeper().state_liabilities().expect("stated");
+    world.close();
+    assert_eq!(faults(&world), Vec::<String>::new(), "effect {effect} {after}");
+    came_to_it
+}
+
+fn faults(world: &World) -> Vec<String> {
+    world.stopped().audit().expect("readable").faults
+}
+
+#[test]
+fn balances_without_a_statement_go_with_old_statements() {
+    let mut world = World::stating(|_| {});
+    world.mine_share(1, 500);
+    world.find_block(1, 500);
+    world.settle();
+    let (kind, key, group) = (RowKind::Liabilities, "1:balances".to_owned(), "balances".to_owned());
+    world.keeper().put_back(Row { kind, key, group, order: 1, value: Some(vec![0]) }).expect("room");
+    world.keeper().state_liabilities().expect("stated");
+    world.close();
+    assert_eq!(faults(&world), Vec::<String>::new());
 }

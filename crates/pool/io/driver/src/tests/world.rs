@@ -151,6 +151,13 @@ impl Death {
         death
     }
 
+    /// From now on, so many effects are left.
+    pub(crate) fn arm(&self, effects: u32, after: bool) {
+        self.left.store(effects, Ordering::SeqCst);
+        self.after.store(after, Ordering::SeqCst);
+        self.armed.store(true, Ordering::SeqCst);
+    }
+
     /// The disk has no room any more, or has some again.
     pub(crate) fn set_full(&self, full: bool) {
         self.full.store(full, Ordering::SeqCst);
@@ -232,6 +239,11 @@ impl World {
     /// A pool that signs what it owes.
     pub(crate) fn stating(change: impl FnOnce(&mut PoolConfig)) -> Self {
         Self::built(change, &Death::default(), Some([7; 32]))
+    }
+
+    /// The same, which may die.
+    pub(crate) fn stating_and_dying(change: impl FnOnce(&mut PoolConfig), death: &Death) -> Self {
+        Self::built(change, death, Some([7; 32]))
     }
 
     fn built(change: impl FnOnce(&mut PoolConfig), death: &Death, seed: Option<[u8; 32]>) -> Self {

@@ -130,6 +130,50 @@ impl PowerDisk {
     }
 }
 
+/// Pieces that reach the platter or do not, each for itself: smaller than any sector.
+const PIECE_BYTES: usize = 64;
+
+/// Luck that is the same every time.
+struct Luck(u64);
+
+impl Luck {
+    /// Below `end`.
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % u64::try_from(end.max(1)).expect("small")).expect("small")
+    }
+
+    fn is(&mut self) -> bool {
+        self.below(2) == 0
+    }
+
+    /// What may be left of a file: its length old, new or between, each piece old or new.
+    fn left_of(&mut self, (written, synced): &(Vec<u8>, Vec<u8>)) -> Vec<u8> {
+        let (short, long) = (written.len().min(synced.len()), written.len().max(synced.len()));
+        let length = [short, long, short + self.below(long - short)][self.below(3)];
+        let mut left = vec![0; length];
+        for (piece, bytes) in left.chunks_mut(PIECE_BYTES).enumerate() {
+            let of = if self.is() { written } else { synced };
+            let there = of.get(piece * PIECE_BYTES..).unwrap_or_default();
+            let count = there.len().min(bytes.len());
+            bytes[..count].copy_from_slice(&there[..count]);
+        }
+        left
+    }
+}
+
+impl PowerDisk {
+    /// What power loss may leave now, of writes that were not synced: any pieces of them, in no order.
+    fn torn(&self, luck: &mut Luck) -> MemoryDisk {
+        let platter = self.0.lock();
+        let names = if luck.is() { &platter.names } else { &platter.synced_names };
+        let left = |(path, file): (&PathBuf, &usize)| (path.clone(), luck.left_of(&platter.files[*file]));
+        MemoryDisk::of(names.iter().map(left).collect())
+    }
+}
+
 /// After power loss at any step the log opens, and holds every share that was said to be synced.
 #[test]
 fn power_loss_at_any_step_costs_only_what_was_not_synced() {
@@ -166,6 +210,39 @@ fn power_loss_at_any_step_costs_only_what_was_not_synced() {
         synced = log.synced_before();
     }
     assert!(checked > 100, "{checked} images");
+}
+
+/// The same where later pieces of what was not synced are there and earlier ones are not.
+#[test]
+fn power_loss_that_keeps_pieces_in_no_order_costs_only_what_was_not_synced() {
+    let (disk, mut luck) = (PowerDisk::default(), Luck(0x9e37_79b9_7f4a_7c15));
+    let options = LogOptions { segment_shares_max: 40, ..options() };
+    let log = ShareLog::open(Arc::new(disk.clone()), Path::new(FOLDER), IDENTITY, sequence(1), options).expect("empty");
+    let (mut holes, mut kept) = (0, 0);
+    fill(&log, 1..=1);
+    log.sync().expect("a healthy disk");
+    for number in 2..=400 {
+        fill(&log, number..=number);
+        // What the books know: never more than what is synced, seldom less.
+        let synced = u32::try_from(log.synced_before().0).expect("small");
+        for _ in 0..4 {
+            let image = disk.torn(&mut luck);
+            let again = open_with(&image, synced, options).expect("power loss is no damage");
+            let end = u32::try_from(again.next().0).expect("small");
+            assert!(synced <= end && end <= number + 1, "{end} of {number}, {synced} synced");
+            assert_eq!(all(&again), numbered(1..end));
+            let is_hole = image.files().keys().any(|path| path.extension().is_some_and(|end| end == "torn"));
+            holes += u32::from(is_hole);
+            kept += end - synced;
+            fill(&again, end..=end + 2);
+            drop(again);
+            assert_eq!(all(&open_with(&image, end, options).expect("whole")), numbered(1..=end + 2));
+        }
+        if luck.below(12) == 0 {
+            log.sync().expect("a healthy disk");
+        }
+    }
+    assert!(holes > 100 && kept > 100, "{holes} with holes, {kept} kept");
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Twenty times `kill -9` while shares flow: what was acknowledged is kept, the books balance, the chain goes on.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use bq_tests::{BqOptions, BqProcess, Eras, EthashMode, Miner, ethash, new_address, sha256d, wait_for};
+use anyhow::Result;
+use bq_tests::{BqOptions, BqProcess, Eras, EthashMode, Miner, booked_shares, ethash, new_address, sha256d, wait_for};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const RESTARTS: u32 = 20;
@@ -65,44 +65,4 @@ fn no_acknowledged_share_is_lost() -> Result<()> {
     bq.ensure_balanced()?;
     assert!(bq.stop()?.success());
     Ok(())
-}
-
-/// Every share in the log's segments, read as their description says: a 98-byte header, then records whose first byte is
-/// their kind, of a length that the kind gives, with a CRC-32C at their end. Sealed segments count from where the one before
-/// ended, which their names say.
-fn booked_shares(folder: &Path) -> Result<u64> {
-    let mut paths: Vec<_> = std::fs::read_dir(folder.join("data/share-log"))?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<_, _>>()?;
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "seg"));
-    paths.sort();
-    let mut last = 0;
-    for path in paths {
-        let bytes = std::fs::read(&path)?;
-        let name = path.file_stem().and_then(|name| name.to_str()).context("a segment's name")?;
-        let first: u64 = name.trim_start_matches("shares-").parse()?;
-        ensure!(first == last + 1, "{}: begins after {last}", path.display());
-        let salt = u32::from_le_bytes(*bytes[..98].last_chunk().context("a header")?);
-        let mut offset = 98;
-        // A live log may be in the middle of a write: a torn tail ends the count.
-        while let Some(length) = whole_record(&bytes[offset..], salt, offset) {
-            last += u64::from(matches!(bytes[offset], 3 | 4));
-            offset += length;
-        }
-    }
-    Ok(last)
-}
-
-/// Length of the record at the start of `bytes`, which lie at `offset` of their file.
-fn whole_record(bytes: &[u8], salt: u32, offset: usize) -> Option<usize> {
-    let length = match bytes.first()? {
-        1 => 102,
-        2 => 22,
-        3 => 21,
-        4 => 53,
-        _ => return None,
-    };
-    let (body, checksum) = bytes.get(..length)?.split_last_chunk()?;
-    let seed = salt ^ u32::try_from(offset & 0xffff_ffff).ok()?;
-    (crc32c::crc32c_append(seed, body) == u32::from_le_bytes(*checksum)).then_some(length)
 }
