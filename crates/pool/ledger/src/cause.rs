@@ -1,6 +1,6 @@
 use std::fmt;
 
-use bq_primitives::{Algorithm, BlockId};
+use bq_primitives::{Algorithm, BlockId, TxId};
 
 /// The event that a transfer books. With the two accounts it is the key of the transfer (SPEC 8.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -108,6 +108,27 @@ pub enum Cause {
         /// The event of the pool's log that told it.
         event: u64,
     },
+    /// T43: coins of the cold key are on their way to the pool's own.
+    Filled {
+        /// The transaction.
+        fill: TxId,
+        /// The event of the pool's log that told it.
+        event: u64,
+    },
+    /// T44: they are buried.
+    FillBuried {
+        /// The transaction.
+        fill: TxId,
+        /// The event of the pool's log that buried it.
+        event: u64,
+    },
+    /// T45: that transaction left the best chain.
+    FillUndone {
+        /// The transaction.
+        fill: TxId,
+        /// The event of the pool's log that told it.
+        event: u64,
+    },
     /// T90: a person decided.
     Operator {
         /// The event of the pool's log that holds the decision.
@@ -141,6 +162,9 @@ impl Cause {
             Self::GiftBooked { .. } => 40,
             Self::SpentOutside { .. } => 41,
             Self::OutsideUndone { .. } => 42,
+            Self::Filled { .. } => 43,
+            Self::FillBuried { .. } => 44,
+            Self::FillUndone { .. } => 45,
             Self::Operator { .. } => 90,
         })
     }
@@ -172,6 +196,15 @@ impl Cause {
             40 => Self::GiftBooked { event: number()? },
             41 => Self::SpentOutside { event: number()? },
             42 => Self::OutsideUndone { event: number()? },
+            43..=45 if generation == 0 => {
+                let (fill, event) = subject.split_once(':')?;
+                let (fill, event) = (fill.parse().ok()?, event.parse().ok()?);
+                match code.0 {
+                    43 => Self::Filled { fill, event },
+                    44 => Self::FillBuried { fill, event },
+                    _ => Self::FillUndone { fill, event },
+                }
+            }
             90 => Self::Operator { event: number()? },
             _ => return None,
         };
@@ -200,6 +233,9 @@ impl Cause {
             | Self::OutsideUndone { event }
             | Self::BalanceMoved { event }
             | Self::Operator { event } => event.to_string(),
+            Self::Filled { fill, event } | Self::FillBuried { fill, event } | Self::FillUndone { fill, event } => {
+                format!("{fill}:{event}")
+            }
         }
     }
 
@@ -224,6 +260,9 @@ impl Cause {
             | Self::SpentOutside { .. }
             | Self::OutsideUndone { .. }
             | Self::BalanceMoved { .. }
+            | Self::Filled { .. }
+            | Self::FillBuried { .. }
+            | Self::FillUndone { .. }
             | Self::Operator { .. } => 0,
         }
     }

@@ -45,6 +45,10 @@ pub enum LedgerAccount {
     WriteOff,
     /// Liability: matured, and paid by a coinbase to come (SPEC 8.8).
     MinerCarried(AccountId),
+    /// Asset: coins of the cold key, which the pool cannot spend (SPEC 8.13).
+    ChainCold,
+    /// Asset: coins on their way from the cold key to the pool's own, not buried.
+    ChainArriving,
 }
 
 /// The side on which an account grows.
@@ -69,6 +73,8 @@ impl LedgerAccount {
             Self::ChainImmature(_)
             | Self::ChainSpendable
             | Self::ChainInFlight
+            | Self::ChainCold
+            | Self::ChainArriving
             | Self::NetFeeExpense
             | Self::OrphanLoss
             | Self::Missing
@@ -106,6 +112,8 @@ impl LedgerAccount {
             Self::ChainImmature(_) => "chain_immature",
             Self::ChainSpendable => "chain_spendable",
             Self::ChainInFlight => "chain_in_flight",
+            Self::ChainCold => "chain_cold",
+            Self::ChainArriving => "chain_arriving",
             Self::MinerImmature(_) => "miner_immature",
             Self::MinerPayable(_) => "miner_payable",
             Self::MinerInFlight(_) => "miner_in_flight",
@@ -142,6 +150,8 @@ impl fmt::Display for LedgerAccount {
             Self::CarryPending(block) => write!(f, "{kind}:{block}"),
             Self::ChainSpendable
             | Self::ChainInFlight
+            | Self::ChainCold
+            | Self::ChainArriving
             | Self::PpsImmature
             | Self::PpsReserve
             | Self::NetFeeExpense
@@ -164,6 +174,8 @@ impl FromStr for LedgerAccount {
             return [
                 Self::ChainSpendable,
                 Self::ChainInFlight,
+                Self::ChainCold,
+                Self::ChainArriving,
                 Self::PpsImmature,
                 Self::PpsReserve,
                 Self::NetFeeExpense,

@@ -36,13 +36,18 @@ impl State {
         for lane in Algorithm::ALL {
             add(LedgerAccount::ChainImmature(lane), 0);
         }
-        for account in [LedgerAccount::ChainSpendable, LedgerAccount::ChainInFlight, LedgerAccount::WithdrawalInFlight]
-        {
+        for account in [
+            LedgerAccount::ChainSpendable,
+            LedgerAccount::ChainInFlight,
+            LedgerAccount::ChainCold,
+            LedgerAccount::ChainArriving,
+            LedgerAccount::WithdrawalInFlight,
+        ] {
             add(account, 0);
         }
-        let free = self.coins.values().filter(|coin| coin.spent.is_none());
-        for coin in free {
-            match self.books_as(coin) {
+        let free = self.coins.iter().filter(|(_, coin)| coin.spent.is_none());
+        for (outpoint, coin) in free {
+            match self.books_as(outpoint, coin) {
                 Some(LedgerAccount::ChainInFlight) | None => {}
                 Some(account) => add(account, coin.amount.atoms()),
             }

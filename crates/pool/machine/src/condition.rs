@@ -1,5 +1,5 @@
 use bq_ledger::{LedgerAccount, RuinBound};
-use bq_primitives::Amount;
+use bq_primitives::{Address, Amount};
 
 use crate::{CommitmentCheck, Outside, State};
 
@@ -39,11 +39,17 @@ pub enum ConditionName {
     Short,
     /// Shares cannot be paid for themselves, though that is offered.
     ReserveLow,
+    /// Something that is no fill spent coins of the cold key.
+    ColdCoinsSpent,
+    /// The float does not reach all that is due: somebody has to fill it from the cold key.
+    FloatLow,
+    /// More lies with the pool's own key than a float should hold.
+    FloatHigh,
 }
 
 impl ConditionName {
     /// Every name.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::NodeOutOfStep,
         Self::CoinsDiffer,
         Self::LogBehindChain,
@@ -56,6 +62,9 @@ impl ConditionName {
         Self::Suspense,
         Self::Short,
         Self::ReserveLow,
+        Self::ColdCoinsSpent,
+        Self::FloatLow,
+        Self::FloatHigh,
     ];
 
     /// The name in health, metrics, the API and on the page.
@@ -74,6 +83,9 @@ impl ConditionName {
             Self::Suspense => "suspense",
             Self::Short => "short_of_coins",
             Self::ReserveLow => "reserve_low",
+            Self::ColdCoinsSpent => "cold_coins_spent",
+            Self::FloatLow => "float_low",
+            Self::FloatHigh => "float_high",
         }
     }
 
@@ -86,13 +98,16 @@ impl ConditionName {
             | Self::LogBehindChain
             | Self::Recovering
             | Self::CoinsMissing
+            | Self::ColdCoinsSpent
             | Self::Paused => true,
             Self::PayoutBlocked
             | Self::PayoutReturned
             | Self::OrphanLoss
             | Self::Suspense
             | Self::Short
-            | Self::ReserveLow => false,
+            | Self::ReserveLow
+            | Self::FloatLow
+            | Self::FloatHigh => false,
         }
     }
 }
@@ -102,10 +117,12 @@ impl ConditionName {
 pub fn conditions(state: &State, outside: &Outside) -> Vec<Condition> {
     let all = [
         outside_conditions(state, outside),
+        cold_coins_spent(state).into_iter().collect(),
         missing_coins(state).into_iter().collect(),
         decisions(state),
         payouts(state),
         balances(state),
+        float(state, outside),
         reserve(state).into_iter().collect(),
     ];
     all.into_iter().flatten().collect()
@@ -164,6 +181,51 @@ fn missing_coins(state: &State) -> Option<Condition> {
     };
     let reason = format!("{} coins were spent outside the books{by}{twice}; {way_out}", coins(missing));
     Some(Condition { name: ConditionName::CoinsMissing, reason })
+}
+
+/// The key that is on no machine of the pool was used for something else than to fill the float.
+fn cold_coins_spent(state: &State) -> Option<Condition> {
+    if state.books().balance(LedgerAccount::Missing) == 0 {
+        return None;
+    }
+    let spent = state.coins().filter(|(outpoint, _)| state.is_cold(outpoint));
+    let mut by = spent.filter_map(|(_, coin)| coin.spent.filter(|spent| !spent.explained)).map(|spent| spent.by);
+    let by = by.next()?;
+    let reason = format!(
+        "coins of the cold key were spent by transaction {by}, which is not a fill of the float; nobody is paid until a person says what \
+         that was: your own, bq pool adopt {by} --as withdrawal; not yours, the cold key is known to somebody: move what is left, then \
+         bq pool write-off"
+    );
+    Some(Condition { name: ConditionName::ColdCoinsSpent, reason })
+}
+
+fn float(state: &State, outside: &Outside) -> Vec<Condition> {
+    let Some(float) = state.float(&outside.upkeep) else { return Vec::new() };
+    let mut found = Vec::new();
+    if float.is_low() {
+        let (due, held, under_way) =
+            (coins(float.due), coins(float.held), float.returning.saturating_add(float.arriving));
+        let way_out = match (float.missing(), state.opened()) {
+            (0, _) | (_, None) => "nothing is to be done: those can be spent once they are buried".to_owned(),
+            (missing, Some(opened)) => {
+                let to = Address { network: opened.network, key_hash: opened.key };
+                format!("send at least {} coins ({missing} atoms) to {to} from the cold key", coins(missing))
+            }
+        };
+        let under_way = coins(under_way);
+        let reason = format!("{due} coins are due, the float holds {held}, {under_way} are on their way; {way_out}");
+        found.push(Condition { name: ConditionName::FloatLow, reason });
+    }
+    if let Some(most) = float.most.filter(|_| float.is_high()) {
+        let (holds, most) = (coins(float.held.saturating_add(float.arriving)), coins(most));
+        let intervals = outside.upkeep.float_intervals;
+        let reason = format!(
+            "the float holds {holds} coins, {most} are enough for what is payable and {intervals} payout intervals: who steals the pool's \
+             key takes all of it. Nothing is to be done: payouts use it up; fill less the next time"
+        );
+        found.push(Condition { name: ConditionName::FloatHigh, reason });
+    }
+    found
 }
 
 fn decisions(state: &State) -> Vec<Condition> {
@@ -228,7 +290,9 @@ fn balances(state: &State) -> Vec<Condition> {
     }
     let owed = state.books().balances().filter(|(account, _)| matches!(account, LedgerAccount::MinerPayable(_)));
     let owed = owed.fold(0_u64, |sum, (_, amount)| sum.saturating_add(amount));
-    let held = state.books().balance(LedgerAccount::ChainSpendable);
+    // What the cold key holds is there, though a person has to send it.
+    let accounts = [LedgerAccount::ChainSpendable, LedgerAccount::ChainCold, LedgerAccount::ChainArriving];
+    let held = accounts.into_iter().fold(0_u64, |sum, account| sum.saturating_add(state.books().balance(account)));
     if owed > held {
         let reason = format!("miners are owed {} coins, {} can be spent", coins(owed), coins(held));
         found.push(Condition { name: ConditionName::Short, reason });

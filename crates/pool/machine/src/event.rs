@@ -4,8 +4,8 @@ use bq_primitives::{AccountId, Amount, BlockId, Height, KeyHash, Network, OutPoi
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Candidate, LogHead, Offer, Payout, PayoutId, PlannedPayout, PoolBlock, PoolCoin, SettingEvent, Spent, StateDigest,
-    Stated, Terms, VoidProof, state::STATE_LAYOUT,
+    Candidate, ColdEvent, LogHead, Offer, Payout, PayoutId, PlannedPayout, PoolBlock, PoolCoin, SettingEvent, Spent,
+    StateDigest, Stated, Terms, VoidProof, state::STATE_LAYOUT,
 };
 
 /// A fact that money depends on (SPEC 8.6). Whatever is not told by one did not happen.
@@ -44,6 +44,8 @@ pub enum Event {
     Setting(Box<SettingEvent>),
     /// The pool says something of its books that can be shown in part. Changes nothing.
     Stated(Stated),
+    /// A key that is on no machine of the pool: which, its coins, and what moves them.
+    Cold(ColdEvent),
 }
 
 /// Version of the encoding, its first byte.
@@ -106,7 +108,8 @@ impl Event {
             | Self::Offer(_)
             | Self::PerShare(_)
             | Self::Setting(_)
-            | Self::Stated(_) => true,
+            | Self::Stated(_)
+            | Self::Cold(_) => true,
             Self::Opened(_) | Self::Imported(_) | Self::Frame(_) | Self::Chain(_) | Self::Checkpoint { .. } => false,
         }
     }
@@ -129,6 +132,7 @@ impl Event {
             Self::PerShare(_) => "per_share",
             Self::Setting(_) => "setting",
             Self::Stated(_) => "stated",
+            Self::Cold(_) => "cold",
         }
     }
 }

@@ -70,6 +70,8 @@ pub enum Fault {
     NotFree { has: u64, needed: u64 },
     #[error("{0}")]
     Operator(&'static str),
+    #[error("cold key: {0}")]
+    Cold(&'static str),
     #[error("shares that are paid for themselves: {0}")]
     PerShare(&'static str),
     #[error("checkpoint {0}: the state comes to {1}")]

@@ -44,11 +44,16 @@ pub struct Upkeep {
     pub replace_after: u32,
     /// As many times the fee of the terms as a replacement pays at most.
     pub fees_max: u32,
+    /// With a cold key: payout intervals for which the float should hold coins at most; 0 for no bound.
+    pub float_intervals: u32,
+    /// What a block takes on average, in milliseconds: how much is earned in an interval follows from it.
+    pub block_ms: u64,
 }
 
 impl Upkeep {
     /// As little as can be.
-    pub const LEAST: Self = Self { coins_max: u32::MAX, replace_after: 0, fees_max: 0 };
+    pub const LEAST: Self =
+        Self { coins_max: u32::MAX, replace_after: 0, fees_max: 0, float_intervals: 0, block_ms: 0 };
 }
 
 /// What is to be done now, most urgent first. After an [`Command::Append`] the rest is out of date: ask again.

@@ -66,7 +66,10 @@ pub fn plan_withdrawal(state: &State, to: KeyHash, gross: Amount, now_ms: u64) -
 /// As [`plan_payout`].
 pub fn plan_fence(state: &State, now_ms: u64) -> Result<Option<PlannedPayout>, Fault> {
     let Some(terms) = state.terms().map(|terms| terms.payouts) else { return Ok(None) };
-    let is_wanted = |input: &PayoutInput| state.coin(&input.outpoint).is_some_and(|coin| state.is_to_be_fenced(coin));
+    let is_wanted = |input: &PayoutInput| {
+        let outpoint = &input.outpoint;
+        state.coin(outpoint).is_some_and(|coin| state.is_to_be_fenced(outpoint, coin))
+    };
     let (mut inputs, others): (Vec<_>, Vec<_>) =
         free_coins(state, &PayoutKind::Fence, u32::MAX).into_iter().partition(is_wanted);
     if inputs.is_empty() {
@@ -137,7 +140,7 @@ const INPUT_BYTES: usize = 36;
 #[must_use]
 pub fn unknown_payees(state: &State, transaction: &Transaction) -> Option<BTreeSet<KeyHash>> {
     let key = state.key().ok()?;
-    let is_ours = transaction.inputs.iter().all(|outpoint| state.coin(outpoint).is_some());
+    let is_ours = transaction.inputs.iter().all(|outpoint| state.coin(outpoint).is_some() && !state.is_cold(outpoint));
     let payees = transaction.outputs.iter().map(|output| output.key_hash);
     let unknown = payees.filter(|payee| *payee != key && state.accounts().find(payee).is_none());
     is_ours.then(|| unknown.collect())
@@ -149,7 +152,8 @@ pub fn unknown_payees(state: &State, transaction: &Transaction) -> Option<BTreeS
 pub fn recognise(state: &State, transaction: &Transaction, time_ms: u64) -> Option<PlannedPayout> {
     let key = state.key().ok()?;
     let inputs = transaction.inputs.iter().map(|outpoint| {
-        let amount = state.coin(outpoint)?.amount;
+        // No payout spends what the pool has no key for.
+        let amount = state.coin(outpoint).filter(|_| !state.is_cold(outpoint))?.amount;
         Some(PayoutInput { outpoint: *outpoint, amount })
     });
     let inputs = inputs.collect::<Option<Vec<_>>>()?;
@@ -206,7 +210,7 @@ fn select(state: &State, terms: &PayoutTerms, available: Amount) -> Result<Vec<(
 
 /// Coins that such a payout may spend, largest first, at most `max`.
 fn free_coins(state: &State, kind: &PayoutKind, max: u32) -> Vec<PayoutInput> {
-    let coins = state.coins().filter(|(_, coin)| state.is_input(coin, kind));
+    let coins = state.coins().filter(|(outpoint, coin)| state.is_input(outpoint, coin, kind));
     let mut coins: Vec<PayoutInput> =
         coins.map(|(outpoint, coin)| PayoutInput { outpoint, amount: coin.amount }).collect();
     coins.sort_unstable_by_key(|coin| (Reverse(coin.amount), coin.outpoint));
@@ -239,8 +243,12 @@ pub(crate) fn network_fee(state: &State, draft: &PlannedPayout, terms: &PayoutTe
     let transaction = draft.transaction(state.accounts(), state.key()?).ok_or(refuse("a payee has no key"))?;
     let weight = BlockWeight::of(transaction.base_len(), transaction.inputs.len());
     let weight = weight.map_err(|_| refuse("its weight leaves the range"))?;
-    let thousandths = weight.units().checked_mul(terms.fee_rate).ok_or(refuse("its fee leaves the range"))?;
-    Ok(Amount::from_atoms(thousandths.div_ceil(1000))?)
+    fee_of(weight, terms.fee_rate).ok_or(refuse("its fee leaves the range"))
+}
+
+/// Rate times weight, rounded up; nothing if that leaves the range.
+pub(crate) fn fee_of(weight: BlockWeight, rate: u64) -> Option<Amount> {
+    Amount::from_atoms(weight.units().checked_mul(rate)?.div_ceil(1000)).ok()
 }
 
 pub(crate) fn finish(state: &State, planned: PlannedPayout) -> Result<PlannedPayout, Fault> {

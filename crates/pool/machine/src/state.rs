@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AccountSettings, Accounts, Attempts, BlockState, Event, EventError, Fault, LogHead, LogNumber, Offer, Opened,
-    Origin, Payout, PayoutId, PoolBlock, PoolCoin, Scheme, SettingBounds, Terms, TermsFrom, Tip, offer::OfferFrom,
-    settings::Settings, terms::covers,
+    Origin, Payout, PayoutId, PoolBlock, PoolCoin, Scheme, SettingBounds, Terms, TermsFrom, Tip, cold::ColdState,
+    offer::OfferFrom, settings::Settings, terms::covers,
 };
 
 /// All that the events of a log come to. Only [`State::apply`] changes it; everything else is read from it.
@@ -41,6 +41,9 @@ pub struct State {
     pub(crate) settings: Settings,
     /// What became of payouts that were signed.
     pub(crate) attempts: BTreeMap<PayoutId, Attempts>,
+    /// Coins that another key holds; behind the rest in bytes, and only where there ever was such a key.
+    #[serde(skip)]
+    pub(crate) cold: ColdState,
 }
 
 /// Where those stand whom coinbases pay later (SPEC 8.8.3, 8.8.6).
@@ -70,6 +73,8 @@ pub(crate) struct PerShareState {
 
 /// Layout of a state in bytes: the first of them. A checkpoint of another layout is not compared, for it cannot be made again.
 pub(crate) const STATE_LAYOUT: u8 = 3;
+/// The same, and what the state knows of cold keys behind it.
+pub(crate) const STATE_LAYOUT_COLD: u8 = 4;
 /// The layout before accounts could choose anything, which is otherwise the same.
 const LAYOUT_WITHOUT_CHOICES: u8 = 2;
 
@@ -388,9 +393,9 @@ impl State {
 
     /// Whether a coin may be the input of a payout.
     #[must_use]
-    pub fn is_spendable(&self, coin: &PoolCoin) -> bool {
+    pub fn is_spendable(&self, outpoint: &OutPoint, coin: &PoolCoin) -> bool {
         let is_free = coin.payout.is_none() && coin.spent.is_none();
-        is_free && self.books_as(coin) == Some(LedgerAccount::ChainSpendable)
+        is_free && self.books_as(outpoint, coin) == Some(LedgerAccount::ChainSpendable)
     }
 
     /// The digest of all of it.
@@ -406,7 +411,7 @@ impl State {
     /// # Errors
     /// As [`State::digest`].
     pub fn checkpoint_event(&self) -> Result<Event, Fault> {
-        Ok(Event::Checkpoint { layout: STATE_LAYOUT, digest: self.digest()? })
+        Ok(Event::Checkpoint { layout: self.layout(), digest: self.digest()? })
     }
 
     /// The state in bytes, for a checkpoint: its layout, then postcard.
@@ -414,7 +419,17 @@ impl State {
     /// # Errors
     /// None in practice: every state can be written.
     pub fn to_bytes(&self) -> Result<Vec<u8>, Fault> {
-        postcard::to_extend(self, vec![STATE_LAYOUT]).map_err(|error| EventError::Content(error.to_string()).into())
+        let content = |error: postcard::Error| Fault::from(EventError::Content(error.to_string()));
+        let bytes = postcard::to_extend(self, vec![self.layout()]).map_err(content)?;
+        match self.layout() {
+            STATE_LAYOUT_COLD => postcard::to_extend(&self.cold, bytes).map_err(content),
+            _ => Ok(bytes),
+        }
+    }
+
+    /// How it is laid out in bytes: as before there were cold keys where there never was one, so that its digest stays the same.
+    pub(crate) fn layout(&self) -> u8 {
+        if self.cold.keys.is_empty() { STATE_LAYOUT } else { STATE_LAYOUT_COLD }
     }
 
     /// A state of [`State::to_bytes`]. The caller compares its digest with the log's.
@@ -425,6 +440,11 @@ impl State {
         match bytes.split_first() {
             Some((&STATE_LAYOUT, rest)) => {
                 postcard::from_bytes(rest).map_err(|error| EventError::Content(error.to_string()).into())
+            }
+            Some((&STATE_LAYOUT_COLD, rest)) => {
+                let content = |error: postcard::Error| Fault::from(EventError::Content(error.to_string()));
+                let (state, rest) = postcard::take_from_bytes::<Self>(rest).map_err(content)?;
+                Ok(Self { cold: postcard::from_bytes(rest).map_err(content)?, ..state })
             }
             Some((&LAYOUT_WITHOUT_CHOICES, rest)) => {
                 let payouts: BTreeMap<PayoutId, Attempts> = BTreeMap::new();
@@ -439,7 +459,7 @@ impl State {
     }
 
     /// The chain account in which the books hold a coin; nothing for one that they do not hold (yet).
-    pub(crate) fn books_as(&self, coin: &PoolCoin) -> Option<LedgerAccount> {
+    pub(crate) fn books_as(&self, outpoint: &OutPoint, coin: &PoolCoin) -> Option<LedgerAccount> {
         let free = match coin.origin {
             Origin::Block(id) => {
                 let block = self.blocks.get(&id);
@@ -452,11 +472,14 @@ impl State {
             }
             // While the payout is open, its inputs are in flight whole and the change is part of them.
             Origin::Change(payout) => self.payouts.get(&payout).is_none_or(|payout| !payout.is_open()),
-            Origin::Stranger { booked, .. } => booked,
+            Origin::Stranger { booked, .. } => booked || self.is_filled(&outpoint.txid),
         };
+        let is_buried = !matches!(coin.origin, Origin::Stranger { booked: false, .. });
         match coin.payout {
             _ if !free => None,
             Some(_) => Some(LedgerAccount::ChainInFlight),
+            None if self.is_cold(outpoint) => Some(LedgerAccount::ChainCold),
+            None if !is_buried => Some(LedgerAccount::ChainArriving),
             None => Some(LedgerAccount::ChainSpendable),
         }
     }

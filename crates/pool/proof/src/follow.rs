@@ -83,7 +83,8 @@ impl Follow {
             | Event::Offer(_)
             | Event::PerShare(_)
             | Event::Setting(_)
-            | Event::Stated(_) => Ok(()),
+            | Event::Stated(_)
+            | Event::Cold(_) => Ok(()),
         }
     }
 

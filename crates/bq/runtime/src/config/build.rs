@@ -58,7 +58,7 @@ pub(super) fn build(values: &Values) -> Result<Config, ConfigError> {
         connect: reader.required("connect")?,
         ready_file: reader.path("ready_file")?,
         chain: reader.chain()?,
-        pool: reader.pool()?,
+        pool: reader.pool(network)?,
         signer: reader.signer()?,
         stratum_limits: reader.stratum()?,
         auth: reader.auth()?,
@@ -139,7 +139,7 @@ impl Reader<'_> {
         })
     }
 
-    fn pool(&self) -> Result<PoolConfig, ConfigError> {
+    fn pool(&self, network: Network) -> Result<PoolConfig, ConfigError> {
         let (key_file, password_file) = (self.path("pool.key_file")?, self.path("pool.password_file")?);
         if key_file.is_some() && password_file.is_none() {
             let reason = "a key file of your own needs the file with its password".to_owned();
@@ -183,6 +183,8 @@ impl Reader<'_> {
             payout_coins_max: self.number("pool.payout_coins_max")?,
             payout_replace_blocks: self.number("pool.payout_replace_blocks")?,
             payout_fees_max: self.number("pool.payout_fees_max")?,
+            cold_key: self.address("pool.cold_address", network)?.map(|address| address.key_hash),
+            float_intervals: self.number("pool.float_intervals")?,
             frame_interval_ms: self.number("pool.frame_interval_ms")?,
             block_wait_ms: self.number("pool.block_wait_ms")?,
             template_interval_secs: self.number("pool.template_interval_secs")?,
@@ -454,13 +456,7 @@ impl Reader<'_> {
         let mut algorithms: Vec<Algorithm> = names.iter().filter_map(|name| name.parse().ok()).collect();
         algorithms.sort_unstable();
         algorithms.dedup();
-        let address = match self.optional::<String>("miner.address")? {
-            Some(text) => Some(
-                Address::parse(&text, network)
-                    .map_err(|error| self.refuse("miner.address", &format!("{text} ({error})")))?,
-            ),
-            None => None,
-        };
+        let address = self.address("miner.address", network)?;
         let is_auto = self.required::<String>("miner.mode")? == "auto";
         Ok(MinerConfig {
             threads: if enabled { asked } else { 0 },
@@ -470,6 +466,12 @@ impl Reader<'_> {
             address,
             patience: self.patience()?,
         })
+    }
+
+    fn address(&self, name: &'static str, network: Network) -> Result<Option<Address>, ConfigError> {
+        let Some(text) = self.optional::<String>(name)? else { return Ok(None) };
+        let address = Address::parse(&text, network);
+        address.map(Some).map_err(|error| self.refuse(name, &format!("{text} ({error})")))
     }
 
     fn patience(&self) -> Result<MinerPatience, ConfigError> {

@@ -81,6 +81,8 @@ pub struct RawPool {
     pub payout_coins_max: Option<i64>,
     pub payout_replace_blocks: Option<i64>,
     pub payout_fees_max: Option<i64>,
+    pub cold_address: Option<String>,
+    pub float_intervals: Option<i64>,
     pub frame_interval_ms: Option<i64>,
     pub block_wait_ms: Option<i64>,
     pub template_interval_secs: Option<i64>,

@@ -2,7 +2,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use bq_consensus::Params;
 use bq_mining_message::AccountScheme;
-use bq_primitives::{Address, Algorithm, Amount, CompactTarget, Height, Network, ShareDifficulty};
+use bq_primitives::{Address, Algorithm, Amount, CompactTarget, Height, KeyHash, Network, ShareDifficulty};
 use ipnet::IpNet;
 
 use super::AgentFloor;
@@ -199,6 +199,10 @@ pub struct PoolConfig {
     pub payout_replace_blocks: u32,
     /// The most that it pays then, in fees.
     pub payout_fees_max: u32,
+    /// Whom coinbases pay the pool's part; nothing: the pool's own key.
+    pub cold_key: Option<KeyHash>,
+    /// Payout intervals for which the float holds enough; 0 for no bound.
+    pub float_intervals: u32,
     /// Longest time in milliseconds until accepted shares are told to the books.
     pub frame_interval_ms: u64,
     /// Longest time in milliseconds that the answer to a block's share waits for the node.

@@ -38,12 +38,11 @@ impl Keeper {
 
     fn lane_view(&self, work: &TemplateWork, plan: Option<&CoinbasePlan>) -> LaneCoinbaseView {
         let coinbase = &work.body.coinbase;
-        let own = self.key_hash();
         let sum = |ours: bool| {
-            let outputs = coinbase.outputs.iter().filter(|output| (output.key_hash == own) == ours);
+            let outputs = coinbase.outputs.iter().filter(|output| self.owns(&output.key_hash) == ours);
             outputs.fold(0, |sum: u64, output| sum.saturating_add(output.amount.atoms()))
         };
-        let outputs = coinbase.outputs.iter().filter(|output| output.key_hash != own);
+        let outputs = coinbase.outputs.iter().filter(|output| !self.owns(&output.key_hash));
         let put_off = plan.map_or(&[][..], |plan| &plan.put_off);
         LaneCoinbaseView {
             payout_mode: mode_name(plan.is_some()),

@@ -6,7 +6,7 @@ use bq_notices::NoticePolicy;
 use bq_pool_machine::{
     COMMITMENT_BYTES, DirectTerms, LaneTerms, Offer, PayoutTerms, Scheme, Terms, TidesTerms, Upkeep,
 };
-use bq_primitives::{Amount, COINBASE_DATA_BYTES_MAX, Network};
+use bq_primitives::{Amount, COINBASE_DATA_BYTES_MAX, KeyHash, Network};
 use bq_segments::LogOptions;
 
 use crate::PoolError;
@@ -64,8 +64,10 @@ pub struct PoolConfig {
     pub fee_rate: u64,
     /// Coins from strangers below this are left alone.
     pub gift_min: Amount,
-    /// When small coins are joined.
+    /// When small coins are joined, payouts replaced, and how much the float should hold.
     pub upkeep: Upkeep,
+    /// Whom the pool's own output of a coinbase pays; nothing: the pool's key. Nobody here has this key (SPEC 8.13).
+    pub cold_key: Option<KeyHash>,
     /// How old a template gets at most before it is made anew, also without a new tip.
     pub template_interval: Duration,
     /// How long accepted shares wait at most until they are told to the books.
@@ -177,7 +179,8 @@ impl PoolConfig {
             payout_payees_max: 500,
             fee_rate: 1000,
             gift_min: Amount::from_atoms(100_000).unwrap_or(Amount::MAX),
-            upkeep: Upkeep { coins_max: 200, replace_after: 20, fees_max: 10 },
+            upkeep: Upkeep { coins_max: 200, replace_after: 20, fees_max: 10, float_intervals: 2, block_ms: 600_000 },
+            cold_key: None,
             template_interval: Duration::from_secs(15),
             frame_interval: Duration::from_millis(50),
             block_wait: Duration::from_secs(2),

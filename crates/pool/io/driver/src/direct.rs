@@ -137,7 +137,8 @@ impl Keeper {
         };
         let mut outputs = plan.outputs.iter().map(output).collect::<Result<Vec<_>, PoolError>>()?;
         if plan.own > Amount::ZERO {
-            outputs.push(TxOut { amount: plan.own, key_hash: self.key_hash() });
+            let key_hash = state.cold_key().unwrap_or_else(|| self.key_hash());
+            outputs.push(TxOut { amount: plan.own, key_hash });
         }
         Ok(outputs)
     }
@@ -160,8 +161,7 @@ impl Keeper {
         if state.direct_terms(lane, newest).is_none() {
             return Ok(None);
         }
-        let own = state.opened().map(|opened| opened.key);
-        let account_of = |key: &KeyHash| if Some(*key) == own { None } else { state.accounts().find(key) };
+        let account_of = |key: &KeyHash| if state.owns(key) { None } else { state.accounts().find(key) };
         let paid: Vec<DirectOutput> = (0_u32..)
             .zip(&coinbase.outputs)
             .filter_map(|(index, output)| {

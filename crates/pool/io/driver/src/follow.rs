@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bq_chain_api::{Coin, NodeError, Route, TransactionStatus};
-use bq_pool_machine::{ChainBase, ChainEvent, ChainWay, Event, Fault, PayoutState, Received, Spent, Tip};
+use bq_pool_machine::{ChainBase, ChainEvent, ChainWay, ColdEvent, Event, Fault, PayoutState, Received, Spent, Tip};
 use bq_primitives::{BlockId, Height, KeyHash, OutPoint};
 
 use crate::{PoolError, keeper::Keeper, scan::Scan};
@@ -89,10 +89,11 @@ impl Keeper {
         if is_old {
             return Ok(Progress::Waiting);
         }
+        let mut events = scan.take_cold();
         let Scan { joined, received, spent, .. } = scan;
-        let way = ChainWay { fork, tip, joined, received, spent };
-        match self.tell(&Event::Chain(ChainEvent::Way(way)), Vec::new()) {
-            Ok(applied) => self.show_changes(&applied),
+        events.push(Event::Chain(ChainEvent::Way(ChainWay { fork, tip, joined, received, spent })));
+        match self.tell_all(&events, Vec::new()) {
+            Ok(applied) => applied.iter().for_each(|applied| self.show_changes(applied)),
             Err(PoolError::Fault(Fault::WayTooDeep { .. })) => return self.tell_base(),
             Err(error) => return Err(error),
         }
@@ -112,14 +113,17 @@ impl Keeper {
     }
 
     /// Tells the log of the chain as a whole, at one tip.
-    fn tell_base(&self) -> Result<Progress, PoolError> {
+    pub(crate) fn tell_base(&self) -> Result<Progress, PoolError> {
         for _ in 0..10 {
             let tip = self.node.tip();
-            let Some(scan) = self.scan_kept(tip.height)? else { return Ok(Progress::Waiting) };
-            let base = self.base(Tip { id: tip.id, height: tip.height }, scan)?;
+            let Some(mut scan) = self.scan_kept(tip.height)? else { return Ok(Progress::Waiting) };
+            let mut events = scan.take_cold();
+            let (base, cold) = self.base(Tip { id: tip.id, height: tip.height }, scan)?;
+            events.extend((!cold.is_empty()).then_some(Event::Cold(ColdEvent::Coins(cold))));
+            events.push(Event::Chain(ChainEvent::Base(base)));
             if self.node.tip().id == tip.id {
-                let applied = self.tell(&Event::Chain(ChainEvent::Base(base)), Vec::new())?;
-                self.show_changes(&applied);
+                let applied = self.tell_all(&events, Vec::new())?;
+                applied.iter().for_each(|applied| self.show_changes(applied));
                 return Ok(Progress::More);
             }
         }
@@ -151,7 +155,7 @@ impl Keeper {
     /// What the blocks say of the log whose rewards lie there still: it may be a new one in the place of one that was lost. Those
     /// that name an event of this log are its own.
     pub(crate) fn read_unspent_commitments(&self) -> Result<(), PoolError> {
-        let coins = self.node.coins_of(&self.books_key())?;
+        let coins = self.unspent(|_| false)?;
         let heights: BTreeSet<Height> = coins.iter().filter(|coin| coin.is_coinbase).map(|coin| coin.height).collect();
         for height in heights {
             // Those that the log knows are looked at by name, and one that is just being booked is told with its share.
@@ -167,8 +171,9 @@ impl Keeper {
         Ok(())
     }
 
-    fn base(&self, tip: Tip, scan: Scan) -> Result<ChainBase, PoolError> {
-        let (blocks, coins, known) = {
+    /// That, and older coins of cold keys of which the log was not told.
+    fn base(&self, tip: Tip, scan: Scan) -> Result<(ChainBase, Vec<OutPoint>), PoolError> {
+        let (blocks, coins, known, cold_keys) = {
             let state = self.state.read();
             let blocks: Vec<(Height, BlockId)> =
                 state.blocks().map(|block| (block.candidate.height, block.candidate.id)).collect();
@@ -179,7 +184,7 @@ impl Keeper {
             // Final ones too: should they leave the chain, the coins that they spent must be known.
             let sent = state.payouts().filter(|payout| payout.state != PayoutState::Void);
             coins.extend(sent.flat_map(|payout| &payout.planned.inputs).map(|input| input.outpoint));
-            (blocks, coins, known)
+            (blocks, coins, known, state.cold_keys().clone())
         };
         let mut joined = Vec::new();
         for (height, id) in blocks {
@@ -195,7 +200,11 @@ impl Keeper {
         let is_told =
             |coin: &&Coin| known.contains(&coin.outpoint) || self.is_worth_keeping(&coin.outpoint, coin.output.amount);
         let older = unspent.iter().filter(|coin| !arrived.contains(&coin.outpoint)).filter(is_told);
-        received.extend(older.map(as_received));
+        let older: Vec<&Coin> = older.collect();
+        received.extend(older.iter().map(|coin| as_received(coin)));
+        let is_new = |coin: &&&Coin| !known.contains(&coin.outpoint);
+        let cold = older.iter().filter(|coin| cold_keys.contains(&coin.output.key_hash)).filter(is_new);
+        let cold: Vec<OutPoint> = cold.map(|coin| coin.outpoint).collect();
         let named: BTreeSet<OutPoint> =
             spent.iter().map(|(outpoint, _)| *outpoint).chain(unspent.iter().map(|coin| coin.outpoint)).collect();
         for outpoint in coins.difference(&named) {
@@ -205,13 +214,18 @@ impl Keeper {
                 spent.push((*outpoint, Spent { by, height, explained: false }));
             }
         }
-        Ok(ChainBase { tip, joined: joined.into_iter().map(|(_, id)| id).collect(), received, spent })
+        let joined = joined.into_iter().map(|(_, id)| id).collect();
+        Ok((ChainBase { tip, joined, received, spent }, cold))
     }
 
-    /// Coins of the pool's key, and what the books still know of keys that were given up.
+    /// Coins of the pool's key and of cold ones, and what the books still know of keys that were given up.
     fn unspent(&self, is_known: impl Fn(&OutPoint) -> bool) -> Result<Vec<Coin>, PoolError> {
         let given_up: Vec<KeyHash> = self.state.read().keys_given_up().iter().map(|given_up| given_up.key).collect();
+        let cold = self.state.read().cold_keys().clone();
         let mut unspent = self.node.coins_of(&self.books_key())?;
+        for key in cold {
+            unspent.extend(self.node.coins_of(&key)?);
+        }
         for key in given_up {
             unspent.extend(self.node.coins_of(&key)?.into_iter().filter(|coin| is_known(&coin.outpoint)));
         }

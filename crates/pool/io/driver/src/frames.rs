@@ -68,7 +68,9 @@ impl Keeper {
                     }
                 }
                 let rows = vec![bytes_row(&id.to_string(), found.bytes)];
-                self.tell(&Event::Candidate(candidate), rows)?;
+                let marks = found.coinbase.as_ref().and_then(|coinbase| self.cold_coins(coinbase));
+                let events: Vec<Event> = marks.into_iter().chain([Event::Candidate(candidate)]).collect();
+                self.tell_all(&events, rows)?;
                 self.show_block(&id);
             }
             self.intake.lock().told(&id);

@@ -97,7 +97,7 @@ impl Keeper {
     pub(crate) fn authorize(&self, address: &str) -> Result<KeyHash, AuthorizeError> {
         let address =
             Address::parse(address, self.config.network).map_err(|error| AuthorizeError::Address(error.to_string()))?;
-        if address.key_hash == self.key_hash() {
+        if self.owns(&address.key_hash) {
             return Err(AuthorizeError::OwnAddress);
         }
         Ok(address.key_hash)
@@ -173,7 +173,7 @@ impl Keeper {
 
     fn found(&self, block: Block, share: &Share) -> Submission {
         let id = block.id();
-        let candidate = Self::candidate(&block, Winning::NoShares, self.key_hash());
+        let candidate = Self::candidate(&block, Winning::NoShares, |key| self.owns(key));
         let bytes = block.to_bytes();
         let named = self.commitment_of(&block).map(|Commitment(head)| head);
         let coinbase = block.transactions.first().cloned();
@@ -188,10 +188,10 @@ impl Keeper {
         owed.iter().try_for_each(|share| self.append(share).map(drop))
     }
 
-    /// A block as the log is told of it; `key` is the pool's.
-    pub(crate) fn candidate(block: &Block, winning: Winning, key: KeyHash) -> Candidate {
+    /// A block as the log is told of it; `is_ours` says of a key whether it is the pool's.
+    pub(crate) fn candidate(block: &Block, winning: Winning, is_ours: impl Fn(&KeyHash) -> bool) -> Candidate {
         let outputs = block.transactions.first().map_or([].as_slice(), |coinbase| coinbase.outputs.as_slice());
-        let ours = (0_u32..).zip(outputs).filter(|(_, output)| output.key_hash == key);
+        let ours = (0_u32..).zip(outputs).filter(|(_, output)| is_ours(&output.key_hash));
         Candidate {
             id: block.id(),
             height: block.header.height,

@@ -237,6 +237,16 @@ impl Keeper {
         self.state.read().opened().map_or_else(|| self.key_hash(), |opened| opened.key)
     }
 
+    /// Whom the pool's own output of a coinbase pays.
+    pub(crate) fn coinbase_key(&self) -> KeyHash {
+        self.state.read().cold_key().unwrap_or_else(|| self.key_hash())
+    }
+
+    /// Whether a key is the pool's: its own, one that waits to take its place, or a cold one.
+    pub(crate) fn owns(&self, key: &KeyHash) -> bool {
+        *key == self.key_hash() || self.state.read().owns(key)
+    }
+
     /// The newest event that is on disk.
     pub(crate) fn written(&self) -> LogHead {
         self.writing.lock().written

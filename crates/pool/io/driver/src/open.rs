@@ -7,7 +7,7 @@ use bq_books::{BookStore, Checkpoint, SqliteBooks};
 use bq_chain_api::NodeApi;
 use bq_mining_message::{BootEpoch, FrameHeader, FrontEndId, ShareSequence};
 use bq_notices::Notices;
-use bq_pool_machine::{Act, Event, EventError, Fault, LogHead, LogNumber, Opened, Operator, Reason, State};
+use bq_pool_machine::{Act, ColdEvent, Event, EventError, Fault, LogHead, LogNumber, Opened, Operator, Reason, State};
 use bq_primitives::BlockId;
 use bq_segments::{Disk, LogIdentity, LogOptions, RealDisk, ShareLog, segment_name};
 
@@ -88,6 +88,7 @@ impl Keeper {
         keeper.begin(&opened)?;
         keeper.take_in_tail()?;
         keeper.change_key(&opened)?;
+        keeper.change_cold_key()?;
         let before = keeper.state.read().terms().cloned();
         let terms = keeper.config.terms(before.as_ref())?;
         if before.as_ref() != Some(&terms) {
@@ -132,6 +133,24 @@ impl Keeper {
         let (who, reason) = ("operator".to_owned(), "started with --new-key".to_owned());
         let operator = Operator { act, who, reason, time_ms: self.now_ms() };
         self.tell(&Event::Operator(operator), Vec::new()).map(|_| ())
+    }
+
+    /// Coinbases pay another cold key, or the pool's own again. What lies with a new one already is the pool's from now on.
+    fn change_cold_key(&self) -> Result<(), PoolError> {
+        let key = self.config.cold_key;
+        if self.state.read().cold_key() == key {
+            return Ok(());
+        }
+        let is_known = key.is_none_or(|key| self.state.read().cold_keys().contains(&key));
+        let has_tip = self.state.read().tip().is_some();
+        if has_tip && !is_known {
+            while self.follow()? == Progress::More {}
+        }
+        self.tell(&Event::Cold(ColdEvent::Key(key)), Vec::new())?;
+        if has_tip && !is_known {
+            self.tell_base()?;
+        }
+        Ok(())
     }
 
     /// Shares that were acknowledged and not told to the books before the process ended.

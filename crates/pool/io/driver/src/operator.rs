@@ -109,7 +109,7 @@ impl Keeper {
                 if to.network != self.config.network {
                     return Err(unfit("address", format!("is of {}, this is {}", to.network, self.config.network)));
                 }
-                if to.key_hash == self.key_hash() {
+                if self.owns(&to.key_hash) {
                     return Err(unfit("address", "is the pool's own"));
                 }
                 let planned = plan_withdrawal(&self.state.read(), to.key_hash, *amount, self.now_ms())?;

@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 
 use bq_mining_message::{SharePosition, ShareSequence};
-use bq_pool_machine::{Commitment, CommitmentCheck, LogHead, LogNumber, Received, Spent, State, Winning};
-use bq_primitives::{Amount, Block, BlockId, Height, OutPoint};
+use bq_pool_machine::{
+    ColdEvent, Commitment, CommitmentCheck, Event, Fill, LogHead, LogNumber, Received, Spent, State, Winning,
+};
+use bq_primitives::{Amount, Block, BlockId, Height, KeyHash, OutPoint, Transaction, TxOut};
 
 use crate::{PoolError, keeper::Keeper};
 
@@ -14,8 +16,14 @@ pub(crate) struct Scan {
     pub(crate) joined: Vec<BlockId>,
     pub(crate) received: Vec<Received>,
     pub(crate) spent: Vec<(OutPoint, Spent)>,
+    /// Coins of cold keys that the log is to be told of first.
+    pub(crate) cold: Vec<OutPoint>,
+    /// Fills of the float that it is to be told of first.
+    pub(crate) fills: Vec<Fill>,
     /// Coins of the pool that are unspent after the blocks seen so far.
     coins: BTreeSet<OutPoint>,
+    /// Those of cold keys among them.
+    cold_coins: BTreeSet<OutPoint>,
 }
 
 impl Scan {
@@ -24,8 +32,37 @@ impl Scan {
         let is_unspent = |coin: &bq_pool_machine::PoolCoin| {
             coin.height <= fork && coin.spent.is_none_or(|spent| spent.height > fork)
         };
-        let coins = state.coins().filter(|(_, coin)| is_unspent(coin)).map(|(outpoint, _)| outpoint).collect();
-        Self { coins, ..Self::default() }
+        let coins: BTreeSet<OutPoint> =
+            state.coins().filter(|(_, coin)| is_unspent(coin)).map(|(outpoint, _)| outpoint).collect();
+        let cold_coins = coins.iter().copied().filter(|outpoint| state.is_cold(outpoint)).collect();
+        Self { coins, cold_coins, ..Self::default() }
+    }
+
+    /// What the log is told before the way or the chain as a whole.
+    pub(crate) fn take_cold(&mut self) -> Vec<Event> {
+        let coins = std::mem::take(&mut self.cold);
+        let coins = (!coins.is_empty()).then_some(ColdEvent::Coins(coins));
+        coins.into_iter().chain(self.fills.drain(..).map(ColdEvent::Fill)).map(Event::Cold).collect()
+    }
+}
+
+/// The pool's own key and the cold ones.
+pub(crate) struct Keys {
+    own: KeyHash,
+    cold: BTreeSet<KeyHash>,
+}
+
+impl Keys {
+    fn has(&self, key: &KeyHash) -> bool {
+        *key == self.own || self.cold.contains(key)
+    }
+}
+
+impl Scan {
+    /// Whether a transaction moves coins of cold keys and pays nobody else.
+    fn is_fill(&self, transaction: &Transaction, keys: &Keys) -> bool {
+        let is_cold = transaction.inputs.iter().all(|input| self.cold_coins.contains(input));
+        is_cold && transaction.outputs.iter().all(|output| keys.has(&output.key_hash))
     }
 }
 
@@ -36,7 +73,7 @@ impl Keeper {
         if self.intake.lock().found(&id).is_some() {
             return Ok(None);
         }
-        let key = self.books_key();
+        let keys = self.keys();
         let is_ours = self.state.read().block(&id).is_some() || self.adopt_block(block)?;
         if is_ours {
             scan.joined.push(id);
@@ -45,22 +82,33 @@ impl Keeper {
             let coinbase = position == 0;
             let spends = transaction.inputs.iter().filter(|input| scan.coins.contains(input)).copied();
             let spends: Vec<OutPoint> = spends.filter(|_| !coinbase).collect();
-            let pays = transaction.outputs.iter().any(|output| output.key_hash == key);
+            let pays = transaction.outputs.iter().any(|output| keys.has(&output.key_hash));
             if spends.is_empty() && !pays {
                 continue;
             }
             let by = transaction.txid();
+            let is_fill = spends.len() == transaction.inputs.len() && scan.is_fill(transaction, &keys);
+            if is_fill && !self.state.read().knows_fill(&by) {
+                scan.fills.push(Fill::of(transaction));
+            }
             for outpoint in spends {
+                scan.cold_coins.remove(&outpoint);
                 scan.coins.remove(&outpoint);
                 scan.spent.push((outpoint, Spent { by, height, explained: false }));
             }
-            for (index, output) in (0_u32..).zip(&transaction.outputs).filter(|(_, output)| output.key_hash == key) {
+            let ours = (0_u32..).zip(&transaction.outputs).filter(|(_, output)| keys.has(&output.key_hash));
+            for (index, output) in ours {
                 let outpoint = OutPoint { txid: by, index };
                 let is_block_coin = coinbase && is_ours;
-                if !is_block_coin && !self.is_worth_keeping(&outpoint, output.amount) {
+                if !is_block_coin && !is_fill && !self.is_worth_keeping(&outpoint, output.amount) {
                     continue;
                 }
                 scan.coins.insert(outpoint);
+                if keys.cold.contains(&output.key_hash) {
+                    scan.cold_coins.insert(outpoint);
+                    let is_told = is_block_coin || is_fill || self.is_cold_already(&outpoint);
+                    scan.cold.extend((!is_told).then_some(outpoint));
+                }
                 if !is_block_coin {
                     scan.received.push(Received { outpoint, amount: output.amount, height, coinbase });
                 }
@@ -73,13 +121,13 @@ impl Keeper {
     /// is looked for; a block without one pays the newest window. One so old that the log may have forgotten it pays nobody.
     pub(crate) fn adopt_block(&self, block: &Block) -> Result<bool, PoolError> {
         let Some(coinbase) = block.transactions.first() else { return Ok(false) };
-        let (key, commitment) = (self.books_key(), self.commitment_of(block));
+        let (keys, commitment) = (self.keys(), self.commitment_of(block));
         // The coinbase that pays miners may leave the pool nothing; then what it says of the log tells whose it is.
-        let pays_pool = coinbase.outputs.iter().any(|output| output.key_hash == key);
+        let pays_pool = coinbase.outputs.iter().any(|output| keys.has(&output.key_hash));
         if !pays_pool && commitment.is_none() {
             return Ok(false);
         }
-        let pays_others = coinbase.outputs.iter().any(|output| output.key_hash != key);
+        let pays_others = coinbase.outputs.iter().any(|output| !keys.has(&output.key_hash));
         let id = block.id();
         if block.header.height < self.state.read().kept_from() {
             return Ok(false);
@@ -108,14 +156,35 @@ impl Keeper {
             (None, None, Some(true)) => Winning::NoShares,
             (None, None, None) => return Ok(false),
         };
-        let candidate = Self::candidate(block, winning, key);
+        let candidate = Self::candidate(block, winning, |key| keys.has(key));
         if candidate.reward().map_err(bq_pool_machine::Fault::from)? == Amount::ZERO {
             return Ok(false);
         }
         let winning = &candidate.winning;
         tracing::warn!(block = %id, height = candidate.height.0, ?winning, "adopted a block of the pool that was not in the log");
-        self.tell(&bq_pool_machine::Event::Candidate(candidate), Vec::new())?;
+        let events: Vec<Event> = self.cold_coins(coinbase).into_iter().chain([Event::Candidate(candidate)]).collect();
+        self.tell_all(&events, Vec::new())?;
         Ok(true)
+    }
+
+    /// Keys whose coins the books hold.
+    fn keys(&self) -> Keys {
+        Keys { own: self.books_key(), cold: self.state.read().cold_keys().clone() }
+    }
+
+    /// Tells which outputs of a coinbase are a cold key's, if some are and the log does not know.
+    pub(crate) fn cold_coins(&self, coinbase: &Transaction) -> Option<Event> {
+        let (keys, txid) = (self.keys(), coinbase.txid());
+        let is_cold = |output: &TxOut| keys.cold.contains(&output.key_hash) && output.amount > Amount::ZERO;
+        let outputs = (0_u32..).zip(&coinbase.outputs).filter(|(_, output)| is_cold(output));
+        let coins = outputs.map(|(index, _)| OutPoint { txid, index });
+        let coins: Vec<OutPoint> = coins.filter(|outpoint| !self.is_cold_already(outpoint)).collect();
+        (!coins.is_empty()).then_some(Event::Cold(ColdEvent::Coins(coins)))
+    }
+
+    fn is_cold_already(&self, outpoint: &OutPoint) -> bool {
+        let state = self.state.read();
+        state.is_cold(outpoint) || state.coin(outpoint).is_some()
     }
 
     /// What the coinbase of a block says of the log, if that is sealed with the pool's key.

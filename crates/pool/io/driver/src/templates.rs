@@ -17,7 +17,7 @@ impl Keeper {
     pub(crate) fn refresh_template(&self) -> Result<(), PoolError> {
         let bases = self.bases()?;
         let request = TemplateRequest {
-            payout: self.key_hash(),
+            payout: self.coinbase_key(),
             coinbase_data: self.coinbase_data(&bases, &self.node.tip().id, &[]),
             outputs_max: bases.outputs_max(),
         };
@@ -43,7 +43,7 @@ impl Keeper {
     }
 
     fn own_template(&self, mut template: Template, bases: &Bases) -> Result<Template, PoolError> {
-        let outputs = vec![TxOut { amount: template.reward, key_hash: self.key_hash() }];
+        let outputs = vec![TxOut { amount: template.reward, key_hash: self.coinbase_key() }];
         let data = self.coinbase_data(bases, &template.parent_id, &outputs);
         let lanes: Vec<_> = template.works.iter().map(|work| work.header.algorithm).collect();
         for lane in lanes {
@@ -62,7 +62,7 @@ impl Keeper {
             let plan = bases.plan(lane, template.reward)?;
             let outputs = match &plan {
                 Some(plan) => self.outputs_of(plan)?,
-                None => vec![TxOut { amount: template.reward, key_hash: self.key_hash() }],
+                None => vec![TxOut { amount: template.reward, key_hash: self.coinbase_key() }],
             };
             let data = self.coinbase_data(bases, &parent, &outputs);
             template.set_coinbase(lane, outputs, data)?;

@@ -73,6 +73,8 @@ fn account_names_round_trip() {
         LedgerAccount::GiftIncome,
         LedgerAccount::Missing,
         LedgerAccount::WriteOff,
+        LedgerAccount::ChainCold,
+        LedgerAccount::ChainArriving,
     ];
     for account in accounts {
         assert_eq!(account.to_string().parse(), Ok(account));
@@ -102,6 +104,9 @@ fn causes_round_trip() {
         Cause::GiftBooked { event: 4 },
         Cause::SpentOutside { event: 5 },
         Cause::OutsideUndone { event: 6 },
+        Cause::Filled { fill: bq_primitives::TxId([8; 32]), event: 8 },
+        Cause::FillBuried { fill: bq_primitives::TxId([8; 32]), event: 9 },
+        Cause::FillUndone { fill: bq_primitives::TxId([8; 32]), event: 10 },
         Cause::Operator { event: 7 },
     ];
     for cause in causes {

@@ -1,6 +1,6 @@
 //! What happens to money when a block joins, matures or leaves (SPEC 8.3, 8.4).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bq_ledger::{
     Cause, LedgerAccount, LedgerError, Transfer, lost_block, mature, mature_income, pay_in_coinbase, reverse_credit,
@@ -204,7 +204,10 @@ impl State {
     /// The key of these rewards is gone: T11 at once, with the coins missing. Whether those blocks mature changes nothing of what
     /// the pool lost, and must not hold up the work for another key.
     pub(super) fn credit_unspendable(&mut self, step: &mut Step<'_>) -> Result<(), Fault> {
-        self.mature_each(step, |block| block.state == BlockState::Immature, LedgerAccount::Missing)
+        let lost =
+            self.blocks.values().filter(|block| block.state == BlockState::Immature && !self.is_cold_block(block));
+        let lost: BTreeSet<BlockId> = lost.map(|block| block.candidate.id).collect();
+        self.mature_each(step, |block| lost.contains(&block.candidate.id), LedgerAccount::Missing)
     }
 
     fn mature_each(
@@ -237,6 +240,7 @@ impl State {
             false => mature(id, generation, &credited, due)?,
         };
         self.split_in_flight(&id, &mut lines)?;
+        self.split_cold(&candidate, &mut lines)?;
         for line in lines.iter_mut().filter(|line| line.debit == LedgerAccount::ChainSpendable) {
             line.debit = free;
         }
@@ -250,7 +254,7 @@ impl State {
         let Some(block) = self.blocks.get(id) else { return Ok(()) };
         let is_taken = |outpoint: &OutPoint| {
             let coin = self.coins.get(outpoint);
-            coin.is_some_and(|coin| self.books_as(coin) == Some(LedgerAccount::ChainInFlight))
+            coin.is_some_and(|coin| self.books_as(outpoint, coin) == Some(LedgerAccount::ChainInFlight))
         };
         let taken = block.candidate.coins().filter(|(outpoint, _)| is_taken(outpoint)).map(|(_, amount)| amount);
         let taken = Amount::sum(taken)?;
@@ -258,6 +262,19 @@ impl State {
             line.amount = line.amount.checked_sub(taken)?;
             let in_flight = Transfer { debit: LedgerAccount::ChainInFlight, amount: taken, ..*line };
             lines.push(in_flight);
+        }
+        lines.retain(|line| line.amount > Amount::ZERO);
+        Ok(())
+    }
+
+    /// What the cold key was paid matures where it lies.
+    fn split_cold(&self, candidate: &Candidate, lines: &mut Vec<Transfer>) -> Result<(), Fault> {
+        let cold = candidate.coins().filter(|(outpoint, _)| self.is_cold(outpoint)).map(|(_, amount)| amount);
+        let cold = Amount::sum(cold)?;
+        if let Some(line) = lines.iter_mut().find(|line| line.debit == LedgerAccount::ChainSpendable) {
+            line.amount = line.amount.checked_sub(cold)?;
+            let cold = Transfer { debit: LedgerAccount::ChainCold, amount: cold, ..*line };
+            lines.push(cold);
         }
         lines.retain(|line| line.amount > Amount::ZERO);
         Ok(())
@@ -289,7 +306,7 @@ impl State {
 
     fn account_of(&self, outpoint: &OutPoint) -> Result<LedgerAccount, Fault> {
         let coin = self.coins.get(outpoint).ok_or(Fault::Coin(*outpoint))?;
-        self.books_as(coin).ok_or(Fault::Coin(*outpoint))
+        self.books_as(outpoint, coin).ok_or(Fault::Coin(*outpoint))
     }
 }
 

@@ -32,7 +32,17 @@ impl State {
         self.revive(step, &way.spent)?;
         for height in (way.fork.height.0.saturating_add(1)..=way.tip.height.0).map(Height) {
             self.mature_blocks(step, height)?;
-            for received in way.received.iter().filter(|received| received.height == height) {
+            let fills = self.fills_among(&way.spent, |at| at == height);
+            let received = || way.received.iter().filter(|received| received.height == height);
+            let is_filled = |received: &&Received| fills.iter().any(|(_, fill)| *fill == received.outpoint.txid);
+            for received in received().filter(|received| !is_filled(received)) {
+                self.receive(step, received, &way.joined)?;
+            }
+            for (height, fill) in &fills {
+                self.join_fill(step, *height, *fill)?;
+            }
+            // One that is none after all came from a stranger.
+            for received in received().filter(is_filled) {
                 self.receive(step, received, &way.joined)?;
             }
             for (outpoint, spent) in way.spent.iter().filter(|(_, spent)| spent.height == height) {
@@ -119,7 +129,9 @@ impl State {
         {
             self.vanish(step, outpoint)?;
         }
-        for received in &base.received {
+        let fills = self.fills_among(&base.spent, |_| true);
+        let is_filled = |received: &&Received| fills.iter().any(|(_, fill)| *fill == received.outpoint.txid);
+        for received in base.received.iter().filter(|received| !is_filled(received)) {
             self.receive(step, received, &base.joined)?;
         }
         let mut rising: Vec<(Height, BlockId)> = joined
@@ -138,6 +150,12 @@ impl State {
         let gone = self.coins_gone(&joined, &unspent, &spent);
         for outpoint in gone {
             self.vanish(step, outpoint)?;
+        }
+        for (height, fill) in &fills {
+            self.join_fill(step, *height, *fill)?;
+        }
+        for received in base.received.iter().filter(is_filled) {
+            self.receive(step, received, &base.joined)?;
         }
         for (outpoint, spent) in &base.spent {
             if self.coins.get(outpoint).is_some_and(|coin| coin.spent.is_none()) {
@@ -194,8 +212,8 @@ impl State {
             let Some(old) = coin.spent else { continue };
             let has_left = match coin.origin {
                 Origin::Block(id) => self.blocks.contains_key(&id) && !joined.contains(&id),
-                Origin::Change(_) => undone.contains(&outpoint.txid),
-                Origin::Stranger { .. } => false,
+                // So is what came back of a transaction that spent the pool's coins.
+                Origin::Change(_) | Origin::Stranger { .. } => undone.contains(&outpoint.txid),
             };
             let is_other = spent.get(outpoint).is_some_and(|new| (new.by, new.height) != (old.by, old.height));
             if unspent.contains_key(outpoint) || is_other || has_left {
@@ -361,5 +379,6 @@ impl State {
             !is_gone || is_maker(&payout.planned)
         });
         self.attempts.retain(|id, _| self.payouts.contains_key(id));
+        self.forget_cold(is_old);
     }
 }

@@ -31,7 +31,7 @@ impl State {
             None => Origin::Stranger { coinbase, booked: false, trusted: false },
         };
         let gift_min = self.terms().map_or(Amount::ZERO, |terms| terms.payouts.gift_min);
-        let payout = self.reserved_by(&outpoint);
+        let payout = if self.is_cold(&outpoint) { None } else { self.reserved_by(&outpoint) };
         if matches!(origin, Origin::Stranger { .. }) && payout.is_none() && amount < gift_min {
             return Ok(());
         }
@@ -56,8 +56,11 @@ impl State {
 
     /// A coin is spent: by its payout, or by something that the books do not know (T41).
     pub(super) fn spend(&mut self, step: &mut Step<'_>, outpoint: OutPoint, spent: Spent) -> Result<(), Fault> {
-        let coin = self.coins.get(&outpoint).copied().filter(|coin| coin.spent.is_none());
-        let coin = coin.ok_or(Fault::Coin(outpoint))?;
+        let coin = self.coins.get(&outpoint).copied();
+        if coin.and_then(|coin| coin.spent).is_some_and(|old| old.by == spent.by && self.is_filled(&spent.by)) {
+            return Ok(());
+        }
+        let coin = coin.filter(|coin| coin.spent.is_none()).ok_or(Fault::Coin(outpoint))?;
         match self.payout_of(&coin, &spent) {
             Some(payout) => {
                 self.confirm_as(payout, spent.by);
@@ -67,7 +70,7 @@ impl State {
                 }
             }
             None => {
-                if let Some(credit) = self.books_as(&coin) {
+                if let Some(credit) = self.books_as(&outpoint, &coin) {
                     let cause = Cause::SpentOutside { event: step.number.0 };
                     let line = Transfer { cause, debit: LedgerAccount::Missing, credit, amount: coin.amount };
                     step.book(self, vec![line])?;
@@ -82,11 +85,14 @@ impl State {
     pub(super) fn unspend(&mut self, step: &mut Step<'_>, outpoint: OutPoint) -> Result<(), Fault> {
         let Some(coin) = self.coins.get(&outpoint).copied() else { return Ok(()) };
         let Some(spent) = coin.spent else { return Ok(()) };
+        if self.is_filled(&spent.by) {
+            return self.leave_fill(step, spent.by);
+        }
         let coin = PoolCoin { spent: None, ..coin };
         match self.payout_of(&coin, &spent) {
             Some(payout) => self.unconfirm(step, payout)?,
             None => {
-                if let Some(debit) = self.books_as(&coin) {
+                if let Some(debit) = self.books_as(&outpoint, &coin) {
                     self.undo_missing(step, debit, coin.amount, spent.explained)?;
                 }
             }
@@ -116,12 +122,12 @@ impl State {
     /// open again goes without a line: the payout holds it in flight. Every other coin that the books hold is missing (T41).
     pub(super) fn vanish(&mut self, step: &mut Step<'_>, outpoint: OutPoint) -> Result<(), Fault> {
         let Some(coin) = self.coins.get(&outpoint).copied() else { return Ok(()) };
-        let books = self.books_as(&coin);
+        let books = self.books_as(&outpoint, &coin);
         if let (Origin::Block(_) | Origin::Change(_), Some(credit)) = (coin.origin, books) {
             let cause = Cause::SpentOutside { event: step.number.0 };
             step.book(self, vec![Transfer { cause, debit: LedgerAccount::Missing, credit, amount: coin.amount }])?;
         }
-        if let (Origin::Stranger { booked: true, .. }, Some(credit)) = (coin.origin, books) {
+        if let (Origin::Stranger { .. }, Some(credit)) = (coin.origin, books) {
             let cause = Cause::OutsideUndone { event: step.number.0 };
             let gift = Amount::from_atoms(self.books.balance(LedgerAccount::GiftIncome))?.min(coin.amount);
             let parts =
@@ -150,11 +156,12 @@ impl State {
         let is_gift =
             |coin: &PoolCoin| matches!(coin.origin, Origin::Stranger { booked: false, .. }) && coin.spent.is_none();
         let gifts = self.coins.iter().filter(|(_, coin)| is_gift(coin) && depth(coin.height) >= maturity);
-        let gifts: Vec<OutPoint> = gifts.map(|(outpoint, _)| *outpoint).collect();
+        let gifts = gifts.map(|(outpoint, _)| *outpoint).filter(|outpoint| !self.is_filled(&outpoint.txid));
+        let gifts: Vec<OutPoint> = gifts.collect();
         for outpoint in gifts {
             self.book_gift(step, &outpoint)?;
         }
-        Ok(())
+        self.bury_fills(step, height)
     }
 
     /// Whether a payout in the block at `from` is final once `tip` is the tip.
@@ -164,13 +171,13 @@ impl State {
     }
 
     /// T40.
-    fn book_gift(&mut self, step: &mut Step<'_>, outpoint: &OutPoint) -> Result<(), Fault> {
+    pub(super) fn book_gift(&mut self, step: &mut Step<'_>, outpoint: &OutPoint) -> Result<(), Fault> {
         let Some(coin) = self.coins.get_mut(outpoint) else { return Ok(()) };
         if let Origin::Stranger { booked, .. } = &mut coin.origin {
             *booked = true;
         }
         let coin = *coin;
-        let Some(debit) = self.books_as(&coin) else { return Ok(()) };
+        let Some(debit) = self.books_as(outpoint, &coin) else { return Ok(()) };
         let cause = Cause::GiftBooked { event: step.number.0 };
         step.book(self, vec![Transfer { cause, debit, credit: LedgerAccount::GiftIncome, amount: coin.amount }])
     }

@@ -5,6 +5,7 @@ mod award;
 mod block;
 mod chain;
 mod coin;
+mod cold;
 mod frame;
 mod operator;
 mod payout;
@@ -22,7 +23,7 @@ use bq_primitives::{AccountId, BlockId, Height};
 
 use crate::{
     Event, Fault, LogHead, LogNumber, NewAccount, Opened, PayoutId, Shares, State, StateDigest, Terms, TermsFrom,
-    Webhook, state::STATE_LAYOUT,
+    Webhook,
 };
 
 /// What an event did.
@@ -56,7 +57,7 @@ impl State {
     ///
     /// # Errors
     /// [`Fault`]. A refused [`Event::Operator`], [`Event::Payout`], [`Event::Account`], [`Event::Terms`],
-    /// [`Event::Candidate`], [`Event::Offer`], [`Event::PerShare`], [`Event::Setting`] or [`Event::Stated`] leaves the state as it was; after any
+    /// [`Event::Candidate`], [`Event::Offer`], [`Event::PerShare`], [`Event::Setting`], [`Event::Stated`] or [`Event::Cold`] leaves the state as it was; after any
     /// other fault it must be read anew.
     pub fn apply(&mut self, event: &Event, shares: &dyn Shares) -> Result<Applied, Fault> {
         let bytes = event.to_bytes()?;
@@ -84,6 +85,7 @@ impl State {
             Event::PerShare(event) => self.per_share(step, event),
             Event::Setting(event) => self.setting(step, event),
             Event::Stated(stated) => self.check_stated(step.number, stated),
+            Event::Cold(event) => self.cold_event(event),
         }
     }
 
@@ -152,7 +154,7 @@ impl State {
     }
 
     fn add_account(&mut self, step: &mut Step<'_>, new: &NewAccount) -> Result<(), Fault> {
-        if new.key == self.key()? {
+        if self.owns(&new.key) {
             return Err(Fault::OwnKey(new.key));
         }
         match self.accounts.next() {
@@ -170,7 +172,7 @@ impl State {
     }
 
     fn checkpoint(&self, layout: u8, digest: StateDigest) -> Result<(), Fault> {
-        if layout != STATE_LAYOUT {
+        if layout != self.layout() {
             return Ok(());
         }
         let ours = self.digest()?;

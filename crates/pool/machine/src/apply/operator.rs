@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bq_ledger::{Cause, LedgerAccount, Transfer};
 use bq_mining_message::{FrontEndId, ShareSequence};
-use bq_primitives::{Algorithm, Amount, KeyHash, OutPoint, TxId};
+use bq_primitives::{Algorithm, Amount, BlockId, KeyHash, OutPoint, TxId};
 
 use super::Step;
 use crate::{
@@ -153,6 +153,9 @@ impl State {
         if self.accounts.find(&key).is_some() {
             return Err(Fault::Operator("that key is a miner's"));
         }
+        if self.cold.keys.contains(&key) {
+            return Err(Fault::Operator("that key is the cold one"));
+        }
         let replaced: Vec<PayoutId> = self.attempts.keys().copied().collect();
         for id in replaced {
             if self.payouts.get(&id).is_some_and(|payout| payout.state == PayoutState::Planned) {
@@ -167,21 +170,27 @@ impl State {
         }
         self.credit_unspendable(step)?;
         let cause = Cause::Operator { event: step.number.0 };
-        let amount = Amount::from_atoms(self.books.balance(LedgerAccount::ChainSpendable))?;
-        if amount > Amount::ZERO {
-            let (debit, credit) = (LedgerAccount::Missing, LedgerAccount::ChainSpendable);
-            step.book(self, vec![Transfer { cause, debit, credit, amount }])?;
+        for credit in [LedgerAccount::ChainSpendable, LedgerAccount::ChainArriving] {
+            let amount = Amount::from_atoms(self.books.balance(credit))?;
+            if amount > Amount::ZERO {
+                let debit = LedgerAccount::Missing;
+                step.book(self, vec![Transfer { cause, debit, credit, amount }])?;
+            }
         }
         // Payouts that were signed need no key to confirm: what they spend is kept, and what may prove them void.
-        self.coins.retain(|_, coin| coin.payout.is_some());
+        // What the cold key holds has nothing to do with this one.
+        let cold = &self.cold.coins;
+        self.coins.retain(|outpoint, coin| coin.payout.is_some() || cold.contains_key(outpoint));
         let open = self.payouts.values().filter(|payout| payout.is_open());
         let inputs: BTreeSet<OutPoint> =
             open.flat_map(|payout| &payout.planned.inputs).map(|input| input.outpoint).collect();
-        let coins = &self.coins;
+        let (coins, cold) = (&self.coins, self.blocks.values().filter(|block| self.is_cold_block(block)));
+        let cold: BTreeSet<BlockId> = cold.map(|block| block.candidate.id).collect();
         // Any other block that was found with the old key and joins later pays nothing that could be spent: it is nobody's.
         self.blocks.retain(|_, block| {
             let mut outpoints = block.candidate.coins().map(|(outpoint, _)| outpoint);
             match block.state {
+                _ if cold.contains(&block.candidate.id) => true,
                 BlockState::Matured => outpoints.all(|outpoint| coins.contains_key(&outpoint)),
                 BlockState::Lost => outpoints.all(|outpoint| inputs.contains(&outpoint)),
                 BlockState::Found | BlockState::Immature | BlockState::Orphaned => false,
@@ -218,11 +227,11 @@ impl State {
         let is_payout = |coin: &PoolCoin| {
             coin.payout.and_then(|id| self.payouts.get(&id)).is_some_and(|payout| self.is_transaction_of(payout, *txid))
         };
-        let by = |coin: &&PoolCoin| coin.spent.is_some_and(|spent| spent.by == *txid && !spent.explained);
+        let by = |coin: &PoolCoin| coin.spent.is_some_and(|spent| spent.by == *txid && !spent.explained);
         // Change of a payout that is still open is missing only once that one is final.
-        let is_booked = |coin: &&PoolCoin| self.books_as(coin).is_some();
-        let spent = self.coins.values().filter(by).filter(|coin| !is_payout(coin)).filter(is_booked);
-        Ok(Amount::sum(spent.map(|coin| coin.amount))?)
+        let spent = self.coins.iter().filter(|(_, coin)| by(coin) && !is_payout(coin));
+        let spent = spent.filter(|(outpoint, coin)| self.books_as(outpoint, coin).is_some());
+        Ok(Amount::sum(spent.map(|(_, coin)| coin.amount))?)
     }
 
     /// What a stranger's transaction sent the pool. Refused while some of it is not buried, if `whole`; what was spent before it

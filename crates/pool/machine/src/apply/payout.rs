@@ -86,7 +86,7 @@ impl State {
         let (cost, sources) = match &planned.kind {
             PayoutKind::Miners(plan) => (self.check_payees(planned, plan)?, Vec::new()),
             PayoutKind::Withdrawal { to, gross } => {
-                if *to == self.key()? {
+                if self.owns(to) {
                     return Err(Fault::OwnKey(*to));
                 }
                 if *gross <= planned.network_fee {
@@ -117,15 +117,20 @@ impl State {
         if is_recovering && !is_fence {
             return refuse("the log is being recovered");
         }
-        let is_to_be_fenced =
-            |input: &PayoutInput| self.coins.get(&input.outpoint).is_some_and(|coin| self.is_to_be_fenced(coin));
+        let is_to_be_fenced = |input: &PayoutInput| {
+            let outpoint = &input.outpoint;
+            self.coins.get(outpoint).is_some_and(|coin| self.is_to_be_fenced(outpoint, coin))
+        };
         if is_fence && !planned.inputs.iter().any(is_to_be_fenced) {
             return refuse("it fences nothing");
         }
         let mut seen: BTreeSet<OutPoint> = BTreeSet::new();
         for input in &planned.inputs {
             let coin = self.coins.get(&input.outpoint).ok_or(Fault::Coin(input.outpoint))?;
-            if !seen.insert(input.outpoint) || coin.amount != input.amount || !self.is_input(coin, &planned.kind) {
+            if !seen.insert(input.outpoint)
+                || coin.amount != input.amount
+                || !self.is_input(&input.outpoint, coin, &planned.kind)
+            {
                 return Err(Fault::Coin(input.outpoint));
             }
         }
@@ -135,14 +140,14 @@ impl State {
     /// Whether a coin may be an input of such a payout. Miners are not paid with what a stranger sent: a reorganisation could
     /// take it back and hold up everybody in the same transaction.
     #[must_use]
-    pub(crate) fn is_input(&self, coin: &PoolCoin, kind: &PayoutKind) -> bool {
+    pub(crate) fn is_input(&self, outpoint: &OutPoint, coin: &PoolCoin, kind: &PayoutKind) -> bool {
         match kind {
             PayoutKind::Miners(_) | PayoutKind::Consolidation => {
-                !matches!(coin.origin, Origin::Stranger { trusted: false, .. }) && self.is_spendable(coin)
+                !matches!(coin.origin, Origin::Stranger { trusted: false, .. }) && self.is_spendable(outpoint, coin)
             }
-            PayoutKind::Withdrawal { .. } => self.is_spendable(coin),
+            PayoutKind::Withdrawal { .. } => self.is_spendable(outpoint, coin),
             // What pays for it may be a coin that is beyond suspicion.
-            PayoutKind::Fence => self.is_spendable(coin) || self.is_left_behind(coin),
+            PayoutKind::Fence => self.is_spendable(outpoint, coin) || self.is_left_behind(outpoint, coin),
         }
     }
 
@@ -265,9 +270,10 @@ impl State {
     /// T41 for change that became a coin of the books only now, and that something outside them spent before: after a
     /// recovery, or when both left the chain and came back together. Another payout may have had it as an input.
     fn missing_change(&self, step: &Step<'_>, payout: &Payout) -> Option<Transfer> {
-        let coin = self.coins.get(&payout.planned.change_outpoint()?)?;
+        let outpoint = payout.planned.change_outpoint()?;
+        let coin = self.coins.get(&outpoint)?;
         coin.spent.filter(|spent| self.payout_of(coin, spent).is_none())?;
-        let credit = self.books_as(coin)?;
+        let credit = self.books_as(&outpoint, coin)?;
         let cause = Cause::SpentOutside { event: step.number.0 };
         Some(Transfer { cause, debit: LedgerAccount::Missing, credit, amount: coin.amount })
     }

@@ -22,8 +22,9 @@ impl State {
             return Err(Fault::Operator("the log is recovered from that already"));
         }
         let seen = before.map_or(seen, |recovery| recovery.seen);
-        for coin in self.coins.values_mut() {
-            coin.suspect = coin.spent.is_none();
+        for (outpoint, coin) in &mut self.coins {
+            // The pool has never signed for the cold key.
+            coin.suspect = coin.spent.is_none() && !self.cold.coins.contains_key(outpoint);
         }
         self.recovery = Some(Recovery { event: step.number, seen, height, open: true });
         Ok(())
@@ -53,10 +54,12 @@ impl State {
         }
         lines.extend(self.found_again(self.gone_by(&planned.txid)?, cause)?);
         // What came back of a forgotten withdrawal, or a gift, was spent before it was buried.
-        let coins = planned.inputs.iter().filter_map(|input| self.coins.get(&input.outpoint));
-        let gifts = coins.filter(|coin| matches!(coin.origin, Origin::Stranger { booked: false, .. }));
+        let coins = planned.inputs.iter().filter_map(|input| Some((input.outpoint, self.coins.get(&input.outpoint)?)));
+        let gifts = coins.filter(|(outpoint, coin)| {
+            matches!(coin.origin, Origin::Stranger { .. }) && self.books_as(outpoint, coin).is_none()
+        });
         let (debit, credit) = (LedgerAccount::ChainInFlight, LedgerAccount::GiftIncome);
-        lines.extend(gifts.map(|coin| Transfer { cause, debit, credit, amount: coin.amount }));
+        lines.extend(gifts.map(|(_, coin)| Transfer { cause, debit, credit, amount: coin.amount }));
         lines.retain(|line| line.amount > Amount::ZERO);
         step.book(self, lines)?;
         for input in &planned.inputs {
@@ -114,7 +117,7 @@ impl State {
         // Change of less than a gift is worth was left alone when it arrived.
         let none = PoolCoin { amount, height, origin, payout: None, spent: None, suspect: true };
         let coin = self.coins.get(&outpoint).copied().unwrap_or(none);
-        if let (Origin::Stranger { booked: true, .. }, Some(_)) = (coin.origin, self.books_as(&coin)) {
+        if let (Origin::Stranger { booked: true, .. }, Some(_)) = (coin.origin, self.books_as(&outpoint, &coin)) {
             // It was booked as spendable when it was buried. Since then it is in flight with a payout of its own, or missing.
             let credit = match (coin.payout, coin.spent) {
                 (Some(_), _) => LedgerAccount::ChainInFlight,
@@ -146,8 +149,13 @@ impl State {
             let coin = self.coins.get(&input.outpoint).ok_or(Fault::Coin(input.outpoint))?;
             let spent = coin.spent.filter(|spent| spent.by == planned.txid && !spent.explained);
             // A block's coin that the books do not hold is of one that is not on the chain.
-            let is_held = self.books_as(coin).is_some() || !matches!(coin.origin, Origin::Block(_));
-            if spent.is_none() || coin.payout.is_some() || !is_held || coin.amount != input.amount {
+            let is_held = self.books_as(&input.outpoint, coin).is_some() || !matches!(coin.origin, Origin::Block(_));
+            if spent.is_none()
+                || coin.payout.is_some()
+                || !is_held
+                || self.is_cold(&input.outpoint)
+                || coin.amount != input.amount
+            {
                 return Err(Fault::Coin(input.outpoint));
             }
         }

@@ -81,8 +81,14 @@ impl State {
     /// anything was thought to be. They are open again before their coins arrive and are spent.
     pub(super) fn revive(&mut self, step: &mut Step<'_>, spent: &[(OutPoint, Spent)]) -> Result<(), Fault> {
         let by: BTreeSet<TxId> = spent.iter().map(|(_, spent)| spent.by).collect();
+        // What was planned once more out of the same coins may be the same transaction: then it is that payout.
+        let is_anothers = |txid: &TxId| {
+            let mut open = self.payouts.values().filter(|other| other.state != PayoutState::Void);
+            open.any(|other| self.is_transaction_of(other, *txid))
+        };
         let is_back = |payout: &&Payout| {
-            payout.state == PayoutState::Void && self.transactions_of(payout).any(|planned| by.contains(&planned.txid))
+            let mut txids = self.transactions_of(payout).map(|planned| planned.txid);
+            payout.state == PayoutState::Void && txids.any(|txid| by.contains(&txid) && !is_anothers(&txid))
         };
         let back: Vec<Payout> = self.payouts.values().filter(is_back).cloned().collect();
         back.into_iter().try_for_each(|payout| self.reopen(step, payout))
@@ -106,9 +112,9 @@ impl State {
         self.overpaid.retain(|_, beyond| *beyond > 0);
         for input in &payout.planned.inputs {
             let Some(coin) = self.coins.get(&input.outpoint) else { continue };
-            let credit = match coin.origin {
-                Origin::Stranger { booked: false, .. } => Some(LedgerAccount::GiftIncome),
-                _ => self.books_as(coin).filter(|account| *account != LedgerAccount::ChainInFlight),
+            let credit = match (coin.origin, self.books_as(&input.outpoint, coin)) {
+                (Origin::Stranger { .. }, None) => Some(LedgerAccount::GiftIncome),
+                (_, account) => account.filter(|account| *account != LedgerAccount::ChainInFlight),
             };
             let debit = LedgerAccount::ChainInFlight;
             lines.extend(credit.map(|credit| Transfer { cause, debit, credit, amount: coin.amount }));
@@ -196,13 +202,13 @@ impl State {
 
     /// Whether a fence has to spend a coin.
     #[must_use]
-    pub(crate) fn is_to_be_fenced(&self, coin: &PoolCoin) -> bool {
-        coin.suspect && self.recovery.is_some_and(|recovery| recovery.open) || self.is_left_behind(coin)
+    pub(crate) fn is_to_be_fenced(&self, outpoint: &OutPoint, coin: &PoolCoin) -> bool {
+        coin.suspect && self.recovery.is_some_and(|recovery| recovery.open) || self.is_left_behind(outpoint, coin)
     }
 
     /// Whether a coin is the input of an open payout that lost a gift for good and that nothing fences yet: once a fence has
     /// spent it, that payout is void for ever.
-    pub(super) fn is_left_behind(&self, coin: &PoolCoin) -> bool {
+    pub(super) fn is_left_behind(&self, outpoint: &OutPoint, coin: &PoolCoin) -> bool {
         let Some(payout) = coin.payout.and_then(|id| self.payouts.get(&id)).filter(|payout| payout.is_open()) else {
             return false;
         };
@@ -211,7 +217,7 @@ impl State {
         let is_fenced = |outpoint: OutPoint| {
             self.coins.get(&outpoint).is_some_and(|coin| coin.payout.is_some_and(|id| id != payout.planned.id))
         };
-        let is_there = coin.spent.is_none() && self.books_as(coin) == Some(LedgerAccount::ChainInFlight);
+        let is_there = coin.spent.is_none() && self.books_as(outpoint, coin) == Some(LedgerAccount::ChainInFlight);
         is_there && !payout.is_confirmed() && inputs().any(is_lost) && !inputs().any(is_fenced)
     }
 }

@@ -158,7 +158,7 @@ fn coins_that_a_base_does_not_know_are_missing() {
             world.signs = false;
         }
         let (joined, known) = world.known();
-        let mut base = world.chain.base(POOL, &joined, &known);
+        let mut base = world.chain.base(&[POOL], &joined, &known);
         base.received.clear();
         let held = world.balance(LedgerAccount::ChainSpendable) + world.balance(LedgerAccount::ChainInFlight);
         world.append(Event::Chain(ChainEvent::Base(base)));

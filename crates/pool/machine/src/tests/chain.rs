@@ -113,13 +113,13 @@ impl ToyChain {
     }
 
     /// The way from an old tip to the best chain's end, as far as the pool's key is concerned.
-    pub(super) fn way(&self, from: BlockId, key: KeyHash, joined: &[BlockId], known: &[OutPoint]) -> ChainWay {
+    pub(super) fn way(&self, from: BlockId, keys: &[KeyHash], joined: &[BlockId], known: &[OutPoint]) -> ChainWay {
         let best = self.best();
         let old = self.branch(from);
         let shared = old.iter().zip(&best).take_while(|(old, new)| old.id == new.id).count();
         let fork = best[shared - 1];
         let new: Vec<&ToyBlock> = best[shared..].to_vec();
-        let (received, spent) = effects(&new, key, joined, known);
+        let (received, spent) = effects(&new, keys, joined, known);
         ChainWay {
             fork: Tip { id: fork.id, height: fork.height },
             tip: self.tip(),
@@ -130,16 +130,17 @@ impl ToyChain {
     }
 
     /// Every output to a key on the best chain that no joined block makes, spent or not.
-    pub(super) fn received(&self, key: KeyHash, joined: &[BlockId]) -> Vec<Received> {
-        effects(&self.best(), key, joined, &[]).0
+    pub(super) fn received(&self, keys: &[KeyHash], joined: &[BlockId]) -> Vec<Received> {
+        effects(&self.best(), keys, joined, &[]).0
     }
 
-    pub(super) fn base(&self, key: KeyHash, joined: &[BlockId], known: &[OutPoint]) -> ChainBase {
+    pub(super) fn base(&self, keys: &[KeyHash], joined: &[BlockId], known: &[OutPoint]) -> ChainBase {
         let best = self.best();
-        let (_, spent) = effects(&best, key, joined, known);
+        let (_, spent) = effects(&best, keys, joined, known);
         let unspent = self.unspent(self.tip).into_iter();
         // A key that was given up is not the pool's any more, but what is known of its coins is told.
-        let is_of_pool = |outpoint: &OutPoint, output: &TxOut| output.key_hash == key || known.contains(outpoint);
+        let is_of_pool =
+            |outpoint: &OutPoint, output: &TxOut| keys.contains(&output.key_hash) || known.contains(outpoint);
         let unspent = unspent.filter(|(outpoint, (output, _, _))| is_of_pool(outpoint, output));
         let received = unspent.map(|(outpoint, (output, height, coinbase))| Received {
             outpoint,
@@ -159,7 +160,7 @@ impl ToyChain {
 /// What these blocks do to coins of a key; `known` coins were there before.
 fn effects(
     blocks: &[&ToyBlock],
-    key: KeyHash,
+    keys: &[KeyHash],
     joined: &[BlockId],
     known: &[OutPoint],
 ) -> (Vec<Received>, Vec<(OutPoint, Spent)>) {
@@ -171,7 +172,8 @@ fn effects(
             for input in transaction.inputs.iter().filter(|input| known.contains(input)) {
                 spent.push((*input, Spent { by, height: block.height, explained: false }));
             }
-            for (index, output) in (0..).zip(&transaction.outputs).filter(|(_, output)| output.key_hash == key) {
+            for (index, output) in (0..).zip(&transaction.outputs).filter(|(_, output)| keys.contains(&output.key_hash))
+            {
                 let outpoint = OutPoint { txid: by, index };
                 known.push(outpoint);
                 let coinbase = position == 0;

@@ -20,7 +20,7 @@ fn with_coins(blocks: usize) -> World {
 }
 
 fn free(world: &World) -> Vec<u64> {
-    let free = world.state.coins().filter(|(_, coin)| world.state.is_spendable(coin));
+    let free = world.state.coins().filter(|(outpoint, coin)| world.state.is_spendable(outpoint, coin));
     free.map(|(_, coin)| coin.amount.atoms()).collect()
 }
 

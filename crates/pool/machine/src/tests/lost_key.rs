@@ -138,7 +138,7 @@ fn a_base_knows_the_coins_of_the_old_key() {
     let mut world = signed_payout();
     lose_key(&mut world);
     let (joined, known) = world.known();
-    let base = world.chain.base(world.key, &joined, &known);
+    let base = world.chain.base(&[world.key], &joined, &known);
     world.append(Event::Chain(ChainEvent::Base(base)));
     assert_eq!((states(&world), world.balance(LedgerAccount::Missing)), (vec![PayoutState::Signed], 0));
 }

@@ -1,6 +1,7 @@
 mod audit;
 mod bad_input;
 mod chain;
+mod cold;
 mod consolidation;
 mod direct;
 mod events;

@@ -12,7 +12,7 @@ use crate::{
     plan_withdrawal,
 };
 
-const UPKEEP: Upkeep = Upkeep { coins_max: 50, replace_after: 2, fees_max: 20 };
+const UPKEEP: Upkeep = Upkeep { coins_max: 50, replace_after: 2, fees_max: 20, ..Upkeep::LEAST };
 const FIRST: PayoutId = PayoutId(1);
 
 /// A payout that blocks leave out.
@@ -205,7 +205,7 @@ fn days_with_replacements_leave_everybody_paid_once() {
     let (mut replaced, mut by_an_older) = (0, 0);
     for seed in 900..=960 {
         let mut world = World::new();
-        world.upkeep = Upkeep { coins_max: 4, replace_after: 1, fees_max: 50 };
+        world.upkeep = Upkeep { coins_max: 4, replace_after: 1, fees_max: 50, ..Upkeep::LEAST };
         let mut draw = Draw::new(seed);
         for _ in 0..250 {
             happen(&mut world, &mut draw);

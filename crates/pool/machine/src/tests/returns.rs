@@ -263,7 +263,7 @@ fn a_base_undoes_the_spends_of_coins_that_are_not_there_any_more() {
         world.chain.mempool.clear();
         let (joined, known) = world.known();
         let known = if is_named { known } else { Vec::new() };
-        let base = world.chain.base(POOL, &joined, &known);
+        let base = world.chain.base(&[POOL], &joined, &known);
         assert!(base.spent.is_empty() && base.joined.is_empty());
         world.append(Event::Chain(ChainEvent::Base(base)));
         world.compare();
@@ -374,7 +374,7 @@ fn a_payout_that_was_void_and_is_on_the_chain_after_all_is_a_payout_again() {
         world.mine_strangers(longer);
         if whole {
             let (joined, known) = world.known();
-            let base = world.chain.base(POOL, &joined, &known);
+            let base = world.chain.base(&[POOL], &joined, &known);
             world.append(Event::Chain(ChainEvent::Base(base)));
         }
         world.settle();

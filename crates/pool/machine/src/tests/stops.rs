@@ -31,7 +31,7 @@ impl World {
     }
 
     fn block_coin(&self) -> OutPoint {
-        let free = self.state.coins().find(|(_, coin)| self.state.is_spendable(coin));
+        let free = self.state.coins().find(|(outpoint, coin)| self.state.is_spendable(outpoint, coin));
         free.expect("a coin").0
     }
 }

@@ -53,6 +53,9 @@ pub(super) fn happen(world: &mut World, draw: &mut Draw) {
         }
         16 => {
             world.gift(1 + draw.below(200_000));
+            if world.cold.is_some() {
+                world.fill(1 + draw.below(6_000_000_000));
+            }
         }
         17 if draw.one_in(3) => world.chain.mempool.clear(),
         18 => world.signs = !draw.one_in(3),
@@ -64,9 +67,9 @@ pub(super) fn storm(seed: u64, steps: usize) -> World {
     storm_over(World::new(), seed, steps)
 }
 
-/// Every other one over a pool that pays in the coinbase.
+/// Every other one over a pool that pays in the coinbase, some with a cold key.
 fn either_storm(seed: u64, steps: usize) -> World {
-    let mut world = World::new();
+    let mut world = if seed % 3 == 0 { World::with_cold_key() } else { World::new() };
     if seed % 2 == 1 {
         world.set_scheme(super::direct::direct());
     }
@@ -167,8 +170,9 @@ fn a_way_comes_to_the_same_however_it_is_cut() {
             world.mine(draw.one_in(2));
         }
         let from = world.state.tip().expect("based");
+        world.tell_cold();
         let (joined, known) = world.known();
-        let way = world.chain.way(from.id, super::world::POOL, &joined, &known);
+        let way = world.chain.way(from.id, &world.keys(), &joined, &known);
         let mut whole = world.state.clone();
         whole.apply(&Event::Chain(ChainEvent::Way(way.clone())), &world.shares).expect("a way");
         let mut stepwise = world.state.clone();
@@ -193,13 +197,20 @@ fn a_base_comes_to_the_same_as_the_way() {
         for _ in 0..FINAL_DEPTH {
             world.mine(seed % 2 == 0);
         }
+        world.tell_cold();
         let base = world.base();
         let mut based = world.clone();
         based.append(Event::Chain(ChainEvent::Base(base)));
         based.compare();
         world.follow();
         let balance = |world: &World, account| world.balance(account);
-        for account in [LedgerAccount::ChainSpendable, LedgerAccount::ChainInFlight, LedgerAccount::Missing] {
+        for account in [
+            LedgerAccount::ChainSpendable,
+            LedgerAccount::ChainInFlight,
+            LedgerAccount::ChainCold,
+            LedgerAccount::ChainArriving,
+            LedgerAccount::Missing,
+        ] {
             assert_eq!(balance(&based, account), balance(&world, account), "seed {seed} {account}");
         }
         based.calm_down();

@@ -1,7 +1,7 @@
 //! A pool, its shares and a toy chain, driven as a driver would: facts in, commands out.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ops::{ControlFlow, Range},
 };
 
@@ -16,13 +16,15 @@ use bq_primitives::{
 
 use super::chain::ToyChain;
 use crate::{
-    Accounts, Act, Applied, BlockState, Candidate, ChainBase, ChainEvent, CoinbasePlan, Command, CommitmentCheck,
-    DirectBlock, DirectOutput, EarnedShare, Event, Fault, LaneTerms, NewAccount, Offer, Opened, Operator, Outside,
-    PayoutEvent, PayoutId, PayoutTerms, PerShareEvent, Scheme, Shares, SharesError, State, Terms, Upkeep, Winning,
-    next,
+    Accounts, Act, Applied, BlockState, Candidate, ChainBase, ChainEvent, CoinbasePlan, ColdEvent, Command,
+    CommitmentCheck, DirectBlock, DirectOutput, EarnedShare, Event, Fault, Fill, LaneTerms, NewAccount, Offer, Opened,
+    Operator, Outside, PayoutEvent, PayoutId, PayoutTerms, PerShareEvent, Scheme, Shares, SharesError, State, Terms,
+    Upkeep, Winning, next,
 };
 
 pub(super) const POOL: KeyHash = KeyHash([0xee; 32]);
+/// A key that is on no machine of the pool.
+pub(super) const COLD: KeyHash = KeyHash([0xc0; 32]);
 pub(super) const STRANGER: KeyHash = KeyHash([0x77; 32]);
 pub(super) const MATURITY: u32 = 10;
 pub(super) const FINAL_DEPTH: u32 = 6;
@@ -81,6 +83,8 @@ pub(super) struct World {
     pub(super) chain: ToyChain,
     /// The pool's key.
     pub(super) key: KeyHash,
+    /// Whom coinbases pay instead.
+    pub(super) cold: Option<KeyHash>,
     pub(super) shares: ShareList,
     pub(super) state: State,
     pub(super) log: Vec<Event>,
@@ -123,6 +127,7 @@ impl World {
         let mut world = Self {
             chain: ToyChain::new(MATURITY),
             key: POOL,
+            cold: None,
             shares: ShareList::default(),
             state: State::default(),
             log: Vec::new(),
@@ -140,9 +145,84 @@ impl World {
         let opened = Opened { network: Network::Regtest, genesis, key: POOL, maturity: MATURITY, horizon: 200 };
         world.append(Event::Opened(opened));
         world.append(Event::Terms(terms()));
-        let base = world.chain.base(POOL, &[], &[]);
+        let base = world.chain.base(&[POOL], &[], &[]);
         world.append(Event::Chain(ChainEvent::Base(base)));
         world
+    }
+
+    /// A pool whose coinbases pay a cold key.
+    pub(super) fn with_cold_key() -> Self {
+        let mut world = Self::new();
+        world.cold = Some(COLD);
+        world.append(Event::Cold(ColdEvent::Key(Some(COLD))));
+        world
+    }
+
+    /// Keys whose coins are the pool's.
+    pub(super) fn keys(&self) -> Vec<KeyHash> {
+        [self.key].into_iter().chain(self.state.cold_keys().iter().copied()).collect()
+    }
+
+    /// Tells which coins of the best chain are cold ones, and which transactions fill the float, as far as the log does not know.
+    pub(super) fn tell_cold(&mut self) {
+        let cold = self.state.cold_keys().clone();
+        if cold.is_empty() {
+            return;
+        }
+        let keys = self.keys();
+        let mut lies_cold = BTreeSet::new();
+        let (mut marks, mut fills) = (Vec::new(), Vec::new());
+        for (position, transaction) in self.chain.best().iter().flat_map(|block| block.transactions.iter().enumerate())
+        {
+            let txid = transaction.txid();
+            let pays_us = transaction.outputs.iter().all(|output| keys.contains(&output.key_hash));
+            let is_fill = position > 0 && pays_us && transaction.inputs.iter().all(|input| lies_cold.contains(input));
+            if is_fill && !self.state.knows_fill(&txid) && !transaction.inputs.iter().any(|input| self.is_spent(input))
+            {
+                fills.push(Fill::of(transaction));
+            }
+            let outputs = (0..).zip(&transaction.outputs).filter(|(_, output)| cold.contains(&output.key_hash));
+            for outpoint in outputs.map(|(index, _)| OutPoint { txid, index }) {
+                lies_cold.insert(outpoint);
+                if !is_fill && !self.state.is_cold(&outpoint) {
+                    marks.push(outpoint);
+                }
+            }
+        }
+        marks.retain(|outpoint| self.state.coin(outpoint).is_none());
+        if !marks.is_empty() {
+            self.append(Event::Cold(ColdEvent::Coins(marks)));
+        }
+        for fill in fills {
+            self.append(Event::Cold(ColdEvent::Fill(fill)));
+        }
+    }
+
+    fn is_spent(&self, outpoint: &OutPoint) -> bool {
+        self.state.coin(outpoint).is_some_and(|coin| coin.spent.is_some())
+    }
+
+    /// A person sends so much from the cold key to the pool's own, if it lies there.
+    pub(super) fn fill(&mut self, amount: u64) -> Option<Transaction> {
+        const FEE: u64 = 5_000;
+        let height = self.chain.tip().height.0 + 1;
+        let (mut inputs, mut worth) = (Vec::new(), 0);
+        for (outpoint, (output, made, is_coinbase)) in self.chain.unspent(self.chain.tip) {
+            let is_taken = self.chain.mempool.iter().any(|other| other.inputs.contains(&outpoint));
+            let is_mature = !is_coinbase || height - made.0 >= MATURITY;
+            if output.key_hash == COLD && is_mature && !is_taken && worth < amount + FEE {
+                inputs.push(outpoint);
+                worth += output.amount.atoms();
+            }
+        }
+        let rest = worth.checked_sub(amount + FEE)?;
+        let mut outputs = vec![TxOut { amount: atoms(amount), key_hash: self.key }];
+        if rest > 0 {
+            outputs.push(TxOut { amount: atoms(rest), key_hash: COLD });
+        }
+        let transaction = plain(inputs, outputs);
+        self.chain.mempool.push(transaction.clone());
+        Some(transaction)
     }
 
     /// Appends an event that must be taken, and checks all that must hold.
@@ -229,7 +309,7 @@ impl World {
         let mut ours = Vec::new();
         if own > Amount::ZERO {
             ours.push((u32::try_from(outputs.len()).expect("few"), own));
-            outputs.push(TxOut { amount: own, key_hash: self.key });
+            outputs.push(TxOut { amount: own, key_hash: self.cold.unwrap_or(self.key) });
         }
         let id = self.chain.mine_on(parent, outputs, takes);
         let winning = match (plan, newest) {
@@ -249,6 +329,9 @@ impl World {
             winning,
             time: 0,
         };
+        if self.cold.is_some() {
+            self.append(Event::Cold(ColdEvent::Coins(candidate.coins().map(|(outpoint, _)| outpoint).collect())));
+        }
         self.append(Event::Candidate(candidate.clone()));
         self.candidates.insert(id, candidate);
         id
@@ -334,8 +417,9 @@ impl World {
         if from == self.chain.tip() {
             return;
         }
+        self.tell_cold();
         let (joined, known) = self.known();
-        let way = self.chain.way(from.id, self.key, &joined, &known);
+        let way = self.chain.way(from.id, &self.keys(), &joined, &known);
         self.append(Event::Chain(ChainEvent::Way(way)));
         self.compare();
     }
@@ -343,9 +427,9 @@ impl World {
     /// The chain as a whole, as a driver tells it.
     pub(super) fn base(&self) -> ChainBase {
         let (joined, known) = self.known();
-        let mut base = self.chain.base(POOL, &joined, &known);
+        let mut base = self.chain.base(&self.keys(), &joined, &known);
         let spent: Vec<OutPoint> = base.spent.iter().map(|(outpoint, _)| *outpoint).collect();
-        let arrived = self.chain.received(POOL, &joined);
+        let arrived = self.chain.received(&self.keys(), &joined);
         base.received.extend(arrived.into_iter().filter(|coin| spent.contains(&coin.outpoint)));
         base
     }
@@ -359,10 +443,11 @@ impl World {
     #[track_caller]
     pub(super) fn compare(&self) {
         let unspent = self.chain.unspent(self.chain.tip);
+        let keys = self.keys();
         let min = terms().payouts.gift_min;
         let is_known = |outpoint: &OutPoint| self.state.coin(outpoint).is_some();
         let is_counted = |outpoint: &OutPoint, output: &TxOut| {
-            output.amount >= min && (output.key_hash == self.key || is_known(outpoint))
+            output.amount >= min && (keys.contains(&output.key_hash) || is_known(outpoint))
         };
         let on_chain: Vec<OutPoint> = unspent
             .iter()

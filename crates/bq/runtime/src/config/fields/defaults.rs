@@ -49,6 +49,7 @@ pub(super) fn default_value(name: &str, network: Network) -> Option<Value> {
         "pool.payout_coins_max" => 200.into(),
         "pool.payout_replace_blocks" => 20.into(),
         "pool.payout_fees_max" => 10.into(),
+        "pool.float_intervals" => 2.into(),
         "pool.frame_interval_ms" => 50.into(),
         "pool.block_wait_ms" => 2_000.into(),
         "pool.template_interval_secs" => 15.into(),

@@ -30,7 +30,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 235] = [
+pub static FIELDS: [Field; 237] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -285,6 +285,18 @@ pub static FIELDS: [Field; 235] = [
         Kind::Integer(1..=100),
         "Most that a replacement pays, in network fees of pool.payout_fee_rate.",
         "Payees bear it. Too low: payouts wait where fees are high."
+    ),
+    field!(
+        "pool.cold_address",
+        Kind::PayoutAddress,
+        "Address of a key that is on no machine of the pool: coinbases pay the pool's part there, and payouts spend a float that a person fills from it. None = the pool's own key.",
+        "Its coins are the pool's: spend them for nothing else than the float. Losing that key loses them."
+    ),
+    field!(
+        "pool.float_intervals",
+        Kind::Integer(0..=1_000_000),
+        "With pool.cold_address: payout intervals for whose earnings the float should be enough; more is told as float_high. 0 = no bound.",
+        "Too high: who steals the pool's key takes more. Too low: it has to be filled often."
     ),
     field!(
         "pool.frame_interval_ms",

@@ -178,10 +178,9 @@ impl<'a> Books<'a> {
         if block.coinbase.txid() != candidate.coinbase {
             return wrong(format!("told with coinbase {}, it has {}", candidate.coinbase, block.coinbase.txid()));
         }
-        let key = self.state.opened().map(|opened| opened.key);
         let own: Vec<(u32, _)> = (0_u32..)
             .zip(outputs)
-            .filter(|(_, output)| Some(output.key_hash) == key)
+            .filter(|(_, output)| self.state.owns(&output.key_hash))
             .map(|(index, output)| (index, output.amount))
             .collect();
         if own != candidate.outputs {
@@ -198,7 +197,7 @@ impl<'a> Books<'a> {
         let Some(direct) = candidate.direct() else { return Ok(()) };
         let paid = |output: &TxOut| {
             let account = self.state.accounts().find(&output.key_hash);
-            account.filter(|_| Some(output.key_hash) != key)
+            account.filter(|_| !self.state.owns(&output.key_hash))
         };
         let to_miners =
             (0_u32..).zip(outputs).filter_map(|(index, output)| Some((index, paid(output)?, output.amount)));
@@ -373,6 +372,11 @@ impl<'a> Books<'a> {
             }
         }
         for (outpoint, coin) in self.state.coins().filter(|(_, coin)| coin.spent.is_none()) {
+            let key = self.chain.coins.get(&outpoint).map(|coin| coin.key);
+            if key.is_some_and(|key| self.state.cold_keys().contains(&key) != self.state.is_cold(&outpoint)) {
+                let OutPoint { txid, index } = outpoint;
+                return Err(format!("coin {txid}:{index} is told to be another key's than it is"));
+            }
             if let Some((by, height)) = self.chain.spent.get(&outpoint).filter(|(_, height)| *height <= end) {
                 let OutPoint { txid, index } = outpoint;
                 let amount = coin.amount.atoms();

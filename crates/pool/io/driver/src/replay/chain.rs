@@ -27,6 +27,7 @@ pub(super) struct ChainCoin {
     pub(super) amount: Amount,
     pub(super) height: Height,
     pub(super) coinbase: bool,
+    pub(super) key: KeyHash,
 }
 
 /// The best chain, as far as it concerns a pool.
@@ -92,7 +93,8 @@ impl PoolChain {
                 }
             }
             for (index, output) in (0_u32..).zip(&transaction.outputs).filter(|(_, output)| pays(output)) {
-                self.coins.insert(OutPoint { txid, index }, ChainCoin { amount: output.amount, height, coinbase });
+                let coin = ChainCoin { amount: output.amount, height, coinbase, key: output.key_hash };
+                self.coins.insert(OutPoint { txid, index }, coin);
             }
         }
     }

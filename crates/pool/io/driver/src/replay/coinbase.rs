@@ -36,7 +36,7 @@ pub(super) fn compare(
     front_end: FrontEndId,
     block: &NamingBlock,
 ) -> Result<Paid, Fault> {
-    let own = state.opened().map(|opened| opened.key).ok_or(Fault::NotOpened)?;
+    let own = state.coinbase_key().ok_or(Fault::NotOpened)?;
     let reward = Amount::sum(block.coinbase.outputs.iter().map(|output| output.amount))?;
     let newest = newest_share(state, front_end);
     let Some((direct, lane)) = state.direct_terms(block.algorithm, newest) else {

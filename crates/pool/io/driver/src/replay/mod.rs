@@ -14,7 +14,7 @@ use std::{
 
 use bq_chain_api::NodeError;
 use bq_mining_message::ShareSequence;
-use bq_pool_machine::{Act, Event, LogHead, LogNumber, Operator};
+use bq_pool_machine::{Act, ColdEvent, Event, LogHead, LogNumber, Operator};
 use bq_primitives::{Height, KeyHash};
 use bq_segments::{LogIdentity, RealDisk, ShareLog, TrialDisk};
 
@@ -168,6 +168,7 @@ fn keys_of(export: &Export) -> Result<BTreeSet<KeyHash>, ReplayError> {
             Ok(Event::Opened(opened)) => keys.insert(opened.key),
             Ok(Event::Imported(import)) => keys.insert(import.opened.key),
             Ok(Event::Operator(Operator { act: Act::NewKey { key }, .. })) => keys.insert(key),
+            Ok(Event::Cold(ColdEvent::Key(Some(key)))) => keys.insert(key),
             _ => continue,
         };
     }
