@@ -239,7 +239,12 @@ impl State {
         self.cold.fills.retain(|txid, known| {
             let is_spent_by = |coin: &PoolCoin| coin.spent.is_some_and(|spent| spent.by == *txid);
             let is_known = |outpoint: &OutPoint| coins.get(outpoint).is_some_and(is_spent_by);
+            let outputs = (0..).take(known.fill.outputs.len()).map(|index| OutPoint { txid: *txid, index });
+            let is_unburied =
+                |coin: &PoolCoin| matches!(coin.origin, Origin::Stranger { booked: false, .. }) && coin.spent.is_none();
             match known.joined {
+                // One may have to be deeper to be spent than the horizon is.
+                Some(_) if outputs.filter_map(|outpoint| coins.get(&outpoint)).any(is_unburied) => true,
                 Some(_) => known.fill.inputs.iter().all(is_known),
                 None => !is_old(known.since),
             }

@@ -1,4 +1,5 @@
 mod blocks;
+mod cold;
 mod crash;
 mod decisions;
 mod direct;

@@ -56,14 +56,14 @@ fn busy(change: impl FnOnce(&mut crate::PoolConfig)) -> World {
     world
 }
 
-fn export(world: &World, name: &str) -> PathBuf {
+pub(super) fn export(world: &World, name: &str) -> PathBuf {
     let files = PoolFiles { pool: world.stopped(), is_backup: false, tag: world.config.pool_tag.clone() };
     let folder = world.folder.path().join(name);
     files.export_all(&folder).expect("written");
     folder
 }
 
-fn replay(world: &World, folder: &Path) -> Result<Replayed, ReplayError> {
+pub(super) fn replay(world: &World, folder: &Path) -> Result<Replayed, ReplayError> {
     replay_export(folder, &NodeBlocks(world.node.as_ref()), |_| {})
 }
 
@@ -75,7 +75,7 @@ fn difference(world: &World, folder: &Path) -> String {
 }
 
 /// The events of an export.
-fn events(folder: &Path) -> Vec<Vec<u8>> {
+pub(super) fn events(folder: &Path) -> Vec<Vec<u8>> {
     let bytes = fs::read(folder.join("events")).expect("reads");
     let (mut rest, mut events) = (&bytes[8..], Vec::new());
     while let Some((length, more)) = rest.split_first_chunk::<4>() {
@@ -87,7 +87,7 @@ fn events(folder: &Path) -> Vec<Vec<u8>> {
 }
 
 /// Writes other events, and a manifest that fits them, as whoever changed an export would.
-fn rewrite(folder: &Path, events: &[Vec<u8>]) {
+pub(super) fn rewrite(folder: &Path, events: &[Vec<u8>]) {
     let mut bytes = b"BQEVENT1".to_vec();
     let mut head = bq_pool_machine::LogHead::default();
     for event in events {
