@@ -8,7 +8,7 @@ BENCH_FLAGS ?=
 # The gate tries the same cases everywhere, so that a failure can be repeated; plain `cargo test` draws fresh ones.
 FIXED_SEED ?= PROPTEST_RNG_SEED=20260002
 
-.PHONY: run test check bench chaos sim flips deps fuzz gpu-kernels clean
+.PHONY: run test check bench chaos sim flips proof-page deps fuzz gpu-kernels clean
 
 run: deps
 	cargo build --release --locked -p bq
@@ -48,6 +48,10 @@ endif
 # Bits of a pool's files, each found and named or where nobody reads: make flips FLIPS=10000.
 flips: deps
 	BQ_FLIPS=$(or $(FLIPS),10000) cargo test --locked -p bq-pool --lib flipped_bit -- --nocapture
+
+# One file that verifies a pool's proofs in a browser, offline: target/proof-page.html.
+proof-page: deps
+	scripts/proof-page.py
 
 fuzz: deps
 	fuzz/run.sh $(or $(SECONDS_EACH),20)
