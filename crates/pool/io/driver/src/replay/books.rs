@@ -316,13 +316,15 @@ impl<'a> Books<'a> {
 
     /// Blocks that the log booked are on the chain, and those of the chain are in the log.
     fn blocks_up_to(&mut self, end: Height) -> Result<(), String> {
-        for (id, height) in &self.joined {
-            if self.chain.id_at(*height) != Some(*id) {
+        let mut joined: Vec<(Height, BlockId)> = self.joined.iter().map(|(id, height)| (*height, *id)).collect();
+        joined.sort_unstable();
+        for (height, id) in joined {
+            if self.chain.id_at(height) != Some(id) {
                 return Err(format!("block {id} of height {height} is booked, and is not on the chain"));
             }
             // With another tag than the pool's every coinbase would be a stranger's, and none compared. Before a log that was taken over
             // there was software that sealed otherwise.
-            if self.chain.naming_block(id).is_none() && !self.is_taken_over {
+            if self.chain.naming_block(&id).is_none() && !self.is_taken_over {
                 return Err(format!(
                     "block {id} of height {height} is booked, and its coinbase names no event of a pool with this tag"
                 ));

@@ -181,6 +181,13 @@ fn a_tag_that_is_not_the_pools_is_named() {
     fs::write(&path, serde_json::to_vec(&manifest).expect("JSON")).expect("writes");
     let said = difference(&world, &folder);
     assert!(said.contains("block ") && said.contains("with this tag"), "{said}");
+    // The first of its blocks, by height.
+    let first = (0..).find_map(|height| {
+        let id = world.node.block_id_at(bq_primitives::Height(height)).expect("reads").expect("on the chain");
+        let block = world.node.block(&id).expect("reads").expect("it has it");
+        block.transactions[0].coinbase_data.starts_with(&world.config.pool_tag).then_some(id)
+    });
+    assert!(said.contains(&first.expect("it found some").to_string()), "{said}");
 }
 
 /// Whoever changes an export makes its own hashes fit: the log, the shares and the chain name the place then.
