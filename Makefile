@@ -8,7 +8,7 @@ BENCH_FLAGS ?=
 # The gate tries the same cases everywhere, so that a failure can be repeated; plain `cargo test` draws fresh ones.
 FIXED_SEED ?= PROPTEST_RNG_SEED=20260002
 
-.PHONY: run test check bench chaos sim flips crash deps fuzz gpu-kernels clean
+.PHONY: run test check bench chaos sim flips crash proof-page deps fuzz gpu-kernels clean
 
 run: deps
 	cargo build --release --locked -p bq
@@ -52,6 +52,10 @@ flips: deps
 # Deaths of the program at every named point in every mode, KILLS at any moment, and CUTS of its power: make crash KILLS=200 CUTS=100.
 crash: deps
 	BQ_CRASH=all BQ_KILLS=$(or $(KILLS),50) BQ_CUTS=$(or $(CUTS),20) cargo test --locked -p bq-tests --test crash -- --nocapture
+
+# One file that verifies a pool's proofs in a browser, offline: target/proof-page.html.
+proof-page: deps
+	scripts/proof-page.py
 
 fuzz: deps
 	fuzz/run.sh $(or $(SECONDS_EACH),20)

@@ -12,11 +12,15 @@ use bq_tests::{BqOptions, BqProcess, Eras, Finished, Miner, http_get, new_addres
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(240);
+/// Number of that kind of event (SPEC 8.6.2).
+const FRAME: u8 = 4;
 
-fn options() -> BqOptions {
-    let pool = "[pool]\npayout_mode = \"direct\"\nshare_interval_secs = 1\nstatement_interval_secs = 1\n\
-                [pool.sha256d]\nshare_difficulty_floor = 16384\nshare_difficulty_start = 16384\n";
-    BqOptions { config: Eras::unhurried().then(1, &["sha256d"]).config(4, pool), ..BqOptions::default() }
+fn options(more: &str) -> BqOptions {
+    let pool = format!(
+        "[pool]\npayout_mode = \"direct\"\nshare_interval_secs = 1\nstatement_interval_secs = 1\n{more}\
+         [pool.sha256d]\nshare_difficulty_floor = 16384\nshare_difficulty_start = 16384\n"
+    );
+    BqOptions { config: Eras::unhurried().then(1, &["sha256d"]).config(4, &pool), ..BqOptions::default() }
 }
 
 fn text(path: &Path) -> String {
@@ -48,10 +52,10 @@ fn a_stranger_replays_a_pool_and_a_miner_verifies_his_receipts() -> Result<()> {
     let (one, two) = (new_address(folder, "one")?, new_address(folder, "two")?);
     let pool_folder = folder.join("pool");
     fs::create_dir(&pool_folder)?;
-    let bq = BqProcess::start(&pool_folder, &options())?;
+    let bq = BqProcess::start(&pool_folder, &options(""))?;
     let stranger_folder = folder.join("stranger");
     fs::create_dir(&stranger_folder)?;
-    let mut beside = options();
+    let mut beside = options("");
     beside.arguments.extend(["--connect".to_owned(), bq.address("p2p")?.to_string()]);
     let stranger = BqProcess::start(&stranger_folder, &beside)?;
     let miners = [one.clone(), two.clone()].map(|address| {
@@ -79,12 +83,100 @@ fn a_stranger_replays_a_pool_and_a_miner_verifies_his_receipts() -> Result<()> {
         damaged_file_is_refused(receipt, &rpc)?;
     }
     ensure!(bq.stop()?.success());
-    replayed_elsewhere(folder, &pool_folder, &one, &rpc)?;
+    let export = folder.join("export");
+    exported(&pool_folder, &export)?;
+    account_export(&pool_folder, &folder.join("shares"), &one, &rpc)?;
+    replayed_to_the_byte(&export, &["--rpc", &rpc])?;
     ensure!(stranger.stop()?.success());
-    // The same from the files of the stranger's node.
-    let (data, config) = (text(&stranger_folder.join("data")), text(&stranger_folder.join("bq.toml")));
-    let chain = ["--chain", data.as_str(), "--config", config.as_str(), "--network", "regtest"];
-    proves(&[&["replay", &text(&folder.join("export"))], chain.as_slice()].concat(), "nothing differs")
+    // The same from the files of the stranger's node, which got every block from the pool's.
+    let files = Files::of(&stranger_folder);
+    let coinbases = replayed_to_the_byte(&export, &files.as_chain())?;
+    ensure!(!coinbases.contains(" 0 pay miners"), "{coinbases}");
+    let theirs = folder.join("theirs");
+    exported(&stranger_folder, &theirs)?;
+    cut_reordered_and_mixed(&export, &theirs, &files)
+}
+
+/// As above, where accounts chose how they are paid: for each share, by their own blocks, by a long window, by the lane's.
+#[test]
+fn a_second_machine_replays_a_pool_whose_accounts_are_paid_by_schemes() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let folder = folder.path();
+    let (pool_folder, second_folder) = (folder.join("pool"), folder.join("second"));
+    fs::create_dir(&pool_folder)?;
+    fs::create_dir(&second_folder)?;
+    let schemes = "fee_bp = 5000\nschemes = [\"pps\", \"solo\", \"tides\"]\npps_fee_bp = 9000\n\
+                   settings_interval_secs = 0\n";
+    let options = options(schemes);
+    let bq = BqProcess::start(&pool_folder, &options)?;
+    let names = ["pplns", "pps", "solo", "tides"];
+    let addresses = names.iter().map(|name| new_address(folder, name)).collect::<Result<Vec<_>>>()?;
+    let mine = |address: &String| {
+        let login = format!("{address}.rig");
+        bq.stratum("sha256d").map(|port| Miner::start(port, move || sha256d::miner(&login, "x")))
+    };
+    let miners = addresses.iter().map(mine).collect::<Result<Vec<_>>>()?;
+    for (name, address) in names.iter().zip(&addresses) {
+        wait_for("the account to be known", LIMIT, || Ok(bq.miner(address)?.map(drop)))?;
+        choose(&bq, folder, name)?;
+    }
+    // Shares are paid for themselves out of what the pool earned.
+    let fund = || {
+        let atoms = (200 * 100_000_000_u64).to_string();
+        Ok((bq.decision(&["reserve", "add", &atoms])?.code == Some(0)).then_some(()))
+    };
+    wait_for("200 coins that the pool earned", LIMIT, fund)?;
+    for (name, address) in names.iter().zip(&addresses) {
+        let is_paid_so = || Ok(bq.miner(address)?.filter(|view| view["scheme"] == *name).map(drop));
+        wait_for(&format!("{name} to pay"), LIMIT, is_paid_so)?;
+    }
+    let height = bq.tip()?.height;
+    bq.wait_for_height(height + 8, LIMIT)?;
+    for miner in miners {
+        let report = miner.stop();
+        assert_eq!(report.breaches, Vec::<String>::new(), "{report:?}");
+    }
+    let tip = bq.tip()?;
+    let mut beside = options;
+    beside.arguments.extend(["--connect".to_owned(), bq.address("p2p")?.to_string()]);
+    let second = BqProcess::start(&second_folder, &beside)?;
+    wait_for("the second machine to have the chain", LIMIT, || Ok((second.tip()?.id == tip.id).then_some(())))?;
+    ensure!(bq.stop()?.success() && second.stop()?.success());
+    let export = folder.join("export");
+    exported(&pool_folder, &export)?;
+    replayed_to_the_byte(&export, &Files::of(&second_folder).as_chain())?;
+    Ok(())
+}
+
+/// Signs for an account how it wants to be paid; nothing for the lane's window, which is what it has.
+fn choose(bq: &BqProcess, folder: &Path, scheme: &str) -> Result<()> {
+    let file = |end: &str| text(&folder.join(format!("{scheme}.{end}")));
+    let (wallet, password, pool) = (file("wallet.json"), file("password"), bq.address("http")?.to_string());
+    let owner = ["--wallet", &wallet, "--password-file", &password, "--pool", &pool];
+    let sign = ["wallet", "sign-settings", "--scheme", scheme];
+    let done = run_bq([sign.as_slice(), owner.as_slice()].concat())?;
+    ensure!(done.code == Some(0), "{done:?}");
+    Ok(())
+}
+
+/// Where a stopped process has its data.
+struct Files {
+    data: String,
+    config: String,
+}
+
+impl Files {
+    fn of(folder: &Path) -> Self {
+        Self { data: text(&folder.join("data")), config: text(&folder.join("bq.toml")) }
+    }
+
+    fn as_pool(&self) -> [&str; 6] {
+        ["--network", "regtest", "--config", &self.config, "--data-dir", &self.data]
+    }
+
+    fn as_chain(&self) -> [&str; 6] {
+        ["--network", "regtest", "--config", &self.config, "--chain", &self.data]
+    }
 }
 
 /// Shares, the newest share, a credit and what is owed, as the running pool gives them out.
@@ -138,62 +230,89 @@ fn damaged_file_is_refused(file: &Path, rpc: &str) -> Result<()> {
     Ok(())
 }
 
-fn replayed_elsewhere(folder: &Path, pool: &Path, address: &str, rpc: &str) -> Result<()> {
-    let (data, config) = (text(&pool.join("data")), text(&pool.join("bq.toml")));
-    let own = ["--network", "regtest", "--config", config.as_str(), "--data-dir", data.as_str()];
-    let done = audit(&own)?;
+/// Everything of a stopped pool, for a stranger.
+fn exported(pool: &Path, export: &Path) -> Result<()> {
+    let files = Files::of(pool);
+    let done = audit(&files.as_pool())?;
     ensure!(done.code == Some(0), "{done:?}");
-    let export = text(&folder.join("export"));
-    proves(&[&["export", "--all", "--out", &export], own.as_slice()].concat(), "and their shares are in")?;
-    let shares = text(&folder.join("shares"));
-    proves(&[&["export", "--account", address, "--out", &shares], own.as_slice()].concat(), "written to")?;
+    let all = ["export", "--all", "--out", &text(export)];
+    proves(&[all.as_slice(), &files.as_pool()].concat(), "and their shares are in")
+}
+
+/// The shares of one account, of the same files.
+fn account_export(pool: &Path, shares: &Path, address: &str, rpc: &str) -> Result<()> {
+    let files = Files::of(pool);
+    let shares = text(shares);
+    let export = [&["export", "--account", address, "--out", &shares], files.as_pool().as_slice()].concat();
+    proves(&export, "written to")?;
     proves(&["verify", &shares, "--account", address, "--rpc", rpc], "its blocks are on the chain")?;
-    fails(&[&["export", "--account", address, "--out", &shares], own.as_slice()].concat(), 2, "is there already")?;
-    let done = audit(&["replay", &export, "--rpc", rpc])?;
+    fails(&export, 2, "is there already")
+}
+
+/// Returns what is said of coinbases.
+fn replayed_to_the_byte(export: &Path, chain: &[&str]) -> Result<String> {
+    let done = audit(&[&["replay", &text(export)], chain].concat())?;
     ensure!(done.code == Some(0) && done.stdout.contains("nothing differs"), "{done:?}");
-    let log = done.stdout.lines().find(|line| line.starts_with("log ")).context("the log")?.to_owned();
-    let coinbases = done.stdout.lines().find(|line| line.starts_with("blocks ")).context("blocks")?.to_owned();
-    ensure!(!coinbases.contains(" 0 pay miners"), "{coinbases}");
+    let line = |start: &str| done.stdout.lines().find(|line| line.starts_with(start)).context("a line");
     // The hash of the newest event is that of the pool's own books.
-    let manifest: Value = serde_json::from_slice(&fs::read(folder.join("export/export.json"))?)?;
-    let hash = manifest["hash"].as_str().context("a hash")?;
+    let manifest: Value = serde_json::from_slice(&fs::read(export.join("export.json"))?)?;
+    let (log, hash) = (line("log ")?, manifest["hash"].as_str().context("a hash")?);
     ensure!(log.ends_with(hash), "{log}, the pool's is {hash}");
-    cut_reordered_and_mixed(&folder.join("export"), rpc)
+    Ok(line("blocks ")?.to_owned())
 }
 
 /// Whoever changes an export leaves its hashes wrong, or makes them fit: either is named.
-fn cut_reordered_and_mixed(export: &Path, rpc: &str) -> Result<()> {
-    let events = export.join("events");
-    let good = fs::read(&events)?;
-    let mut cut = good.clone();
-    cut.truncate(good.len() - 3);
-    fs::write(&events, &cut)?;
-    fails(&["replay", &text(export), "--rpc", rpc], 1, "events is not as it was")?;
-    let (at, first, second) = neighbours(&good)?;
-    let swapped = [&good[..at], second, first, &good[at + first.len() + second.len()..]].concat();
-    fs::write(&events, &swapped)?;
-    let path = export.join("export.json");
-    let manifest = fs::read(&path)?;
-    let mut fitting: Value = serde_json::from_slice(&manifest)?;
-    fitting["files"]["events"] = json!({ "bytes": swapped.len(), "sha256": sha256(&swapped) });
-    fs::write(&path, serde_json::to_vec(&fitting)?)?;
-    // Events that may come in either order are noticed by the next thing that names a hash of the log or of the state.
-    fails(&["replay", &text(export), "--rpc", rpc], 1, "the first difference: event ")?;
-    fs::write(&events, &good)?;
-    fs::write(&path, manifest)?;
-    Ok(())
+fn cut_reordered_and_mixed(export: &Path, theirs: &Path, files: &Files) -> Result<()> {
+    let good = fs::read(export.join("events"))?;
+    let says = |events: &[u8], is_fitting: bool, said: &str| -> Result<()> {
+        let manifest = fs::read(export.join("export.json"))?;
+        fs::write(export.join("events"), events)?;
+        if is_fitting {
+            let mut fitting: Value = serde_json::from_slice(&manifest)?;
+            fitting["files"]["events"] = json!({ "bytes": events.len(), "sha256": sha256(events) });
+            fs::write(export.join("export.json"), serde_json::to_vec(&fitting)?)?;
+        }
+        let outcome = fails(&[&["replay", &text(export)], files.as_chain().as_slice()].concat(), 1, said);
+        fs::write(export.join("export.json"), manifest)?;
+        fs::write(export.join("events"), &good)?;
+        outcome
+    };
+    let places = places(&good)?;
+    let event = |number: usize| &good[places[number - 1]..places[number]];
+    let count = places.len() - 1;
+    // Cut: within the last event, or before it.
+    says(&good[..good.len() - 3], false, "events is not as it was")?;
+    says(&good[..good.len() - 3], true, &format!("events ends within event {count}"))?;
+    says(&good[..places[count - 1]], true, &format!("events end with event {}", count - 1))?;
+    // Reordered: frames follow on each other, what may come in either order is noticed by the next thing that names a hash of the log.
+    let frames: Vec<usize> = (1..=count).filter(|number| is_frame(event(*number))).collect();
+    let [first, .., last] = frames.as_slice() else { anyhow::bail!("{frames:?}") };
+    let swapped = |(one, other): (usize, usize)| {
+        let between = &good[places[one]..places[other - 1]];
+        [&good[..places[one - 1]], event(other), between, event(one), &good[places[other]..]].concat()
+    };
+    says(&swapped((*first, *last)), true, &format!("the first difference: event {first} (frame)"))?;
+    says(&swapped((2, 3)), true, "the first difference: event ")?;
+    // Mixed: the second half of another pool's log. It opened once, so the place is known.
+    let other = fs::read(theirs.join("events"))?;
+    let half = places[count / 2];
+    let mixed = [&good[..half], &other[8..]].concat();
+    says(&mixed, true, &format!("the first difference: event {} (opened)", count / 2 + 1))
 }
 
-/// The second event and the one after it, as they lie in the file.
-fn neighbours(events: &[u8]) -> Result<(usize, &[u8], &[u8])> {
-    let end = |at: usize| -> Result<usize> {
+/// The number of an event's kind comes behind length and version.
+fn is_frame(event: &[u8]) -> bool {
+    event.get(4..6) == Some(&[1, FRAME])
+}
+
+/// Where events begin in the file, and where the last one ends.
+fn places(events: &[u8]) -> Result<Vec<usize>> {
+    let mut places = vec![8];
+    while let Some(at) = places.last().copied().filter(|at| *at < events.len()) {
         let length: [u8; 4] = events.get(at..at + 4).context("a length")?.try_into()?;
-        Ok(at + 4 + usize::try_from(u32::from_le_bytes(length))?)
-    };
-    let second = end(8)?;
-    let third = end(second)?;
-    let fourth = end(third)?;
-    Ok((second, &events[second..third], &events[third..fourth]))
+        places.push(at + 4 + usize::try_from(u32::from_le_bytes(length))?);
+    }
+    Ok(places)
 }
 
 fn sha256(bytes: &[u8]) -> String {

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use bq_books::{RawRow, RowKind, SqliteBooks};
 use bq_ledger::LedgerAccount;
-use bq_pool_machine::{Act, Credit, CreditsDigest, Event, LogHead, LogNumber, Operator, PayoutEvent, Stated};
+use bq_pool_machine::{
+    Act, Credit, CreditsDigest, Event, LogHead, LogNumber, Opened, Operator, PayoutEvent, PlannedPayout, Stated,
+};
 use bq_pool_proof::Document as _;
-use bq_primitives::{Amount, Block, BlockId, Decoder, Transaction, TxId};
+use bq_primitives::{Amount, Block, BlockId, Decoder, KeyHash, Transaction, TxId, TxOut};
+use bq_signer::check_signed;
 use sha2::{Digest as _, Sha256};
 
 use super::Audit;
@@ -24,8 +27,10 @@ type Stored = BTreeMap<(String, String), RawRow>;
 pub(super) struct Bound {
     /// The signed bytes of payouts, by number: of one that was replaced, of each of its transactions.
     signed: BTreeMap<String, Vec<[u8; 32]>>,
-    /// The transactions of payouts that were found on the chain, by number: their events name no bytes.
-    adopted: BTreeMap<String, TxId>,
+    /// Payouts that were found on the chain, by number: their events name no bytes.
+    adopted: BTreeMap<String, Adopted>,
+    /// The chain, and whose the pool's coins are where the log stands.
+    owner: Option<(BlockId, KeyHash)>,
     /// Credits of blocks, by the event that states them.
     credits: BTreeMap<LogNumber, (BlockId, u32, u32, CreditsDigest)>,
     /// Liabilities, by epoch: the event, and the sum.
@@ -34,15 +39,43 @@ pub(super) struct Bound {
     from: Option<LogNumber>,
 }
 
+/// A payout that was found on the chain. What it was signed with nobody wrote down: each signature is checked instead, of which no bit
+/// can be another.
+struct Adopted {
+    txid: TxId,
+    genesis: BlockId,
+    /// Who signed for every input.
+    owner: KeyHash,
+    /// What the inputs spend.
+    spent: Vec<TxOut>,
+}
+
+impl Adopted {
+    fn new(planned: &PlannedPayout, (genesis, owner): (BlockId, KeyHash)) -> Self {
+        let spent = planned.inputs.iter().map(|input| TxOut { amount: input.amount, key_hash: owner }).collect();
+        Self { txid: planned.txid, genesis, owner, spent }
+    }
+
+    fn is_signed_as(&self, transaction: &Transaction, bytes: &[u8]) -> bool {
+        transaction.txid() == self.txid
+            && check_signed(bytes, transaction, &self.genesis, &self.spent, self.owner).is_ok()
+    }
+}
+
 impl Bound {
     pub(super) fn note(&mut self, head: LogHead, event: &Event) {
         self.from.get_or_insert(head.number);
         match event {
+            Event::Opened(Opened { genesis, key, .. }) => self.owner = Some((*genesis, *key)),
+            Event::Operator(Operator { act: Act::NewKey { key }, .. }) => {
+                self.owner = self.owner.map(|(genesis, _)| (genesis, *key));
+            }
             Event::Payout(PayoutEvent::Signed { payout, digest }) => {
                 self.signed.entry(payout.to_string()).or_default().push(*digest);
             }
             Event::Operator(Operator { act: Act::AdoptPayout(planned), .. }) => {
-                self.adopted.insert(planned.id.to_string(), planned.txid);
+                let adopted = self.owner.map(|owner| (planned.id.to_string(), Adopted::new(planned, owner)));
+                self.adopted.extend(adopted);
             }
             Event::Stated(Stated::Credits { block, generation, count, digest }) => {
                 self.credits.insert(head.number, (*block, *generation, *count, *digest));
@@ -51,6 +84,7 @@ impl Bound {
                 self.liabilities.insert(*epoch, (head, *sum, *root));
             }
             Event::Imported(import) => {
+                self.owner = Some((import.opened.genesis, import.opened.key));
                 let signed = import.payouts.iter().filter_map(|payout| Some((payout.planned.id, payout.signed?)));
                 self.signed.extend(signed.map(|(id, digest)| (id.to_string(), vec![digest])));
             }
@@ -85,13 +119,14 @@ impl Bound {
         if signed.is_none() && adopted.is_none() {
             return (!is_older).then(|| "no event names it".to_owned());
         }
-        let transaction = Transaction::decode(&mut Decoder::new(&row.value)).ok();
-        let found = transaction.map(|transaction| transaction.txid());
+        let found = Transaction::decode(&mut Decoder::new(&row.value)).ok();
         let was_signed = signed.is_some_and(|signed| signed.contains(&Sha256::digest(&row.value).into()));
-        if !was_signed && (adopted.is_none() || adopted != found.as_ref()) {
+        let is_signed_as =
+            |adopted: &Adopted| found.as_ref().is_some_and(|found| adopted.is_signed_as(found, &row.value));
+        if !was_signed && !adopted.is_some_and(is_signed_as) {
             return Some("its bytes are not those that were signed".to_owned());
         }
-        let is_it = txid.is_none_or(|txid| found.is_some_and(|found| found.to_string() == txid));
+        let is_it = txid.is_none_or(|txid| found.is_some_and(|found| found.txid().to_string() == txid));
         (!is_it).then(|| "its bytes are another transaction's than its key names".to_owned())
     }
 

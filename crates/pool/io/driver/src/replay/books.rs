@@ -39,6 +39,10 @@ pub(super) struct Books<'a> {
     received: BTreeMap<OutPoint, (Received, LogNumber)>,
     spent: BTreeMap<OutPoint, (Spent, LogNumber)>,
     recoveries: Vec<Recovery>,
+    /// The log began with books of older software.
+    is_taken_over: bool,
+    /// The newest event whose hash a coinbase of the chain has.
+    borne_out: LogNumber,
     /// Of blocks that name an event so far: its newest share, and what their coinbases turned out to be.
     made: BTreeMap<BlockId, Made>,
     /// Blocks that name another event than the log has, until it is known whether a recovery explains them.
@@ -74,6 +78,8 @@ impl<'a> Books<'a> {
             received: BTreeMap::new(),
             spent: BTreeMap::new(),
             recoveries: Vec::new(),
+            is_taken_over: false,
+            borne_out: LogNumber(0),
             made: BTreeMap::new(),
             strays: Vec::new(),
         }
@@ -96,6 +102,7 @@ impl<'a> Books<'a> {
         if let Event::Frame(frame) = &event {
             frames.add(*frame);
         }
+        self.is_taken_over |= matches!(event, Event::Imported(_));
         if let Event::Operator(_) = &event {
             self.shares.events.push(event.clone());
         }
@@ -243,6 +250,7 @@ impl<'a> Books<'a> {
                 continue;
             }
             self.replayed.commitments = self.replayed.commitments.saturating_add(1);
+            self.borne_out = head.number;
             let shares = self.shares.now();
             let paid = compare(&self.state, &shares, self.front_end, block);
             let paid = paid.map_err(|fault| format!("block {} of height {}: {fault}", block.id, block.height))?;
@@ -283,6 +291,10 @@ impl<'a> Books<'a> {
         {
             self.replayed.difference = Some(what);
         }
+        if self.replayed.difference.is_some() {
+            let event = self.borne_out;
+            self.note(format!("the chain bears the log out up to event {event}: what is wrong comes after it"));
+        }
         let log = self.log.next();
         let told = self.state.front_end(self.front_end).map_or(1, |head| head.next.0);
         if log.0 > told {
@@ -303,9 +315,18 @@ impl<'a> Books<'a> {
 
     /// Blocks that the log booked are on the chain, and those of the chain are in the log.
     fn blocks_up_to(&mut self, end: Height) -> Result<(), String> {
-        for (id, height) in &self.joined {
-            if self.chain.id_at(*height) != Some(*id) {
+        let mut joined: Vec<(Height, BlockId)> = self.joined.iter().map(|(id, height)| (*height, *id)).collect();
+        joined.sort_unstable();
+        for (height, id) in joined {
+            if self.chain.id_at(height) != Some(id) {
                 return Err(format!("block {id} of height {height} is booked, and is not on the chain"));
+            }
+            // With another tag than the pool's every coinbase would be a stranger's, and none compared. Before a log that was taken over
+            // there was software that sealed otherwise.
+            if self.chain.naming_block(&id).is_none() && !self.is_taken_over {
+                return Err(format!(
+                    "block {id} of height {height} is booked, and its coinbase names no event of a pool with this tag"
+                ));
             }
         }
         let chain = self.chain;

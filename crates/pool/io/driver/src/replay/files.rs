@@ -114,6 +114,17 @@ fn write_events(store: &dyn BookStore, path: &Path) -> Result<LogHead, BackupErr
     Ok(head)
 }
 
+/// Read only as it is written: of two ways to write a hash one would be a change that nobody finds.
+fn owner_of(manifest: &Manifest) -> Result<ExportOwner, String> {
+    let Manifest { network, genesis, tag, front_end, .. } = manifest;
+    let (known, first) = (network.parse::<Network>(), genesis.parse::<BlockId>());
+    let known = known.ok().filter(|known| known.name() == network).ok_or_else(|| format!("network {network:?}"))?;
+    let first = first.ok().filter(|id| id.to_string() == *genesis).ok_or_else(|| format!("genesis {genesis:?}"))?;
+    let bytes =
+        hex::decode(tag).ok().filter(|bytes| hex::encode(bytes) == *tag).ok_or_else(|| format!("tag {tag:?}"))?;
+    Ok(ExportOwner { network: known, genesis: first, tag: bytes, front_end: FrontEndId(*front_end) })
+}
+
 /// An export that is there and whole by its own hashes.
 pub(super) struct Export {
     pub(super) owner: ExportOwner,
@@ -144,10 +155,7 @@ impl Export {
                 return Err(ReplayError::File { file: folder.join(name) });
             }
         }
-        let network = manifest.network.parse().map_err(|_| no_export(format!("network {:?}", manifest.network)))?;
-        let genesis = manifest.genesis.parse().map_err(|_| no_export(format!("genesis {:?}", manifest.genesis)))?;
-        let tag = hex::decode(&manifest.tag).map_err(|_| no_export(format!("tag {:?}", manifest.tag)))?;
-        let owner = ExportOwner { network, genesis, tag, front_end: FrontEndId(manifest.front_end) };
+        let owner = owner_of(&manifest).map_err(no_export)?;
         Ok(Self { owner, folder: folder.to_owned(), newest: LogNumber(manifest.event), hash: manifest.hash })
     }
 

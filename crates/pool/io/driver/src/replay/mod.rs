@@ -154,7 +154,8 @@ pub fn replay_export(
     let (got, expected) = (replayed.head, export.newest);
     let is_end = got.number == expected && got.hash.to_string() == export.hash;
     if replayed.difference.is_none() && !is_end {
-        let what = format!("the events end at {} with hash {}, the export says {expected}", got.number, got.hash);
+        let (number, hash, told) = (got.number, got.hash, &export.hash);
+        let what = format!("events end with event {number} and hash {hash}, export.json says {expected} and {told}");
         replayed.difference = Some(what);
     }
     Ok(replayed)

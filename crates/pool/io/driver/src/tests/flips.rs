@@ -9,17 +9,20 @@ use std::{
     time::Duration,
 };
 
+use bq_chain_api::NodeApi as _;
+use bq_pool_machine::{Act, Decision, Event, Operator, Reason};
+use bq_pool_proof::{Document as _, Evidence};
 use bq_primitives::tagged_hash;
 use rusqlite::{Connection, OpenFlags};
 
 use super::{
     fake_node::MATURITY,
-    world::{D, World, fast_folder},
+    world::{D, World, fast_folder, key},
 };
-use crate::{StoppedError, StoppedPool};
+use crate::{NodeBlocks, PoolFiles, StoppedError, StoppedPool, Wanted, replay_export};
 
 /// Flips of the gate; the long form asks for more.
-const FLIPS: usize = 240;
+const FLIPS: usize = 264;
 
 /// Where a bit is flipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,20 +32,26 @@ enum Kind {
     Event,
     Row,
     SignedBytes,
+    AdoptedBytes,
     IndexPage,
     Checkpoint,
     Backup,
+    Export,
+    Proof,
 }
 
-const KINDS: [Kind; 8] = [
+const KINDS: [Kind; 11] = [
     Kind::Segment,
     Kind::AnyOfBooks,
     Kind::Event,
     Kind::Row,
     Kind::SignedBytes,
+    Kind::AdoptedBytes,
     Kind::IndexPage,
     Kind::Checkpoint,
     Kind::Backup,
+    Kind::Export,
+    Kind::Proof,
 ];
 
 /// What became of a flip.
@@ -66,12 +75,14 @@ impl Dice {
     }
 }
 
-/// A pool that paid by payouts, final and open ones, with checkpoints, credits and a statement.
-fn world() -> World {
+/// A pool that paid by payouts, final and open ones, and took over some that a copy of its books had forgotten, with checkpoints, credits and
+/// a statement; and what it gives out of itself.
+fn world() -> (World, Vec<Evidence>) {
     let mut world = World::stating(|config| {
         config.segment_shares = 12;
         config.statement_interval = Duration::from_secs(60);
     });
+    forget_payouts(&mut world);
     for round in 0..5_u8 {
         for miner in 1..=5 {
             world.mine_share(miner, D / 8 + u64::from(miner));
@@ -87,12 +98,50 @@ fn world() -> World {
     }
     world.keeper().state_liabilities().expect("stated");
     world.mine_share(2, D / 3);
+    let block = world.find_block(2, D / 4);
     world.settle();
     world.keeper().checkpoint(true).expect("written");
     world.mine_share(3, D / 3);
+    world.find_block(3, D / 4);
     world.settle();
+    let wanted = [
+        Wanted::Shares { upto: None },
+        Wanted::Share { share: None },
+        Wanted::Credit { block },
+        Wanted::Owed { epoch: None },
+    ];
+    let proof = |wanted| world.keeper().evidence(key(2), wanted).expect("readable").expect("there is one");
+    let proofs = wanted.iter().map(proof).collect();
     world.close();
-    world
+    (world, proofs)
+}
+
+/// Payouts of which the chain knows and the books, which are an older copy, do not: they are taken over.
+fn forget_payouts(world: &mut World) {
+    world.mine_share(1, D);
+    world.settle();
+    let copy = world.folder.path().join("copy.sqlite");
+    world.keeper().store.back_up(&copy).expect("copied");
+    for miner in 1..=3 {
+        world.mine_share(miner, D);
+        world.settle();
+        world.find_block(miner, D);
+        world.node.mine_many(MATURITY + 1);
+        world.settle();
+        world.node.mine_many(MATURITY + 1);
+        world.settle();
+    }
+    world.put_back(&copy);
+    fs::remove_file(copy).expect("there");
+    world.restart();
+    world.settle();
+    let reason = Reason { who: "ops".to_owned(), why: "an old copy".to_owned() };
+    world.keeper().decide(&Decision::Recover, &reason, false).unwrap_or_else(|refusal| panic!("{refusal}"));
+    for _ in 0..4 {
+        world.node.mine_many(MATURITY);
+        world.settle();
+    }
+    assert_eq!(world.names(), Vec::<&str>::new());
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -155,14 +204,25 @@ fn index_pages(file: &[u8]) -> Vec<usize> {
     (1..file.len() / size).filter(is_index).flat_map(|page| page * size..(page + 1) * size).collect()
 }
 
+/// The payouts that the chain told of, by number.
+fn adopted(books: &Path) -> Vec<String> {
+    let adopted = |bytes: &Vec<u8>| match Event::from_bytes(bytes) {
+        Ok(Event::Operator(Operator { act: Act::AdoptPayout(planned), .. })) => Some(format!("'{}'", planned.id)),
+        _ => None,
+    };
+    blobs(books, "SELECT bytes FROM events").iter().filter_map(adopted).collect()
+}
+
 struct Range {
     pool: StoppedPool,
     good: PathBuf,
     backup: PathBuf,
+    export: PathBuf,
     work: PathBuf,
+    proofs: Vec<Vec<u8>>,
     books: BTreeMap<Kind, Vec<usize>>,
     dump: Vec<String>,
-    _world: World,
+    world: World,
     _folder: tempfile::TempDir,
 }
 
@@ -174,30 +234,67 @@ fn blobs(books: &Path, sql: &str) -> Vec<Vec<u8>> {
 
 impl Range {
     fn new() -> Self {
-        let world = world();
+        let (world, proofs) = world();
         let folder = fast_folder();
-        let [good, backup, work] = ["good", "backup", "work"].map(|name| folder.path().join(name));
+        let [good, backup, export, work] = ["good", "backup", "export", "work"].map(|name| folder.path().join(name));
         assert_eq!(world.stopped().audit().expect("readable").faults, Vec::<String>::new());
         world.stopped().back_up(&backup, false).expect("made");
+        let files = PoolFiles { pool: world.stopped(), is_backup: false, tag: world.config.pool_tag.clone() };
+        files.export_all(&export).expect("made");
         fs::create_dir_all(&good).expect("made");
         fs::copy(world.folder.path().join("books.sqlite"), good.join("books.sqlite")).expect("copied");
         copy(&world.folder.path().join("share-log"), &good.join("share-log"));
         let path = good.join("books.sqlite");
         assert!(!good.join("books.sqlite-wal").exists());
         let file = fs::read(&path).expect("reads");
-        let of = |sql| positions_of(&file, &blobs(&path, sql));
+        let of = |sql: &str| positions_of(&file, &blobs(&path, sql));
+        let adopted = adopted(&path).join(", ");
         let books = BTreeMap::from([
             (Kind::AnyOfBooks, (0..file.len()).collect()),
             (Kind::Event, of("SELECT bytes FROM events")),
             (Kind::Row, of("SELECT value FROM rows WHERE kind <> 'signed'")),
-            (Kind::SignedBytes, of("SELECT value FROM rows WHERE kind = 'signed'")),
+            (
+                Kind::SignedBytes,
+                of(&format!("SELECT value FROM rows WHERE kind = 'signed' AND key NOT IN ({adopted})")),
+            ),
+            (Kind::AdoptedBytes, of(&format!("SELECT value FROM rows WHERE kind = 'signed' AND key IN ({adopted})"))),
             (Kind::Checkpoint, of("SELECT state FROM checkpoints")),
             (Kind::IndexPage, index_pages(&file)),
         ]);
         assert!(books.values().all(|positions| positions.len() > 100), "{books:?}");
         let dump = dump(&path).expect("readable");
         let pool = StoppedPool { data_dir: work.clone(), ..world.stopped() };
-        Self { pool, good, backup, work, books, dump, _world: world, _folder: folder }
+        let proofs = proofs.iter().map(|proof| proof.to_bytes().expect("encodes")).collect();
+        let range = Self { pool, good, backup, export, work, proofs, books, dump, world, _folder: folder };
+        assert_eq!(range.replayed(&range.export), Outcome::Missed, "a good export");
+        assert!(range.proofs.iter().all(|proof| range.verified(proof) == Outcome::Missed), "good proofs");
+        range
+    }
+
+    /// What a stranger says of an export.
+    fn replayed(&self, export: &Path) -> Outcome {
+        match replay_export(export, &NodeBlocks(self.world.node.as_ref()), |_| {}) {
+            Err(error) => named(&error.to_string(), &["export", "events", "shares", "chain that begins with"]),
+            Ok(replayed) => match replayed.difference {
+                Some(difference) => named(&difference, &["event ", "block ", "frame "]),
+                None => Outcome::Missed,
+            },
+        }
+    }
+
+    /// What a reader says of a file for one account, who asks a node for the blocks in it.
+    fn verified(&self, bytes: &[u8]) -> Outcome {
+        let node = &self.world.node;
+        let verify = || -> Result<(), String> {
+            let evidence = Evidence::from_bytes(bytes).map_err(|error| format!("file: {error}"))?;
+            let finding = evidence.verify(bq_signature::verify).map_err(|error| error.to_string())?;
+            let id_at = |height| node.block_id_at(height).expect("reads");
+            finding.on_chain(evidence.pool(), node.network(), id_at).map_err(|error| error.to_string())
+        };
+        match verify() {
+            Err(error) => named(&error, &["file", "export", "receipt of", "block "]),
+            Ok(()) => Outcome::Missed,
+        }
     }
 
     fn flip(&self, kind: Kind, dice: &mut Dice) -> (String, Outcome) {
@@ -224,6 +321,21 @@ impl Range {
                 };
                 (format!("{name}:{place}"), outcome)
             }
+            Kind::Export => {
+                let copied = self.work.join("copied");
+                copy(&self.export, &copied);
+                let folder = if dice.below(3) == 0 { copied.join("share-log") } else { copied.clone() };
+                let (name, path) = self.file_in(&folder, dice);
+                let place = flip_any(&path, dice);
+                (format!("{name}:{place}"), self.replayed(&copied))
+            }
+            Kind::Proof => {
+                let which = dice.below(self.proofs.len());
+                let mut bytes = self.proofs[which].clone();
+                let (place, bit) = (dice.below(bytes.len()), dice.below(8));
+                bytes[place] ^= 1 << bit;
+                (format!("proof {which}:{place}.{bit}"), self.verified(&bytes))
+            }
             kind => {
                 let positions = &self.books[&kind];
                 let path = self.work.join("books.sqlite");
@@ -244,7 +356,8 @@ impl Range {
                 };
                 let now = now.unwrap_or_default();
                 let other = now.iter().zip(&self.dump).find(|(now, before)| now != before);
-                (format!("books.sqlite:{place}.{bit}: {other:?}"), outcome)
+                let row: String = other.map_or_else(String::new, |(now, _)| now.chars().take(200).collect());
+                (format!("books.sqlite:{place}.{bit}: {row}"), outcome)
             }
         }
     }
@@ -332,8 +445,8 @@ fn any_flipped_bit_is_found_and_named() {
         }
     }
     assert!(missed.is_empty(), "{} of {flips} missed: {missed:?}", missed.len());
-    // What a bit of an event, a segment, a signature or a backup says is read by everybody.
-    for kind in [Kind::Segment, Kind::Event, Kind::SignedBytes, Kind::Checkpoint, Kind::Row, Kind::Backup] {
+    // Of anything but pages of the database every bit is read.
+    for kind in KINDS.into_iter().filter(|kind| !matches!(kind, Kind::AnyOfBooks | Kind::IndexPage)) {
         assert_eq!(table[&kind].1, 0, "{kind:?}");
     }
 }

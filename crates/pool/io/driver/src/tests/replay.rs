@@ -170,6 +170,26 @@ fn a_file_that_was_changed_is_named() {
     assert_eq!(replay(&world, &folder).expect("made").difference, None);
 }
 
+/// No coinbase of the pool would be looked at with it.
+#[test]
+fn a_tag_that_is_not_the_pools_is_named() {
+    let world = busy(direct);
+    let folder = export(&world, "export");
+    let path = folder.join("export.json");
+    let mut manifest: Value = serde_json::from_slice(&fs::read(&path).expect("reads")).expect("JSON");
+    manifest["tag"] = hex::encode(b"/br/").into();
+    fs::write(&path, serde_json::to_vec(&manifest).expect("JSON")).expect("writes");
+    let said = difference(&world, &folder);
+    assert!(said.contains("block ") && said.contains("with this tag"), "{said}");
+    // The first of its blocks, by height.
+    let first = (0..).find_map(|height| {
+        let id = world.node.block_id_at(bq_primitives::Height(height)).expect("reads").expect("on the chain");
+        let block = world.node.block(&id).expect("reads").expect("it has it");
+        block.transactions[0].coinbase_data.starts_with(&world.config.pool_tag).then_some(id)
+    });
+    assert!(said.contains(&first.expect("it found some").to_string()), "{said}");
+}
+
 /// Whoever changes an export makes its own hashes fit: the log, the shares and the chain name the place then.
 #[test]
 fn an_export_that_was_cut_reordered_or_mixed_names_the_first_place() {
@@ -199,6 +219,8 @@ fn an_export_that_was_cut_reordered_or_mixed_names_the_first_place() {
     rewrite(&folder, &swapped);
     let said = difference(&world, &folder);
     assert!(said.starts_with(&format!("event {} (frame)", second + 1)), "{said}");
+    let replayed = replay(&world, &folder).expect("made");
+    assert!(replayed.notes.iter().any(|note| note.contains("bears the log out up to event")), "{replayed:?}");
 
     let cut = &good[..good.len() / 2];
     rewrite(&folder, cut);

@@ -101,15 +101,12 @@ impl PayoutSigner for HedgedSigner {
     }
 }
 
-/// Holds a real key, with which it signs statements and nothing else.
-pub(crate) struct StatingSigner {
-    pub(crate) payouts: FakeSigner,
-    pub(crate) keys: KeyPair,
-}
+/// Holds a real key.
+pub(crate) struct StatingSigner(pub(crate) KeyPair);
 
 impl PayoutSigner for StatingSigner {
     fn key_hash(&self) -> KeyHash {
-        self.keys.key_hash()
+        self.0.key_hash()
     }
 
     fn commitment_key(&self) -> [u8; 32] {
@@ -119,15 +116,18 @@ impl PayoutSigner for StatingSigner {
     fn sign_transaction(
         &self,
         genesis: &BlockId,
-        transaction: Transaction,
+        mut transaction: Transaction,
         spent: &[TxOut],
     ) -> Result<Transaction, SignerError> {
-        self.payouts.sign_transaction(genesis, transaction, spent)
+        let signature = self.0.sign(&transaction.sighash(genesis, spent)).expect("signs");
+        let witness = Witness { public_key: Box::new(*self.0.public_key()), signature };
+        transaction.witnesses = vec![witness; spent.len()];
+        Ok(transaction)
     }
 
     fn sign_statement(&self, statement: &Statement) -> Result<SignedStatement, SignerError> {
-        let signature = self.keys.sign(&statement.signing_hash()).expect("signs");
-        let public_key = Bytes(self.keys.public_key().to_vec());
+        let signature = self.0.sign(&statement.signing_hash()).expect("signs");
+        let public_key = Bytes(self.0.public_key().to_vec());
         Ok(SignedStatement { statement: *statement, public_key, signature: Bytes(signature.to_vec()) })
     }
 }
@@ -303,7 +303,7 @@ impl World {
         let submitter = Submitter::inline(Arc::clone(&node));
         let signer = FakeSigner(self.key);
         let signer: Arc<dyn PayoutSigner> = match (self.seed, self.is_hedged) {
-            (Some(seed), _) => Arc::new(StatingSigner { payouts: signer, keys: keys(&seed) }),
+            (Some(seed), _) => Arc::new(StatingSigner(keys(&seed))),
             (None, true) => Arc::new(HedgedSigner(signer)),
             (None, false) => Arc::new(signer),
         };
