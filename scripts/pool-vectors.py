@@ -42,9 +42,16 @@ def key(miner):
 
 
 def share_bytes(share):
-    miner, difficulty, network, height = share
-    return (b"\x01\x00" + key(miner) + difficulty.to_bytes(8, "little") + network.to_bytes(16, "little")
+    """8.6.5: one that its lane's window does not pay says behind it what does."""
+    miner, difficulty, network, height, *pay = share
+    return (bytes([2 if pay else 1]) + b"".join(map(pay_bytes, pay)) + b"\x00" + key(miner) + difficulty.to_bytes(8, "little") + network.to_bytes(16, "little")
             + height.to_bytes(4, "little") + (0).to_bytes(8, "little") + b"\x00" + b"\x02r1")
+
+
+def pay_bytes(pay):
+    name, *price = pay
+    words = [value.to_bytes(8, "little") for value in price[:-1]] + [fee.to_bytes(2, "little") for fee in price[-1:]]
+    return bytes([["pps", "fpps", "solo", "tides"].index(name) + 1]) + b"".join(words)
 
 
 def frame_digest(shares):
@@ -55,12 +62,18 @@ def frame_digest(shares):
     return tagged("BQIP0002/frame", len(shares).to_bytes(8, "little"), level[0])
 
 
-def window(shares, units):
-    """8.2: parts by miner, and what no share fills."""
-    need, parts = units * ONE, {}
-    for position, (miner, difficulty, network, _) in enumerate(reversed(shares)):
-        weight = min(ONE, difficulty * ONE // network)
-        taken = min(need, weight // 2 if position == 0 else weight)
+def weight_of(share):
+    return min(ONE, share[1] * ONE // share[2])
+
+
+def window(shares, length, worth=weight_of, halves=True, pay=()):
+    """8.2: parts by miner, and what no share fills, in the unit of `length`; of shares that are paid so."""
+    need, parts = length, {}
+    for position, share in enumerate(reversed(shares)):
+        miner, paid = share[0], share[4:]
+        if tuple(name for name, *_ in paid) != pay:
+            continue
+        taken = min(need, worth(share) // 2 if position == 0 and halves else worth(share))
         need -= taken
         parts[miner] = parts.get(miner, 0) + taken
         if need == 0:
@@ -69,12 +82,12 @@ def window(shares, units):
 
 
 class Log:
-    def __init__(self, name, units, bp):
-        self.name, self.units, self.bp = name, units, bp
+    def __init__(self, name, units, bp, direct=()):
+        self.name, self.units, self.bp, self.direct, self.carried = name, units, bp, direct, {}
         self.hash, self.number, self.events = bytes(32), 0, []
         self.balances, self.shares, self.framed, self.accounts = {}, [], 0, {}
         self.blocks, self.coins, self.tip, self.payouts = {}, {}, (b"\x00" * 32, 0), 0
-        lane = fields(0, bytes([units]), bp)
+        lane = fields(1, bytes([units]), *direct, bp) if direct else fields(0, bytes([units]), bp)
         self.tell(fields(0, 3, self.tip[0], POOL, 10, 200))
         self.tell(fields(2, lane * 3, 100_000_000, 3, 4, 2, 10_000, 1000, 6, 50_000))
         self.tell(fields(6, 1, self.tip[0], 0, 0, 0, 0))
@@ -85,14 +98,14 @@ class Log:
                 self.balances[account] = self.balances.get(account, 0) + sign * amount
                 assert self.balances[account] >= 0, account
 
-    def tell(self, body):
+    def tell(self, body, **more):
         data = b"\x01" + body
         self.hash, self.number = tagged("BQIP0002/pool-log", self.hash, data), self.number + 1
         held = {account: amount for account, amount in sorted(self.balances.items()) if amount}
-        self.events.append({"event": data.hex(), "hash": self.hash.hex(), "balances": held})
+        self.events.append({"event": data.hex(), "hash": self.hash.hex(), "balances": held, **more})
 
-    def share(self, miner, difficulty, network=1000):
-        self.shares.append((miner, difficulty, network, 1))
+    def share(self, miner, difficulty, network=1000, pay=None):
+        self.shares.append((miner, difficulty, network, 1) + ((pay,) if pay else ()))
 
     def frame(self):
         new = self.shares[self.framed:]
@@ -114,13 +127,18 @@ class Log:
 
     def credit(self, block):
         """T10."""
-        parts, seed = window(self.shares, self.units)
+        length, bp = self.units * ONE, self.bp
+        parts, seed = window(self.shares, length)
+        self.split(block, parts, seed, length, bp)
+
+    def split(self, block, parts, seed, length, bp):
+        """8.3."""
         reward, name = self.blocks[block]["reward"], f"carry_pending:{block.hex()}"
         carry_in = self.balances.get("carry:sha256d", 0)
-        fee = reward * self.bp // 10_000
+        fee = reward * bp // 10_000
         net = reward - fee + carry_in
-        credits = {self.accounts[miner]: net * part // (self.units * ONE) for miner, part in parts.items()}
-        of_seed = net * seed // (self.units * ONE)
+        credits = {self.accounts[miner]: net * part // length for miner, part in parts.items()}
+        of_seed = net * seed // length
         self.move(reward, plus=["chain_immature:sha256d"])
         self.move(carry_in, minus=["carry:sha256d"])
         for account, amount in credits.items():
@@ -239,6 +257,200 @@ def life():
     log.way(1, received=[(b"\x61" * 32, 1, 70_000)])
     log.way(8)
     log.way(1)
+    return log.case()
+
+
+class Schemes(Log):
+    """8.9: PPS, FPPS, solo and TIDES beside the window."""
+
+    PPS, FPPS, SOLO, TIDES, LENGTH, SUBSIDY = 9_000, 8_500, 75, 200, 3, 5_000_000_000
+
+    def __init__(self, name):
+        super().__init__(name, 2, 5_000)
+        self.accruals, self.settled, self.terms_of_fees = {}, 1, {}
+        self.tell(fields(10, 0, 1, self.PPS, 1, self.FPPS, 1, self.SOLO, 1, bytes([self.LENGTH]), self.TIDES, 50, 100))
+
+    def template(self, height, fees):
+        self.terms_of_fees[height] = min(fees, self.SUBSIDY // 10)
+        self.tell(fields(11, 0, height, fees, self.SUBSIDY))
+
+    def price(self, name, height):
+        if name == "pps":
+            return (name, self.SUBSIDY, self.PPS)
+        terms = [term for at, term in self.terms_of_fees.items() if height - 144 <= at < height]
+        return (name, self.SUBSIDY, sum(terms) // len(terms) if terms else 0, self.FPPS)
+
+    def credit(self, block):
+        own, reward = self.shares[-1], self.blocks[block]["reward"]
+        pay = own[4] if len(own) > 4 else ("window",)
+        if pay[0] == "window":
+            super().credit(block)
+        elif pay[0] == "solo":
+            fee, account = reward * self.SOLO // 10_000, self.accounts[own[0]]
+            self.move(reward, ["chain_immature:sha256d"])
+            self.move(fee, ["fee_income:sha256d"])
+            self.move(reward - fee, [f"miner_immature:{account}"])
+            self.blocks[block].update(credits={account: reward - fee}, carry=0, name="none")
+        elif pay[0] == "tides":
+            length = self.LENGTH * own[2]
+            parts, seed = window(self.shares, length, lambda share: share[1], True, ("tides",))
+            self.split(block, parts, seed, length, self.TIDES)
+        else:
+            most = self.SUBSIDY + (self.SUBSIDY // 10 if pay[0] == "fpps" else 0)
+            self.move(reward, ["chain_immature:sha256d"])
+            self.move(min(reward, most), ["pps_immature"])
+            self.move(reward - min(reward, most), ["fee_income:sha256d"])
+            self.blocks[block].update(credits={}, carry=0, name="none", income=min(reward, most))
+
+    def mature(self, height):
+        ready = [block for block in self.blocks.values() if not block["mature"] and height - block["height"] + 1 >= 10]
+        super().mature(height)
+        for block in ready:
+            self.move(block.get("income", 0), ["pps_reserve"], ["pps_immature"])
+
+    def fund(self, amount):
+        self.move(amount, ["pps_reserve"], ["fee_income:sha256d"])
+        self.tell(fields(8, 12, amount, many([b"a"]), many([b"b"]), 7))
+
+    def begin(self):
+        self.tell(fields(11, 1))
+
+    def settle(self):
+        """T20 of every share that is paid for itself and was not settled."""
+        for share in self.shares[self.settled - 1:self.framed]:
+            if len(share) > 4 and share[4][0] in ("pps", "fpps"):
+                _, *block, bp = share[4]
+                value = weight_of(share) * (sum(block) - sum(block) * bp // 10_000)
+                self.accruals[share[0]] = self.accruals.get(share[0], 0) + value
+        self.settled = self.framed + 1
+        for account, miner in sorted((self.accounts[miner], miner) for miner in self.accruals):
+            credit = min(self.accruals[miner] // ONE, self.balances.get("pps_reserve", 0))
+            self.accruals[miner] -= credit * ONE
+            self.move(credit, [f"miner_payable:{account}"], ["pps_reserve"])
+        self.tell(fields(11, 3, 0, self.settled))
+
+
+def schemes():
+    log = Schemes("shares and blocks that every scheme pays")
+    log.template(1, 0)
+    for byte in (0x11, 0x21, 0x91):
+        log.share(1, 700)
+        log.share(2, 300)
+        log.block(byte, 5_000_000_000)
+    log.way(10)
+    log.fund(7_500_000_000)
+    log.template(12, 123_456_789)
+    log.template(13, 4_000_000_000)
+    log.begin()
+    for miner, name, difficulty in ((3, "pps", 333), (4, "fpps", 77), (3, "pps", 1), (5, "tides", 450), (1, None, 250), (4, "fpps", 999)):
+        log.share(miner, difficulty, 1009, log.price(name, 14) if name in ("pps", "fpps") else (name,) if name else None)
+    log.frame()
+    log.settle()
+    log.share(6, 7, 1009, ("solo",))
+    log.block(0x31, 5_100_000_001)
+    log.share(3, 13, 1009, log.price("pps", 14))
+    log.block(0x41, 5_900_000_000)
+    log.share(4, 17, 1009, log.price("fpps", 14))
+    log.block(0x51, 5_900_000_000)
+    log.settle()
+    log.share(5, 800, 2003, ("tides",))
+    log.share(7, 600, 2003, ("tides",))
+    log.block(0x61, 5_000_000_019)
+    log.share(1, 500, 2003)
+    log.block(0x71, 5_000_000_019)
+    log.way(12)
+    log.settled == log.framed + 1 or log.settle()
+    return log.case()
+
+
+class Direct(Log):
+    """8.8: coinbases that pay their window. The plan is made where the log stands, and the block is found on it."""
+
+    def plan(self, reward):
+        """8.8.3: outputs to accounts in their order, and what is the pool's own."""
+        least, most = self.direct
+        length = self.units * ONE
+        parts, _ = window(self.shares[:self.framed], length, halves=False)
+        net = reward - reward * self.bp // 10_000 + self.balances.get("carry:sha256d", 0)
+        sums = {self.accounts[miner]: net * part // length for miner, part in parts.items()}
+        balances = {account: self.balances.get(f"miner_carried:{account}", 0) for account in self.accounts.values()}
+        for account, balance in balances.items():
+            sums[account] = sums.get(account, 0) + balance
+        waiting = sorted((since, account) for account, since in self.carried.items() if balances[account] >= least)
+        turn = [account for _, account in waiting]
+        turn += [account for _, account in sorted((-sums[account], account) for account in sums if account not in turn)]
+        paid, left = [], reward
+        for account in turn:
+            part = min(sums[account], left)
+            if sums[account] >= least and part >= least and len(paid) < most:
+                paid.append((account, part))
+                left -= part
+        return sorted(paid, key=lambda output: (-output[1], output[0])), left
+
+    def direct_block(self, byte, reward):
+        """A block on the tip whose coinbase pays as planned; its own share counts in later ones."""
+        paid, own = self.plan(reward)
+        newest, miner_sum = self.framed, sum(amount for _, amount in paid)
+        self.share(1, 100)
+        self.frame()
+        block, coinbase, height = bytes([byte]) * 32, bytes([byte + 1]) * 32, self.tip[1] + 1
+        mine = many([fields(len(paid), own)]) if own else many([])
+        outputs = many([fields(index, account, amount) for index, (account, amount) in enumerate(paid)])
+        at = lambda share: fields(1, 0, share) if share else fields(0)
+        told = fields(5, block, height, 0, coinbase, mine, 4, at(self.framed), at(newest), miner_sum, outputs, 7)
+        plan = {"lane": "sha256d", "newest": newest, "reward": reward, "outputs": paid, "own": own}
+        self.tell(told, coinbase=plan)
+        self.blocks[block] = {"height": height, "reward": reward, "coin": (coinbase, len(paid)), "mature": False,
+                              "newest": newest, "paid": paid, "own": own}
+        self.way(1, joined=[block], tip=block)
+
+    def credit(self, block):
+        """T10 of the window that its coinbase pays, then T15."""
+        of, length = self.blocks[block], self.units * ONE
+        parts, seed = window(self.shares[:of["newest"]], length, halves=False)
+        self.split(block, parts, seed, length, self.bp)
+        left = dict(of["credits"])
+        for account, amount in of["paid"]:
+            credit = min(left.get(account, 0), amount)
+            left[account] = left.get(account, 0) - credit
+            self.move(credit, minus=[f"miner_immature:{account}", "chain_immature:sha256d"])
+            self.move(amount - credit, minus=[f"miner_carried:{account}", "chain_immature:sha256d"])
+        of["credits"] = left
+
+    def mature(self, height):
+        """T11: what the coinbase did not pay is carried."""
+        for block in self.blocks.values():
+            if "credits" in block and not block["mature"] and height - block["height"] + 1 >= 10:
+                block["mature"] = True
+                for account, amount in block["credits"].items():
+                    self.move(amount, [f"miner_carried:{account}"], [f"miner_immature:{account}"])
+                self.move(block["carry"], ["carry:sha256d"], [block["name"]])
+                self.move(block["own"], ["chain_spendable"], ["chain_immature:sha256d"])
+
+    def tell(self, body, **more):
+        super().tell(body, **more)
+        for account in self.accounts.values():
+            is_enough = self.balances.get(f"miner_carried:{account}", 0) >= self.direct[0]
+            if not is_enough:
+                self.carried.pop(account, None)
+            elif account not in self.carried:
+                self.carried[account] = self.number
+
+
+def direct():
+    log = Direct("blocks whose coinbases pay their window", 2, 150, (400_000_000, 2))
+    for miner, difficulty in ((1, 800), (2, 500), (3, 450), (4, 40), (5, 100)):
+        log.share(miner, difficulty)
+    log.frame()
+    log.direct_block(0x11, 5_000_000_000)
+    log.way(9)
+    log.direct_block(0x21, 5_000_000_003)
+    log.way(9)
+    log.share(2, 1000)
+    log.frame()
+    log.direct_block(0x31, 1_000_000_007)
+    log.direct_block(0x41, 5_000_000_000)
+    log.way(11)
     return log.case()
 
 
@@ -465,6 +677,8 @@ def main():
         edge("the difficulty moves inside the window", 1, 0,
              named(*[("A", 250)] * 4, *[("B", 250, 2000)] * 4), immature(2_812_500_000, 2_187_500_000)),
         life(),
+        schemes(),
+        direct(),
     ]
     frames = []
     for count in (1, 2, 3, 5, 8, 13, 255, 256):

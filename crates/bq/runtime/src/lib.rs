@@ -17,8 +17,8 @@ pub use config::{
     AccountSettingsConfig, AgentFloor, AuthConfig, ChainConfig, Config, ConfigError, Explained, FIELDS, Field, Layers,
     Loaded, LogConfig, LogFormat, MinerConfig, MinerPatience, NoticesConfig, PayoutMode, PoolConfig, RandomXConfig,
     RandomXMode, RawAuth, RawChain, RawConfig, RawEra, RawLane, RawLog, RawMiner, RawPool, RawRandomX, RawRegtest,
-    RawSigner, RawStratum, RawVerify, RegtestConfig, RegtestEra, ShareDifficultyConfig, SignerConfig, Source,
-    StratumLimits, VerifyLimits, default_file, load,
+    RawSigner, RawStratum, RawVerify, RegtestConfig, RegtestEra, SchemePort, ShareDifficultyConfig, SignerConfig,
+    Source, StratumLimits, VerifyLimits, default_file, load,
 };
 pub use data_dir::{DataDir, DataDirError};
 pub use limits::{OpenFiles, disk_free_bytes, open_files_max, raise_file_limit};

@@ -305,6 +305,7 @@ fn the_raw_struct_and_the_table_agree() {
     let json = |name: &str| match name {
         "connect" | "miner.algorithms" | "regtest.eras" => "[]",
         "stratum.proxy_networks" | "stratum.deny_networks" | "stratum.allow_networks" | "stratum.agent_floors" => "[]",
+        "stratum.scheme_ports" => "[]",
         "miner.enabled" | "miner.gpu" | "pool.new_key" => "true",
         "stratum.trust_loopback" | "stratum.tls" | "stratum.plaintext" | "stratum.v2_enabled" => "true",
         "auth.mode" | "pool.payout_mode" | "pool.scheme" | "pool.signer_socket" | "pool.cold_address" => "\"x\"",
@@ -346,6 +347,19 @@ fn collect(prefix: &str, table: &toml::Table, names: &mut BTreeSet<String>) {
 fn no_two_fields_are_one_variable_of_the_environment() {
     let names: BTreeSet<String> = FIELDS.iter().map(bq_runtime::Field::env).collect();
     assert_eq!(names.len(), FIELDS.len());
+}
+
+#[test]
+fn a_port_pays_by_a_scheme_that_is_offered_and_has_an_address_of_its_own() {
+    let text = |offered: &str, port: &str| {
+        format!("[pool]\nschemes = [{offered}]\n[stratum]\nscheme_ports = [\"solo sha256d {port}\"]")
+    };
+    let config = load_text(&text("\"solo\"", "127.0.0.1:3343")).unwrap();
+    assert_eq!(config.stratum_limits.scheme_ports.len(), 1);
+    for (offered, port) in [("", "127.0.0.1:3343"), ("\"pps\"", "127.0.0.1:3343"), ("\"solo\"", "127.0.0.1:3333")] {
+        let refused = load_text(&text(offered, port)).unwrap_err();
+        assert!(matches!(refused, ConfigError::Conflict { field: "stratum.scheme_ports", .. }), "{refused}");
+    }
 }
 
 #[test]

@@ -193,5 +193,9 @@ fn role_of(open: SocketAddr, config: &Config) -> Option<Role> {
     }
     let of_v1 = Algorithm::ALL.into_iter().find(|algorithm| is_wanted(open, config.stratum(*algorithm)));
     let of_v2 = || is_wanted(open, config.stratum_v2).then_some(Port::V2);
-    of_v1.map(Port::V1).or_else(of_v2).map(Role::Stratum)
+    let of_schemes = || {
+        let port = config.stratum_limits.scheme_ports.iter().find(|port| is_wanted(open, port.address))?;
+        Some(Port::Scheme(port.scheme, port.algorithm))
+    };
+    of_v1.map(Port::V1).or_else(of_v2).or_else(of_schemes).map(Role::Stratum)
 }

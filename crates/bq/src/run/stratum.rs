@@ -4,7 +4,8 @@ use std::num::NonZeroUsize;
 
 use bq_front::{
     AccessConfig, AgentFloor, AllowancePolicy, BanPolicy, CpuTime, GetworkConfig, JudgePolicy, KeptFiles, PlaceLimits,
-    SessionPolicy, SocketBuffers, StratumConfig, TicketConfig, TlsConfig, V2Config, VardiffPolicy, VerifyConfig,
+    SchemePort, SessionPolicy, SocketBuffers, StratumConfig, TicketConfig, TlsConfig, V2Config, VardiffPolicy,
+    VerifyConfig,
 };
 use bq_primitives::{Algorithm, Network};
 use bq_runtime::{Config, OpenFiles, StratumLimits, open_files_max};
@@ -46,6 +47,7 @@ pub(super) fn stratum_config(
     });
     Ok(StratumConfig {
         listen: Algorithm::ALL.map(|algorithm| Some(config.stratum(algorithm))),
+        scheme_ports: limits.scheme_ports.iter().map(scheme_port).collect(),
         sessions,
         seed,
         places: PlaceLimits {
@@ -94,6 +96,11 @@ pub(super) fn stratum_config(
         verify: verify_config(limits, defaults.verify),
         ..defaults
     })
+}
+
+const fn scheme_port(port: &bq_runtime::SchemePort) -> SchemePort {
+    let bq_runtime::SchemePort { scheme, algorithm, address } = *port;
+    SchemePort { scheme, algorithm, address }
 }
 
 /// Nothing leaves a buffer to the system.

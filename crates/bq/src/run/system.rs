@@ -188,6 +188,11 @@ impl System {
         if let Some((address, _)) = self.stratum.v2_url_parts() {
             addresses["stratum_v2"] = address.to_string().into();
         }
+        for (port, address) in self.stratum.addresses() {
+            if let Some(scheme) = port.scheme() {
+                addresses[format!("stratum_{}_{scheme}", port.algorithm())] = address.to_string().into();
+            }
+        }
         addresses
     }
 

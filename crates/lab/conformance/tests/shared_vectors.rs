@@ -57,7 +57,7 @@ fn stratum_shares() {
 
 #[test]
 fn logs_of_a_pool() {
-    check("pool_log.json", &[("pool_frames", 8), ("pool_logs", 4)]);
+    check("pool_log.json", &[("pool_frames", 8), ("pool_logs", 6)]);
 }
 
 #[test]

@@ -15,6 +15,18 @@ const SEAL_BYTES: usize = 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Commitment(pub LogHead);
 
+/// Of which jobs a coinbase is: a block whose own share was lost says so itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CoinbaseOf {
+    /// Those of the lane's window.
+    Window,
+    /// Those that no window of the lane pays (SPEC 8.9.13).
+    Others,
+}
+
+/// What the seal of the latter holds besides.
+const OTHERS: &[u8] = &[1];
+
 /// What a commitment on the chain says of the log at hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitmentCheck {
@@ -35,9 +47,15 @@ pub enum CommitmentCheck {
 impl Commitment {
     /// What follows the pool's tag in the data of a coinbase with these outputs, of a block on `parent`.
     #[must_use]
-    pub fn to_bytes(self, key: &[u8; 32], parent: &BlockId, outputs: &[TxOut]) -> [u8; COMMITMENT_BYTES] {
+    pub fn to_bytes(
+        self,
+        key: &[u8; 32],
+        parent: &BlockId,
+        outputs: &[TxOut],
+        of: CoinbaseOf,
+    ) -> [u8; COMMITMENT_BYTES] {
         let mut bytes = [0; COMMITMENT_BYTES];
-        let seal = self.seal(key, parent, Some(outputs));
+        let seal = self.seal(key, parent, (Some(outputs), of));
         let parts = self.0.number.0.to_le_bytes().into_iter().chain(self.0.hash.0).chain(seal);
         for (byte, value) in bytes.iter_mut().zip(parts) {
             *byte = value;
@@ -48,15 +66,22 @@ impl Commitment {
     /// Reads the data of a coinbase; nothing if it does not begin with the tag, or was not sealed with the key for this coinbase in a
     /// block on `parent`. An earlier software left the outputs out, which were all the pool's (`pool`).
     #[must_use]
-    pub fn read(coinbase: &Transaction, tag: &[u8], key: &[u8; 32], parent: &BlockId, pool: &KeyHash) -> Option<Self> {
+    pub fn read(
+        coinbase: &Transaction,
+        tag: &[u8],
+        key: &[u8; 32],
+        parent: &BlockId,
+        pool: &KeyHash,
+    ) -> Option<(Self, CoinbaseOf)> {
         let (number, rest) = coinbase.coinbase_data.strip_prefix(tag)?.split_first_chunk::<8>()?;
         let (hash, rest) = rest.split_first_chunk::<32>()?;
         let commitment = Self(LogHead { number: LogNumber(u64::from_le_bytes(*number)), hash: LogHash(*hash) });
         let outputs = &coinbase.outputs;
-        let is_the_pools = || outputs.iter().all(|output| output.key_hash == *pool);
-        let is_sealed = rest == commitment.seal(key, parent, Some(outputs))
-            || (is_the_pools() && rest == commitment.seal(key, parent, None));
-        is_sealed.then_some(commitment)
+        let is_the_pools = outputs.iter().all(|output| output.key_hash == *pool);
+        let older = is_the_pools.then_some((None, CoinbaseOf::Window));
+        let kinds = [(Some(outputs.as_slice()), CoinbaseOf::Window), (Some(outputs.as_slice()), CoinbaseOf::Others)];
+        let sealed = kinds.into_iter().chain(older).find(|kind| rest == commitment.seal(key, parent, *kind));
+        sealed.map(|(_, of)| (commitment, of))
     }
 
     /// Compares what a block at `height` says with the log, of which `hash_at` gives the hashes.
@@ -77,11 +102,12 @@ impl Commitment {
         }
     }
 
-    fn seal(self, key: &[u8; 32], parent: &BlockId, outputs: Option<&[TxOut]>) -> [u8; SEAL_BYTES] {
+    fn seal(self, key: &[u8; 32], parent: &BlockId, (outputs, of): (Option<&[TxOut]>, CoinbaseOf)) -> [u8; SEAL_BYTES] {
         let LogHead { number, hash } = self.0;
         let outputs = outputs.map(outputs_hash);
         let outputs = outputs.as_ref().map_or(&[][..], |hash| hash.as_slice());
-        let parts = [key.as_slice(), &number.0.to_le_bytes(), &hash.0, &parent.0, outputs];
+        let others = if of == CoinbaseOf::Others { OTHERS } else { &[] };
+        let parts = [key.as_slice(), &number.0.to_le_bytes(), &hash.0, &parent.0, outputs, others];
         let full = tagged_hash("BQIP0002/pool-commitment", &parts);
         full.first_chunk().copied().unwrap_or_default()
     }

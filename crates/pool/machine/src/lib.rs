@@ -58,7 +58,7 @@ pub use apply::Applied;
 pub use block::{BlockState, Candidate, Line, PoolBlock, Winning};
 pub use coin::{Origin, PoolCoin, Spent};
 pub use cold::{ColdEvent, Fill, Float};
-pub use commitment::{COMMITMENT_BYTES, Commitment, CommitmentCheck};
+pub use commitment::{COMMITMENT_BYTES, CoinbaseOf, Commitment, CommitmentCheck};
 pub use condition::{Condition, ConditionName, conditions};
 pub use direct::{CoinbaseBasis, CoinbasePlan, DirectBlock, DirectOutput, DirectTerms};
 pub use event::{

@@ -1,5 +1,5 @@
 use bq_ledger::{EffectiveFee, FeeBasisPoints, LossRate, PerShare, ReserveNeed, RuinBound, WindowUnits};
-use bq_mining_message::{AccountScheme, FrontEndId, SharePay, ShareSequence};
+use bq_mining_message::{AccountScheme, FrontEndId, ShareSequence};
 use bq_primitives::Amount;
 use serde::{Deserialize, Serialize};
 
@@ -56,15 +56,6 @@ impl Offer {
     #[must_use]
     pub const fn pays_per_share(&self) -> bool {
         self.pps.is_some() || self.fpps.is_some()
-    }
-
-    /// The fee of the blocks that shares paid so find; nothing for shares that lanes or the reserve pay.
-    pub(crate) fn fee_of(&self, pay: SharePay) -> Option<FeeBasisPoints> {
-        match pay {
-            SharePay::Solo => self.solo,
-            SharePay::Tides => self.tides.map(|tides| tides.fee),
-            SharePay::Window | SharePay::PerShare(_) => None,
-        }
     }
 
     /// What the reserve must hold for a ruin of so much, while the subsidy is this and so many blocks of the pool have not matured: the

@@ -27,11 +27,13 @@ impl State {
         self.terms_of(from).into_iter().chain(later).map(|terms| terms.window(lane)).max()
     }
 
-    /// Whether some share from this one on may be paid by TIDES.
+    /// Whether some share from this one on may be paid by TIDES: by its offer, a later one, or the one before, whose jobs may still be
+    /// worked on.
     #[must_use]
     pub fn has_tides(&self, from: SharePosition) -> bool {
-        let later = self.per_share.offers.iter().filter(|held| !covers(&held.shares, from)).map(|held| held.offer);
-        later.chain([self.offer_of(from)]).any(|offer| offer.tides.is_some())
+        let offers = &self.per_share.offers;
+        let earlier = offers.iter().take_while(|held| covers(&held.shares, from)).count();
+        offers.iter().skip(earlier.saturating_sub(2)).any(|held| held.offer.tides.is_some())
     }
 }
 

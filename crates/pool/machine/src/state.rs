@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use bq_ledger::{Accrual, Books, Cause, FeeAverage, LedgerAccount, Transfer};
-use bq_mining_message::{BootEpoch, FrontEndId, SharePosition, ShareSequence};
+use bq_mining_message::{AccountScheme, BootEpoch, FrontEndId, SharePosition, ShareSequence};
 use bq_primitives::{AccountId, Algorithm, Amount, AmountError, BlockId, Height, KeyHash, OutPoint, tagged_hash};
 use serde::{Deserialize, Serialize};
 
@@ -184,10 +184,11 @@ impl State {
         self.per_share.offers.last().map(|from| from.offer).unwrap_or_default()
     }
 
-    /// What accounts could choose when a share was sent.
-    pub(crate) fn offer_of(&self, share: SharePosition) -> Offer {
-        let held = self.per_share.offers.iter().rev().find(|from| covers(&from.shares, share));
-        held.map(|from| from.offer).unwrap_or_default()
+    /// The newest offer of a scheme up to a share that is paid by it: its job was sent while that was offered, whatever was taken from
+    /// the list since.
+    pub(crate) fn offer_with(&self, scheme: AccountScheme, share: SharePosition) -> Offer {
+        let mut held = self.per_share.offers.iter().rev().filter(|from| covers(&from.shares, share));
+        held.find(|from| from.offer.has(scheme)).map(|from| from.offer).unwrap_or_default()
     }
 
     /// What accounts may set; nothing if they may set nothing.

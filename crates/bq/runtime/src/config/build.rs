@@ -3,12 +3,13 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use bq_consensus::{Era, EraAlgorithm, Params, StartBits};
+use bq_mining_message::AccountScheme;
 use bq_primitives::{Address, Algorithm, Amount, CompactTarget, Height, Network, ShareDifficulty};
 use ipnet::IpNet;
 use serde::de::DeserializeOwned;
 
 use super::{
-    AgentFloor,
+    AgentFloor, SchemePort,
     error::ConfigError,
     fields::{FIELDS, read_network},
     layers::{Source, Values},
@@ -69,6 +70,7 @@ pub(super) fn build(values: &Values) -> Result<Config, ConfigError> {
         params,
     };
     check_ports(&config)?;
+    check_scheme_ports(&config)?;
     Ok(config)
 }
 
@@ -84,7 +86,8 @@ fn check_ports(config: &Config) -> Result<(), ConfigError> {
         ("rpc", config.rpc),
         ("p2p", config.p2p),
     ];
-    let listeners: Vec<(&str, SocketAddr)> = listeners.into_iter().chain(v2).collect();
+    let of_schemes = config.stratum_limits.scheme_ports.iter().map(|port| ("stratum.scheme_ports", port.address));
+    let listeners: Vec<(&str, SocketAddr)> = listeners.into_iter().chain(v2).chain(of_schemes).collect();
     for (index, (field, address)) in listeners.iter().enumerate() {
         let overlaps = |other: &SocketAddr| {
             let same_host = other.ip() == address.ip() || other.ip().is_unspecified() || address.ip().is_unspecified();
@@ -96,6 +99,21 @@ fn check_ports(config: &Config) -> Result<(), ConfigError> {
         }
     }
     Ok(())
+}
+
+/// A port does not promise what the pool does not offer.
+fn check_scheme_ports(config: &Config) -> Result<(), ConfigError> {
+    let pool = &config.pool;
+    let is_offered = |scheme: AccountScheme| {
+        scheme == AccountScheme::default() || scheme == pool.scheme || pool.schemes.contains(&scheme)
+    };
+    match config.stratum_limits.scheme_ports.iter().find(|port| !is_offered(port.scheme)) {
+        None => Ok(()),
+        Some(port) => {
+            let reason = format!("{} is neither pool.scheme nor in pool.schemes", port.scheme);
+            Err(ConfigError::Conflict { field: "stratum.scheme_ports", reason })
+        }
+    }
 }
 
 /// The network's rules, with the deviations that a regtest chain asked for.
@@ -296,6 +314,7 @@ impl Reader<'_> {
             allow_networks: self.networks("stratum.allow_networks")?,
             proxy_header_secs: self.number("stratum.proxy_header_secs")?,
             agent_floors: self.agent_floors()?,
+            scheme_ports: self.scheme_ports()?,
             tls: self.required("stratum.tls")?,
             plaintext: self.required("stratum.plaintext")?,
             tls_files: self.tls_files()?,
@@ -446,6 +465,13 @@ impl Reader<'_> {
         let name = "stratum.agent_floors";
         let texts: Vec<String> = self.required(name)?;
         texts.iter().map(|text| AgentFloor::parse(text).ok_or_else(|| self.refuse(name, text))).collect()
+    }
+
+    fn scheme_ports(&self) -> Result<Vec<SchemePort>, ConfigError> {
+        let name = "stratum.scheme_ports";
+        let texts: Vec<String> = self.required(name)?;
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        SchemePort::parse_all(&texts).ok_or_else(|| self.refuse(name, &texts.join(", ")))
     }
 
     fn is_set(&self, name: &'static str) -> bool {

@@ -17,7 +17,7 @@ use toml::Value;
 
 use defaults::default_value;
 
-use super::AgentFloor;
+use super::{AgentFloor, SchemePort};
 
 pub use table::FIELDS;
 
@@ -44,6 +44,7 @@ pub(super) enum Kind {
     Peers,
     Networks,
     AgentFloors,
+    SchemePorts,
     Algorithms,
     Schemes,
     PayoutAddress,
@@ -70,6 +71,9 @@ impl Field {
             Kind::Peers => "a list of HOST:PORT".to_owned(),
             Kind::Networks => "a list of networks or addresses, such as 10.0.0.0/8 or 2001:db8::7".to_owned(),
             Kind::AgentFloors => "a list of NAME ALGORITHM HASHES, such as \"NiceHash randomx 400000\"".to_owned(),
+            Kind::SchemePorts => {
+                "a list of SCHEME ALGORITHM IP:PORT, each pair once, such as \"solo sha256d 0.0.0.0:3343\"".to_owned()
+            }
             Kind::Algorithms => "a list of at least one of sha256d, randomx, ethash".to_owned(),
             Kind::Schemes => "a list of pps, fpps, solo, tides; pplns is always there".to_owned(),
             Kind::PayoutAddress => "an address of the network".to_owned(),
@@ -101,6 +105,16 @@ impl Field {
             Kind::Peers => list(&is_peer),
             Kind::Networks => list(&|text| read_network(text).is_some()),
             Kind::AgentFloors => list(&|text| AgentFloor::parse(text).is_some()),
+            Kind::SchemePorts => {
+                let texts = |items: &Vec<Value>| {
+                    items
+                        .iter()
+                        .map(Value::as_str)
+                        .collect::<Option<Vec<_>>>()
+                        .map(|texts| SchemePort::parse_all(&texts).is_some())
+                };
+                value.as_array().and_then(texts) == Some(true)
+            }
             Kind::Algorithms => {
                 list(&|name| name.parse::<Algorithm>().is_ok()) && value.as_array().is_some_and(|a| !a.is_empty())
             }
@@ -122,7 +136,7 @@ impl Field {
                 "false" | "0" => Value::Boolean(false),
                 _ => as_text(),
             },
-            Kind::Peers | Kind::Networks | Kind::AgentFloors | Kind::Algorithms | Kind::Schemes => {
+            Kind::Peers | Kind::Networks | Kind::AgentFloors | Kind::SchemePorts | Kind::Algorithms | Kind::Schemes => {
                 words().map(|word| Value::String(word.to_owned())).collect::<Vec<_>>().into()
             }
             _ => as_text(),

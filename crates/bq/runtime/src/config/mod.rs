@@ -6,6 +6,7 @@ mod error;
 mod fields;
 mod layers;
 mod raw;
+mod scheme_port;
 mod values;
 
 pub use agent_floor::AgentFloor;
@@ -16,6 +17,7 @@ pub use raw::{
     RawAuth, RawChain, RawConfig, RawEra, RawLane, RawLog, RawMiner, RawPool, RawRandomX, RawRegtest, RawSigner,
     RawStratum, RawVerify,
 };
+pub use scheme_port::SchemePort;
 pub use values::{
     AccountSettingsConfig, AuthConfig, ChainConfig, Config, LogConfig, LogFormat, MinerConfig, MinerPatience,
     NoticesConfig, PayoutMode, PoolConfig, RandomXConfig, RandomXMode, RegtestConfig, RegtestEra,

@@ -157,6 +157,7 @@ pub struct RawStratum {
     pub trust_loopback: Option<bool>,
     pub proxy_networks: Option<Vec<String>>,
     pub agent_floors: Option<Vec<String>>,
+    pub scheme_ports: Option<Vec<String>>,
     pub deny_networks: Option<Vec<String>>,
     pub allow_networks: Option<Vec<String>>,
     pub proxy_header_secs: Option<i64>,

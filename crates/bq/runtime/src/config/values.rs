@@ -5,7 +5,7 @@ use bq_mining_message::AccountScheme;
 use bq_primitives::{Address, Algorithm, Amount, CompactTarget, Height, KeyHash, Network, ShareDifficulty};
 use ipnet::IpNet;
 
-use super::AgentFloor;
+use super::{AgentFloor, SchemePort};
 
 /// Everything the process needs to know, checked. [`crate::FIELDS`] documents defaults, ranges and risks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -301,6 +301,8 @@ pub struct StratumLimits {
     pub allow_networks: Vec<IpNet>,
     pub proxy_header_secs: u64,
     pub agent_floors: Vec<AgentFloor>,
+    /// Ports that say how everybody there is paid.
+    pub scheme_ports: Vec<SchemePort>,
     pub tls: bool,
     pub plaintext: bool,
     /// The certificate and its key; nothing lets bq sign one itself.

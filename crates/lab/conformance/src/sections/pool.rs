@@ -5,9 +5,10 @@ use std::{
     ops::{ControlFlow, Range},
 };
 
-use bq_mining_message::{FrameDigest, FrontEndId, Share, SharePosition, ShareSequence};
+use bq_ledger::{Head, WindowFold, WindowUnits};
+use bq_mining_message::{FrameDigest, FrontEndId, Share, SharePay, SharePosition, ShareSequence};
 use bq_pool_machine::{Accounts, EarnedShare, Event, Shares, SharesError, State};
-use bq_primitives::{Algorithm, Decoder};
+use bq_primitives::{AccountId, Algorithm, Amount, Decoder};
 use serde::Deserialize;
 
 use crate::{
@@ -46,6 +47,43 @@ struct Step {
     hash: Array<32>,
     /// Every balance that is not zero.
     balances: BTreeMap<String, u64>,
+    /// What a coinbase pays that is made where the log stands before this event.
+    coinbase: Option<Coinbase>,
+}
+
+/// SPEC 8.8.3.
+#[derive(Deserialize)]
+struct Coinbase {
+    lane: String,
+    /// The newest share of its window; 0 if there is none.
+    newest: u64,
+    reward: Amount,
+    /// Accounts and amounts, in order.
+    outputs: Vec<(AccountId, Amount)>,
+    /// The pool's.
+    own: Amount,
+}
+
+impl Coinbase {
+    fn check(&self, place: &str, state: &State, shares: &Written) -> Result<(), Fault> {
+        let at = SharePosition { front_end: FrontEndId(0), sequence: ShareSequence(self.newest) };
+        let newest = (self.newest > 0).then_some(at);
+        let lane: Algorithm = self.lane.parse().map_err(malformed)?;
+        let terms = state.direct_terms(lane, newest).ok_or_else(|| malformed(format!("{place}: not direct")))?;
+        let units = newest.map_or_else(|| state.terms(), |share| state.terms_of(share)).map(|terms| terms.window(lane));
+        let mut fold = WindowFold::new(units.unwrap_or(WindowUnits::DEFAULT), Head::Whole);
+        if let Some(newest) = newest {
+            let mut each = |share: &EarnedShare| match share.pay {
+                SharePay::Window => fold.add(share.account, share.weight),
+                SharePay::PerShare(_) | SharePay::Solo | SharePay::Tides => ControlFlow::Continue(()),
+            };
+            shares.walk_back(lane, newest, state.accounts(), &mut each).map_err(malformed)?;
+        }
+        let basis = state.coinbase_basis(lane, terms, fold.finish(), true).map_err(malformed)?;
+        let plan = basis.plan(self.reward).map_err(malformed)?;
+        same(format!("{place}: outputs"), format!("{:?}", plan.outputs), format!("{:?}", self.outputs))?;
+        same(format!("{place}: own"), plan.own, self.own)
+    }
 }
 
 impl Case for Log {
@@ -56,6 +94,7 @@ impl Case for Log {
             let place = format!("{}: event {number}", self.name);
             let bytes = hex::decode(&step.event).map_err(malformed)?;
             let event = Event::from_bytes(&bytes).map_err(|error| malformed(format!("{place}: {error}")))?;
+            step.coinbase.iter().try_for_each(|coinbase| coinbase.check(&place, &state, &shares))?;
             let applied = state.apply(&event, &shares).map_err(|fault| malformed(format!("{place}: {fault}")))?;
             same_bytes(format!("{place}: hash"), &applied.head.hash.0, &step.hash.0)?;
             let balances = state.books().balances().filter(|(_, amount)| *amount > 0);

@@ -17,14 +17,21 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let mut broken = 0_u32;
+    let mut sums = std::collections::BTreeMap::new();
     for seed in first..=last {
-        if let Err(found) = run(plan, seed) {
-            broken += 1;
-            println!("{found}");
-            for line in found.story.lines.iter().skip(found.story.lines.len().saturating_sub(SHOWN)) {
-                println!("    {line}");
+        match run(plan, seed) {
+            Ok(story) => story.figures.into_iter().for_each(|(name, value)| *sums.entry(name).or_insert(0) += value),
+            Err(found) => {
+                broken += 1;
+                println!("{found}");
+                for line in found.story.lines.iter().skip(found.story.lines.len().saturating_sub(SHOWN)) {
+                    println!("    {line}");
+                }
             }
         }
+    }
+    for (name, sum) in sums {
+        println!("    {name} {sum}");
     }
     println!("{}: seeds {first} to {last}, {broken} broken", plan.name);
     ExitCode::from(u8::from(broken > 0))

@@ -158,6 +158,16 @@ impl Chain {
         Ok(txid)
     }
 
+    /// What the transactions that wait leave over.
+    pub(crate) fn fees(&self) -> u64 {
+        let fee = |transaction: &Transaction| {
+            let coins = transaction.inputs.iter().filter_map(|input| self.coins.get(input));
+            let worth: u64 = coins.map(|coin| coin.output.amount.atoms()).sum();
+            worth - transaction.outputs.iter().map(|output| output.amount.atoms()).sum::<u64>()
+        };
+        self.mempool.iter().map(fee).sum()
+    }
+
     /// A transaction in the next block could spend it.
     pub(crate) fn is_spendable(&self, coin: &Coin) -> bool {
         let depth = self.tip().header.height.0 + 1 - coin.height.0;

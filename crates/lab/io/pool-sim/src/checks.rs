@@ -9,8 +9,9 @@ use bq_primitives::{Amount, BlockId, Height, KeyHash, OutPoint, TxId};
 
 use crate::{
     chain::MATURITY,
-    model::{Model, Start},
+    model::{FEE, Model, Start},
     signer::POOL,
+    slow,
     world::{PARTIES, PAYOUT_MIN, World, is_miner},
 };
 
@@ -48,6 +49,9 @@ impl World {
     pub(crate) fn check_step(&self) -> Result<(), String> {
         let Some(pool) = &self.pool else { return Ok(()) };
         pool.look(|state| state.check()).map_err(|fault| fault.to_string())?;
+        if let Some(said) = slow::said() {
+            return Err(said);
+        }
         let stopped = pool.conditions().into_iter().find(|condition| condition.name == "books_stopped");
         if let Some(stopped) = stopped {
             return Err(format!("the books stopped: {}", stopped.reason));
@@ -176,6 +180,8 @@ impl World {
         let earned = self.earned(self.matured.values())?;
         let forgotten = self.earned(self.forgotten.iter().filter(|candidate| !self.is_known(candidate)))?;
         let Some(pool) = &self.pool else { return Err("the pool does not run".to_owned()) };
+        let log = pool.shares().map_err(|error| error.to_string())?;
+        let alone = pool.look(|state| self.earned_alone(state, &log))?;
         let received = self.received();
         // Each block leaves a residue below one atom per party, and a later one of its lane may pay it.
         let slack = (self.matured.len() + self.forgotten.len()) as u64 * PARTIES;
@@ -202,7 +208,8 @@ impl World {
                 }
             }
             for (account, key) in state.accounts().iter() {
-                let model = earned.get(&key).copied().unwrap_or(0);
+                let of = |earned: &BTreeMap<KeyHash, u64>| earned.get(&key).copied().unwrap_or(0);
+                let model = of(&earned) + of(&alone);
                 let got = received.get(&key).copied().unwrap_or(0);
                 let due = state.books().balance(LedgerAccount::MinerPayable(account));
                 let carried = state.books().balance(LedgerAccount::MinerCarried(account));
@@ -222,7 +229,7 @@ impl World {
                     return Err(format!("{key} got {got} on the chain, the books say {}", state.paid(account)));
                 }
                 // What a forgotten payout paid for blocks that only the lost end of the books saw mature is not taken back (T34).
-                let most = model + forgotten.get(&key).copied().unwrap_or(0) + slack;
+                let most = model + of(&forgotten) + of(&self.forgotten_alone) + slack;
                 if credited < model || credited > most {
                     return Err(format!(
                         "{key} was credited {credited}, the slow model says {model} (and up to {most})"
@@ -256,7 +263,7 @@ impl World {
         let shares: Vec<Share> = log.into_iter().map(|(_, share)| share).collect();
         let own: BTreeMap<BlockId, usize> =
             shares.iter().enumerate().filter_map(|(at, share)| Some((share.block_id?, at))).collect();
-        let model = Model { shares: &shares };
+        let model = Model { shares: &shares, fee: if self.plan.schemes { slow::FEE.into() } else { FEE } };
         let mut earned: BTreeMap<KeyHash, u64> = BTreeMap::new();
         for candidate in candidates {
             let start = match (own.get(&candidate.id), &candidate.winning) {

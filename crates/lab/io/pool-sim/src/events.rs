@@ -8,7 +8,7 @@ use bq_primitives::{Height, Transaction, Witness};
 use crate::{
     chain::MATURITY,
     mining::RIGS,
-    node::{NETWORK_DIFFICULTY, STRANGER, output},
+    node::{NETWORK_DIFFICULTY, STRANGER, SUBSIDY, output},
     signer::{COMMITMENT_KEY, POOL},
     world::{Backup, MINERS, World},
 };
@@ -25,7 +25,8 @@ impl World {
                 self.foreign_blocks(1);
             }
             26 => self.short_reorganisation(),
-            27 if self.one_in(4) => self.deep_reorganisation(),
+            // The reserve bears what they cost: with more of them nothing would ever be paid out of it.
+            27 if self.one_in(4) && (!self.plan.schemes || self.lot(6) == 0) => self.deep_reorganisation(),
             28 => self.gift(),
             29 => self.lose_mempools(),
             30 => self.arm(),
@@ -115,6 +116,8 @@ impl World {
     /// A stranger sends the pool coins, sometimes not worth keeping.
     fn gift(&mut self) {
         let amount = self.rng.between(1, 300_000);
+        // More than a tenth of a subsidy now and then, which FPPS does not count.
+        let fee = if self.plan.schemes { self.lots.between(0, SUBSIDY / 5) } else { 0 };
         let mut net = self.net.lock();
         let coin = net.theirs.coins().values().find(|coin| coin.output.key_hash == STRANGER && !coin.is_coinbase);
         let fresh = |coin: &&bq_chain_api::Coin| {
@@ -123,8 +126,8 @@ impl World {
                 && net.theirs.tip().header.height.0 - coin.height.0 + 1 >= MATURITY
         };
         let coin = coin.or_else(|| net.theirs.coins().values().find(fresh));
-        let Some(coin) = coin.filter(|coin| coin.output.amount.atoms() > amount).cloned() else { return };
-        let outputs = vec![output(amount, POOL), output(coin.output.amount.atoms() - amount, STRANGER)];
+        let Some(coin) = coin.filter(|coin| coin.output.amount.atoms() > amount + fee).cloned() else { return };
+        let outputs = vec![output(amount, POOL), output(coin.output.amount.atoms() - amount - fee, STRANGER)];
         // Somebody else may have spent that coin in the mempool already.
         let _ = net.theirs.offer(plain(vec![coin.outpoint], outputs));
     }
@@ -227,6 +230,7 @@ impl World {
             && let Some(backup) = self.backup.clone()
             && self.is_noticed(&backup)
         {
+            let alone = self.credited_alone()?;
             self.pool = None;
             let books = self.books_path();
             for end in ["-wal", "-shm"] {
@@ -243,6 +247,11 @@ impl World {
             self.doubts_books = true;
             self.tell("an old copy of the books is put in their place");
             self.open()?;
+            let kept = self.credited_alone()?;
+            for (key, credited) in alone {
+                let lost = credited.saturating_sub(kept.get(&key).copied().unwrap_or(0));
+                *self.forgotten_alone.entry(key).or_default() += lost;
+            }
             self.observe();
             return self.check_shares(None);
         }
@@ -271,7 +280,7 @@ impl World {
                 let pool = coinbase.outputs.last()?.key_hash;
                 Commitment::read(coinbase, &config.pool_tag, &COMMITMENT_KEY, parent, &pool)
             });
-            said.is_some_and(|Commitment(seen)| seen.number > backup.head)
+            said.is_some_and(|(Commitment(seen), _)| seen.number > backup.head)
         })
     }
 

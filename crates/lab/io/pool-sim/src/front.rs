@@ -19,8 +19,11 @@ use crate::queue::{Queue, Waiting};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ConnectionId(pub(crate) u64);
 
-/// Asks the pool who a miner is.
-pub(crate) type Authorize<'a> = &'a dyn Fn(&str) -> Result<KeyHash, AuthorizeError>;
+/// Asks the pool who a miner is, and how he is paid.
+pub(crate) type Authorize<'a> = &'a dyn Fn(&str) -> Result<(KeyHash, AccountScheme), AuthorizeError>;
+
+/// One algorithm's work by scheme.
+type LaneWork = [Option<Arc<JobTemplate>>; AccountScheme::ALL.len()];
 
 pub(crate) struct Front {
     policy: Arc<SessionPolicy>,
@@ -29,7 +32,7 @@ pub(crate) struct Front {
     allocator: ExtranonceAllocator,
     bans: Bans,
     connections: BTreeMap<ConnectionId, Connection>,
-    work: [Option<Arc<JobTemplate>>; Algorithm::COUNT],
+    work: [LaneWork; Algorithm::COUNT],
     /// Proofs that wait to be looked at.
     queues: [Queue; Algorithm::COUNT],
     remembered: BTreeMap<(Algorithm, KeyHash, WorkerName), ShareDifficulty>,
@@ -70,6 +73,8 @@ struct Connection {
     session: Session,
     lines: LineBuffer,
     algorithm: Algorithm,
+    /// As its port says, or whoever logged in first.
+    scheme: Option<AccountScheme>,
     peer: Peer,
     prefix: ExtranoncePrefix,
     /// Bytes for the client.
@@ -104,7 +109,7 @@ impl Front {
             allocator: ExtranonceAllocator::new(1, words(&seed, u64::MAX)[0]),
             bans: Bans::new(BanPolicy::default()),
             connections: BTreeMap::new(),
-            work: [const { None }; Algorithm::COUNT],
+            work: Default::default(),
             queues: Default::default(),
             remembered: BTreeMap::new(),
             counts: Counts::default(),
@@ -114,11 +119,16 @@ impl Front {
     }
 
     pub(crate) fn has_work(&self) -> bool {
-        self.work.iter().any(Option::is_some)
+        self.work.iter().flatten().any(Option::is_some)
     }
 
-    /// Lets a client in.
-    pub(crate) fn admit(&mut self, now: UnixMs, algorithm: Algorithm, address: IpAddr) -> Option<ConnectionId> {
+    /// Lets a client in, at a port that says how it is paid or leaves it to the account.
+    pub(crate) fn admit(
+        &mut self,
+        now: UnixMs,
+        (algorithm, scheme): (Algorithm, Option<AccountScheme>),
+        address: IpAddr,
+    ) -> Option<ConnectionId> {
         let peer = Peer::of(address);
         if self.bans.is_banned(now, peer) {
             self.counts.turned_away += 1;
@@ -129,10 +139,10 @@ impl Front {
         self.counts.admitted += 1;
         let id = ConnectionId(self.opened);
         let mut session = Session::new(now, algorithm, Arc::clone(&self.policy), self.session_seed(prefix));
-        session.handle_template(now, self.work[algorithm.index()].clone());
+        session.handle_template(now, work_of(&self.work, algorithm, scheme));
         let lines = LineBuffer::default();
-        let connection =
-            Connection { session, lines, algorithm, peer, prefix, out: Vec::new(), is_closed: false, held: None };
+        let (out, is_closed, held) = (Vec::new(), false, None);
+        let connection = Connection { session, lines, algorithm, scheme, peer, prefix, out, is_closed, held };
         self.connections.insert(id, connection);
         Some(id)
     }
@@ -151,11 +161,19 @@ impl Front {
     /// The newest template reaches every connection.
     pub(crate) fn hand_out(&mut self, now: UnixMs, template: &PoolTemplate) {
         for algorithm in Algorithm::ALL {
-            let work = template.work(AccountScheme::default(), algorithm);
-            self.work[algorithm.index()] = work.and_then(|(work, pay)| JobTemplate::of_block(work, pay)).map(Arc::new);
+            let of = |scheme| {
+                let work = template.work(scheme, algorithm);
+                work.and_then(|(work, pay)| JobTemplate::of_block(work, pay)).map(Arc::new)
+            };
+            let shared = of(AccountScheme::default());
+            let pay = |scheme| template.work(scheme, algorithm).map(|(_, pay)| pay);
+            let is_alike = |scheme| pay(scheme) == pay(AccountScheme::default());
+            self.work[algorithm.index()] =
+                AccountScheme::ALL.map(|scheme| if is_alike(scheme) { shared.clone() } else { of(scheme) });
         }
         for connection in self.connections.values_mut() {
-            connection.session.handle_template(now, self.work[connection.algorithm.index()].clone());
+            let work = work_of(&self.work, connection.algorithm, connection.scheme);
+            connection.session.handle_template(now, work);
         }
     }
 
@@ -202,7 +220,11 @@ impl Front {
                 Output::Send(frame) => connection.out.extend(frame.bytes),
                 Output::Authorize { ticket, address, worker, .. } => {
                     let outcome = match authorize(&address) {
-                        Ok(payee) => {
+                        Ok((payee, scheme)) => {
+                            if *connection.scheme.get_or_insert(scheme) != AccountScheme::default() {
+                                let work = work_of(&self.work, connection.algorithm, connection.scheme);
+                                connection.session.handle_template(now, work);
+                            }
                             let remembered = self.remembered.get(&(connection.algorithm, payee, worker)).copied();
                             LoginOutcome::Granted { payee, remembered, trust: None }
                         }
@@ -246,7 +268,7 @@ impl Front {
 
     /// There is work of an algorithm.
     pub(crate) fn has_work_for(&self, algorithm: Algorithm) -> bool {
-        self.work[algorithm.index()].is_some()
+        self.work[algorithm.index()].iter().any(Option::is_some)
     }
 
     /// The next proof to be looked at. Its connection may be gone by now: it counts all the same.
@@ -302,6 +324,14 @@ impl Front {
             self.remembered.insert((algorithm, payee, worker.clone()), difficulty);
         }
     }
+}
+
+fn work_of(
+    work: &[LaneWork; Algorithm::COUNT],
+    algorithm: Algorithm,
+    scheme: Option<AccountScheme>,
+) -> Option<Arc<JobTemplate>> {
+    work[algorithm.index()][scheme.unwrap_or_default().index()].clone()
 }
 
 /// Words that cannot be guessed without the seed.

@@ -25,6 +25,7 @@ mod lottery;
 mod machine;
 mod proofs;
 mod queue;
+mod schemes;
 
 mod events;
 mod hostile;
@@ -35,6 +36,7 @@ mod world;
 mod checks;
 mod fairness;
 mod model;
+mod slow;
 
 mod plan;
 mod planted;

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bq_mining_message::AuthorizeError;
+use bq_mining_message::{AccountScheme, AuthorizeError};
 use bq_primitives::{Address, Algorithm, KeyHash};
 use bq_share::UnixMs;
 use bq_stratum_client::{EthashDialect, Found, Job, Login};
@@ -164,9 +164,9 @@ impl World {
             self.hang_up(at);
         }
         if self.machines[at].line.is_none() {
-            let now = self.now();
+            let (now, port) = (self.now(), self.port_of(at));
             let machine = &mut self.machines[at];
-            let Some(connection) = self.front.admit(now, machine.algorithm, machine.address) else {
+            let Some(connection) = self.front.admit(now, (machine.algorithm, port), machine.address) else {
                 if is_honest(at) {
                     self.proofs.complain("an honest machine was turned away".to_owned());
                 }
@@ -175,6 +175,15 @@ impl World {
             machine.connected(connection);
         }
         true
+    }
+
+    /// Honest machines come back at another port now and then, which says how they are paid.
+    fn port_of(&mut self, at: usize) -> Option<AccountScheme> {
+        if !self.plan.schemes || !is_honest(at) {
+            return None;
+        }
+        let drawn = self.lot(AccountScheme::ALL.len() as u64 + 1) as usize;
+        AccountScheme::ALL.get(drawn).copied()
     }
 
     /// The wire breaks, or an end lets go of it.
@@ -247,7 +256,7 @@ impl World {
         let now = self.now();
         let pool = self.pool.as_ref();
         let authorize = |address: &str| match pool {
-            Some(pool) => pool.authorize(address),
+            Some(pool) => pool.authorize(address).map(|payee| (payee, pool.look(|state| state.scheme_of(&payee)))),
             None => Err(AuthorizeError::Unavailable("there is no pool".to_owned())),
         };
         self.front.read(now, connection, bytes, &authorize);

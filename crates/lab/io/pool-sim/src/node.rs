@@ -41,6 +41,8 @@ pub(crate) struct Net {
     pub(crate) resyncing: Option<usize>,
     /// When the pool handed each of its blocks to its node for the first time, on the clock that never jumps.
     pub(crate) submitted: BTreeMap<BlockId, Duration>,
+    /// What transactions leave over is the block's.
+    pub(crate) has_fees: bool,
     sealed: u32,
 }
 
@@ -48,7 +50,16 @@ impl Net {
     pub(crate) fn new() -> Self {
         let genesis = genesis();
         let (ours, theirs) = (Chain::new(genesis.clone()), Chain::new(genesis));
-        Self { ours, theirs, is_linked: true, is_down: false, resyncing: None, submitted: BTreeMap::new(), sealed: 0 }
+        Self {
+            ours,
+            theirs,
+            is_linked: true,
+            is_down: false,
+            resyncing: None,
+            submitted: BTreeMap::new(),
+            has_fees: false,
+            sealed: 0,
+        }
     }
 
     /// A block of somebody else on `parent`, with what waits there if it continues the best chain.
@@ -171,7 +182,8 @@ impl NodeApi for SimNode {
                 return Err(NodeError::Request("the node is reading the chain".to_owned()));
             }
             let (parent_id, height) = (net.ours.tip().id(), net.ours.tip().header.height.0 + 1);
-            let reward = output(SUBSIDY, request.payout);
+            let fees = if net.has_fees { net.ours.fees() } else { 0 };
+            let reward = output(SUBSIDY + fees, request.payout);
             let coinbase = Transaction::coinbase(Height(height), vec![reward], request.coinbase_data.clone());
             let others = net.ours.mempool.to_vec();
             let paths = CoinbasePaths::of(others.iter().map(|other| (other.txid(), other.wtxid())));
@@ -186,7 +198,7 @@ impl NodeApi for SimNode {
                 parent_id,
                 height: Height(height),
                 reward: reward.amount,
-                fees: Amount::ZERO,
+                fees: Amount::from_atoms(fees).unwrap_or(Amount::MAX),
                 coinbase_weight_max: BlockWeight::MAX,
                 paths,
                 works: works.to_vec(),

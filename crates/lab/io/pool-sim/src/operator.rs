@@ -54,7 +54,7 @@ impl World {
         self.decide(&decision);
     }
 
-    fn decide(&mut self, decision: &Decision) {
+    pub(crate) fn decide(&mut self, decision: &Decision) {
         let reason = Reason { who: "a person".to_owned(), why: "it seemed right".to_owned() };
         let Some(pool) = &self.pool else { return };
         let sentence = match pool.decide(decision, &reason, false) {

@@ -13,6 +13,8 @@ pub struct PoolPlan {
     pub restores: bool,
     /// Who pays miners.
     pub mode: PayoutMode,
+    /// Accounts are paid by every scheme there is, blocks have fees, and what is offered changes.
+    pub schemes: bool,
     /// A wrong part, to see that it is found.
     pub planted: Option<Planted>,
 }
@@ -48,6 +50,18 @@ pub enum Planted {
     ReleasedOnTimeOut,
     /// A payout that is sent again spends other coins.
     NewInputsOnRetry,
+    /// A share that is paid for itself is paid without the pool's fee.
+    PerShareWithoutFee,
+    /// The share before those that are settled is settled once more.
+    SettledTwice,
+    /// A TIDES window is as long as at twice the difficulty.
+    TidesDifficulty,
+    /// A window counts shares that are paid for themselves.
+    WindowCountsOthers,
+    /// Shares are paid for themselves whatever the reserve holds.
+    BegunAtOnce,
+    /// Shares go on being paid for themselves when the reserve runs low.
+    NeverEnded,
 }
 
 impl PoolPlan {
@@ -58,6 +72,7 @@ impl PoolPlan {
         steps: 300,
         restores: false,
         mode: PayoutMode::Ledger,
+        schemes: false,
         planted: None,
     };
     /// A week.
@@ -79,8 +94,30 @@ impl PoolPlan {
         ..Self::DAY
     };
 
+    /// A day of a pool whose accounts are paid by every scheme.
+    pub const SCHEMES: Self = Self {
+        name: "pool-schemes",
+        about: "a day on which accounts change between all schemes, and the reserve runs low",
+        schemes: true,
+        ..Self::DAY
+    };
+
+    /// The same beside coinbases that pay windows.
+    pub const SCHEMES_DIRECT: Self = Self { name: "pool-schemes-direct", mode: PayoutMode::Direct, ..Self::SCHEMES };
+
+    /// The same with old books.
+    pub const SCHEMES_RESTORE: Self = Self { name: "pool-schemes-restore", restores: true, ..Self::SCHEMES };
+
     /// Every plan.
-    pub const ALL: [Self; 4] = [Self::DAY, Self::WEEK, Self::RESTORE, Self::DIRECT];
+    pub const ALL: [Self; 7] = [
+        Self::DAY,
+        Self::WEEK,
+        Self::RESTORE,
+        Self::DIRECT,
+        Self::SCHEMES,
+        Self::SCHEMES_DIRECT,
+        Self::SCHEMES_RESTORE,
+    ];
 
     /// The plan of a name.
     #[must_use]

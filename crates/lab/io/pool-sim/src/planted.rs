@@ -5,22 +5,132 @@ use std::{
     ops::{ControlFlow, Range},
 };
 
-use bq_mining_message::{FrontEndId, SharePosition, ShareSequence};
+use bq_mining_message::{FrontEndId, SharePay, SharePosition, SharePrice, ShareSequence};
 use bq_pool::Rules;
 use bq_pool_machine::{
-    Accounts, Applied, Command, EarnedShare, Event, Fault, Outside, PayoutEvent, PayoutState, Shares, SharesError,
-    State, VoidProof,
+    Accounts, Applied, Command, EarnedShare, Event, Fault, Outside, PayoutEvent, PayoutState, PerShareEvent, Shares,
+    SharesError, State, VoidProof,
 };
-use bq_primitives::{Algorithm, Transaction, TxId};
+use bq_primitives::{Algorithm, NetworkDifficulty, Transaction, TxId};
 
-use crate::{Planted, chain::Chain, signer::POOL};
+use crate::{Planted, PoolPlan, chain::Chain, signer::POOL, slow};
 
-/// The machine's rules, or wrong ones.
-pub(crate) fn rules(planted: Option<Planted>) -> Rules {
-    match planted {
-        Some(Planted::WindowOffByOne) => Rules { apply: apply_off_by_one, ..Rules::MACHINE },
-        Some(Planted::ReleasedOnTimeOut) => Rules { next: release_on_time_out, ..Rules::MACHINE },
-        _ => Rules::MACHINE,
+/// The machine's rules, or wrong ones. Where accounts are paid by many schemes a slow model looks at every event.
+pub(crate) fn rules(plan: &PoolPlan) -> Rules {
+    let machine = match plan.schemes {
+        true => Rules { apply: |state, event, shares| slow::apply(state, event, (shares, shares)), ..Rules::MACHINE },
+        false => Rules::MACHINE,
+    };
+    match plan.planted {
+        Some(Planted::WindowOffByOne) => Rules { apply: apply_off_by_one, ..machine },
+        Some(Planted::ReleasedOnTimeOut) => Rules { next: release_on_time_out, ..machine },
+        Some(Planted::BegunAtOnce) => Rules { next: begin_at_once, ..machine },
+        Some(Planted::NeverEnded) => Rules { next: never_end, ..machine },
+        Some(Planted::PerShareWithoutFee) => Rules {
+            apply: |state, event, shares| slow::apply(state, event, (&Wrong(shares, without_fee), shares)),
+            ..machine
+        },
+        Some(Planted::SettledTwice) => {
+            Rules { apply: |state, event, shares| slow::apply(state, event, (&OneMore(shares), shares)), ..machine }
+        }
+        Some(Planted::TidesDifficulty) => Rules {
+            apply: |state, event, shares| slow::apply(state, event, (&Wrong(shares, twice_as_hard), shares)),
+            ..machine
+        },
+        Some(Planted::WindowCountsOthers) => Rules {
+            apply: |state, event, shares| slow::apply(state, event, (&Wrong(shares, of_the_window), shares)),
+            ..machine
+        },
+        _ => machine,
+    }
+}
+
+fn begin_at_once(state: &State, outside: &Outside) -> Result<Vec<Command>, Fault> {
+    let mut commands = (Rules::MACHINE.next)(state, outside)?;
+    if state.offer().pays_per_share() && !state.pays_per_share() {
+        commands.insert(0, Command::Append(Event::PerShare(PerShareEvent::Begun)));
+    }
+    Ok(commands)
+}
+
+fn never_end(state: &State, outside: &Outside) -> Result<Vec<Command>, Fault> {
+    let mut commands = (Rules::MACHINE.next)(state, outside)?;
+    commands.retain(|command| !matches!(command, Command::Append(Event::PerShare(PerShareEvent::Ended))));
+    Ok(commands)
+}
+
+fn without_fee(share: EarnedShare, _is_first: bool) -> EarnedShare {
+    match share.pay {
+        SharePay::PerShare(price) => {
+            EarnedShare { pay: SharePay::PerShare(SharePrice { fee_bp: 0, ..price }), ..share }
+        }
+        _ => share,
+    }
+}
+
+fn twice_as_hard(share: EarnedShare, _is_first: bool) -> EarnedShare {
+    let network_difficulty = NetworkDifficulty::from_hashes(2 * share.network_difficulty.hashes());
+    EarnedShare { network_difficulty, ..share }
+}
+
+/// But for the one that found the block.
+const fn of_the_window(share: EarnedShare, is_first: bool) -> EarnedShare {
+    match share.pay {
+        SharePay::PerShare(_) if !is_first => EarnedShare { pay: SharePay::Window, ..share },
+        _ => share,
+    }
+}
+
+/// Shares that are not what they are.
+struct Wrong<'a>(&'a dyn Shares, fn(EarnedShare, bool) -> EarnedShare);
+
+impl Shares for Wrong<'_> {
+    fn walk_back(
+        &self,
+        algorithm: Algorithm,
+        from: SharePosition,
+        accounts: &Accounts,
+        each: &mut dyn FnMut(&EarnedShare) -> ControlFlow<()>,
+    ) -> Result<(), SharesError> {
+        let mut is_first = true;
+        let mut wrong = |share: &EarnedShare| each(&self.1(*share, std::mem::take(&mut is_first)));
+        self.0.walk_back(algorithm, from, accounts, &mut wrong)
+    }
+
+    fn walk(
+        &self,
+        front_end: FrontEndId,
+        range: Range<ShareSequence>,
+        accounts: &Accounts,
+        each: &mut dyn FnMut(&EarnedShare),
+    ) -> Result<(), SharesError> {
+        self.0.walk(front_end, range, accounts, &mut |share| each(&self.1(*share, true)))
+    }
+}
+
+/// Settles the share before once more.
+struct OneMore<'a>(&'a dyn Shares);
+
+impl Shares for OneMore<'_> {
+    fn walk_back(
+        &self,
+        algorithm: Algorithm,
+        from: SharePosition,
+        accounts: &Accounts,
+        each: &mut dyn FnMut(&EarnedShare) -> ControlFlow<()>,
+    ) -> Result<(), SharesError> {
+        self.0.walk_back(algorithm, from, accounts, each)
+    }
+
+    fn walk(
+        &self,
+        front_end: FrontEndId,
+        range: Range<ShareSequence>,
+        accounts: &Accounts,
+        each: &mut dyn FnMut(&EarnedShare),
+    ) -> Result<(), SharesError> {
+        let first = ShareSequence(range.start.0.saturating_sub(1)).max(ShareSequence::FIRST);
+        self.0.walk(front_end, first..range.end, accounts, each)
     }
 }
 

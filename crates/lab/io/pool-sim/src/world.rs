@@ -27,6 +27,7 @@ use crate::{
     node::{NETWORK, Net, SimNode},
     planted::rules,
     proofs::Proofs,
+    schemes::Schemes,
     signer::SimSigner,
     store::SimStore,
 };
@@ -86,6 +87,10 @@ pub(crate) struct World {
     pub(crate) forgotten: Vec<Candidate>,
     /// What `matured` was when the newest copy of the books was made.
     pub(crate) backup: Option<Backup>,
+    /// What is offered beside windows.
+    pub(crate) schemes: Schemes,
+    /// What only books that an old copy replaced had credited for shares alone, by key: payouts of those may have paid it.
+    pub(crate) forgotten_alone: BTreeMap<KeyHash, u64>,
     /// Shares that were not synced when power failed.
     pub(crate) lost_to_power: BTreeSet<u64>,
     /// A thief took coins, or the operator wrote some off: not everybody may be paid in the end.
@@ -151,10 +156,13 @@ impl World {
             doubts_books: false,
             forgotten: Vec::new(),
             backup: None,
+            schemes: Schemes::default(),
+            forgotten_alone: BTreeMap::new(),
             lost_to_power: BTreeSet::new(),
             is_short: false,
             story: PoolStory::default(),
         };
+        world.net.lock().has_fees = plan.schemes;
         world.open()?;
         Ok(world)
     }
@@ -200,7 +208,7 @@ impl World {
             }),
             disk: Arc::new(disk),
             clock: Arc::clone(&self.clock) as Arc<dyn bq_pool::Clock>,
-            rules: rules(self.plan.planted),
+            rules: rules(&self.plan),
         };
         DrivenPool::open(self.config(), surroundings)
     }
@@ -210,6 +218,8 @@ impl World {
     }
 
     pub(crate) fn config(&self) -> PoolConfig {
+        let usual = PoolConfig::new(self.folder.path().to_owned(), NETWORK);
+        let offered = if self.plan.schemes { self.schemes.apply(usual) } else { usual };
         PoolConfig {
             final_depth: FINAL_DEPTH,
             payout_interval: Duration::from_secs(1800),
@@ -220,7 +230,7 @@ impl World {
             payout_mode: Some(self.plan.mode),
             direct_min: atoms(DIRECT_MIN),
             direct_payees_max: 3,
-            ..PoolConfig::new(self.folder.path().to_owned(), NETWORK)
+            ..offered
         }
     }
 
@@ -244,6 +254,9 @@ impl World {
         let pause = self.rng.between(10, 560);
         self.clock.pass(Duration::from_secs(pause));
         self.happen()?;
+        if self.plan.schemes && self.lot(10) == 0 {
+            self.operator_minds_schemes()?;
+        }
         self.switch_speed();
         self.hostile_act();
         self.revive()?;
@@ -272,7 +285,7 @@ impl World {
             self.revive()?;
             self.observe();
             if is_waiting {
-                return Ok(());
+                return self.check_reserve();
             }
         }
         Ok(())
@@ -324,6 +337,7 @@ impl World {
     pub(crate) fn into_story(mut self) -> PoolStory {
         self.story.figures = self.figures();
         self.story.figures.extend(self.mining_figures());
+        self.story.figures.extend(self.scheme_figures());
         self.story
     }
 }

@@ -64,6 +64,37 @@ fn old_books_that_are_put_back_pay_nobody_twice() {
     }
 }
 
+/// Each with the plans beside it.
+#[test]
+fn accounts_of_every_scheme_get_what_the_slow_model_says_at_every_event() {
+    let mut sums = std::collections::BTreeMap::new();
+    for (plan, seeds) in
+        [(PoolPlan::SCHEMES, 1..=24), (PoolPlan::SCHEMES_DIRECT, 1..=8), (PoolPlan::SCHEMES_RESTORE, 1..=8)]
+    {
+        for seed in seeds {
+            match run(plan, seed) {
+                Ok(story) => {
+                    story.figures.into_iter().for_each(|(name, value)| *sums.entry(name).or_insert(0) += value)
+                }
+                Err(broken) => panic!("{}: {broken}\n{}", plan.name, broken.story.lines.join("\n")),
+            }
+        }
+    }
+    let happens = [
+        "alone_atoms",
+        "turns_of_the_reserve",
+        "blocks_of_windows",
+        "blocks_solo",
+        "blocks_of_tides",
+        "blocks_pps",
+        "blocks_fpps",
+        "shares_with_fees",
+    ];
+    for name in happens {
+        assert!(sums[name] > 0, "{name} never happened");
+    }
+}
+
 #[test]
 fn a_seed_tells_the_same_story_again() {
     let stories = [run(PoolPlan::DAY, 3), run(PoolPlan::DAY, 3)];
@@ -76,7 +107,12 @@ const SEEDS: std::ops::RangeInclusive<u64> = 1..=20;
 
 #[track_caller]
 fn assert_found(planted: Planted, expected: &str) {
-    let plan = PoolPlan { planted: Some(planted), ..PoolPlan::DAY };
+    assert_found_in(PoolPlan::DAY, planted, expected);
+}
+
+#[track_caller]
+fn assert_found_in(plan: PoolPlan, planted: Planted, expected: &str) {
+    let plan = PoolPlan { planted: Some(planted), ..plan };
     let mut others = Vec::new();
     for seed in SEEDS {
         match run(plan, seed).err().map(|broken| broken.what) {
@@ -112,4 +148,15 @@ fn a_wrong_part_of_the_front_end_is_found() {
 fn a_wrong_rule_of_the_machine_is_found() {
     assert_found(Planted::WindowOffByOne, "the slow model says");
     assert_found(Planted::ReleasedOnTimeOut, "it may still confirm");
+}
+
+#[test]
+fn a_wrong_rule_of_a_scheme_is_found() {
+    let found = |planted, expected| assert_found_in(PoolPlan::SCHEMES, planted, expected);
+    found(Planted::PerShareWithoutFee, "the slow model says that shares earn");
+    found(Planted::SettledTwice, "the slow model says that");
+    found(Planted::TidesDifficulty, "of block");
+    found(Planted::WindowCountsOthers, "of block");
+    found(Planted::BegunAtOnce, "the reserve does not say so");
+    found(Planted::NeverEnded, "shares are paid for themselves out of");
 }

@@ -172,7 +172,7 @@ impl Arrival {
 
     async fn meet(self) -> Result<Wire, Refused> {
         match self.port {
-            Port::V1(_) => self.greet().await,
+            Port::V1(_) | Port::Scheme(..) => self.greet().await,
             Port::V2 => self.shake_hands().await,
         }
     }

@@ -1,6 +1,7 @@
 use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc};
 
 use bq_access::{DepartedPolicy, TicketKey};
+use bq_mining_message::AccountScheme;
 use bq_primitives::{Algorithm, ShareDifficulty};
 use bq_share::{AllowancePolicy, BanPolicy, JudgePolicy};
 use bq_stratum_v1::{SessionPolicy, VardiffPolicy};
@@ -13,6 +14,8 @@ use crate::{AccessConfig, Authority, Certificates, KeptFiles, PlaceLimits};
 pub struct StratumConfig {
     /// Where each algorithm listens, by [`Algorithm::index`]; none is not served. Port 0 picks a free one.
     pub listen: [Option<SocketAddr>; Algorithm::COUNT],
+    /// Ports that say how everybody there is paid.
+    pub scheme_ports: Vec<SchemePort>,
     /// Rules of every session, by [`Algorithm::index`].
     pub sessions: [SessionPolicy; Algorithm::COUNT],
     /// Which of several servers in front of one pool this is: part of every extranonce, so no two may share one.
@@ -70,6 +73,17 @@ pub struct StratumConfig {
     pub server_full_shown_ms: u64,
     /// Verification threads and queues.
     pub verify: VerifyConfig,
+}
+
+/// A port for miners of one algorithm whose pay is not left to their accounts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SchemePort {
+    /// How they are paid.
+    pub scheme: AccountScheme,
+    /// What they mine.
+    pub algorithm: Algorithm,
+    /// Where it listens; port 0 picks a free one.
+    pub address: SocketAddr,
 }
 
 /// How miners come back to connections that ended (SPEC 11.14).
@@ -182,6 +196,7 @@ impl Default for StratumConfig {
     fn default() -> Self {
         Self {
             listen: [None; Algorithm::COUNT],
+            scheme_ports: Vec::new(),
             sessions: Algorithm::ALL.map(default_session),
             server_id: 1,
             seed: [0; 32],

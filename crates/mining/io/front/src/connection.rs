@@ -54,6 +54,8 @@ enum Passed {
 pub(crate) struct Connection {
     shared: Arc<Shared>,
     algorithm: Algorithm,
+    /// How everybody at its port is paid; nothing where accounts choose.
+    port_scheme: Option<AccountScheme>,
     /// How all that log in here are paid, once somebody has (SPEC 8.9.12).
     scheme: Option<AccountScheme>,
     wire: Wire,
@@ -119,7 +121,7 @@ impl Connection {
         let policy = shared.policy(algorithm);
         shared.metrics.of(algorithm).connections.increment(1.0);
         let talk: Box<dyn Talk> = match port {
-            Port::V1(_) => Box::new(Lines::new(since, algorithm, policy, seed)),
+            Port::V1(_) | Port::Scheme(..) => Box::new(Lines::new(since, algorithm, policy, seed)),
             Port::V2 => Box::new(Frames::new(since, shared.policy_v2(), seed_v2(seed))),
         };
         Self {
@@ -128,7 +130,8 @@ impl Connection {
             outbox: Outbox::new(shared.config.outbox_bytes_max),
             shared: Arc::clone(shared),
             algorithm,
-            scheme: None,
+            port_scheme: port.scheme(),
+            scheme: port.scheme(),
             wire,
             admission,
             is_drained: true,
@@ -147,13 +150,15 @@ impl Connection {
         state: ConnectionState,
         work: &Templates,
     ) -> Option<Self> {
-        let ConnectionState { algorithm, seed, session, unread, is_proven, .. } = state;
+        let ConnectionState { algorithm, port_scheme, seed, session, unread, is_proven, .. } = state;
         let (now, policy) = (shared.clock.now(), shared.policy(algorithm));
         let session = bq_stratum_v1::Session::resume(now, algorithm, policy, (seed, session), work)?;
-        let scheme = session.miner().map(|(payee, _)| shared.pool.scheme_of(payee));
+        let of_account = || session.miner().map(|(payee, _)| shared.pool.scheme_of(payee));
+        let scheme = port_scheme.or_else(of_account);
+        let port = port_scheme.map_or(Port::V1(algorithm), |scheme| Port::Scheme(scheme, algorithm));
         let mut talk = Lines::resumed(session);
         talk.push(&unread);
-        let mut connection = Self::new(shared, Port::V1(algorithm), Wire::Clear(stream), admission, now);
+        let mut connection = Self::new(shared, port, Wire::Clear(stream), admission, now);
         if is_proven {
             connection.work = shared.work[algorithm.index()].proven.clone();
         }
@@ -384,9 +389,10 @@ impl Connection {
         self.talk.handle_template(self.shared.clock.now(), work.of(self.scheme));
     }
 
-    /// Whoever logs in first decides how shares of this connection are paid: there is one job for all. False for one who is paid otherwise.
+    /// The port, or whoever logs in first, decides how shares of this connection are paid: there is one job for all. False for one who is
+    /// paid otherwise.
     fn takes_scheme_of(&mut self, payee: KeyHash) -> bool {
-        let scheme = self.shared.pool.scheme_of(payee);
+        let scheme = self.port_scheme.unwrap_or_else(|| self.shared.pool.scheme_of(payee));
         if *self.scheme.get_or_insert(scheme) != scheme {
             return false;
         }
@@ -551,12 +557,13 @@ impl Connection {
 
     /// Leaves socket and session to the process that takes over.
     fn hand_over(self: Box<Self>) {
-        let Self { shared, algorithm, wire, admission, talk, .. } = *self;
+        let Self { shared, algorithm, port_scheme, wire, admission, talk, .. } = *self;
         let (Some(leaving), Some((session, unread)), Wire::Clear(stream)) = (shared.leaving(), talk.state(), wire)
         else {
             return;
         };
-        let state = admission.state(algorithm, session, unread);
+        let port = port_scheme.map_or(Port::V1(algorithm), |scheme| Port::Scheme(scheme, algorithm));
+        let state = admission.state(port, session, unread);
         match HandedConnection::new(stream, &state) {
             Ok(connection) => {
                 let mut leaving = leaving.lock();

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use bq_mining_message::SharePay;
+use bq_mining_message::{AccountScheme, SharePay};
 use bq_primitives::{Algorithm, Decoder, Header, PowKey, SealHash, Target, Transaction, U256, UnsealedBody};
 use bq_share::{Templates, WorkTemplate};
 use bq_stratum_v1::{SessionSeed, SessionState};
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::{access::Login, port::Port};
 
 /// Of what is handed over: the states of sessions and all that they are made of. Both processes must have the same.
-pub const HANDOVER_VERSION: u32 = 4;
+pub const HANDOVER_VERSION: u32 = 5;
 
 /// What a server leaves to its successor: sockets, and opaque bytes that only [`crate::StratumServer::resume`] reads.
 #[derive(Debug, Default)]
@@ -56,6 +56,8 @@ pub enum HandoverError {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ConnectionState {
     pub(crate) algorithm: Algorithm,
+    /// How its port says that it is paid.
+    pub(crate) port_scheme: Option<AccountScheme>,
     pub(crate) address: IpAddr,
     pub(crate) seed: SessionSeed,
     pub(crate) logins: Vec<Login>,

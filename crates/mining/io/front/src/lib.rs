@@ -49,7 +49,9 @@ pub use bq_access::{
 pub use bq_share::{AllowancePolicy, BanPolicy, CpuTime, JudgePolicy};
 pub use bq_stratum_v1::{AgentFloor, SessionPolicy, VardiffPolicy};
 pub use certificates::{CertificateError, CertificateFiles, Certificates};
-pub use config::{GetworkConfig, SocketBuffers, StratumConfig, TicketConfig, TlsConfig, V2Config, VerifyConfig};
+pub use config::{
+    GetworkConfig, SchemePort, SocketBuffers, StratumConfig, TicketConfig, TlsConfig, V2Config, VerifyConfig,
+};
 pub use handover::{HANDOVER_VERSION, HandedConnection, Handover, HandoverError};
 pub use kept_files::KeptFiles;
 pub use places::PlaceLimits;

@@ -1,5 +1,6 @@
 use std::fmt;
 
+use bq_mining_message::AccountScheme;
 use bq_primitives::Algorithm;
 
 /// What is spoken on a port.
@@ -9,6 +10,8 @@ pub enum Port {
     V1(Algorithm),
     /// Frames inside Noise; SHA-256d alone.
     V2,
+    /// Lines, of one algorithm, whose miners are paid so whatever their accounts chose (SPEC 8.9.12).
+    Scheme(AccountScheme, Algorithm),
 }
 
 impl Port {
@@ -16,8 +19,17 @@ impl Port {
     #[must_use]
     pub const fn algorithm(self) -> Algorithm {
         match self {
-            Self::V1(algorithm) => algorithm,
+            Self::V1(algorithm) | Self::Scheme(_, algorithm) => algorithm,
             Self::V2 => Algorithm::Sha256d,
+        }
+    }
+
+    /// How everybody is paid here; nothing where accounts choose.
+    #[must_use]
+    pub const fn scheme(self) -> Option<AccountScheme> {
+        match self {
+            Self::Scheme(scheme, _) => Some(scheme),
+            Self::V1(_) | Self::V2 => None,
         }
     }
 }
@@ -27,6 +39,7 @@ impl fmt::Display for Port {
         match self {
             Self::V1(algorithm) => algorithm.fmt(f),
             Self::V2 => f.write_str("sha256d (Stratum V2)"),
+            Self::Scheme(scheme, algorithm) => write!(f, "{algorithm} ({scheme})"),
         }
     }
 }

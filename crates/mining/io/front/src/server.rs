@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use crate::{
-    StratumConfig,
+    SchemePort, StratumConfig,
     clock::SteadyClock,
     conditions::Conditions,
     connection::Connection,
@@ -165,6 +165,12 @@ impl StratumHandle {
         self.addresses.iter().find(|(open, _)| *open == port).map(|(_, address)| *address)
     }
 
+    /// Every port that is open, and where.
+    #[must_use]
+    pub fn addresses(&self) -> &[(Port, SocketAddr)] {
+        &self.addresses
+    }
+
     /// Where Stratum V2 is served, and the key that stands behind it in `stratum2+tcp://HOST:PORT/KEY`.
     #[must_use]
     pub fn v2_url_parts(&self) -> Option<(SocketAddr, String)> {
@@ -291,7 +297,15 @@ fn resume_one(shared: &Arc<Shared>, handed: HandedConnection, work: &Templates, 
             return false;
         }
     };
-    if shared.config.listen[state.algorithm.index()].is_none() {
+    // Whoever came to a port that is not served any more comes again, to another.
+    let is_served = match state.port_scheme {
+        None => shared.config.listen[state.algorithm.index()].is_some(),
+        Some(scheme) => {
+            let is_it = |port: &SchemePort| (port.scheme, port.algorithm) == (scheme, state.algorithm);
+            shared.config.scheme_ports.iter().any(is_it)
+        }
+    };
+    if !is_served {
         return false;
     }
     let admission = match shared.admit_again(&state) {
@@ -324,7 +338,9 @@ fn bind(config: &StratumConfig, mut handed: Vec<(Port, std::net::TcpListener)>) 
     let mut listeners = Vec::new();
     let of_v1 = Algorithm::ALL.map(|algorithm| (Port::V1(algorithm), config.listen[algorithm.index()]));
     let of_v2 = (Port::V2, config.v2.as_ref().map(|v2| v2.listen));
-    for (port, address) in of_v1.into_iter().chain([of_v2]) {
+    let of_schemes = config.scheme_ports.iter();
+    let of_schemes = of_schemes.map(|port| (Port::Scheme(port.scheme, port.algorithm), Some(port.address)));
+    for (port, address) in of_v1.into_iter().chain([of_v2]).chain(of_schemes) {
         let Some(address) = address else { continue };
         let failed = |source| StartError::Listen { port, address, source };
         let open = take_handed(&mut handed, port, address);

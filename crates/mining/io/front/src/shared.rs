@@ -438,10 +438,12 @@ impl Admission {
     }
 
     /// What another process must know of it.
-    pub(crate) fn state(&self, algorithm: Algorithm, session: SessionState, unread: Vec<u8>) -> ConnectionState {
+    pub(crate) fn state(&self, port: Port, session: SessionState, unread: Vec<u8>) -> ConnectionState {
+        let (algorithm, port_scheme) = (port.algorithm(), port.scheme());
         let logins = self.shared.access.logins(self.number);
         let is_proven = self.place.proved().is_some();
-        ConnectionState { algorithm, address: self.address, seed: self.seed, logins, is_proven, session, unread }
+        let (address, seed) = (self.address, self.seed);
+        ConnectionState { algorithm, port_scheme, address, seed, logins, is_proven, session, unread }
     }
 
     /// Opens one more channel, if its login is good and there is room for it. The first stands in the connection's own place, each other

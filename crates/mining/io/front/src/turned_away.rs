@@ -24,7 +24,7 @@ pub(crate) fn words(refused: &str) -> Option<&'static str> {
 
 /// Tells a client of a plaintext port of V1 why it was turned away, if there are words for it.
 pub(crate) fn tell(stream: TcpStream, port: Port, refused: &str) {
-    let (Some(words), Port::V1(algorithm)) = (words(refused), port) else { return };
+    let (Some(words), Port::V1(algorithm) | Port::Scheme(_, algorithm)) = (words(refused), port) else { return };
     // Its readiness is not known yet, and is not waited for: a fresh socket takes a line.
     let Ok(mut stream) = stream.into_std() else { return };
     let _unread = stream.read(&mut [0; UNREAD_BYTES]);

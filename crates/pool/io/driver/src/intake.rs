@@ -179,7 +179,7 @@ impl Keeper {
         let id = block.id();
         let candidate = Self::candidate(&block, Winning::NoShares, |key| self.owns(key));
         let bytes = block.to_bytes();
-        let named = self.commitment_of(&block).map(|Commitment(head)| head);
+        let named = self.commitment_of(&block).map(|(Commitment(head), _)| head);
         let coinbase = block.transactions.first().cloned();
         let found = Found { candidate, named, coinbase, bytes, unwritten: Some(share.clone()), sequence: None };
         self.intake.lock().found.entry(id).or_insert(found);

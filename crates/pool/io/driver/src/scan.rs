@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bq_mining_message::{SharePosition, ShareSequence};
 use bq_pool_machine::{
-    ColdEvent, Commitment, CommitmentCheck, Event, Fill, LogHead, LogNumber, Received, Spent, State, Winning,
+    CoinbaseOf, ColdEvent, Commitment, CommitmentCheck, Event, Fill, LogHead, LogNumber, Received, Spent, State, Winning,
 };
 use bq_primitives::{Amount, Block, BlockId, Height, KeyHash, OutPoint, Transaction, TxOut};
 
@@ -136,9 +136,11 @@ impl Keeper {
         let told = self.state.read().front_end(self.config.front_end).map_or(ShareSequence::FIRST, |head| head.next);
         let at = |sequence| SharePosition { front_end: self.config.front_end, sequence };
         let share = share.filter(|share| *share < told);
-        let is_of_this_log = commitment.map(|Commitment(seen)| self.has_event(&seen)).transpose()?;
+        let is_of_this_log = commitment.map(|(Commitment(seen), _)| self.has_event(&seen)).transpose()?;
+        // Whose work it was is not known without its share: no window earned it.
+        let is_of_others = share.is_none() && matches!(commitment, Some((_, CoinbaseOf::Others)));
         let direct = match commitment {
-            Some(Commitment(seen)) if is_of_this_log == Some(true) => {
+            Some((Commitment(seen), _)) if is_of_this_log == Some(true) && !is_of_others => {
                 self.direct_block((block.header.algorithm, seen.number), coinbase, share.map(at))?
             }
             _ => None,
@@ -150,6 +152,7 @@ impl Keeper {
             (None, Some(sequence), _) => Winning::Share(at(sequence)),
             // The log was longer when that block was made, or another one: whose work it was is not known here.
             (None, None, Some(false)) => Winning::Lost,
+            (None, None, Some(true)) if is_of_others => Winning::Lost,
             (None, None, Some(true)) if told > ShareSequence::FIRST => {
                 Winning::After(at(ShareSequence(told.0.saturating_sub(1))))
             }
@@ -188,7 +191,7 @@ impl Keeper {
     }
 
     /// What the coinbase of a block says of the log, if that is sealed with the pool's key.
-    pub(crate) fn commitment_of(&self, block: &Block) -> Option<Commitment> {
+    pub(crate) fn commitment_of(&self, block: &Block) -> Option<(Commitment, CoinbaseOf)> {
         let Block { header, transactions, .. } = block;
         let coinbase = transactions.first()?;
         let key = self.books_key();
@@ -227,7 +230,7 @@ impl Keeper {
 
     /// Compares what a block of the pool says of the log with the log. True if it names an event of it.
     pub(crate) fn check_commitment(&self, block: &Block) -> Result<bool, PoolError> {
-        let Some(commitment) = self.commitment_of(block) else { return Ok(false) };
+        let Some((commitment, _)) = self.commitment_of(block) else { return Ok(false) };
         let recovery = self.state.read().recovery().copied();
         let stored = self.store.hash_at(commitment.0.number)?;
         let check = commitment.check(block.header.height, recovery.as_ref(), |_| stored);

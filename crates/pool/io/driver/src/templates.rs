@@ -2,8 +2,8 @@ use std::{sync::Arc, time::Instant};
 
 use bq_chain_api::{Template, TemplateRequest};
 use bq_mining_message::PoolTemplate;
-use bq_pool_machine::Commitment;
-use bq_primitives::TxOut;
+use bq_pool_machine::{CoinbaseOf, Commitment};
+use bq_primitives::{BlockId, TxOut};
 
 use crate::{
     PoolError,
@@ -18,7 +18,7 @@ impl Keeper {
         let bases = self.bases()?;
         let request = TemplateRequest {
             payout: self.coinbase_key(),
-            coinbase_data: self.coinbase_data(&bases, &self.node.tip().id, &[]),
+            coinbase_data: self.coinbase_data(&bases, &self.node.tip().id, &[], CoinbaseOf::Window),
             outputs_max: bases.outputs_max(),
         };
         let mut template = self.node.template(&request)?;
@@ -44,7 +44,7 @@ impl Keeper {
 
     fn own_template(&self, mut template: Template, bases: &Bases) -> Result<Template, PoolError> {
         let outputs = vec![TxOut { amount: template.reward, key_hash: self.coinbase_key() }];
-        let data = self.coinbase_data(bases, &template.parent_id, &outputs);
+        let data = self.coinbase_data(bases, &template.parent_id, &outputs, CoinbaseOf::Others);
         let lanes: Vec<_> = template.works.iter().map(|work| work.header.algorithm).collect();
         for lane in lanes {
             template.set_coinbase(lane, outputs.clone(), data.clone())?;
@@ -64,7 +64,7 @@ impl Keeper {
                 Some(plan) => self.outputs_of(plan)?,
                 None => vec![TxOut { amount: template.reward, key_hash: self.coinbase_key() }],
             };
-            let data = self.coinbase_data(bases, &parent, &outputs);
+            let data = self.coinbase_data(bases, &parent, &outputs, CoinbaseOf::Window);
             template.set_coinbase(lane, outputs, data)?;
             if let Some(place) = coinbases.lanes.get_mut(lane.index()) {
                 *place = plan.map(Arc::new);
@@ -73,9 +73,9 @@ impl Keeper {
         Ok(coinbases)
     }
 
-    fn coinbase_data(&self, bases: &Bases, parent: &bq_primitives::BlockId, outputs: &[TxOut]) -> Vec<u8> {
+    fn coinbase_data(&self, bases: &Bases, parent: &BlockId, outputs: &[TxOut], of: CoinbaseOf) -> Vec<u8> {
         let mut data = self.config.pool_tag.clone();
-        data.extend(Commitment(bases.head).to_bytes(&self.commitment_key, parent, outputs));
+        data.extend(Commitment(bases.head).to_bytes(&self.commitment_key, parent, outputs, of));
         data
     }
 }

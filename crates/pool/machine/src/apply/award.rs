@@ -4,9 +4,9 @@ use std::ops::ControlFlow;
 
 use bq_ledger::{
     BlockCredit, FeeBasisPoints, Head, LedgerAccount, PerShare, PpsIncome, ShareWeight, TidesFold, Transfer, Window,
-    WindowFold, distribute, solo,
+    WindowFold, WindowUnits, distribute, solo,
 };
-use bq_mining_message::{SharePay, SharePosition, SharePrice};
+use bq_mining_message::{AccountScheme, SharePay, SharePosition, SharePrice};
 use bq_primitives::{AccountId, Amount};
 
 use super::Step;
@@ -86,15 +86,17 @@ impl State {
         candidate: &Candidate,
         (at, own): (SharePosition, EarnedShare),
     ) -> Result<Award, Fault> {
-        let offer = self.offer_of(at);
-        // What was offered when its job was sent may be gone from the terms: then there is no fee.
-        let fee = offer.fee_of(own.pay).unwrap_or_default();
-        match (own.pay, offer.tides) {
-            (SharePay::PerShare(price), _) => Ok(Award::Reserve(price)),
-            (SharePay::Tides, Some(terms)) => {
-                Ok(Award::Window(self.tides_window(step, candidate, (at, own), terms)?, fee))
+        match own.pay {
+            SharePay::PerShare(price) => Ok(Award::Reserve(price)),
+            SharePay::Tides => {
+                let never = TidesTerms { window: WindowUnits::DEFAULT, fee: FeeBasisPoints::default() };
+                let terms = self.offer_with(AccountScheme::Tides, at).tides.unwrap_or(never);
+                Ok(Award::Window(self.tides_window(step, candidate, (at, own), terms)?, terms.fee))
             }
-            (SharePay::Solo | SharePay::Window | SharePay::Tides, _) => Ok(Award::Finder(own.account, fee)),
+            SharePay::Solo | SharePay::Window => {
+                let fee = self.offer_with(AccountScheme::Solo, at).solo.unwrap_or_default();
+                Ok(Award::Finder(own.account, fee))
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use super::{
     storms::storm,
     world::{POOL, World, atoms},
 };
-use crate::{Commitment, CommitmentCheck, Event, EventError, LogHash, LogHead, LogNumber, Recovery, State};
+use crate::{CoinbaseOf, Commitment, CommitmentCheck, Event, EventError, LogHash, LogHead, LogNumber, Recovery, State};
 
 #[test]
 fn every_byte_of_an_event_counts() {
@@ -76,13 +76,18 @@ fn a_commitment_is_read_only_with_its_key_and_says_how_far_the_log_had_come() {
     let head = LogHead { number: LogNumber(41), hash: LogHash([9; 32]) };
     let output = |amount, to| TxOut { amount: atoms(amount), key_hash: KeyHash([to; 32]) };
     let outputs = vec![output(30, 1), output(20, 2)];
-    let bytes = Commitment(head).to_bytes(&key, &parent, &outputs);
+    let bytes = Commitment(head).to_bytes(&key, &parent, &outputs, CoinbaseOf::Window);
     let data = [b"/bq/".as_slice(), &bytes].concat();
     let read = |data: &[u8], outputs: &[TxOut], key: &[u8; 32], parent: &BlockId| {
         let coinbase = Transaction::coinbase(Height(7), outputs.to_vec(), data.to_vec());
         Commitment::read(&coinbase, b"/bq/", key, parent, &KeyHash([2; 32]))
     };
-    assert_eq!(read(&data, &outputs, &key, &parent), Some(Commitment(head)));
+    assert_eq!(read(&data, &outputs, &key, &parent), Some((Commitment(head), CoinbaseOf::Window)));
+    let of_others = Commitment(head).to_bytes(&key, &parent, &outputs, CoinbaseOf::Others);
+    let of_others = [b"/bq/".as_slice(), &of_others].concat();
+    assert_ne!(data, of_others);
+    assert_eq!(read(&of_others, &outputs, &key, &parent), Some((Commitment(head), CoinbaseOf::Others)));
+    assert_eq!(read(&of_others, &outputs[..1], &key, &parent), None);
     for index in 0..data.len() {
         let mut forged = data.clone();
         forged[index] ^= 1;

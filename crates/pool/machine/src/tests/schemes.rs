@@ -261,13 +261,34 @@ fn what_holds_for_a_share_holds_whatever_is_offered_later() {
     world.mine(true);
     world.settle();
     assert_eq!(world.balance(LedgerAccount::FeeIncome(LANE)), REWARD * 75 / 10_000);
-    // Taken from the list: whoever still works on such a job is paid as it was promised, and for nothing.
+    // Taken from the list: whoever still works on such a job is paid as it was promised.
     world.offer(Offer::default());
     share_of(&mut world, 1, 1, SharePay::Solo);
     world.mine(true);
     world.settle();
-    assert_eq!(world.balance(LedgerAccount::FeeIncome(LANE)), REWARD * 75 / 10_000);
+    assert_eq!(world.balance(LedgerAccount::FeeIncome(LANE)), REWARD * 75 / 10_000 + REWARD / 2);
     assert_eq!(world.state.scheme_of(&miner(1)), AccountScheme::Pplns);
+}
+
+#[test]
+fn a_tides_block_of_a_job_from_before_tides_was_taken_from_the_list_pays_its_window() {
+    let mut world = offering();
+    share_of(&mut world, 1, 2, SharePay::Tides);
+    world.frame();
+    world.offer(Offer::default());
+    let next = ShareSequence(world.framed + 1);
+    let front_end = bq_mining_message::FrontEndId(0);
+    let at = |sequence| bq_mining_message::SharePosition { front_end, sequence };
+    assert!(world.state.has_tides(at(next)), "its jobs may still be worked on");
+    share_of(&mut world, 2, 4, SharePay::Tides);
+    world.mine(true);
+    world.settle();
+    let net = REWARD - REWARD * 200 / 10_000;
+    let immature = |number| world.balance(LedgerAccount::MinerImmature(account(&world, number)));
+    assert_eq!([1, 2].map(immature), [net / 2, net / 8]);
+    world.offer(Offer::default());
+    let next = ShareSequence(world.framed + 1);
+    assert!(!world.state.has_tides(at(next)), "no job is so old");
 }
 
 #[test]

@@ -214,7 +214,7 @@ impl Pool {
 pub(super) fn block(pool: &PoolIdentity, head: LogHead, height: Height, transactions: usize) -> Block {
     let parent_id = BlockId(tagged_hash("parent", &[&height.0.to_le_bytes()]));
     let outputs = vec![TxOut { amount: atoms(5_000_000_000), key_hash: pool.key }];
-    let commitment = Commitment(head).to_bytes(&SECRET, &parent_id, &outputs);
+    let commitment = Commitment(head).to_bytes(&SECRET, &parent_id, &outputs, bq_pool_machine::CoinbaseOf::Window);
     let data = [pool.tag.0.as_slice(), &commitment].concat();
     let mut list = vec![Transaction::coinbase(height, outputs, data)];
     for number in 1..transactions {

@@ -102,7 +102,9 @@ pub(super) fn default_value(name: &str, network: Network) -> Option<Value> {
         "stratum.accepts_per_subnet_second" => 500.into(),
         "stratum.accepts_per_second" => 250.into(),
         "stratum.trust_loopback" => true.into(),
-        "stratum.proxy_networks" | "stratum.deny_networks" | "stratum.allow_networks" => Value::Array(Vec::new()),
+        "stratum.proxy_networks" | "stratum.deny_networks" | "stratum.allow_networks" | "stratum.scheme_ports" => {
+            Value::Array(Vec::new())
+        }
         "stratum.proxy_header_secs" => 3.into(),
         // As another pool has them, in hashes: 500,000 and 1,000,000 units of 2^32.
         "stratum.agent_floors" => {

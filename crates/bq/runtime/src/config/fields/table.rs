@@ -30,7 +30,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 240] = [
+pub static FIELDS: [Field; 241] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -636,6 +636,13 @@ pub static FIELDS: [Field; 240] = [
         "Clients whose name for themselves begins so get no job of that algorithm below so many hashes, unless they ask for a difficulty or the \
          network allows no more: services that rent out miners refuse a pool whose difficulty falls below their own bound.",
         "A miner that is slower than its floor suits has its shares, and their pay, far apart."
+    ),
+    field!(
+        "stratum.scheme_ports",
+        Kind::SchemePorts,
+        "Stratum ports more, whose miners are paid by one scheme, whatever their accounts chose (SPEC 8.9.12): a scheme of pool.scheme or \
+         pool.schemes, or pplns. Each is one for plain Stratum and TLS; the ready file names it stratum_ALGORITHM_SCHEME.",
+        "Whoever takes the wrong port is paid otherwise than he thinks: say in the pool's own words which is which."
     ),
     field!(
         "stratum.deny_networks",

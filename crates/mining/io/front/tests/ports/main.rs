@@ -16,10 +16,10 @@ mod v2;
 use std::{sync::Arc, time::Duration};
 
 use bq_front::{
-    CpuTime, Handover, JudgePolicy, KeptFiles, SessionPolicy, StratumConfig, StratumHandle, StratumServer,
-    VardiffPolicy,
+    CpuTime, Handover, JudgePolicy, KeptFiles, Port, SchemePort, SessionPolicy, StratumConfig, StratumHandle,
+    StratumServer, VardiffPolicy,
 };
-use bq_mining_message::{SharePay, ShareReject};
+use bq_mining_message::{AccountScheme, SharePay, ShareReject};
 use bq_pow::PowVerifier;
 use bq_primitives::{Algorithm, Block, BlockId, KeyHash, ShareDifficulty, Target, U256};
 
@@ -153,6 +153,31 @@ async fn an_account_of_another_scheme_has_work_of_its_own_and_its_shares_say_so(
     assert_eq!(pays, [SharePay::Window, SharePay::Solo]);
     let is_own = |block: &Option<Block>| block.as_ref().map(|block| block.header.tx_root == OWN_ROOT);
     assert_eq!(booked.iter().map(|(_, block)| is_own(block)).collect::<Vec<_>>(), [Some(false), Some(true)]);
+    bench.server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_port_says_how_everybody_there_is_paid_and_so_does_its_successor() {
+    let ports = [AccountScheme::Solo, AccountScheme::Pplns].map(|scheme| SchemePort {
+        scheme,
+        algorithm: Algorithm::Sha256d,
+        address: "127.0.0.1:0".parse().unwrap(),
+    });
+    let bench = Bench::start(4, 64, |config| config.scheme_ports = ports.to_vec()).await;
+    let at = |scheme| bench.server.address_of(Port::Scheme(scheme, Algorithm::Sha256d)).unwrap();
+    // The first chose nothing, the second solo.
+    let (solo, windows) = (at(AccountScheme::Solo), at(AccountScheme::Pplns));
+    let (mut one, mut two) = (Client::connect(solo).await, Client::connect(windows).await);
+    let (of_one, of_two) = (one.log_in_sha256d("addr1.rig1").await, two.log_in_sha256d("addr200.rig1").await);
+    assert_eq!(one.submit(&of_one.find(4, 64)).await, "true");
+    assert_eq!(two.submit(&of_two.find(4, 64)).await, "true");
+    let bench = bench.replaced(true).await;
+    bench.pool.set_tip(2, 0);
+    let (of_one, of_two) = (one.next_sha256d_job(&of_one).await, two.next_sha256d_job(&of_two).await);
+    assert_eq!(one.submit(&of_one.find(4, 64)).await, "true");
+    assert_eq!(two.submit(&of_two.find(4, 64)).await, "true");
+    let pays: Vec<_> = bench.pool.shares().iter().map(|(share, _)| share.pay).collect();
+    assert_eq!(pays, [SharePay::Solo, SharePay::Window, SharePay::Solo, SharePay::Window]);
     bench.server.shutdown().await;
 }
 

@@ -265,7 +265,12 @@ fn a_coinbase_that_pays_otherwise_is_named_with_its_output() {
     outputs[1].amount = less;
     outputs.last_mut().expect("the pool's").amount = more;
     let written = world.keeper().written();
-    let seal = Commitment(written).to_bytes(&COMMITMENT_KEY, &template.parent_id, &outputs);
+    let seal = Commitment(written).to_bytes(
+        &COMMITMENT_KEY,
+        &template.parent_id,
+        &outputs,
+        bq_pool_machine::CoinbaseOf::Window,
+    );
     let data = [world.config.pool_tag.as_slice(), &seal].concat();
     template.set_coinbase(Algorithm::Sha256d, outputs, data).expect("it pays the reward");
     let id = world.node.submit_block(world.node.seal(&template, Algorithm::Sha256d)).expect("valid");

@@ -69,6 +69,31 @@ fn a_block_found_solo_is_its_finders_whatever_pays_the_others() {
     }
 }
 
+/// Its share dies with the process after the node has it.
+#[test]
+fn a_block_of_work_that_no_window_pays_does_not_pay_the_window_where_its_share_was_lost() {
+    for mode in [PayoutMode::Ledger, PayoutMode::Direct] {
+        let world = World::with(offering(AccountScheme::Solo, mode));
+        world.mine_share(1, D);
+        world.settle();
+        for (pay, suspense) in [(SharePay::Solo, SUBSIDY), (SharePay::Window, SUBSIDY)] {
+            let (block, _) = world.sealed(Share { pay, ..share_to(key(2), D / 10) });
+            let id = block.id();
+            bq_chain_api::NodeApi::submit_block(world.node.as_ref(), block).expect("the node takes it");
+            world.settle();
+            let winning = world.keeper().state.read().block(&id).map(|block| block.candidate.winning.clone());
+            assert_eq!(winning == Some(Winning::Lost), pay == SharePay::Solo, "{mode:?}: {winning:?}");
+            assert_eq!(world.balance(LedgerAccount::Suspense), suspense, "{mode:?}");
+            assert_eq!(world.immature(2), 0);
+        }
+        let paid = match mode {
+            PayoutMode::Ledger => world.immature(1),
+            PayoutMode::Direct => SUBSIDY,
+        };
+        assert!(paid > 0);
+    }
+}
+
 #[test]
 fn shares_are_paid_for_themselves_once_the_reserve_is_enough() {
     let mut world = World::with(offering(AccountScheme::Pps, PayoutMode::Direct));

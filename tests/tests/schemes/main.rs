@@ -1,5 +1,8 @@
 //! PPS and SOLO on the real program: a reserve out of what the pool earned, shares paid for themselves, a block that is its finder's.
 
+mod every;
+mod recount;
+
 use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result, ensure};
