@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use bq_tests::{BqOptions, BqProcess, Eras, Miner, SignerProcess, new_address, run_bq, sha256d, wait_for};
+use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -17,6 +18,7 @@ fn config(socket: &Path) -> String {
     let pool = format!(
         "[pool]\npayout_mode = \"ledger\"\npayout_min = 1000000\npayout_final_depth = 2\npayout_interval_secs = 1\n\
          share_interval_secs = 1\nsigner_socket = {socket:?}\nsigner_patience_ms = 500\nsigner_follow_secs = 1\n\
+         statement_interval_secs = 1\n\
          [pool.sha256d]\nshare_difficulty_floor = 65536\nshare_difficulty_start = 131072\n"
     );
     Eras::unhurried().then(1, &["sha256d"]).config(3, &pool)
@@ -39,6 +41,21 @@ fn paid_more(bq: &BqProcess, address: &str, than: u64) -> Result<u64> {
     wait_for("payouts that go on", LIMIT, || {
         let coins = bq.coins(address)?;
         Ok((coins > than && unsigned(bq)?.is_none()).then_some(coins))
+    })
+}
+
+/// The event of the newest statement that is so.
+fn newest_stated(bq: &BqProcess, is_so: impl Fn(&Value) -> bool) -> Result<Option<u64>> {
+    let stated = bq.get_json("/api/v1/liabilities")?;
+    let list = stated["statements"].as_array().with_context(|| stated.to_string())?;
+    Ok(list.iter().find(|statement| is_so(statement)).and_then(|statement| statement["event"].as_u64()))
+}
+
+/// The signer signs what is owed, newer than an event.
+fn is_stated(bq: &BqProcess, than: u64) -> Result<()> {
+    wait_for("a statement that is signed", LIMIT, || {
+        let signed = newest_stated(bq, |statement| statement["signature"].as_str().is_some_and(|hex| !hex.is_empty()))?;
+        Ok(signed.filter(|event| *event > than).map(|_| ()))
     })
 }
 
@@ -91,10 +108,14 @@ fn payouts_wait_for_their_signer_and_nothing_is_lost() -> Result<()> {
     ensure!(!pool_folder.join("data/pool-wallet.json").exists(), "the pool has no key");
     ensure!(signer.log()?.contains("signed"), "{}", signer.log()?);
 
+    is_stated(&bq, 0)?;
+
     drop(signer);
     told(&bq, "no signer at")?;
+    let event = newest_stated(&bq, |_| true)?.unwrap_or(0);
     let signer = start_signer()?;
     let paid = paid_more(&bq, &address, paid)?;
+    is_stated(&bq, event)?;
 
     signer.signal("STOP")?;
     told(&bq, "not answered within")?;

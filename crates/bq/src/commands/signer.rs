@@ -54,7 +54,11 @@ fn server_config(config: &Config, adopts: bool) -> Result<ServerConfig, UsageErr
         genesis: config.params.genesis_id(),
         socket: wanted(&signer.socket, "signer.socket", "--socket")?,
         state: wanted(&signer.state, "signer.state", "--state")?,
-        limits: Limits { payout_max: signer.payout_max, day_max: signer.day_max },
+        limits: Limits {
+            payout_max: signer.payout_max,
+            day_max: signer.day_max,
+            statements_hour_max: signer.statements_per_hour_max,
+        },
         patience: Duration::from_millis(signer.patience_ms),
         peer_uid: signer.peer_uid,
         adopts,

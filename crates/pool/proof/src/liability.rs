@@ -39,6 +39,12 @@ pub struct SumNode {
 }
 
 impl LiabilitySecret {
+    /// It follows from the secret that follows from the pool's key (SPEC 8.6.10).
+    #[must_use]
+    pub fn of(commitment_key: &[u8; 32]) -> Self {
+        Self(tagged_hash("BQIP0002/liability-secret", &[commitment_key]))
+    }
+
     /// The salt of an account in an epoch (SPEC 8.10.6).
     #[must_use]
     pub fn salt(&self, epoch: LiabilityEpoch, account: &KeyHash) -> Salt {

@@ -1,4 +1,7 @@
-use bq_pool_machine::{Act, Event, Fault, LogHead, Operator, State};
+use std::collections::{BTreeMap, VecDeque};
+
+use bq_pool_machine::{Act, Event, Fault, LogHead, Operator, State, Stated};
+use bq_primitives::{Amount, KeyHash};
 use serde::{Deserialize, Serialize};
 
 use crate::{Refusal, Told, shares::CopiedShares};
@@ -12,7 +15,23 @@ pub struct LogCopy {
     told: LogHead,
     /// How many frames were kept when old ones were dropped last.
     kept_frames: usize,
+    /// What the log stated of what is owed, newest last.
+    stated: VecDeque<CopiedStatement>,
 }
+
+/// What the log stated of what is owed, and what the copy's own books say there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CopiedStatement {
+    /// The event that says so.
+    pub head: LogHead,
+    /// What it says.
+    pub stated: Stated,
+    /// What each key is owed in the books of the copy.
+    pub owed: BTreeMap<KeyHash, Amount>,
+}
+
+/// Statements that are kept: the pool asks for the newest, and for the one before it where that was not signed. Each holds all balances.
+const STATEMENTS_KEPT: usize = 4;
 
 /// What of it is kept on disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +52,7 @@ impl LogCopy {
     /// The bytes are no state, or that of another software.
     pub fn read(kept: &KeptCopy) -> Result<Self, Fault> {
         let state = State::from_bytes(&kept.state)?;
-        Ok(Self { state, shares: CopiedShares::default(), told: kept.from, kept_frames: 0 })
+        Ok(Self { state, shares: CopiedShares::default(), told: kept.from, kept_frames: 0, stated: VecDeque::new() })
     }
 
     /// What is to be kept.
@@ -78,11 +97,29 @@ impl LogCopy {
                 Fault::Shares(_) => Refusal::SharesMissing(number),
                 fault => refused(fault),
             })?;
+            self.note_stated(head, &event)?;
         } else if number == held.number && head != held {
             return Err(Refusal::OtherLog(number));
         }
         self.told = head;
         self.take_shares(&event, before, told.shares.as_deref())
+    }
+
+    /// What an event of the log stated of what is owed, if it did so lately.
+    #[must_use]
+    pub fn stated_at(&self, head: LogHead) -> Option<&CopiedStatement> {
+        self.stated.iter().find(|stated| stated.head == head)
+    }
+
+    fn note_stated(&mut self, head: LogHead, event: &Event) -> Result<(), Refusal> {
+        let Event::Stated(stated @ Stated::Liabilities { .. }) = event else { return Ok(()) };
+        let refused = |fault: Fault| Refusal::EventRefused { number: head.number, fault };
+        let owed = self.state.owed().map_err(|error| refused(error.into()))?;
+        while self.stated.len() >= STATEMENTS_KEPT {
+            self.stated.pop_front();
+        }
+        self.stated.push_back(CopiedStatement { head, stated: *stated, owed });
+        Ok(())
     }
 
     /// Drops shares that no window can want any more.

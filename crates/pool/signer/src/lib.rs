@@ -21,6 +21,7 @@ mod signer;
 mod copy;
 mod record;
 mod shares;
+mod statements;
 
 mod refusal;
 
@@ -29,12 +30,13 @@ mod signed;
 #[cfg(test)]
 mod tests;
 
-pub use copy::{KeptCopy, LogCopy};
+pub use copy::{CopiedStatement, KeptCopy, LogCopy};
 pub use message::{
-    Adoption, Answer, Asked, Follow, Hello, MESSAGE_BYTES_MAX, MessageError, Question, Standing, Told, read_message,
-    write_message,
+    Adoption, Answer, Asked, AskedStatement, Follow, Hello, MESSAGE_BYTES_MAX, MessageError, Question, Standing, Told,
+    read_message, write_message,
 };
 pub use record::{Record, RecordError, SignedPayout};
 pub use refusal::Refusal;
-pub use signed::{SignedError, check_signed};
+pub use signed::{SignedError, check_signed, check_stated};
 pub use signer::{Identity, Limits, Signer, ToSign, Verdict};
+pub use statements::SignedStatements;

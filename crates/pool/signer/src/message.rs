@@ -1,5 +1,6 @@
 use bq_mining_message::BootEpoch;
 use bq_pool_machine::{LogHead, PlannedPayout};
+use bq_pool_proof::{SignedStatement, Statement};
 use bq_primitives::{BlockId, KeyHash, Network, TxOut};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -20,6 +21,8 @@ pub enum Question {
     Adopt(Adoption),
     /// Sign this.
     Sign(Box<Asked>),
+    /// Sign what the log states of what is owed.
+    State(AskedStatement),
 }
 
 /// The chain that the pool is on.
@@ -71,6 +74,15 @@ pub struct Asked {
     pub outputs: Vec<TxOut>,
 }
 
+/// A statement to be signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskedStatement {
+    /// Where the log ends.
+    pub head: LogHead,
+    /// What it says.
+    pub statement: Statement,
+}
+
 /// What the signer answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
@@ -85,6 +97,8 @@ pub enum Answer {
         /// Why.
         reason: String,
     },
+    /// The signed statement.
+    Stated(Box<SignedStatement>),
 }
 
 /// Who the signer is and how far it followed.

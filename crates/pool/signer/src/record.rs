@@ -6,6 +6,8 @@ use bq_primitives::{Amount, TxId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::SignedStatements;
+
 /// What the signer has signed (SPEC 8.12.4). It is on disk before a signature leaves.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
@@ -21,6 +23,8 @@ pub struct Record {
     open_when_adopted: BTreeSet<PayoutId>,
     /// When, in seconds since 1970, how many atoms left; of the last day.
     left: Vec<(u64, u64)>,
+    /// What it stated.
+    pub statements: SignedStatements,
 }
 
 /// One payout that was signed.
@@ -45,7 +49,9 @@ pub enum RecordError {
     Damaged,
 }
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// The same, before there were statements.
+const WITHOUT_STATEMENTS: u8 = 1;
 const DIGEST_BYTES: usize = 32;
 /// What left within this counts against what may leave in a day.
 const DAY_SECS: u64 = 24 * 3600;
@@ -145,6 +151,10 @@ impl Record {
         }
         match content.split_first() {
             Some((&VERSION, rest)) => postcard::from_bytes(rest).map_err(|_| RecordError::Damaged),
+            Some((&WITHOUT_STATEMENTS, rest)) => {
+                let bytes = postcard::to_extend(&SignedStatements::default(), rest.to_vec());
+                bytes.and_then(|bytes| postcard::from_bytes(&bytes)).map_err(|_| RecordError::Damaged)
+            }
             Some((version, _)) => Err(RecordError::Version(*version)),
             None => Err(RecordError::Damaged),
         }

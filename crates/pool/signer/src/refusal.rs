@@ -40,6 +40,14 @@ pub enum Refusal {
     PayoutCap { payout: PayoutId, amount: Amount, max: Amount },
     #[error("{amount} atoms would leave with payout {payout}, and {left} left within 24 hours: at most {max} may")]
     DayCap { payout: PayoutId, amount: Amount, left: u64, max: Amount },
+    #[error("the log states no such thing at event {0}")]
+    NotStated(LogNumber),
+    #[error("what is owed is another sum, or to others, in the signer's own books than statement {0} says")]
+    OtherFigures(u64),
+    #[error("another statement of epoch {0} was signed")]
+    StatedOtherwise(u64),
+    #[error("{signed} statements were signed within an hour, at most {max} may be")]
+    StatementRate { signed: usize, max: u32 },
     #[error("the signer cannot store what it signs: {0}")]
     NotStored(String),
     #[error("the signer's key does not sign: {0}")]
@@ -68,6 +76,10 @@ impl Refusal {
             Self::BooksUnsound(_) => "books_unsound",
             Self::PayoutCap { .. } => "payout_cap",
             Self::DayCap { .. } => "day_cap",
+            Self::NotStated(_) => "not_stated",
+            Self::OtherFigures(_) => "other_figures",
+            Self::StatedOtherwise(_) => "stated_otherwise",
+            Self::StatementRate { .. } => "statement_rate",
             Self::NotStored(_) => "not_stored",
             Self::KeyFails(_) => "key_fails",
         }

@@ -1,3 +1,4 @@
+use bq_pool_proof::{SignedStatement, Statement, StatementFault};
 use bq_primitives::{BlockId, DecodeError, Decoder, KeyHash, SigHash, Transaction, TxId, TxOut, Witness, key_hash};
 use bq_signature::verify;
 
@@ -29,6 +30,15 @@ pub enum SignedError {
     /// A signature is not the key's.
     #[error("the signature of input {0} is not the key's")]
     Signature(usize),
+}
+
+/// Whether what a signer answered is the statement that was asked for, signed by the key that it names.
+///
+/// # Errors
+/// [`StatementFault`]; of another statement [`StatementFault::Signature`], for this one was not signed.
+pub fn check_stated(signed: &SignedStatement, asked: &Statement) -> Result<(), StatementFault> {
+    let statement = signed.verify(verify)?;
+    if statement == asked { Ok(()) } else { Err(StatementFault::Signature) }
 }
 
 /// Reads what a signer answered: the transaction that was asked for, each of whose inputs `owner` signed. `spent` is the output behind

@@ -1,7 +1,11 @@
-use bq_pool_machine::{Payout, PayoutId, State};
+use bq_pool_machine::{LogHead, Payout, PayoutId, State, Stated};
+use bq_pool_proof::{LiabilitySecret, LiabilityTree, Statement};
 use bq_primitives::{Amount, BlockId, KeyHash, Network, Transaction, TxOut};
 
-use crate::{Adoption, Asked, Follow, Hello, KeptCopy, LogCopy, Record, Refusal, SignedPayout, Standing};
+use crate::{
+    Adoption, Asked, AskedStatement, CopiedStatement, Follow, Hello, KeptCopy, LogCopy, Record, Refusal, SignedPayout,
+    Standing,
+};
 
 /// The signer of one pool: what it knows of the log, and what it signed.
 #[derive(Clone, Debug)]
@@ -33,6 +37,8 @@ pub struct Limits {
     pub payout_max: Amount,
     /// Within 24 hours.
     pub day_max: Amount,
+    /// Statements that are signed within an hour; none where it is 0.
+    pub statements_hour_max: u32,
 }
 
 /// What comes of a wish to sign.
@@ -145,7 +151,7 @@ impl Signer {
     /// # Errors
     /// The first [`Refusal`] that holds.
     pub fn judge(&self, asked: &Asked, now_secs: u64) -> Result<Verdict, Refusal> {
-        self.check_log(asked)?;
+        self.check_log(asked.head)?;
         if asked.epoch < self.record.epoch {
             return Err(Refusal::StaleEpoch { got: asked.epoch, newest: self.record.epoch });
         }
@@ -157,6 +163,54 @@ impl Signer {
         }
         self.check_limits(&to_sign, now_secs)?;
         Ok(Verdict::Sign(to_sign))
+    }
+
+    /// Whether it signs a statement, in the order of SPEC 8.12.11: only what the log states, and the books of its own copy bear.
+    ///
+    /// # Errors
+    /// The first [`Refusal`] that holds.
+    pub fn judge_statement(&self, asked: &AskedStatement, now_secs: u64) -> Result<(), Refusal> {
+        self.check_log(asked.head)?;
+        let statement = &asked.statement;
+        let Identity { genesis, key, .. } = self.identity;
+        if statement.genesis != genesis {
+            return Err(Refusal::OtherChain);
+        }
+        if statement.pool != key {
+            return Err(Refusal::OtherKey { log: statement.pool, signer: key });
+        }
+        let number = statement.head.number;
+        let stated = self.copy.stated_at(statement.head).ok_or(Refusal::NotStated(number))?;
+        let Statement { epoch, depth, root, sum, .. } = *statement;
+        if stated.stated != (Stated::Liabilities { epoch: epoch.0, depth, root, sum }) {
+            return Err(Refusal::NotStated(number));
+        }
+        if !self.bears(stated, statement) {
+            return Err(Refusal::OtherFigures(epoch.0));
+        }
+        let statements = &self.record.statements;
+        let is_another = statements.of(epoch).is_some_and(|signed| signed != statement.signing_hash());
+        if is_another || statements.is_closed(epoch) {
+            return Err(Refusal::StatedOtherwise(epoch.0));
+        }
+        let (signed, max) = (statements.within_an_hour(now_secs), self.limits.statements_hour_max);
+        let has_room = u32::try_from(signed).is_ok_and(|signed| signed < max);
+        if has_room { Ok(()) } else { Err(Refusal::StatementRate { signed, max }) }
+    }
+
+    /// Whether the tree of what the copy's own books owe is the one that is stated: nobody is left out, and nobody's balance is less.
+    fn bears(&self, stated: &CopiedStatement, statement: &Statement) -> bool {
+        let secret = LiabilitySecret::of(&self.identity.commitment_key);
+        let owed = stated.owed.iter().map(|(key, amount)| (*key, *amount));
+        let tree = LiabilityTree::new(&secret, statement.epoch, owed);
+        tree.is_ok_and(|tree| {
+            (tree.depth(), tree.root().hash, tree.root().sum) == (statement.depth, statement.root, statement.sum)
+        })
+    }
+
+    /// A statement was signed: what is to be on disk before the signature leaves.
+    pub fn note_stated(&mut self, statement: &Statement, now_secs: u64) {
+        self.record.statements.note(statement, now_secs);
     }
 
     /// The transaction of a verdict was signed: what is to be on disk before the signature leaves.
@@ -174,12 +228,12 @@ impl Signer {
         self.record = record;
     }
 
-    fn check_log(&self, asked: &Asked) -> Result<(), Refusal> {
-        let (got, signed, told) = (asked.head.number, self.record.head.number, self.copy.told());
+    fn check_log(&self, head: LogHead) -> Result<(), Refusal> {
+        let (got, signed, told) = (head.number, self.record.head.number, self.copy.told());
         if got < signed {
             return Err(Refusal::LogBehind { got, signed });
         }
-        if asked.head != told || !self.copy.is_in_step() {
+        if head != told || !self.copy.is_in_step() {
             let is_other = got == told.number && self.copy.is_in_step();
             return Err(if is_other {
                 Refusal::OtherLog(got)

@@ -281,6 +281,7 @@ impl Reader<'_> {
             state: self.path("signer.state")?,
             payout_max: self.amount("signer.payout_max")?,
             day_max: self.amount("signer.day_max")?,
+            statements_per_hour_max: self.number("signer.statements_per_hour_max")?,
             patience_ms: self.number("signer.patience_ms")?,
             peer_uid: match self.values.contains_key("signer.peer_uid") {
                 true => Some(self.number("signer.peer_uid")?),

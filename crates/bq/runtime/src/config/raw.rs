@@ -309,6 +309,7 @@ pub struct RawSigner {
     pub state: Option<PathBuf>,
     pub payout_max: Option<i64>,
     pub day_max: Option<i64>,
+    pub statements_per_hour_max: Option<i64>,
     pub patience_ms: Option<i64>,
     pub peer_uid: Option<i64>,
 }

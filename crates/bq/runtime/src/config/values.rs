@@ -454,6 +454,7 @@ pub struct SignerConfig {
     pub state: Option<PathBuf>,
     pub payout_max: Amount,
     pub day_max: Amount,
+    pub statements_per_hour_max: u32,
     pub patience_ms: u64,
     pub peer_uid: Option<u32>,
 }

@@ -32,6 +32,15 @@ pub trait PayoutSigner: Send + Sync + 'static {
         Err(SignerError("this signer signs no statements".to_owned()))
     }
 
+    /// Signs a statement that the log holds.
+    ///
+    /// # Errors
+    /// As [`PayoutSigner::sign_statement`].
+    fn sign_stated(&self, statement: &Statement, log: &dyn LogReader) -> Result<SignedStatement, SignerError> {
+        let _not_needed_by_who_believes_the_pool = log;
+        self.sign_statement(statement)
+    }
+
     /// Signs a payout that the log has planned.
     ///
     /// # Errors

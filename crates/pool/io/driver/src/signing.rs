@@ -1,6 +1,10 @@
 //! Has payouts signed: by a key of this process at once, by another process on a thread of its own, so that nothing else waits for it.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use bq_fault_point::{FaultPoint, reach};
 use bq_pool_machine::{Event, PayoutEvent, PayoutId, PayoutInput};
@@ -20,6 +24,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Signing {
     wanted: Mutex<BTreeSet<PayoutId>>,
+    /// Something was stated that is not signed.
+    pub(crate) wants_statements: AtomicBool,
     /// Asks its thread to look now.
     pub(crate) now: Notify,
     /// When the log was told last, on the keeper's clock.
@@ -53,6 +59,11 @@ impl Keeper {
     /// Whether there is something to be signed, or the signer has not been told of the log for long. Waits for the signer, a while.
     pub(crate) fn sign_wanted(&self) {
         let wanted = std::mem::take(&mut *self.signing.wanted.lock());
+        if self.signing.wants_statements.swap(false, Ordering::Relaxed)
+            && let Err(error) = self.sign_statements()
+        {
+            tracing::warn!(%error, "what is owed was stated and is not signed");
+        }
         let running = self.clock.running();
         let is_due = |told: Option<Duration>| {
             told.is_none_or(|told| running.saturating_sub(told) >= self.config.signer_follow_interval)

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -81,11 +81,6 @@ impl KeptBalances {
         let all: Vec<u8> = self.0.iter().flat_map(bytes).collect();
         tagged_hash("BQIP0002/liability-balances", &[&all])
     }
-}
-
-/// What names and places in the trees of a pool follow from: only who has its key can tell whose a leaf is.
-pub(crate) fn liability_secret(commitment_key: &[u8; 32]) -> LiabilitySecret {
-    LiabilitySecret(tagged_hash("BQIP0002/liability-secret", &[commitment_key]))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "what map_err hands over")]
@@ -186,7 +181,7 @@ impl Keeper {
             }
             so_far.owed_at = Some(now);
         }
-        self.sign_statements()?;
+        self.sign_or_ask_statements()?;
         let (epoch, owed) = {
             let state = self.state.read();
             (LiabilityEpoch(state.head().number.0), state.owed().map_err(Fault::from)?)
@@ -195,7 +190,7 @@ impl Keeper {
             return Ok(());
         }
         let balances = KeptBalances(owed.into_iter().collect());
-        let secret = liability_secret(&self.commitment_key);
+        let secret = LiabilitySecret::of(&self.commitment_key);
         let tree = LiabilityTree::new(&secret, epoch, balances.0.iter().copied()).map_err(inconsistent)?;
         let (SumNode { hash: root, sum }, depth) = (tree.root(), tree.depth());
         let event = Event::Stated(Stated::Liabilities { epoch: epoch.0, depth, root, sum });
@@ -212,7 +207,17 @@ impl Keeper {
         let kept = KeptLiabilities { event, epoch, depth, root, sum, accounts, balances: digest, signed: None };
         self.put_all_back(vec![balances_row(epoch.0, Some(&balances))?, liabilities_row(&kept)?])?;
         self.drop_old_statements()?;
-        self.sign_statements()
+        self.sign_or_ask_statements()
+    }
+
+    /// Signs at once, or has the thread do it that waits for the signer.
+    fn sign_or_ask_statements(&self) -> Result<(), PoolError> {
+        if !self.signer.is_remote() {
+            return self.sign_statements();
+        }
+        self.signing.wants_statements.store(true, Ordering::Relaxed);
+        self.signing.now.notify_one();
+        Ok(())
     }
 
     /// A statement goes with its balances. Older ones without it, which a crash of an earlier version may have left, go too.
@@ -236,7 +241,7 @@ impl Keeper {
     }
 
     /// Signs what was stated and is not signed yet; what the signer will not sign waits.
-    fn sign_statements(&self) -> Result<(), PoolError> {
+    pub(crate) fn sign_statements(&self) -> Result<(), PoolError> {
         let identity = self.identity();
         if identity.key != self.key_hash() {
             return Ok(());
@@ -244,7 +249,7 @@ impl Keeper {
         for mut kept in self.kept_liabilities()?.into_iter().filter(|kept| kept.signed.is_none()) {
             let KeptLiabilities { epoch, depth, root, sum, event: head, .. } = kept;
             let (genesis, pool) = (identity.genesis, identity.key);
-            match self.signer.sign_statement(&Statement { genesis, pool, epoch, depth, root, sum, head }) {
+            match self.signer.sign_stated(&Statement { genesis, pool, epoch, depth, root, sum, head }, self) {
                 Ok(signed) => {
                     kept.signed = Some(signed);
                     self.put_back(liabilities_row(&kept)?)?;
@@ -273,7 +278,7 @@ impl Keeper {
         let missing = || inconsistent(format!("the balances of statement {epoch} are missing"));
         let row = self.store.row(RowKind::Liabilities, &balances_key(epoch))?.ok_or_else(missing)?;
         let balances = KeptBalances::from_bytes(&row).map_err(inconsistent)?;
-        let secret = liability_secret(&self.commitment_key);
+        let secret = LiabilitySecret::of(&self.commitment_key);
         let tree = Arc::new(LiabilityTree::new(&secret, kept.epoch, balances.0).map_err(inconsistent)?);
         let mut so_far = self.stated.lock();
         // One is some 20 MB for a hundred thousand accounts.

@@ -2,8 +2,11 @@ use std::{io, os::unix::net::UnixStream, path::PathBuf, time::Duration};
 
 use bq_pool::{LogReader, PayoutSigner, PayoutToSign, SignerError};
 use bq_pool_machine::LogHead;
+use bq_pool_proof::{SignedStatement, Statement};
 use bq_primitives::{BlockId, KeyHash, Network, Transaction, TxOut};
-use bq_signer::{Adoption, Answer, Asked, Follow, Hello, Question, Standing, Told, check_signed};
+use bq_signer::{
+    Adoption, Answer, Asked, AskedStatement, Follow, Hello, Question, Standing, Told, check_signed, check_stated,
+};
 
 use crate::{identity::KnownSigner, line::Line};
 
@@ -109,6 +112,17 @@ impl PayoutSigner for RemoteSigner {
         self.up_to_date(log).map(|_| ())
     }
 
+    fn sign_stated(&self, statement: &Statement, log: &dyn LogReader) -> Result<SignedStatement, SignerError> {
+        let (mut talk, head) = self.up_to_date(log)?;
+        let signed = match talk.ask(&Question::State(AskedStatement { head, statement: *statement }))? {
+            Answer::Stated(signed) => *signed,
+            other => return Err(talk.other(&other)),
+        };
+        check_stated(&signed, statement)
+            .map_err(|error| SignerError(format!("the signer answered another statement: {error}")))?;
+        Ok(signed)
+    }
+
     fn sign_payout(&self, payout: &PayoutToSign, log: &dyn LogReader) -> Result<Transaction, SignerError> {
         let (mut talk, head) = self.up_to_date(log)?;
         let PayoutToSign { genesis, epoch, planned, unsigned, spent } = payout;
@@ -163,7 +177,9 @@ impl Conversation {
     fn other(&self, answer: &Answer) -> SignerError {
         match answer {
             Answer::Refused { name, reason } => SignerError(format!("the signer refuses ({name}): {reason}")),
-            Answer::Standing(_) | Answer::Signed(_) => self.failed("it answered something else than was asked"),
+            Answer::Standing(_) | Answer::Signed(_) | Answer::Stated(_) => {
+                self.failed("it answered something else than was asked")
+            }
         }
     }
 

@@ -10,8 +10,11 @@ use std::{
 
 use bq_fault_point::{FaultPoint, reach};
 use bq_pool::PayoutSigner;
+use bq_pool_proof::SignedStatement;
 use bq_primitives::{BlockId, Network};
-use bq_signer::{Answer, Asked, Identity, Limits, Question, RecordError, Refusal, Signer, Standing, Verdict};
+use bq_signer::{
+    Answer, Asked, AskedStatement, Identity, Limits, Question, RecordError, Refusal, Signer, Standing, Verdict,
+};
 use sha2::{Digest as _, Sha256};
 
 use crate::{line::Line, peer::may_ask, store::SignerStore};
@@ -157,7 +160,23 @@ impl SignerServer {
                 Ok(Answer::Standing(standing))
             }
             Question::Sign(asked) => self.sign(&asked).map(Answer::Signed),
+            Question::State(asked) => self.state(&asked).map(|signed| Answer::Stated(Box::new(signed))),
         }
+    }
+
+    /// A statement that the log holds and the copy's books bear. That it was signed is stored first.
+    fn state(&mut self, asked: &AskedStatement) -> Result<SignedStatement, Refusal> {
+        let now = now_secs();
+        self.signer.judge_statement(asked, now)?;
+        let signed = self.key.sign_statement(&asked.statement).map_err(|error| Refusal::KeyFails(error.to_string()))?;
+        let before = self.signer.record().clone();
+        self.signer.note_stated(&asked.statement, now);
+        if let Err(error) = self.store.write_record(self.signer.record()) {
+            self.signer.restore_record(before);
+            return Err(Refusal::NotStored(error.to_string()));
+        }
+        tracing::info!(event = %asked.statement.head.number, sum = %asked.statement.sum, "signed a statement");
+        Ok(signed)
     }
 
     /// Keeps the copy now and then; after a refusal it is what was kept.

@@ -13,8 +13,9 @@ use bq_mining_message::BootEpoch;
 use bq_pool::{LogReader, LoggedEvent, PayoutSigner, PayoutToSign, SignerError};
 use bq_pool_machine::{
     ChainBase, ChainEvent, ChainWay, Event, LaneTerms, LogHash, LogHead, LogNumber, Opened, PayoutEvent, PayoutId,
-    PayoutTerms, Received, Scheme, Shares, SharesError, State, Terms, Tip, plan_withdrawal,
+    PayoutTerms, Received, Scheme, Shares, SharesError, State, Stated, Terms, Tip, plan_withdrawal,
 };
+use bq_pool_proof::{Bytes, LiabilityEpoch, LiabilitySecret, LiabilityTree, SignedStatement, Statement};
 use bq_primitives::{Amount, BlockId, Height, KeyHash, Network, OutPoint, Transaction, TxId, TxOut};
 use bq_signature::KeyPair;
 use bq_signer::{Answer, Hello, Limits, Question, Standing, read_message, write_message};
@@ -35,6 +36,12 @@ impl PayoutSigner for Key {
 
     fn commitment_key(&self) -> [u8; 32] {
         [6; 32]
+    }
+
+    fn sign_statement(&self, statement: &Statement) -> Result<SignedStatement, SignerError> {
+        let witness = self.0.witness(&statement.signing_hash()).unwrap();
+        let (public_key, signature) = (Bytes(witness.public_key.to_vec()), Bytes(witness.signature.to_vec()));
+        Ok(SignedStatement { statement: *statement, public_key, signature })
     }
 
     fn sign_transaction(
@@ -165,7 +172,7 @@ fn server_config(folder: &Path) -> ServerConfig {
         genesis: GENESIS,
         socket: folder.join("socket"),
         state: folder.join("state"),
-        limits: Limits { payout_max: Amount::MAX, day_max: Amount::MAX },
+        limits: Limits { payout_max: Amount::MAX, day_max: Amount::MAX, statements_hour_max: 100 },
         patience: PATIENCE,
         peer_uid: None,
         adopts: false,
@@ -215,7 +222,8 @@ fn what_the_log_does_not_explain_is_refused_and_told_by_name() {
     let (folder, key) = (TempDir::new().unwrap(), key(2));
     let mut log = Log::new(key.key_hash());
     let payout = log.plan(9_000_000);
-    let limits = Limits { payout_max: Amount::from_atoms(9_000_000).unwrap(), day_max: Amount::MAX };
+    let limits =
+        Limits { payout_max: Amount::from_atoms(9_000_000).unwrap(), day_max: Amount::MAX, statements_hour_max: 100 };
     serve(ServerConfig { limits, ..server_config(folder.path()) }, &key);
     let remote = RemoteSigner::open(remote_config(folder.path())).unwrap();
     let refused = |payout: &PayoutToSign, log: &Log| remote.sign_payout(payout, log).unwrap_err().0;
@@ -249,6 +257,33 @@ fn a_person_may_have_it_adopt_another_log() {
     serve(ServerConfig { adopts: true, ..server_config(folder.path()) }, &key);
     assert!(remote.sign_payout(&payout, &other).is_ok());
     assert!(remote.sign_payout(&payout, &log).is_err(), "and the first is another one now");
+}
+
+#[test]
+fn what_is_stated_is_signed_over_the_socket_and_by_a_new_process_too() {
+    let (folder, key) = (TempDir::new().unwrap(), key(9));
+    let mut log = Log::new(key.key_hash());
+    let state = |log: &mut Log, root: Option<[u8; 32]>| {
+        let epoch = LiabilityEpoch(log.state.head().number.0);
+        let tree = LiabilityTree::new(&LiabilitySecret::of(&[6; 32]), epoch, log.state.owed().unwrap()).unwrap();
+        let (depth, sum, root) = (tree.depth(), tree.root().sum, root.unwrap_or(tree.root().hash));
+        log.append(&Event::Stated(Stated::Liabilities { epoch: epoch.0, depth, root, sum }));
+        let (pool, head) = (key.key_hash(), log.state.head());
+        Statement { genesis: GENESIS, pool, epoch, depth, root, sum, head }
+    };
+    let first = state(&mut log, None);
+    serve(server_config(folder.path()), &key);
+    let remote = RemoteSigner::open(remote_config(folder.path())).unwrap();
+    let signed = remote.sign_stated(&first, &log).unwrap();
+    assert_eq!(signed.verify(bq_signature::verify), Ok(&first));
+    let refused = |statement: &Statement, log: &Log| remote.sign_stated(statement, log).unwrap_err().0;
+    assert!(refused(&Statement { sum: Amount::MAX, ..first }, &log).contains("not_stated"));
+    let forged = state(&mut log, Some([1; 32]));
+    assert!(refused(&forged, &log).contains("other_figures"));
+    std::fs::remove_file(folder.path().join("socket")).unwrap();
+    serve(server_config(folder.path()), &key);
+    let second = state(&mut log, None);
+    assert_eq!(remote.sign_stated(&second, &log).unwrap().statement, second);
 }
 
 #[test]

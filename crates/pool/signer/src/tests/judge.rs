@@ -90,11 +90,11 @@ fn no_more_leaves_than_may() {
     let (mut log, planned) = Log::with_payout();
     let leaves = planned.spent().unwrap().checked_sub(planned.change).unwrap();
     let less = atoms(leaves.atoms() - 1);
-    let one = limited(Limits { payout_max: less, day_max: Amount::MAX }, false);
+    let one = limited(Limits { payout_max: less, day_max: Amount::MAX, statements_hour_max: 100 }, false);
     assert_eq!(told(&log, one).judge(&log.asked(&planned), NOW).unwrap_err().name(), "payout_cap");
     let next = log.clone().plan().expect("another is due");
     let day_max = leaves.max(next.spent().unwrap().checked_sub(next.change).unwrap());
-    let mut signer = told(&log, limited(Limits { payout_max: day_max, day_max }, false));
+    let mut signer = told(&log, limited(Limits { payout_max: day_max, day_max, statements_hour_max: 100 }, false));
     let verdict = signer.judge(&log.asked(&planned), NOW).unwrap();
     signer.note_signed(&log.asked(&planned), &verdict, [7; 32], NOW);
     let second = log.plan().expect("another is due");
@@ -148,7 +148,7 @@ fn another_chain_and_another_key_are_told() {
         key: bq_primitives::KeyHash([1; 32]),
         commitment_key: [0; 32],
     };
-    let limits = Limits { payout_max: Amount::MAX, day_max: Amount::MAX };
+    let limits = Limits { payout_max: Amount::MAX, day_max: Amount::MAX, statements_hour_max: 100 };
     let other = Signer::new(identity, limits, false, signer.copy().clone(), crate::Record::default());
     assert_eq!(other.judge(&log.asked(&planned), NOW).unwrap_err().name(), "other_key");
 }

@@ -227,7 +227,7 @@ pub(super) fn terms() -> Terms {
 }
 
 pub(super) fn signer(adopts: bool) -> Signer {
-    let limits = Limits { payout_max: Amount::MAX, day_max: Amount::MAX };
+    let limits = Limits { payout_max: Amount::MAX, day_max: Amount::MAX, statements_hour_max: 100 };
     limited(limits, adopts)
 }
 

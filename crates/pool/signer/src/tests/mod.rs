@@ -2,3 +2,4 @@ mod judge;
 mod log;
 mod messages;
 mod restart;
+mod statements;

@@ -93,6 +93,7 @@ pub(super) fn default_value(name: &str, network: Network) -> Option<Value> {
         "pool.signer_follow_secs" => 30.into(),
         "signer.payout_max" => 500_000_000_000_i64.into(),
         "signer.day_max" => 2_000_000_000_000_i64.into(),
+        "signer.statements_per_hour_max" => 120.into(),
         "signer.patience_ms" => 10_000.into(),
         "stratum.connections_max" => 12_000.into(),
         "stratum.connections_per_peer_max" => 2_500.into(),

@@ -30,7 +30,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 241] = [
+pub static FIELDS: [Field; 242] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -1324,6 +1324,12 @@ pub static FIELDS: [Field; 241] = [
         Kind::Integer(1..=AMOUNT_MAX),
         "Most atoms that leave within 24 hours.",
         "Too low: payouts wait for the next day. Too high: more is lost to whoever writes into the pool's log."
+    ),
+    field!(
+        "signer.statements_per_hour_max",
+        Kind::Integer(0..=36_000),
+        "Statements of what is owed that are signed within an hour at most; 0 = none.",
+        "Fewer than the pool makes (pool.statement_interval_secs): some stay without a signature. Too high: whoever has the pool's process keeps the signer busy."
     ),
     field!(
         "signer.patience_ms",
