@@ -287,7 +287,7 @@ impl Signer {
 
     fn check_limits(&self, to_sign: &ToSign, now_secs: u64) -> Result<(), Refusal> {
         let ToSign { payout, leaves: amount, .. } = *to_sign;
-        let Limits { payout_max, day_max } = self.limits;
+        let Limits { payout_max, day_max, .. } = self.limits;
         if amount > payout_max {
             return Err(Refusal::PayoutCap { payout, amount, max: payout_max });
         }

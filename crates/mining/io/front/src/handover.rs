@@ -167,6 +167,7 @@ mod tests {
         let worker = WorkerName::new("rig1").unwrap();
         let state = ConnectionState {
             algorithm: Algorithm::Sha256d,
+            port_scheme: None,
             address: [192, 0, 2, 1].into(),
             seed,
             logins: vec![Login { payee, worker, at: now, token: None, channel: None }],
@@ -180,7 +181,7 @@ mod tests {
         let shape = tagged_hash("BQ/handover", &[&bytes]);
         assert_eq!(
             (HANDOVER_VERSION, hex::encode(&shape[..8])),
-            (4, "7d3f38b4de567fab".to_owned()),
+            (5, "7d3f38b4de567fab".to_owned()),
             "raise HANDOVER_VERSION"
         );
     }

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use bq_mining_message::{SharePosition, ShareSequence};
 use bq_pool_machine::{
-    CoinbaseOf, ColdEvent, Commitment, CommitmentCheck, Event, Fill, LogHead, LogNumber, Received, Spent, State, Winning,
+    CoinbaseOf, ColdEvent, Commitment, CommitmentCheck, Event, Fill, LogHead, LogNumber, Received, Spent, State,
+    Winning,
 };
 use bq_primitives::{Amount, Block, BlockId, Height, KeyHash, OutPoint, Transaction, TxOut};
 

@@ -121,7 +121,8 @@ fn a_replacement_is_signed_beside_the_first_and_leaves_no_more() {
     log.append(&event(bq_pool_machine::PayoutEvent::Signed { payout: planned.id, digest: [7; 32] }));
     log.mature();
     let payout = log.state.payout(planned.id).unwrap().clone();
-    let upkeep = bq_pool_machine::Upkeep { coins_max: 9, replace_after: 1, fees_max: 9 };
+    let upkeep =
+        bq_pool_machine::Upkeep { coins_max: 9, replace_after: 1, fees_max: 9, ..bq_pool_machine::Upkeep::LEAST };
     let newer = bq_pool_machine::plan_replacement(&log.state, &payout, &upkeep).unwrap().unwrap();
     // Not before the log says so.
     assert_eq!(signer.judge(&log.asked(&newer), NOW).unwrap_err().name(), "not_followed");
