@@ -4,6 +4,8 @@ use bq_mining_message::AccountScheme;
 use bq_primitives::Algorithm;
 
 /// What is spoken on a port.
+// Three bytes wide, a pair of it and a descriptor comes out wrong of rustc 1.95 (LLVM puts garbage into the descriptor): four are copied right.
+#[repr(align(4))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Port {
     /// Lines, of one algorithm.
