@@ -9,7 +9,9 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use bq_pool::{NodeBlocks, PoolConfig, PoolFiles, ReplayStep, Replayed, StoppedPool, Wanted, replay_export};
+use bq_pool::{
+    NodeBlocks, PoolConfig, PoolFiles, ReplayError, ReplayStep, Replayed, StoppedPool, Wanted, replay_export,
+};
 use bq_pool_machine::LogNumber;
 use bq_pool_proof::{Document as _, Evidence, Finding, PoolIdentity};
 use bq_primitives::{Address, Algorithm, BlockId, KeyHash};
@@ -107,13 +109,7 @@ fn write_new(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 }
 
 fn verify(file: &Path, account: Option<&str>, chain: &ChainArgs) -> anyhow::Result<()> {
-    let mut bytes = Vec::new();
-    let open = std::fs::File::open(file).with_context(|| file.display().to_string())?;
-    open.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).with_context(|| file.display().to_string())?;
-    if u64::try_from(bytes.len()).is_ok_and(|length| length > FILE_BYTES_MAX) {
-        return Err(UsageError(format!("{} is larger than {FILE_BYTES_MAX} bytes", file.display())).into());
-    }
-    let evidence = Evidence::from_bytes(&bytes)?;
+    let evidence = Evidence::from_bytes(&read_file(file)?)?;
     let finding = evidence.verify(bq_signature::verify)?;
     let pool = evidence.pool();
     if let Some(account) = account {
@@ -132,6 +128,50 @@ fn verify(file: &Path, account: Option<&str>, chain: &ChainArgs) -> anyhow::Resu
             );
         }
         Some(chain) => look_up(&chain, pool, &finding)?,
+    }
+    Ok(())
+}
+
+/// The bytes of a file. What is none is not opened: a pipe would be waited for, a device read without end.
+fn read_file(file: &Path) -> anyhow::Result<Vec<u8>> {
+    let too_large = || UsageError(format!("{} is larger than {FILE_BYTES_MAX} bytes", file.display()));
+    if file_bytes(file)? > FILE_BYTES_MAX {
+        return Err(too_large().into());
+    }
+    let mut bytes = Vec::new();
+    let open = std::fs::File::open(file).with_context(|| file.display().to_string())?;
+    open.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).with_context(|| file.display().to_string())?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > FILE_BYTES_MAX) {
+        return Err(too_large().into());
+    }
+    Ok(bytes)
+}
+
+/// How many bytes a file has; an error for what is no file.
+fn file_bytes(file: &Path) -> anyhow::Result<u64> {
+    let found = std::fs::metadata(file).with_context(|| file.display().to_string())?;
+    if !found.is_file() {
+        return Err(UsageError(format!("{} is no file", file.display())).into());
+    }
+    Ok(found.len())
+}
+
+/// The files of an export are files and as long as `export.json` names them, before any of them is opened. Whether their bytes are
+/// the same the replay looks at.
+fn check_lengths(folder: &Path) -> anyhow::Result<()> {
+    let manifest = folder.join("export.json");
+    if !manifest.exists() {
+        return Ok(());
+    }
+    let manifest: serde_json::Value = serde_json::from_slice(&read_file(&manifest)?).unwrap_or_default();
+    let files = manifest.get("files").and_then(serde_json::Value::as_object);
+    for (name, mark) in files.into_iter().flatten() {
+        let file = folder.join(name);
+        let named = mark.get("bytes").and_then(serde_json::Value::as_u64);
+        // A file that is missing has words of its own.
+        if file.exists() && named != Some(file_bytes(&file)?) {
+            return Err(ReplayError::File { file }.into());
+        }
     }
     Ok(())
 }
@@ -212,11 +252,16 @@ fn look_up(chain: &Chain, pool: &PoolIdentity, finding: &Finding) -> anyhow::Res
             bail!("block {} is not on the chain: what it credited was taken back", credit.block);
         }
     }
-    say("its blocks are on the chain");
+    if finding.anchors().is_empty() {
+        say("no block names it: the chain says nothing of it yet, nor of the pool's tag");
+    } else {
+        say("its blocks are on the chain");
+    }
     Ok(())
 }
 
 fn replay(folder: &Path, chain: &ChainArgs) -> anyhow::Result<()> {
+    check_lengths(folder)?;
     let chain =
         Chain::open(chain)?.ok_or_else(|| UsageError("name a chain: --rpc HOST:PORT or --chain DIR".to_owned()))?;
     let (mut began, mut log) = (Instant::now(), None);
@@ -264,5 +309,40 @@ fn tell_replayed(replayed: &Replayed, seconds: f64) {
     ));
     for note in &replayed.notes {
         say(&format!("note     {note}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(result: anyhow::Result<()>) -> String {
+        format!("{:#}", result.expect_err("refused"))
+    }
+
+    #[test]
+    fn only_files_of_the_named_length_are_opened() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        let read = |path: &Path| read_file(path).map(|_| ());
+        let pipe = path("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("runs").success());
+        assert!(told(read(&pipe)).ends_with("is no file"));
+        assert!(told(read(Path::new("/dev/zero"))).ends_with("is no file"));
+        let sparse = std::fs::File::create(path("sparse")).expect("created");
+        sparse.set_len(FILE_BYTES_MAX + 1).expect("a length");
+        assert!(told(read(&path("sparse"))).contains("is larger than"));
+        let manifest = r#"{"files": {"events": {"bytes": 5, "sha256": ""}}}"#;
+        std::fs::write(path("export.json"), manifest).expect("written");
+        let events = path("events");
+        std::fs::write(&events, "five!").expect("written");
+        assert!(check_lengths(folder.path()).is_ok());
+        std::fs::File::options().write(true).open(&events).expect("opens").set_len(1 << 30).expect("a length");
+        assert!(told(check_lengths(folder.path())).ends_with("is not as it was when the export was made"));
+        for other in [&pipe, Path::new("/dev/zero")] {
+            std::fs::remove_file(&events).expect("removed");
+            std::os::unix::fs::symlink(other, &events).expect("linked");
+            assert!(told(check_lengths(folder.path())).ends_with("events is no file"));
+        }
     }
 }

@@ -24,7 +24,7 @@ pub(crate) fn signer(args: &SignerArgs) -> anyhow::Result<()> {
     let _locked = DataDir::lock(&server.state)?;
     let wallet = signer_wallet(&config, &server.state)?;
     let (address, socket) = (wallet.address(), server.socket.display().to_string());
-    let mut server = SignerServer::open(server, Box::new(WalletSigner(wallet))).context("bq signer")?;
+    let server = SignerServer::open(server, Box::new(WalletSigner(wallet))).context("bq signer")?;
     say(&format!("signs for {address} at {socket}"));
     server.serve().context(socket)
 }
@@ -62,5 +62,6 @@ fn server_config(config: &Config, adopts: bool) -> Result<ServerConfig, UsageErr
         patience: Duration::from_millis(signer.patience_ms),
         peer_uid: signer.peer_uid,
         adopts,
+        connections_max: signer.connections_max,
     })
 }

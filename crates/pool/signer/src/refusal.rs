@@ -36,10 +36,10 @@ pub enum Refusal {
     OtherContent(PayoutId),
     #[error("the books do not balance: {0}")]
     BooksUnsound(Fault),
-    #[error("{amount} atoms would leave with payout {payout}, at most {max} may")]
+    #[error("{amount} coins would leave with payout {payout}, at most {max} may")]
     PayoutCap { payout: PayoutId, amount: Amount, max: Amount },
-    #[error("{amount} atoms would leave with payout {payout}, and {left} left within 24 hours: at most {max} may")]
-    DayCap { payout: PayoutId, amount: Amount, left: u64, max: Amount },
+    #[error("{amount} coins would leave with payout {payout}, and {left} left within 24 hours: at most {max} may")]
+    DayCap { payout: PayoutId, amount: Amount, left: Amount, max: Amount },
     #[error("the log states no such thing at event {0}")]
     NotStated(LogNumber),
     #[error("what is owed is another sum, or to others, in the signer's own books than statement {0} says")]

@@ -293,6 +293,7 @@ impl Signer {
         }
         let left = self.record.left_within_a_day(now_secs);
         if left.saturating_add(self.record.more_leaves(payout, amount)) > day_max.atoms() {
+            let left = Amount::from_atoms(left).unwrap_or(Amount::MAX);
             return Err(Refusal::DayCap { payout, amount, left, max: day_max });
         }
         Ok(())

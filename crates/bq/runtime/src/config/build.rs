@@ -283,6 +283,7 @@ impl Reader<'_> {
             day_max: self.amount("signer.day_max")?,
             statements_per_hour_max: self.number("signer.statements_per_hour_max")?,
             patience_ms: self.number("signer.patience_ms")?,
+            connections_max: self.number("signer.connections_max")?,
             peer_uid: match self.values.contains_key("signer.peer_uid") {
                 true => Some(self.number("signer.peer_uid")?),
                 false => None,

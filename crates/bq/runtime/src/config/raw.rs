@@ -312,6 +312,7 @@ pub struct RawSigner {
     pub statements_per_hour_max: Option<i64>,
     pub patience_ms: Option<i64>,
     pub peer_uid: Option<i64>,
+    pub connections_max: Option<i64>,
 }
 
 /// `[log]`.

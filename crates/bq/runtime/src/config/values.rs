@@ -457,6 +457,7 @@ pub struct SignerConfig {
     pub statements_per_hour_max: u32,
     pub patience_ms: u64,
     pub peer_uid: Option<u32>,
+    pub connections_max: usize,
 }
 
 /// `[log]`.

@@ -27,7 +27,7 @@ impl Keeper {
 
     /// Does what is to be done until only waiting is left.
     pub(crate) fn carry_out(&self) -> Result<(), PoolError> {
-        let (mut done, mut unsigned) = (0, None);
+        let mut done = 0;
         'again: while done < COMMANDS_MAX {
             let outside = self.outside_now();
             let commands = (self.rules.next)(&self.state.read(), &outside)?;
@@ -41,28 +41,34 @@ impl Keeper {
                     }
                     Command::Sign(payout) => {
                         reach(FaultPoint::PayoutNotSigned);
-                        self.sign_or_ask(payout, &mut unsigned)?
+                        self.sign_or_ask(payout)?
                     }
-                    Command::Send(payout) => self.send(payout, &mut unsigned).map(|()| false)?,
+                    Command::Send(payout) => self.send(payout).map(|()| false)?,
                     Command::Submit(block) => self.submit_again(&block).map(|()| false)?,
                 };
                 if changed {
                     continue 'again;
                 }
             }
-            self.note_unsigned(unsigned);
+            self.show_unsigned();
             return Ok(());
         }
-        self.note_unsigned(unsigned);
+        self.show_unsigned();
         self.look_now.notify_one();
         Ok(())
     }
 
     /// The stored bytes and no others, as often as it takes.
-    pub(crate) fn send(&self, id: PayoutId, unsigned_why: &mut Option<String>) -> Result<(), PoolError> {
+    pub(crate) fn send(&self, id: PayoutId) -> Result<(), PoolError> {
         let bytes = match self.signed_bytes(id)? {
-            Ok(bytes) => bytes,
-            Err(lost) => match self.sign_again(id, &lost, unsigned_why)? {
+            Ok(bytes) => {
+                // Bytes may have come back. A transaction in the place of another is not the one that is sent.
+                if self.state.read().payout(id).is_some_and(|payout| payout.signed.is_some()) {
+                    self.not_refused(id);
+                }
+                bytes
+            }
+            Err(lost) => match self.sign_again(id, &lost)? {
                 Some(bytes) => bytes,
                 None => return Ok(()),
             },
@@ -100,19 +106,14 @@ impl Keeper {
 
     /// Only the plan is in the log, and signing is not the same twice; but the id of the transaction and whom it pays do not depend on
     /// the signature. Where both were sent, one of them confirms, and that is the payout.
-    fn sign_again(
-        &self,
-        id: PayoutId,
-        lost: &str,
-        unsigned_why: &mut Option<String>,
-    ) -> Result<Option<Vec<u8>>, PoolError> {
+    fn sign_again(&self, id: PayoutId, lost: &str) -> Result<Option<Vec<u8>>, PoolError> {
         let is_given_up = self.state.read().keys_given_up().last().is_some_and(|given_up| id <= given_up.payouts_to);
         if is_given_up {
-            *unsigned_why = Some(format!("{lost}, and the key that could sign it again is given up"));
+            self.refused(id, format!("{lost}, and the key that could sign it again is given up"));
             return Ok(None);
         }
         tracing::warn!(payout = %id, "{lost}: it is signed again");
-        if !self.sign_or_ask(id, unsigned_why)? {
+        if !self.sign_or_ask(id)? {
             return Ok(None);
         }
         // A store that keeps no bytes must not be asked for ever.

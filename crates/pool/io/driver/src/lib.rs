@@ -41,6 +41,7 @@ mod scan;
 mod signing;
 mod stated;
 mod trouble;
+mod unsigned;
 
 mod intake;
 mod rules;

@@ -19,10 +19,11 @@ impl Keeper {
             let address = Address { network: self.config.network, key_hash: account }.to_string();
             let mut body =
                 json!({ "address": address, "time": self.now_ms() / 1000, "log_event": applied.head.number.0 });
+            let event = what.get("event").and_then(Value::as_str).unwrap_or_default().to_owned();
             if let (Some(body), Value::Object(what)) = (body.as_object_mut(), what) {
                 body.extend(what);
             }
-            self.notices.send(Notice { account, webhook, body: body.to_string() });
+            self.notices.send(Notice { account, webhook, event, body: body.to_string() });
         }
     }
 }

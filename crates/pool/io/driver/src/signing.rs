@@ -18,6 +18,7 @@ use crate::{
     keeper::Keeper,
     rows::{replaced_row, signed_row},
     trouble::Trouble,
+    unsigned::Unsigned,
 };
 
 /// What a signer that is another process is to sign.
@@ -30,16 +31,17 @@ pub(crate) struct Signing {
     pub(crate) now: Notify,
     /// When the log was told last, on the keeper's clock.
     told: Mutex<Option<Duration>>,
+    unsigned: Mutex<Unsigned>,
 }
 
 /// Of the bytes that a payout was signed as before, if it was.
 type KnownDigest = Option<[u8; 32]>;
 
 impl Keeper {
-    /// Signs at once, or has the thread do it that waits for the signer. Returns whether it is signed; if not, `unsigned_why` says why.
-    pub(crate) fn sign_or_ask(&self, id: PayoutId, unsigned_why: &mut Option<String>) -> Result<bool, PoolError> {
+    /// Signs at once, or has the thread do it that waits for the signer. Returns whether it is signed.
+    pub(crate) fn sign_or_ask(&self, id: PayoutId) -> Result<bool, PoolError> {
         if !self.signer.is_remote() {
-            return self.sign(id, unsigned_why);
+            return self.sign(id);
         }
         if self.signing.wanted.lock().insert(id) {
             self.signing.now.notify_one();
@@ -47,13 +49,26 @@ impl Keeper {
         Ok(false)
     }
 
-    /// Of a signer that is another process only its thread knows.
-    pub(crate) fn note_unsigned(&self, unsigned: Option<String>) {
-        if !self.signer.is_remote() {
-            self.trouble(Trouble::Signer, unsigned);
-        } else if let Some(reason) = unsigned {
-            self.trouble(Trouble::Signer, Some(reason));
+    /// A payout is not signed.
+    pub(crate) fn refused(&self, id: PayoutId, reason: String) {
+        self.signing.unsigned.lock().refuse(id, reason);
+    }
+
+    /// A payout needs no signature any more.
+    pub(crate) fn not_refused(&self, id: PayoutId) {
+        self.signing.unsigned.lock().signed(id);
+    }
+
+    /// Tells why payouts are not signed, as long as one is refused.
+    pub(crate) fn show_unsigned(&self) {
+        let state = self.state.read();
+        let is_open = |id| state.payout(id).is_some_and(bq_pool_machine::Payout::is_open);
+        let reason = self.signing.unsigned.lock().reason(is_open);
+        drop(state);
+        if let Some(reason) = reason.as_ref().filter(|reason| !self.is_told(Trouble::Signer, reason)) {
+            tracing::warn!(%reason, "payouts wait for the signer");
         }
+        self.trouble(Trouble::Signer, reason);
     }
 
     /// Whether there is something to be signed, or the signer has not been told of the log for long. Waits for the signer, a while.
@@ -71,36 +86,38 @@ impl Keeper {
         if wanted.is_empty() && !is_due(*self.signing.told.lock()) {
             return;
         }
-        let mut unsigned = None;
+        // Whoever is to sign is told of the log first.
+        let mut untold = wanted.is_empty().then(|| self.signer.follow(self).err().map(|error| error.to_string()));
         for id in &wanted {
-            match self.sign(*id, &mut unsigned) {
-                Ok(true) => self.look_now.notify_one(),
+            match self.sign(*id) {
+                Ok(true) => {
+                    untold = Some(None);
+                    self.look_now.notify_one();
+                }
                 Ok(false) => {}
-                Err(error) => unsigned = Some(error.to_string()),
+                Err(error) => self.refused(*id, error.to_string()),
             }
         }
-        if wanted.is_empty() {
-            unsigned = self.signer.follow(self).err().map(|error| error.to_string());
+        if let Some(untold) = untold {
+            self.signing.unsigned.lock().told(untold);
         }
         *self.signing.told.lock() = Some(self.clock.running());
-        if let Some(reason) = unsigned.as_ref().filter(|reason| !self.is_told(Trouble::Signer, reason)) {
-            tracing::warn!(%reason, "payouts wait for the signer");
-        }
-        self.trouble(Trouble::Signer, unsigned);
+        self.show_unsigned();
     }
 
     /// The same plan always gives the same transaction, so a crash between signing and storing costs nothing. Returns whether it is
-    /// signed; if not, `unsigned_why` says why.
-    fn sign(&self, id: PayoutId, unsigned_why: &mut Option<String>) -> Result<bool, PoolError> {
+    /// signed.
+    fn sign(&self, id: PayoutId) -> Result<bool, PoolError> {
         let Some((payout, known)) = self.to_sign(id)? else { return Ok(false) };
         let signed = match self.signer.sign_payout(&payout, self) {
             Ok(signed) if signed.txid() == payout.planned.txid => signed,
             Ok(_) => return Err(PoolError::Inconsistent(format!("the signer changed payout {id}"))),
             Err(error) => {
-                *unsigned_why = Some(error.to_string());
+                self.refused(id, error.to_string());
                 return Ok(false);
             }
         };
+        self.not_refused(id);
         reach(FaultPoint::SignatureNotStored);
         let bytes = signed.to_bytes();
         let digest: [u8; 32] = Sha256::digest(&bytes).into();

@@ -8,6 +8,7 @@ mod metrics;
 mod notices;
 mod policy;
 mod public;
+mod queue;
 mod tally;
 
 #[cfg(test)]

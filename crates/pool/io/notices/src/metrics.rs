@@ -14,7 +14,10 @@ impl NoticeMetrics {
     pub(crate) fn register() -> Self {
         describe_counter!(SENT, "Notices that a webhook took");
         describe_counter!(FAILED, "Notices that were given up, by the reason of the last try");
-        describe_counter!(LEFT_OUT, "Notices that were never tried: too many in an hour, or too many waiting");
+        describe_counter!(
+            LEFT_OUT,
+            "Notices that were given up for others: too many in an hour, too many waiting, or a newer one of the same kind"
+        );
         counter!(SENT).absolute(0);
         counter!(LEFT_OUT).absolute(0);
         for reason in CallError::NAMES {

@@ -13,9 +13,9 @@ pub struct NoticePolicy {
     pub tries_max: u32,
     /// Pause after the first try that failed; each next one is twice as long.
     pub retry_pause: Duration,
-    /// Calls at a time.
+    /// Calls at a time: three quarters for webhooks that answered their last call, at least one for each class.
     pub at_once_max: usize,
-    /// Notices that wait or are being sent at most; more are left out.
+    /// Notices that wait at most, in the same parts; for more the oldest of the account or host that has most is left out.
     pub queue_max: usize,
     /// Notices of one account in an hour at most; more are left out.
     pub per_hour_max: u32,

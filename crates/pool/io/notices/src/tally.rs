@@ -3,7 +3,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bq_pool_machine::Webhook;
 use bq_primitives::KeyHash;
+
+use crate::{Notice, queue::Class};
 
 /// What became of an account's notices since the pool started.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +33,8 @@ struct Tally {
     counts: NoticeCounts,
     hour_from: Instant,
     in_hour: u32,
+    /// The webhook that answered the account's last call.
+    proven: Option<Webhook>,
 }
 
 impl Tallies {
@@ -45,6 +50,22 @@ impl Tallies {
         }
         tally.in_hour = tally.in_hour.saturating_add(1);
         true
+    }
+
+    /// Whether the webhook answered the account's last call.
+    pub(crate) fn class(&self, account: KeyHash, webhook: &Webhook) -> Class {
+        let proven = self.0.get(&account).and_then(|tally| tally.proven.as_ref());
+        if proven == Some(webhook) { Class::Proven } else { Class::Unproven }
+    }
+
+    /// What a call showed of a notice's webhook.
+    pub(crate) fn tried(&mut self, now: Instant, notice: &Notice, class: Class) {
+        let proven = &mut self.of(now, notice.account).proven;
+        match class {
+            Class::Proven => *proven = Some(notice.webhook.clone()),
+            Class::Unproven if proven.as_ref() == Some(&notice.webhook) => *proven = None,
+            Class::Unproven => {}
+        }
     }
 
     pub(crate) fn left_out(&mut self, now: Instant, account: KeyHash) {
@@ -73,7 +94,7 @@ impl Tallies {
             let oldest = self.0.iter().min_by_key(|(_, tally)| tally.hour_from).map(|(account, _)| *account);
             oldest.map(|oldest| self.0.remove(&oldest));
         }
-        let new = || Tally { counts: NoticeCounts::default(), hour_from: now, in_hour: 0 };
+        let new = || Tally { counts: NoticeCounts::default(), hour_from: now, in_hour: 0, proven: None };
         self.0.entry(account).or_insert_with(new)
     }
 }

@@ -4,6 +4,7 @@
 //! What this crate is not: it decides nothing (`bq-signer` does) and knows no key file: the server is given a
 //! [`bq_pool::PayoutSigner`] that has one. Read [`RemoteSigner`] and [`SignerServer`] first.
 
+mod connections;
 mod line;
 mod peer;
 

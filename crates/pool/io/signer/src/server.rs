@@ -5,6 +5,7 @@ use std::{
         net::{UnixListener, UnixStream},
     },
     path::PathBuf,
+    thread,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -15,9 +16,10 @@ use bq_primitives::{BlockId, Network};
 use bq_signer::{
     Answer, Asked, AskedStatement, Identity, Limits, Question, RecordError, Refusal, Signer, Standing, Verdict,
 };
+use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
-use crate::{line::Line, peer::may_ask, store::SignerStore};
+use crate::{connections::Connections, line::Line, peer::may_ask, store::SignerStore};
 
 /// How a signer is run.
 #[derive(Clone, Debug)]
@@ -38,15 +40,23 @@ pub struct ServerConfig {
     pub peer_uid: Option<u32>,
     /// It begins with the state that the pool tells it, once.
     pub adopts: bool,
+    /// Connections at a time, at least one; a newer one takes the place of one that asks nothing.
+    pub connections_max: usize,
 }
 
-/// The process that holds the key (SPEC 8.12). It talks to one pool at a time.
+/// The process that holds the key (SPEC 8.12). It hears several connections and answers one question at a time.
 pub struct SignerServer {
     config: ServerConfig,
+    listener: UnixListener,
+    desk: Mutex<Desk>,
+}
+
+/// What answers.
+struct Desk {
+    genesis: BlockId,
     key: Box<dyn PayoutSigner>,
     signer: Signer,
     store: SignerStore,
-    listener: UnixListener,
     /// Events applied since the copy was kept.
     unkept: u64,
 }
@@ -105,40 +115,58 @@ impl SignerServer {
         store.begin()?;
         let signer = Signer::new(identity, config.limits, config.adopts, store.copy()?, record);
         let listener = listen(&config)?;
-        Ok(Self { config, key, signer, store, listener, unkept: 0 })
+        let desk = Mutex::new(Desk { genesis: config.genesis, key, signer, store, unkept: 0 });
+        Ok(Self { config, listener, desk })
     }
 
-    /// Answers pools, one after the other, until the process ends.
+    /// Answers pools until the process ends, one question after the other.
     ///
     /// # Errors
     /// The socket fails.
-    pub fn serve(&mut self) -> io::Result<()> {
-        loop {
-            let (stream, _) = self.listener.accept()?;
-            match self.talk(stream) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
-                Err(error) => tracing::warn!(%error, "a pool's connection ends"),
+    pub fn serve(&self) -> io::Result<()> {
+        let connections = Connections::new(self.config.connections_max);
+        thread::scope(|scope| {
+            loop {
+                let (stream, _) = self.listener.accept()?;
+                if !may_ask(&stream, self.config.peer_uid).unwrap_or(false) {
+                    tracing::warn!("a connection is another user's");
+                    continue;
+                }
+                let Ok(number) = connections.add(&stream) else { continue };
+                let connections = &connections;
+                let talk = move || {
+                    match self.talk(stream, || connections.asked(number)) {
+                        Ok(()) => {}
+                        Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
+                        Err(error) => tracing::warn!(%error, "a pool's connection ends"),
+                    }
+                    connections.remove(number);
+                };
+                if let Err(error) = thread::Builder::new().name("signer".to_owned()).spawn_scoped(scope, talk) {
+                    tracing::warn!(%error, "no thread for a connection");
+                    connections.remove(number);
+                }
             }
-        }
+        })
     }
 
     /// One connection, from its first question to its last.
-    fn talk(&mut self, stream: UnixStream) -> io::Result<()> {
-        if !may_ask(&stream, self.config.peer_uid)? {
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it is another user's"));
-        }
+    fn talk(&self, stream: UnixStream, asked: impl Fn()) -> io::Result<()> {
         let mut line = Line::new(stream, self.config.patience);
         while let Some(question) = line.receive::<Question>()? {
-            let answer = self.answer(question).unwrap_or_else(|refusal| {
+            asked();
+            let answer = self.desk.lock().answer(question).unwrap_or_else(|refusal| {
                 tracing::warn!(refused = refusal.name(), reason = %refusal, "refused");
                 Answer::Refused { name: refusal.name().to_owned(), reason: refusal.to_string() }
             });
+            asked();
             line.send(&answer)?;
         }
         Ok(())
     }
+}
 
+impl Desk {
     fn answer(&mut self, question: Question) -> Result<Answer, Refusal> {
         match question {
             Question::Hello(hello) => self.signer.hello(&hello).map(Answer::Standing),
@@ -210,7 +238,7 @@ impl SignerServer {
         }
         let signed = self
             .key
-            .sign_transaction(&self.config.genesis, to_sign.unsigned.clone(), &to_sign.spent)
+            .sign_transaction(&self.genesis, to_sign.unsigned.clone(), &to_sign.spent)
             .map_err(|error| Refusal::KeyFails(error.to_string()))?;
         let bytes = signed.to_bytes();
         let digest: [u8; 32] = Sha256::digest(&bytes).into();

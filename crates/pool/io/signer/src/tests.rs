@@ -176,6 +176,7 @@ fn server_config(folder: &Path) -> ServerConfig {
         patience: PATIENCE,
         peer_uid: None,
         adopts: false,
+        connections_max: 4,
     }
 }
 
@@ -191,7 +192,7 @@ fn remote_config(folder: &Path) -> RemoteConfig {
 
 /// Serves until the process ends; what it holds is on disk at every answer, so that another server may read on.
 fn serve(config: ServerConfig, key: &Arc<KeyPair>) {
-    let mut server = SignerServer::open(config, Box::new(Key(Arc::clone(key)))).unwrap();
+    let server = SignerServer::open(config, Box::new(Key(Arc::clone(key)))).unwrap();
     thread::spawn(move || server.serve());
 }
 
@@ -424,4 +425,41 @@ fn a_message_of_any_length_and_shape_ends_its_connection_and_no_more() {
     }
     let remote = RemoteSigner::open(remote_config(folder.path())).unwrap();
     assert!(remote.sign_payout(&payout, &log).is_ok());
+}
+
+/// None of them is waited for: the patience of both ends is longer than the test may take.
+#[test]
+fn silent_connections_and_half_messages_keep_no_pool_from_its_signer() {
+    let (folder, key) = (TempDir::new().unwrap(), key(9));
+    let mut log = Log::new(key.key_hash());
+    let payout = log.plan(9_000_000);
+    let signers = ServerConfig { patience: Duration::from_secs(3600), ..server_config(folder.path()) };
+    serve(signers, &key);
+    let connect = || UnixStream::connect(folder.path().join("socket")).unwrap();
+    let mut half = connect();
+    half.write_all(&[0, 0, 0, 9, 1]).unwrap();
+    let remote = RemoteSigner::open(remote_config(folder.path())).unwrap();
+    let signed = remote.sign_payout(&payout, &log).unwrap();
+    let idle: Vec<UnixStream> = (0..100).map(|_| connect()).collect();
+    assert_eq!(remote.sign_payout(&payout, &log).unwrap(), signed);
+    // Who asked something stays when others come that ask nothing.
+    let mut known = connect();
+    let hello = write_message(&Question::Hello(Hello { network: Network::Regtest, genesis: GENESIS })).unwrap();
+    let hello = [&u32::try_from(hello.len()).unwrap().to_be_bytes()[..], &hello].concat();
+    let ask = |stream: &mut UnixStream| {
+        stream.write_all(&hello).unwrap();
+        let mut length = [0; 4];
+        stream.read_exact(&mut length).unwrap();
+        let mut answer = vec![0; usize::try_from(u32::from_be_bytes(length)).unwrap()];
+        stream.read_exact(&mut answer).unwrap();
+        read_message::<Answer>(&answer).unwrap()
+    };
+    let standing = ask(&mut known);
+    assert!(matches!(standing, Answer::Standing(_)));
+    let more: Vec<UnixStream> = (0..100).map(|_| connect()).collect();
+    assert_eq!(ask(&mut known), standing);
+    // The oldest are gone, no more than there are places were kept.
+    let mut end = Vec::new();
+    assert_eq!(half.read_to_end(&mut end).unwrap(), 0);
+    drop((idle, more));
 }

@@ -91,7 +91,10 @@ fn no_more_leaves_than_may() {
     let leaves = planned.spent().unwrap().checked_sub(planned.change).unwrap();
     let less = atoms(leaves.atoms() - 1);
     let one = limited(Limits { payout_max: less, day_max: Amount::MAX, statements_hour_max: 100 }, false);
-    assert_eq!(told(&log, one).judge(&log.asked(&planned), NOW).unwrap_err().name(), "payout_cap");
+    let refusal = told(&log, one).judge(&log.asked(&planned), NOW).unwrap_err();
+    assert_eq!(refusal.name(), "payout_cap");
+    let id = planned.id;
+    assert_eq!(refusal.to_string(), format!("{leaves} coins would leave with payout {id}, at most {less} may"));
     let next = log.clone().plan().expect("another is due");
     let day_max = leaves.max(next.spent().unwrap().checked_sub(next.change).unwrap());
     let mut signer = told(&log, limited(Limits { payout_max: day_max, day_max, statements_hour_max: 100 }, false));
@@ -100,7 +103,15 @@ fn no_more_leaves_than_may() {
     let second = log.plan().expect("another is due");
     let mut signer = told(&log, signer);
     let asked = log.asked(&second);
-    assert_eq!(signer.judge(&asked, NOW).unwrap_err().name(), "day_cap");
+    let refusal = signer.judge(&asked, NOW).unwrap_err();
+    assert_eq!(refusal.name(), "day_cap");
+    // One unit: every amount has eight digits of a coin.
+    let text = refusal.to_string();
+    assert!(
+        text.contains(&format!(" coins would leave with payout {}, and {leaves} left within 24 hours", second.id)),
+        "{text}"
+    );
+    assert!(text.ends_with(&format!("at most {day_max} may")), "{text}");
     // A clock that goes back makes no room, the end of the day does.
     assert_eq!(signer.judge(&asked, 0).unwrap_err().name(), "day_cap");
     let tomorrow = NOW + 24 * 3600;

@@ -95,6 +95,7 @@ pub(super) fn default_value(name: &str, network: Network) -> Option<Value> {
         "signer.day_max" => 2_000_000_000_000_i64.into(),
         "signer.statements_per_hour_max" => 120.into(),
         "signer.patience_ms" => 10_000.into(),
+        "signer.connections_max" => 4.into(),
         "stratum.connections_max" => 12_000.into(),
         "stratum.connections_per_peer_max" => 2_500.into(),
         "stratum.connections_per_subnet_max" => 4_000.into(),

@@ -30,7 +30,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 242] = [
+pub static FIELDS: [Field; 243] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -500,13 +500,13 @@ pub static FIELDS: [Field; 242] = [
     field!(
         "pool.notices_at_once_max",
         Kind::Integer(1..=256),
-        "Most notices that are sent at a time.",
+        "Most notices that are sent at a time: three quarters of them to webhooks that answered their last call, at least one each to those and all others.",
         "Too low: slow hosts hold up others' notices. Too high: that many sockets."
     ),
     field!(
         "pool.notices_queue_max",
         Kind::Integer(1..=100_000),
-        "Most notices that wait or are sent; more are left out and counted.",
+        "Most notices that wait, three quarters of them for webhooks that answered their last call; who has most makes room for more.",
         "Too low: a payout to many accounts does not reach all. Too high: some KiB of memory each."
     ),
     field!(
@@ -1335,7 +1335,13 @@ pub static FIELDS: [Field; 242] = [
         "signer.patience_ms",
         Kind::Integer(100..=600_000),
         "Milliseconds that one message of the pool may take, and a silence of it.",
-        "Too long: a pool that hangs keeps its successor from the signer."
+        "Too long: a pool that hangs keeps its place for that long."
+    ),
+    field!(
+        "signer.connections_max",
+        Kind::Integer(1..=64),
+        "Most connections that the signer hears at a time; a newer one takes the place of one that asks nothing.",
+        "Too low: whoever only connects ends conversations. Too high: each may take 64 MiB of memory."
     ),
     field!(
         "signer.peer_uid",
