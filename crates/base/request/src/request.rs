@@ -78,6 +78,15 @@ impl Request {
         if is_here { Ok(()) } else { Err(RequestError::OtherChain) }
     }
 
+    /// Makes sure that this is the key of its address. Costs next to nothing: whoever does not have that key has nothing verified.
+    ///
+    /// # Errors
+    /// [`RequestError::Signature`].
+    pub fn check_key(&self, public_key: &[u8; PUBLIC_KEY_BYTES]) -> Result<(), RequestError> {
+        let is_its_key = key_hash(public_key) == self.address.key_hash;
+        if is_its_key { Ok(()) } else { Err(RequestError::Signature(self.address.to_string())) }
+    }
+
     /// Makes sure that the key of its address signed it. Costs the verification of one signature.
     ///
     /// # Errors
@@ -87,8 +96,8 @@ impl Request {
         public_key: &[u8; PUBLIC_KEY_BYTES],
         signature: &[u8; SIGNATURE_BYTES],
     ) -> Result<(), RequestError> {
-        let is_its_key = key_hash(public_key) == self.address.key_hash;
-        if is_its_key && bq_signature::verify(public_key, &account_request_hash(&self.to_string()), signature) {
+        self.check_key(public_key)?;
+        if bq_signature::verify(public_key, &account_request_hash(&self.to_string()), signature) {
             Ok(())
         } else {
             Err(RequestError::Signature(self.address.to_string()))

@@ -21,11 +21,21 @@ impl SignedRequest {
     /// # Errors
     /// [`RequestError`]; the signature is looked at last.
     pub fn verified(&self, network: Network, genesis: BlockId) -> Result<Request, RequestError> {
+        let (request, proof) = self.unverified(network, genesis)?;
+        request.check_signature(&proof.public_key, &proof.signature)?;
+        Ok(request)
+    }
+
+    /// Reads the request and the proof, which is by the key of its address if it is by any: all that costs nothing. [`Request::check_signature`] is left.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub fn unverified(&self, network: Network, genesis: BlockId) -> Result<(Request, Witness), RequestError> {
         let request = Request::read(&self.request)?;
         request.check_chain(network, genesis)?;
         let proof = self.proof()?;
-        request.check_signature(&proof.public_key, &proof.signature)?;
-        Ok(request)
+        request.check_key(&proof.public_key)?;
+        Ok((request, proof))
     }
 
     /// Public key and signature in bytes.

@@ -303,7 +303,7 @@ fn the_file_that_init_writes_holds_every_field_at_its_default() {
 #[test]
 fn the_raw_struct_and_the_table_agree() {
     let json = |name: &str| match name {
-        "connect" | "miner.algorithms" | "regtest.eras" => "[]",
+        "connect" | "http_proxies" | "miner.algorithms" | "regtest.eras" => "[]",
         "stratum.proxy_networks" | "stratum.deny_networks" | "stratum.allow_networks" | "stratum.agent_floors" => "[]",
         "stratum.scheme_ports" => "[]",
         "miner.enabled" | "miner.gpu" | "pool.new_key" => "true",
@@ -312,7 +312,8 @@ fn the_raw_struct_and_the_table_agree() {
         "pool.schemes" => "[]",
         "pool.settings" | "pool.notices" | "pool.notices_private" => "true",
         "auth.signed_requests" => "true",
-        "http_connections_max" | "http_events_max" | "http_page_max" | "http_probes_max" | "rpc_connections_max" => "1",
+        name if name.starts_with("http_") => "1",
+        "rpc_connections_max" => "1",
         "rpc_long_polls_percent" | "rpc_long_polls_per_address_max" | "rpc_head_secs" | "rpc_body_secs" => "1",
         name if name.ends_with("_file") => "\"x\"",
         name if ["chain.", "stratum.", "pool.", "auth."].iter().any(|section| name.starts_with(section)) => "1",

@@ -144,7 +144,13 @@ impl System {
                 event_streams_max: config.http_events_max,
                 page_max: config.http_page_max,
                 probes_max: config.http_probes_max,
+                proofs_max: config.http_proofs_max,
+                share_proofs_max: config.http_share_proofs_max,
+                lists_max: config.http_lists_max,
+                waiting_max: config.http_waiting_max,
+                wait: Duration::from_secs(config.http_waiting_secs),
             },
+            proxies: config.http_proxies.clone(),
         };
         let http_port = tokio::net::TcpListener::from_std(http_port)?;
         let http_address = http_port.local_addr()?;

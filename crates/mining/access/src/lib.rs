@@ -30,6 +30,6 @@ pub use networks::{Admittance, Networks};
 pub use record::{MadeBy, ParseRecordError, Record, Username};
 pub use refusals::{Refusals, RefusalsPolicy, What, Who};
 pub use registry::{AuthMode, Done, Entry, LoginRefusal, Registry, RegistryPolicy};
-pub use request::{AccessRequest, Action};
+pub use request::{AccessRequest, Action, UnverifiedRequest};
 pub use ticket_key::TicketKey;
 pub use token::{Token, TokenDigest, TokenId, TokenKey};

@@ -4,7 +4,9 @@ use bq_mining_message::{AccessError, SignedRequest, TokenWish};
 use bq_primitives::{Address, BlockId, KeyHash, Network, WorkerName};
 use bq_share::UnixMs;
 
-use crate::{AccessRequest, Action, MadeBy, ParseRecordError, Record, Token, TokenId, TokenKey, Username};
+use crate::{
+    AccessRequest, Action, MadeBy, ParseRecordError, Record, Token, TokenId, TokenKey, UnverifiedRequest, Username,
+};
 
 /// Tokens, and addresses that only those open (SPEC 11.11).
 #[derive(Clone, Debug)]
@@ -268,10 +270,39 @@ impl Registry {
     /// # Errors
     /// Nothing changed then.
     pub fn carry_out(&mut self, now: UnixMs, signed: &SignedRequest, random: [u8; 24]) -> Result<Done, AccessError> {
+        let request = self.read(now, signed)?.verified()?;
+        self.carry_out_verified(now, request, random)
+    }
+
+    /// Reads what somebody signed, and refuses all that can be refused without its signature: costs next to nothing.
+    ///
+    /// # Errors
+    /// Why it would not be carried out now.
+    pub fn read(&self, now: UnixMs, signed: &SignedRequest) -> Result<UnverifiedRequest, AccessError> {
         if !self.policy.signed_requests {
             return Err(AccessError::Off);
         }
-        let AccessRequest { address, time, action } = AccessRequest::verified(signed, self.network, self.genesis)?;
+        let request = UnverifiedRequest::read(signed, self.network, self.genesis)?;
+        self.check_time(now, request.key(), request.time())?;
+        Ok(request)
+    }
+
+    /// This key has a token, or had one a moment ago.
+    #[must_use]
+    pub fn knows(&self, key: KeyHash) -> bool {
+        self.owners.contains_key(&key)
+    }
+
+    /// Carries out what an owner signed and [`UnverifiedRequest::verified`] looked at.
+    ///
+    /// # Errors
+    /// Nothing changed then.
+    pub fn carry_out_verified(
+        &mut self,
+        now: UnixMs,
+        AccessRequest { address, time, action }: AccessRequest,
+        random: [u8; 24],
+    ) -> Result<Done, AccessError> {
         let key = address.key_hash;
         self.check_time(now, key, time)?;
         let done = match action {

@@ -1,7 +1,8 @@
 use std::{fmt, str::FromStr};
 
 use bq_mining_message::{AccessError, SignedRequest};
-use bq_primitives::{Address, BlockId, Network, WorkerName};
+use bq_primitives::{Address, BlockId, KeyHash, Network, Witness, WorkerName};
+use bq_request::Request;
 use bq_share::UnixMs;
 
 use crate::TokenId;
@@ -38,9 +39,49 @@ impl AccessRequest {
     /// # Errors
     /// [`AccessError::Request`], [`AccessError::Address`], [`AccessError::Signature`].
     pub fn verified(signed: &SignedRequest, network: Network, genesis: BlockId) -> Result<Self, AccessError> {
-        let request = signed.verified(network, genesis)?;
+        UnverifiedRequest::read(signed, network, genesis)?.verified()
+    }
+}
+
+/// What somebody wants who may be the owner: everything was looked at but the signature, which alone costs something.
+#[derive(Clone, Debug)]
+pub struct UnverifiedRequest {
+    request: Request,
+    proof: Witness,
+    action: Action,
+}
+
+impl UnverifiedRequest {
+    /// Reads a signed request of this chain, by the key of its address if it is by any.
+    ///
+    /// # Errors
+    /// [`AccessError::Request`], [`AccessError::Address`], [`AccessError::Signature`].
+    pub fn read(signed: &SignedRequest, network: Network, genesis: BlockId) -> Result<Self, AccessError> {
+        let (request, proof) = signed.unverified(network, genesis)?;
         let action = request.wish.parse().map_err(AccessError::Request)?;
-        Ok(Self { address: request.address, time: UnixMs(request.time_ms), action })
+        Ok(Self { request, proof, action })
+    }
+
+    /// Whose it says to be.
+    #[must_use]
+    pub const fn key(&self) -> KeyHash {
+        self.request.address.key_hash
+    }
+
+    /// When it says to be made.
+    #[must_use]
+    pub const fn time(&self) -> UnixMs {
+        UnixMs(self.request.time_ms)
+    }
+
+    /// Makes sure that its owner signed it. Costs the verification of a signature.
+    ///
+    /// # Errors
+    /// [`AccessError::Signature`].
+    pub fn verified(self) -> Result<AccessRequest, AccessError> {
+        self.request.check_signature(&self.proof.public_key, &self.proof.signature)?;
+        let time = self.time();
+        Ok(AccessRequest { address: self.request.address, time, action: self.action })
     }
 }
 

@@ -45,7 +45,7 @@ pub trait AccessApi: Send + Sync + 'static {
     /// Why logins and shares of an address failed in the last hour, and whether `asker` may connect at all. Cheap.
     fn why(&self, address: &str, asker: Option<IpAddr>) -> WhyInfo;
 
-    /// Carries out what the owner of an address signed. Requests of one `asker` are counted before anything is checked.
+    /// Carries out what the owner of an address signed. What `asker` has verified is counted; what is refused without that is not.
     ///
     /// # Errors
     /// The text, the signature or the moment is wrong, or what [`AccessApi::make_token`] and [`AccessApi::revoke_token`] say.

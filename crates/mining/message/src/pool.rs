@@ -50,14 +50,24 @@ pub trait PoolApi: Send + Sync + 'static {
         false
     }
 
-    /// Takes what the owner of an account wants for it (SPEC 8.11); nothing if the request is about something else. Costs the
-    /// verification of a signature and blocks on disk.
+    /// Takes what the owner of an account wants for it (SPEC 8.11); nothing if the request is about something else. `may_verify` is asked once, with the
+    /// account's key, before the signature is verified; all that can be refused without that was refused before. Blocks on disk.
     ///
     /// # Errors
-    /// [`AccessError::Setting`], [`AccessError::Disk`].
-    fn change_settings(&self, request: &SignedRequest) -> Option<Result<SettingsTaken, AccessError>> {
-        let _ = request;
+    /// [`AccessError::Setting`], [`AccessError::Disk`], [`AccessError::TooFast`] where that says no.
+    fn change_settings(
+        &self,
+        request: &SignedRequest,
+        may_verify: &dyn Fn(KeyHash) -> bool,
+    ) -> Option<Result<SettingsTaken, AccessError>> {
+        let _ = (request, may_verify);
         None
+    }
+
+    /// This key has an account here. Cheap.
+    fn has_account(&self, payee: KeyHash) -> bool {
+        let _ = payee;
+        false
     }
 
     /// Counts a share that was refused. Cheap.

@@ -44,6 +44,18 @@ pub struct Config {
     pub http_page_max: usize,
     /// Connections beyond those, for health and metrics.
     pub http_probes_max: usize,
+    /// Proofs that are put together at a time.
+    pub http_proofs_max: usize,
+    /// Of those that look through shares.
+    pub http_share_proofs_max: usize,
+    /// Long lists at a time.
+    pub http_lists_max: usize,
+    /// Requests that wait for one of these, of each kind.
+    pub http_waiting_max: usize,
+    /// For how long.
+    pub http_waiting_secs: u64,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub http_proxies: Vec<IpNet>,
     /// Peers.
     pub p2p: SocketAddr,
     /// Peers to connect to, `HOST:PORT`.

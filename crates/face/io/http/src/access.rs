@@ -4,16 +4,17 @@ use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     Extension, Json,
-    extract::{Path, State, rejection::JsonRejection},
+    extract::{State, rejection::JsonRejection},
     response::{IntoResponse as _, Response},
 };
+use bq_crowd::Home;
 use bq_mining_message::{AccessApi, AccessError, SignedRequest};
 
-use crate::{error::ApiError, router::App};
-
-/// Where a request comes from. Behind a proxy it is the proxy's address.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Asker(pub(crate) IpAddr);
+use crate::{
+    asker::Asker,
+    error::{ApiError, ApiPath},
+    router::App,
+};
 
 /// A request, a public key of 1,952 bytes and a signature of 3,309, in hex, and some room.
 pub(crate) const REQUEST_BYTES_MAX: usize = 16 * 1024;
@@ -21,7 +22,7 @@ pub(crate) const REQUEST_BYTES_MAX: usize = 16 * 1024;
 pub(crate) async fn why(
     State(app): State<Arc<App>>,
     Extension(Asker(asker)): Extension<Asker>,
-    Path(text): Path<String>,
+    ApiPath(text): ApiPath<String>,
 ) -> Result<Response, ApiError> {
     Ok(Json(access(&app)?.why(&text, Some(asker))).into_response())
 }
@@ -39,7 +40,7 @@ pub(crate) async fn requests(
 pub(crate) async fn change_settings(
     State(app): State<Arc<App>>,
     Extension(Asker(asker)): Extension<Asker>,
-    Path(text): Path<String>,
+    ApiPath(text): ApiPath<String>,
     request: Result<Json<SignedRequest>, JsonRejection>,
 ) -> Result<Response, ApiError> {
     let address = app.address(&text)?;
@@ -58,8 +59,15 @@ pub(crate) async fn change_settings(
 
 async fn carry_out(app: &App, asker: IpAddr, request: SignedRequest) -> Result<Response, ApiError> {
     let access = access(app)?;
-    // It checks a signature and writes to disk, one at a time.
-    let done = tokio::task::spawn_blocking(move || access.carry_out(Some(asker), &request)).await;
+    // It checks a signature and writes to disk. In turn by address: so signatures never have more than a core, whoever sends them, and nobody waits for
+    // all that another sends.
+    let busy = || ApiError::unavailable("requests_busy", "others' requests are being carried out: send it again");
+    let place = app.requests.enter(Home::of(asker)).await.ok_or_else(busy)?;
+    let carry_out = move || {
+        let _place = place;
+        access.carry_out(Some(asker), &request)
+    };
+    let done = tokio::task::spawn_blocking(carry_out).await;
     match done.map_err(|_| ApiError::unavailable("not_done", "the request was not carried out"))? {
         Ok(done) => Ok(Json(done).into_response()),
         Err(error) => Err(refusal(&error)),

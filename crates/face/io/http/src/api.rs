@@ -3,15 +3,21 @@
 use std::{str::FromStr, sync::Arc};
 
 use axum::{
-    Json,
-    extract::{Path, Query, State, rejection::QueryRejection},
+    Extension, Json,
+    extract::{Query, State, rejection::QueryRejection},
     response::{IntoResponse as _, Response},
 };
+use bq_crowd::Home;
 use bq_primitives::{Address, WorkerName};
-use bq_views::Page;
+use bq_views::{Page, PoolViews, ViewError};
 use serde::{Deserialize, Serialize};
 
-use crate::{connect::connect_view, error::ApiError, router::App};
+use crate::{
+    asker::Asker,
+    connect::connect_view,
+    error::{ApiError, ApiPath},
+    router::App,
+};
 
 /// Rows of a page when nobody says how many. Part of the API (docs/http.md).
 const ROWS_DEFAULT: usize = 50;
@@ -44,6 +50,21 @@ impl App {
         Ok(Page { after: after.map_err(wrong)?, limit })
     }
 
+    /// Rows for somebody. More than a page shows cost as much more, so few such lists are put together at a time, in turn by address.
+    async fn rows<T: Send + 'static>(
+        &self,
+        Asker(asker): Asker,
+        rows: usize,
+        call: impl FnOnce(&dyn PoolViews) -> Result<T, ViewError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        if rows <= ROWS_DEFAULT {
+            return self.view(call).await;
+        }
+        let busy = || ApiError::unavailable("lists_busy", "other long lists are being put together: ask again");
+        let place = self.lists.enter(Home::of(asker)).await.ok_or_else(busy)?;
+        self.view_in(place, call).await
+    }
+
     /// Checked before the ledger is asked: text that is no address costs nothing.
     pub(crate) fn address(&self, text: &str) -> Result<String, ApiError> {
         let address = Address::parse(text, self.node.network());
@@ -66,33 +87,44 @@ pub(crate) async fn pool(State(app): State<Arc<App>>) -> Result<Response, ApiErr
     Ok(Json(view).into_response())
 }
 
-pub(crate) async fn blocks(State(app): State<Arc<App>>, query: PageResult) -> Result<Response, ApiError> {
+pub(crate) async fn blocks(
+    State(app): State<Arc<App>>,
+    Extension(asker): Extension<Asker>,
+    query: PageResult,
+) -> Result<Response, ApiError> {
     let page = app.page(query)?;
-    let view = app.view(move |views| views.blocks(&page)).await?;
+    let view = app.rows(asker, page.limit, move |views| views.blocks(&page)).await?;
     Ok(Json(view).into_response())
 }
 
-pub(crate) async fn miner(State(app): State<Arc<App>>, Path(text): Path<String>) -> Result<Response, ApiError> {
+/// With up to a thousand workers: a long list, whoever asks.
+pub(crate) async fn miner(
+    State(app): State<Arc<App>>,
+    Extension(asker): Extension<Asker>,
+    ApiPath(text): ApiPath<String>,
+) -> Result<Response, ApiError> {
     let address = app.address(&text)?;
-    of_miner(app.view(move |views| views.miner(&address)).await?)
+    of_miner(app.rows(asker, usize::MAX, move |views| views.miner(&address)).await?)
 }
 
 pub(crate) async fn workers(
     State(app): State<Arc<App>>,
-    Path(text): Path<String>,
+    Extension(asker): Extension<Asker>,
+    ApiPath(text): ApiPath<String>,
     query: PageResult,
 ) -> Result<Response, ApiError> {
     let (address, page) = (app.address(&text)?, app.page(query)?);
-    of_miner(app.view(move |views| views.workers(&address, &page)).await?)
+    of_miner(app.rows(asker, page.limit, move |views| views.workers(&address, &page)).await?)
 }
 
 pub(crate) async fn payouts(
     State(app): State<Arc<App>>,
-    Path(text): Path<String>,
+    Extension(asker): Extension<Asker>,
+    ApiPath(text): ApiPath<String>,
     query: PageResult,
 ) -> Result<Response, ApiError> {
     let (address, page) = (app.address(&text)?, app.page(query)?);
-    of_miner(app.view(move |views| views.payouts(&address, &page)).await?)
+    of_miner(app.rows(asker, page.limit, move |views| views.payouts(&address, &page)).await?)
 }
 
 pub(crate) async fn coinbase(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
@@ -104,23 +136,28 @@ pub(crate) async fn coinbase(State(app): State<Arc<App>>) -> Result<Response, Ap
 
 pub(crate) async fn coinbases(
     State(app): State<Arc<App>>,
-    Path(text): Path<String>,
+    Extension(asker): Extension<Asker>,
+    ApiPath(text): ApiPath<String>,
     query: PageResult,
 ) -> Result<Response, ApiError> {
     let (address, page) = (app.address(&text)?, app.page(query)?);
-    of_miner(app.view(move |views| views.coinbases(&address, &page)).await?)
+    of_miner(app.rows(asker, page.limit, move |views| views.coinbases(&address, &page)).await?)
 }
 
 pub(crate) async fn earnings(
     State(app): State<Arc<App>>,
-    Path(text): Path<String>,
+    Extension(asker): Extension<Asker>,
+    ApiPath(text): ApiPath<String>,
     query: PageResult,
 ) -> Result<Response, ApiError> {
     let (address, page) = (app.address(&text)?, app.page(query)?);
-    of_miner(app.view(move |views| views.earnings(&address, &page)).await?)
+    of_miner(app.rows(asker, page.limit, move |views| views.earnings(&address, &page)).await?)
 }
 
-pub(crate) async fn settings(State(app): State<Arc<App>>, Path(text): Path<String>) -> Result<Response, ApiError> {
+pub(crate) async fn settings(
+    State(app): State<Arc<App>>,
+    ApiPath(text): ApiPath<String>,
+) -> Result<Response, ApiError> {
     let address = app.address(&text)?;
     of_miner(app.view(move |views| views.settings(&address)).await?)
 }
@@ -158,7 +195,7 @@ pub(crate) async fn pool_history(State(app): State<Arc<App>>, query: HistoryResu
 
 pub(crate) async fn miner_history(
     State(app): State<Arc<App>>,
-    Path(text): Path<String>,
+    ApiPath(text): ApiPath<String>,
     query: HistoryResult,
 ) -> Result<Response, ApiError> {
     let (address, (step, worker)) = (app.address(&text)?, wanted(query)?);

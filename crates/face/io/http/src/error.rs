@@ -1,9 +1,10 @@
 use axum::{
     Json,
-    http::StatusCode,
+    extract::{FromRequestParts, Path},
+    http::{StatusCode, request::Parts},
     response::{IntoResponse, Response},
 };
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 
 /// A request that is answered with an error: `{"error": {"code": "..", "message": ".."}}`. The code is for programs, the
 /// message for people.
@@ -50,6 +51,20 @@ impl ApiError {
     /// The server cannot answer now; the same request may succeed later.
     pub(crate) fn unavailable(code: &'static str, message: &str) -> Self {
         Self { status: StatusCode::SERVICE_UNAVAILABLE, code, message: message.to_owned() }
+    }
+}
+
+/// Part of a path; one that cannot be read is refused as everything else is. `axum::extract::Path` would answer in plain text.
+#[derive(Debug)]
+pub(crate) struct ApiPath<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for ApiPath<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let read = Path::<T>::from_request_parts(parts, state).await;
+        let Path(value) = read.map_err(|rejection| ApiError::bad_request("bad_path", rejection.body_text()))?;
+        Ok(Self(value))
     }
 }
 

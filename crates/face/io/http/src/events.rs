@@ -18,7 +18,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{access::Asker, error::ApiError, metrics::HttpMetrics, router::App, server::stopped};
+use crate::{asker::Asker, error::ApiError, metrics::HttpMetrics, router::App, server::stopped};
 
 /// Proxies close a silent connection after 30 to 60 seconds.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);

@@ -6,12 +6,14 @@
 
 mod access;
 mod api;
+mod asker;
 mod assets;
 mod connect;
 mod error;
 mod events;
 mod health;
 mod metrics;
+mod places;
 mod proofs;
 mod router;
 mod server;

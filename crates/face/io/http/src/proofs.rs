@@ -3,15 +3,20 @@
 use std::sync::Arc;
 
 use axum::{
-    Json,
-    extract::{Path, Query, State, rejection::QueryRejection},
+    Extension, Json,
+    extract::{Query, State, rejection::QueryRejection},
     http::header::{CONTENT_DISPOSITION, CONTENT_TYPE},
     response::{IntoResponse as _, Response},
 };
+use bq_crowd::Home;
 use bq_views::EvidenceWanted;
 use serde::Deserialize;
 
-use crate::{error::ApiError, router::App};
+use crate::{
+    asker::Asker,
+    error::{ApiError, ApiPath},
+    router::App,
+};
 
 /// Which part of a proof is asked for.
 #[derive(Default, Deserialize)]
@@ -41,18 +46,28 @@ fn wanted(what: &str, query: ProofQuery) -> Result<EvidenceWanted, ApiError> {
     }
 }
 
+/// Those that look through shares, up to `pool.proof_shares_max` of them. The others read what they name, and have places of their own: who proves what he
+/// is owed does not wait behind who reads the whole log.
+const fn is_dear(wanted: &EvidenceWanted) -> bool {
+    match wanted {
+        EvidenceWanted::Shares(_) | EvidenceWanted::Share(None) => true,
+        EvidenceWanted::Share(Some(_)) | EvidenceWanted::Credit(_) | EvidenceWanted::Owed(_) => false,
+    }
+}
+
 pub(crate) async fn proof(
     State(app): State<Arc<App>>,
-    Path((text, what)): Path<(String, String)>,
+    Extension(Asker(asker)): Extension<Asker>,
+    ApiPath((text, what)): ApiPath<(String, String)>,
     query: Result<Query<ProofQuery>, QueryRejection>,
 ) -> Result<Response, ApiError> {
     let address = app.address(&text)?;
     let Ok(Query(query)) = query else { return Err(bad_proof()) };
     let wanted = wanted(&what, query)?;
-    // Whoever asks for many waits for his own, and keeps no other view from being shown.
-    let busy = || ApiError::unavailable("proof_busy", "another proof is being put together: ask again");
-    let _permit = app.proof_calls.try_acquire().map_err(|_| busy())?;
-    let proof = app.view(move |views| views.evidence(&address, &wanted)).await?;
+    let places = if is_dear(&wanted) { &app.share_proofs } else { &app.proofs };
+    let busy = || ApiError::unavailable("proof_busy", "other proofs are being put together: ask again");
+    let place = places.enter(Home::of(asker)).await.ok_or_else(busy)?;
+    let proof = app.view_in(place, move |views| views.evidence(&address, &wanted)).await?;
     let Some(bytes) = proof else {
         let message = "there is no such proof: nothing of this address, or no block of the pool names it yet";
         return Err(ApiError::not_found("no_proof", message));

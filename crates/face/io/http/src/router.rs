@@ -30,6 +30,7 @@ use crate::{
     error::ApiError,
     events, health,
     metrics::HttpMetrics,
+    places::Places,
     proofs,
 };
 
@@ -63,9 +64,15 @@ pub(crate) struct App {
     pub(crate) recorder: PrometheusHandle,
     pub(crate) views: Arc<dyn PoolViews>,
     pub(crate) access: Option<Arc<dyn AccessApi>>,
-    pub(crate) view_calls: Semaphore,
-    /// Proofs are put together one at a time: they read most.
-    pub(crate) proof_calls: Semaphore,
+    pub(crate) view_calls: Arc<Semaphore>,
+    /// Proofs that look through shares: they read most.
+    pub(crate) share_proofs: Arc<Places>,
+    /// The others.
+    pub(crate) proofs: Arc<Places>,
+    /// Lists of more rows than a page shows, and miners with all that they have.
+    pub(crate) lists: Arc<Places>,
+    /// What owners signed.
+    pub(crate) requests: Arc<Places>,
     pub(crate) imbalance: Mutex<Option<(Instant, Result<i128, String>)>>,
     pub(crate) conditions: ConditionList,
     /// Component and name of every condition that ever held, each with a gauge of its own.
@@ -73,8 +80,8 @@ pub(crate) struct App {
 }
 
 impl App {
-    pub(crate) fn view_calls() -> Semaphore {
-        Semaphore::new(VIEW_CALLS_MAX)
+    pub(crate) fn view_calls() -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(VIEW_CALLS_MAX))
     }
 
     pub(crate) fn event_streams_open(&self) -> usize {
@@ -86,10 +93,24 @@ impl App {
         &self,
         call: impl FnOnce(&dyn PoolViews) -> Result<T, ViewError> + Send + 'static,
     ) -> Result<T, ApiError> {
+        let permit = Arc::clone(&self.view_calls).acquire_owned().await;
+        let permit = permit.map_err(|_| ApiError::unavailable("ledger_unavailable", "shutting down"))?;
+        self.view_in(permit, call).await
+    }
+
+    /// The same with a place that was waited for. The call owns it: whoever asked may hang up or be timed out, and it goes on all the same.
+    pub(crate) async fn view_in<T: Send + 'static>(
+        &self,
+        place: impl Send + 'static,
+        call: impl FnOnce(&dyn PoolViews) -> Result<T, ViewError> + Send + 'static,
+    ) -> Result<T, ApiError> {
         let failed = |message: &str| ApiError::unavailable("ledger_unavailable", message);
-        let _permit = self.view_calls.acquire().await.map_err(|_| failed("shutting down"))?;
         let views = Arc::clone(&self.views);
-        match tokio::task::spawn_blocking(move || call(views.as_ref())).await {
+        let call = move || {
+            let _place = place;
+            call(views.as_ref())
+        };
+        match tokio::task::spawn_blocking(call).await {
             Ok(Ok(view)) => Ok(view),
             Ok(Err(error)) => {
                 // The text may name files, so it is for the operator's log only.
@@ -109,9 +130,13 @@ impl App {
         call: impl FnOnce(&dyn NodeApi) -> Result<T, NodeError> + Send + 'static,
     ) -> Result<T, ApiError> {
         let failed = |message: &str| ApiError::unavailable("node_unavailable", message);
-        let _permit = self.view_calls.acquire().await.map_err(|_| failed("shutting down"))?;
+        let permit = Arc::clone(&self.view_calls).acquire_owned().await.map_err(|_| failed("shutting down"))?;
         let node = Arc::clone(&self.node);
-        match tokio::task::spawn_blocking(move || call(node.as_ref())).await {
+        let call = move || {
+            let _permit = permit;
+            call(node.as_ref())
+        };
+        match tokio::task::spawn_blocking(call).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
                 tracing::error!(%error, "node call failed");

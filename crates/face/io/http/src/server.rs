@@ -23,6 +23,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use ipnet::IpNet;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -31,9 +32,10 @@ use tokio::{
 };
 
 use crate::{
-    access::Asker,
+    asker::Asker,
     connect::{StratumPort, StratumV2Port},
     metrics::HttpMetrics,
+    places::{PlaceLimits, Places},
     router::{App, probe_router, router},
 };
 
@@ -69,6 +71,8 @@ pub struct HttpParts {
     pub metrics: PrometheusHandle,
     /// How many at a time.
     pub limits: HttpLimits,
+    /// Proxies in front of this server whose `X-Forwarded-For` is believed.
+    pub proxies: Vec<IpNet>,
 }
 
 /// How many clients are served at a time.
@@ -82,11 +86,37 @@ pub struct HttpLimits {
     pub page_max: usize,
     /// Connections beyond the others, for one request of health or metrics each. Default 32.
     pub probes_max: usize,
+    /// Proofs that look through shares at a time, one of an address. Default 1.
+    pub share_proofs_max: usize,
+    /// Other proofs at a time, half of them of an address. Default 4.
+    pub proofs_max: usize,
+    /// Long lists at a time, one of an address. Default 2.
+    pub lists_max: usize,
+    /// Requests that wait for one of these, of each kind. Default 1,024.
+    pub waiting_max: usize,
+    /// For how long. Default 5 s.
+    pub wait: Duration,
+}
+
+impl HttpLimits {
+    fn places(&self, all_max: usize, home_max: usize) -> Arc<Places> {
+        Places::new(PlaceLimits { all_max, home_max, waiting_max: self.waiting_max, wait: self.wait })
+    }
 }
 
 impl Default for HttpLimits {
     fn default() -> Self {
-        Self { connections_max: 1_024, event_streams_max: 512, page_max: 500, probes_max: 32 }
+        Self {
+            connections_max: 1_024,
+            event_streams_max: 512,
+            page_max: 500,
+            probes_max: 32,
+            share_proofs_max: 1,
+            proofs_max: 4,
+            lists_max: 2,
+            waiting_max: 1_024,
+            wait: Duration::from_secs(5),
+        }
     }
 }
 
@@ -148,13 +178,18 @@ impl HttpServer {
             views: parts.views,
             access: parts.access,
             view_calls: App::view_calls(),
-            proof_calls: Semaphore::new(1),
+            share_proofs: parts.limits.places(parts.limits.share_proofs_max, 1),
+            proofs: parts.limits.places(parts.limits.proofs_max, parts.limits.proofs_max.div_ceil(2)),
+            lists: parts.limits.places(parts.limits.lists_max, 1),
+            // No setting: more would only wait for the file that all of them write.
+            requests: parts.limits.places(1, 1),
             imbalance: Mutex::new(None),
         });
         tokio::spawn(upkeep(app.recorder.clone(), stopping.clone()));
         let metrics = app.metrics;
         let slots = Arc::new(Slots::new(parts.limits.connections_max, parts.limits.probes_max));
-        let routers = Routers { pages: router(Arc::clone(&app)), probes: probe_router(app) };
+        let proxies = parts.proxies.into();
+        let routers = Routers { pages: router(Arc::clone(&app)), probes: probe_router(app), proxies };
         let accepting = tokio::spawn(accept(listener, slots, routers, metrics, stopping));
         tracing::info!(address = %bound, "http listening");
         HttpHandle { address: bound, stop, accepting }
@@ -182,6 +217,7 @@ impl HttpHandle {
 struct Routers {
     pages: Router,
     probes: Router,
+    proxies: Arc<[IpNet]>,
 }
 
 async fn accept(
@@ -241,14 +277,16 @@ impl Visit {
         let Self { stream, address, presence, slot } = self;
         // Events are small and wanted at once.
         let _ = stream.set_nodelay(true);
+        let Routers { pages, probes, proxies } = routers;
         let (router, head_timeout) = match slot.kind {
-            SlotKind::Page => (routers.pages, HEAD_TIMEOUT),
-            SlotKind::Probe => (routers.probes, PROBE_HEAD_TIMEOUT),
+            SlotKind::Page => (pages, HEAD_TIMEOUT),
+            SlotKind::Probe => (probes, PROBE_HEAD_TIMEOUT),
         };
         let router = TowerToHyperService::new(router);
         let presence = &presence;
         let service = service_fn(|mut request: Request<Incoming>| {
-            request.extensions_mut().insert(Asker(address.ip()));
+            let asker = Asker::of(address.ip(), request.headers(), &proxies);
+            request.extensions_mut().insert(asker);
             let (busy, answer) = (presence.busy(), router.call(request));
             async move {
                 let response = answer.await?;

@@ -171,7 +171,7 @@ async fn senseless_requests_get_a_json_error() {
 
 #[tokio::test]
 async fn a_broken_ledger_is_503_and_keeps_its_secrets() {
-    let site = site(ShelfPool { broken: true }).await;
+    let site = site(ShelfPool { broken: true, ..ShelfPool::default() }).await;
     let miner = format!("/api/v1/miners/{}", address_of(5, Network::Devnet));
     for path in ["/api/v1/pool", "/api/v1/blocks", miner.as_str()] {
         let reply = site.get(path).await;
@@ -356,6 +356,7 @@ async fn a_taken_address_is_an_error_that_names_it() {
         stratum_v2: None,
         metrics: bq_http::install_metrics().unwrap(),
         limits: HttpLimits::default(),
+        proxies: Vec::new(),
     };
     let error = bq_http::HttpServer::start(site.http.address(), parts).await.unwrap_err();
     assert!(error.to_string().starts_with(&format!("http address {}: ", site.http.address())), "{error}");
@@ -395,4 +396,112 @@ async fn sockets_that_ask_nothing_hide_nothing() {
     assert_eq!(site.get("/health/live").await.status, 200);
     assert_eq!(site.get("/metrics").await.status, 200);
     assert_eq!(site.get("/api/v1/pool").await.status, 503);
+}
+
+/// Whatever of a request cannot be read, programs find the same shape.
+#[tokio::test]
+async fn every_error_of_the_api_is_json() {
+    let site = site(ShelfPool::default()).await;
+    let known = address_of(5, Network::Devnet);
+    let list = ["", "/workers", "/payouts", "/coinbases", "/earnings", "/history", "/proof/owed", "/proof/%ff"];
+    let mut paths: Vec<String> = list.iter().map(|end| format!("/api/v1/miners/%ff{end}")).collect();
+    paths.extend(
+        ["/api/v1/why/%ff", "/api/v1/accounts/%ff/settings", "/api/v1/nothing", "/api/v1/%ff"].map(str::to_owned),
+    );
+    paths.extend(list.iter().map(|end| format!("/api/v1/miners/{known}{end}?limit=%ff&worker=%ff&epoch=x")).skip(1));
+    paths.extend(["/api/v1/blocks?limit=x", "/api/v1/pool/history?step=%ff"].map(str::to_owned));
+    let mut requests: Vec<String> =
+        paths.iter().map(|path| format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")).collect();
+    for (path, kind) in [("/api/v1/requests", "text/plain"), ("/api/v1/accounts/%ff/settings", "application/json")] {
+        for body in ["", "{", "\u{fffd}", r#"{"request":1}"#] {
+            requests.push(format!(
+                "POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            ));
+        }
+    }
+    requests.push("DELETE /api/v1/blocks HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".to_owned());
+    for request in requests {
+        let reply = site.ask(&request).await;
+        assert!(reply.status >= 400, "{request}: {}", reply.status);
+        assert_eq!(reply.header("content-type"), Some("application/json"), "{request}: {}", reply.body);
+        let error = &reply.json()["error"];
+        assert!(error["code"].is_string() && error["message"].is_string(), "{request}: {}", reply.body);
+    }
+}
+
+fn get(path: &str, from: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Forwarded-For: 192.0.2.77, {from}\r\n\r\n")
+}
+
+/// What one stranger asks for keeps others waiting for one of his, and for none of what is cheap.
+#[tokio::test]
+async fn a_dear_proof_keeps_no_cheap_one_from_anybody() {
+    let gate = Arc::new(common::Gate::default());
+    let site = site(ShelfPool { gate: Some(Arc::clone(&gate)), ..ShelfPool::default() }).await;
+    let miner = format!("/api/v1/miners/{}/proof", address_of(5, Network::Devnet));
+    let shares = format!("{miner}/shares");
+    let mut waiting = Vec::new();
+    for from in ["198.51.100.1", "198.51.100.1", "198.51.100.1", "198.51.100.2", "2001:db8::1"] {
+        let mut stream = site.connect().await;
+        stream.write_all(get(&shares, from).as_bytes()).await.unwrap();
+        waiting.push(stream);
+    }
+    gate.first().await;
+    for cheap in ["owed", &format!("credit?block={}", block(7).id), "share?share=3"] {
+        let reply = site.ask(&get(&format!("{miner}/{cheap}"), "198.51.100.2")).await;
+        assert_eq!(reply.status, 404, "{cheap}: answered, and there is none: {}", reply.body);
+    }
+    assert_eq!(site.get("/api/v1/pool").await.status, 200);
+    assert_eq!(gate.begun(), 1, "one at a time");
+    gate.open();
+    for mut stream in waiting {
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        assert!(text.starts_with("HTTP/1.1 404"), "nobody was sent away: {text}");
+    }
+    assert_eq!(gate.begun(), 5);
+}
+
+/// Who hangs up leaves no work behind that another begins beside.
+#[tokio::test]
+async fn a_proof_keeps_its_place_until_it_is_done_whoever_waits_for_it() {
+    let gate = Arc::new(common::Gate::default());
+    let site = site(ShelfPool { gate: Some(Arc::clone(&gate)), ..ShelfPool::default() }).await;
+    let miner = format!("/api/v1/miners/{}/proof", address_of(5, Network::Devnet));
+    let shares = format!("{miner}/shares");
+    for _ in 0..4 {
+        let mut stream = site.connect().await;
+        stream.write_all(get(&shares, "198.51.100.1").as_bytes()).await.unwrap();
+        gate.first().await;
+        drop(stream);
+        assert_eq!(site.ask(&get(&format!("{miner}/owed"), "198.51.100.2")).await.status, 404);
+    }
+    let mut last = site.connect().await;
+    last.write_all(get(&shares, "198.51.100.3").as_bytes()).await.unwrap();
+    assert_eq!(site.ask(&get(&format!("{miner}/owed"), "198.51.100.2")).await.status, 404);
+    assert_eq!(gate.begun(), 1, "of five");
+    gate.open();
+    let mut text = String::new();
+    last.read_to_string(&mut text).await.unwrap();
+    assert!(text.starts_with("HTTP/1.1 404"), "{text}");
+}
+
+/// Behind a proxy each of its clients has an address of his own, and nobody chooses one.
+#[tokio::test]
+async fn behind_a_listed_proxy_limits_count_the_clients_own_address() {
+    let limits = HttpLimits { event_streams_max: 1, ..HttpLimits::default() };
+    let site = site_with(ShelfPool::default(), limits).await;
+    let open = async |from: &str| {
+        let mut stream = site.connect().await;
+        stream.write_all(get("/api/v1/events", from).as_bytes()).await.unwrap();
+        let mut first = [0; 12];
+        stream.read_exact(&mut first).await.unwrap();
+        (String::from_utf8_lossy(&first).into_owned(), stream)
+    };
+    let first = open("198.51.100.1").await;
+    assert_eq!(first.0, "HTTP/1.1 200");
+    assert_eq!(open("198.51.100.1").await.0, "HTTP/1.1 503", "the same client");
+    assert_eq!(open("::ffff:198.51.100.1").await.0, "HTTP/1.1 503", "and still the same");
+    assert_eq!(open("198.51.100.2").await.0, "HTTP/1.1 200", "another");
 }

@@ -1,6 +1,6 @@
 //! Rates, charts and rounds, as people see them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bq_history::BlockChange;
 use bq_ledger::ShareWeight;
@@ -19,16 +19,17 @@ impl Keeper {
         self.stats.lock().series(subject, lane).cloned()
     }
 
-    /// What the file has of a ring; nothing if it cannot be read, for then people see what is in memory.
-    fn stored(&self, key: &SeriesKey, span: Span) -> Option<Ring> {
-        let read = self.history.store()?.ring(key, span);
-        read.inspect_err(|error| tracing::warn!(%error, "older statistics are not shown")).ok().flatten()
+    /// What the file has of some rings, in their order; nothing if it cannot be read, for then people see what is in memory.
+    pub(crate) fn stored(&self, keys: &[SeriesKey], span: Span) -> impl Iterator<Item = Option<Ring>> {
+        let read = self.history.store().map(|store| store.rings(keys, span)).transpose();
+        let read = read.inspect_err(|error| tracing::warn!(%error, "older statistics are not shown"));
+        read.ok().flatten().unwrap_or_default().into_iter().chain(std::iter::repeat(None)).take(keys.len())
     }
 
-    /// Rates over all windows; `short` are those over ten minutes and over one.
-    pub(crate) fn rates(&self, key: &SeriesKey, series: &Series, short: (f64, f64)) -> RatesView {
+    /// Rates over all windows; `short` are those over ten minutes and over one, `stored` what the file has of five minutes.
+    pub(crate) fn rates(&self, series: &Series, stored: Option<Ring>, short: (f64, f64)) -> RatesView {
         let now = self.moment().unix;
-        let fives = series.slots(Span::FiveMinutes, self.stored(key, Span::FiveMinutes), now);
+        let fives = series.slots(Span::FiveMinutes, stored, now);
         let [hour, day] = Window::ALL.map(|window| series.rate(&fives, now, window).per_second());
         RatesView { minute: short.1, ten_minutes: short.0, hour, day }
     }
@@ -43,7 +44,8 @@ impl Keeper {
                 continue;
             };
             let key = SeriesKey { subject: subject.clone(), lane };
-            let slots = series.slots(span, self.stored(&key, span), now);
+            let stored = self.stored(&[key], span).next().flatten();
+            let slots = series.slots(span, stored, now);
             let steps = slots.iter().map(|(number, slot)| step_view(span, number, slot, now));
             algorithms.insert(lane.name().to_owned(), steps.collect());
         }
@@ -51,18 +53,29 @@ impl Keeper {
         Some(HistoryView { step, step_secs, steps_max: span.slots(), algorithms })
     }
 
-    /// What a block took, as far as that is known.
-    pub(crate) fn round_view(&self, block: &BlockId) -> Option<RoundView> {
-        let unwritten = self.stats.lock().unwritten_blocks().find_map(|note| match note.change {
-            BlockChange::Round(round) if note.id == *block => Some(round),
-            _ => None,
-        });
-        let written = || self.history.store().and_then(|store| store.ended_round(block).ok().flatten());
-        let EndedRound { parts, shares, .. } = unwritten.or_else(written)?;
-        let effort = effort(parts);
-        let luck = if effort > 0.0 { effort.recip() } else { 0.0 };
-        Some(RoundView { effort, effort_parts: parts.to_string(), luck, shares })
+    /// What blocks took, as far as that is known: one look at the statistics, for which shares wait, and one at their file, however many blocks.
+    pub(crate) fn round_views(&self, blocks: &[BlockId]) -> BTreeMap<BlockId, RoundView> {
+        let wanted: BTreeSet<_> = blocks.iter().collect();
+        let mut rounds = BTreeMap::new();
+        for note in self.stats.lock().unwritten_blocks() {
+            if let BlockChange::Round(round) = note.change
+                && wanted.contains(&note.id)
+            {
+                rounds.entry(note.id).or_insert(round);
+            }
+        }
+        let others: Vec<_> = wanted.into_iter().filter(|block| !rounds.contains_key(*block)).copied().collect();
+        let written = self.history.store().filter(|_| !others.is_empty()).map(|store| store.ended_rounds(&others));
+        let written = written.and_then(Result::ok).unwrap_or_default();
+        rounds.extend(others.into_iter().zip(written).filter_map(|(block, round)| Some((block, round?))));
+        rounds.into_iter().map(|(block, round)| (block, round_view(round))).collect()
     }
+}
+
+fn round_view(EndedRound { parts, shares, .. }: EndedRound) -> RoundView {
+    let effort = effort(parts);
+    let luck = if effort > 0.0 { effort.recip() } else { 0.0 };
+    RoundView { effort, effort_parts: parts.to_string(), luck, shares }
 }
 
 /// Parts of 2^-60 as a fraction of a block.

@@ -16,6 +16,7 @@ use tokio::sync::{Notify, broadcast, watch};
 use crate::{
     Clock, PayoutSigner, PoolConfig, PoolError, Rules,
     direct::{Coinbases, Windows},
+    finders::Finders,
     history::History,
     intake::Intake,
     metrics::PoolMetrics,
@@ -59,6 +60,7 @@ pub(crate) struct Keeper {
     pub(crate) rules: Rules,
     pub(crate) stats: Mutex<Stats>,
     pub(crate) history: History,
+    pub(crate) finders: Mutex<Finders>,
     pub(crate) suspects: Suspects,
     pub(crate) settings_room: Mutex<SettingsRoom>,
     pub(crate) notices: Notices,
@@ -205,6 +207,7 @@ impl Keeper {
             rules,
             stats: Mutex::new(stats),
             history,
+            finders: Mutex::default(),
             suspects: Suspects::default(),
             settings_room: Mutex::default(),
             notices,

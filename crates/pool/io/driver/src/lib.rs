@@ -32,6 +32,7 @@ mod stopped;
 mod adopt;
 mod carry_out;
 mod evidence;
+mod finders;
 mod follow;
 mod frames;
 mod log_reader;

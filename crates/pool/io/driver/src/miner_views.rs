@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bq_books::RowKind;
 use bq_chain_api::AtomsView;
 use bq_ledger::LedgerAccount;
-use bq_pool_history::{SeriesKey, Subject};
+use bq_pool_history::{Ring, SeriesKey, Span, Subject};
 use bq_primitives::{AccountId, Address, Algorithm, KeyHash};
 use bq_views::{
     EarningView, EarningsView, MinerView, Page, PayoutView, PayoutsView, WorkerCursor, WorkerView, WorkersView,
@@ -24,6 +24,8 @@ use crate::{
 const WORKERS_SHOWN: usize = 1000;
 const PAYOUTS_SHOWN: usize = 100;
 const DAYS_SHOWN: usize = 30;
+/// Workers that are copied at once: shares wait meanwhile.
+const WORKERS_TOGETHER: usize = 32;
 /// Seconds of a day.
 const DAY_SECS: u64 = 86_400;
 
@@ -50,10 +52,11 @@ impl Keeper {
         let lanes: Vec<_> =
             rates.into_iter().filter_map(|(lane, short)| Some((lane, short, self.series(&subject, lane)?))).collect();
         let by_name = |lane: Algorithm| lane.name().to_owned();
-        let hashrates = lanes.iter().map(|(lane, short, series)| {
-            let key = SeriesKey { subject: subject.clone(), lane: *lane };
-            (by_name(*lane), self.rates(&key, series, *short))
-        });
+        let keys: Vec<_> = lanes.iter().map(|(lane, ..)| SeriesKey { subject: subject.clone(), lane: *lane }).collect();
+        let stored = self.stored(&keys, Span::FiveMinutes);
+        let hashrates = lanes.iter().zip(stored);
+        let hashrates =
+            hashrates.map(|((lane, short, series), stored)| (by_name(*lane), self.rates(series, stored, *short)));
         let (scheme, accrued) = self.scheme_view(miner);
         let [immature, payable, carried, in_flight, paid] = self.balances(miner).map(atoms);
         Ok(Some(MinerView {
@@ -104,23 +107,43 @@ impl Keeper {
     }
 
     pub(crate) fn workers_view(&self, miner: Miner, page: &Page<WorkerCursor>) -> WorkersView {
-        let after = page.after.as_ref().map(|after| (after.name.clone(), after.algorithm));
-        let max = page.limit.saturating_add(1);
-        let mut workers = self.stats.lock().workers_of(self.uptime_secs(), miner.key, after.as_ref(), max);
+        let mut workers = self.workers_of(miner, page);
         let cursor = |worker: &WorkerStats| WorkerCursor { name: worker.name.clone(), algorithm: worker.algorithm };
         let next = page.cut(&mut workers, cursor);
-        WorkersView { workers: workers.into_iter().map(|worker| self.worker_view(miner, worker)).collect(), next }
+        let key = |worker: &WorkerStats| {
+            let subject = Subject::Worker(miner.key, worker.name.clone());
+            SeriesKey { subject, lane: worker.algorithm }
+        };
+        let keys: Vec<_> = workers.iter().map(key).collect();
+        let stored = self.stored(&keys, Span::FiveMinutes);
+        WorkersView { workers: workers.into_iter().zip(stored).map(|of| self.worker_view(of)).collect(), next }
     }
 
-    fn worker_view(&self, miner: Miner, worker: WorkerStats) -> WorkerView {
+    /// One more than fit on a page. Copied a few at a time: shares wait meanwhile.
+    fn workers_of(&self, miner: Miner, page: &Page<WorkerCursor>) -> Vec<WorkerStats> {
+        let mut after = page.after.as_ref().map(|after| (after.name.clone(), after.algorithm));
+        let max = page.limit.saturating_add(1);
+        let mut workers = Vec::new();
+        loop {
+            let some = max.saturating_sub(workers.len()).min(WORKERS_TOGETHER);
+            let more = self.stats.lock().workers_of(self.uptime_secs(), miner.key, after.as_ref(), some);
+            let is_last = more.len() < some;
+            workers.extend(more);
+            if is_last || workers.len() >= max {
+                return workers;
+            }
+            after = workers.last().map(|worker| (worker.name.clone(), worker.algorithm));
+        }
+    }
+
+    fn worker_view(&self, (worker, stored): (WorkerStats, Option<Ring>)) -> WorkerView {
         let WorkerStats { name, algorithm, hashrate, hashrate_minute, series } = worker;
-        let key = SeriesKey { subject: Subject::Worker(miner.key, name.clone()), lane: algorithm };
         WorkerView {
             name: name.to_string(),
             algorithm: algorithm.name().to_owned(),
             hashrate,
             hashrate_minute,
-            hashrates: self.rates(&key, &series, (hashrate, hashrate_minute)),
+            hashrates: self.rates(&series, stored, (hashrate, hashrate_minute)),
             best_share: best_view(&series),
             shares: counts_view(series.totals()),
             last_share: series.last_share().map_or(0, |at| at.0),

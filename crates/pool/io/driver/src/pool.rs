@@ -273,8 +273,16 @@ impl PoolApi for Pool {
         self.keeper.is_locked(&payee)
     }
 
-    fn change_settings(&self, request: &SignedRequest) -> Option<Result<SettingsTaken, AccessError>> {
-        self.keeper.change_settings(request)
+    fn change_settings(
+        &self,
+        request: &SignedRequest,
+        may_verify: &dyn Fn(KeyHash) -> bool,
+    ) -> Option<Result<SettingsTaken, AccessError>> {
+        self.keeper.change_settings(request, may_verify)
+    }
+
+    fn has_account(&self, payee: KeyHash) -> bool {
+        self.keeper.state.read().accounts().find(&payee).is_some()
     }
 
     fn note_rejected(&self, payee: KeyHash, worker: &WorkerName, algorithm: Algorithm, reason: ShareReject) {

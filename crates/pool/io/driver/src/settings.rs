@@ -7,7 +7,8 @@ use bq_pool_machine::{
     AccountSettings, Event, Fault, PendingWishes, SchemeWish, SettingBounds, SettingChange, SettingEvent,
     SettingRefusal, SettingWish, SignedSetting, State, Wishes,
 };
-use bq_primitives::{AccountId, Address};
+use bq_primitives::{AccountId, Address, KeyHash};
+use bq_request::Request;
 use bq_views::{NoticesView, PendingSettingsView, SettingsView, WishesView};
 
 use crate::{PoolError, keeper::Keeper, miner_views::Miner};
@@ -47,12 +48,20 @@ impl Keeper {
     }
 
     /// Takes a signed setting; nothing if the request is about something else.
-    pub(crate) fn change_settings(&self, request: &SignedRequest) -> Option<Result<SettingsTaken, AccessError>> {
+    pub(crate) fn change_settings(
+        &self,
+        request: &SignedRequest,
+        may_verify: &dyn Fn(KeyHash) -> bool,
+    ) -> Option<Result<SettingsTaken, AccessError>> {
         let wish = request.request.lines().nth(4).unwrap_or_default();
-        SettingWish::is_meant(wish).then(|| self.take_setting(request))
+        SettingWish::is_meant(wish).then(|| self.take_setting(request, may_verify))
     }
 
-    fn take_setting(&self, request: &SignedRequest) -> Result<SettingsTaken, AccessError> {
+    fn take_setting(
+        &self,
+        request: &SignedRequest,
+        may_verify: &dyn Fn(KeyHash) -> bool,
+    ) -> Result<SettingsTaken, AccessError> {
         if !self.config.settings {
             return Err(refused(&SettingRefusal::NotTaken));
         }
@@ -65,7 +74,16 @@ impl Keeper {
             time_ms,
         };
         // Before it is anybody's turn to write: what is refused costs nobody else anything.
-        let account = self.judge(&signed)?;
+        let (account, read, is_cancel) = self.judge(&signed)?;
+        if !may_verify(read.address.key_hash) {
+            return Err(AccessError::TooFast);
+        }
+        signed.verify(&read).map_err(|refusal| refused(&refusal))?;
+        // Of what is signed alone: whoever forges takes nobody's room. What waits was counted when it was taken: stopping it is free.
+        if !is_cancel && !self.settings_room.lock().take(self.clock.running(), self.config.settings_hour_max) {
+            let reason = "this pool takes no more settings at the moment: try again in some minutes".to_owned();
+            return Err(AccessError::Setting { name: "too_many", reason });
+        }
         let event = Event::Setting(Box::new(SettingEvent::Signed(signed)));
         match self.tell(&event, Vec::new()) {
             Ok(_) => self.taken(account).ok_or_else(|| AccessError::Disk("the account is gone".to_owned())),
@@ -77,10 +95,10 @@ impl Keeper {
         }
     }
 
-    /// Whose it is, if it would be taken now. What needs a clock is decided here, everything else by the machine.
-    fn judge(&self, signed: &SignedSetting) -> Result<AccountId, AccessError> {
+    /// Whose it is and whether it cancels, if it would be taken now and is signed. What needs a clock is decided here, everything else by the machine.
+    fn judge(&self, signed: &SignedSetting) -> Result<(AccountId, Request, bool), AccessError> {
         let state = self.state.read();
-        let (account, request, wish) = state.judge_setting(signed).map_err(|refusal| refused(&refusal))?;
+        let (account, request, wish) = state.judge_unverified(signed).map_err(|refusal| refused(&refusal))?;
         let (now, time) = (signed.time_ms, request.time_ms);
         let window_ms = ms(self.config.settings_window);
         if now.abs_diff(time) > window_ms {
@@ -94,12 +112,7 @@ impl Keeper {
             let reason = format!("an account's settings change once in {} s", interval_ms / 1000);
             return Err(AccessError::Setting { name: "too_fast", reason });
         }
-        // What waits was counted when it was taken: stopping it is free.
-        if !is_cancel && !self.settings_room.lock().take(self.clock.running(), self.config.settings_hour_max) {
-            let reason = "this pool takes no more settings at the moment: try again in some minutes".to_owned();
-            return Err(AccessError::Setting { name: "too_many", reason });
-        }
-        Ok(account)
+        Ok((account, request, is_cancel))
     }
 
     fn taken(&self, account: AccountId) -> Option<SettingsTaken> {
@@ -158,7 +171,7 @@ impl Keeper {
     }
 
     /// Whether an account's own setting locks its address.
-    pub(crate) fn is_locked(&self, payee: &bq_primitives::KeyHash) -> bool {
+    pub(crate) fn is_locked(&self, payee: &KeyHash) -> bool {
         let state = self.state.read();
         let account = state.accounts().find(payee);
         account.and_then(|account| state.settings_of(account)).is_some_and(|settings| settings.current.locked)

@@ -1,17 +1,17 @@
 //! What people see: read from the state in memory, and lists from the rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bq_books::RowKind;
 use bq_chain_api::{AtomsView, MiningInfo};
 use bq_ledger::{FeeBasisPoints, LedgerAccount, RuinBound};
 use bq_mining_message::{AccountScheme, ShareSequence};
-use bq_pool_history::{SeriesKey, Subject};
+use bq_pool_history::{SeriesKey, Span, Subject};
 use bq_pool_machine::{Applied, BlockState, Payout, PayoutKind, State};
-use bq_primitives::{Address, Algorithm, Amount, BlockId, Target, Work};
+use bq_primitives::{Address, Algorithm, Amount, BlockId, KeyHash, Target, Work};
 use bq_views::{
-    AlgorithmView, BlockCursor, BlockStateView, BlockView, BlocksView, Event, Page, PoolView, ReserveView, SchemeView,
-    ViewError,
+    AlgorithmView, BlockCursor, BlockStateView, BlockView, BlocksView, Event, Page, PoolView, ReserveView, RoundView,
+    SchemeView, ViewError,
 };
 
 use crate::{
@@ -80,7 +80,7 @@ impl Keeper {
             bits: bits.map(|bits| bits.to_string()).unwrap_or_default(),
             pool_hashrate: short.0,
             network_hashrate: network.map_or(0.0, |(_, hashrate)| *hashrate),
-            hashrates: self.rates(&key, &series, short),
+            hashrates: self.rates(&series, self.stored(&[key], Span::FiveMinutes).next().flatten(), short),
             shares: counts_view(series.totals()),
             effort: effort(round.parts),
             effort_parts: round.parts.to_string(),
@@ -109,35 +109,36 @@ impl Keeper {
             page.cut(&mut rows, |row| BlockCursor { height: row.height, id: row.id.parse().unwrap_or_default() });
         let tip = self.state.read().tip();
         let height = tip.map_or(0, |tip| tip.height.0);
-        Ok(BlocksView { blocks: rows.iter().map(|row| self.block_view(row, height)).collect(), next })
+        Ok(BlocksView { blocks: self.block_views(&rows, height), next })
     }
 
-    fn block_view(&self, row: &BlockRow, tip: u32) -> BlockView {
-        let state = match row.state.as_str() {
-            "found" => BlockStateView::Found,
-            "immature" => BlockStateView::Immature,
-            "matured" => BlockStateView::Matured,
-            _ => BlockStateView::Orphaned,
+    /// Whatever is read for them is read once for all: a stranger chooses how many there are.
+    fn block_views(&self, rows: &[BlockRow], tip: u32) -> Vec<BlockView> {
+        let ids: Vec<BlockId> = rows.iter().filter_map(|row| row.id.parse().ok()).collect();
+        let mut rounds = self.round_views(&ids);
+        let finders = self.finders(rows.iter().filter_map(|row| row.share).map(ShareSequence));
+        let view = |row: &BlockRow| {
+            let finder = row.share.and_then(|share| finders.get(&ShareSequence(share)));
+            let finder = finder.map(|payee| Address { network: self.config.network, key_hash: *payee }.to_string());
+            let round = row.id.parse().ok().and_then(|id| rounds.remove(&id));
+            block_view(row, tip, finder.unwrap_or_default(), round)
         };
-        let is_on_chain = matches!(state, BlockStateView::Immature | BlockStateView::Matured);
-        let confirmations = if is_on_chain { tip.saturating_sub(row.height).saturating_add(1) } else { 0 };
-        BlockView {
-            id: row.id.clone(),
-            height: row.height,
-            algorithm: row.algorithm.clone(),
-            time: row.time,
-            reward: atoms(row.reward),
-            state,
-            confirmations,
-            finder: row.share.and_then(|share| self.finder(ShareSequence(share))).unwrap_or_default(),
-            round: row.id.parse().ok().and_then(|id| self.round_view(&id)),
-        }
+        rows.iter().map(view).collect()
     }
 
-    /// Whose share that was; nothing once it is pruned.
-    fn finder(&self, share: ShareSequence) -> Option<String> {
-        let (_, share) = self.log.read(share..share.next()).next()?.ok()?;
-        Some(Address { network: self.config.network, key_hash: share.payee }.to_string())
+    /// Whose shares these were; nothing of one that is pruned and was never asked for.
+    fn finders(&self, shares: impl Iterator<Item = ShareSequence>) -> BTreeMap<ShareSequence, KeyHash> {
+        let mut wanted: BTreeSet<_> = shares.collect();
+        let mut found = self.finders.lock().of(&wanted);
+        wanted.retain(|share| !found.contains_key(share));
+        let mut read = BTreeMap::new();
+        // A segment is read whole for one share of it: nothing is held meanwhile, and each share is looked for once.
+        self.log.read_each(&wanted, |sequence, share| {
+            read.extend(share.ok().flatten().map(|share| (sequence, share.payee)));
+        });
+        self.finders.lock().note(&read);
+        found.append(&mut read);
+        found
     }
 
     /// Tells the live feed what an event changed.
@@ -162,7 +163,9 @@ impl Keeper {
             })
         };
         if let Some((row, height)) = row {
-            self.show(Event::Block(self.block_view(&row, height)));
+            for block in self.block_views(&[row], height) {
+                self.show(Event::Block(block));
+            }
         }
     }
 
@@ -210,6 +213,28 @@ impl Keeper {
         self.metrics.payouts_open(state.payouts().filter(|payout| payout.is_open()).map(state_name));
         let outside = *self.outside.lock();
         self.metrics.coins_match(outside.coins_match);
+    }
+}
+
+fn block_view(row: &BlockRow, tip: u32, finder: String, round: Option<RoundView>) -> BlockView {
+    let state = match row.state.as_str() {
+        "found" => BlockStateView::Found,
+        "immature" => BlockStateView::Immature,
+        "matured" => BlockStateView::Matured,
+        _ => BlockStateView::Orphaned,
+    };
+    let is_on_chain = matches!(state, BlockStateView::Immature | BlockStateView::Matured);
+    let confirmations = if is_on_chain { tip.saturating_sub(row.height).saturating_add(1) } else { 0 };
+    BlockView {
+        id: row.id.clone(),
+        height: row.height,
+        algorithm: row.algorithm.clone(),
+        time: row.time,
+        reward: atoms(row.reward),
+        state,
+        confirmations,
+        finder,
+        round,
     }
 }
 

@@ -139,12 +139,13 @@ impl HistoryStore {
         })
     }
 
-    /// The stored ring of a series; nothing before any slot of it was stored, and for one that cannot be read.
+    /// The stored rings of some series, in their order, from one snapshot; nothing before any slot of one was stored, and for one that cannot be
+    /// read.
     ///
     /// # Errors
     /// See [`HistoryStore`].
-    pub fn ring(&self, key: &SeriesKey, span: Span) -> Result<Option<Ring>, HistoryStoreError> {
-        self.look(|connection| ring(connection, &key.to_bytes(), span))
+    pub fn rings(&self, keys: &[SeriesKey], span: Span) -> Result<Vec<Option<Ring>>, HistoryStoreError> {
+        self.look(|connection| keys.iter().map(|key| ring(connection, &key.to_bytes(), span)).collect())
     }
 
     /// The present round of each lane that one is known of.
@@ -172,16 +173,19 @@ impl HistoryStore {
         })
     }
 
-    /// The round that a block ended; nothing if that is not known.
+    /// The rounds that some blocks ended, in their order, from one snapshot; nothing where that is not known.
     ///
     /// # Errors
     /// See [`HistoryStore`].
-    pub fn ended_round(&self, block: &BlockId) -> Result<Option<EndedRound>, HistoryStoreError> {
+    pub fn ended_rounds(&self, blocks: &[BlockId]) -> Result<Vec<Option<EndedRound>>, HistoryStoreError> {
         let sql = "SELECT round FROM blocks WHERE id = ?1";
         self.look(|connection| {
-            let value: Option<Option<Vec<u8>>> =
-                connection.prepare_cached(sql)?.query_row([block.0], |row| row.get(0)).optional()?;
-            Ok(value.flatten().and_then(|value| EndedRound::from_bytes(&value).ok()))
+            let mut statement = connection.prepare_cached(sql)?;
+            let mut round = |block: &BlockId| -> rusqlite::Result<Option<EndedRound>> {
+                let value: Option<Option<Vec<u8>>> = statement.query_row([block.0], |row| row.get(0)).optional()?;
+                Ok(value.flatten().and_then(|value| EndedRound::from_bytes(&value).ok()))
+            };
+            blocks.iter().map(&mut round).collect()
         })
     }
 

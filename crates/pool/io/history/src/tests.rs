@@ -65,7 +65,7 @@ fn what_is_written_is_read_back_by_the_next_one() {
     assert_eq!((read_key, read.totals()), (name.clone(), whole.totals()));
     let now = read.newest();
     for span in Span::ALL {
-        let got = read.slots(span, store.ring(&name, span).expect("readable"), now);
+        let got = read.slots(span, store.rings(std::slice::from_ref(&name), span).expect("readable").remove(0), now);
         assert_eq!(got.newest(), Some(span.slot_at(now)), "{}", span.name());
         let first = span.slot_at(Timestamp(now.0.saturating_sub(span.secs() * 40)));
         assert_eq!(got.sum(first, span.slot_at(now)), whole.slots(span, None, now).sum(first, span.slot_at(now)));
@@ -88,10 +88,11 @@ fn a_dropped_series_leaves_nothing() {
     store.write(&Batch { series: rows, ..Batch::default() }).expect("written");
     let names = |store: &HistoryStore| all(store).into_iter().map(|(key, _)| key).collect::<Vec<_>>();
     assert_eq!(names(&store), [key("middle"), key("old"), key("young")]);
-    assert!(store.ring(&key("old"), Span::Hour).expect("readable").is_some());
+    assert!(store.rings(&[key("old")], Span::Hour).expect("readable")[0].is_some());
     store.write(&Batch { dropped: vec![key("old"), key("nobody")], ..Batch::default() }).expect("written");
     assert_eq!(names(&store), [key("middle"), key("young")]);
-    assert_eq!(store.ring(&key("old"), Span::Hour), Ok(None));
+    assert_eq!(store.rings(&[key("other"), key("old")], Span::Hour).map(|rings| rings.len()), Ok(2));
+    assert_eq!(store.rings(&[key("old")], Span::Hour), Ok(vec![None]));
 }
 
 fn line(account: u8, atoms: u64) -> EarningLine {
@@ -148,8 +149,7 @@ fn rounds_and_marks_stay() {
     }
     let store = open(folder.path());
     assert_eq!((store.counted_before(), store.rounds()), (Ok(Some(78)), Ok(vec![(Algorithm::Ethash, round)])));
-    assert_eq!(store.ended_round(&BlockId([4; 32])), Ok(Some(ended)));
-    assert_eq!(store.ended_round(&BlockId([5; 32])), Ok(None));
+    assert_eq!(store.ended_rounds(&[5, 4, 6].map(|n| BlockId([n; 32]))), Ok(vec![None, Some(ended), None]));
 }
 
 type Spoil<'a> = &'a dyn Fn(&Path);

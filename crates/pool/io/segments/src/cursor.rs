@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeSet,
     ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
@@ -22,6 +23,22 @@ impl ShareLog {
         let cursor = Cursor::new(&self.shared);
         let end = range.end.min(cursor.next);
         Forwards { cursor, at: range.start.max(ShareSequence::FIRST), end }
+    }
+
+    /// Some shares, in whatever order they are asked for: each segment is read once, and appends wait for one look at the log instead of one for each.
+    /// Nothing for one that was forfeited or is not there yet.
+    pub fn read_each(
+        &self,
+        shares: &BTreeSet<ShareSequence>,
+        mut each: impl FnMut(ShareSequence, Result<Option<Share>, ReadError>),
+    ) {
+        if shares.is_empty() {
+            return;
+        }
+        let mut cursor = Cursor::new(&self.shared);
+        for share in shares {
+            each(*share, cursor.share(*share));
+        }
     }
 
     /// The newest share that is this block, from `lowest` on.

@@ -65,6 +65,19 @@ impl State {
     /// # Errors
     /// [`SettingRefusal`].
     pub fn judge_setting(&self, signed: &SignedSetting) -> Result<(AccountId, Request, SettingWish), SettingRefusal> {
+        let judged = self.judge_unverified(signed)?;
+        signed.verify(&judged.1)?;
+        Ok(judged)
+    }
+
+    /// The same but for the signature, which alone costs something: [`SignedSetting::verify`] is left.
+    ///
+    /// # Errors
+    /// [`SettingRefusal`].
+    pub fn judge_unverified(
+        &self,
+        signed: &SignedSetting,
+    ) -> Result<(AccountId, Request, SettingWish), SettingRefusal> {
         let opened = self.opened.ok_or(SettingRefusal::NotTaken)?;
         let request = Request::read(&signed.request)?;
         request.check_chain(opened.network, opened.genesis)?;
@@ -83,9 +96,7 @@ impl State {
             SettingChange::Cancel => {}
         }
         let other_key = || RequestError::Signature(request.address.to_string());
-        let public_key = signed.public_key.as_slice().try_into().map_err(|_| other_key())?;
-        let signature = signed.signature.as_slice().try_into().map_err(|_| other_key())?;
-        request.check_signature(public_key, signature)?;
+        request.check_key(signed.public_key.as_slice().try_into().map_err(|_| other_key())?)?;
         Ok((account, request, wish))
     }
 
@@ -130,5 +141,18 @@ impl State {
             step.applied.settings.insert(account, before.webhook);
             self.note_due(step.number, account);
         }
+    }
+}
+
+impl SignedSetting {
+    /// Makes sure that the key of its address signed what was read of it.
+    ///
+    /// # Errors
+    /// [`SettingRefusal`].
+    pub fn verify(&self, request: &Request) -> Result<(), SettingRefusal> {
+        let other_key = || RequestError::Signature(request.address.to_string());
+        let public_key = self.public_key.as_slice().try_into().map_err(|_| other_key())?;
+        let signature = self.signature.as_slice().try_into().map_err(|_| other_key())?;
+        Ok(request.check_signature(public_key, signature)?)
     }
 }

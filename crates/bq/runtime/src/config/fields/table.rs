@@ -30,7 +30,7 @@ macro_rules! field {
 }
 
 /// Every field, in the order of the file.
-pub static FIELDS: [Field; 243] = [
+pub static FIELDS: [Field; 249] = [
     field!("network", Kind::Choice(&["mainnet", "testnet", "devnet", "regtest"]), "Which chain to follow.", ""),
     field!(
         "data_dir",
@@ -114,6 +114,42 @@ pub static FIELDS: [Field; 243] = [
         Kind::Integer(1..=10_000),
         "Connections of the HTTP server beyond those, for one request of /health or /metrics each.",
         "Too low: a flood hides that the pool is well."
+    ),
+    field!(
+        "http_proofs_max",
+        Kind::Integer(1..=64),
+        "Proofs of what is owed, of a credit or of one share that are put together at a time, half of them for one address.",
+        "Too high: strangers take the cores from shares."
+    ),
+    field!(
+        "http_share_proofs_max",
+        Kind::Integer(1..=16),
+        "Proofs that look through shares (pool.proof_shares_max) at a time, one for an address.",
+        "Too high: each takes a core for as long as it reads, and its memory."
+    ),
+    field!(
+        "http_lists_max",
+        Kind::Integer(1..=64),
+        "Lists of more than 50 rows, and miners with all that they have, put together at a time, one for an address.",
+        "Too high: strangers take the cores from shares. Too low: pages wait for each other."
+    ),
+    field!(
+        "http_waiting_max",
+        Kind::Integer(1..=100_000),
+        "Requests that wait for each of these places, in turn by address; where they are full the newest of the address with most is told 503.",
+        "Too low: more addresses than these at once, as after a block, find no place. Each holds its connection."
+    ),
+    field!(
+        "http_waiting_secs",
+        Kind::Integer(1..=9),
+        "Seconds that such a request waits before it is told 503.",
+        "With what it takes itself an answer has 10 seconds."
+    ),
+    field!(
+        "http_proxies",
+        Kind::Networks,
+        "Proxies in front of the HTTP server, whose X-Forwarded-For is believed: limits by address count the rightmost one in it that is of no such network.",
+        "Whoever connects from these networks can claim any address. A proxy that is missing here counts as one address, with all who come through it."
     ),
     field!("p2p", Kind::Address, "Where peers connect.", PUBLIC_RISK),
     field!("connect", Kind::Peers, "Peers to connect to and stay connected to.", ""),
@@ -1096,7 +1132,7 @@ pub static FIELDS: [Field; 243] = [
     field!(
         "auth.requests_per_second",
         Kind::Integer(1..=1_000),
-        "Signed requests of one address, sustained; ten seconds' worth may come at once.",
+        "Signed requests of one account that are verified for one network address, sustained; ten seconds' worth may come at once.",
         "Each costs a signature check and a write to disk."
     ),
     field!(

@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -23,10 +23,10 @@ use bq_primitives::{
 };
 use bq_views::{
     AlgorithmView, BestShareView, BlockCursor, BlockStateView, BlockView, BlocksView, CoinbaseOutputView,
-    CoinbasePaymentView, CoinbasePaymentsView, CoinbaseView, EarningView, EarningsView, Event, HistoryView,
-    LaneCoinbaseView, MinerView, NoticesView, Page, PartView, PayoutView, PayoutsView, PendingSettingsView, PoolView,
-    PoolViews, RatesView, RoundView, SettingsView, ShareCountsView, StepView, ViewError, WishesView, WorkerCursor,
-    WorkerView, WorkersView,
+    CoinbasePaymentView, CoinbasePaymentsView, CoinbaseView, EarningView, EarningsView, Event, EvidenceWanted,
+    HistoryView, LaneCoinbaseView, MinerView, NoticesView, Page, PartView, PayoutView, PayoutsView,
+    PendingSettingsView, PoolView, PoolViews, RatesView, RoundView, SettingsView, ShareCountsView, StepView, ViewError,
+    WishesView, WorkerCursor, WorkerView, WorkersView,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -133,6 +133,42 @@ impl NodeApi for StillNode {
 #[derive(Default)]
 pub(crate) struct ShelfPool {
     pub(crate) broken: bool,
+    /// What looks through shares waits for it.
+    pub(crate) gate: Option<Arc<Gate>>,
+}
+
+/// Closed until it is opened once.
+#[derive(Default)]
+pub(crate) struct Gate {
+    is_open: parking_lot::Mutex<bool>,
+    opened: parking_lot::Condvar,
+    /// How many came to it.
+    begun: AtomicUsize,
+}
+
+impl Gate {
+    pub(crate) fn open(&self) {
+        *self.is_open.lock() = true;
+        self.opened.notify_all();
+    }
+
+    pub(crate) fn begun(&self) -> usize {
+        self.begun.load(Ordering::SeqCst)
+    }
+
+    pub(crate) async fn first(&self) {
+        while self.begun() == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn pass(&self) {
+        self.begun.fetch_add(1, Ordering::SeqCst);
+        let mut is_open = self.is_open.lock();
+        while !*is_open {
+            self.opened.wait(&mut is_open);
+        }
+    }
 }
 
 impl ShelfPool {
@@ -364,6 +400,13 @@ impl PoolViews for ShelfPool {
         self.answer(is_known(address).then(|| history(step)))
     }
 
+    fn evidence(&self, _: &str, wanted: &EvidenceWanted) -> Result<Option<Vec<u8>>, ViewError> {
+        if let (Some(gate), EvidenceWanted::Shares(_)) = (&self.gate, wanted) {
+            gate.pass();
+        }
+        Ok(None)
+    }
+
     fn ledger_imbalance_atoms(&self) -> Result<i128, ViewError> {
         self.answer(0)
     }
@@ -415,6 +458,7 @@ pub(crate) async fn site_with(pool: ShelfPool, limits: bq_http::HttpLimits) -> S
         stratum_v2: Some(StratumV2Port { address: SocketAddr::from(([127, 0, 0, 1], 3336)), key: "KEY".to_owned() }),
         metrics: install_metrics().expect("this process has no other recorder"),
         limits,
+        proxies: vec!["127.0.0.0/8".parse().expect("a network")],
     };
     let http = HttpServer::start(SocketAddr::from(([127, 0, 0, 1], 0)), parts).await.expect("a free port");
     Site { http, events, stopped, idle }

@@ -7,7 +7,7 @@ use bq_mining_message::{
     AccessApi, AccessError, BanInfo, NewToken, RequestDone, SessionInfo, SettingsTaken, SignedRequest, TokenInfo,
     TokenWish, WhyInfo,
 };
-use bq_primitives::Address;
+use bq_primitives::{Address, KeyHash};
 use bq_share::{Ban, Peer};
 
 use super::{Access, Login};
@@ -79,14 +79,17 @@ impl AccessApi for Access {
     }
 
     fn carry_out(&self, asker: Option<IpAddr>, request: &SignedRequest) -> Result<RequestDone, AccessError> {
-        if asker.is_some_and(|asker| !self.requests.lock().allow(self.now(), Peer::of(asker))) {
-            return Err(AccessError::TooFast);
-        }
-        if let Some(taken) = self.pool.change_settings(request) {
+        if let Some(taken) = self.pool.change_settings(request, &|key| self.may_verify(asker, key)) {
             return self.settle_lock(taken?);
         }
+        // Nobody who logs in waits for a signature, and nothing is copied for one that is wrong.
+        let unverified = self.registry.lock().read(self.now(), request)?;
+        if !self.may_verify(asker, unverified.key()) {
+            return Err(AccessError::TooFast);
+        }
+        let verified = unverified.verified()?;
         let random = self.random();
-        match self.change(|registry| registry.carry_out(self.now(), request, random))? {
+        match self.change(|registry| registry.carry_out_verified(self.now(), verified, random))? {
             Done::Token(token, record) => {
                 Ok(RequestDone::Token(NewToken { token: token.to_string(), info: token_info(&record) }))
             }
@@ -102,6 +105,18 @@ impl AccessApi for Access {
 }
 
 impl Access {
+    /// Whether one more signature is verified for who asks in the name of a key, which is counted then.
+    ///
+    /// Counted for the account and the address together. For the address alone, a stranger behind the same one, or behind the same proxy, would use up
+    /// what keeps an owner from cancelling what a thief set. For the account alone, anybody anywhere would who has its public key, which is no secret.
+    /// So the two must meet: the owner's address and the owner's key. Keys that nobody here knows cost nothing to make, so those of one address are counted
+    /// as one. What all of them together cost is bounded by who calls: one at a time, in turn by address.
+    fn may_verify(&self, asker: Option<IpAddr>, key: KeyHash) -> bool {
+        let Some(asker) = asker else { return true };
+        let is_known = self.pool.has_account(key) || self.registry.lock().knows(key);
+        self.requests.lock().allow(self.now(), (Peer::of(asker), is_known.then_some(key)))
+    }
+
     /// A change counts once it is on disk: what cannot be written is taken back.
     fn change<T>(
         &self,

@@ -41,7 +41,7 @@ pub struct AccessConfig {
     pub registry_file: Option<PathBuf>,
     /// How long and how much is told of what was refused.
     pub refusals: RefusalsPolicy,
-    /// Signed requests per second from one peer, sustained; ten seconds' worth may come at once.
+    /// Signed requests of one account per second that are verified for one peer, sustained; ten seconds' worth may come at once.
     pub requests_per_second: u32,
     /// Who may not connect at all, and who is not counted by address.
     pub networks: Networks,
@@ -81,7 +81,8 @@ pub(crate) struct Access {
     registry_file: Mutex<Option<PathBuf>>,
     refusals: Mutex<Refusals>,
     sessions: Mutex<Sessions>,
-    requests: Mutex<AcceptRate<Peer>>,
+    /// By whom they come from and whose they say to be; of keys that are not known, all as one.
+    requests: Mutex<AcceptRate<(Peer, Option<KeyHash>)>>,
     networks: Networks,
     /// One at a time writes what became of bans.
     bans_file: Mutex<Option<PathBuf>>,

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use bq_access::{AuthMode, Registry, RegistryPolicy, TokenKey};
 use bq_front::{AccessConfig, KeptFiles};
-use bq_mining_message::{AccessError, TokenWish};
-use bq_primitives::{Address, Algorithm, BlockId, KeyHash, Network};
+use bq_mining_message::{AccessError, SignedRequest, TokenWish};
+use bq_primitives::{Address, Algorithm, BlockId, KeyHash, Network, account_request_hash};
+use bq_request::Request;
+use bq_signature::KeyPair;
 use serde_json::Value;
 
 use crate::{Bench, kept, miner::Client};
@@ -159,4 +161,60 @@ async fn what_was_refused_is_told_by_address() {
     let told: Vec<_> = access.why(&elsewhere, None).refusals.into_iter().map(|refusal| refusal.reason).collect();
     assert_eq!(told, ["not an address", "worker name is 1 to 64 of A-Z a-z 0-9 . _ -"]);
     assert_eq!(access.why("<script>", None).refusals, []);
+}
+
+/// SPEC 11.11.4: rubbish is refused before anything is counted, and what others have verified in their own names, from the same address, keeps no owner
+/// from being heard.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_uses_up_what_an_owner_behind_the_same_address_may_ask() {
+    let bench = Bench::start(16, 1 << 40, |config| config.access = token_mode(AuthMode::Address)).await;
+    let access = bench.server.access();
+    let shared = "192.0.2.1".parse().ok();
+    let key = |n: u8| KeyPair::from_seed(&[n; 32]).unwrap();
+    let now_ms = || {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        u64::try_from(now.as_millis()).unwrap()
+    };
+    let signed = |of: &KeyPair, wish: &str, time_ms: u64| {
+        let address = Address { network: Network::Devnet, key_hash: of.key_hash() };
+        let text = Request { genesis: BlockId([0; 32]), address, time_ms, wish: wish.to_owned() }.to_string();
+        SignedRequest {
+            public_key: hex::encode(of.public_key()),
+            signature: hex::encode(of.sign(&account_request_hash(&text)).unwrap().as_slice()),
+            request: text,
+        }
+    };
+    let (owner, thief) = (key(1), key(2));
+    let start = now_ms();
+    access.carry_out(shared, &signed(&owner, "token", start)).unwrap();
+    let good = signed(&thief, "tokens", start);
+    let forged = |signed: &SignedRequest| SignedRequest { signature: "00".repeat(3_309), ..signed.clone() };
+    // None of these costs a signature, so none is counted, however many come.
+    for rubbish in [
+        SignedRequest { signature: "00".to_owned(), ..good.clone() },
+        SignedRequest { request: "rubbish".to_owned(), ..good.clone() },
+        SignedRequest { public_key: hex::encode(key(3).public_key()), ..good.clone() },
+        signed(&thief, "take everything", start),
+        signed(&thief, "tokens", start - 3_600_000),
+        forged(&signed(&owner, "unlock", start)),
+    ] {
+        for _ in 0..40 {
+            assert_ne!(access.carry_out(shared, &rubbish).unwrap_err(), AccessError::TooFast, "{rubbish:?}");
+        }
+    }
+    // Keys by the dozen, each with a signature that is wrong: counted as one, and not with the owner.
+    let strangers: Vec<_> = (10..60).map(|n| forged(&signed(&key(n), "tokens", start))).collect();
+    let too_fast = |of: &[SignedRequest]| {
+        of.iter().filter(|signed| access.carry_out(shared, signed) == Err(AccessError::TooFast)).count()
+    };
+    assert!(too_fast(&strangers) >= 30, "ten at once and one a second");
+    for (wish, later) in [("lock", 1), ("unlock", 2), ("tokens", 3)] {
+        access.carry_out(shared, &signed(&owner, wish, start + later)).unwrap();
+    }
+    // In the owner's name from elsewhere: nothing of his either.
+    let elsewhere = "192.0.2.2".parse().ok();
+    let late = forged(&signed(&owner, "tokens", start + 10));
+    assert!((0..50).any(|_| access.carry_out(elsewhere, &late) == Err(AccessError::TooFast)));
+    access.carry_out(shared, &signed(&owner, "tokens", start + 4)).unwrap();
+    bench.server.shutdown().await;
 }

@@ -48,6 +48,7 @@ impl Disk for DyingDisk {
     }
 
     fn read(&self, path: &Path, bytes_max: u64, into: &mut Vec<u8>) -> io::Result<()> {
+        self.death.note_read();
         self.disk.read(path, bytes_max, into)
     }
 

@@ -1,6 +1,6 @@
 //! Accounts' own settings as the driver takes and shows them. What they do to money is tested beside the machine.
 
-use std::time::Duration;
+use std::{cell::Cell, time::Duration};
 
 use bq_mining_message::{AccessError, SettingsTaken, SignedRequest};
 use bq_pool_machine::{SchemeWish, SettingChange, SettingWish, Wishes};
@@ -55,7 +55,7 @@ fn locked() -> Wishes {
 
 fn set(world: &World, sequence: u64, wishes: Wishes) -> Result<SettingsTaken, AccessError> {
     let signed = request(world, world.clock.unix_ms(), wish(sequence, SettingChange::all(wishes)));
-    world.keeper().change_settings(&signed).expect("it is about settings")
+    world.keeper().change_settings(&signed, &|_| true).expect("it is about settings")
 }
 
 #[track_caller]
@@ -111,7 +111,7 @@ fn what_needs_a_clock_is_refused_by_name() {
     let (now, day) = (world.clock.unix_ms(), 86_400_000);
     for (time, is_fine) in [(now - day - 60_000, false), (now + day + 60_000, false), (now - day + 60_000, true)] {
         let signed = request(&world, time, wish(1, SettingChange::all(locked())));
-        let result = world.keeper().change_settings(&signed).expect("about settings");
+        let result = world.keeper().change_settings(&signed, &|_| true).expect("about settings");
         assert!(is_fine && result.is_ok() || name(result) == "time", "{time}");
     }
     assert_eq!(name(set(&world, 2, locked())), "too_fast");
@@ -125,7 +125,7 @@ fn other_requests_are_somebody_elses_and_bad_ones_change_nothing() {
     let world = world();
     let now = world.clock.unix_ms();
     for other in ["lock", "token rig", "", "settingsx"] {
-        assert_eq!(world.keeper().change_settings(&request(&world, now, other.to_owned())), None, "{other}");
+        assert_eq!(world.keeper().change_settings(&request(&world, now, other.to_owned()), &|_| true), None, "{other}");
     }
     let before = world.keeper().written();
     let good = request(&world, now, wish(1, SettingChange::all(locked())));
@@ -136,9 +136,29 @@ fn other_requests_are_somebody_elses_and_bad_ones_change_nothing() {
         ("malformed", request(&world, now, "settings".to_owned())),
         ("nothing_to_cancel", request(&world, now, wish(1, SettingChange::Cancel))),
     ] {
-        assert_eq!(name(world.keeper().change_settings(&bad).expect("about settings")), expected);
+        assert_eq!(name(world.keeper().change_settings(&bad, &|_| true).expect("about settings")), expected);
     }
     assert_eq!(world.keeper().written(), before, "what is refused costs the log nothing");
+    let asked = Cell::new(0);
+    let count = |key| {
+        assert_eq!(key, owner().key_hash());
+        asked.set(asked.get() + 1);
+        false
+    };
+    let stranger = KeyPair::from_seed(&[6; 32]).expect("a key");
+    let old = request(&world, now - 2 * 86_400_000, wish(1, SettingChange::all(locked())));
+    for (verified, signed) in [
+        (0, SignedRequest { signature: "00".to_owned(), ..good.clone() }),
+        (0, SignedRequest { public_key: hex::encode(stranger.public_key()), ..good.clone() }),
+        (0, request(&world, now, "settings".to_owned())),
+        (0, request(&world, now, wish(1, SettingChange::Cancel))),
+        (0, old),
+        (1, SignedRequest { signature: "00".repeat(3309), ..good.clone() }),
+        (2, good.clone()),
+    ] {
+        let refused = world.keeper().change_settings(&signed, &count).expect("about settings");
+        assert_eq!((asked.get(), refused == Err(AccessError::TooFast)), (verified, verified > 0), "{refused:?}");
+    }
     let off = World::with(|config| config.settings = false);
     off.keeper().record(&share_to(owner().key_hash(), 100), None).expect("booked");
     off.settle();
@@ -174,7 +194,7 @@ fn the_log_takes_so_many_settings_and_cancelling_is_never_refused() {
     let refused = next();
     assert_eq!(name(set(&world, refused, locked())), "too_many");
     let cancel = request(&world, world.clock.unix_ms(), wish(refused, SettingChange::Cancel));
-    world.keeper().change_settings(&cancel).expect("about settings").expect("cancelled");
+    world.keeper().change_settings(&cancel, &|_| true).expect("about settings").expect("cancelled");
     assert_eq!(name(set(&world, refused + 1, locked())), "too_many");
     world.clock.pass(Duration::from_secs(1_801));
     set(&world, refused + 1, locked()).expect("half an hour is one");

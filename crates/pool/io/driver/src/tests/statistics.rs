@@ -8,9 +8,9 @@ use bq_views::{BlockCursor, MinerView, Page, PoolViews as _, WorkerCursor};
 
 use super::{
     fake_node::MATURITY,
-    world::{FakeSigner, POOL_KEY, World, address, key, share_to},
+    world::{Death, FakeSigner, POOL_KEY, World, address, key, share_to},
 };
-use crate::{Pool, PoolConfig};
+use crate::{Pool, PoolConfig, finders::Finders};
 
 const LANE: Algorithm = Algorithm::Sha256d;
 
@@ -408,4 +408,49 @@ fn nobody_is_told_where_that_is_switched_off() {
     mine(&world, 1, "rig", 2_000);
     world.keeper().write_history();
     assert_eq!(suspicion(&world), None);
+}
+
+/// Whoever asks for a long list has each segment read once, and a second time none.
+#[test]
+fn a_page_of_blocks_reads_a_segment_once_for_all_of_its_rows() {
+    let death = Death::default();
+    let world = World::dying(|config| config.segment_shares = 8, &death);
+    for miner in [1, 2, 1, 3, 2, 1] {
+        mine(&world, 3, "rig", 1);
+        find(&world, miner, 500);
+        world.settle();
+    }
+    let keeper = world.keeper();
+    // As after a start: nobody asked yet.
+    *keeper.finders.lock() = Finders::default();
+    death.reads();
+    for most in [2, 0] {
+        let blocks = keeper.blocks_view(&Page::first(100)).expect("readable").blocks;
+        let finders: Vec<_> = blocks.iter().map(|block| block.finder.clone()).collect();
+        assert_eq!(finders, [1, 2, 3, 1, 2, 1].map(|miner| address(miner).to_string()));
+        assert!(blocks.iter().all(|block| block.round.is_some()), "{blocks:?}");
+        let reads = death.reads();
+        assert!(reads <= most, "{reads} for {} rows", blocks.len());
+    }
+    keeper.write_history();
+    let blocks = keeper.blocks_view(&Page::first(100)).expect("readable").blocks;
+    assert!(blocks.iter().all(|block| block.round.is_some()), "from the file: {blocks:?}");
+}
+
+/// Workers are copied a few at a time, and none is left out or told twice for that.
+#[test]
+fn a_page_of_many_workers_has_each_once() {
+    let world = World::new();
+    for number in 0..70 {
+        mine(&world, 1, &format!("rig-{number:02}"), 1);
+    }
+    world.settle();
+    let miner = world.keeper().find_miner(&address(1).to_string()).expect("it mined");
+    for limit in [1, 31, 32, 33, 64, 69, 70, 100] {
+        let view = world.keeper().workers_view(miner, &Page::first(limit));
+        let names: Vec<_> = view.workers.iter().map(|worker| worker.name.clone()).collect();
+        let expected: Vec<_> = (0..limit.min(70)).map(|number| format!("rig-{number:02}")).collect();
+        assert_eq!(names, expected, "{limit}");
+        assert_eq!(view.next.is_some(), limit < 70, "{limit}");
+    }
 }

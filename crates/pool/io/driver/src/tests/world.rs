@@ -140,9 +140,19 @@ pub(crate) struct Death {
     after: Arc<AtomicBool>,
     dead: Arc<AtomicBool>,
     full: Arc<AtomicBool>,
+    reads: Arc<AtomicU32>,
 }
 
 impl Death {
+    pub(crate) fn note_read(&self) {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Segments that were read since the last call.
+    pub(crate) fn reads(&self) -> u32 {
+        self.reads.swap(0, Ordering::SeqCst)
+    }
+
     pub(crate) fn at(effect: u32, after: bool) -> Self {
         let death = Self::default();
         death.left.store(effect, Ordering::SeqCst);
