@@ -8,7 +8,7 @@ const ONE: u128 = 1 << 60;
 
 /// How a share is paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pay {
+pub(crate) enum Pay {
     Window,
     /// For itself: what a block is worth to it, with the fees that are in that, and the fee.
     Alone {
@@ -22,38 +22,38 @@ pub enum Pay {
 
 /// A share of the log.
 #[derive(Clone, Debug)]
-pub struct Share {
+pub(crate) struct Share {
     /// Its worker's name, which is its account's here.
-    pub who: String,
-    pub lane: u8,
-    pub difficulty: u64,
-    pub network: u128,
-    pub pay: Pay,
-    pub block: Option<String>,
+    pub(crate) who: String,
+    pub(crate) lane: u8,
+    pub(crate) difficulty: u64,
+    pub(crate) network: u128,
+    pub(crate) pay: Pay,
+    pub(crate) block: Option<String>,
 }
 
 /// A block of the pool on the best chain.
 #[derive(Clone, Debug)]
-pub struct Block {
-    pub id: String,
-    pub height: u64,
-    pub lane: u8,
-    pub reward: u64,
+pub(crate) struct Block {
+    pub(crate) id: String,
+    pub(crate) height: u64,
+    pub(crate) lane: u8,
+    pub(crate) reward: u64,
 }
 
 /// What the pool promised.
 #[derive(Clone, Copy, Debug)]
-pub struct Terms {
-    pub fee_bp: u64,
-    pub window: u128,
-    pub solo_fee_bp: u64,
-    pub tides_fee_bp: u64,
-    pub tides_window: u128,
-    pub maturity: u64,
+pub(crate) struct Terms {
+    pub(crate) fee_bp: u64,
+    pub(crate) window: u128,
+    pub(crate) solo_fee_bp: u64,
+    pub(crate) tides_fee_bp: u64,
+    pub(crate) tides_window: u128,
+    pub(crate) maturity: u64,
 }
 
 /// Every share, oldest first: a 98-byte header, then records whose first byte is their kind, of a length that the kind gives.
-pub fn shares(folder: &Path) -> Result<Vec<Share>> {
+pub(crate) fn shares(folder: &Path) -> Result<Vec<Share>> {
     let mut paths: Vec<_> = std::fs::read_dir(folder.join("data/share-log"))?
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<Result<_, _>>()?;
@@ -116,7 +116,7 @@ fn pay(bytes: &[u8]) -> Result<Pay> {
 
 /// What every account was credited by these blocks, and for its shares alone. Nothing where a block has no share in the log: a crash
 /// took that, and where its window begins is not to be seen from outside.
-pub fn credits(shares: &[Share], blocks: &[Block], terms: &Terms) -> Result<Option<BTreeMap<String, u64>>> {
+pub(crate) fn credits(shares: &[Share], blocks: &[Block], terms: &Terms) -> Result<Option<BTreeMap<String, u64>>> {
     let mut credits: BTreeMap<String, u128> = BTreeMap::new();
     // Residues by lane: what may be taken, and from which height on.
     let mut carries: Vec<(u8, u64, u128)> = Vec::new();

@@ -26,6 +26,11 @@ pub trait PoolApi: Send + Sync + 'static {
         AccountScheme::default()
     }
 
+    /// Another number whenever [`PoolApi::scheme_of`] may say something else of anybody. Costs nothing.
+    fn schemes_version(&self) -> u64 {
+        0
+    }
+
     /// Books a share that was verified in full, and hands `block` to the node first if it is one: also when the share cannot be
     /// booked. Returns once the share is written (not yet synced) to the share log: only then may the miner be told. Blocks on
     /// disk.

@@ -74,7 +74,7 @@ fn accounts_of_every_scheme_get_what_the_slow_model_says_at_every_event() {
         for seed in seeds {
             match run(plan, seed) {
                 Ok(story) => {
-                    story.figures.into_iter().for_each(|(name, value)| *sums.entry(name).or_insert(0) += value)
+                    story.figures.into_iter().for_each(|(name, value)| *sums.entry(name).or_insert(0) += value);
                 }
                 Err(broken) => panic!("{}: {broken}\n{}", plan.name, broken.story.lines.join("\n")),
             }

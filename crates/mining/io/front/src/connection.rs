@@ -58,6 +58,8 @@ pub(crate) struct Connection {
     port_scheme: Option<AccountScheme>,
     /// How all that log in here are paid, once somebody has (SPEC 8.9.12).
     scheme: Option<AccountScheme>,
+    /// The pool's count when that was looked at.
+    schemes_version: u64,
     wire: Wire,
     admission: Admission,
     talk: Box<dyn Talk>,
@@ -97,6 +99,7 @@ impl Ended {
             Leave::MadeRoom => "closing: the server is full, and no share was accepted from here yet, or none lately",
             Leave::Revoked => "closing: the worker token was taken back, or the address locked",
             Leave::Banned => "closing: your network address is banned",
+            Leave::OtherScheme => OTHER_SCHEME,
         };
         Self { name: why.name(), text: Some(text), forfeits: true }
     }
@@ -132,6 +135,7 @@ impl Connection {
             algorithm,
             port_scheme: port.scheme(),
             scheme: port.scheme(),
+            schemes_version: shared.pool.schemes_version(),
             wire,
             admission,
             is_drained: true,
@@ -386,7 +390,23 @@ impl Connection {
     fn take_work(&mut self) {
         let work = self.work.borrow_and_update().clone();
         self.notify_since = Some(work.since);
+        self.follow_schemes();
         self.talk.handle_template(self.shared.clock.now(), work.of(self.scheme));
+    }
+
+    /// Whoever chose another scheme has it from this work on (SPEC 8.9.12): the connection follows its first login, and channels of others who
+    /// are paid otherwise then have to open on a connection of their own.
+    fn follow_schemes(&mut self) {
+        let version = self.shared.pool.schemes_version();
+        let is_known = std::mem::replace(&mut self.schemes_version, version) == version;
+        let Some((first, _)) = self.talk.miner().filter(|_| !is_known && self.port_scheme.is_none()) else { return };
+        let scheme = self.shared.pool.scheme_of(first);
+        self.scheme = Some(scheme);
+        for Login { payee, channel, .. } in self.admission.logins() {
+            if let Some(prefix) = channel.filter(|_| self.shared.pool.scheme_of(payee) != scheme) {
+                self.end_channel(prefix, Leave::OtherScheme);
+            }
+        }
     }
 
     /// The port, or whoever logs in first, decides how shares of this connection are paid: there is one job for all. False for one who is

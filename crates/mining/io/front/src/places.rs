@@ -114,6 +114,8 @@ pub(crate) enum Leave {
     Revoked,
     /// Its peer was banned.
     Banned,
+    /// Of a channel: its account is paid by another scheme than the connection from now on.
+    OtherScheme,
 }
 
 impl Leave {
@@ -123,6 +125,7 @@ impl Leave {
             Self::MadeRoom => "made_room",
             Self::Revoked => "revoked",
             Self::Banned => "banned",
+            Self::OtherScheme => "other_scheme",
         }
     }
 }

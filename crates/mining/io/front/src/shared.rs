@@ -483,6 +483,10 @@ impl Admission {
     }
 
     /// Logins that were taken back since the last call.
+    pub(crate) fn logins(&self) -> Vec<Login> {
+        self.shared.access.logins(self.number)
+    }
+
     pub(crate) fn ended_logins(&self) -> Vec<Login> {
         self.shared.access.ended(self.number)
     }

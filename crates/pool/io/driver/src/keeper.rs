@@ -1,4 +1,10 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use bq_books::{Batch, BookStore, Checkpoint, NewEvent, OlderCheckpoints, Row};
 use bq_chain_api::NodeApi;
@@ -67,6 +73,8 @@ pub(crate) struct Keeper {
     pub(crate) metrics: PoolMetrics,
     pub(crate) live: broadcast::Sender<LiveEvent>,
     pub(crate) template: watch::Sender<Option<Arc<PoolTemplate>>>,
+    /// Counts the events after which somebody may be paid by another scheme.
+    pub(crate) schemes_version: AtomicU64,
     pub(crate) per_share: Mutex<PerShareNotes>,
     /// What its coinbases pay.
     pub(crate) coinbases: RwLock<Coinbases>,
@@ -214,6 +222,7 @@ impl Keeper {
             metrics: PoolMetrics::register(),
             live: broadcast::Sender::new(LIVE_EVENTS_KEPT),
             template: watch::Sender::new(None),
+            schemes_version: AtomicU64::new(0),
             per_share: Mutex::default(),
             coinbases: RwLock::default(),
             windows: Mutex::default(),
@@ -313,6 +322,10 @@ impl Keeper {
         }
         for (event, applied) in events.iter().zip(&all) {
             self.notify(event, applied);
+            if matches!(event, Event::Offer(_)) || !applied.settings.is_empty() {
+                self.schemes_version.fetch_add(1, Ordering::Release);
+                self.template_now.notify_one();
+            }
         }
         match fault {
             Some(fault) => {

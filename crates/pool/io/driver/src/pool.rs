@@ -243,6 +243,10 @@ impl PoolApi for Pool {
         self.keeper.state.read().scheme_of(&payee)
     }
 
+    fn schemes_version(&self) -> u64 {
+        self.keeper.schemes_version.load(Ordering::Acquire)
+    }
+
     fn templates(&self) -> BoxStream<'static, Arc<PoolTemplate>> {
         Box::pin(WatchStream::new(self.keeper.template.subscribe()).filter_map(|template| template))
     }

@@ -157,6 +157,19 @@ async fn an_account_of_another_scheme_has_work_of_its_own_and_its_shares_say_so(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scheme_that_is_chosen_later_holds_for_the_jobs_of_an_open_connection() {
+    let bench = Bench::start(4, 64, |_| ()).await;
+    let (mut client, old) = bench.sha256d("addr1.rig1").await;
+    bench.pool.choose_solo(KeyHash([1; 32]));
+    bench.pool.set_tip(2, 0);
+    let job = client.next_sha256d_job(&old).await;
+    assert_eq!(client.submit(&job.find_block(64)).await, "true");
+    let (share, block) = bench.pool.shares().pop().expect("booked");
+    assert_eq!((share.pay, block.map(|block| block.header.tx_root)), (SharePay::Solo, Some(OWN_ROOT)));
+    bench.server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_port_says_how_everybody_there_is_paid_and_so_does_its_successor() {
     let ports = [AccountScheme::Solo, AccountScheme::Pplns].map(|scheme| SchemePort {
         scheme,

@@ -1,6 +1,9 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bq_chain_api::{BoxStream, Template, TemplateWork};
@@ -24,6 +27,7 @@ pub(crate) struct FakePool {
     rejected: Mutex<Vec<ShareReject>>,
     fails: AtomicBool,
     panics: AtomicBool,
+    solo: Mutex<HashSet<KeyHash>>,
 }
 
 impl FakePool {
@@ -36,6 +40,7 @@ impl FakePool {
             rejected: Mutex::default(),
             fails: AtomicBool::new(false),
             panics: AtomicBool::new(false),
+            solo: Mutex::default(),
         }
     }
 
@@ -88,6 +93,11 @@ impl FakePool {
         self.rejected.lock().clone()
     }
 
+    /// This account is paid by its blocks from now on.
+    pub(crate) fn choose_solo(&self, payee: KeyHash) {
+        self.solo.lock().insert(payee);
+    }
+
     /// The next share makes the thread that books it panic.
     pub(crate) fn panic_once(&self) {
         self.panics.store(true, Ordering::SeqCst);
@@ -130,7 +140,12 @@ impl PoolApi for FakePool {
     }
 
     fn scheme_of(&self, payee: KeyHash) -> AccountScheme {
-        if payee.0[0] >= SOLO_FROM { AccountScheme::Solo } else { AccountScheme::Pplns }
+        let is_solo = payee.0[0] >= SOLO_FROM || self.solo.lock().contains(&payee);
+        if is_solo { AccountScheme::Solo } else { AccountScheme::Pplns }
+    }
+
+    fn schemes_version(&self) -> u64 {
+        self.solo.lock().len() as u64
     }
 
     fn templates(&self) -> BoxStream<'static, Arc<PoolTemplate>> {
