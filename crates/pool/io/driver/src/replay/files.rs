@@ -155,6 +155,11 @@ impl Export {
                 return Err(ReplayError::File { file: folder.join(name) });
             }
         }
+        let shares = share_files(&folder.join(SHARES)).map_err(|error| no_export(error.to_string()))?;
+        let present = shares.iter().map(|name| format!("{SHARES}/{name}")).chain([EVENTS.to_owned()]);
+        if let Some(unnamed) = present.into_iter().find(|name| !manifest.files.contains_key(name)) {
+            return Err(no_export(format!("{MANIFEST} does not name {unnamed}")));
+        }
         let owner = owner_of(&manifest).map_err(no_export)?;
         Ok(Self { owner, folder: folder.to_owned(), newest: LogNumber(manifest.event), hash: manifest.hash })
     }

@@ -14,7 +14,7 @@ use std::{
 
 use bq_chain_api::NodeError;
 use bq_mining_message::ShareSequence;
-use bq_pool_machine::{Act, ColdEvent, Event, LogHead, LogNumber, Operator};
+use bq_pool_machine::{Act, ColdEvent, Event, LogHead, LogNumber, Opened, Operator};
 use bq_primitives::{Height, KeyHash};
 use bq_segments::{LogIdentity, RealDisk, ShareLog, TrialDisk};
 
@@ -164,10 +164,21 @@ pub fn replay_export(
 /// Every key that the pool's coinbases ever paid, as its events tell. What they are worth is found when they are applied.
 fn keys_of(export: &Export) -> Result<BTreeSet<KeyHash>, ReplayError> {
     let mut keys = BTreeSet::new();
+    let owner = &export.owner;
+    let opened_as = |opened: &Opened| {
+        let reason =
+            || format!("its log is of {} and genesis {}, export.json says otherwise", opened.network, opened.genesis);
+        let is_it = (opened.network, opened.genesis) == (owner.network, owner.genesis);
+        if is_it {
+            Ok(opened.key)
+        } else {
+            Err(ReplayError::NoExport { folder: export.folder.clone(), reason: reason() })
+        }
+    };
     for bytes in export.events()? {
         match Event::from_bytes(&bytes?) {
-            Ok(Event::Opened(opened)) => keys.insert(opened.key),
-            Ok(Event::Imported(import)) => keys.insert(import.opened.key),
+            Ok(Event::Opened(opened)) => keys.insert(opened_as(&opened)?),
+            Ok(Event::Imported(import)) => keys.insert(opened_as(&import.opened)?),
             Ok(Event::Operator(Operator { act: Act::NewKey { key }, .. })) => keys.insert(key),
             Ok(Event::Cold(ColdEvent::Key(Some(key)))) => keys.insert(key),
             _ => continue,

@@ -190,6 +190,27 @@ fn a_tag_that_is_not_the_pools_is_named() {
     assert!(said.contains(&first.expect("it found some").to_string()), "{said}");
 }
 
+/// What is not named is bound by nothing that the export says, and what is named otherwise is another's.
+#[test]
+fn an_export_that_leaves_files_unnamed_or_says_another_network_is_none() {
+    let world = busy(direct);
+    let folder = export(&world, "export");
+    let path = folder.join("export.json");
+    let good: Value = serde_json::from_slice(&fs::read(&path).expect("reads")).expect("JSON");
+    let refused = |change: &dyn Fn(&mut Value)| {
+        let mut manifest = good.clone();
+        change(&mut manifest);
+        fs::write(&path, serde_json::to_vec(&manifest).expect("JSON")).expect("writes");
+        replay(&world, &folder).expect_err("no export").to_string()
+    };
+    let said = refused(&|manifest| manifest["files"] = serde_json::json!({}));
+    assert!(said.contains("does not name share-log/"), "{said}");
+    let said = refused(&|manifest| drop(manifest["files"].as_object_mut().expect("files").remove("events")));
+    assert!(said.contains("does not name events"), "{said}");
+    let said = refused(&|manifest| manifest["network"] = "mainnet".into());
+    assert!(said.contains("export.json says otherwise"), "{said}");
+}
+
 /// Whoever changes an export makes its own hashes fit: the log, the shares and the chain name the place then.
 #[test]
 fn an_export_that_was_cut_reordered_or_mixed_names_the_first_place() {
