@@ -323,7 +323,7 @@ fn the_raw_struct_and_the_table_agree() {
             "1"
         }
         "signer.payout_max" | "signer.day_max" | "signer.patience_ms" | "signer.peer_uid" => "1",
-        "signer.statements_per_hour_max" => "1",
+        "signer.statements_per_hour_max" | "signer.connections_max" => "1",
         "miner.threads" | "randomx.memory_budget_mib" | "regtest.coinbase_maturity" => "1",
         _ => "\"x\"",
     };

@@ -186,7 +186,7 @@ async fn a_port_says_how_everybody_there_is_paid_and_so_does_its_successor() {
     assert_eq!(two.submit(&of_two.find(4, 64)).await, "true");
     let bench = bench.replaced(true).await;
     bench.pool.set_tip(2, 0);
-    let (of_one, of_two) = (one.next_sha256d_job(&of_one).await, two.next_sha256d_job(&of_two).await);
+    let (of_one, of_two) = (one.sha256d_job_on_next_tip(&of_one).await, two.sha256d_job_on_next_tip(&of_two).await);
     assert_eq!(one.submit(&of_one.find(4, 64)).await, "true");
     assert_eq!(two.submit(&of_two.find(4, 64)).await, "true");
     let pays: Vec<_> = bench.pool.shares().iter().map(|(share, _)| share.pay).collect();

@@ -123,6 +123,16 @@ impl Client {
         self.sha256d_job(job.extranonce1.clone()).await
     }
 
+    /// A server that takes over may send its newest job first, on the tip of before.
+    pub(crate) async fn sha256d_job_on_next_tip(&mut self, job: &Sha256dJob) -> Sha256dJob {
+        loop {
+            let next = self.next_sha256d_job(job).await;
+            if next.parent != job.parent {
+                return next;
+            }
+        }
+    }
+
     async fn sha256d_job(&mut self, extranonce1: String) -> Sha256dJob {
         loop {
             let line = self.line().await;
