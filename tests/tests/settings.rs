@@ -199,12 +199,10 @@ fn settings_wait_are_cancelled_kept_and_honoured() -> Result<()> {
 /// Each bad input by its name, on the wire.
 fn refuses_by_name(pool: &BqProcess, owner: &Owner, folder: &Path, url: &str) -> Result<()> {
     let signed: Value = serde_json::from_str(&owner.sign(pool, &["--lock", "off", "--webhook", url, "--dry-run"])?)?;
-    let unnamed =
-        owner.run(&["wallet", "sign-settings"], &["--lock", "off", "--pool", &pool.address("http")?.to_string()])?;
-    ensure!(
-        unnamed.code == Some(2) && unnamed.stderr.contains("--genesis"),
-        "another chain than the wallet's: {unnamed:?}"
-    );
+    let (other, place) = ("ab".repeat(32), pool.address("http")?.to_string());
+    let elsewhere = ["--lock", "off", "--pool", &place, "--genesis", &other];
+    let elsewhere = owner.run(&["wallet", "sign-settings"], &elsewhere)?;
+    ensure!(elsewhere.code == Some(2) && elsewhere.stderr.contains("first block"), "another chain: {elsewhere:?}");
     let http = pool.address("http")?;
     let post = |body: &Value| http_post(http, &owner.path(), None, body);
     let named = |answer: HttpResponse, name: &str| {
@@ -261,7 +259,7 @@ fn calls_nobody_inside(place: &Path, owner: &Owner, hook: &Hook) -> Result<()> {
         Ok((view["notices"]["failed"].as_u64() > Some(0)).then_some(view))
     })?;
     let told = view["notices"]["last_failure"].as_str().unwrap_or_default().to_owned();
-    ensure!(told.contains("not a public one"), "{view}");
+    ensure!(told.contains("no public address"), "{view}");
     ensure!(hook.heard.try_recv().is_err(), "nobody called");
     let http = pool.address("http")?.to_string();
     let unlocked = owner.run(&["wallet", "request", "unlock"], &["--http", &http])?;
