@@ -53,12 +53,17 @@ impl BlockLuck {
         poisson_tail(self.expected(), self.found)
     }
 
+    /// Whether fewer were found than expected.
+    #[must_use]
+    pub fn is_unlucky(self) -> bool {
+        (self.found as f64) < self.expected()
+    }
+
     /// Whether a person should look at it.
     #[must_use]
     pub fn is_suspicious(self, bound: f64) -> bool {
         // Nobody is less lucky than who found nothing: most need no sum.
-        let expected = self.expected();
-        (self.found as f64) < expected && (-expected).exp() < bound && self.tail() < bound
+        self.is_unlucky() && (-self.expected()).exp() < bound && self.tail() < bound
     }
 }
 

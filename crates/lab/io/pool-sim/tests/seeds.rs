@@ -1,6 +1,8 @@
 //! Days that always passed must go on passing, and wrong parts must be found.
 #![expect(clippy::panic, reason = "a test ends at the first surprise")]
 
+use std::collections::BTreeMap;
+
 use bq_pool_sim::{Planted, PoolPlan, run};
 
 /// Seeds of days that the pool lives through.
@@ -9,15 +11,19 @@ const DAYS: [u64; 44] = [
     19, 20, 21, 22, 23, 25, 26, 28, 29, 30, 31, 32, 33, 34, 35,
 ];
 
+/// One seed of a plan, whose figures are added up.
+#[track_caller]
+fn live(plan: PoolPlan, seed: u64, sums: &mut BTreeMap<&'static str, u64>) {
+    match run(plan, seed) {
+        Ok(story) => story.figures.into_iter().for_each(|(name, value)| *sums.entry(name).or_insert(0) += value),
+        Err(broken) => panic!("{}: {broken}\n{}", plan.name, broken.story.lines.join("\n")),
+    }
+}
+
 #[test]
 fn a_few_dozen_days_leave_everybody_paid_and_the_books_right() {
-    let mut sums = std::collections::BTreeMap::new();
-    for seed in DAYS {
-        match run(PoolPlan::DAY, seed) {
-            Ok(story) => story.figures.into_iter().for_each(|(name, value)| *sums.entry(name).or_insert(0) += value),
-            Err(broken) => panic!("{broken}\n{}", broken.story.lines.join("\n")),
-        }
-    }
+    let mut sums = BTreeMap::new();
+    DAYS.iter().for_each(|seed| live(PoolPlan::DAY, *seed, &mut sums));
     // Hostile miners hide what they find now and then, and never earn more than they draw.
     assert!(sums["hostile_credit"] <= sums["hostile_lots"], "{sums:?}");
     let happens = [
@@ -39,16 +45,9 @@ fn a_few_dozen_days_leave_everybody_paid_and_the_books_right() {
 
 #[test]
 fn coinbases_pay_everybody_what_the_slow_model_says() {
-    let mut blocks = 0;
-    for seed in 1..=24 {
-        match run(PoolPlan::DIRECT, seed) {
-            Ok(story) => {
-                let matured = story.figures.iter().find(|(name, _)| *name == "blocks_matured");
-                blocks += matured.map_or(0, |(_, count)| *count);
-            }
-            Err(broken) => panic!("{broken}\n{}", broken.story.lines.join("\n")),
-        }
-    }
+    let mut sums = BTreeMap::new();
+    (1..=24).for_each(|seed| live(PoolPlan::DIRECT, seed, &mut sums));
+    let blocks = sums["blocks_matured"];
     assert!(blocks > 100, "{blocks} blocks");
 }
 
@@ -57,28 +56,17 @@ const RESTORES: [u64; 12] = [10, 11, 40, 41, 65, 94, 103, 197, 315, 466, 474, 65
 
 #[test]
 fn old_books_that_are_put_back_pay_nobody_twice() {
-    for seed in RESTORES {
-        if let Err(broken) = run(PoolPlan::RESTORE, seed) {
-            panic!("{broken}\n{}", broken.story.lines.join("\n"));
-        }
-    }
+    RESTORES.iter().for_each(|seed| live(PoolPlan::RESTORE, *seed, &mut BTreeMap::new()));
 }
 
 /// Each with the plans beside it.
 #[test]
 fn accounts_of_every_scheme_get_what_the_slow_model_says_at_every_event() {
-    let mut sums = std::collections::BTreeMap::new();
+    let mut sums = BTreeMap::new();
     for (plan, seeds) in
         [(PoolPlan::SCHEMES, 1..=24), (PoolPlan::SCHEMES_DIRECT, 1..=8), (PoolPlan::SCHEMES_RESTORE, 1..=8)]
     {
-        for seed in seeds {
-            match run(plan, seed) {
-                Ok(story) => {
-                    story.figures.into_iter().for_each(|(name, value)| *sums.entry(name).or_insert(0) += value);
-                }
-                Err(broken) => panic!("{}: {broken}\n{}", plan.name, broken.story.lines.join("\n")),
-            }
-        }
+        seeds.for_each(|seed| live(plan, seed, &mut sums));
     }
     let happens = [
         "alone_atoms",

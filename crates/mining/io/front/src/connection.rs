@@ -159,7 +159,7 @@ impl Connection {
         let session = bq_stratum_v1::Session::resume(now, algorithm, policy, (seed, session), work)?;
         let of_account = || session.miner().map(|(payee, _)| shared.pool.scheme_of(payee));
         let scheme = port_scheme.or_else(of_account);
-        let port = port_scheme.map_or(Port::V1(algorithm), |scheme| Port::Scheme(scheme, algorithm));
+        let port = Port::of_lines(algorithm, port_scheme);
         let mut talk = Lines::resumed(session);
         talk.push(&unread);
         let mut connection = Self::new(shared, port, Wire::Clear(stream), admission, now);
@@ -582,7 +582,7 @@ impl Connection {
         else {
             return;
         };
-        let port = port_scheme.map_or(Port::V1(algorithm), |scheme| Port::Scheme(scheme, algorithm));
+        let port = Port::of_lines(algorithm, port_scheme);
         let state = admission.state(port, session, unread);
         match HandedConnection::new(stream, &state) {
             Ok(connection) => {

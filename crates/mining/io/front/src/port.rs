@@ -17,6 +17,15 @@ pub enum Port {
 }
 
 impl Port {
+    /// Where lines are spoken: for miners whose accounts choose, or who are all paid by one scheme.
+    #[must_use]
+    pub const fn of_lines(algorithm: Algorithm, scheme: Option<AccountScheme>) -> Self {
+        match scheme {
+            None => Self::V1(algorithm),
+            Some(scheme) => Self::Scheme(scheme, algorithm),
+        }
+    }
+
     /// Whose work it is.
     #[must_use]
     pub const fn algorithm(self) -> Algorithm {

@@ -440,7 +440,7 @@ impl Admission {
     /// What another process must know of it.
     pub(crate) fn state(&self, port: Port, session: SessionState, unread: Vec<u8>) -> ConnectionState {
         let (algorithm, port_scheme) = (port.algorithm(), port.scheme());
-        let logins = self.shared.access.logins(self.number);
+        let logins = self.logins();
         let is_proven = self.place.proved().is_some();
         let (address, seed) = (self.address, self.seed);
         ConnectionState { algorithm, port_scheme, address, seed, logins, is_proven, session, unread }
@@ -482,11 +482,12 @@ impl Admission {
         self.shared.extranonces.lock().release(prefix);
     }
 
-    /// Logins that were taken back since the last call.
+    /// Who is logged in here.
     pub(crate) fn logins(&self) -> Vec<Login> {
         self.shared.access.logins(self.number)
     }
 
+    /// Logins that were taken back since the last call.
     pub(crate) fn ended_logins(&self) -> Vec<Login> {
         self.shared.access.ended(self.number)
     }

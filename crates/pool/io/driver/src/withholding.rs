@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use bq_pool_history::{BlockLuck, LuckHistory, LuckPeriod, Subject};
+use bq_pool_history::{BlockLuck, LuckPeriod, Subject};
 use bq_primitives::{Address, Algorithm};
 use bq_views::LuckView;
 use parking_lot::Mutex;
@@ -103,9 +103,4 @@ impl Keeper {
         });
         views.collect()
     }
-}
-
-/// Everybody's history that has a period with fewer blocks than expected.
-pub(crate) fn is_unlucky(history: &LuckHistory) -> bool {
-    history.periods().any(|(_, luck)| (luck.found as f64) < luck.expected())
 }

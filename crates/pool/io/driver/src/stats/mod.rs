@@ -19,7 +19,6 @@ use bq_pool_machine::BlockState;
 use bq_primitives::{Algorithm, KeyHash, NetworkDifficulty, Timestamp, WorkerName};
 use bq_views::ShareCountsView;
 
-use crate::withholding::is_unlucky;
 use account::Account;
 use changes::Changes;
 use links::{Links, List};
@@ -335,6 +334,7 @@ impl Stats {
             .accounts
             .iter()
             .flat_map(|(key, account)| account.luck().map(|(lane, luck)| (Subject::Account(*key), lane, luck)));
+        let is_unlucky = |luck: &LuckHistory| luck.periods().any(|(_, luck)| luck.is_unlucky());
         let unlucky = lanes.chain(accounts).filter(|(_, _, luck)| is_unlucky(luck));
         unlucky.map(|(subject, lane, luck)| (subject, lane, *luck)).collect()
     }
