@@ -27,12 +27,13 @@ impl Armed {
 
     /// Whether this passing is the one.
     fn passes(&self, point: FaultPoint) -> bool {
-        self.point == point && self.left.fetch_sub(1, Ordering::SeqCst) == 1
+        let pass = |left: u32| left.checked_sub(1);
+        self.point == point && self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, pass) == Ok(1)
     }
 
-    /// Whether the next passing is.
-    fn is_next(&self, point: FaultPoint) -> bool {
-        self.point == point && self.left.load(Ordering::SeqCst) == 1
+    /// Whether the next passing is, or the last one was: other threads still run while the process dies.
+    fn is_due(&self, point: FaultPoint) -> bool {
+        self.point == point && self.left.load(Ordering::SeqCst) <= 1
     }
 }
 
@@ -54,7 +55,7 @@ pub(crate) fn reach(point: FaultPoint) {
 }
 
 pub(crate) fn hold(point: FaultPoint) {
-    while armed().is_some_and(|armed| armed.is_next(point)) {
+    while armed().is_some_and(|armed| armed.is_due(point)) {
         thread::park();
     }
 }
@@ -82,8 +83,9 @@ mod tests {
     #[test]
     fn only_the_passing_that_was_asked_for_is_the_last() {
         let armed = Armed::parse("payout_not_sent:2").expect("a name");
-        assert!(!armed.passes(FaultPoint::PayoutNotHeard) && !armed.is_next(FaultPoint::PayoutNotSent));
-        assert!(!armed.passes(FaultPoint::PayoutNotSent) && armed.is_next(FaultPoint::PayoutNotSent));
+        assert!(!armed.passes(FaultPoint::PayoutNotHeard) && !armed.is_due(FaultPoint::PayoutNotSent));
+        assert!(!armed.passes(FaultPoint::PayoutNotSent) && armed.is_due(FaultPoint::PayoutNotSent));
         assert!(armed.passes(FaultPoint::PayoutNotSent) && !armed.passes(FaultPoint::PayoutNotSent));
+        assert!(armed.is_due(FaultPoint::PayoutNotSent), "nobody gets past it while the process dies");
     }
 }
