@@ -60,6 +60,16 @@ impl BqProcess {
         Ok(self.conditions("pool")?.iter().any(|held| held == name))
     }
 
+    /// What an account of the books holds, in atoms; one that is not listed holds nothing.
+    ///
+    /// # Errors
+    /// The node does not answer.
+    pub fn balance(&self, account: &str) -> Result<u64> {
+        let status = self.rpc()?.call("getpoolstatus", &json!([]))?;
+        let balances = status["balances"].as_object().with_context(|| status.to_string())?;
+        balances.get(account).map_or(Ok(0), |amount| atoms(&amount["atoms"]))
+    }
+
     /// What an address has on the best chain, in atoms.
     ///
     /// # Errors

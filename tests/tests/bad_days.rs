@@ -69,10 +69,9 @@ impl Place {
 
 /// All coins that are missing are given up.
 fn write_off(bq: &BqProcess) -> Result<()> {
-    let status = bq.rpc()?.call("getpoolstatus", &json!([]))?;
-    match status["balances"]["missing"]["atoms"].as_str() {
-        Some(missing) => bq.decide(&["write-off", missing]).map(drop),
-        None => Ok(()),
+    match bq.balance("missing")? {
+        0 => Ok(()),
+        missing => bq.decide(&["write-off", &missing.to_string()]).map(drop),
     }
 }
 

@@ -276,15 +276,11 @@ fn what_lost_books_owed_is_held_and_no_operator_can_take_it() -> Result<()> {
     })?;
     wait_for("the recovery's end", LIMIT, || Ok((!bq.holds("recovering")?).then_some(())))?;
     take_over_payouts(&bq)?;
-    let balance = |name: &str| -> Result<u64> {
-        let status = bq.rpc()?.call("getpoolstatus", &json!([]))?;
-        Ok(status["balances"][name]["atoms"].as_str().map_or(Ok(0), str::parse)?)
-    };
-    let (missing, held) = (balance("missing")?, balance("suspense")?);
+    let (missing, held) = (bq.balance("missing")?, bq.balance("suspense")?);
     ensure!(held >= missing, "what was paid was earned: {held} {missing}");
     refused(&bq, &["release-suspense", "5"], 1, "coins are missing")?;
     bq.decide(&["write-off", &missing.to_string(), "--from", "suspense"])?;
-    assert_eq!(balance("suspense")?, held - missing);
+    assert_eq!(bq.balance("suspense")?, held - missing);
     let paid = bq.coins(&miner_address)?;
     wait_for("payouts of the new log", LIMIT, || Ok((bq.coins(&miner_address)? > paid).then_some(())))?;
     assert_eq!(miner.stop().breaches, Vec::<String>::new());

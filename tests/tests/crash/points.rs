@@ -4,8 +4,7 @@
 use std::{fs, time::Duration};
 
 use anyhow::{Result, ensure};
-use bq_tests::{BqOptions, BqProcess, SignerProcess, atoms, said, wait_for};
-use serde_json::json;
+use bq_tests::{BqOptions, BqProcess, SignerProcess, said, wait_for};
 
 use crate::scene::{LIMIT, Scene, options, wait_for_payouts};
 
@@ -96,9 +95,8 @@ fn whatever_dies_where_a_block_is_its_finders_goes_on() -> Result<()> {
 
 /// Whose block it was that was adopted without its share, nobody can say where windows do not pay: it is held until somebody decides.
 fn release_suspense(bq: &BqProcess) -> Result<()> {
-    let status = bq.rpc()?.call("getpoolstatus", &json!([]))?;
-    let held = atoms(&status["balances"]["suspense"]["atoms"])?;
-    ensure!(held >= 50 * COIN && bq.holds("suspense")?, "{status}");
+    let held = bq.balance("suspense")?;
+    ensure!(held >= 50 * COIN && bq.holds("suspense")?, "{held} atoms in suspense");
     bq.decide(&["release-suspense", &held.to_string()])?;
     Ok(())
 }
